@@ -1,0 +1,20 @@
+"""Declarative batch runs on Runflow: a YAML manifest in, finished files and a table out.
+
+The way of the data through the house:
+
+    manifest/   text -> cells: what is to be made
+    ledger/     what happened, for good: lines, their fold, the file
+    runflow/    the API's side of us: HTTP, pace, downloads
+    engine/     the task group that brings the three together
+    results/    what people look at
+    commands/   one module a command; cli.py picks it
+    simulator/  the other side of the wire; shares nothing with us
+
+An import never goes upwards: cli, commands, engine, results, {ledger, runflow}, manifest, errors.
+"""
+
+from typing import Final
+
+__all__ = ["__version__"]
+
+__version__: Final = "0.1.0"

@@ -1,0 +1,19 @@
+"""Both backends in virtual time; no key, no endpoint and no output folder but the test's own."""
+
+import pytest
+from trio.testing import MockClock
+from virtual_time import VirtualTimeLoop
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
+    """Every async test runs on both backends, in virtual time."""
+    if request.param == "trio":
+        return "trio", {"clock": MockClock(autojump_threshold=0)}
+    return "asyncio", {"loop_factory": VirtualTimeLoop}
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RUNFLOW_API_KEY", "RUNFLOW_API_URL"):
+        monkeypatch.delenv(name, raising=False)
