@@ -1,0 +1,178 @@
+"""The ledger file: locked, replayed at the start, then only appended to.
+
+The lock is a flock on the file itself, so it goes with the process whatever ends it; the file
+`lock` beside it only says who holds it.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import anyio
+from msgspec.structs import replace
+
+from batchrun.errors import FolderError, LedgerError, LedgerLockedError
+from batchrun.ledger.book import Book
+from batchrun.ledger.disk import Disk, ThreadedDisk, sync_folder
+from batchrun.ledger.records import AnyRecord, decode, encode, timestamp
+from batchrun.ledger.replay import Replayed, replay
+
+NAME: Final = "ledger.jsonl"
+LOCK: Final = "lock"
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """Append records, and ask the book what they add up to."""
+
+    def __init__(
+        self, fd: int, path: Path, replayed: Replayed, *, disk: Disk, clock: Clock = utc_now
+    ) -> None:
+        self.path = path
+        self.book: Book = replayed.book
+        self.torn = replayed.torn
+        self._fd = fd
+        self._end = self._on_disk = replayed.whole
+        self._group = replayed.group
+        self._disk = disk
+        self._clock = clock
+        self._waiting: list[bytes] = []
+        self._broken: OSError | None = None
+        self._turn = anyio.Lock()
+
+    async def append(self, *records: AnyRecord) -> None:
+        """Return once *records* are on disk, in their order.
+
+        Records that wait together share one write and one fsync. After a write that failed nothing
+        is ever written again, and nobody is told that it was. A cancelled append may still reach
+        the disk: for an intent that means a look-up more, and never a run more. Raises ValueError,
+        and writes nothing, for a record that cannot follow.
+        """
+        for record in records:
+            self._enqueue(record)
+        end = self._end
+        async with self._turn:
+            if self._on_disk < end:
+                await self._flush()
+
+    async def settle(self) -> None:
+        """Write what cancelled appends left behind. Does nothing after a failed write."""
+        async with self._turn:
+            if self._waiting and self._broken is None:
+                await self._flush()
+
+    def read(self, line: int) -> AnyRecord:
+        """Return the record of the line at offset *line*."""
+        length = 4096
+        while b"\n" not in (data := os.pread(self._fd, length, line)):
+            assert len(data) == length, "the line is not on disk yet"
+            length *= 8
+        record = decode(data[: data.index(b"\n") + 1])
+        assert record is not None
+        return record
+
+    def _enqueue(self, record: AnyRecord) -> None:
+        # The book first: a line that cannot follow would make the file unreadable for good.
+        self.book.add(record, self._end)
+        group = 0 if self._waiting else self._group + 1
+        stamped = replace(record, at=timestamp(self._clock()), group=group)
+        self._group += bool(group)
+        line = encode(stamped)
+        self._waiting.append(line)
+        self._end += len(line)
+
+    async def _flush(self) -> None:
+        if self._broken is not None:
+            raise self._failed(self._broken)
+        lines, self._waiting = self._waiting, []
+        end = self._end
+        try:
+            # Cancelled after the lines were taken and before they were written, they would be
+            # lost while the next flush calls them durable.
+            with anyio.CancelScope(shield=True):
+                await self._disk.write(self._fd, b"".join(lines))
+        except OSError as error:
+            self._broken = error
+            raise self._failed(error) from error
+        self._on_disk = end
+
+    def _failed(self, error: OSError) -> LedgerError:
+        hint = "; free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+        return LedgerError(
+            f"cannot write to the ledger {self.path}: {error.strerror or error}{hint}; "
+            "nothing that is not written is sent, what was sent is found again by the next call"
+        )
+
+
+@contextmanager
+def open_ledger(
+    folder: Path, *, disk: Disk | None = None, clock: Clock = utc_now
+) -> Iterator[Ledger]:
+    """Hold the ledger in *folder*: locked, replayed, what a crash left at its end cut off.
+
+    A ledger that isn't there is made. Raises LedgerLockedError if another process holds it,
+    LedgerError if it is broken, FolderError if the folder cannot be used.
+    """
+    path = folder / NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+b", buffering=0)
+    except OSError as error:
+        raise FolderError(f"cannot use the output folder {folder}: {error.strerror}") from error
+    with file:
+        _lock(file.fileno(), folder)
+        try:
+            with path.open("rb") as lines:
+                replayed = replay(lines, path=path)
+            if replayed.torn:
+                # Else the next line is glued onto the torn one, and both are lost.
+                file.truncate(replayed.whole)
+            os.fsync(file.fileno())
+            sync_folder(folder)
+        except OSError as error:
+            raise LedgerError(f"cannot use the ledger {path}: {error.strerror}") from error
+        yield Ledger(file.fileno(), path, replayed, disk=disk or ThreadedDisk(), clock=clock)
+
+
+def _lock(fd: int, folder: Path) -> None:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LedgerLockedError(
+            f"another batchrun holds the ledger in {folder}: {_holder(folder / LOCK)}; "
+            "wait for it, or stop it"
+        ) from None
+    except OSError as error:
+        raise FolderError(
+            f"cannot lock the ledger in {folder}: {error.strerror}; "
+            "batchrun needs a file system with flock"
+        ) from error
+    holder = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "since": timestamp(utc_now()),
+    }
+    try:
+        (folder / LOCK).write_text(json.dumps(holder) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise FolderError(f"cannot write {folder / LOCK}: {error.strerror}") from error
+
+
+def _holder(path: Path) -> str:
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return f"pid {holder['pid']} on {holder['host']} since {holder['since']}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return f"its name is not in {path}"

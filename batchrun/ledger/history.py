@@ -1,0 +1,213 @@
+"""The life of a cell: a fold over its lines. Every rule about it is in this file.
+
+    PENDING --intent--> DOUBTFUL --submitted--> IN_FLIGHT --finished--> SUCCEEDED, FAILED, ...
+
+An intent on disk means that a run may exist, and nothing else may be believed until a line says so:
+`submitted` (it does), `rejected` or `dropped` (it does not). What a cell needs next follows from
+its state alone; recovery after a crash and after a lost answer are therefore the same step.
+
+What may follow what is the table AFTER. A pair that is not in it raises, and changes nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from batchrun.ledger.records import (
+    AnyRecord,
+    Dropped,
+    Extra,
+    Finished,
+    Intent,
+    Parked,
+    Rejected,
+    Saved,
+    Submitted,
+)
+
+
+class State(StrEnum):
+    """Where a cell stands."""
+
+    PENDING = "pending"
+    DOUBTFUL = "doubtful"  # an intent is on disk; whether a run exists is not known
+    IN_FLIGHT = "in_flight"
+    SUCCEEDED = "succeeded"
+    PARTIAL_SUCCEEDED = "partial_succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+OPEN: Final = frozenset({State.DOUBTFUL, State.IN_FLIGHT})
+GOOD: Final = frozenset({State.SUCCEEDED, State.PARTIAL_SUCCEEDED})
+BAD: Final = frozenset({State.FAILED, State.CANCELLED, State.REJECTED})
+ENDS: Final = GOOD | BAD - {State.REJECTED}
+"""What a run can end as, in the API's words."""
+
+CellLine = Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved
+
+# None: the state stays, or the line itself says which state it is (see `apply`).
+AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
+    (State.PENDING, Intent): State.DOUBTFUL,
+    (State.FAILED, Intent): State.DOUBTFUL,
+    (State.CANCELLED, Intent): State.DOUBTFUL,
+    (State.REJECTED, Intent): State.DOUBTFUL,
+    (State.DOUBTFUL, Submitted): State.IN_FLIGHT,
+    (State.DOUBTFUL, Rejected): State.REJECTED,
+    (State.DOUBTFUL, Dropped): None,  # back to what it was before the intent
+    (State.DOUBTFUL, Parked): None,
+    (State.IN_FLIGHT, Parked): None,
+    (State.IN_FLIGHT, Finished): None,  # the status code says it
+    **{(state, Extra): None for state in State},
+    **{(state, Saved): None for state in GOOD},
+}
+
+NOWHERE: Final = -1
+"""The offset of a line that is not there."""
+
+
+@dataclass(slots=True)
+class History:
+    """One cell's lines, folded. The *_line fields are byte offsets of lines in the ledger.
+
+    *attempt* is the number of the newest attempt that counts; *failures* of them ended badly;
+    *before* is the state that a dropped intent gives back.
+    """
+
+    state: State = State.PENDING
+    before: State = State.PENDING
+    attempt: int = 0
+    failures: int = 0
+    parked: bool = False
+    run_id: str | None = None
+    client_ref: str = ""
+    model: str = ""
+    intent_line: int = NOWHERE
+    input_line: int = NOWHERE
+    ended_line: int = NOWHERE
+    saved_line: int = NOWHERE
+    parked_line: int = NOWHERE
+
+    @property
+    def saved(self) -> bool:
+        return self.saved_line != NOWHERE
+
+
+def apply(history: History, record: CellLine, line: int = NOWHERE) -> None:
+    """Fold one more line, which stands at offset *line*, into *history*.
+
+    Raises ValueError, and changes nothing, if the line cannot follow.
+    """
+    _check(history, record)
+    after = AFTER[history.state, type(record)] or history.state
+    match record:
+        case Intent():
+            _begin(history, record, line)
+        case Submitted():
+            history.run_id = record.run_id
+            history.parked = False
+        case Dropped():
+            after = history.before
+            history.attempt -= 1
+            history.parked = False
+        case Finished() | Rejected():
+            after = _end(history, record, line)
+        case Parked():
+            history.parked = True
+            history.parked_line = line
+        case Saved():
+            history.saved_line = line
+        case Extra():
+            pass
+    history.state = after
+
+
+def _check(history: History, record: CellLine) -> None:
+    if (history.state, type(record)) not in AFTER:
+        raise ValueError(f"`{_name(record)}` cannot follow {history.state}")
+    if not isinstance(record, Intent | Extra | Saved) and record.attempt != history.attempt:
+        raise ValueError(
+            f"`{_name(record)}` is of attempt {record.attempt}, the cell is at {history.attempt}"
+        )
+    if isinstance(record, Finished) and record.status_code not in ENDS:
+        raise ValueError(f"`finished` with the status code {record.status_code!r}")
+
+
+def _begin(history: History, record: Intent, line: int) -> None:
+    history.before = history.state
+    history.attempt = record.attempt
+    history.run_id = None
+    history.parked = False
+    history.client_ref = record.client_ref
+    history.model = record.model
+    history.intent_line = line
+    if record.input is not None:
+        history.input_line = line
+
+
+def _end(history: History, record: Finished | Rejected, line: int) -> State:
+    after = State.REJECTED if isinstance(record, Rejected) else State(record.status_code)
+    history.ended_line = line
+    history.parked = False
+    history.failures += after in BAD
+    return after
+
+
+def _name(record: AnyRecord) -> str:
+    return type(record).__name__.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Ask for a run. The number is that of the attempt."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Find out whether a run exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """See the run to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Nothing more to do for this cell."""
+
+
+Step = Submit | LookUp | Watch | Rest
+
+
+def next_step(history: History, *, attempts: int, granted: int = 0) -> Step:
+    """Decide what a cell needs next.
+
+    *attempts* is how many runs of a cell may end failed; *granted*, if not 0, is that number for
+    this cell (see `grant`).
+    """
+    may = False
+    match history.state:
+        case State.PENDING:
+            return Submit(history.attempt + 1)
+        case State.DOUBTFUL:
+            return LookUp()
+        case State.IN_FLIGHT:
+            return Watch()
+        case State.SUCCEEDED | State.PARTIAL_SUCCEEDED:
+            pass
+        case State.FAILED:
+            may = history.failures < (granted or attempts)
+        case State.CANCELLED | State.REJECTED:
+            # A cancelled run may have been billed, and refused input stays refused: one more try
+            # where it was asked for, and none after it.
+            may = history.failures <= granted - attempts
+    return Submit(history.attempt + 1) if may else Rest()
+
+
+def grant(history: History, *, attempts: int) -> int:
+    """Return how many runs of a cell may end badly with `--retry-failed`: *attempts* more."""
+    return history.failures + attempts if history.state in BAD else 0

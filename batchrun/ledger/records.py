@@ -1,0 +1,209 @@
+"""The kinds of lines in a ledger, and their text.
+
+A line is one JSON object; `type` comes first, then `at`, then the fields below in their order. What
+a later version adds is kept in the file and ignored here: unknown keys always, unknown types too.
+Fields that are empty are left out.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+FORMAT: Final = 1
+"""Version of the ledger's format; a newer one is refused by name."""
+
+
+class Record(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="type",
+    tag=str.lower,
+):
+    """What every line carries: when it was written (UTC, microseconds).
+
+    *group* stands on the first line of a commit group and is its number: a group is written by one
+    write and becomes durable by one fsync, so damage within the last group is what a crash leaves,
+    and damage before it is not.
+    """
+
+    at: str = ""
+    group: int = 0
+
+
+class CellRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A line about one attempt at one cell."""
+
+    cell: str
+    attempt: int
+
+
+class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Who we are. Written at every start."""
+
+    format: int
+    sweep: str
+    name: str
+    endpoint: str
+    manifest_sha256: str
+    version: str
+    label: str | None = None
+    organisation: str | None = None
+
+
+class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """A run is about to be asked for. On disk before a byte of the request is sent.
+
+    *metadata* is the request's, as sent; *input* too, and is left out where it is that of the
+    cell's last intent that had one. *name* is where the cell's files go, without extension.
+    """
+
+    model: str
+    alias: str
+    client_ref: str
+    idempotency_key: str
+    body_sha256: str
+    name: str
+    metadata: Mapping[str, Any]
+    reserved: Decimal | None = None
+    input: Mapping[str, Any] | None = None
+
+
+class Submitted(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """The API has the run: it answered, or (*adopted*) the run was found again."""
+
+    run_id: str
+    adopted: bool = False
+
+
+class Finished(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """The run came to its end. *status_code* is normalised; times are the service's."""
+
+    run_id: str
+    status_code: str
+    cost: Decimal | None = None
+    duration_ms: int | None = None
+    created_at: str | None = None
+    completed_at: str | None = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    failure_stage: str | None = None
+    output: Any = None
+
+
+class Rejected(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """The API refused the input; no run exists."""
+
+    http_status: int
+    code: str | None = None
+    message: str | None = None
+
+
+class Dropped(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """It is certain that no run exists for the intent. The attempt does not count."""
+
+    reason: str
+
+
+class Parked(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """Given up on for this call: too old, or in doubt (*run_id* is None)."""
+
+    reason: str
+    run_id: str | None = None
+
+
+class Extra(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """A second run of an attempt came to light. Counted in the cost."""
+
+    run_id: str
+    cost: Decimal | None = None
+
+
+class SavedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file on disk; *path* is relative to the output folder."""
+
+    path: str
+    bytes: int
+    sha256: str
+    content_type: str | None = None
+
+
+class Saved(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A run's outputs are on disk."""
+
+    cell: str
+    run_id: str
+    files: tuple[SavedFile, ...] = ()
+
+
+class Uploaded(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A local file is at the service; *sha256* is its content's, *reference* what inputs carry."""
+
+    sha256: str
+    asset_id: str
+    reference: str
+
+
+AnyRecord = (
+    Sweep | Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved | Uploaded
+)
+
+
+class _Kind(msgspec.Struct):
+    """What a line of an unknown type must have to be one."""
+
+    type: str
+    at: str = ""
+    group: int = 0
+
+
+KINDS: Final[dict[str, type[AnyRecord]]] = {
+    kind.__struct_config__.tag: kind for kind in AnyRecord.__args__
+}
+
+_decoder: Final[msgspec.json.Decoder[AnyRecord]] = msgspec.json.Decoder(AnyRecord)
+_kind: Final = msgspec.json.Decoder(_Kind)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def encode(record: Record) -> bytes:
+    """Return the line of *record*, with its newline."""
+    return _encoder.encode(record) + b"\n"
+
+
+def decode(line: bytes) -> AnyRecord | None:
+    """Return the record of a line, or None for a type of a later version.
+
+    Raises ValueError for what is not a line of a ledger.
+    """
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        kind = _kind_of(line, error)
+        if kind.type in KINDS:
+            raise ValueError(f"not a line of a ledger: {error}") from error
+        return None
+
+
+def starts_group(line: bytes) -> bool:
+    """Say whether *line* is whole and the first of a commit group."""
+    try:
+        return _kind.decode(line).group > 0
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
+def timestamp(moment: datetime) -> str:
+    """Return *moment* as lines have it: UTC, microseconds, Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _kind_of(line: bytes, error: Exception) -> _Kind:
+    try:
+        return _kind.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ValueError(f"not a line of a ledger: {error}") from error
