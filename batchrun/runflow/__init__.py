@@ -1,0 +1,17 @@
+"""The API's side of us: what it says, when we may ask, and what an answer means.
+
+    wire.py       (pure) API bodies <-> our values, tolerant where the API varies
+    outputs.py    (pure) where in a run's output its files are
+    outcomes.py   (pure) what the answer to a POST means
+    headers.py    (pure) what an answer's headers tell about time
+    pace.py       (pure) when the next call may leave
+    limiter.py    the one gate of all API calls
+    patience.py   (pure) how long one call is tried again
+    client.py     HTTP with the key
+    filetypes.py  (pure) what a file is called, from what it is
+    downloads.py  HTTP without the key, .part and rename
+    http.py       makes the two HTTP clients
+
+Nothing here knows the ledger or decides whether a request is sent again that may have created
+something: that is the engine's business.
+"""

@@ -1,0 +1,415 @@
+"""The API as functions: the only module that knows there is HTTP with the key.
+
+What comes back is a value of ours or an error of ours. HTTP retries live here and nowhere else:
+
+* A GET is sent again after a network error, a 429, a 5xx and an answer that is not the API's own.
+* A POST is sent again only when it certainly did nothing: after a 429, and when not a byte of it
+  was written because there was no connection. Everything else is its caller's decision, made
+  after a look; see `outcomes.py`.
+
+Every send, the repeated ones too, waits its turn at the limiter.
+"""
+
+import base64
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+from urllib.parse import quote
+
+import anyio
+import httpx
+
+from batchrun.errors import UnreachableError
+from batchrun.runflow import wire
+from batchrun.runflow.headers import http_date, seconds_to_wait
+from batchrun.runflow.limiter import Limiter
+from batchrun.runflow.outcomes import (
+    Accepted,
+    Conflicted,
+    InDoubt,
+    Outcome,
+    Rejected,
+    Unlike,
+    judge,
+    raise_for_account,
+)
+from batchrun.runflow.patience import Patience
+from batchrun.runflow.wire import Page, Refusal, Run
+
+__all__ = [
+    "Accepted",
+    "Client",
+    "Conflicted",
+    "InDoubt",
+    "Outcome",
+    "Rejected",
+    "Unlike",
+]
+
+# Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
+# it to read an early answer, and what was written before it may have been enough.
+NEVER_WRITTEN: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+# What httpx does not translate comes as OSError: TLS that breaks while an answer is read.
+FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, TimeoutError)
+
+# Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
+CALL_TIMEOUT: Final = 120.0
+_FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
+_PAGES: Final = 2000
+_SHORTEST_SECRET: Final = 12  # a shorter key could be a word that bodies are full of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """A whole answer: JSON of the API, or its refusal."""
+
+    http_status: int
+    body: Any
+    refusal: Refusal | None
+
+
+class Client:
+    """One method for each call we make.
+
+    *http* carries the endpoint, the key and the time-outs of single steps; *give_up* is how many
+    seconds the API may give no good answer. *clock* tells the local time.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        limiter: Limiter,
+        *,
+        give_up: float,
+        log: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.requests = self.retries = self.rate_limited = 0
+        self._http = http
+        self._limiter = limiter
+        self._give_up = give_up
+        self._log = log
+        self._clock = clock
+        self._ahead = timedelta()  # of the local clock: the service's
+        self._good_at = float("-inf")
+        self._secrets = _secrets(http)
+        self._said: set[str] = set()
+        self._plain_lists = False
+
+    def __repr__(self) -> str:
+        return f"<Client {self._http.base_url.host}: {self.requests} requests, {self._limiter!r}>"
+
+    async def create_run(
+        self,
+        model: str,
+        body: bytes,
+        *,
+        idempotency_key: str,
+        on_departure: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """Send *body* once and return what that came to; more than once only if never taken.
+
+        *on_departure* is called before each send: a call cancelled without it did nothing.
+
+        Raises KeyRefusedError, OutOfCreditError, and UnreachableError if nothing was ever sent
+        or taken until the give-up time.
+        """
+        request = self._http.build_request(
+            "POST",
+            f"{wire.model_path(model)}/runs",
+            content=body,
+            headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key},
+        )
+        patience = Patience(self._give_up)
+        while True:
+            sent_at = await self._turn(patience)
+            on_departure()
+            try:
+                response = await self._send(request, sent_at)
+            except NEVER_WRITTEN as error:
+                await self._troubled(patience, sent_at, self._reason(error))
+            except FAILED as error:
+                self._limiter.troubled(sent_at)
+                return InDoubt(reason=self._reason(error))
+            else:
+                if response.status_code == 429:
+                    self._throttled(patience, sent_at, response)
+                    continue
+                return self._judged(response, sent_at)
+
+    async def get_run(self, run_id: str) -> Run | None:
+        """Return the run, or None if the API says that it knows none of that id."""
+        answer = await self._get(f"/v1/runs/{quote(run_id, safe='')}", read=wire.parse_run)
+        if answer.refusal is None:
+            return self._noted(answer.body)
+        return None
+
+    async def list_runs(
+        self,
+        *,
+        client_ref: str | None = None,
+        created_after: datetime | None = None,
+        cursor: str | None = None,
+        limit: int = 500,
+        newest_first: bool = False,
+    ) -> Page | None:
+        """Return one page, or None if the service refuses the question.
+
+        *created_after* is never sent: there are two spellings of such a filter, and one that is
+        taken wrongly would show an empty list, which reads as "no run". Runs before it are left
+        out here, and where the page is seen to go from new to old, the listing ends with it.
+        """
+        params: dict[str, str] = {}
+        if client_ref is not None:
+            params["q"] = f"client_ref.EQ:'{_unquoted(client_ref)}'"
+        params["sort_by"] = "created_at:desc" if newest_first else "created_at:asc"
+        page = await self._page(params, cursor=cursor, limit=limit)
+        return page if page is None or created_after is None else _cut(page, created_after)
+
+    async def runs_of(self, client_ref: str) -> list[Run] | None:
+        """Return all runs that carry *client_ref*, or None where that can't be known.
+
+        Not known: the service refuses the filter, ignores it and has too many runs to search, or
+        pages in a circle. A part is never returned for the whole: the runs missing from it would
+        be created, and paid, again.
+        """
+        found: dict[str, Run] = {}
+        cursors: set[str | None] = {None}
+        cursor: str | None = None
+        foreign = 0
+        while len(cursors) < _PAGES and foreign < _FOREIGN_PAGES:
+            page = await self.list_runs(client_ref=client_ref, cursor=cursor)
+            if page is None:
+                return None
+            ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
+            found |= ours
+            if any(run.client_ref != client_ref for run in page.runs):
+                foreign += 1
+                self._say_once("the service lists runs of other references than it was asked for")
+            cursor = page.next
+            if cursor is None:
+                return list(found.values())
+            if cursor in cursors:
+                break
+            cursors.add(cursor)
+        self._say_once("the service's list of runs has no end that we could find")
+        return None
+
+    async def account(self) -> str | None:
+        """Return the organisation that the key belongs to, where the API tells."""
+        return wire.organisation(await self._get_optional("/v1/auth/me"))
+
+    async def model(self, model_id: str) -> Mapping[str, Any] | None:
+        """Return the model's description, or None if there is none to be had."""
+        body = await self._get_optional(wire.model_path(model_id))
+        return body if isinstance(body, Mapping) else None
+
+    async def balance(self) -> Decimal | None:
+        """Return the credit left in USD, or None where the key may not know."""
+        return wire.parse_balance(await self._get_optional("/v1/billing/balance"))
+
+    def server_now(self) -> datetime:
+        """Return the service's time: ours, set right by the Date header of its last answer."""
+        return self._clock() + self._ahead
+
+    # One page, with fewer demands where the service refuses.
+
+    async def _page(self, params: dict[str, str], *, cursor: str | None, limit: int) -> Page | None:
+        paging = {"limit": str(limit)} | ({} if cursor is None else {"pq": cursor})
+        if not self._plain_lists:
+            full = params | paging | {"fields": wire.RUN_FIELDS}
+            answer = await self._get("/v1/runs", full, read=wire.parse_page)
+            if answer.refusal is None:
+                return self._noted_page(answer.body)
+        # Refused, but perhaps only for what we can do without.
+        plain = params | paging | {"limit": str(min(limit, 100))}
+        if params["sort_by"].endswith(":asc"):
+            del plain["sort_by"]
+        answer = await self._get("/v1/runs", plain, read=wire.parse_page)
+        if answer.refusal is not None:
+            self._say_once(f"the service refuses to list runs ({answer.refusal})")
+            return None
+        self._plain_lists = True
+        return self._noted_page(answer.body)
+
+    def _noted_page(self, page: Page) -> Page:
+        for run in page.runs:
+            self._noted(run)
+        return page
+
+    def _noted(self, run: Run) -> Run:
+        if not run.known:
+            self._say_once(f"unknown status `{run.status_code}`, taken for a run that goes on")
+        return run
+
+    # GETs, sent until there is an answer.
+
+    async def _get_optional(self, path: str) -> Any:
+        """Return what *path* says, or None where the service doesn't have it or tell us."""
+        answer = await self._get(path, optional=True)
+        return None if answer.refusal is not None else answer.body
+
+    async def _get(
+        self,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        read: Callable[[Any], Any] = lambda body: body,
+        optional: bool = False,
+    ) -> _Answer:
+        """Return the API's answer, read by *read*, or its refusal by 400, 404 or 422."""
+        request = self._http.build_request("GET", path, params=params)
+        patience = Patience(self._give_up)
+        while True:
+            sent_at = await self._turn(patience)
+            try:
+                response = await self._send(request, sent_at)
+            except FAILED as error:
+                await self._troubled(patience, sent_at, self._reason(error))
+                continue
+            if response.status_code == 429:
+                self._throttled(patience, sent_at, response)
+                continue
+            answer = self._understood(response, read, optional=optional)
+            if answer is not None:
+                self._well(response, sent_at)
+                return answer
+            reason = f"HTTP {response.status_code} to GET {path}, not an answer of the API"
+            await self._troubled(patience, sent_at, reason)
+
+    def _understood(
+        self, response: httpx.Response, read: Callable[[Any], Any], *, optional: bool
+    ) -> _Answer | None:
+        """Return the answer if it is the API's own, None if the question is to be put again."""
+        status, body, refusal = response.status_code, None, None
+        with suppress(ValueError):
+            body = wire.decode(self._content(response))
+            refusal = wire.parse_refusal(body)
+            if 200 <= status < 300:
+                return _Answer(http_status=status, body=read(body), refusal=None)
+        if optional and (status == 404 or (status == 403 and _not_permitted(refusal))):
+            refusal = refusal or Refusal(code="", message="not found")
+            return _Answer(http_status=status, body=None, refusal=refusal)
+        if refusal is None:
+            return None
+        raise_for_account(status, refusal)
+        if status not in {400, 404, 422}:
+            return None
+        return _Answer(http_status=status, body=None, refusal=refusal)
+
+    # One send.
+
+    async def _turn(self, patience: Patience) -> float:
+        """Wait for the limiter's word; give up waiting when the call's patience is at its end."""
+        while (left := patience.left(anyio.current_time(), self._good_at)) > 0:
+            with anyio.move_on_after(left):
+                sent_at = await self._limiter.wait()
+                self.retries += patience.reason != ""
+                self.requests += 1
+                return sent_at
+        raise UnreachableError(
+            f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s"
+            f" ({patience.reason}); check the network and the endpoint, then call again"
+        )
+
+    async def _send(self, request: httpx.Request, sent_at: float) -> httpx.Response:
+        """Return a whole answer. Cancelled on the way, it tells the limiter."""
+        try:
+            with anyio.fail_after(CALL_TIMEOUT):
+                return await self._http.send(request, follow_redirects=False)
+        except FAILED:
+            raise
+        except BaseException:
+            self._limiter.abandoned(sent_at)
+            raise
+
+    def _judged(self, response: httpx.Response, sent_at: float) -> Outcome:
+        try:
+            outcome = judge(response.status_code, self._content(response))
+        except BaseException:
+            self._well(response, sent_at)
+            raise
+        if isinstance(outcome, InDoubt | Unlike):
+            self._limiter.troubled(sent_at)
+        else:
+            self._well(response, sent_at)
+        if isinstance(outcome, Accepted):
+            self._noted(outcome.run)
+        return outcome
+
+    def _well(self, response: httpx.Response, sent_at: float) -> None:
+        self._good_at = anyio.current_time()
+        self._limiter.well(sent_at)
+        if (told := http_date(response.headers.get("Date"))) is not None:
+            self._ahead = told - self._clock()
+
+    def _throttled(self, patience: Patience, sent_at: float, response: httpx.Response) -> None:
+        self.rate_limited += 1
+        patience.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
+        self._limiter.throttled(sent_at, seconds_to_wait(response.headers, self.server_now()))
+
+    async def _troubled(self, patience: Patience, sent_at: float, reason: str) -> None:
+        patience.failed(anyio.current_time(), reason)
+        self._log(f"try {patience.tries}: {reason}")
+        if not self._limiter.troubled(sent_at):
+            await anyio.sleep(self._limiter.backoff(patience.tries))
+
+    # What may be said.
+
+    def _content(self, response: httpx.Response) -> bytes:
+        """Return the body without our key, should the service ever echo it."""
+        content = response.content
+        for secret in self._secrets:
+            content = content.replace(secret.encode(), b"[key]")
+        return content
+
+    def _reason(self, error: BaseException) -> str:
+        text = f"{type(error).__name__}: {error}".rstrip(": ")
+        for secret in self._secrets:
+            text = text.replace(secret, "[key]")
+        return re.sub(r"//[^/\s@]*@", "//", text)
+
+    def _endpoint(self) -> str:
+        return str(self._http.base_url.copy_with(userinfo=b"")).rstrip("/")
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            self._log(message)
+
+
+def _secrets(http: httpx.AsyncClient) -> tuple[str, ...]:
+    key = http.headers.get("Authorization", "").removeprefix("Bearer ")
+    if len(key) < _SHORTEST_SECRET:
+        return ()
+    return key, base64.b64encode(key.encode()).decode().rstrip("=")
+
+
+def _unquoted(value: str) -> str:
+    """No escape is documented; our own references never hold a quote."""
+    if "'" in value:
+        raise ValueError("a client_ref with a quote can't be searched for")
+    return value
+
+
+def _not_permitted(refusal: Refusal | None) -> bool:
+    return refusal is not None and refusal.code in {"", "PERMISSION_DENIED"}
+
+
+def _cut(page: Page, created_after: datetime) -> Page:
+    moments = [run.created_at for run in page.runs if run.created_at is not None]
+    falling = len(moments) > 1 and moments == sorted(moments, reverse=True)
+    # A single run, or equal times, don't show that the service sorts at all.
+    ended = falling and moments[0] > moments[-1] and moments[-1] < created_after
+    runs = (run for run in page.runs if run.created_at is None or run.created_at >= created_after)
+    return Page(runs=tuple(runs), next=None if ended else page.next)

@@ -1,0 +1,325 @@
+"""Output files: HTTP without the key, written beside their place and renamed when they are whole.
+
+A file under its final name is complete: its length is the announced one, its hash is known, it is
+on disk. What was cut goes on where it stopped if the server can show that it is still the same
+file, and from the beginning otherwise. A `.part` of an earlier call is never continued: nothing
+tells whether it is a part of this file.
+
+This module knows URLs and files, nothing of runs: an expired URL is its caller's to renew.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+from urllib.parse import unquote_to_bytes
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from batchrun.errors import FolderError
+from batchrun.runflow.client import FAILED
+from batchrun.runflow.filetypes import extension
+from batchrun.runflow.headers import seconds_to_wait
+from batchrun.runflow.http import is_loopback
+
+_HOPS: Final = 8
+_LONGEST_PAUSE: Final = 30.0
+_EXPIRED: Final = frozenset({400, 401, 403, 404, 410})  # 400 is how S3 says "ExpiredToken"
+_PASSING: Final = frozenset({408, 425, 429})
+
+Blocking = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+class ExpiredError(Exception):
+    """The URL is no longer, or not yet, good for the file: ask the run for a fresh one."""
+
+
+class DownloadError(Exception):
+    """The file could not be had in spite of all tries; another call may have more luck."""
+
+
+class _CutError(Exception):
+    """The file arrived only in part, or not at all; *pause* is how long we are asked to wait."""
+
+    def __init__(self, message: str, *, pause: float | None = None) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """A file that is on disk under its final name."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    content_type: str | None
+
+
+async def threaded(work: Callable[[], None]) -> None:
+    """Do slow disk work in a thread; in virtual time use `inline` instead."""
+    await anyio.to_thread.run_sync(work)
+
+
+async def inline(work: Callable[[], None]) -> None:
+    """Do disk work on the spot: a thread would make a virtual clock jump."""
+    work()
+
+
+async def fetch(
+    http: httpx.AsyncClient,
+    url: str,
+    target: Path,
+    *,
+    tries: int = 5,
+    blocking: Blocking = threaded,
+    jitter: Callable[[], float] = lambda: 0.5,
+) -> Saved:
+    """Save the file behind *url* as *target* plus the extension of its content type.
+
+    Raises ExpiredError, DownloadError, and FolderError where the disk is what fails. Whatever
+    happens, no `.part` stays behind.
+    """
+    if "authorization" in http.headers:
+        raise ValueError("downloads are not made with the client that holds the key")
+    part = target.with_name(f"{target.name}.part")
+    with _translated(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with _opened(part, target) as file:
+        download = _Download(http, url, file)
+        await _filled(download, tries, jitter)
+        path = target.with_name(target.name + download.extension())
+        with _translated(path):
+            await blocking(lambda: _publish(file, part, path))
+    return Saved(
+        path=path,
+        bytes=download.size,
+        sha256=download.hash.hexdigest(),
+        content_type=download.content_type,
+    )
+
+
+async def _filled(download: "_Download", tries: int, jitter: Callable[[], float]) -> None:
+    for number in range(1, tries + 1):
+        try:
+            await download.attempt()
+        except _CutError as error:
+            if number == tries:
+                raise DownloadError(str(error)) from None
+            pause = 2.0 ** (number - 1) * (1 + jitter()) if error.pause is None else error.pause
+            await anyio.sleep(min(_LONGEST_PAUSE, pause))
+        else:
+            return
+
+
+class _Download:
+    """One file on its way to disk, over as many answers as it takes."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, file: BinaryIO) -> None:
+        self.size = 0
+        self.hash = hashlib.sha256()
+        self.content_type: str | None = None
+        self._http = http
+        self._url = url
+        self._file = file
+        self._head = b""
+        self._validator: str | None = None
+        self._total: int | None = None
+
+    def extension(self) -> str:
+        path = "" if self._inlined() else httpx.URL(self._url).path
+        return extension(self.content_type, self._head, path)
+
+    async def attempt(self) -> None:
+        """Fetch what is missing. Raises _CutError where trying again makes sense."""
+        if self._inlined():
+            self._decode()
+            return
+        headers = {"Accept-Encoding": "identity"}
+        if self.size and self._validator:
+            headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
+        try:
+            async with _answer(self._http, self._url, headers) as response:
+                self._begin(response)
+                async for chunk in response.aiter_bytes():
+                    self._write(chunk)
+                self._check(response)
+        except FAILED as error:
+            raise _CutError(f"{type(error).__name__} from {_place(self._url)}") from None
+
+    def _begin(self, response: httpx.Response) -> None:
+        """Judge the answer's head: what it begins, goes on with, or refuses."""
+        if response.status_code == 206 and self._goes_on(response):
+            return
+        self._restart()
+        if response.status_code != 200:
+            _raise_for_status(response)
+        self.content_type = _media_type(response)
+        if self.content_type == "text/html":
+            raise _CutError(f"a web page in place of the file from {_place(self._url)}")
+        self._total = _length(response)
+        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
+        self._validator = None if encoded else _validator(response)
+
+    def _goes_on(self, response: httpx.Response) -> bool:
+        told = response.headers.get("Content-Range", "")
+        if self.size and told.startswith(f"bytes {self.size}-"):
+            return True
+        self._restart()
+        raise _CutError(f"another part than was asked for from {_place(self._url)}")
+
+    def _write(self, chunk: bytes) -> None:
+        with _translated(Path(self._file.name)):
+            self._file.write(chunk)
+        self.hash.update(chunk)
+        self.size += len(chunk)
+        if len(self._head) < 64:
+            self._head += chunk[:64]
+
+    def _check(self, response: httpx.Response) -> None:
+        announced = _length(response)
+        if announced is not None and response.num_bytes_downloaded != announced:
+            raise _CutError(
+                f"{response.num_bytes_downloaded} of {announced} bytes from {_place(self._url)}"
+            )
+        if response.status_code == 206 and self._total not in {None, self.size}:
+            size = self.size
+            self._restart()
+            raise _CutError(f"{size} of {self._total} bytes from {_place(self._url)}")
+        if not self.size:
+            raise _CutError(f"an empty file from {_place(self._url)}")
+
+    def _restart(self) -> None:
+        with _translated(Path(self._file.name)):
+            self._file.seek(0)
+            self._file.truncate()
+        self.size, self._head, self._validator = 0, b"", None
+        self.hash = hashlib.sha256()
+
+    def _inlined(self) -> bool:
+        return self._url[:5].lower() == "data:"
+
+    def _decode(self) -> None:
+        """Write what a data: URI holds."""
+        head, comma, text = self._url[5:].partition(",")
+        media_type, *parameters = head.split(";")
+        try:
+            data = unquote_to_bytes(text)
+            if "base64" in (parameter.strip().lower() for parameter in parameters):
+                data = base64.b64decode(b"".join(data.split()) + b"==")
+        except (ValueError, binascii.Error):
+            data = b""
+        if not (comma and data):
+            raise DownloadError("a data: URI that holds nothing readable")
+        self.content_type = media_type.strip().lower() or None
+        self._write(data)
+
+
+@asynccontextmanager
+async def _answer(
+    http: httpx.AsyncClient, url: str, headers: dict[str, str]
+) -> AsyncIterator[httpx.Response]:
+    """Open *url*, over redirects; each hop is checked, as no setting of the client's does it."""
+    request = http.build_request("GET", _allowed(url), headers=headers)
+    for _ in range(_HOPS):
+        response = await http.send(request, stream=True, follow_redirects=False)
+        try:
+            onward = response.next_request
+            if onward is None:
+                yield response
+                return
+        finally:
+            await response.aclose()
+        _allowed(str(onward.url))
+        request = onward
+    raise DownloadError(f"too many redirects from {_place(url)}")
+
+
+def _allowed(url: str) -> str:
+    """Return *url* if it is https, or http to this machine (the simulator's)."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise DownloadError("an output that is not a URL") from None
+    if not parsed.host or not (
+        parsed.scheme == "https" or (parsed.scheme == "http" and is_loopback(parsed.host))
+    ):
+        raise DownloadError(f"an output at {_place(url)}; only https is fetched")
+    return url
+
+
+def _raise_for_status(response: httpx.Response) -> None:
+    status, place = response.status_code, _place(str(response.url))
+    if status in _EXPIRED:
+        raise ExpiredError(f"HTTP {status} from {place}")
+    if status >= 500 or status in _PASSING or status == 416:
+        asked = seconds_to_wait(response.headers, datetime.now(UTC))
+        raise _CutError(f"HTTP {status} from {place}", pause=asked)
+    raise DownloadError(f"HTTP {status} from {place}")
+
+
+def _place(url: str) -> str:
+    """Name where a file is without what its query holds: a signature is as good as a key."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        return "a malformed URL"
+    return f"{parsed.scheme}://{parsed.netloc.decode()}{parsed.path}"[:200]
+
+
+def _media_type(response: httpx.Response) -> str | None:
+    told: str = response.headers.get("Content-Type", "")
+    return told.partition(";")[0].strip().lower() or None
+
+
+def _length(response: httpx.Response) -> int | None:
+    told = response.headers.get("Content-Length", "")
+    return int(told) if told.isascii() and told.isdigit() else None
+
+
+def _validator(response: httpx.Response) -> str | None:
+    """Return what proves that a later part is of the same file; a weak ETag does not."""
+    etag: str = response.headers.get("ETag", "")
+    return etag if etag.startswith('"') else response.headers.get("Last-Modified")
+
+
+def _publish(file: BinaryIO, part: Path, path: Path) -> None:
+    """Give the whole file its name; after a power cut it is there whole, or not at all."""
+    file.flush()
+    os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _opened(part: Path, target: Path) -> Iterator[BinaryIO]:
+    """Open the `.part` anew, and take it away again if it was not renamed."""
+    with _translated(target):
+        file = part.open("wb")
+    try:
+        yield file
+    finally:
+        with suppress(OSError):  # a full disk says so a second time
+            file.close()
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(f"can't write the output `{path}`: {error.strerror or error}") from error

@@ -1,0 +1,77 @@
+"""What a file is called, from what it is. Pure; extensions come from these tables alone, so that
+no answer of a server can put a path into a file name.
+"""
+
+from pathlib import PurePosixPath
+from typing import Final
+
+_BY_TYPE: Final = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/jpg": ".jpg",
+    "image/webp": ".webp",
+    "image/gif": ".gif",
+    "image/avif": ".avif",
+    "image/heic": ".heic",
+    "image/tiff": ".tiff",
+    "image/bmp": ".bmp",
+    "image/svg+xml": ".svg",
+    "video/mp4": ".mp4",
+    "video/quicktime": ".mov",
+    "video/webm": ".webm",
+    "video/x-matroska": ".mkv",
+    "audio/mpeg": ".mp3",
+    "audio/mp3": ".mp3",
+    "audio/mp4": ".m4a",
+    "audio/aac": ".aac",
+    "audio/wav": ".wav",
+    "audio/x-wav": ".wav",
+    "audio/wave": ".wav",
+    "audio/ogg": ".ogg",
+    "audio/flac": ".flac",
+    "audio/webm": ".weba",
+    "application/json": ".json",
+    "application/pdf": ".pdf",
+    "application/zip": ".zip",
+    "model/gltf-binary": ".glb",
+    "text/plain": ".txt",
+}
+
+_BY_START: Final = (
+    (b"\x89PNG\r\n\x1a\n", ".png"),
+    (b"\xff\xd8\xff", ".jpg"),
+    (b"GIF8", ".gif"),
+    (b"\x1aE\xdf\xa3", ".webm"),
+    (b"OggS", ".ogg"),
+    (b"fLaC", ".flac"),
+    (b"ID3", ".mp3"),
+    (b"\xff\xfb", ".mp3"),
+    (b"%PDF-", ".pdf"),
+    (b"PK\x03\x04", ".zip"),
+    (b"glTF", ".glb"),
+    (b"BM", ".bmp"),
+    (b"II*\0", ".tiff"),
+    (b"MM\0*", ".tiff"),
+    (b"<svg", ".svg"),
+)
+_BY_RIFF: Final = {b"WEBP": ".webp", b"WAVE": ".wav"}
+_BY_BRAND: Final = {b"avif": ".avif", b"heic": ".heic", b"qt  ": ".mov", b"M4A ": ".m4a"}
+
+
+def extension(content_type: str | None, head: bytes, url_path: str = "") -> str:
+    """Return the extension by content type, else by the first bytes, else by the URL's own."""
+    if (found := _BY_TYPE.get(content_type or "")) is not None:
+        return found
+    if (found := sniffed(head)) is not None:
+        return found
+    suffix = PurePosixPath(url_path).suffix.lower()
+    return suffix if suffix in {*_BY_TYPE.values(), ".jpeg"} else ".bin"
+
+
+def sniffed(head: bytes) -> str | None:
+    """Return the extension that the first bytes of a file tell of."""
+    if head[:4] == b"RIFF":
+        return _BY_RIFF.get(head[8:12])
+    if head[4:8] == b"ftyp":
+        return _BY_BRAND.get(head[8:12], ".mp4")
+    return next((name for start, name in _BY_START if head.startswith(start)), None)

@@ -1,0 +1,38 @@
+"""What an answer's headers tell about time. Pure; all of them are optional and may be nonsense."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_EPOCH_SINCE = 1_000_000_000  # a reset above this is a unix time, below it seconds to go
+
+
+def seconds_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return how long the service asks us to wait: Retry-After, else X-RateLimit-Reset."""
+    asked = headers.get("Retry-After", "")
+    if (seconds := _number(asked)) is not None:
+        return max(0.0, seconds)
+    if (moment := http_date(asked)) is not None:
+        return max(0.0, (moment - now).total_seconds())
+    reset = _number(headers.get("X-RateLimit-Reset", ""))
+    if reset is None:
+        return None
+    return max(0.0, reset - now.timestamp() if reset > _EPOCH_SINCE else reset)
+
+
+def http_date(text: str | None) -> datetime | None:
+    """Read an HTTP date; None where there is none."""
+    try:
+        moment = parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

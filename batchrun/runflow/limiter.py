@@ -1,0 +1,87 @@
+"""The one gate every API call of the process goes through."""
+
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from batchrun.runflow.pace import Pace
+
+_LATEST: Final = 0.002  # the most of a wait that is spent awake
+
+
+class Limiter:
+    """Lets callers through one at a time, in the order they came, at the pace given."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.departures = 0
+        self.throttled_count = 0
+        self._pace = pace
+        self._turn = anyio.Lock()
+        self._news = anyio.Event()
+        self._late = 0.0
+
+    def __repr__(self) -> str:
+        waiting = self._turn.statistics().tasks_waiting
+        return f"<Limiter {self.departures} departures, {waiting} waiting, {self._pace!r}>"
+
+    async def wait(self) -> float:
+        """Return, with the time, when the caller may send. A cancelled wait uses nothing up.
+
+        Whoever sends must say how it went: well, throttled, troubled or abandoned.
+        """
+        async with self._turn:
+            # Asked again after each sleep: a 429 may have come meanwhile.
+            while (delay := self._pace.delay(anyio.current_time())) > 0:
+                await self._sleep(delay)
+            now = anyio.current_time()
+            self._pace.leave(now)
+            self.departures += 1
+            return now
+
+    def well(self, sent_at: float) -> None:
+        """Note that the call that left at *sent_at* was answered by the API."""
+        self._pace.well(sent_at=sent_at, now=anyio.current_time())
+        self._tell()
+
+    def throttled(self, sent_at: float, pause: float | None = None) -> None:
+        """Note that it met a 429, and the seconds that the service asks to wait."""
+        self.throttled_count += 1
+        self._pace.throttled(sent_at=sent_at, now=anyio.current_time(), pause=pause)
+        self._tell()
+
+    def troubled(self, sent_at: float) -> bool:
+        """Note that it had a 5xx, no answer, or somebody else's; True: it paused everybody."""
+        paused = self._pace.troubled(sent_at=sent_at, now=anyio.current_time())
+        self._tell()
+        return paused
+
+    def abandoned(self, sent_at: float) -> None:
+        """Note that it was cancelled."""
+        self._pace.abandoned(sent_at=sent_at)
+        self._tell()
+
+    def backoff(self, tries: int) -> float:
+        """Return how long a call waits by itself before its next try."""
+        return self._pace.backoff(tries)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def _sleep(self, delay: float) -> None:
+        """Sleep for *delay* or until there is news.
+
+        epoll counts in whole milliseconds, so every sleep ends up to one late, which is a tenth
+        of the pace at 100 calls a second. How late is learnt, and slept less. A virtual clock is
+        never late; there the second branch would spin for ever.
+        """
+        if delay <= self._late:
+            await anyio.lowlevel.checkpoint()
+            return
+        due = anyio.current_time() + delay - self._late
+        with anyio.move_on_after(delay - self._late):
+            await self._news.wait()
+            return
+        late = anyio.current_time() - due
+        self._late = min(_LATEST, 0.8 * self._late + 0.2 * late) if late > 1e-5 else 0.0

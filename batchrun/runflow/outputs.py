@@ -1,0 +1,107 @@
+"""Where in a run's output its files are. Pure; the shapes are in `docs/api.md`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+_TYPES: Final = ("image", "video", "audio")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """One file of a run: a URL that soon expires (or a data: URI), and image, video or audio."""
+
+    url: str
+    type: str | None = None
+
+
+def output_files(output: Any) -> tuple[OutputFile, ...]:
+    """Return the files of *output* in its own order, each URL once.
+
+    The normalised `outputs` list is believed alone: models that send it repeat the same files
+    under older names, signed differently. Then come the `*_urls` lists, then any `url`, and only
+    where there is none of these, any text at all that is a URL.
+    """
+    for reader in (_normalised, _lists, _named, _anywhere):
+        found = {file.url: file for file in reversed(list(reader(output)))}
+        if found:
+            return tuple(reversed(found.values()))
+    return ()
+
+
+def _normalised(output: Any) -> Iterator[OutputFile]:
+    entries = output.get("outputs") if isinstance(output, Mapping) else None
+    for entry in entries if isinstance(entries, list) else ():
+        url, told = (
+            (entry.get("url"), entry.get("type")) if isinstance(entry, Mapping) else (entry, None)
+        )
+        if isinstance(url, str) and _is_url(url):
+            yield OutputFile(url=url, type=_type_of(told) or _type_of(url))
+
+
+def _lists(output: Any) -> Iterator[OutputFile]:
+    """Read `image_urls` first, then the other `*_urls`."""
+    if not isinstance(output, Mapping):
+        return
+    names = [name for name in output if isinstance(name, str) and name.endswith("_urls")]
+    for name in sorted(names, key=lambda name: name != "image_urls"):
+        for url in output[name] if isinstance(output[name], list) else ():
+            if _is_url(url):
+                yield OutputFile(url=url, type=_type_of(name) or _type_of(url))
+
+
+def _named(output: Any) -> Iterator[OutputFile]:
+    """Read every `url` and `*_url` at any depth but thumbnails, and lists of bare URLs."""
+    for path, url in _texts(output, ()):
+        name = path[-1] if path else ""
+        if not name.startswith(("thumbnail", "preview")) and (
+            name in {"url", "[]"} or name.endswith("_url")
+        ):
+            yield _guessed(path, url)
+
+
+def _anywhere(output: Any) -> Iterator[OutputFile]:
+    for path, url in _texts(output, ()):
+        yield _guessed(path, url)
+
+
+def _guessed(path: tuple[str, ...], url: str) -> OutputFile:
+    return OutputFile(
+        url=url, type=next(filter(None, map(_type_of, reversed(path))), None) or _type_of(url)
+    )
+
+
+def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield every text that is a URL, with the names that lead to it, in the order written.
+
+    A stack of our own: a body nested a thousand deep must not end in a RecursionError.
+    """
+    stack: list[tuple[Any, tuple[str, ...]]] = [(value, path)]
+    while stack:
+        value, path = stack.pop()
+        if _is_url(value):
+            yield path, value
+        elif isinstance(value, Mapping):
+            stack += [(below, (*path[-2:], str(name))) for name, below in value.items()][::-1]
+        elif isinstance(value, list):
+            stack += [(below, (*path[-2:], "[]")) for below in value][::-1]
+
+
+def _is_url(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    if value[:5].lower() == "data:":
+        return "," in value
+    if not value[:8].lower().startswith(("http://", "https://")) or any(map(str.isspace, value)):
+        return False
+    try:
+        return bool(urlsplit(value).hostname)
+    except ValueError:
+        return False
+
+
+def _type_of(text: object) -> str | None:
+    """Read image, video or audio from `image`, `image/png`, `image_urls`, `data:image/png,…`."""
+    word = str(text).lower().removeprefix("data:")
+    return next((name for name in _TYPES if word.startswith(name)), None)

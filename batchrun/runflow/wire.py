@@ -1,0 +1,283 @@
+"""API bodies <-> our values. Pure, and tolerant wherever the API's own documents disagree.
+
+What is not understood is left out, never guessed: an unknown status is an open run, an item
+without an id spoils its page (a look-up that skipped it could have a run paid twice).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from batchrun.runflow.outputs import OutputFile, output_files
+
+__all__ = [
+    "RUN_FIELDS",
+    "OutputFile",
+    "Page",
+    "Refusal",
+    "Run",
+    "decode",
+    "model_path",
+    "organisation",
+    "output_files",
+    "parse_balance",
+    "parse_page",
+    "parse_refusal",
+    "parse_run",
+    "run_body",
+]
+
+TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
+OPEN: Final = frozenset({"queued", "dispatching", "running"})
+
+# What a listing is asked to carry, so that a finished run costs no further call.
+RUN_FIELDS: Final = (
+    "id,status_code,client_ref,metadata,output,cost,duration_ms,created_at,started_at,"
+    "completed_at,failure_code,failure_message,failure_stage_code,org_id,batch_id"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One remote execution as the API told it; times are aware and in UTC."""
+
+    id: str
+    status_code: str
+    client_ref: str | None = None
+    metadata: Mapping[str, Any]
+    cost: Decimal | None = None
+    duration_ms: int | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    output: Any = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    failure_stage: str | None = None
+    org_id: str | None = None
+    batch_id: str | None = None
+    batch_index: int | None = None
+
+    @property
+    def terminal(self) -> bool:
+        return self.status_code in TERMINAL
+
+    @property
+    def known(self) -> bool:
+        """Whether the status is a word of the documents; what is not one counts as open."""
+        return self.status_code in TERMINAL or self.status_code in OPEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a listing; *next* is the cursor of the page after it."""
+
+    runs: tuple[Run, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An error in the API's own words: proof that the API itself has answered."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.code, self.message)))
+
+
+def decode(content: bytes) -> Any:
+    """Return the JSON value of *content*, fit to be written as UTF-8 again, or raise ValueError."""
+    try:
+        return msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        pass
+    # The standard library takes what msgspec does not: a byte order mark, NaN, half a surrogate
+    # pair. None of it may reach the ledger, whose lines are strict.
+    try:
+        value = json.loads(content.decode("utf-8-sig", "replace"), parse_constant=lambda _: None)
+        text = json.dumps(value, ensure_ascii=False)
+        return msgspec.json.decode(text.encode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+
+
+def parse_run(body: Any) -> Run:
+    """Return the run that *body* describes; ValueError where it has no id."""
+    if not isinstance(body, Mapping):
+        raise ValueError("expected a JSON object")  # noqa: TRY004  (one kind of error for callers)
+    run_id = _text(body.get("id")) or _text(body.get("run_id"))
+    if run_id is None:
+        raise ValueError("expected a run with an id")
+    metadata, error = body.get("metadata"), body.get("error")
+    error = error if isinstance(error, Mapping) else {"message": error}
+    return Run(
+        id=run_id,
+        status_code=_status(body.get("status_code") or body.get("status")),
+        client_ref=_text(body.get("client_ref")),
+        metadata=metadata if isinstance(metadata, Mapping) else {},
+        cost=_money(body.get("cost")),
+        duration_ms=_whole(body.get("duration_ms")),
+        created_at=_moment(body.get("created_at")),
+        started_at=_moment(body.get("started_at")),
+        completed_at=_moment(body.get("completed_at") or body.get("finished_at")),
+        output=body.get("output"),
+        failure_code=_text(body.get("failure_code")) or _text(error.get("code")),
+        failure_message=_text(body.get("failure_message")) or _text(error.get("message")),
+        failure_stage=_text(body.get("failure_stage_code")) or _text(body.get("failure_stage")),
+        org_id=_text(body.get("org_id")),
+        batch_id=_text(body.get("batch_id")),
+        batch_index=_whole(body.get("sequence_index", body.get("batch_index"))),
+    )
+
+
+def parse_page(body: Any) -> Page:
+    """Return a page of runs in either envelope; ValueError where *body* is none."""
+    items = body.get("items") if isinstance(body, Mapping) else None
+    if not isinstance(items, list):
+        raise ValueError("expected an object with a list of items")  # noqa: TRY004  (as above)
+    after = next(filter(None, (_text(body.get(name)) for name in ("next", "next_pq"))), None)
+    return Page(runs=tuple(map(parse_run, items)), next=_cursor(after))
+
+
+def parse_refusal(body: Any) -> Refusal | None:
+    """Return the error that *body* tells in one of the API's shapes, or None if it is none.
+
+    `{code, message}`, `{error: {code, message}}` and `{detail: …}`. Not taken for the API's own:
+    a bare `{message}` (gateways), numeric codes (load balancers), problem documents with a title
+    (content networks), and the bare "Not Found" of a web framework that has no such route.
+    """
+    if not isinstance(body, Mapping) or "title" in body:
+        return None
+    detail = body.get("detail")
+    for shape in (body, body.get("error"), detail):
+        if isinstance(shape, Mapping) and isinstance(shape.get("code"), str) and shape["code"]:
+            return Refusal(code=shape["code"], message=_message(shape))
+    if isinstance(detail, list) and detail:
+        return Refusal(code="", message=_fields(detail))
+    if isinstance(detail, str) and detail and detail not in {"Not Found", "Method Not Allowed"}:
+        return Refusal(code="", message=detail)
+    return None
+
+
+def run_body(
+    input: Mapping[str, Any],  # noqa: A002  (the API's own word)
+    *,
+    client_ref: str,
+    metadata: Mapping[str, Any] | None,
+) -> bytes:
+    """Return the exact bytes of a POST. Equal values give equal bytes, whatever their order."""
+    body: dict[str, Any] = {"client_ref": client_ref, "input": input}
+    if metadata is not None:
+        body["metadata"] = metadata
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def model_path(model_id: str) -> str:
+    """Return the path of a model, each segment encoded by itself; ValueError if it can be none."""
+    segments = model_id.split("/")
+    if not all(segments) or {".", ".."} & set(segments):
+        raise ValueError("expected a model id such as google/nano-banana-2")
+    return "/v1/models/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+def organisation(body: Any) -> str | None:
+    """Return the organisation's id from an account body; its shape is not documented."""
+    if not isinstance(body, Mapping):
+        return None
+    for name in ("org_id", "organization_id", "organisation_id", "current_organization_id"):
+        if found := _text(body.get(name)):
+            return found
+    for name in ("organization", "organisation", "org", "current_organization"):
+        below = body.get(name)
+        found = _text(below.get("id")) if isinstance(below, Mapping) else _text(below)
+        if found:
+            return found
+    inner = (body.get(name) for name in ("data", "account", "user", "api_key", "key"))
+    return next(filter(None, map(organisation, inner)), None)
+
+
+def parse_balance(body: Any) -> Decimal | None:
+    """Return the credit left in USD, from any of the shapes seen."""
+    if not isinstance(body, Mapping):
+        return None
+    for name in ("balance", "balance_usd"):
+        if (found := _money(body.get(name))) is not None:
+            return found
+    if (cents := _money(body.get("balance_cents"))) is not None:
+        return cents / 100
+    items = body.get("items")
+    return parse_balance(items[0]) if isinstance(items, list) and items else None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _status(value: Any) -> str:
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return {"canceled": "cancelled", "": "unknown"}.get(word, word)
+
+
+def _money(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    try:
+        amount = Decimal(str(value).strip())
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+def _whole(value: Any) -> int | None:
+    number = _money(value)
+    # Not int(Decimal("1e999999")): that would take all the memory there is.
+    return int(number) if number is not None and abs(number) < 2**63 else None
+
+
+def _moment(value: Any) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _cursor(value: str | None) -> str | None:
+    """Take the `pq` of a URL or query string; what has none is the cursor itself."""
+    if value is None:
+        return None
+    found = re.search(r"(?:^|[?&])pq=([^&#]+)", value)
+    return unquote(found[1]) if found else value
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    message, errors = _text(body.get("message")) or "", body.get("errors")
+    fields = _fields(errors) if isinstance(errors, list) else ""
+    return f"{message} ({fields})" if message and fields else message or fields
+
+
+def _fields(errors: list[Any]) -> str:
+    """Spell the fields of a 422: `body.input.seed: must be a number; …`."""
+    told = []
+    for error in errors[:10]:
+        if not isinstance(error, Mapping):
+            told.append(str(error))
+            continue
+        where = error.get("loc")
+        place = ".".join(map(str, where)) if isinstance(where, list) else where
+        message = error.get("msg") or error.get("message")
+        told.append(": ".join(str(part) for part in (place, message) if part))
+    return "; ".join(filter(None, told))

@@ -1,0 +1,99 @@
+"""The gate: first come, first served; only the head sleeps, and it listens for news."""
+
+import random
+import time
+
+import anyio
+import pytest
+
+from batchrun.runflow.limiter import Limiter
+from batchrun.runflow.pace import Pace
+
+
+def limiter(rate: float = 10.0) -> Limiter:
+    return Limiter(Pace(rate, jitter=random.Random(1).random))
+
+
+async def test_callers_leave_in_the_order_they_came() -> None:
+    gate, left = limiter(), []
+
+    async def caller(number: int) -> None:
+        await gate.wait()
+        left.append(number)
+
+    async with anyio.create_task_group() as tg:
+        for number in range(20):
+            tg.start_soon(caller, number)
+            await anyio.wait_all_tasks_blocked()
+
+    assert left == list(range(20))
+    assert gate.departures == 20
+
+
+async def test_a_cancelled_wait_uses_nothing_up() -> None:
+    gate = limiter(rate=1.0)
+    started = await gate.wait()
+
+    with anyio.move_on_after(0.5):
+        await gate.wait()
+    sent_at = await gate.wait()
+
+    assert sent_at - started == pytest.approx(1.0, abs=1e-5)
+    assert gate.departures == 2
+
+
+async def test_a_429_that_comes_while_the_head_sleeps_holds_it_back() -> None:
+    gate = limiter(rate=1.0)
+    first = await gate.wait()
+
+    async with anyio.create_task_group() as tg:
+        tg.start_soon(gate.wait)
+        await anyio.sleep(0.5)
+        gate.throttled(first, 10.0)
+
+    assert anyio.current_time() - first == pytest.approx(10.5)
+    assert gate.throttled_count == 1
+
+
+async def test_after_trouble_one_probe_leaves_and_its_answer_frees_the_others_at_once() -> None:
+    gate, left = limiter(rate=10.0), []
+    gate.troubled(await gate.wait())
+
+    async def caller() -> None:
+        left.append(await gate.wait())
+
+    async with anyio.create_task_group() as tg:
+        for _ in range(3):
+            tg.start_soon(caller)
+        await anyio.sleep(5.0)
+        assert len(left) == 1, "the probe alone"
+        gate.well(left[0])
+
+    assert left[1] - left[0] < 5.0
+    assert left[2] - left[1] == pytest.approx(0.1, abs=1e-5)
+
+
+async def test_a_cancelled_probe_makes_way_for_the_next() -> None:
+    gate = limiter(rate=10.0)
+    gate.troubled(await gate.wait())
+    probe = await gate.wait()
+
+    gate.abandoned(probe)
+
+    assert await gate.wait() - probe == pytest.approx(0.1, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("rate", [10, 100, 400])
+async def test_a_saturated_gate_uses_97_percent_of_the_rate_in_real_time(rate: int) -> None:
+    gate = limiter(float(rate))
+    await gate.wait()
+    for _ in range(10):  # it learns how late its clock wakes it
+        await gate.wait()
+
+    started, count = time.monotonic(), rate
+    for _ in range(count):
+        await gate.wait()
+
+    assert 0.97 <= count / (time.monotonic() - started) / rate <= 1.0
