@@ -57,6 +57,9 @@ _BY_START: Final = (
 _BY_RIFF: Final = {b"WEBP": ".webp", b"WAVE": ".wav"}
 _BY_BRAND: Final = {b"avif": ".avif", b"heic": ".heic", b"qt  ": ".mov", b"M4A ": ".m4a"}
 
+EXTENSIONS: Final = tuple(sorted({*_BY_TYPE.values(), ".jpeg", ".bin"}))
+"""All that `extension` may return."""
+
 
 def extension(content_type: str | None, head: bytes, url_path: str = "") -> str:
     """Return the extension by content type, else by the first bytes, else by the URL's own."""
@@ -65,7 +68,7 @@ def extension(content_type: str | None, head: bytes, url_path: str = "") -> str:
     if (found := sniffed(head)) is not None:
         return found
     suffix = PurePosixPath(url_path).suffix.lower()
-    return suffix if suffix in {*_BY_TYPE.values(), ".jpeg"} else ".bin"
+    return suffix if suffix in EXTENSIONS else ".bin"
 
 
 def sniffed(head: bytes) -> str | None:

@@ -17,10 +17,14 @@ from typing import Final
 
 _MARGIN: Final = 1e-6  # keeps the first rule exact in floating point, at any clock reading
 _CUT: Final = 0.5  # of the pace, where nothing is known yet about what the service allows
-_GENTLE_CUT: Final = 0.85  # where we were refused close to where we were refused before
-_UNDER: Final = 0.97  # of the rate that was refused: up to here the pace climbs quickly
+_BELOW: Final = 0.75  # of the rate that was refused: up to here the pace climbs quickly again
+_GENTLE_CUT: Final = 0.85  # both again, where we were refused close to the last time
+_JUST_BELOW: Final = 0.95
+_NEAR: Final = 0.9
 _CLIMB: Final = 1.04  # a departure
-_PROBE: Final = 1.0005  # a departure, once near the rate that was refused
+_PROBE: Final = 1.001  # a departure, after the hold
+_HOLD: Final = 100  # departures; doubles each time we are refused close to the last time
+_LONGEST_HOLD: Final = 6400
 _FORGOTTEN: Final = 1.05  # so far above it and not refused: what we had learnt is outdated
 _SLOWEST: Final = 60.0  # seconds between calls, at the very least one a minute
 _LONGEST_PAUSE: Final = 32.0
@@ -41,6 +45,9 @@ class Pace:
         self.rate = rate
         self.refused_at: float | None = None
         self._jitter = jitter
+        self._safe = rate
+        self._hold = _HOLD
+        self._held = 0
         self._earliest = float("-inf")
         self._cut_at = float("-inf")
         self._cuts = 0  # since a call was last answered
@@ -112,18 +119,26 @@ class Pace:
     def _cut(self, now: float) -> None:
         self._cut_at = now
         self._cuts += 1
-        near = self.refused_at is not None and self.rate >= 0.9 * self.refused_at
+        if self._cuts > 1:
+            return  # refused right after a pause: that was too short, the pace had no part in it
+        near = self.refused_at is not None and self.rate >= _NEAR * self.refused_at
+        self._hold = min(_LONGEST_HOLD, 2 * self._hold) if near else _HOLD
+        self._held = 0
         self.refused_at = self.rate
-        self.rate = max(1 / _SLOWEST, self.rate * (_GENTLE_CUT if near else _CUT))
-        self.rate = min(self.rate, self.fastest)
+        self._safe = self.rate * (_JUST_BELOW if near else _BELOW)
+        self.rate = max(min(1 / _SLOWEST, self.rate), self.rate * (_GENTLE_CUT if near else _CUT))
 
     def _climb(self) -> None:
-        if self.refused_at is None or self.rate < self.refused_at * _UNDER:
-            # Not past the line in one step: the first step over it would be refused at once.
-            limit = self.fastest if self.refused_at is None else self.refused_at * _UNDER
-            self.rate = min(self.rate * _CLIMB, limit)
+        """Climb quickly to what seems safe, stay for the hold, then feel the way upward."""
+        if self.refused_at is None:
+            self.rate *= _CLIMB
+        elif self.rate < self._safe:
+            # Not past it in one step: the next one over the line would be refused at once.
+            self.rate = min(self.rate * _CLIMB, self._safe)
+        elif self._held < self._hold:
+            self._held += 1
         else:
             self.rate *= _PROBE
-        if self.refused_at is not None and self.rate > self.refused_at * _FORGOTTEN:
-            self.refused_at = None
-        self.rate = min(self.fastest, self.rate)
+            if self.rate > self.refused_at * _FORGOTTEN:
+                self.refused_at = None
+        self.rate = min(self.rate, self.fastest)
