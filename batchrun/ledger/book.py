@@ -4,8 +4,10 @@ Totals are folds like the histories, so they survive any number of restarts. Pur
 records and the offsets at which they stand.
 """
 
-from collections import deque
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -14,9 +16,12 @@ from typing import Final
 from batchrun.ledger.history import OPEN, History, apply
 from batchrun.ledger.records import (
     AnyRecord,
+    Dropped,
     Extra,
     Finished,
     Intent,
+    Looked,
+    Rejected,
     Submitted,
     Sweep,
     Uploaded,
@@ -53,11 +58,18 @@ class Book:
         self.models: dict[str, ModelFacts] = {}
         self.uploads: dict[str, Uploaded] = {}
         self.open: set[str] = set()
+        self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
         self.cost = Decimal(0)
-        self.extras = 0
+        self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
+        self.extra_runs: dict[str, Decimal | None] = {}
         self.newest: KnownRun | None = None
         self.last_wave = 0
         self.last_ref = ""
+
+    @property
+    def extras(self) -> int:
+        """How many runs came to light that no attempt should have made."""
+        return len(self.extra_runs)
 
     def history(self, cell: str) -> History:
         """Return where *cell* stands; one that has no line yet is pending."""
@@ -71,6 +83,15 @@ class Book:
         for cell in sorted(self.open):
             yield cell, self.histories[cell]
 
+    def check(self, records: Sequence[AnyRecord]) -> None:
+        """Raise ValueError if *records* cannot follow in their order; changes nothing."""
+        trial: dict[str, History] = {}
+        for record in records:
+            if not isinstance(record, Sweep | Uploaded | Looked):
+                history = trial.get(record.cell) or copy(self.history(record.cell))
+                apply(history, record)
+                trial[record.cell] = history
+
     def add(self, record: AnyRecord, line: int) -> None:
         """Fold the record that stands at offset *line*; ValueError if it cannot follow."""
         match record:
@@ -78,6 +99,8 @@ class Book:
                 self.sweep = record
             case Uploaded():
                 self.uploads[record.sha256] = record
+            case Looked():
+                self.doubted.pop(record.client_ref, None)
             case _:
                 history = self.histories.get(record.cell) or History()
                 apply(history, record, line)
@@ -92,13 +115,27 @@ class Book:
                 self.last_ref = record.client_ref
             case Submitted():
                 self.newest = KnownRun(record.run_id, history.client_ref)
+                self._owe(record, history)
+            case Rejected() | Dropped():
+                self._owe(record, history)
             case Finished():
+                self._spend(history, record.cost or 0)
                 self._learn(history.model, record)
             case Extra():
-                self.extras += 1
-                self.cost += record.cost or 0
+                # Told again, for instance with a cost that was not known before, it is one run.
+                self._spend(history, -(self.extra_runs.get(record.run_id) or 0))
+                self.extra_runs[record.run_id] = record.cost
+                self._spend(history, record.cost or 0)
             case _:
                 pass
+
+    def _spend(self, history: History, cost: Decimal | int) -> None:
+        self.cost += cost
+        self.spent[history.alias] += cost
+
+    def _owe(self, record: Submitted | Rejected | Dropped, history: History) -> None:
+        if record.doubted:
+            self.doubted[history.client_ref] = history.model
 
     def _learn(self, model: str, record: Finished) -> None:
         facts = self.facts(model)
@@ -106,7 +143,6 @@ class Book:
         if (seconds := duration(record)) is not None:
             facts.durations.append(seconds)
         if record.cost is not None:
-            self.cost += record.cost
             facts.cost += record.cost
             facts.dearest = max(record.cost, facts.dearest or record.cost)
 
@@ -120,6 +156,9 @@ def wave_number(client_ref: str) -> int:
 def duration(record: Finished) -> float | None:
     """Return the seconds from a run's creation to its end, as the service counts them."""
     if record.created_at and record.completed_at:
-        created, completed = map(datetime.fromisoformat, (record.created_at, record.completed_at))
-        return max(0.0, (completed - created).total_seconds())
+        # The times are the service's own words: one that is no time must not break the ledger.
+        with suppress(ValueError, TypeError):
+            created = datetime.fromisoformat(record.created_at)
+            completed = datetime.fromisoformat(record.completed_at)
+            return max(0.0, (completed - created).total_seconds())
     return None if record.duration_ms is None else record.duration_ms / 1000

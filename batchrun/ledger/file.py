@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError
 from batchrun.ledger.book import Book
 from batchrun.ledger.disk import Disk, ThreadedDisk, sync_folder
-from batchrun.ledger.records import AnyRecord, decode, encode, timestamp
+from batchrun.ledger.reader import read_line
+from batchrun.ledger.records import AnyRecord, encode, timestamp
 from batchrun.ledger.replay import Replayed, replay
 
 NAME: Final = "ledger.jsonl"
@@ -48,8 +49,9 @@ class Ledger:
         self._group = replayed.group
         self._disk = disk
         self._clock = clock
+        self.opened_at = clock()
         self._waiting: list[bytes] = []
-        self._broken: OSError | None = None
+        self._broken: BaseException | None = None
         self._turn = anyio.Lock()
 
     async def append(self, *records: AnyRecord) -> None:
@@ -58,10 +60,11 @@ class Ledger:
         Records that wait together share one write and one fsync. After a write that failed nothing
         is ever written again, and nobody is told that it was. A cancelled append may still reach
         the disk: for an intent that means a look-up more, and never a run more. Raises ValueError,
-        and writes nothing, for a record that cannot follow.
+        and writes none of *records*, if one of them cannot follow.
         """
-        for record in records:
-            self._enqueue(record)
+        if self._broken is not None:
+            raise self._failed(self._broken)
+        self._enqueue(records)
         end = self._end
         async with self._turn:
             if self._on_disk < end:
@@ -73,25 +76,36 @@ class Ledger:
             if self._waiting and self._broken is None:
                 await self._flush()
 
-    def read(self, line: int) -> AnyRecord:
-        """Return the record of the line at offset *line*."""
-        length = 4096
-        while b"\n" not in (data := os.pread(self._fd, length, line)):
-            assert len(data) == length, "the line is not on disk yet"
-            length *= 8
-        record = decode(data[: data.index(b"\n") + 1])
-        assert record is not None
-        return record
+    @property
+    def end(self) -> int:
+        """The offset at which the next line will stand."""
+        return self._end
 
-    def _enqueue(self, record: AnyRecord) -> None:
+    def now(self) -> datetime:
+        """Return the time by the clock that stamps the lines."""
+        return self._clock()
+
+    def mentions(self, text: str) -> bool:
+        """Say whether *text* stands anywhere in the file. Reads all of it: for rare questions."""
+        wanted = text.encode()
+        with self.path.open("rb") as lines:
+            return any(wanted in line for line in lines)
+
+    def read(self, line: int) -> AnyRecord:
+        """Return the record of the line at offset *line*; LedgerError if it is not on disk."""
+        return read_line(self._fd, line, self.path)
+
+    def _enqueue(self, records: Sequence[AnyRecord]) -> None:
         # The book first: a line that cannot follow would make the file unreadable for good.
-        self.book.add(record, self._end)
-        group = 0 if self._waiting else self._group + 1
-        stamped = replace(record, at=timestamp(self._clock()), group=group)
-        self._group += bool(group)
-        line = encode(stamped)
-        self._waiting.append(line)
-        self._end += len(line)
+        self.book.check(records)
+        at = timestamp(self._clock())
+        for record in records:
+            group = 0 if self._waiting else self._group + 1
+            line = encode(replace(record, at=at, group=group))
+            self.book.add(record, self._end)
+            self._group += bool(group)
+            self._waiting.append(line)
+            self._end += len(line)
 
     async def _flush(self) -> None:
         if self._broken is not None:
@@ -103,15 +117,20 @@ class Ledger:
             # lost while the next flush calls them durable.
             with anyio.CancelScope(shield=True):
                 await self._disk.write(self._fd, b"".join(lines))
-        except OSError as error:
+        except BaseException as error:
+            # Whatever it was, nobody knows which of the lines are in the file: another one could be
+            # glued onto half a line, and would not stand where the book says it does.
             self._broken = error
-            raise self._failed(error) from error
+            if isinstance(error, OSError):
+                raise self._failed(error) from error
+            raise
         self._on_disk = end
 
-    def _failed(self, error: OSError) -> LedgerError:
-        hint = "; free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+    def _failed(self, error: BaseException) -> LedgerError:
+        full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or repr(error)
         return LedgerError(
-            f"cannot write to the ledger {self.path}: {error.strerror or error}{hint}; "
+            f"cannot write to the ledger {self.path}: {reason}{'; free some space' * full}; "
             "nothing that is not written is sent, what was sent is found again by the next call"
         )
 
@@ -133,6 +152,7 @@ def open_ledger(
         raise FolderError(f"cannot use the output folder {folder}: {error.strerror}") from error
     with file:
         _lock(file.fileno(), folder)
+        _check_place(file.fileno(), path)
         try:
             with path.open("rb") as lines:
                 replayed = replay(lines, path=path)
@@ -168,6 +188,20 @@ def _lock(fd: int, folder: Path) -> None:
         (folder / LOCK).write_text(json.dumps(holder) + "\n", encoding="utf-8")
     except OSError as error:
         raise FolderError(f"cannot write {folder / LOCK}: {error.strerror}") from error
+
+
+def _check_place(fd: int, path: Path) -> None:
+    """Make sure that the file we locked is the one that bears the name.
+
+    Moved away or deleted between the opening and the lock, it would be held by us while another
+    process makes and holds a new one.
+    """
+    try:
+        same = os.path.samestat(os.fstat(fd), path.stat())
+    except OSError:
+        same = False
+    if not same:
+        raise FolderError(f"the ledger {path} was moved or replaced meanwhile; start again")
 
 
 def _holder(path: Path) -> str:

@@ -11,6 +11,7 @@ What may follow what is the table AFTER. A pair that is not in it raises, and ch
 
 from dataclasses import dataclass
 from enum import StrEnum
+from sys import intern
 from typing import Final
 
 from batchrun.ledger.records import (
@@ -83,6 +84,7 @@ class History:
     run_id: str | None = None
     client_ref: str = ""
     model: str = ""
+    alias: str = ""
     intent_line: int = NOWHERE
     input_line: int = NOWHERE
     ended_line: int = NOWHERE
@@ -126,6 +128,10 @@ def apply(history: History, record: CellLine, line: int = NOWHERE) -> None:
 def _check(history: History, record: CellLine) -> None:
     if (history.state, type(record)) not in AFTER:
         raise ValueError(f"`{_name(record)}` cannot follow {history.state}")
+    if isinstance(record, Intent) and record.attempt <= history.attempt:
+        raise ValueError(
+            f"`intent` is of attempt {record.attempt}, the cell has had {history.attempt}"
+        )
     if not isinstance(record, Intent | Extra | Saved) and record.attempt != history.attempt:
         raise ValueError(
             f"`{_name(record)}` is of attempt {record.attempt}, the cell is at {history.attempt}"
@@ -139,8 +145,10 @@ def _begin(history: History, record: Intent, line: int) -> None:
     history.attempt = record.attempt
     history.run_id = None
     history.parked = False
-    history.client_ref = record.client_ref
-    history.model = record.model
+    # Interned: a million cells share a few models, and five hundred a wave's reference.
+    history.client_ref = intern(record.client_ref)
+    history.model = intern(record.model)
+    history.alias = intern(record.alias)
     history.intent_line = line
     if record.input is not None:
         history.input_line = line

@@ -5,6 +5,7 @@ a later version adds is kept in the file and ignored here: unknown keys always, 
 Fields that are empty are left out.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -74,10 +75,15 @@ class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Submitted(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
-    """The API has the run: it answered, or (*adopted*) the run was found again."""
+    """The API has the run: it answered, or (*adopted*) the run was found again.
+
+    *doubted*, here and below: a send of the intent got no clear answer, so that a second run may
+    come to light.
+    """
 
     run_id: str
     adopted: bool = False
+    doubted: bool = False
 
 
 class Finished(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,12 +107,14 @@ class Rejected(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     http_status: int
     code: str | None = None
     message: str | None = None
+    doubted: bool = False
 
 
 class Dropped(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     """It is certain that no run exists for the intent. The attempt does not count."""
 
     reason: str
+    doubted: bool = False
 
 
 class Parked(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
@@ -121,6 +129,14 @@ class Extra(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
 
     run_id: str
     cost: Decimal | None = None
+
+
+class Looked(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A wave that had a doubt was looked at once more after `settle`: nothing came to light late,
+    or all of it is written.
+    """
+
+    client_ref: str
 
 
 class SavedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,12 +169,18 @@ AnyRecord = (
 )
 
 
+class NewerFormatError(ValueError):
+    """The ledger was begun or gone on with by a batchrun that writes it otherwise."""
+
+
 class _Kind(msgspec.Struct):
     """What a line of an unknown type must have to be one."""
 
     type: str
     at: str = ""
     group: int = 0
+    format: Any = None
+    version: Any = None
 
 
 KINDS: Final[dict[str, type[AnyRecord]]] = {
@@ -172,21 +194,33 @@ _encoder: Final = msgspec.json.Encoder()
 
 def encode(record: Record) -> bytes:
     """Return the line of *record*, with its newline."""
-    return _encoder.encode(record) + b"\n"
+    try:
+        return _encoder.encode(record) + b"\n"
+    except UnicodeEncodeError:
+        # Half a surrogate pair is text for JSON's escapes and for Python, and none for UTF-8. It
+        # comes with the service's messages, and must not stop the sweep.
+        text = json.dumps(msgspec.to_builtins(record), ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "replace") + b"\n"
 
 
 def decode(line: bytes) -> AnyRecord | None:
     """Return the record of a line, or None for a type of a later version.
 
-    Raises ValueError for what is not a line of a ledger.
+    Raises ValueError for what is not a line of a ledger, NewerFormatError for one that a newer
+    batchrun has written in a format of its own.
     """
     try:
-        return _decoder.decode(line)
+        record = _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         kind = _kind_of(line, error)
+        if kind.type == "sweep":
+            _check_format(kind.format, kind.version)
         if kind.type in KINDS:
             raise ValueError(f"not a line of a ledger: {error}") from error
         return None
+    if isinstance(record, Sweep):
+        _check_format(record.format, record.version)
+    return record
 
 
 def starts_group(line: bytes) -> bool:
@@ -200,6 +234,14 @@ def starts_group(line: bytes) -> bool:
 def timestamp(moment: datetime) -> str:
     """Return *moment* as lines have it: UTC, microseconds, Z."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _check_format(number: object, version: object) -> None:
+    if isinstance(number, int) and number > FORMAT:
+        raise NewerFormatError(
+            f"is in format {number} of a newer batchrun ({version}); "
+            f"this one reads formats up to {FORMAT}: install the newer one"
+        )
 
 
 def _kind_of(line: bytes, error: Exception) -> _Kind:

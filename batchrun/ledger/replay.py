@@ -6,13 +6,14 @@ So from a broken line on, the file may be cut if no later line begins another gr
 the broken line was durable once and something else damaged it: that is not ours to repair.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.book import Book
-from batchrun.ledger.records import FORMAT, AnyRecord, Sweep, decode, starts_group
+from batchrun.ledger.records import AnyRecord, NewerFormatError, decode, starts_group
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
     for number, line in enumerate(remaining, start=1):
         try:
             record = _read(line)
+        except NewerFormatError as error:
+            raise LedgerError(f"{path} {error}") from error
         except ValueError as error:
             torn = len(line) + _torn(remaining, path, number, whole, error)
             return Replayed(book, whole, torn, group)
@@ -49,13 +52,45 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
     return Replayed(book, whole, 0, group)
 
 
+def replay_shared(fd: int, path: Path) -> Replayed:
+    """Fold what is now in the open file *fd*, which another process may be writing.
+
+    A writer that starts meanwhile may cut a torn tail and write over it; what was read then is half
+    the one and half the other. So a ledger that looks broken is read again if it has changed.
+    """
+    while True:
+        before = os.fstat(fd)
+        try:
+            return replay(_lines(fd, before.st_size), path=path)
+        except LedgerError:
+            after = os.fstat(fd)
+            if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
+                raise
+
+
 def read_book(path: Path) -> Book:
     """Return the book of a ledger that another process may be writing; takes no lock."""
     try:
         with path.open("rb") as file:
-            return replay(file, path=path).book
+            return replay_shared(file.fileno(), path).book
     except OSError as error:
         raise LedgerError(f"cannot read the ledger {path}: {error.strerror}") from error
+
+
+def _lines(fd: int, size: int) -> Iterator[bytes]:
+    """Yield the lines of the first *size* bytes of a file.
+
+    No further: what its writer appends while we read would make an unfinished line, which is only
+    the end of what we see, look like a broken one that has others after it.
+    """
+    offset, rest = 0, b""
+    while offset < size and (data := os.pread(fd, min(1 << 20, size - offset), offset)):
+        offset += len(data)
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+    if rest:
+        yield rest
 
 
 def _read(line: bytes) -> AnyRecord | None:
@@ -65,11 +100,6 @@ def _read(line: bytes) -> AnyRecord | None:
 
 
 def _fold(book: Book, record: AnyRecord, path: Path, number: int, byte: int) -> None:
-    if isinstance(record, Sweep) and record.format > FORMAT:
-        raise LedgerError(
-            f"{path} is in format {record.format} of a newer batchrun ({record.version}); "
-            f"this one reads formats up to {FORMAT}: install the newer one"
-        )
     try:
         book.add(record, byte)
     except ValueError as error:

@@ -1,0 +1,27 @@
+"""Values as text that a spreadsheet and a CSV reader both take for what it is. Pure."""
+
+import json
+from typing import Any, Final
+
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""What text must not begin with, or a spreadsheet runs it."""
+
+
+def field(value: Any) -> str:
+    """Spell one value: text safe to open, anything else as JSON, nothing for null.
+
+    Text that a spreadsheet would run gets an apostrophe in front, which it takes as "this is text"
+    and does not show. So does text that already has one there: else it could not be told apart.
+    """
+    match value:
+        case None:
+            return ""
+        case str():
+            return f"'{value}" if value.startswith((*FORMULA, "'")) else value
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def unfield(text: str) -> str:
+    """Return the text that `field` spelled."""
+    return text.removeprefix("'")

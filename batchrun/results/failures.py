@@ -1,0 +1,76 @@
+"""Failures grouped, so that forty with one cause are read once. Pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from batchrun.ledger.records import Finished, Rejected
+
+LONGEST: Final = 160
+"""Characters of a failure's message that are shown."""
+
+# What differs from run to run in the same message. The order matters: a URL holds ids and numbers.
+_VARYING: Final = (
+    (re.compile(r"https?://\S+"), "URL"),
+    (re.compile(r"\b[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "ID"),
+    (re.compile(r"\b[a-z]+_[0-9A-Za-z]*\d[0-9A-Za-z]*\b"), "ID"),
+    (re.compile(r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "ID"),
+    (re.compile(r"\d+(\.\d+)*"), "N"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """*count* of a model's cells ended for the same reason; *example* is one of the messages."""
+
+    alias: str
+    code: str
+    example: str
+    count: int
+
+
+def group(ended: Iterable[tuple[str, Finished | Rejected]]) -> list[Failure]:
+    """Group pairs of alias and the line that ended a cell badly; the most frequent come first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    examples: dict[tuple[str, str, str], str] = {}
+    for alias, record in ended:
+        code, message = _reason(record)
+        key = (alias, code, normalise(message))
+        counts[key] += 1
+        examples.setdefault(key, message)
+    return [
+        Failure(alias=key[0], code=key[1], example=examples[key], count=number)
+        for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]
+
+
+def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:
+    """Return a line for each group: how many of the model's *cells*, and why."""
+    lines = []
+    for each in groups:
+        of = max(cells.get(each.alias, 0), each.count)
+        message = _one_line(each.example)
+        reason = f"{each.code}: {message}" if message else each.code
+        lines.append(f"{each.count} of {of} {each.alias}: {reason}")
+    return "\n".join(lines)
+
+
+def normalise(message: str) -> str:
+    """Return *message* without what differs from run to run: numbers, ids, URLs, white space."""
+    for pattern, word in _VARYING:
+        message = pattern.sub(word, message)
+    return " ".join(message.split()).lower()
+
+
+def _reason(record: Finished | Rejected) -> tuple[str, str]:
+    if isinstance(record, Rejected):
+        return record.code or f"HTTP {record.http_status}", record.message or ""
+    return record.failure_code or record.status_code, record.failure_message or ""
+
+
+def _one_line(message: str) -> str:
+    """Return what of *message* a terminal can take: one line, no control characters, not all."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

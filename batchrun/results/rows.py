@@ -1,0 +1,108 @@
+"""A row of the results: a point's axes, how it stands, what it cost, where it is. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from batchrun.ledger.history import History, State
+from batchrun.ledger.records import Finished, Rejected, Saved
+from batchrun.manifest.grid import Cell, LocalFile
+from batchrun.results.summary import money
+from batchrun.results.tally import standing
+
+COLUMNS: Final = (
+    "model",
+    "alias",
+    "replicate",
+    "cell",
+    "status",
+    "attempts",
+    "run_id",
+    "cost",
+    "duration_ms",
+    "created_at",
+    "completed_at",
+    "files",
+    "failure_code",
+    "failure_message",
+)
+"""What each row has, behind its axes."""
+
+ENDED: Final = frozenset(State) - {State.PENDING, State.DOUBTFUL, State.IN_FLIGHT}
+"""The states in which the line that ended the newest attempt speaks of the cell as it is."""
+
+
+def row(
+    cell: Cell,
+    history: History,
+    ended: Finished | Rejected | None,
+    saved: Saved | None,
+    *,
+    attempts: int,
+) -> dict[str, Any]:
+    """Return the row of *cell*; *ended* and *saved* are the lines its *history* points at.
+
+    The cost is that of the run named in the row.
+    """
+    values = {axis_column(name): plain(value) for name, value in cell.values.items()}
+    values |= {
+        "model": cell.model,
+        "alias": cell.alias,
+        "replicate": cell.replicate,
+        "cell": cell.key,
+        "status": str(standing(history, attempts=attempts)),
+        "attempts": history.attempt,
+        "run_id": history.run_id,
+        "cost": None,
+        "duration_ms": None,
+        "created_at": None,
+        "completed_at": None,
+        "files": [] if saved is None else [file.path for file in saved.files],
+        "failure_code": None,
+        "failure_message": None,
+    }
+    return values | _outcome(ended if history.state in ENDED else None)
+
+
+def axis_column(name: str) -> str:
+    """Return the column of an axis; one that is called like a column of ours gets a prefix."""
+    return f"input.{name}" if name in COLUMNS else name
+
+
+def columns(axes: Iterable[str]) -> list[str]:
+    """Return all columns of a table whose rows have the columns *axes* before ours."""
+    return [*dict.fromkeys(name for name in axes if name not in COLUMNS), *COLUMNS]
+
+
+def plain(value: Any) -> Any:
+    """Return *value* as JSON can say it: a local file is its path."""
+    match value:
+        case LocalFile():
+            return str(value.path)
+        case Mapping():
+            return {name: plain(each) for name, each in value.items()}
+        case list() | tuple():
+            return [plain(each) for each in value]
+        case _:
+            return value
+
+
+def _outcome(ended: Finished | Rejected | None) -> dict[str, Any]:
+    match ended:
+        case Finished():
+            return {
+                "run_id": ended.run_id,
+                "cost": None if ended.cost is None else money(ended.cost),
+                "duration_ms": ended.duration_ms,
+                "created_at": ended.created_at,
+                "completed_at": ended.completed_at,
+                "failure_code": ended.failure_code,
+                "failure_message": ended.failure_message,
+            }
+        case Rejected():
+            return {
+                "run_id": None,
+                "failure_code": ended.code or f"HTTP {ended.http_status}",
+                "failure_message": ended.message,
+            }
+        case None:
+            return {}

@@ -1,0 +1,158 @@
+"""The derived files of an output folder, and `sweep.json`: written beside, renamed over.
+
+A reader sees the old file or the new one, never half of either; a crash leaves a `.part` at most.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import msgspec
+
+from batchrun.errors import FolderError
+from batchrun.ledger.disk import sync_folder
+from batchrun.ledger.history import NOWHERE, History
+from batchrun.ledger.reader import Readable
+from batchrun.ledger.records import Finished, Rejected, Saved
+from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.manifest import Manifest
+from batchrun.results.csvtext import field
+from batchrun.results.rows import ENDED, columns, row
+
+IDENTITY: Final = "sweep.json"
+MANIFEST: Final = "manifest.yaml"
+RESULTS_JSONL: Final = "results.jsonl"
+RESULTS_CSV: Final = "results.csv"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who a sweep is: the copy that is left when the ledger is lost. *manifest* is its path."""
+
+    sweep: str
+    name: str
+    endpoint: str
+    label: str | None = None
+    organisation: str | None = None
+    manifest: str | None = None
+
+
+def read_identity(folder: Path) -> Identity | None:
+    """Return what `sweep.json` says, None if there is none; FolderError if it cannot be read."""
+    path = folder / IDENTITY
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Identity)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise FolderError(f"cannot read {path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise FolderError(
+            f"{path} is damaged: {error}; move it away, the ledger beside it knows the same"
+        ) from error
+
+
+def write_identity(folder: Path, identity: Identity) -> None:
+    text = json.dumps(asdict(identity), indent=2, ensure_ascii=False)
+    atomic_write(folder / IDENTITY, text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def keep_manifest(folder: Path, text: bytes) -> None:
+    """Keep the manifest as it was at the last start."""
+    atomic_write(folder / MANIFEST, text)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Put *data* in place of *path*, durably; FolderError, and the old file, if that fails."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes the place of *path* once it is whole and on disk."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise FolderError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_results(
+    folder: Path, manifest: Manifest, ledger: Readable, *, attempts: int | None = None
+) -> None:
+    """Write `results.jsonl` and `results.csv`: a row for each point, in the grid's order.
+
+    Row by row, so that memory doesn't grow with them; the CSV is made from the JSONL, because only
+    the last row tells which columns there are. *attempts* overrides the manifest's.
+    """
+    limit = manifest.limits.attempts if attempts is None else attempts
+    rows = (_row(cell, ledger, limit) for cell in expand(manifest))
+    names = _write_jsonl(folder / RESULTS_JSONL, rows)
+    _write_csv(folder / RESULTS_CSV, folder / RESULTS_JSONL, columns(names))
+
+
+def _row(cell: Cell, ledger: Readable, attempts: int) -> dict[str, Any]:
+    history = ledger.book.history(cell.key)
+    return row(cell, history, _ended(ledger, history), _saved(ledger, history), attempts=attempts)
+
+
+def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:
+    if history.state not in ENDED or history.ended_line == NOWHERE:
+        return None
+    record = ledger.read(history.ended_line)
+    assert isinstance(record, Finished | Rejected)
+    return record
+
+
+def _saved(ledger: Readable, history: History) -> Saved | None:
+    if not history.saved:
+        return None
+    record = ledger.read(history.saved_line)
+    assert isinstance(record, Saved)
+    return record
+
+
+def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Write *rows*; return the names of all columns in the order in which they came."""
+    names: dict[str, None] = {}
+    with replacing(path) as file:
+        for each in rows:
+            names.update(dict.fromkeys(each))
+            text = json.dumps(each, ensure_ascii=False)
+            # Half a surrogate pair has no UTF-8; as a backslash escape it is what JSON says anyway.
+            file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+    return list(names)
+
+
+def _write_csv(path: Path, source: Path, names: list[str]) -> None:
+    # RFC 4180's line ends: with "\n" alone the csv module leaves a lone "\r" in a text unquoted.
+    with replacing(path) as file, source.open("rb") as lines:
+        writer = csv.writer(_Text(file), lineterminator="\r\n")
+        writer.writerow(map(field, names))
+        for line in lines:
+            values = json.loads(line)
+            writer.writerow([field(values.get(name)) for name in names])
+
+
+class _Text:
+    """Lets the csv module write into a binary file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        self._file.write(text.encode("utf-8", "backslashreplace"))

@@ -1,0 +1,143 @@
+"""What a call came to: the `--json` object, and how to go on. Pure."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from typing import Any, Final
+
+from batchrun.errors import BatchrunError, ManifestError, Problem
+from batchrun.results.tally import Tally
+
+SCHEMA: Final = 1
+"""Version of the `--json` object; fields may be added within a version, never change or go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Why a call stopped; *problems* are a manifest's mistakes."""
+
+    message: str
+    problems: tuple[Problem, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"message": self.message, "problems": [_problem(each) for each in self.problems]}
+
+
+def stop_of(errors: Sequence[BatchrunError]) -> Stop | None:
+    """Return what several reasons to stop come to, None where there was none."""
+    if not errors:
+        return None
+    problems = (each.problems for each in errors if isinstance(each, ManifestError))
+    return Stop(message="\n".join(map(str, errors)), problems=tuple(sum(problems, ())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The `--json` object, field by field and in its order.
+
+    Whatever a call did not come to know keeps its default: so each exit has a summary.
+    """
+
+    schema: int = SCHEMA
+    sweep: str | None = None
+    name: str | None = None
+    label: str | None = None
+    endpoint: str | None = None
+    cells: int = 0
+    succeeded: int = 0
+    partial_succeeded: int = 0
+    failed: int = 0
+    rejected: int = 0
+    cancelled: int = 0
+    parked: int = 0
+    in_doubt: int = 0
+    pending: int = 0
+    in_flight: int = 0
+    orphaned: int = 0
+    folded: int = 0
+    unsaved: int = 0
+    cost: Decimal = Decimal(0)
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    duration_s: float = 0.0
+    outputs: str | None = None
+    ledger: str | None = None
+    report: str | None = None
+    complete: bool = False
+    exit_code: int = 0
+    next: str = ""
+    error: Stop | None = None
+
+    @property
+    def tally(self) -> Tally:
+        return Tally(**{field.name: getattr(self, field.name) for field in fields(Tally)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can say of it; `error` only where there is one."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values["cost"] = money(self.cost)
+        values["duration_s"] = round(self.duration_s, 3)
+        if self.error is None:
+            del values["error"]
+        else:
+            values["error"] = self.error.as_dict()
+        return values
+
+    def as_json(self) -> str:
+        """Return the object as one line of text that any terminal or pipe can take."""
+        return json.dumps(self.as_dict())
+
+
+def money(amount: Decimal) -> str:
+    """Spell an amount of USD: plain notation, at least two decimals, no more than it has."""
+    text = f"{amount.normalize():f}"
+    whole, _, cents = text.partition(".")
+    return f"{whole}.{cents:0<2}"
+
+
+def how_to_go_on(tally: Tally, exit_code: int, *, command: str, outputs: str | None = None) -> str:
+    """Return the last line of a call: one sentence; *command* is what runs this manifest again."""
+    if exit_code in _HINTS:
+        return _HINTS[exit_code].format(command=command)
+    if tally.unfinished:
+        return f"go on with `{command}`; {_left(tally)}"
+    if tally.bad > tally.partial_succeeded:
+        return f"`{command} --retry-failed` tries again what did not succeed"
+    if outputs is not None:
+        return f"nothing is left to do; the files are in {outputs}"
+    return "nothing is left to do"
+
+
+_HINTS: Final = {
+    2: "correct what is named above, then `{command}`; nothing was sent",
+    4: "set RUNFLOW_API_KEY to a key of the right account, then `{command}` goes on",
+    5: "add credit to the account, then `{command}` goes on",
+    6: "raise the budget (`limits.budget` or `--budget`), then `{command}` goes on",
+    7: "wait for the other batchrun or stop it, then `{command}`",
+    8: "try again when the service can be reached: `{command}` goes on",
+    9: "put right what is named above, then `{command}` goes on",
+    70: "a bug in batchrun; the ledger is whole and `{command}` goes on",
+}
+
+
+def _left(tally: Tally) -> str:
+    """Name what is left in the order in which a reader would ask."""
+    parts = {
+        "not yet done": tally.pending,
+        "in flight": tally.in_flight,
+        "parked": tally.parked,
+        "in doubt": tally.in_doubt,
+        "not saved": tally.unsaved,
+    }
+    return ", ".join(f"{number} {words}" for words, number in parts.items() if number)
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "source": problem.place.source,
+        "line": problem.place.line,
+        "column": problem.place.column,
+        "message": problem.message,
+    }

@@ -1,0 +1,150 @@
+"""How many cells stand where. Pure.
+
+Counts speak of the present manifest's distinct cells. A cell of the ledger that the manifest no
+longer names is orphaned; a point that comes to a cell already counted is folded.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from batchrun.ledger.book import Book
+from batchrun.ledger.history import GOOD, History, State, Submit, next_step
+from batchrun.manifest.grid import Cell
+
+NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class Standing(StrEnum):
+    """What a cell counts as. The words are those of the results and of `--json`."""
+
+    SUCCEEDED = "succeeded"
+    PARTIAL_SUCCEEDED = "partial_succeeded"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    PARKED = "parked"
+    IN_DOUBT = "in_doubt"
+    PENDING = "pending"
+    IN_FLIGHT = "in_flight"
+
+
+def standing(history: History, *, attempts: int, granted: int = 0) -> Standing:
+    """Say what a cell counts as; one that has an attempt left is pending, however it ended."""
+    match history.state:
+        case State.DOUBTFUL:
+            return Standing.IN_DOUBT
+        case State.IN_FLIGHT:
+            return Standing.PARKED if history.parked else Standing.IN_FLIGHT
+        case state:
+            again = isinstance(next_step(history, attempts=attempts, granted=granted), Submit)
+            return Standing.PENDING if again else Standing(state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Counts of cells; *folded* counts points, *orphaned* cells that are not among *cells*.
+
+    *unsaved* are those that succeeded at least in part and whose outputs should be on disk and
+    are not.
+    """
+
+    cells: int = 0
+    succeeded: int = 0
+    partial_succeeded: int = 0
+    failed: int = 0
+    rejected: int = 0
+    cancelled: int = 0
+    parked: int = 0
+    in_doubt: int = 0
+    pending: int = 0
+    in_flight: int = 0
+    orphaned: int = 0
+    folded: int = 0
+    unsaved: int = 0
+
+    @property
+    def bad(self) -> int:
+        """Cells that `--fail-on` speaks of: all that ended as something else than succeeded."""
+        return self.partial_succeeded + self.failed + self.rejected + self.cancelled
+
+    @property
+    def unfinished(self) -> int:
+        """Cells for which a further call has something to do."""
+        return self.parked + self.in_doubt + self.pending + self.in_flight + self.unsaved
+
+    def as_dict(self) -> dict[str, int]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """The counts of one model, by its alias, and what its runs have cost."""
+
+    alias: str
+    tally: Tally
+    cost: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """One pass over the grid: the counts in all, and per model in the manifest's order."""
+
+    tally: Tally
+    models: tuple[ModelRow, ...]
+
+
+def count(
+    cells: Iterable[Cell],
+    book: Book,
+    *,
+    attempts: int,
+    download: bool,
+    granted: Mapping[str, int] = NO_GRANTS,
+) -> Count:
+    """Count *cells*, which may name a cell more than once, as *book* has them."""
+    seen: set[str] = set()
+    counts: dict[str, Counter[str]] = {}
+    for cell in cells:
+        model = counts.setdefault(cell.alias, Counter())
+        if cell.key in seen:
+            model["folded"] += 1
+            continue
+        seen.add(cell.key)
+        history = book.history(cell.key)
+        model["cells"] += 1
+        model[standing(history, attempts=attempts, granted=granted.get(cell.key, 0))] += 1
+        model["unsaved"] += download and history.state in GOOD and not history.saved
+    orphaned = sum(key not in seen for key in book.histories)
+    total = sum(counts.values(), Counter({"orphaned": orphaned}))
+    rows = (
+        ModelRow(alias=alias, tally=Tally(**model), cost=book.spent.get(alias, Decimal(0)))
+        for alias, model in counts.items()
+    )
+    return Count(tally=Tally(**total), models=tuple(rows))
+
+
+def tally(
+    cells: Iterable[Cell],
+    book: Book,
+    *,
+    attempts: int,
+    download: bool,
+    granted: Mapping[str, int] = NO_GRANTS,
+) -> Tally:
+    """Count *cells* in all. *granted* is what `--retry-failed` gave single cells (`grant`)."""
+    return count(cells, book, attempts=attempts, download=download, granted=granted).tally
+
+
+def count_ledger(book: Book, *, attempts: int, download: bool) -> Tally:
+    """Count what the ledger has, where no manifest says which cells there are."""
+    counts: Counter[str] = Counter()
+    for history in book.histories.values():
+        counts["cells"] += 1
+        counts[standing(history, attempts=attempts)] += 1
+        counts["unsaved"] += download and history.state in GOOD and not history.saved
+    return Tally(**counts)
