@@ -64,6 +64,7 @@ FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, 
 
 # Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
 CALL_TIMEOUT: Final = 120.0
+_LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
 _PAGES: Final = 2000
 _SHORTEST_SECRET: Final = 12  # a shorter key could be a word that bodies are full of
@@ -361,8 +362,9 @@ class Client:
     async def _troubled(self, patience: Patience, sent_at: float, reason: str) -> None:
         patience.failed(anyio.current_time(), reason)
         self._log(f"try {patience.tries}: {reason}")
-        if not self._limiter.troubled(sent_at):
-            await anyio.sleep(self._limiter.backoff(patience.tries))
+        self._limiter.troubled(sent_at)
+        # By itself too, or one call that always fails would be each probe, and pause everybody.
+        await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(patience.tries)))
 
     # What may be said.
 

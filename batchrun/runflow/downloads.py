@@ -149,9 +149,10 @@ class _Download:
         try:
             async with _answer(self._http, self._url, headers) as response:
                 self._begin(response)
+                start = self.size
                 async for chunk in response.aiter_bytes():
                     self._write(chunk)
-                self._check(response)
+                self._check(response, self.size - start)
         except FAILED as error:
             raise _CutError(f"{type(error).__name__} from {_place(self._url)}") from None
 
@@ -165,9 +166,8 @@ class _Download:
         self.content_type = _media_type(response)
         if self.content_type == "text/html":
             raise _CutError(f"a web page in place of the file from {_place(self._url)}")
-        self._total = _length(response)
-        encoded = response.headers.get("Content-Encoding", "identity") != "identity"
-        self._validator = None if encoded else _validator(response)
+        self._total = None if _encoded(response) else _length(response)
+        self._validator = None if _encoded(response) else _validator(response)
 
     def _goes_on(self, response: httpx.Response) -> bool:
         told = response.headers.get("Content-Range", "")
@@ -184,12 +184,11 @@ class _Download:
         if len(self._head) < 64:
             self._head += chunk[:64]
 
-    def _check(self, response: httpx.Response) -> None:
-        announced = _length(response)
-        if announced is not None and response.num_bytes_downloaded != announced:
-            raise _CutError(
-                f"{response.num_bytes_downloaded} of {announced} bytes from {_place(self._url)}"
-            )
+    def _check(self, response: httpx.Response, received: int) -> None:
+        # What was packed for the way is another length; there HTTP itself keeps count.
+        announced = None if _encoded(response) else _length(response)
+        if announced is not None and received != announced:
+            raise _CutError(f"{received} of {announced} bytes from {_place(self._url)}")
         if response.status_code == 206 and self._total not in {None, self.size}:
             size = self.size
             self._restart()
@@ -199,8 +198,9 @@ class _Download:
 
     def _restart(self) -> None:
         with _translated(Path(self._file.name)):
-            self._file.seek(0)
-            self._file.truncate()
+            if self._file.tell():
+                self._file.seek(0)
+                self._file.truncate()
         self.size, self._head, self._validator = 0, b"", None
         self.hash = hashlib.sha256()
 
@@ -278,6 +278,11 @@ def _place(url: str) -> str:
 def _media_type(response: httpx.Response) -> str | None:
     told: str = response.headers.get("Content-Type", "")
     return told.partition(";")[0].strip().lower() or None
+
+
+def _encoded(response: httpx.Response) -> bool:
+    encoding: str = response.headers.get("Content-Encoding", "identity")
+    return encoding.lower() != "identity"
 
 
 def _length(response: httpx.Response) -> int | None:

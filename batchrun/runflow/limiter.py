@@ -50,11 +50,10 @@ class Limiter:
         self._pace.throttled(sent_at=sent_at, now=anyio.current_time(), pause=pause)
         self._tell()
 
-    def troubled(self, sent_at: float) -> bool:
-        """Note that it had a 5xx, no answer, or somebody else's; True: it paused everybody."""
-        paused = self._pace.troubled(sent_at=sent_at, now=anyio.current_time())
+    def troubled(self, sent_at: float) -> None:
+        """Note that it had a 5xx, no answer, or somebody else's."""
+        self._pace.troubled(sent_at=sent_at, now=anyio.current_time())
         self._tell()
-        return paused
 
     def abandoned(self, sent_at: float) -> None:
         """Note that it was cancelled."""

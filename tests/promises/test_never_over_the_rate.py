@@ -58,6 +58,8 @@ def test_no_window_holds_more_departures_than_the_rate_allows(
                 pace.troubled(sent_at=now, now=now + gap)
             case "abandoned":
                 pace.abandoned(sent_at=now)
+            case _:
+                pass
 
     assert_never_over(rate, left)
 
