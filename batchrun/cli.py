@@ -1,0 +1,98 @@
+"""The command line: picks the command, turns errors into one message and an exit code.
+
+The only module that ends the process, and with the commands the only one that prints. Commands are
+imported late: `batchrun --help` doesn't wait for what it doesn't use.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+from batchrun import __version__
+from batchrun.commands.signals import Interrupted, interrupt_on_signals
+from batchrun.errors import BUG, INCOMPLETE, BatchrunError
+
+COMMANDS: Final = {
+    "run": "run a manifest, or go on with it (the default)",
+    "plan": "what would be done; sends no run",
+    "status": "counts, costs, open runs and failures; no network",
+    "simulate": "serve the simulator on a port",
+    "schema": "print the manifest's JSON Schema",
+    "init": "write a commented manifest to start from",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code. No expected stop leaves as an exception."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in {"-h", "--help"}:
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        print(f"batchrun {__version__}")
+        return 0
+    name = words.pop(0) if words[0] in COMMANDS else "run"
+    return guarded(name, words)
+
+
+def guarded(name: str, words: Sequence[str]) -> int:
+    """Run a command behind the one boundary where errors become a message and a code."""
+    as_json = "--json" in words
+    try:
+        interrupt_on_signals()
+        code: int = import_module(f"batchrun.commands.{name}").main(words)
+    except BatchrunError as error:
+        code = stopped(error, error.exit_code, as_json=as_json)
+    except (Interrupted, KeyboardInterrupt):
+        code = stopped("interrupted; call it again to go on", INCOMPLETE, as_json=as_json)
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = INCOMPLETE
+    except Exception as error:  # noqa: BLE001  (a bug: it is written down and said so)
+        code = stopped(bug(error), BUG, as_json=as_json)
+    return code
+
+
+def overview() -> str:
+    """Return what `batchrun --help` prints."""
+    return "\n".join(
+        [
+            "usage: batchrun MANIFEST [options]",
+            "       batchrun COMMAND ...",
+            "",
+            "Runs a manifest of models and inputs on Runflow; run it again to resume.",
+            "",
+            *(f"  {name:<10}{summary}" for name, summary in COMMANDS.items()),
+            "",
+            "`batchrun COMMAND --help` tells more. A manifest with a command's name is `./run`.",
+        ]
+    )
+
+
+def stopped(error: BatchrunError | str, code: int, *, as_json: bool) -> int:
+    """Say on stderr why nothing came of it, and as JSON on stdout where that was asked for."""
+    print(f"batchrun: {error}", file=sys.stderr)
+    if as_json:
+        from batchrun.results.summary import Stop, Summary, stop_of
+
+        stop = stop_of([error]) if isinstance(error, BatchrunError) else Stop(message=error)
+        print(Summary(exit_code=code, next="mend what the error names", error=stop).as_json())
+    return code
+
+
+def bug(error: Exception) -> str:
+    """Write the traceback of an unexpected error to a file, and return what to say of it."""
+    from batchrun.commands.bug import write_traceback
+
+    return (
+        f"this is a bug in batchrun ({type(error).__name__}); the ledger is whole and the same "
+        f"command goes on; please report it with {write_traceback(error)}"
+    )
+
+
+def entry() -> None:
+    """Run the console script."""
+    sys.exit(main())

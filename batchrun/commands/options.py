@@ -1,0 +1,46 @@
+"""What commands share of the command line: parsers that raise instead of ending the process."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from batchrun.errors import UsageError
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are errors of ours."""
+
+    def __init__(self, command: str, **rest: Any) -> None:
+        super().__init__(prog=f"batchrun {command}".rstrip(), allow_abbrev=False, **rest)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def value(parse: Callable[[Any], T]) -> Callable[[str], T]:
+    """Let argparse show what a parser of `manifest.values` expected."""
+
+    def convert(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+    return convert
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add what says which sweep is meant; works on every command."""
+    group = parser.add_argument_group("which sweep")
+    group.add_argument(
+        "--endpoint", metavar="URL", help="the API's URL, or `simulator` for the embedded one"
+    )
+    group.add_argument(
+        "--outputs", type=Path, metavar="DIR", help="where the folders of sweeps are"
+    )
+    group.add_argument(
+        "--label", metavar="TEXT", help="a sweep of its own beside the others of this manifest"
+    )

@@ -1,0 +1,178 @@
+"""`batchrun MANIFEST`: run it, or go on with it."""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import anyio
+
+from batchrun.commands.ending import Ending, show
+from batchrun.commands.plan import show_plan
+from batchrun.commands.run_options import Options, parse, settings_of
+from batchrun.commands.signals import interrupt_on_signals
+from batchrun.engine.folder import SIMULATOR, choose_endpoint, output_folder
+from batchrun.engine.interrupts import obey
+from batchrun.engine.runner import Outside, Runner
+from batchrun.engine.settings import Settings
+from batchrun.engine.stops import Stops
+from batchrun.engine.sweep import check_folder, open_sweep
+from batchrun.engine.uploads import Uploads
+from batchrun.errors import UsageError
+from batchrun.ledger.file import Ledger, open_ledger
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.manifest import Manifest
+from batchrun.results.progress import Progress, choose
+from batchrun.results.storage import keep_manifest
+from batchrun.runflow.client import Client
+from batchrun.runflow.http import api_client, download_client
+from batchrun.runflow.limiter import Limiter
+from batchrun.runflow.pace import Pace
+
+STATE: Final = "simulator.sqlite"
+"""Where the embedded simulator keeps its runs, so that a killed sweep finds them again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What one call is about."""
+
+    options: Options
+    manifest: Manifest
+    settings: Settings
+    endpoint: str
+    folder: Path
+    key: str
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run or resume the manifest that *argv* names; return the exit code."""
+    started = time.monotonic()
+    call = prepare(parse(argv))
+    if call.options.dry_run:
+        return show_plan(call.manifest, call.settings, call.folder, as_json=call.options.json)
+    check_folder(call.folder)
+    with open_ledger(call.folder) as ledger, endpoint_of(call) as url:
+        keep_manifest(call.folder, call.manifest.text)
+        progress = choose(
+            sys.stderr,
+            quiet=call.options.quiet,
+            no_progress=call.options.no_progress,
+            environ=os.environ,
+        )
+        if ledger.torn:
+            progress.note(f"cut off {ledger.torn} bytes that a crash left at the ledger's end")
+        done = anyio.run(work, call, ledger, url, progress)
+        interrupt_on_signals()  # the runner's own handlers went with it
+        return show(
+            Ending(
+                manifest=call.manifest,
+                settings=call.settings,
+                folder=call.folder,
+                endpoint=call.endpoint,
+                label=call.options.label,
+                command=command_of(call.options),
+                ledger=ledger,
+                stops=done.stops,
+                client=done.client,
+                seconds=time.monotonic() - started,
+            ),
+            as_json=call.options.json,
+            quiet=call.options.quiet,
+        )
+
+
+def prepare(options: Options) -> Call:
+    """Return what is to be done; ManifestError or UsageError where it can't be."""
+    manifest = load_manifest(options.manifest, os.environ)
+    endpoint = choose_endpoint(
+        options.endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL")
+    )
+    folder = output_folder(
+        manifest, endpoint=endpoint, outputs=options.outputs, label=options.label
+    )
+    key = SIMULATOR if endpoint == SIMULATOR else os.environ.get("RUNFLOW_API_KEY", "").strip()
+    if not key and not options.dry_run:
+        raise UsageError(f"no key for {endpoint}: put it into RUNFLOW_API_KEY")
+    return Call(
+        options=options,
+        manifest=manifest,
+        settings=settings_of(options, manifest),
+        endpoint=endpoint,
+        folder=folder,
+        key=key,
+    )
+
+
+def command_of(options: Options) -> str:
+    """Return the command that goes on with this sweep, as one would type it."""
+    place = {
+        "--endpoint": options.endpoint,
+        "--outputs": options.outputs,
+        "--label": options.label,
+    }
+    words = ["batchrun", str(options.manifest)]
+    words += [word for name, each in place.items() if each for word in (name, str(each))]
+    return shlex.join(words)
+
+
+@contextmanager
+def endpoint_of(call: Call) -> Iterator[str]:
+    """Yield the URL to talk to; the embedded simulator is served as long as that lasts."""
+    if call.endpoint != SIMULATOR:
+        yield call.endpoint
+        return
+    try:
+        from batchrun.simulator.server import embedded  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        raise UsageError(
+            f"the simulator needs its extra ({error.name} is missing): "
+            "pip install 'batchrun[simulator]'"
+        ) from None
+    with embedded(call.folder / STATE) as url:
+        yield url
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What is left of a call once its task group has ended."""
+
+    stops: Stops
+    client: Client
+
+
+async def work(call: Call, ledger: Ledger, url: str, progress: Progress) -> Done:
+    """Do all that can be done in this call."""
+    settings = call.settings
+    sweep = await open_sweep(
+        call.folder, ledger, call.manifest, endpoint=call.endpoint, label=call.options.label
+    )
+    pace = Pace(settings.rate.per_second, jitter=Random().random)  # noqa: S311  (no secret)
+    log: Callable[[str], None] = progress.note if call.options.verbose else _silent
+    async with (
+        api_client(url, call.key, connections=settings.concurrency) as http,
+        download_client() as downloads,
+    ):
+        client = Client(http, Limiter(pace), give_up=settings.give_up, log=log)
+        outside = Outside(client=client, downloads=downloads, progress=progress)
+        runner = Runner(call.manifest, settings, sweep, ledger, outside)
+        uploads = Uploads(client, downloads, ledger)
+        async with anyio.create_task_group() as tasks:
+
+            async def watch_signals() -> None:
+                await obey(runner.stops, drain=settings.drain)
+
+            tasks.start_soon(watch_signals, name="signals")
+            stops = await runner.run(resolve=uploads.resolve)
+            tasks.cancel_scope.cancel()
+    return Done(stops=stops, client=client)
+
+
+def _silent(_message: str) -> None:
+    pass

@@ -1,0 +1,76 @@
+"""Takes over what earlier calls left: it holds its slots from the start, and is looked at first."""
+
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from batchrun.engine.live import Attempt
+from batchrun.engine.work import Work
+from batchrun.ledger.history import History
+from batchrun.ledger.records import Intent
+from batchrun.manifest.grid import expand
+from batchrun.manifest.manifest import Manifest
+
+YIELD_EVERY: Final = 500
+
+
+async def adopt(work: Work, manifest: Manifest) -> bool:
+    """Make attempts of all that may be running; return whether there is anything to look at."""
+    book = work.ledger.book
+    doubtful: set[str] = set()
+    for key, history in book.open_cells():
+        attempt = _attempt(work, manifest, key, history)
+        wave = work.waves.adopt(history.client_ref, history.model)
+        work.live.begin(attempt)
+        wave.join(attempt)
+        if attempt.run_id is None:
+            work.doubt(attempt)
+            doubtful.add(key)
+        else:
+            wave.next_look = attempt.started
+    for ref, model in book.doubted.items():
+        work.waves.adopt(ref, model).doubt(anyio.current_time())
+    await _bind(work, manifest, doubtful)
+    return bool(book.open or book.doubted)
+
+
+def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> Attempt:
+    intent = work.ledger.read(history.intent_line)
+    assert isinstance(intent, Intent)
+    now = anyio.current_time()
+    return Attempt(
+        key=key,
+        number=history.attempt,
+        alias=_alias(manifest, intent),
+        model=intent.model,
+        client_ref=intent.client_ref,
+        idempotency_key=intent.idempotency_key,
+        name=intent.name,
+        reserved=intent.reserved,
+        run_id=history.run_id,
+        started=now,
+        sends=1,
+        quiet_since=now,
+    )
+
+
+def _alias(manifest: Manifest, intent: Intent) -> str:
+    """Return the alias whose slot the attempt holds: it may have been renamed since."""
+    aliases = [model.alias for model in manifest.models if model.id == intent.model]
+    return intent.alias if intent.alias in aliases or not aliases else aliases[0]
+
+
+async def _bind(work: Work, manifest: Manifest, keys: set[str]) -> None:
+    """Find the cells of what is in doubt: only what the manifest names may be sent again."""
+    if not keys:
+        return
+    for number, cell in enumerate(expand(manifest)):
+        if number % YIELD_EVERY == 0:
+            await anyio.lowlevel.checkpoint()
+        attempt = work.live.get(cell.key) if cell.key in keys else None
+        if attempt is not None:
+            attempt.cell = cell
+            keys.discard(cell.key)
+            if not keys:
+                return

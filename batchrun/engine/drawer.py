@@ -1,0 +1,141 @@
+"""Draws cells into free slots, and begins what each of them needs."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Final
+
+from anyio.abc import TaskGroup
+
+from batchrun.engine.budget import left, reservation
+from batchrun.engine.feed import Feed
+from batchrun.engine.saver import Job, Saver
+from batchrun.engine.submitter import Submitter
+from batchrun.engine.work import Work
+from batchrun.errors import BudgetReachedError
+from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
+from batchrun.manifest.grid import Cell
+from batchrun.runflow.prices import estimate
+
+BACKLOG: Final = 1000
+"""Downloads that may wait before nothing new is submitted: what waits is held in memory."""
+
+NameOf = Callable[[Cell], str]
+
+
+class Drawer:
+    """Decides by a cell's history whether it rests, is under way, or gets a run.
+
+    *labels* are the price labels of models, by id; only a budget asks for them.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        feed: Feed,
+        submitter: Submitter,
+        saver: Saver,
+        *,
+        name_of: NameOf,
+        labels: Mapping[str, str | None],
+    ) -> None:
+        self._work = work
+        self._feed = feed
+        self._submitter = submitter
+        self._saver = saver
+        self._name_of = name_of
+        self._labels = labels
+        self._before = work.ledger.end
+        self._granted: dict[str, int] = {}
+        self._new_cells = 0
+        self._held_by_budget = False
+
+    def draw(self, tasks: TaskGroup) -> bool:
+        """Do what the next cell needs; False if no cell can be drawn now."""
+        if not self._may_draw():
+            return False
+        cell = self._feed.draw(self._work.live.has_room)
+        if cell is None:
+            return False
+        attempt = self._work.live.get(cell.key)
+        if attempt is not None:
+            attempt.cell = attempt.cell or cell
+            return True
+        history = self._work.ledger.book.history(cell.key)
+        granted = self._grant(cell.key, history)
+        attempts = self._work.settings.attempts
+        match next_step(history, attempts=attempts, granted=granted):
+            case Submit(number):
+                return self._begin(tasks, cell, history, number, granted)
+            case Rest():
+                self._owed(cell, history)
+            case Watch() | LookUp():
+                raise AssertionError("what is open is live")
+        return True
+
+    def stop_if_held(self) -> None:
+        """Nothing is under way any more: what was held back for the budget stays undone."""
+        budget = self._work.settings.budget
+        if self._held_by_budget and budget is not None:
+            settled = self._work.ledger.book.cost
+            self._work.stops.submit_no_more(
+                BudgetReachedError(
+                    f"the budget of {budget} USD allows no further run: {settled} USD are spent"
+                )
+            )
+
+    def _may_draw(self) -> bool:
+        return (
+            self._work.stops.submitting
+            and not self._submitter.halted
+            and self._saver.waiting < BACKLOG
+        )
+
+    def _begin(
+        self, tasks: TaskGroup, cell: Cell, history: History, number: int, granted: int
+    ) -> bool:
+        """Begin an attempt; False where the limit or the budget leaves no room for it now."""
+        reserved = None
+        if self._work.settings.budget is not None:
+            reserved = self._reserve(cell, self._work.settings.budget)
+            self._held_by_budget = reserved is None
+            if reserved is None:
+                self._feed.put_back(cell)
+                return False
+        if not self._within_limit(history):
+            return False
+        attempt = self._submitter.begin(cell, number, granted=granted, reserved=reserved)
+        tasks.start_soon(self._submitter.submit, attempt, name=f"submit {cell.short}")
+        return True
+
+    def _reserve(self, cell: Cell, budget: Decimal) -> Decimal | None:
+        book = self._work.ledger.book
+        room = left(budget, settled=book.cost, reserved=self._work.live.reserved())
+        expected = estimate(self._labels.get(cell.model), cell.input)
+        return reservation(book.facts(cell.model), expected, room)
+
+    def _grant(self, key: str, history: History) -> int:
+        """Return what `--retry-failed` grants a cell that had ended before this call."""
+        if not self._work.settings.retry_failed or history.ended_line >= self._before:
+            return self._granted.get(key, 0)
+        granted = self._granted.get(key) or grant(history, attempts=self._work.settings.attempts)
+        if granted:
+            self._granted[key] = granted
+        return granted
+
+    def _within_limit(self, history: History) -> bool:
+        """Count one more new cell; False, and a stop, where `--limit` is used up."""
+        limit = self._work.settings.limit
+        if limit is None or history.attempt:
+            return True
+        if self._new_cells >= limit:
+            self._work.stops.submit_no_more(f"`--limit {limit}` is used up")
+            return False
+        self._new_cells += 1
+        return True
+
+    def _owed(self, cell: Cell, history: History) -> None:
+        """Save what an earlier call could not."""
+        if history.state in GOOD and not history.saved and self._work.settings.download:
+            assert history.run_id is not None
+            job = Job(key=cell.key, run_id=history.run_id, name=self._name_of(cell))
+            self._saver.put(job)

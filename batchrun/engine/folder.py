@@ -1,0 +1,82 @@
+"""Where a sweep lives. Pure: it names the folder, and doesn't look at it.
+
+The folder never depends on the current directory, so that cron and a shell find the same ledger;
+and each endpoint has its own, so that trying a sweep out never counts as having done it.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from batchrun.errors import UsageError
+from batchrun.manifest.manifest import Manifest
+
+DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
+SIMULATOR: Final = "simulator"
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")
+
+
+def choose_endpoint(given: str | None, manifest: str | None, environment: str | None) -> str:
+    """Return the endpoint: the command line's, the manifest's, `RUNFLOW_API_URL`'s, the default.
+
+    Raises UsageError for what is no endpoint: plain http is for loopback only, and a user name or
+    a password has no place in it.
+    """
+    endpoint = (given or manifest or environment or DEFAULT_ENDPOINT).rstrip("/")
+    if endpoint == SIMULATOR:
+        return endpoint
+    try:
+        parts = urlsplit(endpoint)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        raise UsageError("the endpoint is no URL; expected https://HOST or `simulator`") from None
+    if parts.username is not None or parts.password is not None:
+        raise UsageError(
+            f"the endpoint at {host} carries a user name or password; "
+            "take it out and put the key into RUNFLOW_API_KEY"
+        )
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise UsageError(f"the endpoint {endpoint} would send the key in the clear; use https")
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        raise UsageError(f"the endpoint is {endpoint!r}; expected https://HOST or `simulator`")
+    return endpoint
+
+
+def output_folder(
+    manifest: Manifest, *, endpoint: str, outputs: Path | None = None, label: str | None = None
+) -> Path:
+    """Return the absolute folder of the sweep; *outputs* and the manifest's `outputs.dir` are
+    places for the folders of many sweeps.
+    """
+    base = outputs or manifest.outputs.directory or default_base(manifest.path)
+    folder = base.absolute()
+    if (host := endpoint_folder(endpoint)) is not None:
+        folder /= host
+    folder /= _segment(manifest.name, "name")
+    return folder / f"@{_segment(label, 'label')}" if label else folder
+
+
+def default_base(manifest: Path) -> Path:
+    """Return `outputs/` beside the manifest, or beside its folder if that is `manifests`."""
+    beside = manifest.absolute().parent
+    return (beside.parent if beside.name == "manifests" else beside) / "outputs"
+
+
+def endpoint_folder(endpoint: str) -> str | None:
+    """Return the folder for all sweeps at *endpoint*, None for the default one."""
+    if endpoint == DEFAULT_ENDPOINT:
+        return None
+    if endpoint == SIMULATOR:
+        return f"@{SIMULATOR}"
+    parts = urlsplit(endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"@{_UNSAFE.sub('_', parts.hostname or '')}-{port}"
+
+
+def _segment(text: str, what: str) -> str:
+    if not text.strip(". ") or "/" in text or "\0" in text or text.startswith("@"):
+        raise UsageError(f"the {what} {text!r} cannot be the name of a folder")
+    return text

@@ -1,0 +1,94 @@
+"""What must hold before a POST may leave: it is our key, our sweep, and the newest ledger of it.
+
+A ledger that was restored from an old copy, or a key of somebody else, would pay for everything
+again. Both are noticed here, by asking the service what it knows of us.
+"""
+
+from typing import Final
+
+import anyio
+
+from batchrun.engine.tags import tag_of
+from batchrun.engine.work import Work
+from batchrun.errors import KeyRefusedError, LedgerError
+
+BEHIND: Final = (
+    "the ledger {path} is behind: the service has runs of wave {ref} that it doesn't know; "
+    "restore its newest copy, or move it away and rebuild it with `batchrun recover`"
+)
+
+
+class Gate:
+    """Opens once for the key and once for each wave; whoever comes meanwhile waits."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._turn = anyio.Lock()
+        self._key_checked = False
+        self._opened: set[str] = set()
+
+    async def open(self, ref: str) -> None:
+        """Return when attempts of wave *ref* may be sent.
+
+        Raises KeyRefusedError for somebody else's key, LedgerError for a ledger that is behind.
+        """
+        async with self._turn:
+            await self._check_key_once()
+            if ref not in self._opened:
+                await self._check_new_wave(ref)
+                self._opened.add(ref)
+
+    async def check_key(self) -> None:
+        """Return if the key sees what the ledger knows; KeyRefusedError if it doesn't."""
+        async with self._turn:
+            await self._check_key_once()
+
+    async def _check_key_once(self) -> None:
+        if self._key_checked:
+            return
+        await self._check_organisation()
+        await self._check_newest_run()
+        await self._check_last_wave()
+        self._key_checked = True
+
+    async def _check_organisation(self) -> None:
+        work = self._work
+        ours = await work.client.account()
+        sweep = work.ledger.book.sweep
+        assert sweep is not None
+        if ours is None or work.settings.trust_key:
+            return
+        if sweep.organisation is None:
+            await work.remember_organisation(ours)
+        elif sweep.organisation != ours:
+            raise KeyRefusedError(
+                f"the key belongs to organisation {ours}, the ledger to {sweep.organisation}; "
+                "use the key that began this sweep, or another --label or --outputs"
+            )
+
+    async def _check_newest_run(self) -> None:
+        work = self._work
+        newest = work.ledger.book.newest
+        if newest is None or work.settings.trust_key:
+            return
+        if await work.client.get_run(newest.run_id) is None:
+            raise KeyRefusedError(
+                f"this key doesn't see run {newest.run_id}, the newest in the ledger; use the key "
+                "that began this sweep, or --trust-key if the service forgets old runs"
+            )
+
+    async def _check_last_wave(self) -> None:
+        """A copy made in the middle of a wave lacks only the end of that wave."""
+        work = self._work
+        ref = work.ledger.book.last_ref
+        runs = await work.listing(ref) if ref else None
+        for run in runs or ():
+            tag = tag_of(run, work.identity["sweep"])
+            if tag is not None and not work.ledger.mentions(tag.key):
+                raise LedgerError(BEHIND.format(path=work.ledger.path, ref=ref))
+            newest = work.ledger.book.newest
+            work.filter.proven |= newest is not None and run.id == newest.run_id
+
+    async def _check_new_wave(self, ref: str) -> None:
+        if await self._work.listing(ref):
+            raise LedgerError(BEHIND.format(path=self._work.ledger.path, ref=ref))

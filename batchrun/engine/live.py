@@ -1,0 +1,103 @@
+"""The attempts under way in this process, and the slots they hold. Pure.
+
+An attempt holds its slot from its intent until it is certain that its run does not run any more:
+in flight, in doubt and parked all count, restarts included. That is what keeps promise 5.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from batchrun.ledger.records import AnyRecord
+from batchrun.manifest.grid import Cell
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Attempt:
+    """One attempt under way. Moments are the loop's clock, but for *created_at*: the service's.
+
+    *cell* is None while the grid has not come to it in this call. *quiet_since* is when our last
+    send of the intent ended, or when this process took the lock: an empty look-up counts only
+    `settle` after it. *verdict* is the line to write if the next look-up that counts is empty:
+    the refusal of a resend says nothing about the first send.
+    """
+
+    key: str
+    number: int
+    alias: str
+    model: str
+    client_ref: str
+    idempotency_key: str
+    name: str
+    cell: Cell | None = None
+    granted: int = 0
+    reserved: Decimal | None = None
+    run_id: str | None = None
+    created_at: datetime | None = None
+    started: float = 0.0
+    sends: int = 0
+    sending: bool = False
+    quiet_since: float = 0.0
+    doubted: bool = False
+    conflicted: bool = False
+    verdict: AnyRecord | None = None
+    parked: bool = False
+    looked_at: bool = False
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether only a look-up can tell if a run exists."""
+        return self.run_id is None and not self.sending
+
+
+class Live:
+    """The attempts under way, by cell; counts the slots in all and per model."""
+
+    def __init__(self, concurrency: int, per_alias: Mapping[str, int]) -> None:
+        self._concurrency = concurrency
+        self._per_alias = per_alias
+        self._attempts: dict[str, Attempt] = {}
+        self._used: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._attempts
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(self._attempts.values())
+
+    def get(self, key: str) -> Attempt | None:
+        return self._attempts.get(key)
+
+    def full(self) -> bool:
+        return len(self._attempts) >= self._concurrency
+
+    def has_room(self, alias: str) -> bool:
+        """Say whether another attempt of this model may begin."""
+        limit = self._per_alias.get(alias)
+        return not self.full() and (limit is None or self._used[alias] < limit)
+
+    def begin(self, attempt: Attempt) -> None:
+        self._attempts[attempt.key] = attempt
+        self._used[attempt.alias] += 1
+
+    def end(self, attempt: Attempt) -> None:
+        """Give the attempt's slot back."""
+        del self._attempts[attempt.key]
+        self._used[attempt.alias] -= 1
+
+    def busy(self) -> bool:
+        """Say whether something is under way that this call still waits for."""
+        return any(not attempt.parked for attempt in self)
+
+    def reserved(self) -> Decimal:
+        """Return what the attempts under way may still cost."""
+        return sum((attempt.reserved or Decimal(0) for attempt in self), Decimal(0))
+
+    def sending(self) -> bool:
+        """Say whether an answer is being waited for."""
+        return any(attempt.sending for attempt in self)

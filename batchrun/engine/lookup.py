@@ -1,0 +1,198 @@
+"""Finds out what became of a send that got no clear answer.
+
+    seen     a run that carries the intent's tag exists: it is adopted, or it is one too many
+    unseen   counts only if the look began `settle` after our last send of the intent ended, and if
+             the list's filter has shown a run that we know; where it hasn't, the newest runs are
+             walked instead
+    unclear  what neither can tell is parked, with the reason
+
+Only what is unseen for certain is sent again. See design.md, "In doubt".
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from batchrun.engine.live import Attempt
+from batchrun.engine.submitter import MOST_SENDS, Submitter
+from batchrun.engine.tags import Tag, tag_of
+from batchrun.engine.walk import Walk, walk
+from batchrun.engine.waves import Wave
+from batchrun.engine.work import Work
+from batchrun.ledger.records import Extra, Looked
+from batchrun.runflow.wire import Run
+
+MARGIN: Final = timedelta(minutes=5)
+"""How far before the oldest doubtful intent a walk goes: clocks differ."""
+
+UNCLEAR: Final = (
+    "the service's list can neither be filtered nor walked back far enough, so whether a run "
+    "exists can't be told; look at the service, then decide with --resubmit-in-doubt"
+)
+UNTAGGED: Final = (
+    "the service shows a run of this wave without its metadata, which may be the one; look at "
+    "the service, then decide with --resubmit-in-doubt"
+)
+
+
+class LookUps:
+    """Resolves doubts; one walk serves all that are in doubt at that time."""
+
+    def __init__(self, work: Work, submitter: Submitter, tasks: TaskGroup) -> None:
+        self._work = work
+        self._submitter = submitter
+        self._tasks = tasks
+        self._walking = anyio.Lock()
+        self._last_walk: Walk | None = None
+        self._known: set[str] = set()
+
+    async def meet(self, wave: Wave, runs: Iterable[Run]) -> int:
+        """Adopt what is in doubt, write what is one too many; return how many of these still run.
+
+        Runs that are known pass by unnoticed.
+        """
+        by_key = {a.idempotency_key: a for a in wave.attempts.values()}
+        running = 0
+        for run in runs:
+            tag = tag_of(run, self._work.identity["sweep"])
+            if tag is None or run.client_ref != wave.ref:
+                continue
+            attempt = by_key.get(tag.key)
+            if attempt is not None and attempt.run_id is None:
+                if attempt.in_doubt:
+                    await self._work.accept(attempt, run, adopted=True)
+            elif wave.doubted and not self._is_known(run, attempt):
+                running += not await self._extra(tag, run)
+        return running
+
+    async def resolve(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
+        """Decide what the look that began at *asked* and did not show an attempt means for it."""
+        settle = self._work.settings.settle
+        doubts = [a for a in wave.doubts() if asked >= a.quiet_since + settle]
+        if not doubts:
+            return
+        if runs is not None and await self._untagged(wave, runs):
+            await self._undecided(doubts, UNTAGGED)
+        elif runs is not None and await self._proven():
+            await self._unseen(doubts)
+        else:
+            await self._by_walking(wave, doubts)
+
+    async def last_look(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
+        """End the watch over a wave that had a doubt, if the look came late enough to do so."""
+        if not wave.doubted or asked < wave.quiet_since + self._work.settings.settle:
+            return
+        if runs is None:
+            seen = await self._walk(wave.quiet_since, self._horizon(()))
+            if seen is not None and await self.meet(wave, seen.runs):
+                return
+        under_way = any(a.doubted and a.sending for a in wave.attempts.values())
+        if not wave.doubts() and not under_way:
+            wave.doubted = False
+            await self._work.ledger.append(Looked(client_ref=wave.ref))
+
+    async def _by_walking(self, wave: Wave, doubts: Sequence[Attempt]) -> None:
+        since = max(a.quiet_since for a in doubts) + self._work.settings.settle
+        seen = await self._walk(since, self._horizon(doubts))
+        if seen is None:
+            await self._undecided(doubts, UNCLEAR)
+            return
+        await self.meet(wave, seen.runs)
+        await self._unseen([a for a in doubts if a.in_doubt])
+
+    async def _walk(self, since: float, horizon: datetime) -> Walk | None:
+        """Return a walk that began at *since* or later and went back to *horizon*."""
+        async with self._walking:
+            last = self._last_walk
+            if last is None or last.asked < since or last.horizon > horizon:
+                asked = anyio.current_time()
+                self._last_walk = await walk(self._work.client, horizon, asked)
+            return self._last_walk
+
+    def _horizon(self, doubts: Iterable[Attempt]) -> datetime:
+        """Return the service's time before which none of the doubtful runs can be created."""
+        work = self._work
+        behind = work.client.server_now() - work.ledger.now()
+        moments = [datetime.fromisoformat(work.intent(a).at) for a in doubts]
+        return min([*moments, work.ledger.opened_at]) + behind - MARGIN
+
+    async def _proven(self) -> bool:
+        """Say whether the filter has ever shown a run that we know; try the newest one."""
+        work = self._work
+        newest = work.ledger.book.newest
+        if not work.filter.proven and newest is not None:
+            runs = await work.listing(newest.client_ref) or ()
+            work.filter.proven = any(run.id == newest.run_id for run in runs)
+        return work.filter.proven
+
+    async def _untagged(self, wave: Wave, runs: Iterable[Run]) -> bool:
+        """Say whether the wave shows a run that nobody knows and that doesn't say whose it is."""
+        for run in runs:
+            if "batchrun" in run.metadata or self._is_known(run, None):
+                continue
+            whole = await self._work.client.get_run(run.id)
+            if whole is None or "batchrun" not in whole.metadata:
+                return True
+            await self.meet(wave, [whole])
+        return False
+
+    async def _unseen(self, doubts: Iterable[Attempt]) -> None:
+        """No run exists for these, unless the service commits later than it may."""
+        for attempt in doubts:
+            if attempt.in_doubt:
+                await self._decide(attempt)
+
+    async def _decide(self, attempt: Attempt) -> None:
+        work = self._work
+        if attempt.verdict is not None:
+            await self._submitter.conclude(attempt, attempt.verdict)
+        elif attempt.conflicted:
+            await work.park(
+                attempt,
+                "the service answered 409 and shows no run; look at the service, then decide "
+                "with --resubmit-in-doubt",
+            )
+        elif attempt.cell is None:
+            await work.drop(attempt, "no run exists, and the manifest no longer names the cell")
+        elif not work.stops.submitting:
+            await work.park(attempt, "no run exists yet, and submitting has stopped")
+        elif attempt.sends >= MOST_SENDS:
+            await work.park(attempt, f"{attempt.sends} sends got no clear answer")
+        else:
+            self._resend(attempt)
+
+    async def _undecided(self, doubts: Iterable[Attempt], reason: str) -> None:
+        for attempt in doubts:
+            may = self._work.settings.resubmit_in_doubt and self._work.stops.submitting
+            if may and attempt.cell is not None and attempt.sends < MOST_SENDS:
+                self._resend(attempt)
+            else:
+                await self._work.park(attempt, reason)
+
+    def _resend(self, attempt: Attempt) -> None:
+        attempt.sending = True
+        self._tasks.start_soon(self._submitter.resend, attempt, name=f"resend {attempt.key}")
+
+    def _is_known(self, run: Run, attempt: Attempt | None) -> bool:
+        """Say whether the ledger has this run; reads all of it only where memory can't tell."""
+        if attempt is not None and attempt.run_id == run.id:
+            return True
+        if run.id not in self._known and self._work.ledger.mentions(run.id):
+            self._known.add(run.id)
+        return run.id in self._known
+
+    async def _extra(self, tag: Tag, run: Run) -> bool:
+        """Write down a run that is one too many, once it has ended; return whether it has."""
+        if not run.terminal and self._work.age(run) < self._work.settings.timeout:
+            return False
+        self._known.add(run.id)
+        record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=run.cost)
+        self._work.progress.note(
+            f"cell {tag.cell[:12]} has a second run, {run.id}: the service committed it later "
+            "than `settle` allows; its cost is counted"
+        )
+        await self._work.ledger.append(record)
+        return True

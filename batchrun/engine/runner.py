@@ -1,0 +1,200 @@
+"""Starts and ends everything of one call: the slots, the watcher, the downloads, the stops.
+
+One task group; a task for each request under way and none that merely waits for its cell. The grid
+is drawn one cell at a time, when a slot is free.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+import httpx
+from anyio.abc import TaskGroup
+
+from batchrun.engine.adoption import YIELD_EVERY, adopt
+from batchrun.engine.drawer import Drawer
+from batchrun.engine.feed import Feed
+from batchrun.engine.gate import Gate
+from batchrun.engine.live import Attempt, Live
+from batchrun.engine.lookup import LookUps
+from batchrun.engine.saver import Job, Saver
+from batchrun.engine.settings import Settings
+from batchrun.engine.stops import Bell, Stops, only_expected
+from batchrun.engine.submitter import Render, Resolve, Submitter
+from batchrun.engine.sweep import SweepFolder
+from batchrun.engine.watcher import Watcher
+from batchrun.engine.waves import Waves
+from batchrun.engine.work import Work
+from batchrun.ledger.file import Ledger
+from batchrun.ledger.history import Rest, next_step
+from batchrun.manifest.grid import Cell, expand, file_name, selects, upper_bound, user_metadata
+from batchrun.manifest.manifest import Manifest
+from batchrun.results.progress import Progress
+from batchrun.runflow.client import Client
+from batchrun.runflow.wire import Run
+
+TICK: Final = 1.0
+GRACE: Final = 1.0
+"""Seconds that answers under way get to arrive once a call leaves."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Where a call meets the world."""
+
+    client: Client
+    downloads: httpx.AsyncClient
+    progress: Progress
+
+
+class Runner:
+    """One call of one sweep."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        settings: Settings,
+        folder: SweepFolder,
+        ledger: Ledger,
+        outside: Outside,
+    ) -> None:
+        self._manifest = manifest
+        self._settings = settings
+        self._ledger = ledger
+        bell = Bell()
+        self.stops = Stops(bell)
+        self._feed = Feed({model.alias: self._stream(model.alias) for model in manifest.models})
+        self._work = Work(
+            settings=settings,
+            ledger=ledger,
+            client=outside.client,
+            live=Live(settings.concurrency, settings.model_concurrency),
+            waves=Waves(folder.sweep, last=ledger.book.last_wave, size=settings.wave_size),
+            progress=outside.progress,
+            stops=self.stops,
+            bell=bell,
+            identity=folder.tag,
+            again=self._feed.again,
+            finished=self._put,
+            remember_organisation=folder.remember_organisation,
+        )
+        self._saver = Saver(self._work, outside.downloads, folder.path)
+        self._gate = Gate(self._work)
+
+    async def run(self, *, resolve: Resolve) -> Stops:
+        """Return why the call ended, when nothing more can be done in it.
+
+        Expected stops are in what is returned; anything else that goes wrong is raised.
+        """
+        render: Render = self._render
+        submitter = Submitter(self._work, self._gate, render=render, resolve=resolve)
+        self._progress_start()
+        try:
+            async with anyio.create_task_group() as tasks:
+                lookups = LookUps(self._work, submitter, tasks)
+                if await adopt(self._work, self._manifest):
+                    await self._gate.check_key()
+                drawer = await self._drawer(submitter)
+                tasks.start_soon(Watcher(self._work, lookups).run, name="watcher")
+                tasks.start_soon(self._saver.run, name="saver")
+                tasks.start_soon(self._tick, name="ticker")
+                await self._feed_slots(tasks, drawer)
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            errors = only_expected(group)
+            if errors is None:
+                raise
+            for error in errors:
+                self.stops.leave(error)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._ledger.settle()
+            self._work.progress.close()
+        return self.stops
+
+    async def _drawer(self, submitter: Submitter) -> Drawer:
+        """Return the drawer; with a budget it has to know the models' prices."""
+        labels: dict[str, str | None] = {}
+        if self._settings.budget is not None:
+            for model in self._manifest.models:
+                found = await self._work.client.model(model.id)
+                labels[model.id] = str((found or {}).get("pricing_note") or "")
+        return Drawer(
+            self._work,
+            self._feed,
+            submitter,
+            self._saver,
+            name_of=lambda cell: self._render(cell)[0],
+            labels=labels,
+        )
+
+    # The grid.
+
+    def _stream(self, alias: str) -> Iterator[Cell]:
+        model = next(each for each in self._manifest.models if each.alias == alias)
+        for cell in expand(self._manifest, model):
+            if not self._settings.only or selects(self._settings.only, cell):
+                yield cell
+
+    def _render(self, cell: Cell) -> tuple[str, dict[str, object]]:
+        return file_name(self._manifest, cell), user_metadata(self._manifest, cell)
+
+    def _progress_start(self) -> None:
+        book = self._ledger.book
+        attempts = self._settings.attempts
+        done = sum(
+            isinstance(next_step(history, attempts=attempts), Rest)
+            for history in book.histories.values()
+        )
+        total = upper_bound(self._manifest)
+        self._work.progress.start(total, min(done, total))
+
+    # The slots.
+
+    async def _feed_slots(self, tasks: TaskGroup, drawer: Drawer) -> None:
+        """Draw cells into free slots until there is nothing left to do or to wait for."""
+        drawn = 0
+        while not self.stops.leaving:
+            if drawer.draw(tasks):
+                drawn += 1
+                if drawn % YIELD_EVERY == 0:
+                    await anyio.lowlevel.checkpoint()
+            elif self._over():
+                drawer.stop_if_held()
+                break
+            else:
+                await self._work.bell.wait()
+        if self.stops.leaving and not self.stops.at_once:
+            await self._let_answers_arrive()
+        elif not self._feed.exhausted and self.stops.submitting:
+            self.stops.submit_no_more("parked runs hold the slots that are left")
+
+    def _over(self) -> bool:
+        """Say whether nothing is under way that this call waits for."""
+        owed = any(wave.doubted or wave.looking for wave in self._work.waves)
+        return not (self._work.live.busy() or owed or self._saver.waiting)
+
+    async def _let_answers_arrive(self) -> None:
+        """Wait a little for the answers of requests that have left; what has not left, doesn't."""
+        with anyio.move_on_after(GRACE):
+            while self._work.live.sending() and not self.stops.at_once:
+                await self._work.bell.wait()
+
+    def _put(self, attempt: Attempt, run: Run) -> None:
+        if self._settings.download:
+            job = Job(key=attempt.key, run_id=run.id, name=attempt.name, output=run.output)
+            self._saver.put(job)
+
+    async def _tick(self) -> None:
+        """Let the progress breathe, and leave when `--max-duration` is over."""
+        end = float("inf")
+        if self._settings.max_duration is not None:
+            end = anyio.current_time() + self._settings.max_duration
+        while True:
+            await anyio.sleep(min(TICK, max(0.0, end - anyio.current_time())))
+            self._work.progress.tick()
+            if anyio.current_time() >= end and not self.stops.leaving:
+                self.stops.leave("`--max-duration` is over")
+                end = float("inf")

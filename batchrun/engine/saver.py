@@ -1,0 +1,161 @@
+"""Downloads what runs made: a stage of its own, so that a slow file holds up no run.
+
+A file that cannot be had now stays owed: the ledger has no `saved` line for it, and the next call
+tries again. It never costs a run.
+"""
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import httpx
+
+from batchrun.engine.stops import Bell
+from batchrun.engine.work import Work
+from batchrun.ledger.records import Saved, SavedFile
+from batchrun.results.storage import atomic_write
+from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
+from batchrun.runflow.filetypes import EXTENSIONS
+from batchrun.runflow.wire import output_files
+
+WORKERS: Final = 8
+RENEWALS: Final = 3
+"""How often a run is asked for a fresh URL before its files are left to the next call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run's outputs; *output* is None where the run has to be asked for it first."""
+
+    key: str
+    run_id: str
+    name: str
+    output: Any = None
+
+
+class Saver:
+    """Saves jobs below *folder*/files with a few workers."""
+
+    def __init__(self, work: Work, http: httpx.AsyncClient, folder: Path) -> None:
+        self._work = work
+        self._http = http
+        self._folder = folder
+        self._jobs: deque[Job] = deque()
+        self._news = Bell()
+        self._taken: set[str] = set()
+        self.waiting = 0
+        self.unsaved = 0
+
+    def put(self, job: Job) -> None:
+        self.waiting += 1
+        self._jobs.append(job)
+        self._news.ring()
+
+    async def run(self) -> None:
+        """Save until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            for number in range(WORKERS):
+                tasks.start_soon(self._worker, name=f"saver {number}")
+
+    async def _worker(self) -> None:
+        while True:
+            while not self._jobs:
+                await self._news.wait()
+            job = self._jobs.popleft()
+            try:
+                await self._save(job)
+            except (DownloadError, ExpiredError, OSError) as error:
+                self.unsaved += 1
+                self._work.progress.note(
+                    f"the output of run {job.run_id} could not be saved: {error}; "
+                    "the next call tries again"
+                )
+            finally:
+                self.waiting -= 1
+                self._work.bell.ring()
+
+    async def _save(self, job: Job) -> None:
+        output = job.output
+        for _ in range(RENEWALS):
+            if output is None:
+                output = await self._ask_again(job)
+            try:
+                files = await self._fetch_all(job, output)
+            except ExpiredError:
+                output = None
+            else:
+                record = Saved(cell=job.key, run_id=job.run_id, files=tuple(files))
+                await self._work.ledger.append(record)
+                return
+        raise DownloadError(f"the service gave {RENEWALS} URLs that had expired")
+
+    async def _ask_again(self, job: Job) -> Any:
+        """Return the run's output with fresh URLs: reading a run signs them anew."""
+        run = await self._work.client.get_run(job.run_id)
+        if run is None:
+            raise DownloadError("the service doesn't know the run any more (404)")
+        return run.output or {}
+
+    async def _fetch_all(self, job: Job, output: Any) -> Sequence[SavedFile]:
+        files = output_files(output)
+        name = self._free_name(job)
+        try:
+            if not files:
+                return self._keep_text(name, output)
+            return [
+                await self._fetch(file.url, f"{name}-{number}" if len(files) > 1 else name)
+                for number, file in enumerate(files, start=1)
+            ]
+        finally:
+            self._taken.discard(name)
+
+    async def _fetch(self, url: str, name: str) -> SavedFile:
+        target = self._folder / "files" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        saved = await fetch(self._http, url, target)
+        return SavedFile(
+            path=saved.path.relative_to(self._folder).as_posix(),
+            bytes=saved.bytes,
+            sha256=saved.sha256,
+            content_type=saved.content_type,
+        )
+
+    def _keep_text(self, name: str, output: Any) -> Sequence[SavedFile]:
+        """Keep an output that has no files, such as a model's JSON."""
+        if not output:
+            return ()
+        data = json.dumps(output, ensure_ascii=False, indent=2).encode() + b"\n"
+        path = self._folder / "files" / f"{name}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, data)
+        kept = SavedFile(
+            path=path.relative_to(self._folder).as_posix(),
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            content_type="application/json",
+        )
+        return (kept,)
+
+    def _free_name(self, job: Job) -> str:
+        """Return the job's name, or one with the cell's key where another cell has taken it.
+
+        A name that holds the key is the cell's own: a file there is what an earlier call left.
+        """
+        short = job.key[:12]
+        if short not in job.name and (job.name in self._taken or self._exists(job.name)):
+            return f"{job.name}-{short}"
+        self._taken.add(job.name)
+        return job.name
+
+    def _exists(self, name: str) -> bool:
+        target = self._folder / "files" / name
+        return any(
+            target.with_name(target.name + end + extension).exists()
+            for end in ("", "-1")
+            for extension in EXTENSIONS
+        )

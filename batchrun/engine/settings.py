@@ -1,0 +1,61 @@
+"""What one call of batchrun shall do: the manifest's limits, overridden by the command line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.values import FailOn, Rate
+
+WAVE_SIZE: Final = 100
+"""Attempts that share one `client_ref`; the design allows up to 500."""
+
+ANY: Final = FailOn(more_than=0)
+"""Any cell that ends badly makes the exit code 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Times are seconds. *limit* counts cells that get their first run in this call."""
+
+    concurrency: int
+    rate: Rate
+    attempts: int
+    timeout: float
+    settle: float
+    give_up: float
+    poll_interval: float
+    budget: Decimal | None = None
+    download: bool = True
+    model_concurrency: Mapping[str, int] = field(default_factory=dict)
+    wave_size: int = WAVE_SIZE
+    limit: int | None = None
+    max_duration: float | None = None
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    retry_failed: bool = False
+    fail_on: FailOn = ANY
+    drain: bool = False
+    trust_key: bool = False
+    resubmit_in_doubt: bool = False
+
+
+def from_manifest(manifest: Manifest) -> Settings:
+    """Return what *manifest* asks for; the command line replaces fields of it."""
+    limits = manifest.limits
+    return Settings(
+        concurrency=limits.concurrency,
+        rate=limits.rate,
+        attempts=limits.attempts,
+        timeout=limits.timeout,
+        settle=limits.settle,
+        give_up=limits.give_up,
+        budget=limits.budget,
+        poll_interval=manifest.poll_interval,
+        download=manifest.outputs.download,
+        model_concurrency={
+            model.alias: model.concurrency
+            for model in manifest.models
+            if model.concurrency is not None
+        },
+    )

@@ -1,0 +1,84 @@
+"""Why a call ends before everything is done."""
+
+from collections.abc import Sequence
+
+import anyio
+
+from batchrun.errors import INCOMPLETE, BatchrunError
+
+
+class Bell:
+    """Wakes everybody who waits for a change. What changed, they look up themselves."""
+
+    def __init__(self) -> None:
+        self._event = anyio.Event()
+
+    def ring(self) -> None:
+        self._event.set()
+        self._event = anyio.Event()
+
+    async def wait(self) -> None:
+        """Return at the next ring. State checked before the call cannot be missed."""
+        await self._event.wait()
+
+
+class Stops:
+    """The reasons to stop, and how soon.
+
+    *submitting* is False once no further run may be asked for; *leaving* is True once runs in
+    flight are left to the next call; *at_once* is True when not even an answer is waited for.
+    """
+
+    def __init__(self, bell: Bell) -> None:
+        self.submitting = True
+        self.leaving = False
+        self.at_once = False
+        self.codes: list[int] = []
+        self.errors: list[BatchrunError] = []
+        self.notes: list[str] = []
+        self._bell = bell
+
+    def submit_no_more(self, reason: BatchrunError | str) -> None:
+        """Ask for no further run; see those in flight to their end."""
+        self.submitting = False
+        self._note(reason)
+
+    def leave(self, reason: BatchrunError | str) -> None:
+        """Ask for no further run and leave those in flight to the next call."""
+        self.submitting = False
+        self.leaving = True
+        self._note(reason)
+
+    def kill(self, code: int, reason: str) -> None:
+        """Leave at once."""
+        self.leave(reason)
+        self.at_once = True
+        self.codes.append(code)
+
+    def _note(self, reason: BatchrunError | str) -> None:
+        if isinstance(reason, BatchrunError):
+            if str(reason) not in map(str, self.errors):
+                self.errors.append(reason)
+            self.codes.append(reason.exit_code)
+        else:
+            self.notes.append(reason)
+            self.codes.append(INCOMPLETE)
+        self._bell.ring()
+
+
+def only_expected(group: BaseExceptionGroup[BaseException]) -> Sequence[BatchrunError] | None:
+    """Return the errors of a task group if all of them are expected stops, else None."""
+    expected, other = group.split(BatchrunError)
+    if expected is None or other is not None:
+        return None
+    return list(_leaves(expected))
+
+
+def _leaves(group: BaseExceptionGroup[BatchrunError]) -> Sequence[BatchrunError]:
+    found: list[BatchrunError] = []
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            found.extend(_leaves(error))
+        else:
+            found.append(error)
+    return found

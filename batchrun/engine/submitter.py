@@ -1,0 +1,201 @@
+"""From a cell to a run: the intent, the POST, and what its answer means.
+
+An answer speaks only for its own send. At the first send of an intent a refusal proves that no run
+exists; at a resend it doesn't, and waits as the attempt's verdict for a look-up that counts.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+import anyio
+
+from batchrun.engine.gate import Gate
+from batchrun.engine.live import Attempt
+from batchrun.engine.tags import Tag, tagged
+from batchrun.engine.work import Work
+from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
+from batchrun.ledger.records import Dropped, Intent, Rejected
+from batchrun.manifest.grid import Cell
+from batchrun.runflow.client import Accepted, Conflicted, InDoubt, Outcome, Unlike
+from batchrun.runflow.client import Rejected as Refusal
+from batchrun.runflow.wire import run_body
+
+MOST_SENDS: Final = 5
+"""Sends of one intent in one call; the API's documents advise no more than five tries."""
+
+Render = Callable[[Cell], tuple[str, Mapping[str, Any]]]
+"""The file name of a cell and the user's metadata for it."""
+
+Resolve = Callable[[Cell], Awaitable[Mapping[str, Any]]]
+"""The cell's input as it is sent: local files replaced by what the service knows them as."""
+
+
+class Submitter:
+    """Sends what the engine has decided to send, and files the answers."""
+
+    def __init__(self, work: Work, gate: Gate, *, render: Render, resolve: Resolve) -> None:
+        self._work = work
+        self._render = render
+        self._resolve = resolve
+        self._gate = gate
+        self._unlike_since: float | None = None
+
+    @property
+    def halted(self) -> bool:
+        """Whether the service answers POSTs unlike itself: nothing new is sent into that."""
+        return self._unlike_since is not None
+
+    def begin(self, cell: Cell, number: int, *, granted: int, reserved: Decimal | None) -> Attempt:
+        """Give the cell a slot and a place in a wave; nothing is written or sent yet."""
+        wave = self._work.waves.place(cell.model)
+        name, _ = self._render(cell)
+        attempt = Attempt(
+            key=cell.key,
+            number=number,
+            alias=cell.alias,
+            model=cell.model,
+            client_ref=wave.ref,
+            idempotency_key=str(uuid.uuid4()),
+            name=name,
+            cell=cell,
+            granted=granted,
+            reserved=reserved,
+            sending=True,
+        )
+        self._work.live.begin(attempt)
+        wave.join(attempt)
+        return attempt
+
+    async def submit(self, attempt: Attempt) -> None:
+        """Write the intent, then send it for the first time."""
+        assert attempt.cell is not None
+        await self._gate.open(attempt.client_ref)
+        _, user = self._render(attempt.cell)
+        tag = Tag(attempt.key, attempt.number, attempt.idempotency_key)
+        metadata = {**user, "batchrun": tagged(self._work.identity, tag)}
+        sent = await self._resolve(attempt.cell)
+        body = run_body(sent, client_ref=attempt.client_ref, metadata=metadata)
+        intent = Intent(
+            cell=attempt.key,
+            attempt=attempt.number,
+            model=attempt.model,
+            alias=attempt.alias,
+            client_ref=attempt.client_ref,
+            idempotency_key=attempt.idempotency_key,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+            name=attempt.name,
+            metadata=metadata,
+            reserved=attempt.reserved,
+            input=None if self._work.last_input(attempt) == sent else sent,
+        )
+        await self._work.ledger.append(intent)
+        await self._send(attempt, body)
+
+    async def resend(self, attempt: Attempt) -> None:
+        """Send the same intent again, byte for byte. It is certain that the last send failed."""
+        work = self._work
+        intent = work.intent(attempt)
+        sent = work.last_input(attempt) or {}
+        body = run_body(sent, client_ref=intent.client_ref, metadata=intent.metadata)
+        if hashlib.sha256(body).hexdigest() != intent.body_sha256:
+            await work.park(attempt, "the request cannot be rebuilt byte for byte")
+        else:
+            await self._send(attempt, body)
+
+    async def _send(self, attempt: Attempt, body: bytes) -> None:
+        """Send, and file what comes of it; stops that concern everybody are noted, not raised."""
+        work = self._work
+        attempt.sending = True
+        attempt.sends += 1
+        departed: list[bool] = []
+        try:
+            outcome = await work.client.create_run(
+                attempt.model,
+                body,
+                idempotency_key=attempt.idempotency_key,
+                on_departure=lambda: departed.append(True),
+            )
+        except (KeyRefusedError, OutOfCreditError) as error:
+            self._done(attempt)
+            work.stops.submit_no_more(error)
+            await self._refused(attempt, self._dropped(attempt, str(error)))
+        except UnreachableError as error:
+            self._done(attempt)
+            work.stops.leave(error)
+            await self._refused(attempt, self._dropped(attempt, "the service was not reached"))
+        except anyio.get_cancelled_exc_class():
+            self._done(attempt)
+            if not departed and attempt.sends == 1:
+                with anyio.CancelScope(shield=True):
+                    await work.drop(attempt, "interrupted before it was sent")
+            raise
+        else:
+            self._done(attempt)
+            await self._file(attempt, outcome)
+
+    def _done(self, attempt: Attempt) -> None:
+        attempt.sending = False
+        attempt.quiet_since = anyio.current_time()
+        if attempt.doubted:
+            # What an earlier send committed late may show until `settle` after this one.
+            self._work.waves[attempt.client_ref].doubt(attempt.quiet_since)
+
+    async def _file(self, attempt: Attempt, outcome: Outcome) -> None:
+        work = self._work
+        self._judge_service(outcome)
+        match outcome:
+            case Accepted(run=run):
+                work.hear(run)
+                await work.accept(attempt, run, adopted=False)
+            case Refusal():
+                record = Rejected(
+                    cell=attempt.key,
+                    attempt=attempt.number,
+                    http_status=outcome.http_status,
+                    code=outcome.code,
+                    message=outcome.message,
+                    doubted=attempt.doubted,
+                )
+                await self._refused(attempt, record)
+            case Conflicted():
+                attempt.conflicted = True
+                work.doubt(attempt)
+            case InDoubt() | Unlike():
+                work.doubt(attempt)
+
+    async def _refused(self, attempt: Attempt, record: Rejected | Dropped) -> None:
+        if attempt.sends > 1:
+            attempt.verdict = record
+            self._work.doubt(attempt)
+        else:
+            await self.conclude(attempt, record)
+
+    async def conclude(self, attempt: Attempt, record: Rejected | Dropped) -> None:
+        """File a refusal that speaks for every send of the intent."""
+        if isinstance(record, Rejected):
+            await self._work.reject(attempt, record)
+        else:
+            await self._work.drop(attempt, record.reason)
+
+    def _dropped(self, attempt: Attempt, reason: str) -> Dropped:
+        return Dropped(cell=attempt.key, attempt=attempt.number, reason=reason)
+
+    def _judge_service(self, outcome: Outcome) -> None:
+        """Stop once every POST for `give_up` seconds was answered by something else."""
+        if not isinstance(outcome, Unlike):
+            if not isinstance(outcome, InDoubt):
+                self._unlike_since = None
+            return
+        now = anyio.current_time()
+        if self._unlike_since is None:
+            self._unlike_since = now
+        elif now - self._unlike_since > self._work.settings.give_up:
+            self._work.stops.leave(
+                UnreachableError(
+                    f"what answers at the endpoint is not the Runflow API: {outcome.reason}; "
+                    "look at the endpoint, or at a proxy on the way"
+                )
+            )

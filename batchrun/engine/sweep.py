@@ -1,0 +1,97 @@
+"""Who a sweep is: its folder, its id, and the second copy of both in `sweep.json`.
+
+A folder with a `sweep.json` and no ledger has lost its ledger: going on there would pay for
+everything again, so it is refused.
+"""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from batchrun import __version__
+from batchrun.errors import LedgerError
+from batchrun.ledger.file import NAME, Ledger
+from batchrun.ledger.records import FORMAT, Sweep
+from batchrun.manifest.manifest import Manifest
+from batchrun.results.storage import Identity, read_identity, write_identity
+
+ID_BYTES: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepFolder:
+    """The folder of a sweep whose ledger is open, and who the sweep is."""
+
+    path: Path
+    ledger: Ledger
+    line: Sweep
+    manifest: Path
+
+    @property
+    def sweep(self) -> str:
+        return self.line.sweep
+
+    @property
+    def tag(self) -> dict[str, Any]:
+        """Return the part of `metadata.batchrun` that all runs of the sweep share."""
+        return {"sweep": self.line.sweep, "name": self.line.name, "label": self.line.label}
+
+    async def remember_organisation(self, organisation: str) -> None:
+        """Write down whose key it is, the first time the service tells."""
+        line = replace(self.line, organisation=organisation)
+        await self.ledger.append(line)
+        write_identity(self.path, _identity(line, self.manifest))
+
+
+def check_folder(folder: Path) -> None:
+    """Raise LedgerError for a folder that has lost its ledger. To be called before it is opened."""
+    ledger = folder / NAME
+    if read_identity(folder) is not None and not (ledger.exists() and ledger.stat().st_size):
+        raise LedgerError(
+            f"{folder} has a sweep.json and no {NAME}: the ledger is lost; restore it from a copy, "
+            "or rebuild it with `batchrun recover`"
+        )
+
+
+async def open_sweep(
+    folder: Path, ledger: Ledger, manifest: Manifest, *, endpoint: str, label: str | None
+) -> SweepFolder:
+    """Write this start's `sweep` line, and return who the sweep is.
+
+    Raises LedgerError for the ledger of another endpoint.
+    """
+    known = ledger.book.sweep
+    if known is None and ledger.book.histories:
+        raise LedgerError(f"{ledger.path} doesn't say whose it is: it has no `sweep` line")
+    if known is not None and known.endpoint != endpoint:
+        raise LedgerError(
+            f"{ledger.path} is of the endpoint {known.endpoint}, not of {endpoint}; "
+            "use another --outputs or --label"
+        )
+    line = Sweep(
+        format=FORMAT,
+        sweep=known.sweep if known is not None else secrets.token_hex(ID_BYTES),
+        name=manifest.name,
+        label=label,
+        endpoint=endpoint,
+        organisation=known.organisation if known is not None else None,
+        manifest_sha256=manifest.sha256,
+        version=__version__,
+    )
+    await ledger.append(line)
+    write_identity(folder, _identity(line, manifest.path))
+    return SweepFolder(path=folder, ledger=ledger, line=line, manifest=manifest.path)
+
+
+def _identity(line: Sweep, manifest: Path) -> Identity:
+    return Identity(
+        sweep=line.sweep,
+        name=line.name,
+        label=line.label,
+        endpoint=line.endpoint,
+        organisation=line.organisation,
+        manifest=str(manifest.absolute()),
+    )

@@ -1,0 +1,56 @@
+"""Walks the newest runs of the organisation: the look-up that needs no filter.
+
+It is complete only if it got past the moment from which on a run of ours may have been created, in
+the service's time, or to the end of the list.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from batchrun.runflow.client import Client
+from batchrun.runflow.wire import Page, Run
+
+MOST_PAGES: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a walk that began at *asked* (the loop's clock) saw of the runs since *horizon*."""
+
+    asked: float
+    horizon: datetime
+    runs: tuple[Run, ...]
+
+
+class Order:
+    """Whether the pages really come newest first; only then a walk may end early."""
+
+    def __init__(self) -> None:
+        self.kept = True
+        self._last: datetime | None = None
+
+    def passed(self, page: Page, horizon: datetime) -> bool:
+        """Note one more page; say whether all that may follow is older than *horizon*."""
+        for run in page.runs:
+            moment = run.created_at
+            if moment is None or (self._last is not None and moment > self._last):
+                self.kept = False
+            self._last = moment or self._last
+        return self.kept and self._last is not None and self._last < horizon
+
+
+async def walk(client: Client, horizon: datetime, asked: float) -> Walk | None:
+    """Return all runs created since *horizon*, or None where that can't be had."""
+    found: list[Run] = []
+    order = Order()
+    cursor: str | None = None
+    for _ in range(MOST_PAGES):
+        page = await client.list_runs(cursor=cursor, newest_first=True)
+        if page is None:
+            return None
+        found.extend(page.runs)
+        cursor = page.next
+        if cursor is None or order.passed(page, horizon):
+            return Walk(asked, horizon, tuple(found))
+    return None

@@ -1,0 +1,127 @@
+"""Looks at waves: tells which runs ended, finds those in doubt, and those too many.
+
+One look is one listing of a wave, whatever it is for. What it shows is believed at once: a run in
+the list exists. What it doesn't show counts only under the rules in `lookup.py`.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from batchrun.engine.live import Attempt
+from batchrun.engine.lookup import LookUps
+from batchrun.engine.waves import Wave
+from batchrun.engine.work import Work
+from batchrun.runflow.wire import Run
+
+FEW: Final = 2
+"""A wave with so few open runs is asked by run id; the list would tell of all that ended, too."""
+
+UNKNOWN: Final = "the service doesn't know this run any more (404); it is never run again"
+
+
+class Watcher:
+    """Knows when each wave is to be looked at, and does it; no look waits for another wave's."""
+
+    def __init__(self, work: Work, lookups: LookUps) -> None:
+        self._work = work
+        self._lookups = lookups
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            while True:
+                soonest = self._start_due(tasks)
+                with anyio.move_on_at(soonest):
+                    await self._work.bell.wait()
+
+    def _start_due(self, tasks: TaskGroup) -> float:
+        """Start the looks that are due; return when the next one is."""
+        work = self._work
+        now = anyio.current_time()
+        soonest = float("inf")
+        work.waves.forget()
+        for wave in work.waves:
+            if wave.looking:
+                continue
+            due = wave.due(settle=work.settings.settle, interval=work.settings.poll_interval)
+            if due <= now:
+                wave.looking = True
+                tasks.start_soon(self._look, wave, name=f"look at {wave.ref}")
+            else:
+                soonest = min(soonest, due)
+        return soonest
+
+    async def _look(self, wave: Wave) -> None:
+        asked = wave.last_look = anyio.current_time()
+        before = len(wave.attempts)
+        try:
+            if len(wave.open()) > FEW or wave.doubts() or wave.doubted:
+                await self._look_at_list(wave, asked)
+            else:
+                await self._look_one_by_one(wave.open())
+        finally:
+            wave.looking = False
+        wave.idle_looks = 0 if len(wave.attempts) < before else wave.idle_looks + 1
+        self._plan(wave, asked)
+        self._work.bell.ring()
+
+    async def _look_at_list(self, wave: Wave, asked: float) -> None:
+        runs = await self._work.listing(wave.ref)
+        if runs is not None:
+            wave.extras_running = await self._lookups.meet(wave, runs)
+            await self._tell(wave, runs)
+        await self._look_one_by_one(self._missing(wave, runs))
+        await self._lookups.resolve(wave, asked, runs)
+        if not wave.extras_running:
+            await self._lookups.last_look(wave, asked, runs)
+
+    async def _tell(self, wave: Wave, runs: Sequence[Run]) -> None:
+        by_id = {a.run_id: a for a in wave.attempts.values() if a.run_id is not None}
+        for run in runs:
+            attempt = by_id.get(run.id)
+            if attempt is not None:
+                self._work.filter.proven = True
+                await self._heard(attempt, run)
+
+    def _missing(self, wave: Wave, runs: Sequence[Run] | None) -> list[Attempt]:
+        """Return the open runs that the list doesn't show although it should by now."""
+        if runs is None:
+            return wave.open()
+        shown = {run.id for run in runs}
+        late = anyio.current_time() - self._work.settings.settle
+        return [a for a in wave.open() if a.run_id not in shown and a.started <= late]
+
+    async def _look_one_by_one(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            assert attempt.run_id is not None
+            run = await self._work.client.get_run(attempt.run_id)
+            if attempt.key not in self._work.live:
+                continue  # it ended while we asked
+            if run is not None:
+                await self._heard(attempt, run)
+            elif anyio.current_time() - attempt.started > self._work.settings.settle:
+                await self._work.park(attempt, UNKNOWN)
+
+    async def _heard(self, attempt: Attempt, run: Run) -> None:
+        """Take in how a run stands: ended, too old, or neither."""
+        work = self._work
+        work.hear(run)
+        if run.terminal:
+            await work.finish(attempt, run)
+            return
+        attempt.created_at = attempt.created_at or run.created_at
+        age = work.age(run)
+        if not attempt.parked and age > work.settings.timeout:
+            await work.park(
+                attempt,
+                f"{run.status_code} for {age:.0f} s, longer than `timeout` allows; "
+                "the next call asks again",
+            )
+
+    def _plan(self, wave: Wave, asked: float) -> None:
+        wave.next_look = float("inf")
+        if wave.open():
+            wave.next_look = asked + self._work.wait_for(wave)

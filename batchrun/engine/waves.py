@@ -1,0 +1,113 @@
+"""Which attempts share one reference, so that one listing tells of them all. Pure.
+
+A wave is of one model, because the moment of its next look is learnt from that model's durations.
+Its number is new in the sweep: a process never continues the wave of another, so runs under a
+number that is about to be used mean that the ledger is behind.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from batchrun.engine.live import Attempt
+
+NEVER: Final = float("inf")
+
+
+class Wave:
+    """Attempts that share *ref*; only those still under way are held."""
+
+    def __init__(self, ref: str, model: str, *, room: int = 0) -> None:
+        self.ref = ref
+        self.model = model
+        self.room = room
+        self.attempts: dict[str, Attempt] = {}
+        self.doubted = False
+        self.quiet_since = 0.0
+        self.looking = False
+        self.last_look: float | None = None
+        self.next_look = NEVER
+        self.idle_looks = 0
+        self.extras_running = 0
+
+    def __repr__(self) -> str:
+        return f"<Wave {self.ref}: {len(self.open())} open, {len(self.doubts())} in doubt>"
+
+    def join(self, attempt: Attempt) -> None:
+        self.attempts[attempt.key] = attempt
+
+    def leave(self, attempt: Attempt) -> None:
+        self.attempts.pop(attempt.key, None)
+
+    def open(self) -> list[Attempt]:
+        """Return the attempts whose runs are to be looked at."""
+        return [a for a in self.attempts.values() if a.run_id is not None and not a.parked]
+
+    def doubts(self) -> list[Attempt]:
+        """Return the attempts of which it isn't known whether a run exists."""
+        return [a for a in self.attempts.values() if a.in_doubt and not a.parked]
+
+    def doubt(self, now: float) -> None:
+        """Note that a send of this wave ended at *now* and left a doubt."""
+        self.doubted = True
+        self.quiet_since = max(self.quiet_since, now)
+
+    def due(self, *, settle: float, interval: float) -> float:
+        """Return when the wave is looked at next: never sooner than *interval* after the last look.
+
+        A doubt wants two looks, one at once to find the run and one when an empty answer counts;
+        a wave that had a doubt wants a last one, when what was committed late can be seen.
+        """
+        last = -NEVER if self.last_look is None else self.last_look
+        moments = [self.next_look]
+        moments += [
+            a.quiet_since if last < a.quiet_since else a.quiet_since + settle for a in self.doubts()
+        ]
+        if self.doubted:
+            moments.append(self.quiet_since + settle)
+        return max(min(moments), last + interval)
+
+
+class Waves:
+    """All waves that this process has to do with, and the one each model is filling."""
+
+    def __init__(self, sweep: str, *, last: int, size: int) -> None:
+        self._sweep = sweep
+        self._number = last
+        self._size = size
+        self._waves: dict[str, Wave] = {}
+        self._filling: dict[str, Wave] = {}
+
+    def __iter__(self) -> Iterator[Wave]:
+        return iter(self._waves.values())
+
+    def __getitem__(self, ref: str) -> Wave:
+        return self._waves[ref]
+
+    def place(self, attempt_model: str) -> Wave:
+        """Return the wave for one more attempt of that model; a new one where the last is full."""
+        wave = self._filling.get(attempt_model)
+        if wave is None or not wave.room:
+            self._number += 1
+            wave = Wave(reference(self._sweep, self._number), attempt_model, room=self._size)
+            self._filling[attempt_model] = self._waves[wave.ref] = wave
+        wave.room -= 1
+        return wave
+
+    def adopt(self, ref: str, model: str) -> Wave:
+        """Return the wave of an earlier process; it gets no further attempts."""
+        return self._waves.setdefault(ref, Wave(ref, model))
+
+    def forget(self) -> None:
+        """Drop the waves that are over: memory must not grow with the sweep."""
+        over = [
+            wave.ref
+            for wave in self
+            if not wave.attempts and not wave.doubted and not wave.room and not wave.looking
+        ]
+        for ref in over:
+            del self._waves[ref]
+
+
+def reference(sweep: str, number: int) -> str:
+    """Return the `client_ref` that all attempts of a wave carry."""
+    return f"br1.{sweep}.{number}"

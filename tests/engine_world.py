@@ -1,0 +1,113 @@
+"""One folder, one manifest and one fake service: what an engine's test needs around it."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+from fake_runflow import FakeRunflow, now
+
+from batchrun.engine.runner import Outside, Runner
+from batchrun.engine.settings import Settings, from_manifest
+from batchrun.engine.stops import Stops
+from batchrun.engine.sweep import check_folder, open_sweep
+from batchrun.ledger.book import Book
+from batchrun.ledger.disk import InlineDisk
+from batchrun.ledger.file import NAME, open_ledger
+from batchrun.ledger.replay import read_book
+from batchrun.manifest.grid import Cell
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.manifest import Manifest
+from batchrun.runflow.client import Client
+from batchrun.runflow.http import api_client, download_client
+from batchrun.runflow.limiter import Limiter
+from batchrun.runflow.pace import Pace
+
+MANIFEST = """\
+models: [google/nano-banana-2]
+inputs: {prompt: [a, b, c, d, e, f]}
+limits: {concurrency: 4, rate: 10/s}
+"""
+
+
+@dataclass
+class Listener:
+    """Remembers what the engine says of its progress."""
+
+    notes: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    def start(self, total: int | None, done: int) -> None: ...
+
+    def submitted(self) -> None: ...
+
+    def finished(self, status_code: str, cost: Decimal | None) -> None:
+        self.ended.append(status_code)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def tick(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class World:
+    """*call* is one process: it opens the ledger, runs, and lets go of everything."""
+
+    path: Path
+    service: FakeRunflow
+    text: str = MANIFEST
+    listener: Listener = field(default_factory=Listener)
+
+    @property
+    def folder(self) -> Path:
+        return self.path / "sweep"
+
+    def manifest(self) -> Manifest:
+        file = self.path / "m.yaml"
+        file.write_text(self.text)
+        return load_manifest(file, os.environ)
+
+    def book(self) -> Book:
+        return read_book(self.folder / NAME)
+
+    async def call(self, **changes: Any) -> Stops:
+        """Run or resume as one process would; *changes* are settings."""
+        manifest = self.manifest()
+        settings = replace(from_manifest(manifest), **changes)
+        check_folder(self.folder)
+        with open_ledger(self.folder, disk=InlineDisk(), clock=now) as ledger:
+            sweep = await open_sweep(
+                self.folder, ledger, manifest, endpoint="https://fake", label=None
+            )
+            async with (
+                api_client(
+                    "https://fake", "key", connections=4, transport=self.service.transport()
+                ) as http,
+                download_client(transport=httpx.MockTransport(_no_downloads)) as downloads,
+            ):
+                outside = Outside(
+                    client=self._client(http, settings),
+                    downloads=downloads,
+                    progress=self.listener,
+                )
+                runner = Runner(manifest, settings, sweep, ledger, outside)
+                return await runner.run(resolve=_as_it_is)
+
+    def _client(self, http: httpx.AsyncClient, settings: Settings) -> Client:
+        pace = Pace(settings.rate.per_second, jitter=Random(1).random)
+        return Client(http, Limiter(pace), give_up=settings.give_up, clock=now)
+
+
+async def _as_it_is(cell: Cell) -> Mapping[str, Any]:
+    return cell.input
+
+
+def _no_downloads(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"nothing is downloaded in these tests: {request.url}")
