@@ -19,8 +19,6 @@ COMMANDS: Final = {
     "plan": "what would be done; sends no run",
     "status": "counts, costs, open runs and failures; no network",
     "simulate": "serve the simulator on a port",
-    "schema": "print the manifest's JSON Schema",
-    "init": "write a commented manifest to start from",
 }
 
 
@@ -34,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"batchrun {__version__}")
         return 0
     name = words.pop(0) if words[0] in COMMANDS else "run"
+    if name == "plan":
+        name, words = "run", ["--dry-run", *words]
     return guarded(name, words)
 
 

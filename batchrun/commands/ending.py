@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
@@ -79,12 +80,13 @@ def summary_of(ending: Ending, tally: Tally) -> Summary:
     """Return the `--json` object of the call."""
     client, code = ending.client, exit_code(ending, tally)
     sweep = ending.ledger.book.sweep
+    counts: dict[str, Any] = tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=ending.manifest.name,
         label=ending.label,
         endpoint=ending.endpoint,
-        **tally.as_dict(),
+        **counts,
         cost=ending.ledger.book.cost,
         requests=client.requests,
         retries=client.retries,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from batchrun.engine.settings import Settings
 from batchrun.ledger.book import Book
@@ -72,10 +73,11 @@ def mean_cost(book: Book, model: str) -> Decimal | None:
 def summary_of(manifest: Manifest, counted: Count, book: Book, folder: Path) -> Summary:
     """Return the plan as the `--json` object: the counts as they stand."""
     sweep = book.sweep
+    counts: dict[str, Any] = counted.tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=manifest.name,
-        **counted.tally.as_dict(),
+        **counts,
         cost=book.cost,
         outputs=str(folder),
         complete=not counted.tally.unfinished,

@@ -23,7 +23,7 @@ from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
-from batchrun.engine.uploads import Uploads
+from batchrun.engine.uploads import as_it_is, refuse_local_files
 from batchrun.errors import UsageError
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.load import load_manifest
@@ -91,6 +91,7 @@ def main(argv: Sequence[str]) -> int:
 def prepare(options: Options) -> Call:
     """Return what is to be done; ManifestError or UsageError where it can't be."""
     manifest = load_manifest(options.manifest, os.environ)
+    refuse_local_files(manifest)
     endpoint = choose_endpoint(
         options.endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL")
     )
@@ -162,14 +163,13 @@ async def work(call: Call, ledger: Ledger, url: str, progress: Progress) -> Done
         client = Client(http, Limiter(pace), give_up=settings.give_up, log=log)
         outside = Outside(client=client, downloads=downloads, progress=progress)
         runner = Runner(call.manifest, settings, sweep, ledger, outside)
-        uploads = Uploads(client, downloads, ledger)
         async with anyio.create_task_group() as tasks:
 
             async def watch_signals() -> None:
                 await obey(runner.stops, drain=settings.drain)
 
             tasks.start_soon(watch_signals, name="signals")
-            stops = await runner.run(resolve=uploads.resolve)
+            stops = await runner.run(resolve=as_it_is)
             tasks.cancel_scope.cancel()
     return Done(stops=stops, client=client)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from batchrun.commands.options import Parser, add_place, value
 from batchrun.engine.settings import Settings, from_manifest
@@ -149,7 +150,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 
 def settings_of(options: Options, manifest: Manifest) -> Settings:
     """Return the manifest's limits with what *options* put in their place."""
-    given = {
+    given: dict[str, Any] = {
         "concurrency": options.concurrency,
         "rate": options.rate,
         "attempts": options.attempts,

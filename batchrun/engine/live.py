@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from batchrun.ledger.records import AnyRecord
+from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.grid import Cell
 
 
@@ -42,7 +42,7 @@ class Attempt:
     quiet_since: float = 0.0
     doubted: bool = False
     conflicted: bool = False
-    verdict: AnyRecord | None = None
+    verdict: Rejected | Dropped | None = None
     parked: bool = False
     looked_at: bool = False
 

@@ -48,10 +48,15 @@ class Saver:
         self._jobs: deque[Job] = deque()
         self._news = Bell()
         self._taken: set[str] = set()
+        self._cells: set[str] = set()
         self.waiting = 0
         self.unsaved = 0
 
     def put(self, job: Job) -> None:
+        """Save it in its turn. A cell that several points came to is put more than once."""
+        if job.key in self._cells:
+            return
+        self._cells.add(job.key)
         self.waiting += 1
         self._jobs.append(job)
         self._news.ring()
@@ -77,6 +82,7 @@ class Saver:
                 )
             finally:
                 self.waiting -= 1
+                self._cells.discard(job.key)
                 self._work.bell.ring()
 
     async def _save(self, job: Job) -> None:

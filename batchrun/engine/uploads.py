@@ -1,37 +1,44 @@
-"""Local files at the service: each content is uploaded once and remembered in the ledger."""
+"""Inputs as they are sent.
+
+Local files are part of the manifest's language and not yet of the engine: they are refused by name
+before anything is sent.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
-import anyio
-import httpx
+from batchrun.errors import UsageError
+from batchrun.manifest.grid import Cell, LocalFile, expand
+from batchrun.manifest.manifest import Manifest
 
-from batchrun.ledger.file import Ledger
-from batchrun.manifest.grid import Cell, LocalFile
-from batchrun.runflow.client import Client
+MARKS = (b"$file", b"$glob", b"files")
+"""A manifest without any of these words has no local files, and needs no look at its cells."""
 
 
-class Uploads:
-    """Replaces local files in inputs by what the service knows them as."""
+def refuse_local_files(manifest: Manifest) -> None:
+    """Raise UsageError if an input of any cell is a local file."""
+    if not any(mark in manifest.text for mark in MARKS):
+        return
+    for cell in expand(manifest):
+        file = find_file(cell.input)
+        if file is not None:
+            raise UsageError(
+                f"{manifest.path}: an input of {cell.alias} is the local file {file.path}; this "
+                "version doesn't upload files yet: put it on the web and give its https URL"
+            )
 
-    def __init__(self, client: Client, http: httpx.AsyncClient, ledger: Ledger) -> None:
-        self._client = client
-        self._http = http
-        self._ledger = ledger
-        self._turns: dict[str, anyio.Lock] = {}
 
-    async def resolve(self, cell: Cell) -> Mapping[str, Any]:
-        """Return the cell's input as it is sent."""
-        return {name: await self._sent(value) for name, value in cell.input.items()}
-
-    async def _sent(self, value: Any) -> Any:
-        if isinstance(value, LocalFile):
-            return await self._reference(value)
-        if isinstance(value, Mapping):
-            return {name: await self._sent(each) for name, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [await self._sent(each) for each in value]
+def find_file(value: Any) -> LocalFile | None:
+    """Return the first local file in *value*, however deep it stands."""
+    if isinstance(value, LocalFile):
         return value
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        return next((found for each in value if (found := find_file(each)) is not None), None)
+    return None
 
-    async def _reference(self, file: LocalFile) -> str:
-        raise NotImplementedError
+
+async def as_it_is(cell: Cell) -> Mapping[str, Any]:
+    """Return the cell's input as it is sent."""
+    return cell.input

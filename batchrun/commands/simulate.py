@@ -1,0 +1,77 @@
+"""`batchrun simulate`: serve the simulator on a port."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from batchrun.commands.options import Parser, value
+from batchrun.commands.signals import Interrupted
+from batchrun.errors import UsageError
+from batchrun.manifest.values import parse_money, parse_rate
+
+try:
+    from batchrun.simulator.faults import parse_fault
+    from batchrun.simulator.server import serve
+    from batchrun.simulator.settings import Settings
+    from batchrun.simulator.store import StateError
+except ImportError as error:
+    raise UsageError(
+        f"the simulator needs its extra ({error.name} is missing): "
+        "pip install 'batchrun[simulator]'"
+    ) from None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until a signal ends it."""
+    options = _parser().parse_args(argv)
+    try:
+        serve(
+            options.state,
+            host=options.host,
+            port=options.port,
+            settings=_settings(options),
+            say=_say,
+        )
+    except (Interrupted, KeyboardInterrupt):
+        return 0
+    except (StateError, OSError, OverflowError) as error:
+        raise UsageError(f"cannot serve on {options.host}:{options.port}: {error}") from error
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser("simulate", description="Serve the simulator: nothing real is made.")
+    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1")
+    parser.add_argument("--port", type=int, default=8765, help="default 8765; 0 takes a free one")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="keep the runs in this file")
+    parser.add_argument("--seed", type=int, default=0, help="decides durations and faults")
+    parser.add_argument("--speed", type=float, default=1.0, help="divides how long runs take")
+    parser.add_argument("--key", help="the one key to accept; without it any key is")
+    parser.add_argument("--balance", type=value(parse_money), metavar="USD", help="what is left")
+    parser.add_argument("--rate", type=value(parse_rate), metavar="R", help="429 beyond this")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        type=value(parse_fault),
+        metavar="NAME[=VALUE][:SHARE][@CALLS][/ROUTE]",
+        help="what to do wrong, such as lost_answer:10%% or list_lag=5; repeatable",
+    )
+    return parser
+
+
+def _settings(options: Any) -> Settings:
+    balance: Decimal | None = options.balance
+    return Settings(
+        seed=options.seed,
+        speed=options.speed,
+        balance=balance,
+        key=options.key,
+        rate=None if options.rate is None else options.rate.per_second,
+        faults=tuple(options.fault),
+    )
+
+
+def _say(url: str) -> None:
+    print(f"batchrun simulator on {url}; nothing real is made, any key will do", flush=True)

@@ -1,0 +1,290 @@
+"""The routes: from a request to the world and back. Faults strike here, and keys are checked."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from batchrun.simulator import life, mishaps, paging, query, views
+from batchrun.simulator.catalog import MODELS
+from batchrun.simulator.control import control_routes
+from batchrun.simulator.errors import ApiError, bad_request
+from batchrun.simulator.paging import Asked
+from batchrun.simulator.pictures import draw
+from batchrun.simulator.shapes import file_type
+from batchrun.simulator.world import World
+
+Handler = Callable[[Request, str], Awaitable[Response]]
+
+MODEL_FIELDS: Final = frozenset({"id", "slug", "name", "category_code", "status_code"})
+STATUSES: Final = (
+    "queued",
+    "dispatching",
+    "running",
+    "succeeded",
+    "partial_succeeded",
+    "failed",
+    "canceled",
+)
+
+
+def create_app(world: World) -> mishaps.Wire:
+    """Return the ASGI application that serves *world*."""
+    api = Api(world)
+    routes = [
+        Route("/v1/health", api.guarded("health", api.health, public=True)),
+        Route("/v1/readiness", api.guarded("readiness", api.health, public=True)),
+        Route("/v1/public/models", api.guarded("public_models", api.models, public=True)),
+        Route("/v1/auth/me", api.guarded("auth", api.account)),
+        Route("/v1/billing/balance", api.guarded("balance", api.balance)),
+        Route("/v1/runs/statuses", api.guarded("statuses", api.statuses)),
+        Route("/v1/runs", api.guarded("list", api.list_runs)),
+        Route("/v1/runs/{run_id}", api.guarded("get", api.get_run)),
+        Route("/v1/runs/{run_id}/logs", api.guarded("logs", api.logs)),
+        Route("/v1/runs/{run_id}/node-runs", api.guarded("node_runs", api.node_runs)),
+        Route("/v1/models", api.guarded("models", api.models)),
+        Route("/v1/models/{model:path}/runs", api.guarded("create", api.create), methods=["POST"]),
+        Route("/v1/models/{model:path}", api.guarded("model", api.model)),
+        Route(
+            "/v1/comfyui-workflows/{model:path}/runs",
+            api.guarded("create", api.create),
+            methods=["POST"],
+        ),
+        Route("/files/{run_id}/{name}", api.guarded("download", api.file, public=True)),
+        *control_routes(world),
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found})
+    return mishaps.Wire(app)
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return mishaps.refusal(404, "NOT_FOUND", "Not found")
+
+
+class Api:
+    """One method a route; each is given the organisation of the key."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def guarded(
+        self, route: str, handler: Handler, *, public: bool = False
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """Return the endpoint around *handler*: counted, struck by faults, behind the key."""
+
+        async def endpoint(request: Request) -> Response:
+            world = self._world
+            world.meter.begin(route, world.now())
+            status = 0
+            try:
+                response = await self._answer(request, route, handler, public=public)
+                status = response.status_code
+            finally:
+                world.meter.end(route, status)
+            return response
+
+        return endpoint
+
+    async def _answer(
+        self, request: Request, route: str, handler: Handler, *, public: bool
+    ) -> Response:
+        try:
+            struck = self._world.faults.strike_any("before", route)
+            if struck is not None and struck.name == "slow":
+                await asyncio.sleep(float(struck.value or 1))
+            elif struck is not None:
+                return mishaps.before(struck)
+            self._admit(public=public)
+            return await handler(request, "" if public else self._organisation(request))
+        except ApiError as error:
+            return JSONResponse(error.body, error.http_status, headers=error.headers)
+
+    def _admit(self, *, public: bool) -> None:
+        gate = self._world.gate
+        if public or gate.admits(self._world.now()):
+            return
+        headers = {}
+        if self._world.settings.rate_headers:
+            headers = {"Retry-After": str(max(1, round(gate.wait_seconds)))}
+        raise ApiError(429, "RATE_LIMITED", "Rate limit exceeded", headers=headers)
+
+    def _organisation(self, request: Request) -> str:
+        """Return the organisation of the key; each key that is accepted has one of its own."""
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        wanted = self._world.settings.key
+        if scheme != "Bearer" or not key or (wanted is not None and key != wanted):
+            raise ApiError(401, "UNAUTHORIZED", "Invalid token")
+        return views.made_id("org", key)
+
+    async def health(self, _request: Request, _org: str) -> Response:
+        return JSONResponse({"status": "ok", "simulated": True})
+
+    async def account(self, _request: Request, org: str) -> Response:
+        return JSONResponse({"id": views.made_id("user", org), "org_id": org, "simulated": True})
+
+    async def balance(self, _request: Request, org: str) -> Response:
+        moment = views.iso(views.RELEASED)
+        body = {
+            "id": views.made_id("balance", org),
+            "org_id": org,
+            "balance": str(self._world.balance(org, self._world.now())),
+            "low_balance_threshold": None,
+            "low_balance_notified_at": None,
+            "created_at": moment,
+            "updated_at": moment,
+        }
+        return JSONResponse(body)
+
+    async def statuses(self, _request: Request, _org: str) -> Response:
+        return JSONResponse({"items": [{"code": code} for code in STATUSES]})
+
+    async def models(self, request: Request, _org: str) -> Response:
+        asked = self._asked(request, MODEL_FIELDS, "slug", descending=False)
+        shown = [views.model_object(model) for model in MODELS.values()]
+        wanted = asked.wanted
+        found = [each for each in shown if wanted is None or query.matches(wanted, each)]
+        return JSONResponse(paging.cut(found, asked))
+
+    async def model(self, request: Request, _org: str) -> Response:
+        return JSONResponse(views.model_object(self._model(request)))
+
+    async def create(self, request: Request, org: str) -> Response:
+        world = self._world
+        model = self._model(request)
+        body = await self._body(request)
+        key = request.headers.get("Idempotency-Key")
+        honoured = world.settings.idempotency and not world.faults.strike(
+            "no_idempotency", "create"
+        )
+        request_hash = hashlib.sha256(request.url.path.encode() + await request.body()).hexdigest()
+        if key and honoured and (answer := self._replay(org, key, request_hash)) is not None:
+            return answer
+        values = body.get("input")
+        world.check(model, values, ("body", "input"), org)
+        assert isinstance(values, dict)
+        now = world.now()
+        with world.store.transaction():
+            run = world.create(model, values, body, org=org, now=now)
+            world.debit(org, life.price(model, values), [run], "INSUFFICIENT_CREDIT")
+            shown = world.show(run, now=now, base_url=_base(request), route="create")
+            whole = JSONResponse(shown, 201)
+            if key and honoured:
+                row = {"org": org, "key": key, "request": request_hash, "answer": bytes(whole.body)}
+                world.store.insert("answers", row)
+        struck = world.faults.strike_any("after", "create")
+        return whole if struck is None else mishaps.after(struck, whole)
+
+    def _replay(self, org: str, key: str, request_hash: str) -> Response | None:
+        row = self._world.store.one(
+            "SELECT request, answer FROM answers WHERE org = ? AND key = ?", org, key
+        )
+        if row is None:
+            return None
+        if row["request"] != request_hash:
+            raise ApiError(409, "CONFLICT", "Key was used with a different body")
+        return Response(row["answer"], 201, media_type="application/json")
+
+    async def get_run(self, request: Request, org: str) -> Response:
+        world, now = self._world, self._world.now()
+        run = world.find(request.path_params["run_id"], org=org, now=now, route="get")
+        return JSONResponse(world.show(run, now=now, base_url=_base(request), route="get"))
+
+    async def list_runs(self, request: Request, org: str) -> Response:
+        world = self._world
+        asked = self._asked(request, query.RUN_FIELDS, "created_at", descending=True)
+        if asked.wanted is not None:
+            asked = self._spoilt(asked)
+        cap = world.faults.strike("page_cap", "list")
+        most = min(world.settings.page_cap, int(cap.value or 10) if cap else paging.MAX_LIMIT)
+        page = world.page(
+            replace(asked, limit=min(asked.limit, most)),
+            (),
+            org=org,
+            now=world.now(),
+            base_url=_base(request),
+            concept_names=world.faults.strike("next_pq", "list") is not None,
+        )
+        return JSONResponse(page)
+
+    def _spoilt(self, asked: Asked) -> Asked:
+        """Let the faults of filters strike a list that has one."""
+        faults = self._world.faults
+        if faults.strike("list_no_filter", "list"):
+            raise bad_request("unknown filter")
+        if faults.strike("list_ignores_filter", "list"):
+            return replace(asked, wanted=None)
+        if faults.strike("list_empty_on_filter", "list"):
+            return replace(asked, wanted=query.parse("client_ref:nothing-has-this-reference"))
+        return asked
+
+    async def logs(self, request: Request, org: str) -> Response:
+        now = self._world.now()
+        run = self._world.find(request.path_params["run_id"], org=org, now=now, route="logs")
+        return JSONResponse(paging.envelope(views.logs(run, now), before=None, after=None))
+
+    async def node_runs(self, request: Request, org: str) -> Response:
+        now = self._world.now()
+        self._world.find(request.path_params["run_id"], org=org, now=now, route="node_runs")
+        return JSONResponse(paging.envelope([], before=None, after=None))
+
+    async def file(self, request: Request, _org: str) -> Response:
+        """Answer a signed URL with the picture that the run made; it is drawn when asked for."""
+        world = self._world
+        path = request.url.path
+        if world.faults.strike("output_expired", "download") or not world.signed(
+            path, request.query_params, world.now()
+        ):
+            return Response("<Error><Code>AccessDenied</Code></Error>", 403)
+        run = world.store.run(request.path_params["run_id"])
+        if run is None:
+            return Response(status_code=404)
+        model, values = MODELS[run.model], json.loads(run.input)
+        number = request.path_params["name"].partition(".")[0]
+        data = await asyncio.to_thread(draw, model.id, values, model.media, number)
+        kind = file_type(values, model.media).content_type
+        whole = Response(data, media_type=kind, headers={"ETag": f'"{_short(data)}"'})
+        if world.faults.strike("output_cut", "download"):
+            return mishaps.Half(whole, hang=False)
+        return whole
+
+    def _model(self, request: Request) -> Any:
+        model = MODELS.get(request.path_params["model"])
+        if model is None:
+            raise ApiError(404, "MODEL_NOT_FOUND", "Model not found")
+        return model
+
+    async def _body(self, request: Request) -> Mapping[str, Any]:
+        try:
+            body = json.loads(await request.body())
+        except ValueError:
+            raise bad_request("the body is not JSON") from None
+        if not isinstance(body, dict):
+            raise bad_request("the body is not an object")
+        if len(str(body.get("client_ref") or "")) > 255:
+            raise bad_request("client_ref has more than 255 characters")
+        return body
+
+    def _asked(
+        self, request: Request, fields: frozenset[str], sort: str, *, descending: bool
+    ) -> Asked:
+        try:
+            return paging.read(
+                request.query_params, fields=fields, sort=(sort,), descending=descending
+            )
+        except ValueError as error:
+            raise bad_request(str(error)) from None
+
+
+def _base(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+def _short(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:24]

@@ -1,0 +1,31 @@
+"""How a simulator is set up; what can be changed while it runs is in `faults` (pure)."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from batchrun.simulator.faults import Fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be chosen at the start.
+
+    *speed* divides all durations of runs. *balance* is USD before any run, None never runs out.
+    *key* is the one key accepted, None accepts any. *rate* is requests a second before a 429, with
+    *burst* on top at once; *rate_headers* sends the old documents' headers. *url_life* is how many
+    seconds an output's URL works. *failure_share* of the runs fail without being asked to.
+    *idempotency* honours the Idempotency-Key on single runs (batches always do).
+    """
+
+    seed: int = 0
+    speed: float = 1.0
+    balance: Decimal | None = None
+    key: str | None = None
+    rate: float | None = None
+    burst: int = 1
+    rate_headers: bool = False
+    page_cap: int = 500
+    url_life: float = 86_400.0
+    failure_share: float = 0.0
+    idempotency: bool = True
+    faults: tuple[Fault, ...] = ()

@@ -1,0 +1,296 @@
+"""What the simulated service does, without HTTP: makes runs, shows them, keeps the accounts.
+
+Time comes from the *clock* given (seconds since 1970), so that a rehearsal can bring its own.
+"""
+
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from batchrun.simulator import life, query, views
+from batchrun.simulator.catalog import MODELS, Model
+from batchrun.simulator.checks import assets_in, mistakes
+from batchrun.simulator.errors import ApiError, invalid
+from batchrun.simulator.faults import Switchboard
+from batchrun.simulator.meter import Gate, Meter
+from batchrun.simulator.paging import Asked, envelope, project
+from batchrun.simulator.settings import Settings
+from batchrun.simulator.store import Run, Store
+
+PLENTY: Final = Decimal("100000.00")  # what an account shows that never runs out
+
+
+class World:
+    """The service: its state, its faults, its counters."""
+
+    def __init__(
+        self,
+        state: Path | None,
+        *,
+        settings: Settings | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.store = Store(state)
+        self.faults = Switchboard(self.settings.seed, list(self.settings.faults))
+        self.meter = Meter()
+        self.gate = Gate(self.settings.rate, self.settings.burst)
+        self.offload = False  # a server with a real clock draws pictures in threads
+        self._clock = clock
+        self._secret = hashlib.sha256(f"simulator {self.settings.seed}".encode()).digest()
+
+    def now(self) -> int:
+        """Return the time in microseconds since 1970."""
+        return round(self._clock() * life.SECOND)
+
+    # -- making runs ------------------------------------------------------------------------
+
+    def create(
+        self,
+        model: Model,
+        values: Mapping[str, Any],
+        body: Mapping[str, Any],
+        *,
+        org: str,
+        now: int,
+        route: str = "create",
+        batch: tuple[str, int] | None = None,
+    ) -> Run:
+        """Write a new run; the caller has checked its input and holds a transaction."""
+        number = self.store.next_number()
+        metadata = body.get("metadata")
+        wishes = metadata.get("simulate") if isinstance(metadata, dict) else None
+        plan = self._plan(model, values, wishes if isinstance(wishes, dict) else {}, number)
+        committed = now + self._lag("commit_lag", route)
+        run = Run(
+            number=number,
+            id=views.run_id(self.settings.seed, number, now),
+            org=org,
+            model=model.id,
+            client_ref=body.get("client_ref"),
+            batch_id=batch[0] if batch else None,
+            batch_index=batch[1] if batch else None,
+            cell_key=_cell_key(metadata, batch[1] if batch else None),
+            input=json.dumps(values),
+            metadata=None if metadata is None else json.dumps(metadata),
+            callback_url=None if batch else body.get("callback_url"),
+            request_id=views.made_id("request", self.settings.seed, number),
+            created=now,
+            committed=committed,
+            listed=committed + self._lag("list_lag", route),
+            outcome=plan.outcome,
+            dispatching=committed + plan.dispatching,
+            running=committed + plan.running,
+            ended=committed + plan.ended,
+            cost=None if plan.cost is None else str(plan.cost),
+        )
+        self.store.add_run(run)
+        return run
+
+    def _plan(
+        self, model: Model, values: Mapping[str, Any], wishes: Mapping[str, Any], number: int
+    ) -> life.Plan:
+        before = 0
+        if life.depends_on_history(values, wishes):
+            row = self.store.one(
+                "SELECT COUNT(*) FROM runs WHERE model = ? AND input = ?",
+                model.id,
+                json.dumps(values),
+            )
+            before = row[0] if row else 0
+        return life.plan(
+            model,
+            values,
+            wishes,
+            seed=self.settings.seed,
+            number=number,
+            before=before,
+            failure_share=self.settings.failure_share,
+            speed=self.settings.speed,
+        )
+
+    def _lag(self, name: str, route: str) -> int:
+        fault = self.faults.strike(name, route)
+        return round(float(fault.value or 0) * life.SECOND) if fault else 0
+
+    def check(self, model: Model, values: Any, loc: tuple[str | int, ...], org: str) -> None:
+        """Raise the 422 that the API would answer to this input."""
+        if not isinstance(values, dict):
+            raise invalid([{"loc": [*loc], "msg": "expected an object", "type": "type_error"}])
+        found = mistakes(model, values, loc)
+        for name, value in values.items():
+            found += [
+                {"loc": [*loc, name], "msg": f"asset {asset} not found", "type": "value_error"}
+                for asset in assets_in(value)
+                if not self.knows_asset(asset, org)
+            ]
+        if found:
+            raise invalid(found)
+
+    def knows_asset(self, asset_id: str, org: str) -> bool:
+        sql = "SELECT 1 FROM assets WHERE id = ? AND org = ? AND confirmed IS NOT NULL"
+        return self.store.one(sql, asset_id, org) is not None
+
+    # -- money ------------------------------------------------------------------------------
+
+    def debit(self, org: str, price: Decimal, runs: Sequence[Run], code: str) -> None:
+        """Charge what *runs* will cost, or raise a 402 if *price* is more than is left."""
+        if self.settings.balance is None:
+            return
+        row = self.store.one("SELECT charged FROM accounts WHERE org = ?", org)
+        charged = Decimal(row["charged"]) if row else Decimal(0)
+        if charged + price > self.settings.balance:
+            raise ApiError(402, code, "Balance too low")
+        cost = sum((Decimal(run.cost) for run in runs if run.cost), Decimal(0))
+        self.store.charge(org, str(charged + cost))
+
+    def balance(self, org: str, now: int) -> Decimal:
+        """Return what is left after the runs that have ended."""
+        if self.settings.balance is None:
+            return PLENTY
+        ended = self.store.rows(
+            "SELECT cost FROM runs WHERE org = ? AND ended <= ? AND cost IS NOT NULL", org, now
+        )
+        return self.settings.balance - sum((Decimal(row["cost"]) for row in ended), Decimal(0))
+
+    # -- showing runs -----------------------------------------------------------------------
+
+    def find(self, run_id: str, *, org: str, now: int, route: str) -> Run:
+        """Return the run if this organisation can see it by now, else raise the 404."""
+        run = self.store.run(run_id)
+        if run is None or run.org != org or run.committed > now or self._forgotten(run, route):
+            raise ApiError(404, "RUN_NOT_FOUND", "Run not found")
+        return run
+
+    def _forgotten(self, run: Run, route: str) -> bool:
+        return self._held("forget_run", run, route) is not None
+
+    def _held(self, name: str, run: Run, route: str) -> str | None:
+        if not self.faults.faults:
+            return None
+        fault = self.faults.holds(name, route=route, run_id=run.id, number=run.number)
+        return None if fault is None else fault.value or ""
+
+    def status(self, run: Run, now: int, route: str) -> str:
+        """Return the word that this route shows for the run's status."""
+        status = views.status_of(run, now)
+        if self._held("stuck_queued", run, route) is not None:
+            return "queued"
+        if status == "running":
+            return self._held("unknown_status", run, route) or status
+        if status == "canceled":
+            return self._held("spelling", run, route) or status
+        return status
+
+    def show(self, run: Run, *, now: int, base_url: str, route: str) -> dict[str, Any]:
+        """Return the run's JSON, its output URLs freshly signed."""
+        status = self.status(run, now, route)
+        shown = status
+        if views.status_of(run, now) == "canceled" and status != "queued":
+            status = run.outcome  # the spelling is of no concern to the view
+        url = self.signer(base_url, now)
+        body = views.run_object(run, MODELS[run.model], status, now=now, url=url)
+        body["status_code"] = shown
+        if body["output"] and self._held("old_output", run, route) is not None:
+            body["output"] = {"image_urls": [file["url"] for file in body["output"]["outputs"]]}
+        return body
+
+    def page(
+        self,
+        asked: Asked,
+        conditions: Sequence[tuple[str, Any]],
+        *,
+        org: str,
+        now: int,
+        base_url: str,
+        concept_names: bool,
+    ) -> dict[str, Any]:
+        """Return one page of runs, as the store's order has them."""
+        descending = asked.descending != asked.backwards
+        found: list[tuple[tuple[int, int], Mapping[str, Any]]] = []
+        for run in self._candidates(asked, conditions, org, now, descending=descending):
+            shown = self.show(run, now=now, base_url=base_url, route="list")
+            if asked.wanted is None or query.matches(asked.wanted, shown):
+                found.append(((run.created, run.number), project(shown, asked.fields)))
+            if len(found) > asked.limit:
+                break
+        more = len(found) > asked.limit
+        del found[asked.limit :]
+        if asked.backwards:
+            found.reverse()
+        ahead, behind = (asked.after is not None, more) if asked.backwards else (more, False)
+        behind = behind or (asked.after is not None and not asked.backwards)
+        return envelope(
+            [item for _, item in found],
+            before=found[0][0] if found and behind else None,
+            after=found[-1][0] if found and ahead else None,
+            concept_names=concept_names,
+        )
+
+    def _candidates(
+        self,
+        asked: Asked,
+        conditions: Sequence[tuple[str, Any]],
+        org: str,
+        now: int,
+        *,
+        descending: bool,
+    ) -> Iterator[Run]:
+        where = [("org = ?", org), ("listed <= ?", now), *conditions, *_narrowed(asked.wanted)]
+        if asked.after is not None:
+            sign = "<" if descending else ">"
+            where.append((f"(created, number) {sign} (?, ?)", asked.after))
+        for run in self.store.runs_where(where, descending=descending):
+            if not self._forgotten(run, "list"):
+                yield run
+
+    # -- signed URLs ------------------------------------------------------------------------
+
+    def signer(self, base_url: str, now: int) -> views.Url:
+        expires = now // life.SECOND + max(1, round(self.settings.url_life))
+
+        def url(run_id: str, index: int, suffix: str) -> str:
+            path = f"/files/{run_id}/{index}.{suffix}"
+            return f"{base_url}{path}?expires={expires}&signature={self.sign(path, expires)}"
+
+        return url
+
+    def sign(self, path: str, expires: int) -> str:
+        return hmac.new(self._secret, f"{path} {expires}".encode(), "sha256").hexdigest()[:40]
+
+    def signed(self, path: str, params: Mapping[str, str], now: int) -> bool:
+        """Tell whether the URL was signed by us and still holds."""
+        expires = params.get("expires", "")
+        if not (expires.isascii() and expires.isdigit() and int(expires) * life.SECOND >= now):
+            return False
+        return hmac.compare_digest(self.sign(path, int(expires)), params.get("signature", ""))
+
+
+def _narrowed(wanted: query.Filter | None) -> Iterator[tuple[str, Any]]:
+    """Yield what the store can look up of a filter; the rest is matched one by one."""
+    pins = query.pinned(wanted)
+    for field in ("id", "client_ref", "batch_id"):
+        if field in pins and pins[field] != "null":
+            yield f"{field} = ?", pins[field]
+    low, high = query.bounds(wanted, "created_at")
+    if low is not None:
+        yield "created >= ?", round(low.timestamp() * life.SECOND)
+    if high is not None:
+        yield "created <= ?", round(high.timestamp() * life.SECOND)
+
+
+def _cell_key(metadata: Any, index: int | None) -> str | None:
+    """Return `metadata.batchrun.key`, or of a batch the entry of `keys` at *index*."""
+    ours = metadata.get("batchrun") if isinstance(metadata, dict) else None
+    if not isinstance(ours, dict):
+        return None
+    keys = ours.get("keys")
+    if index is not None and isinstance(keys, list) and index < len(keys):
+        return str(keys[index])
+    key = ours.get("key")
+    return None if key is None else str(key)

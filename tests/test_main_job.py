@@ -1,0 +1,192 @@
+"""The main job as a user meets it: processes, sockets, signals, files."""
+
+import csv
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import ask, run, simulator, start
+
+pytestmark = pytest.mark.slow
+
+QUICKSTART = Path(__file__).parent.parent / "manifests" / "quickstart.yaml"
+SWEEP = """\
+models: [google/nano-banana-2]
+inputs: {prompt: "a chair", seed: {$range: [1, 200]}}
+limits: {concurrency: 40, rate: 200/s, settle: 1s}
+poll: {interval: 200ms}
+outputs: {download: false}
+"""
+SLOW = SWEEP.replace("200]", "40]").replace("200/s", "20/s")
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(text)
+    return path
+
+
+def summary(done: subprocess.CompletedProcess[str]) -> Any:
+    assert len(done.stdout.splitlines()) == 1
+    return json.loads(done.stdout)
+
+
+def test_the_quickstart_makes_pictures_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+    first = run(QUICKSTART, "--outputs", tmp_path, "--json", cwd=tmp_path)
+    folder = tmp_path / "@simulator" / "quickstart"
+    again = run(QUICKSTART, "--outputs", tmp_path, cwd=tmp_path)
+    rows = list(csv.DictReader((folder / "results.csv").open(newline="")))
+
+    assert first.returncode == again.returncode == 0, first.stderr
+    report = summary(first)
+    assert 24 <= report["cells"] == report["succeeded"] <= 60
+    assert "nothing to do" in again.stdout
+    assert len(rows) == report["cells"] + report["folded"]
+    files = [path for path in (folder / "files").rglob("*") if path.is_file()]
+    assert len(files) == report["cells"]
+    assert all(path.read_bytes()[:4] in {b"\x89PNG", b"RIFF"} for path in files)
+    assert len({path.read_bytes() for path in files}) == len(files)
+
+
+def test_killed_five_times_and_resumed_no_run_is_made_twice(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SWEEP)
+    with simulator(tmp_path / "state.sqlite") as url:
+        for kill in range(5):
+            process = start(manifest, "--endpoint", url, cwd=tmp_path)
+            time.sleep(0.9 + 0.25 * kill)
+            process.kill()
+            process.communicate()
+        done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        stats = ask(url, "/_simulator/stats")
+
+    assert done.returncode == 0, done.stderr
+    assert summary(done)["succeeded"] == 200
+    assert (stats["runs"], stats["cells"], stats["twice"]) == (200, 200, {})
+
+
+def test_a_ratio_that_is_not_quoted_is_sent_as_text(tmp_path: Path) -> None:
+    manifest = write(
+        tmp_path,
+        "models: [google/nano-banana-2]\ninputs: {prompt: a chair, aspect_ratio: 16:9}\n"
+        "poll: {interval: 200ms}\n",
+    )
+    with simulator(tmp_path / "state.sqlite") as url:
+        done = run(manifest, "--endpoint", url, cwd=tmp_path)
+        sent = [each["input"] for each in ask(url, "/_simulator/runs")]
+
+    assert done.returncode == 0, done.stderr
+    assert sent == [{"prompt": "a chair", "aspect_ratio": "16:9"}]
+
+
+def test_five_mistakes_are_named_at_once_and_nothing_is_sent(tmp_path: Path) -> None:
+    manifest = write(
+        tmp_path,
+        "modles: [a/b]\nmodels: [google]\ninputs: {n: {$range: [3]}}\n"
+        "limits: {rate: 10 per sec, concurency: 4}\n",
+    )
+
+    done = run(manifest, "--json", cwd=tmp_path)
+
+    assert done.returncode == 2
+    places = [(each["line"], each["column"]) for each in summary(done)["error"]["problems"]]
+    assert len(places) == 5
+    assert [line for line, _ in places] == [1, 2, 3, 4, 4]
+    assert "did you mean" in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_leaves_runs_to_the_next_call(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite") as url:
+        process = start(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        time.sleep(1.5)
+        process.send_signal(number)
+        asked = time.monotonic()
+        out, err = process.communicate(timeout=20)
+        took = time.monotonic() - asked
+        done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        stats = ask(url, "/_simulator/stats")
+
+    report = json.loads(out)
+    assert (process.returncode, report["complete"], report["exit_code"]) == (3, False, 3), err
+    assert "go on with" in report["next"]
+    assert "Traceback" not in err
+    assert took < 5
+    assert summary(done)["succeeded"] == 40
+    assert stats["twice"] == {}
+
+
+def test_a_second_process_is_told_who_holds_the_ledger(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite") as url:
+        first = start(manifest, "--endpoint", url, cwd=tmp_path)
+        time.sleep(1.2)
+        second = run(manifest, "--endpoint", url, cwd=tmp_path)
+        first.communicate(timeout=60)
+
+    assert second.returncode == 7
+    assert f"pid {first.pid}" in second.stderr
+
+
+def test_an_endpoint_out_of_reach_exits_with_8(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SLOW)
+
+    done = run(
+        manifest, "--endpoint", "http://127.0.0.1:9", "--give-up", "2s", "--json", cwd=tmp_path
+    )
+
+    assert done.returncode == 8
+    assert summary(done)["exit_code"] == 8
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [("unauthorized/create", 4), ("no_credit", 5), ("proxy_page=404/create", 8)]
+)
+def test_each_refusal_has_its_exit_code(tmp_path: Path, fault: str, code: int) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite", "--fault", fault) as url:
+        done = run(manifest, "--endpoint", url, "--give-up", "3s", "--json", cwd=tmp_path)
+
+    assert done.returncode == code, done.stderr
+    report = summary(done)
+    assert (report["failed"], report["rejected"]) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["lost_answer:30%", "error_after:30%", "error_before:30%", "half_answer:30%", "no_run_id:30%"],
+)
+def test_under_faults_every_cell_is_paid_once(tmp_path: Path, fault: str) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite", "--fault", fault, "--fault", "no_idempotency") as url:
+        done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        stats = ask(url, "/_simulator/stats")
+
+    assert done.returncode == 0, done.stderr
+    assert (stats["runs"], stats["twice"]) == (40, {})
+
+
+def test_the_plan_sends_and_writes_nothing(tmp_path: Path) -> None:
+    done = run(QUICKSTART, "--outputs", tmp_path / "out", "--dry-run", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "nothing was sent" in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_key_is_nowhere_in_what_is_written(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SLOW.replace("download: false", "download: true"))
+    with simulator(tmp_path / "state.sqlite") as url:
+        done = run(manifest, "--endpoint", url, "--verbose", cwd=tmp_path)
+
+    written = [path.read_bytes() for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
+    texts = [*written, done.stdout.encode(), done.stderr.encode()]
+    assert done.returncode == 0
+    assert not any(b"rf_live_test" in text for text in texts)
