@@ -39,7 +39,8 @@ def test_the_quickstart_makes_pictures_and_then_has_nothing_to_do(tmp_path: Path
     first = run(QUICKSTART, "--outputs", tmp_path, "--json", cwd=tmp_path)
     folder = tmp_path / "@simulator" / "quickstart"
     again = run(QUICKSTART, "--outputs", tmp_path, cwd=tmp_path)
-    rows = list(csv.DictReader((folder / "results.csv").open(newline="")))
+    with (folder / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
 
     assert first.returncode == again.returncode == 0, first.stderr
     report = summary(first)

@@ -165,7 +165,17 @@ class Uploaded(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 AnyRecord = (
-    Sweep | Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved | Uploaded
+    Sweep
+    | Intent
+    | Submitted
+    | Finished
+    | Rejected
+    | Dropped
+    | Parked
+    | Extra
+    | Saved
+    | Looked
+    | Uploaded
 )
 
 

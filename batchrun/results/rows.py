@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from batchrun.ledger.history import History, State
 from batchrun.ledger.records import Finished, Rejected, Saved
-from batchrun.manifest.grid import Cell, LocalFile
+from batchrun.manifest.cells import Cell, LocalFile
 from batchrun.results.summary import money
 from batchrun.results.tally import standing
 

@@ -106,8 +106,8 @@ def how_to_go_on(tally: Tally, exit_code: int, *, command: str, outputs: str | N
     if tally.bad > tally.partial_succeeded:
         return f"`{command} --retry-failed` tries again what did not succeed"
     if outputs is not None:
-        return f"nothing is left to do; the files are in {outputs}"
-    return "nothing is left to do"
+        return f"nothing to do; the files are in {outputs}"
+    return "nothing to do"
 
 
 _HINTS: Final = {

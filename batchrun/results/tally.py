@@ -14,7 +14,7 @@ from typing import Final
 
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import GOOD, History, State, Submit, next_step
-from batchrun.manifest.grid import Cell
+from batchrun.manifest.cells import Cell
 
 NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})
 

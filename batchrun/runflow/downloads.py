@@ -150,8 +150,7 @@ class _Download:
             async with _answer(self._http, self._url, headers) as response:
                 self._begin(response)
                 start = self.size
-                async for chunk in response.aiter_bytes():
-                    self._write(chunk)
+                await self._take(response)
                 self._check(response, self.size - start)
         except FAILED as error:
             raise _CutError(f"{type(error).__name__} from {_place(self._url)}") from None
@@ -175,6 +174,24 @@ class _Download:
             return True
         self._restart()
         raise _CutError(f"another part than was asked for from {_place(self._url)}")
+
+    async def _take(self, response: httpx.Response) -> None:
+        """Write the body. Where the disk fails, close first and let the body run out: trio
+        complains of generators that are dropped half way.
+        """
+        failure: FolderError | None = None
+        try:
+            async for chunk in response.aiter_bytes():
+                try:
+                    self._write(chunk)
+                except FolderError as error:
+                    failure = failure or error
+                    await response.aclose()
+        except FAILED:
+            if failure is None:
+                raise
+        if failure is not None:
+            raise failure
 
     def _write(self, chunk: bytes) -> None:
         with _translated(Path(self._file.name)):

@@ -1,0 +1,155 @@
+"""`batchrun status MANIFEST|FOLDER`: what the ledger says; no network, no lock."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from batchrun.commands.options import Parser, add_place
+from batchrun.engine.folder import choose_endpoint, output_folder
+from batchrun.errors import LedgerError, UsageError
+from batchrun.ledger.file import NAME
+from batchrun.ledger.history import BAD, State
+from batchrun.ledger.reader import Reader, open_reader
+from batchrun.ledger.records import Finished, Intent, Rejected
+from batchrun.manifest.grid import expand
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.manifest import Manifest
+from batchrun.results.failures import failures, group
+from batchrun.results.progress import span
+from batchrun.results.storage import read_identity
+from batchrun.results.summary import Summary
+from batchrun.results.table import table
+from batchrun.results.tally import Count, ModelRow, count, count_ledger
+
+MOST_SHOWN: Final = 20
+DEFAULT_ATTEMPTS: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What is asked about: a folder, and the manifest where there still is one."""
+
+    folder: Path
+    manifest: Manifest | None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print how the sweep stands; 0 whenever that could be read."""
+    parser = Parser("status", description="How a sweep stands, by its ledger alone.")
+    parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    add_place(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    options = parser.parse_args(argv)
+    subject = subject_of(options)
+    path = subject.folder / NAME
+    if not path.exists():
+        if read_identity(subject.folder) is not None:
+            raise LedgerError(
+                f"{subject.folder} has a sweep.json and no {NAME}: the ledger is lost; "
+                "restore it from a copy"
+            )
+        raise UsageError(f"there is no sweep in {subject.folder} yet; start it with `batchrun`")
+    with open_reader(path) as reader:
+        counted = counts(subject, reader)
+        summary = summary_of(subject, reader, counted)
+        if options.json:
+            print(summary.as_json())
+        else:
+            print("\n".join(report(subject, reader, counted, summary)))
+    return 0
+
+
+def subject_of(options: Any) -> Subject:
+    """Return what the command line names; UsageError where it is neither of the two."""
+    target: Path = options.target
+    if target.is_dir():
+        identity = read_identity(target)
+        path = Path(identity.manifest) if identity is not None and identity.manifest else None
+        exists = path is not None and path.exists()
+        manifest = load_manifest(path, os.environ) if path is not None and exists else None
+        return Subject(folder=target, manifest=manifest)
+    manifest = load_manifest(target, os.environ)
+    endpoint = choose_endpoint(
+        options.endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL")
+    )
+    folder = output_folder(
+        manifest, endpoint=endpoint, outputs=options.outputs, label=options.label
+    )
+    return Subject(folder=folder, manifest=manifest)
+
+
+def counts(subject: Subject, reader: Reader) -> Count:
+    """Count the manifest's cells, or the ledger's where the manifest is gone."""
+    manifest = subject.manifest
+    if manifest is None:
+        tally = count_ledger(reader.book, attempts=DEFAULT_ATTEMPTS, download=True)
+        row = ModelRow(alias="all models", tally=tally, cost=reader.book.cost)
+        return Count(tally=tally, models=(row,))
+    return count(
+        expand(manifest),
+        reader.book,
+        attempts=manifest.limits.attempts,
+        download=manifest.outputs.download,
+    )
+
+
+def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
+    """Return how the sweep stands as the `--json` object."""
+    sweep = reader.book.sweep
+    numbers: dict[str, Any] = counted.tally.as_dict()
+    return Summary(
+        sweep=None if sweep is None else sweep.sweep,
+        name=None if sweep is None else sweep.name,
+        label=None if sweep is None else sweep.label,
+        endpoint=None if sweep is None else sweep.endpoint,
+        **numbers,
+        cost=reader.book.cost,
+        outputs=str(subject.folder),
+        ledger=str(subject.folder / NAME),
+        complete=not counted.tally.unfinished,
+        next="call batchrun again to go on" if counted.tally.unfinished else "nothing to do",
+    )
+
+
+def report(subject: Subject, reader: Reader, counted: Count, summary: Summary) -> Iterator[str]:
+    """Yield what people read: counts, what is open, what failed, how to go on."""
+    yield table(summary, counted.models, shutil.get_terminal_size().columns)
+    if subject.manifest is None:
+        yield "the manifest is gone: these are the ledger's cells alone"
+    open_runs = list(open_lines(reader))
+    if open_runs:
+        yield "\nopen:"
+        yield from open_runs[:MOST_SHOWN]
+        if len(open_runs) > MOST_SHOWN:
+            yield f"  and {len(open_runs) - MOST_SHOWN} more"
+    if counted.tally.bad:
+        cells = {row.alias: row.tally.cells for row in counted.models}
+        yield f"\n{failures(group(ended_badly(reader)), cells)}"
+    yield f"\n{summary.next}"
+
+
+def open_lines(reader: Reader) -> Iterator[str]:
+    """Yield a line for each attempt whose run may be running, with its age by our clock."""
+    for cell, history in reader.book.open_cells():
+        intent = reader.read(history.intent_line)
+        assert isinstance(intent, Intent)
+        age = datetime.now(UTC) - datetime.fromisoformat(intent.at)
+        state = "in doubt" if history.state is State.DOUBTFUL else "in flight"
+        if history.parked:
+            state += ", parked"
+        run = history.run_id or "no run id"
+        yield f"  {cell[:12]}  {intent.alias}  {run}  {state}, {span(age.total_seconds())}"
+
+
+def ended_badly(reader: Reader) -> Iterator[tuple[str, Finished | Rejected]]:
+    """Yield the alias and the last line of each cell whose last attempt did not succeed."""
+    for history in reader.book.histories.values():
+        if history.state in BAD:
+            intent, ended = reader.read(history.intent_line), reader.read(history.ended_line)
+            assert isinstance(intent, Intent)
+            assert isinstance(ended, Finished | Rejected)
+            yield intent.alias, ended

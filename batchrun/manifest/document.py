@@ -1,0 +1,284 @@
+"""YAML 1.2 text -> a tree that knows line and column of everything in it.
+
+PyYAML (libyaml where it is built in) only cuts the text into events; what they mean is decided here:
+duplicate keys and aliases that multiply are errors, a merge key stands for the keys it brings, and a
+scalar means what YAML 1.2's core schema says.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from batchrun.errors import ManifestError, Place, Problem
+from batchrun.manifest.scalars import resolve
+from batchrun.manifest.syntax import syntax_problem, unreadable
+
+_LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_BREAKS: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
+_USERINFO: Final = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
+_DEEPEST: Final = 60
+_LARGEST: Final = 200_000  # values that aliases may add to a document
+_TAG: Final = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text file as messages show it. A password in a URL is never shown."""
+
+    name: str
+    lines: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, text: str) -> "Source":
+        return cls(name, tuple(_BREAKS.split(text)))
+
+    def problem(self, line: int, column: int, message: str, width: int = 1) -> Problem:
+        excerpt = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        return Problem(
+            Place(self.name, line, column), hide_userinfo(message), shown(excerpt), width
+        )
+
+
+def hide_userinfo(text: str) -> str:
+    """Return *text* with the user and password of any URL starred out, at the same length."""
+    return _USERINFO.sub(lambda match: "*" * len(match[0]), text)
+
+
+def shown(line: str) -> str | None:
+    """Return a line as an excerpt, or None where it would not help."""
+    return hide_userinfo(line) if line.strip() and len(line) <= 500 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and where it stands; *width* is what a caret line underlines."""
+
+    source: Source = field(repr=False)
+    line: int
+    column: int
+    width: int
+    size: int = field(repr=False)  # values in it, each alias counted in full
+    depth: int = field(repr=False)
+
+    def problem(self, message: str) -> Problem:
+        return self.source.problem(self.line, self.column, message, self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode(Node):
+    value: Any
+    text: str
+    plain: bool
+    cut: bool  # a comment that looks like the rest of the text follows
+
+
+@dataclass(frozen=True, slots=True)
+class ListNode(Node):
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapNode(Node):
+    entries: tuple[tuple[ScalarNode, Node], ...]
+    flow: bool
+
+
+@dataclass(slots=True)
+class _Open:
+    """A collection whose end has not come yet."""
+
+    event: Any
+    children: list[Node] = field(default_factory=list)
+
+
+class _Stop(Exception):  # noqa: N818 not an error: the way out of a document that makes no sense
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+
+def parse_document(data: bytes, name: str, problems: list[Problem]) -> MapNode | None:
+    """Return the document's mapping; None if there is none. What is wrong goes to *problems*."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problems.append(unreadable(data, error, name))
+        return None
+    composer = _Composer(Source.of(name, text), problems)
+    try:
+        return composer.compose(text)
+    except _Stop as stop:
+        problems.append(stop.problem)
+    except yaml.YAMLError as error:
+        place, message, width = syntax_problem(error, composer.source.lines)
+        problems.append(composer.source.problem(*place, message, width))
+    return None
+
+
+class _Composer:
+    """Builds nodes from events, without recursion: a hostile text cannot exhaust the stack."""
+
+    def __init__(self, source: Source, problems: list[Problem]) -> None:
+        self.source = source
+        self._problems = problems
+        self._stack: list[_Open] = []
+        self._anchors: dict[str, Node | None] = {}
+        self._nodes = 0
+        self._root: Node | None = None
+        self._documents = 0
+
+    def compose(self, text: str) -> MapNode | None:
+        for event in yaml.parse(text, Loader=_LOADER):
+            self._take(event)
+        if self._root is None or (
+            isinstance(self._root, ScalarNode) and self._root.value is None and not self._root.text
+        ):
+            raise _Stop(Problem(Place(self.source.name, 1, 1), "the manifest is empty"))
+        if not isinstance(self._root, MapNode):
+            raise _Stop(self._root.problem("expected keys and values such as `models:`"))
+        return self._root
+
+    def _take(self, event: Any) -> None:
+        match event:
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    message = "a second document begins here; a manifest is one document"
+                    raise self._stop(event, message)
+            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
+                self._begin(event)
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                opened = self._stack.pop()
+                self._put(self._collection(opened, event), opened.event.anchor)
+            case yaml.ScalarEvent():
+                self._put(self._scalar(event), event.anchor)
+            case yaml.AliasEvent():
+                self._put(self._alias(event), None)
+
+    def _begin(self, event: Any) -> None:
+        if len(self._stack) >= _DEEPEST:
+            raise self._stop(event, f"nested more than {_DEEPEST} deep")
+        kind = "map" if isinstance(event, yaml.MappingStartEvent) else "seq"
+        if event.tag not in {None, "!", _TAG + kind}:
+            self._problems.append(self._at(event, _unknown_tag(event.tag)))
+        if event.anchor:
+            self._anchors[event.anchor] = None
+        self._stack.append(_Open(event))
+
+    def _put(self, node: Node, anchor: str | None) -> None:
+        self._nodes += 1
+        if node.size > self._nodes + _LARGEST:
+            raise _Stop(node.problem("aliases make this too large; write it without them"))
+        if node.depth > _DEEPEST:
+            raise _Stop(node.problem(f"nested more than {_DEEPEST} deep"))
+        if anchor:
+            self._anchors[anchor] = node
+        if self._stack:
+            self._stack[-1].children.append(node)
+        else:
+            self._root = node
+
+    def _alias(self, event: Any) -> Node:
+        if event.anchor not in self._anchors:
+            message = f"no anchor `&{event.anchor}` above; quote text that begins with `*`"
+            raise self._stop(event, message)
+        node = self._anchors[event.anchor]
+        if node is None:
+            raise self._stop(event, f"`*{event.anchor}` stands inside its own anchor")
+        return node
+
+    def _scalar(self, event: Any) -> ScalarNode:
+        text, value, plain = event.value, event.value, not event.style and event.implicit[0]
+        line, column, width = self._mark(event)
+        try:
+            value = _tagged(text, event.tag, plain=plain)
+        except ValueError as error:
+            self._problems.append(self.source.problem(line, column, str(error), width))
+        after = self.source.lines[event.end_mark.line : event.end_mark.line + 1]
+        rest = after[0][event.end_mark.column :] if plain and after and "#" in after[0] else ""
+        cut = re.match(r"\s+#\S", rest) is not None
+        return ScalarNode(self.source, line, column, width, 1, 1, value, text, plain, cut)
+
+    def _collection(self, opened: _Open, end: Any) -> Node:
+        children = opened.children
+        line, column, width = self._mark(opened.event, end)
+        size = 1 + sum(child.size for child in children)
+        depth = 1 + max((child.depth for child in children), default=0)
+        if isinstance(opened.event, yaml.SequenceStartEvent):
+            return ListNode(self.source, line, column, width, size, depth, tuple(children))
+        entries = tuple(self._entries(children))
+        flow = bool(opened.event.flow_style)
+        return MapNode(self.source, line, column, width, size, depth, entries, flow)
+
+    def _entries(self, children: list[Node]) -> Iterator[tuple[ScalarNode, Node]]:
+        """Yield keys and values; what a merge key brings stands where the merge key stands."""
+        pairs = list(zip(children[::2], children[1::2], strict=True))
+        first: dict[tuple[type, Any], ScalarNode] = {}
+        merges = []
+        for key, value in pairs:
+            if not isinstance(key, ScalarNode):
+                self._problems.append(key.problem("a key must be text, not a list or a mapping"))
+            elif key.plain and key.text == "<<":
+                merges.append(key)
+            elif (known := first.setdefault((type(key.value), key.value), key)) is not key:
+                message = f"`{key.text}` is given twice; the first is in line {known.line}"
+                self._problems.append(key.problem(message))
+        for key, value in pairs:
+            if key in merges and isinstance(key, ScalarNode):
+                yield from self._merged(key, value, first)
+            elif isinstance(key, ScalarNode) and first[type(key.value), key.value] is key:
+                yield key, value
+
+    def _merged(
+        self, merge: ScalarNode, value: Node, first: dict[tuple[type, Any], ScalarNode]
+    ) -> Iterator[tuple[ScalarNode, Node]]:
+        for node in value.items if isinstance(value, ListNode) else (value,):
+            if not isinstance(node, MapNode):
+                self._problems.append(merge.problem("`<<` expects a mapping or a list of them"))
+                continue
+            for key, below in node.entries:
+                if first.setdefault((type(key.value), key.value), key) is key:
+                    yield key, below
+
+    def _mark(self, event: Any, end: Any = None) -> tuple[int, int, int]:
+        start, stop = event.start_mark, (end or event).end_mark
+        width = stop.column - start.column if stop.line == start.line else 0
+        if width < 1:
+            line = self.source.lines[start.line] if start.line < len(self.source.lines) else ""
+            width = len(line.rstrip()) - start.column
+        return start.line + 1, start.column + 1, max(1, width)
+
+    def _at(self, event: Any, message: str) -> Problem:
+        line, column, width = self._mark(event)
+        return self.source.problem(line, column, message, width)
+
+    def _stop(self, event: Any, message: str) -> _Stop:
+        return _Stop(self._at(event, message))
+
+
+def _tagged(text: str, tag: str | None, *, plain: bool) -> Any:
+    if tag is None:
+        return resolve(text) if plain else text
+    kind = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}.get(
+        tag.removeprefix(_TAG) if tag != "!" else "str"
+    )
+    if kind is None:
+        raise ValueError(_unknown_tag(tag))
+    value = text if kind is str else resolve(text)
+    if type(value) is not kind and not (kind is float and type(value) is int):
+        raise ValueError(f"`{text}` does not fit its tag `!!{tag.removeprefix(_TAG)}`")
+    return value
+
+
+def _unknown_tag(tag: str) -> str:
+    short = tag.replace(_TAG, "!!")
+    return f"unknown tag `{short}`; quote text that begins with `!`"
+
+
+def raise_if(problems: list[Problem]) -> None:
+    """Raise ManifestError with *problems* in the order of file and line, each once."""
+    if problems:
+        unique = dict.fromkeys(sorted(problems, key=lambda problem: problem.place))
+        raise ManifestError(tuple(unique))

@@ -1,0 +1,188 @@
+"""Manifest -> cells, lazily and in order; nothing here opens a file by itself.
+
+Each model has a stream of its own cells; `expand` merges them by ordinal, so that the cells of one
+point come together, models innermost.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from math import prod
+from operator import attrgetter
+from typing import Any
+
+from batchrun.errors import ManifestError, Problem
+from batchrun.manifest.cells import OMIT, Cell, LocalFile
+from batchrun.manifest.compiler import REPLICATE
+from batchrun.manifest.expressions import NoValueError
+from batchrun.manifest.identity import cell_key
+from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
+from batchrun.manifest.matching import kind_of_mismatch, token, tokens
+from batchrun.manifest.naming import file_name, user_metadata
+from batchrun.manifest.only import parse_only, selects
+from batchrun.manifest.plan import Level, Plan, Walk, build, digits
+from batchrun.manifest.sampling import Point, drawn, tree
+
+__all__ = [
+    "Cell",
+    "LocalFile",
+    "expand",
+    "file_name",
+    "parse_only",
+    "selects",
+    "upper_bound",
+    "user_metadata",
+]
+
+
+def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
+    """Yield the cells in the manifest's order; with *model*, only its own, same ordinals.
+
+    Points that come to one cell are all yielded, with equal keys. Raises ManifestError for what
+    could not be known before: a data file that changed, a value no check could reach.
+    """
+    base = 0
+    for grid in manifest.grids:
+        streams = [
+            _cells(plan, base + number, _kept(grid, plan))
+            for number, plan in enumerate(plans(grid))
+            if model is None or plan.model.alias == model.alias
+        ]
+        yield from (
+            streams[0] if len(streams) == 1 else heapq.merge(*streams, key=attrgetter("ordinal"))
+        )
+        base += prod(digits(grid).values()) * len(grid.models)
+
+
+def upper_bound(manifest: Manifest) -> int:
+    """Return how many cells `expand` can yield: exact where nothing is excluded."""
+    return sum(_count(grid, plan) for grid in manifest.grids for plan in plans(grid))
+
+
+def _count(grid: Grid, plan: Plan) -> int:
+    shared = prod(len(level) for level in plan.levels if not level.own)
+    if grid.sample is not None:
+        shared = min(shared, grid.sample.n)
+    return shared * prod(len(level) for level in plan.levels if level.own)
+
+
+@lru_cache(maxsize=16)
+def plans(grid: Grid) -> tuple[Plan, ...]:
+    """Return the plan of each of the grid's models; raise ManifestError."""
+    problems: list[Problem] = []
+    sizes = digits(grid)
+    built = []
+    for model in grid.models:
+        plan = build(grid, model, sizes, problems)
+        for level in plan.levels:
+            level.weight *= len(grid.models)
+        built.append(plan)
+    if problems:
+        raise ManifestError(problems)
+    return tuple(built)
+
+
+class Shape:
+    """How a model's input is made from the common values: exclude, then map, omit, rename."""
+
+    def __init__(self, plan: Plan) -> None:
+        model = plan.model
+        self.model = model
+        self.names = [n for n in plan.uses if not n.startswith("\0") and n != REPLICATE]
+        self._sent = [
+            (name, model.rename[name][0] if name in model.rename else name, model.map.get(name))
+            for name in plan.sent
+            if name not in model.omit and name in plan.uses
+        ]
+        mine = {None, model.alias, model.id}
+        self._rules = [
+            rule
+            for rule in plan.grid.exclude
+            if rule.models is None or not mine.isdisjoint(rule.models)
+        ]
+
+    def excluded(self, values: Mapping[str, Any]) -> bool:
+        return any(_matches(rule, values) for rule in self._rules)
+
+    def input(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is sent; raise NoValueError for a value that a map doesn't know."""
+        sent = {}
+        for name, target, mapping in self._sent:
+            value = values.get(name, OMIT)
+            if mapping is not None and value is not OMIT:
+                value = mapped(self.model, name, mapping, value)
+            if value is not OMIT:
+                sent[target] = value
+        return sent
+
+
+def mapped(model: Model, name: str, mapping: ValueMap, value: Any) -> Any:
+    """Return the model's value for a common one; raise NoValueError."""
+    found = mapping.values.get(token(value), mapping)
+    if found is mapping:
+        hint = kind_of_mismatch(value, mapping.values)
+        message = f"`map.{name}` of `{model.alias}` has no value for {hint}"
+        raise NoValueError(mapping.node.problem(message), frozenset({name}))
+    return found
+
+
+def _matches(rule: Rule, values: Mapping[str, Any]) -> bool:
+    for name, wanted in rule.names.items():
+        value = values.get(name, OMIT)
+        if token(value) not in wanted and wanted.isdisjoint(tokens(value)):
+            return False
+    return True
+
+
+def _cells(plan: Plan, base: int, kept: Mapping[int, Any] | None) -> Iterator[Cell]:
+    shape, walk, model = Shape(plan), Walk(plan), plan.model
+    for ordinal in walk.points(kept):
+        present = walk.values
+        values = {n: value for n in shape.names if (value := present[n]) is not OMIT}
+        if shape.excluded(values):
+            continue
+        try:
+            sent = shape.input(values)
+        except NoValueError as error:
+            problem = walk.located(error)
+            raise ManifestError([problem] if problem else []) from None
+        replicate = present[REPLICATE]
+        yield Cell(
+            key=cell_key(model.id, sent, replicate),
+            model=model.id,
+            alias=model.alias,
+            input=sent,
+            replicate=replicate,
+            values=values,
+            ordinal=base + ordinal,
+        )
+
+
+def _kept(grid: Grid, plan: Plan) -> Mapping[int, Any] | None:
+    if grid.sample is None:
+        return None
+    levels, points = _drawn(grid)
+    return tree(points, levels, plan)
+
+
+@lru_cache(maxsize=2)
+def _drawn(grid: Grid) -> tuple[list[Level], list[Point]]:
+    assert grid.sample is not None
+    own = plans(grid)
+    shared = {level.digit: level for plan in own for level in plan.levels if not level.own}
+    levels = [shared[digit] for digit in digits(grid) if digit in shared]
+    survives: Callable[[Mapping[Any, Any]], bool] = lambda _: True  # noqa: E731 one of two ways
+    if grid.exclude:
+        shapes = [(plan, Shape(plan)) for plan in own]
+        survives = lambda chosen: any(_survives(p, s, chosen) for p, s in shapes)  # noqa: E731 the other
+    return levels, drawn(grid.sample, levels, survives)
+
+
+def _survives(plan: Plan, shape: Shape, chosen: Mapping[Any, Any]) -> bool:
+    """Tell whether any cell of this model is left at one point of the product."""
+    walk = Walk(plan, pinned=chosen)
+    for _ in walk.points():
+        values = {n: value for n in shape.names if (value := walk.values[n]) is not OMIT}
+        if not shape.excluded(values):
+            return True
+    return False

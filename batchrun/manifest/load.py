@@ -1,0 +1,31 @@
+"""A manifest's file -> the Manifest, with everything beside it that it needs read and checked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from batchrun.errors import ManifestError, Place, Problem
+from batchrun.manifest.check import check
+from batchrun.manifest.document import parse_document, raise_if
+from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.reader import Reader
+from batchrun.manifest.section import Environment
+
+
+def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
+    """Read the manifest at *path*; raise ManifestError with all that is wrong, in the file's order.
+
+    Data files, lines and globs are read too, and local files hashed. Nothing is written or sent.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        what = f"cannot read the manifest: {(error.strerror or str(error)).lower()}"
+        raise ManifestError([Problem(Place(str(path), 1, 1), what)]) from None
+    problems: list[Problem] = []
+    root = parse_document(data, str(path), problems)
+    raise_if(problems if root is None else [])
+    assert root is not None
+    manifest = Reader(root, path, Environment(environ), problems).read(data)
+    check(manifest, problems)
+    raise_if(problems)
+    return manifest

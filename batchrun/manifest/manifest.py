@@ -1,0 +1,177 @@
+"""The manifest as frozen values: what may be relied on once it has been read."""
+
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from batchrun.errors import Problem
+from batchrun.manifest.document import Node
+from batchrun.manifest.expressions import Axis, Constant, Expression
+from batchrun.manifest.values import Rate
+
+DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much at once, how fast, how often, how long, how dear. Times are in seconds."""
+
+    concurrency: int = 16
+    rate: Rate = Rate(Decimal(10))
+    attempts: int = 2
+    timeout: float = 900.0
+    settle: float = 30.0
+    budget: Decimal | None = None
+    give_up: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """Where finished files go, and what they are called."""
+
+    directory: Path | None = None  # absolute; None: the default beside the manifest
+    download: bool = True
+    name: Expression
+    name_node: Node | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A name and what it is given in one layer of the manifest."""
+
+    name: str
+    node: Node
+    body: Expression | Axis
+    sent: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueMap:
+    """Common value -> a model's own."""
+
+    node: Node
+    values: Mapping[Any, Any]  # by token: see matching.py
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """What runs remotely, its short name here, and how its inputs differ from the common ones."""
+
+    id: str
+    alias: str
+    concurrency: int | None = None
+    repeat: int | None = None
+    inputs: Mapping[str, Definition] = field(default_factory=dict)
+    omit: Mapping[str, Node] = field(default_factory=dict)
+    map: Mapping[str, ValueMap] = field(default_factory=dict)
+    rename: Mapping[str, tuple[str, Node]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table: *values* as they are, *dynamic* ones that use other names."""
+
+    values: Mapping[str, Any]
+    dynamic: Mapping[str, Expression]
+    place: str  # as messages show it
+
+
+class Table(Protocol):
+    """Columns that advance together: rows, or a zip."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    @property
+    def sent(self) -> Set[str]: ...
+
+    @property
+    def uses(self) -> Mapping[str, frozenset[str]]:
+        """The names that a column's values refer to."""
+
+    def __len__(self) -> int: ...
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows anew; raise ManifestError."""
+
+    def problem(self, column: str, message: str) -> Problem:
+        """Return a problem with a whole column."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixedTable:
+    """A table that stands in the manifest itself."""
+
+    node: Node
+    columns: tuple[str, ...]
+    entries: tuple[Mapping[str, Expression], ...]
+    nodes: Mapping[str, Node]
+    places: tuple[str, ...]
+    sent: Set[str]
+
+    @property
+    def uses(self) -> Mapping[str, frozenset[str]]:
+        return {
+            name: frozenset().union(*(row[name].names for row in self.entries if name in row))
+            for name in self.columns
+        }
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def rows(self) -> Iterator[Row]:
+        for entry, place in zip(self.entries, self.places, strict=True):
+            fixed = {n: e.value for n, e in entry.items() if isinstance(e, Constant)}
+            dynamic = {n: e for n, e in entry.items() if not isinstance(e, Constant)}
+            yield Row(fixed, dynamic, place)
+
+    def problem(self, column: str, message: str) -> Problem:
+        return self.nodes[column].problem(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One element of `exclude`: every name must have one of its values."""
+
+    node: Node
+    names: Mapping[str, frozenset[Any]]  # name -> tokens
+    models: frozenset[str] | None = None  # aliases and ids
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    n: int
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Grid:
+    """A product of tables and axes for some models: the manifest's own, or one `include`."""
+
+    node: Node
+    tables: tuple[Table, ...] = ()
+    names: Mapping[str, Definition] = field(default_factory=dict)  # inputs and vars, as written
+    models: tuple[Model, ...] = ()
+    inherits: bool = False  # an include: axes of the product are not there
+    exclude: tuple[Rule, ...] = ()
+    sample: Sample | None = None
+    repeat: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Manifest:
+    """A manifest that has been read and found right."""
+
+    path: Path
+    text: bytes
+    sha256: str
+    name: str
+    models: tuple[Model, ...]
+    limits: Limits
+    poll_interval: float = 2.0
+    outputs: Outputs
+    endpoint: str | None = None
+    metadata: Mapping[str, Expression] = field(default_factory=dict)
+    grids: tuple[Grid, ...] = ()

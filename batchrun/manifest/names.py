@@ -1,0 +1,97 @@
+"""Which names a manifest knows, and which of its parts may share one."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from batchrun.errors import Problem
+from batchrun.manifest.compiler import OF_THE_CELL, REPLICATE
+from batchrun.manifest.document import ListNode, MapNode, Node
+from batchrun.manifest.expressions import Axis
+from batchrun.manifest.manifest import Definition, Grid, Model, Table
+from batchrun.manifest.section import text_of
+from batchrun.manifest.values import did_you_mean
+
+RESERVED = frozenset({REPLICATE, *OF_THE_CELL})
+
+
+def keys_of(node: Node | None) -> Iterator[str]:
+    """Yield the keys of a mapping, and of the mappings in a list."""
+    if isinstance(node, MapNode):
+        yield from (text_of(key) for key, _ in node.entries)
+    elif isinstance(node, ListNode):
+        for item in node.items:
+            yield from keys_of(item)
+
+
+def reserved(name: str) -> str | None:
+    """Return what is wrong with a name; None if nothing is."""
+    if name in RESERVED:
+        return f"`{name}` is a word of batchrun's own; take another name, and `rename` it"
+    if name.startswith(("env:", "$", "\0")) or not name:
+        return f"`{name}` cannot be a name"
+    return None
+
+
+def conflicts(
+    definitions: Mapping[str, Definition],
+    kinds: Mapping[str, str],
+    tables: Sequence[tuple[str, Table]],
+) -> Iterator[Problem]:
+    """Yield a problem for each name that occurs in two places where it may not."""
+    seen: dict[str, str] = {}
+    for name, definition in definitions.items():
+        if wrong := reserved(name):
+            yield definition.node.problem(wrong)
+    for kind, table in tables:
+        for name in table.columns:
+            definition = definitions.get(name)
+            if wrong := reserved(name):
+                yield table.problem(name, wrong)
+            elif name in seen:
+                yield table.problem(name, f"`{name}` is also a column in `{seen[name]}`")
+            elif definition is not None and kinds[name] == "vars":
+                yield table.problem(name, f"`{name}` is also in `vars`; keep one of them")
+            elif definition is not None and kind == "zip":
+                yield table.problem(name, f"`{name}` is also in `inputs`; keep one of them")
+            elif definition is not None and isinstance(definition.body, Axis):
+                message = f"`{name}` is also an axis in `inputs`, which no column can override"
+                yield table.problem(name, message)
+            seen.setdefault(name, kind)
+
+
+def check_model(model: Model, grid: Grid, not_sent: Iterable[str]) -> Iterator[Problem]:
+    """Yield a problem for each setting of a model that speaks of an input it hasn't got."""
+    inputs = _inputs(model, grid)
+    unsent = set(not_sent)
+    settings: list[tuple[str, str, Node]] = [
+        *(("omit", name, node) for name, node in model.omit.items()),
+        *(("map", name, mapping.node) for name, mapping in model.map.items()),
+        *(("rename", name, node) for name, (_, node) in model.rename.items()),
+    ]
+    for setting, name, node in settings:
+        if name in unsent:
+            yield node.problem(f"`{setting}`: `{name}` is not sent to any model")
+        elif name not in inputs:
+            hint = did_you_mean(name, inputs)
+            yield node.problem(f"`{setting}`: there is no input `{name}`{hint}")
+        elif setting != "omit" and name in model.omit:
+            yield node.problem(f"`{setting}`: `{name}` is also in `omit`")
+    yield from _arrivals(model, inputs)
+
+
+def _inputs(model: Model, grid: Grid) -> dict[str, None]:
+    names = dict.fromkeys(name for name, d in grid.names.items() if d.sent)
+    for table in grid.tables:
+        names.update(dict.fromkeys(name for name in table.columns if name in table.sent))
+    names.update(dict.fromkeys(name for name, d in model.inputs.items() if d.sent))
+    return names
+
+
+def _arrivals(model: Model, inputs: Iterable[str]) -> Iterator[Problem]:
+    arrived: dict[str, str] = {}
+    kept = [name for name in inputs if name not in model.omit]
+    for name in sorted(kept, key=lambda name: name in model.rename):
+        target, node = model.rename.get(name, (name, None))
+        if target in arrived and node is not None:
+            message = f"`{name}` and `{arrived[target]}` both arrive at `{target}`"
+            yield node.problem(message)
+        arrived.setdefault(target, name)

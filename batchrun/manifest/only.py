@@ -1,0 +1,90 @@
+"""`--only NAME=V[,V]`: which cells are wanted, by the names that `exclude` knows."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from batchrun.manifest.cells import OMIT, Cell, LocalFile
+from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.matching import spelling
+from batchrun.manifest.values import did_you_mean
+
+OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
+
+
+def known_names(manifest: Manifest) -> list[str]:
+    """Return every input, var and column of the manifest."""
+    names: dict[str, None] = {}
+    for grid in manifest.grids:
+        names.update(dict.fromkeys(grid.names))
+        for table in grid.tables:
+            names.update(dict.fromkeys(table.columns))
+    for model in manifest.models:
+        names.update(dict.fromkeys(model.inputs))
+    return list(names)
+
+
+def parse_only(manifest: Manifest, texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Parse the texts of `--only`; raise ValueError. Said twice, a name's values must all hold."""
+    known = [*known_names(manifest), "model", "cell", *sorted(OF_THE_LEDGER)]
+    wanted: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals:
+            raise ValueError(f"`--only {text}`: expected NAME=VALUE[,VALUE]")
+        if name not in known:
+            raise ValueError(f"`--only {text}`: unknown name `{name}`{did_you_mean(name, known)}")
+        chosen = tuple(_split(values))
+        if name == "model":
+            _check_models(manifest, text, chosen)
+        if name in wanted:
+            chosen = tuple(value for value in wanted[name] if value in chosen)
+        wanted[name] = chosen
+    return wanted
+
+
+def _check_models(manifest: Manifest, text: str, chosen: Sequence[str]) -> None:
+    models = {word for model in manifest.models for word in (model.alias, model.id)}
+    for value in chosen:
+        if value not in models:
+            raise ValueError(f"`--only {text}`: no model `{value}`{did_you_mean(value, models)}")
+
+
+def _split(text: str) -> Iterator[str]:
+    """Yield values between commas; a backslash before a comma makes it part of the value."""
+    value = ""
+    escaped = False
+    for character in text:
+        if escaped:
+            value += character if character in ",\\" else f"\\{character}"
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == ",":
+            yield value
+            value = ""
+        else:
+            value += character
+    yield value + ("\\" if escaped else "")
+
+
+def selects(only: Mapping[str, tuple[str, ...]], cell: Cell) -> bool:
+    """Tell whether a cell is wanted; `status` and `code` are not looked at."""
+    return all(
+        _holds(name, values, cell) for name, values in only.items() if name not in OF_THE_LEDGER
+    )
+
+
+def _holds(name: str, values: tuple[str, ...], cell: Cell) -> bool:
+    if name == "cell":
+        return any(value and cell.key.startswith(value.lower()) for value in values)
+    if name == "model":
+        return cell.alias in values or cell.model in values
+    return any(spelled in values for spelled in _spellings(cell.values.get(name, OMIT)))
+
+
+def _spellings(value: Any) -> tuple[str, ...]:
+    if value is OMIT:
+        return ("",)
+    if isinstance(value, LocalFile):
+        return (value.stem, value.name, value.written)
+    return (spelling(value),)

@@ -1,0 +1,395 @@
+"""How one model's points come about: which names vary, in which order, and what follows from what.
+
+A grid has digits: one for each table, then one for each name that is an axis in the grid or in any
+model. A point is a number for each digit. A model uses the digits that matter to it and stays at 0 of
+the others, so that the streams of several models can be merged by ordinal.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from batchrun.errors import ManifestError, Problem
+from batchrun.manifest.cells import OMIT
+from batchrun.manifest.compiler import REPLICATE
+from batchrun.manifest.expressions import (
+    Axis,
+    Constant,
+    Expression,
+    Fallback,
+    NoValueError,
+    Renamed,
+)
+from batchrun.manifest.manifest import Definition, Grid, Model, Row, Table
+
+BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
+FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
+Digit = tuple[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one number of a digit means: values as they are, and expressions for later."""
+
+    values: Mapping[str, Any]
+    dynamic: Mapping[str, Expression]
+    place: str | None = None
+
+
+@dataclass(slots=True)
+class Level:
+    """One digit of a model's points, and the names that have a value once it is known."""
+
+    digit: Digit
+    source: Table | Axis | range
+    targets: Mapping[str, str]  # name in the source -> slot
+    own: bool = False  # the model's, or the replicates': a sample doesn't choose here
+    weight: int = 0
+    computed: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def steps(self, kept: Mapping[int, Any] | None = None) -> Iterator[tuple[int, Step]]:
+        """Yield the numbers of this digit and what they mean; only those in *kept*, if given."""
+        for index, raw in raws(self.source, kept):
+            yield index, self.step(raw)
+
+    def step(self, raw: Row | Expression | int) -> Step:
+        if isinstance(raw, int):
+            return Step({REPLICATE: raw + 1}, {})
+        if isinstance(raw, Row):
+            return self._row(raw)
+        (slot,) = self.targets.values()
+        assert isinstance(self.source, Axis)
+        if type(raw) is Constant and not self.source.names:
+            return Step({slot: raw.value}, {})
+        return Step({}, {slot: raw})
+
+    def _row(self, row: Row) -> Step:
+        assert not isinstance(self.source, Axis | range)
+        values, dynamic = {}, {}
+        for name, slot in self.targets.items():
+            if name in row.dynamic:
+                dynamic[slot] = row.dynamic[name]
+            elif self.source.uses.get(name):  # other rows' field is a template
+                dynamic[slot] = Constant(row.values.get(name, OMIT))
+            else:
+                values[slot] = row.values.get(name, OMIT)
+        return Step(values, dynamic, row.place)
+
+
+def raws(
+    source: Table | Axis | range, kept: Mapping[int, Any] | None = None
+) -> Iterator[tuple[int, Row | Expression | int]]:
+    """Yield the numbers of a digit and what stands there; only those in *kept*, if given."""
+    if kept is not None and isinstance(source, Axis):
+        yield from ((index, source.element(index)) for index in sorted(kept))
+        return
+    stream = source if isinstance(source, range | Axis) else source.rows()
+    yield from ((i, raw) for i, raw in enumerate(stream) if kept is None or i in kept)
+
+
+@dataclass(slots=True)
+class Plan:
+    """One model in one grid, ready to be walked."""
+
+    grid: Grid
+    model: Model
+    levels: list[Level]
+    constants: dict[str, Any]
+    expressions: dict[str, Expression]
+    uses: Mapping[str, frozenset[str]]  # slot -> slots its value follows from
+    sent: dict[str, None]  # names, in the order they are sent
+    first: list[str] = field(default_factory=list)  # computed before any digit is known
+
+    def needs(self, names: Sequence[str]) -> set[str]:
+        """Return *names* and every slot that their values follow from."""
+        found: set[str] = set()
+        todo = list(names)
+        while todo:
+            if (name := todo.pop()) not in found:
+                found.add(name)
+                todo += self.uses.get(name, ())
+        return found
+
+    def restricted(self, names: Sequence[str]) -> "Plan":
+        """Return this plan with only the digits that *names* follow from."""
+        needed = self.needs(names)
+        levels = [
+            Level(level.digit, level.source, level.targets, level.own)
+            for level in self.levels
+            if needed.intersection(level.targets.values())
+        ]
+        parts = (self.constants, self.expressions, self.uses, self.sent)
+        plan = Plan(self.grid, self.model, levels, *parts)
+        _schedule(plan, needed, [])
+        return plan
+
+    def size(self) -> int:
+        count = 1
+        for level in self.levels:
+            count *= len(level)
+        return count
+
+
+class Walk:
+    """All points of a plan, in order. *values* holds the present one, and is written over."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        problems: list[Problem] | None = None,
+        pinned: Mapping[Digit, tuple[int, Any]] | None = None,
+    ) -> None:
+        self.plan = plan
+        self._pinned = pinned or {}
+        self.values = dict(plan.constants)
+        self._expressions = dict(plan.expressions)
+        self._problems = problems
+        self._places: dict[str, str] = {}
+
+    def points(self, kept: Mapping[int, Any] | None = None) -> Iterator[int]:
+        """Yield the ordinal of each point in turn; *kept* is a tree of the digits wanted."""
+        if self._compute(self.plan.first):
+            yield from self._walk(0, 0, kept)
+
+    def _walk(self, depth: int, ordinal: int, kept: Any) -> Iterator[int]:
+        if depth == len(self.plan.levels):
+            yield ordinal
+            return
+        level = self.plan.levels[depth]
+        chosen = kept is not None and not level.own
+        computed, weight, values = level.computed, level.weight, self.values
+        last = depth + 1 == len(self.plan.levels)
+        if level.digit in self._pinned and not level.own:
+            index, raw = self._pinned[level.digit]
+            steps = iter([(index, level.step(raw))])
+        else:
+            steps = level.steps(kept if chosen else None)
+        for index, step in steps:
+            values.update(step.values)
+            if step.place is not None:
+                self._places.update(dict.fromkeys(level.targets.values(), step.place))
+            if step.dynamic:
+                self._expressions.update(step.dynamic)
+            if computed and not self._compute(computed):
+                continue
+            if last:
+                yield ordinal + index * weight
+            else:
+                below = kept[index] if chosen else kept
+                yield from self._walk(depth + 1, ordinal + index * weight, below)
+
+    def _compute(self, slots: Sequence[str]) -> bool:
+        values = self.values
+        try:
+            for slot in slots:
+                values[slot] = self._expressions[slot].evaluate(values)
+        except NoValueError as error:
+            self._fail(error)
+            return False
+        return True
+
+    def _fail(self, error: NoValueError) -> None:
+        problem = self.located(error)
+        if self._problems is None:
+            raise ManifestError([problem] if problem else [])
+        if problem is not None:
+            self._problems.append(problem)
+
+    def located(self, error: NoValueError) -> Problem | None:
+        """Return the error's problem, with the row that its values came from."""
+        problem = error.problem
+        needed = self.plan.needs(list(error.names))
+        places = {self._places[name] for name in needed if name in self._places}
+        if problem is None or not places or f"{problem.place.source}:" in "".join(places):
+            return problem
+        message = f"{problem.message} (row at {', '.join(sorted(places))})"
+        return Problem(problem.place, message, problem.excerpt, problem.width)
+
+
+def digits(grid: Grid) -> dict[Digit, int]:
+    """Return the digits of a grid in their order, and how many numbers each has."""
+    sizes: dict[Digit, int] = {("table", i): len(table) for i, table in enumerate(grid.tables)}
+    names = dict.fromkeys([*grid.names, *(n for model in grid.models for n in model.inputs)])
+    for name in names:
+        for model in grid.models:
+            for digit, axis in _axes(grid, model, name):
+                sizes[digit] = max(sizes.get(digit, 0), len(axis))
+    sizes[REPLICATE, None] = max((repeats(grid, model) for model in grid.models), default=1)
+    return sizes
+
+
+def repeats(grid: Grid, model: Model) -> int:
+    return model.repeat or grid.repeat
+
+
+def _axes(grid: Grid, model: Model, name: str) -> Iterator[tuple[Digit, Axis]]:
+    common, own = grid.names.get(name), model.inputs.get(name)
+    wraps = own is not None and name in own.body.names
+    if common is not None and isinstance(common.body, Axis) and (own is None or wraps):
+        yield ("axis", name), common.body
+    if own is not None and isinstance(own.body, Axis):
+        takes_place = common is not None and isinstance(common.body, Axis) and not wraps
+        yield ("axis" if takes_place else "own", name), own.body
+
+
+class _Builder:
+    """Lays a model's inputs over the grid's names."""
+
+    def __init__(self, grid: Grid, model: Model, problems: list[Problem]) -> None:
+        self.grid = grid
+        self.model = model
+        self.problems = problems
+        self.levels: dict[Digit, Level] = {}
+        self.expressions: dict[str, Expression] = {}
+        self.uses: dict[str, frozenset[str]] = {REPLICATE: frozenset()}
+
+    def lay(self) -> None:
+        columns = {name for table in self.grid.tables for name in table.columns}
+        for name, definition in self.grid.names.items():
+            if (target := self._target(name)) is None:
+                continue
+            if isinstance(definition.body, Axis):
+                self._bind(("axis", name), definition.body, {name: target})
+            elif name in columns:
+                self._express(target, Fallback(FIELD + name, definition.body))
+            else:
+                self._express(target, definition.body)
+        for index, table in enumerate(self.grid.tables):
+            self._table(("table", index), table)
+        for name, own in self.model.inputs.items():
+            self._own(name, own)
+
+    def _target(self, name: str) -> str | None:
+        """Return the slot of a common value; None if the model's own takes its place."""
+        own = self.model.inputs.get(name)
+        if own is None:
+            return name
+        return BELOW + name if name in own.body.names else None
+
+    def _table(self, digit: Digit, table: Table) -> None:
+        targets = {}
+        for name in table.columns:
+            target = FIELD + name if name in self.grid.names else self._target(name)
+            target = target or f"\0unused {name}"
+            targets[name] = target
+            self.uses[target] = table.uses.get(name, frozenset())
+        self.levels[digit] = Level(digit, table, targets)
+
+    def _own(self, name: str, own: Definition) -> None:
+        body = own.body
+        wraps = name in body.names
+        if isinstance(body, Axis):
+            if wraps:
+                seen = ([Renamed(e, name, BELOW + name) for e in s] for s in body.segments)
+                body = Axis(body.node, tuple(seen))
+            for digit, axis in _axes(self.grid, self.model, name):
+                if axis is own.body:
+                    self._bind(digit, body, {name: name}, own=True)
+        else:
+            self._express(name, Renamed(body, name, BELOW + name) if wraps else body)
+
+    def _bind(
+        self, digit: Digit, axis: Axis, targets: dict[str, str], *, own: bool = False
+    ) -> None:
+        self.levels[digit] = Level(digit, axis, targets, own)
+        for slot in targets.values():
+            self.uses[slot] = axis.names
+
+    def _express(self, slot: str, body: Expression) -> None:
+        self.expressions[slot] = body
+        self.uses[slot] = body.names
+
+
+def build(grid: Grid, model: Model, sizes: Mapping[Digit, int], problems: list[Problem]) -> Plan:
+    """Return the plan of *model* in *grid*; what cannot be resolved goes to *problems*."""
+    builder = _Builder(grid, model, problems)
+    builder.lay()
+    replicates = range(repeats(grid, model))
+    builder.levels[REPLICATE, None] = Level(
+        (REPLICATE, None), replicates, {REPLICATE: REPLICATE}, own=True
+    )
+    levels = []
+    weight = 1
+    for digit, size in reversed(sizes.items()):
+        if digit in builder.levels:
+            builder.levels[digit].weight = weight
+            levels.append(builder.levels[digit])
+        weight *= size
+    constants = {
+        slot: body.value for slot, body in builder.expressions.items() if type(body) is Constant
+    }
+    expressions = {
+        slot: body for slot, body in builder.expressions.items() if slot not in constants
+    }
+    sent = _sent(grid, model)
+    plan = Plan(grid, model, levels[::-1], constants, expressions, builder.uses, sent)
+    _unknown(plan, problems)
+    _schedule(plan, set(builder.uses), problems)
+    return plan
+
+
+def _sent(grid: Grid, model: Model) -> dict[str, None]:
+    names = [name for name, definition in grid.names.items() if definition.sent]
+    for table in grid.tables:
+        names += [name for name in table.columns if name in table.sent]
+    names += [name for name, own in model.inputs.items() if own.sent]
+    return dict.fromkeys(names)
+
+
+def _unknown(plan: Plan, problems: list[Problem]) -> None:
+    """Report references that have a value elsewhere, but not for this model or include."""
+    for slot, used in list(plan.uses.items()):
+        for name in sorted(used - plan.uses.keys()):
+            problems.append(_where(plan, slot).problem(no_value(plan, name)))
+            plan.constants[name] = OMIT
+            plan.uses = {**plan.uses, name: frozenset()}
+
+
+def no_value(plan: Plan, name: str) -> str:
+    shown = name.removeprefix(BELOW)
+    if plan.grid.inherits:
+        return f"`${{{shown}}}` has no value here: an include inherits no axes; give it `{shown}`"
+    below = "below " if name != shown else ""
+    return f"`${{{shown}}}` has no value {below}for `{plan.model.alias}`"
+
+
+def _where(plan: Plan, slot: str) -> Any:
+    name = slot.removeprefix(BELOW)
+    if plan.grid.inherits:
+        return plan.grid.node
+    own = plan.model.inputs.get(name) if slot == name else None
+    definition = own or plan.grid.names.get(name)
+    return definition.node if definition else plan.grid.node
+
+
+def _schedule(plan: Plan, wanted: set[str], problems: list[Problem]) -> None:
+    """Give every computed slot to the level where all it follows from is known, in order."""
+    bound = {s: depth for depth, level in enumerate(plan.levels) for s in level.targets.values()}
+    depths: dict[str, int] = {}
+    path: list[str] = []
+
+    def visit(slot: str) -> int:
+        if slot in depths:
+            return depths[slot]
+        if slot in path:
+            circle = [*path[path.index(slot) :], slot]
+            names = " → ".join(name.removeprefix(BELOW) for name in circle)
+            problems.append(_where(plan, slot).problem(f"these values follow in a circle: {names}"))
+            plan.expressions.pop(slot, None)
+            plan.constants.setdefault(slot, OMIT)
+            return -1
+        path.append(slot)
+        used = plan.uses.get(slot, frozenset())
+        depth = max([bound.get(slot, -1), *map(visit, sorted(used))])
+        path.pop()
+        depths[slot] = depth
+        if slot in plan.expressions or (used and slot in bound):
+            (plan.levels[depth].computed if depth >= 0 else plan.first).append(slot)
+        return depth
+
+    for slot in plan.uses:
+        if slot in wanted:
+            visit(slot)

@@ -1,0 +1,109 @@
+"""Which points of the product a `sample` draws: those with the smallest hash of seed and values.
+
+A point's rank follows from its own values alone, so that a larger sample contains the smaller one,
+whatever the order in the manifest or the machine. Only as many points are held as are drawn.
+"""
+
+import hashlib
+import heapq
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from batchrun.manifest.cells import OMIT
+from batchrun.manifest.expressions import (
+    Axis,
+    Constant,
+    Expression,
+    Fields,
+    FileAt,
+    Items,
+    Single,
+    Text,
+)
+from batchrun.manifest.identity import canonical
+from batchrun.manifest.manifest import Row, Sample
+from batchrun.manifest.plan import Digit, Level, Plan, raws
+
+Raw = Row | Expression | int
+Point = tuple[int, ...]
+_MODULUS = 1 << 128
+
+
+def drawn(
+    sample: Sample,
+    levels: Sequence[Level],
+    survives: Callable[[Mapping[Digit, tuple[int, Raw]]], bool],
+) -> list[Point]:
+    """Return the points drawn, in order, each a number for each of *levels*."""
+    heap: list[tuple[int, Point]] = []  # the worst first: ranks are negated
+    names = [_names(level) for level in levels]
+    for chosen in _product(levels, 0):
+        values = zip(names, chosen, strict=True)
+        total = sum(_hash(f"{name}={_print(raw)}") for name, (_, raw) in values) % _MODULUS
+        rank = -_hash(f"{sample.seed}:{total}")
+        entry = (rank, tuple(-index for index, _ in chosen))
+        if len(heap) == sample.n and entry <= heap[0]:
+            continue
+        if not survives({level.digit: one for level, one in zip(levels, chosen, strict=True)}):
+            continue
+        (heapq.heappushpop if len(heap) == sample.n else heapq.heappush)(heap, entry)
+    return sorted(tuple(-index for index in point) for _, point in heap)
+
+
+def tree(points: Sequence[Point], levels: Sequence[Level], plan: Plan) -> dict[int, Any]:
+    """Return the points as *plan* sees them: nested by the digits it shares with the grid."""
+    shared = [level.digit for level in plan.levels if not level.own]
+    order = [[level.digit for level in levels].index(digit) for digit in shared]
+    root: dict[int, Any] = {}
+    for point in points:
+        branch = root
+        for place in order:
+            branch = branch.setdefault(point[place], {})
+    return root
+
+
+def _product(levels: Sequence[Level], depth: int) -> Iterator[tuple[tuple[int, Raw], ...]]:
+    if depth == len(levels):
+        yield ()
+        return
+    for one in raws(levels[depth].source):
+        for rest in _product(levels, depth + 1):
+            yield (one, *rest)
+
+
+def _names(level: Level) -> str:
+    return "row" if not isinstance(level.source, Axis) else str(level.digit[1])
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest())
+
+
+def _print(raw: Raw) -> str:
+    """Spell what stands at one number of a digit, whatever its place in the manifest."""
+    value: Any = raw
+    if isinstance(raw, Row):
+        dynamic = {name: _shape(below) for name, below in raw.dynamic.items()}
+        value = {name: _shape(Constant(below)) for name, below in raw.values.items()} | dynamic
+    elif not isinstance(raw, int):
+        value = _shape(raw)
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _shape(expression: Expression) -> Any:
+    match expression:
+        case Constant(value=value):
+            return {"$omit": True} if value is OMIT else canonical(value)
+        case Text(parts=parts):
+            return {"$text": [str(part) for part in parts]}
+        case Single(reference=reference):
+            return {"$text": str(reference)}
+        case Items(items=items):
+            return [_shape(item) for item in items]
+        case Fields(fields=fields):
+            return {name: _shape(below) for name, below in fields}
+        case FileAt(path=path):
+            return {"$path": _shape(path)}
+        case _:
+            return repr(expression.names)

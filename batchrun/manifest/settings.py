@@ -1,0 +1,139 @@
+"""The parts of a manifest that say how a sweep runs, not what it makes."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from batchrun.manifest.manifest import Limits, Sample
+from batchrun.manifest.section import REQUIRED, Section
+from batchrun.manifest.values import (
+    did_you_mean,
+    parse_count,
+    parse_flag,
+    parse_money,
+    parse_rate,
+    parse_seconds,
+    parse_text,
+)
+
+_DEFAULTS = Limits()
+
+
+def parse_name(value: object) -> str:
+    """Parse a sweep's name, which is a folder's name too."""
+    text = parse_text(value)
+    if re.search(r'[\x00-\x1f/\\:*?"<>|]', text) or text.strip(" .") != text or text[0] in "@-":
+        raise ValueError(
+            "expected a name that can be a folder's, without / and not beginning with @"
+        )
+    if len(text.encode()) > 100:
+        raise ValueError("expected a name of at most 100 bytes")
+    return text
+
+
+def parse_endpoint(value: object) -> str:
+    """Parse `simulator`, an https URL, or an http URL of this machine."""
+    text = value if type(value) is str else ""
+    if text == "simulator":
+        return text
+    expected = "expected simulator, or a URL such as https://api.runflow.io"
+    if "://" not in text:
+        raise ValueError(expected + did_you_mean(text, ["simulator"]))
+    try:
+        url = urlsplit(text)
+        host, _port = url.hostname, url.port
+    except ValueError:
+        raise ValueError(expected) from None
+    if url.username is not None or url.password is not None:
+        raise ValueError("a URL here carries no user or password; RUNFLOW_API_KEY holds the key")
+    if url.scheme not in {"http", "https"} or not host or url.query or url.fragment:
+        raise ValueError(expected)
+    if url.scheme == "http" and not _is_loopback(host):
+        raise ValueError("plain http is for this machine only; expected https")
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_limits(root: Section) -> Limits:
+    section = root.section("limits")
+    if section is None:
+        return _DEFAULTS
+    limits = Limits(
+        concurrency=section.take("concurrency", parse_count, _DEFAULTS.concurrency),
+        rate=section.take("rate", parse_rate, _DEFAULTS.rate),
+        attempts=section.take("attempts", parse_count, _DEFAULTS.attempts),
+        timeout=section.take("timeout", parse_seconds, _DEFAULTS.timeout),
+        settle=section.take("settle", parse_seconds, _DEFAULTS.settle),
+        budget=section.take("budget", parse_money, None),
+        give_up=section.take("give_up", parse_seconds, _DEFAULTS.give_up),
+    )
+    section.close()
+    return limits
+
+
+def read_poll_interval(root: Section) -> float:
+    section = root.section("poll")
+    if section is None:
+        return 2.0
+    interval = section.take("interval", parse_seconds, 2.0)
+    section.close()
+    return interval
+
+
+def read_outputs(root: Section, base: Path) -> tuple[Path | None, bool, Section | None]:
+    """Return folder and download; the section stays open for `name`."""
+    section = root.section("outputs")
+    if section is None:
+        return None, True, None
+    folder: str | None = section.take("dir", parse_text, None)
+    download = section.take("download", parse_flag, default=True)
+    return (base / Path(folder).expanduser() if folder else None), download, section
+
+
+def read_sample(root: Section) -> Sample | None:
+    section = root.section("sample")
+    if section is None:
+        return None
+    n = section.take("n", parse_count, REQUIRED)
+    seed = section.take("seed", _whole, 1)
+    section.close()
+    return Sample(n, seed) if type(n) is int else None
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError("expected a whole number")
+    return value
+
+
+def parse_model_id(value: object) -> str:
+    """Parse a model id: two or more segments, each of which is one part of a URL's path."""
+    text = value if type(value) is str else ""
+    parts = text.split("/")
+    if len(parts) < 2 or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError("expected a model id such as google/nano-banana-2")
+    if re.search(r"[\s?#%\x00-\x1f\x7f\\]", text) or "://" in text:
+        raise ValueError("expected a model id such as google/nano-banana-2, and nothing but it")
+    return text
+
+
+def parse_alias(value: object) -> str:
+    """Parse an alias: it stands in file names, tables and on the command line."""
+    text = value if type(value) is str else ""
+    if not re.fullmatch(r"\w[\w.+ -]*", text) or text != text.strip() or len(text) > 100:
+        raise ValueError("expected letters, digits and . _ - +")
+    return text
+
+
+Parser = Callable[[object], Any]

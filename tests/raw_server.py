@@ -1,0 +1,99 @@
+"""A server of raw sockets that misbehaves on purpose, each connection in its own thread.
+
+A script is what one connection does: `read` takes a whole request and counts it, bytes are sent,
+`reset` tears the connection down, `hang` waits for the other side, `close` says goodbye.
+"""
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+Script = Sequence[str | bytes]
+
+
+def answer(body: bytes, *, announced: int | None = None, keep: bool = True) -> bytes:
+    length = len(body) if announced is None else announced
+    connection = "keep-alive" if keep else "close"
+    head = f"HTTP/1.1 201 Created\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n"
+    return head.encode() + body
+
+
+class RawServer:
+    """Plays one script a connection, the last one for ever."""
+
+    def __init__(self, scripts: Sequence[Script]) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._scripts = scripts
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+                self.connections += 1
+                self._open.append(connection)
+                threading.Thread(target=self._play, args=(connection, script), daemon=True).start()
+
+    def close(self) -> None:
+        for each in (self._listener, *self._open):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _play(self, connection: socket.socket, script: Script) -> None:
+        with suppress(OSError):
+            for act in script:
+                match act:
+                    case bytes():
+                        connection.sendall(act)
+                    case "read":
+                        self._read(connection)
+                    case "hang":
+                        connection.recv(1)
+                    case "reset":
+                        self._reset(connection)
+                        return
+                    case _:
+                        break
+            connection.close()
+
+    def _read(self, connection: socket.socket) -> None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            if not (more := connection.recv(65536)):
+                return
+            data += more
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = next(
+            (
+                int(line[15:])
+                for line in head.lower().split(b"\r\n")
+                if line[:15] == b"content-length:"
+            ),
+            0,
+        )
+        while len(body) < length and (more := connection.recv(65536)):
+            body += more
+        self.requests.append(body)
+
+    def _reset(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+
+
+@contextmanager
+def raw_server(*scripts: Script) -> Iterator[RawServer]:
+    server = RawServer(scripts)
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.close()
+        thread.join(5)

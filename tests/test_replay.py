@@ -1,0 +1,170 @@
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ledger_lines import SWEEP, finished, intent, saved, submitted, text
+
+from batchrun.errors import LedgerError
+from batchrun.ledger.history import State
+from batchrun.ledger.records import AnyRecord, encode
+from batchrun.ledger.replay import Replayed, read_book, replay
+
+BEFORE: Sequence[Sequence[AnyRecord]] = [[SWEEP], [intent("c1"), intent("c2")], [submitted("c1")]]
+LAST: Sequence[AnyRecord] = [intent("c3"), submitted("c2"), finished("c1"), intent("c4")]
+
+WHOLE = text(*BEFORE, LAST)
+DURABLE = len(text(*BEFORE))
+LINE_ENDS = [0, *(end + 1 for end, byte in enumerate(WHOLE) if byte == ord("\n"))]
+PATH = Path("ledger.jsonl")
+
+
+def replay_bytes(data: bytes) -> Replayed:
+    return replay(data.splitlines(keepends=True), path=PATH)
+
+
+def newest_line_end(at_most: int) -> int:
+    return max(end for end in LINE_ENDS if end <= at_most)
+
+
+def test_an_empty_ledger_is_whole() -> None:
+    replayed = replay_bytes(b"")
+
+    assert (replayed.whole, replayed.torn, replayed.group) == (0, 0, 0)
+
+
+def test_a_whole_ledger_has_nothing_to_cut() -> None:
+    replayed = replay_bytes(WHOLE)
+
+    assert (replayed.whole, replayed.torn, replayed.group) == (len(WHOLE), 0, 4)
+
+
+@pytest.mark.parametrize("cut", range(DURABLE, len(WHOLE)))
+def test_a_last_group_torn_at_any_byte_keeps_its_whole_lines(cut: int) -> None:
+    replayed = replay_bytes(WHOLE[:cut])
+
+    assert replayed.whole == newest_line_end(cut)
+    assert replayed.whole + replayed.torn == cut
+
+
+@pytest.mark.parametrize("cut", range(len(WHOLE)))
+def test_a_ledger_cut_at_any_byte_at_all_is_a_ledger(cut: int) -> None:
+    """What was cut off is gone, and nothing here can know; the rest is read."""
+    assert replay_bytes(WHOLE[:cut]).whole == newest_line_end(cut)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 100, 512])
+def test_a_hole_anywhere_in_the_last_group_is_cut_with_what_follows_it(size: int) -> None:
+    """The file's length is on disk before its blocks are: they read as zeros."""
+    for start in range(DURABLE, len(WHOLE)):
+        end = min(len(WHOLE), start + size)
+        damaged = WHOLE[:start] + b"\0" * (end - start) + WHOLE[end:]
+        replayed = replay_bytes(damaged)
+
+        assert replayed.whole == newest_line_end(start)
+        assert replayed.whole + replayed.torn == len(damaged)
+
+
+@given(st.binary(max_size=300), st.integers(DURABLE, len(WHOLE)))
+def test_any_rubbish_behind_the_durable_groups_is_cut(rubbish: bytes, start: int) -> None:
+    damaged = WHOLE[:start] + b"\xff" + rubbish
+    replayed = replay_bytes(damaged)
+
+    assert replayed.whole == newest_line_end(start)
+    assert replayed.whole + replayed.torn == len(damaged)
+
+
+@pytest.mark.parametrize("place", range(DURABLE))
+def test_a_byte_broken_before_the_last_group_is_refused_with_its_line_and_byte(place: int) -> None:
+    line = sum(end <= place for end in LINE_ENDS)
+    start = newest_line_end(place)
+    damaged = WHOLE[:place] + b"\0" + WHOLE[place + 1 :]
+
+    with pytest.raises(LedgerError, match="is broken at line") as caught:
+        replay_bytes(damaged)
+    message = str(caught.value)
+    assert f"ledger.jsonl is broken at line {line}, byte {start}: " in message
+    assert "`batchrun recover`" in message
+
+
+def test_a_line_lost_from_the_middle_is_refused_where_it_is_missed() -> None:
+    lines = WHOLE.splitlines(keepends=True)
+    del lines[1]  # the first intent
+
+    with pytest.raises(LedgerError, match="line 3.*`submitted` cannot follow pending"):
+        replay_bytes(b"".join(lines))
+
+
+def test_a_line_that_cannot_follow_is_no_tear_even_at_the_end() -> None:
+    with pytest.raises(LedgerError, match=r"broken at line 9.*`saved` cannot follow pending"):
+        replay_bytes(WHOLE + encode(saved("c9")))
+
+
+def test_a_broken_line_before_a_group_of_a_later_version_is_refused() -> None:
+    with pytest.raises(LedgerError, match="broken at line 9"):
+        replay_bytes(WHOLE + b'{"type":"bless\n{"type":"blessed","at":"","group":5}\n')
+
+
+def test_a_type_of_a_later_version_is_passed_over_and_its_bytes_counted() -> None:
+    blessed = b'{"type":"blessed","at":"","group":5,"cell":"c1"}\n'
+    more = encode(submitted("c3"))
+    replayed = replay_bytes(WHOLE + blessed + more)
+
+    assert replayed.whole == len(WHOLE + blessed + more)
+    assert replayed.book.history("c3").state is State.IN_FLIGHT
+
+
+def test_a_newer_format_is_refused_by_name() -> None:
+    newer = encode(SWEEP).replace(b'"format":1', b'"format":2').replace(b"0.1.0", b"3.0.0")
+
+    with pytest.raises(LedgerError) as caught:
+        replay_bytes(newer)
+    assert str(caught.value) == (
+        "ledger.jsonl is in format 2 of a newer batchrun (3.0.0); "
+        "this one reads formats up to 1: install the newer one"
+    )
+
+
+def test_the_offsets_in_a_history_are_where_its_lines_begin() -> None:
+    book = replay_bytes(WHOLE).book
+
+    ended = book.history("c1").ended_line
+    assert WHOLE[ended:].startswith(b'{"type":"finished"')
+    assert WHOLE[book.history("c3").intent_line :].startswith(b'{"type":"intent"')
+
+
+def test_a_reader_sees_the_same_as_the_holder(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(WHOLE)
+
+    assert vars(read_book(path)) == vars(replay_bytes(WHOLE).book)
+
+
+def test_a_reader_beside_a_writer_sees_an_unfinished_line_as_the_end(tmp_path: Path) -> None:
+    """It changes nothing in the file, and what comes later is not of its concern."""
+    path = tmp_path / "ledger.jsonl"
+    for cut in range(DURABLE, len(WHOLE), 17):
+        path.write_bytes(WHOLE[:cut])
+
+        assert read_book(path).histories == replay_bytes(WHOLE[:cut]).book.histories
+        assert path.read_bytes() == WHOLE[:cut]
+
+
+def test_a_ledger_longer_than_one_read_is_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    groups = [[intent(f"c{number}", name="x" * 1000)] for number in range(2500)]
+    path.write_bytes(text(*groups))
+
+    assert len(read_book(path).histories) == 2500
+
+
+@pytest.mark.parametrize("make", [lambda path: None, os.mkdir], ids=["missing", "a folder"])
+def test_a_ledger_that_cannot_be_read_is_named(tmp_path: Path, make: object) -> None:
+    path = tmp_path / "ledger.jsonl"
+    assert callable(make)
+    make(path)
+
+    with pytest.raises(LedgerError, match=r"cannot read the ledger .*ledger\.jsonl: "):
+        read_book(path)
