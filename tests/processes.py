@@ -45,7 +45,7 @@ def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
 def run(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     with start(*words, cwd=cwd) as process:
         out, err = process.communicate(timeout=100)
-    return subprocess.CompletedProcess(words, process.returncode, out, err)
+    return subprocess.CompletedProcess([*map(str, words)], process.returncode, out, err)
 
 
 def ask(url: str, path: str) -> Any:

@@ -280,7 +280,7 @@ def test_whatever_is_offered_a_history_stays_one(lines: list[CellLine], attempts
         )
 
 
-def _renumbered(line: CellLine, history: History) -> CellLine:
+def _renumbered(line: CellLine, history: History) -> CellLine:  # noqa: PLR0911
     match line.__class__.__name__:
         case "Intent":
             return intent(attempt=history.attempt + 1)

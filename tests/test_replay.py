@@ -93,7 +93,7 @@ def test_a_line_lost_from_the_middle_is_refused_where_it_is_missed() -> None:
     lines = WHOLE.splitlines(keepends=True)
     del lines[1]  # the first intent
 
-    with pytest.raises(LedgerError, match="line 3.*`submitted` cannot follow pending"):
+    with pytest.raises(LedgerError, match=r"line 3.*`submitted` cannot follow pending"):
         replay_bytes(b"".join(lines))
 
 

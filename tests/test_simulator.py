@@ -142,7 +142,8 @@ def test_pages_show_every_run_once(client: httpx.Client) -> None:
     seen: list[str] = []
     cursor = None
     while True:
-        params = {"limit": 3, "sort_by": "created_at:asc"} | ({"pq": cursor} if cursor else {})
+        params: dict[str, Any] = {"limit": 3, "sort_by": "created_at:asc"}
+        params |= {"pq": cursor} if cursor else {}
         page = client.get("/v1/runs", params=params).json()
         seen += [item["id"] for item in page["items"]]
         if (cursor := page["next"]) is None:

@@ -229,9 +229,7 @@ JSON = st.recursive(
     lambda below: (
         st.lists(below, max_size=4)
         | st.dictionaries(
-            st.sampled_from(
-                NAMES.split(" ")
-            ),
+            st.sampled_from(NAMES.split(" ")),
             below,
             max_size=6,
         )

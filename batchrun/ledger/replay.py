@@ -10,10 +10,13 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord, NewerFormatError, decode, starts_group
+
+BEGINNING: Final = b'{"type":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
         except NewerFormatError as error:
             raise LedgerError(f"{path} {error}") from error
         except ValueError as error:
+            _torn(_glued(line), path, number, whole, error)
             torn = len(line) + _torn(remaining, path, number, whole, error)
             return Replayed(book, whole, torn, group)
         if record is not None:
@@ -114,6 +118,14 @@ def _torn(rest: Iterable[bytes], path: Path, number: int, byte: int, error: Valu
             raise _broken(path, number, byte, error) from error
         length += len(line)
     return length
+
+
+def _glued(line: bytes) -> Iterator[bytes]:
+    """Yield what may be whole lines within a broken one: a line's end may be what was damaged."""
+    start = line.find(BEGINNING, 1)
+    while start != -1:
+        yield line[start:]
+        start = line.find(BEGINNING, start + 1)
 
 
 def _broken(path: Path, number: int, byte: int, error: ValueError) -> LedgerError:

@@ -4,19 +4,18 @@ Each value that follows from others is computed over the values it follows from,
 the work is that of the axes involved, not of their product with all the rest.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
 from batchrun.manifest.compiler import OF_THE_CELL, REPLICATE
-from batchrun.manifest.expressions import Expression, NoValueError, Single, Text, pointed
+from batchrun.manifest.expressions import NoValueError, Text, pointed
 from batchrun.manifest.grid import mapped
 from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.naming import DEFAULT_NAME
 from batchrun.manifest.plan import Plan, Walk, build, digits
-from batchrun.manifest.template import in_text, look_up, Reference
+from batchrun.manifest.template import Reference, in_text, look_up
 
 _POINTS: Final = 100_000  # checked for each value; what lies beyond is found while expanding
 _ENOUGH: Final = 20

@@ -1,11 +1,12 @@
 """Nodes -> expressions: templates, `$` operators, axes.
 
 What a value may contain depends on where it stands; the three ways in say so: `value` for something
-that is one value, `entry` for the direct value of a key in `inputs`, `vars`, a model's `inputs` or an
-`include` entry, `element` for what stands in a list there.
+that is one value, `entry` for the direct value of a key in `inputs`, `vars`, a model's `inputs` or
+an `include` entry, `element` for what stands in a list there.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Protocol
@@ -57,7 +58,7 @@ class Compiler:
     problems: list[Problem]
     environment: Environment
     disk: Disk
-    known: Set[str]  # every name the manifest gives a value
+    known: AbstractSet[str]  # every name the manifest gives a value
     own: Sequence[str] = (REPLICATE,)  # what batchrun itself gives one
 
     def entry(self, node: Node, constants: Mapping[str, Any]) -> Expression | Axis:
@@ -81,7 +82,8 @@ class Compiler:
                 return self._list(node)
             case MapNode():
                 return self._mapping(node)
-        raise AssertionError(node)
+            case _:
+                raise AssertionError(node)
 
     def _report(self, error: NoValueError) -> None:
         if error.problem is not None:

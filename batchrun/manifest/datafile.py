@@ -1,8 +1,8 @@
 """CSV and JSONL: rows of plain values, each with the line it begins in.
 
 A data file is read once when the manifest is loaded, which finds every mistake in it, and again
-whenever cells are made, a row at a time: a million rows are never held. A file that changed in between
-is an error, because its cells would not be those that were planned.
+whenever cells are made, a row at a time: a million rows are never held. A file that changed in
+between is an error, because its cells would not be those that were planned.
 """
 
 import csv
@@ -15,8 +15,8 @@ from typing import Any
 
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.document import shown
-from batchrun.manifest.scalars import from_field, normal, number
 from batchrun.manifest.expressions import Spot
+from batchrun.manifest.scalars import from_field, normal, number
 from batchrun.manifest.sources import opened
 
 
@@ -58,7 +58,7 @@ class DataFile:
     def scan(self, spot: Spot, problems: list[Problem]) -> None:
         """Read all of the file, so that its columns are known, and what is wrong with it."""
         try:
-            if not any([True for _ in self.rows()]):
+            if not sum(1 for _ in self.rows()):
                 problems.append(spot.problem(f"{self.written} has no rows"))
         except ManifestError as error:
             problems += error.problems

@@ -1,8 +1,8 @@
 """YAML 1.2 text -> a tree that knows line and column of everything in it.
 
-PyYAML (libyaml where it is built in) only cuts the text into events; what they mean is decided here:
-duplicate keys and aliases that multiply are errors, a merge key stands for the keys it brings, and a
-scalar means what YAML 1.2's core schema says.
+PyYAML (libyaml where it is built in) only cuts the text into events; what they mean is decided
+here: duplicate keys and aliases that multiply are errors, a merge key stands for the keys it
+brings, and a scalar means what YAML 1.2's core schema says.
 """
 
 import re
@@ -156,6 +156,8 @@ class _Composer:
                 self._put(self._scalar(event), event.anchor)
             case yaml.AliasEvent():
                 self._put(self._alias(event), None)
+            case _:
+                pass
 
     def _begin(self, event: Any) -> None:
         if len(self._stack) >= _DEEPEST:
@@ -217,7 +219,7 @@ class _Composer:
         pairs = list(zip(children[::2], children[1::2], strict=True))
         first: dict[tuple[type, Any], ScalarNode] = {}
         merges = []
-        for key, value in pairs:
+        for key, _ in pairs:
             if not isinstance(key, ScalarNode):
                 self._problems.append(key.problem("a key must be text, not a list or a mapping"))
             elif key.plain and key.text == "<<":

@@ -214,13 +214,13 @@ class Steps(Sequence[Expression]):
 
     first: Decimal
     step: Decimal
-    count: int
+    length: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.length
 
     def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < self.count:
+        if not 0 <= index < self.length:
             raise IndexError(index)
         return Constant(plain(self.first + index * self.step))
 

@@ -76,7 +76,7 @@ def cell_key(model: str, input: Mapping[str, Any], replicate: int) -> str:  # no
     """Return the key of a cell: 32 lower-case hexadecimal digits."""
     for name, value in input.items():
         if type(value) not in _PLAIN or name[:1] == "$":
-            input = canonical(input)  # noqa: A001, PLW2901 the same input, spelled one way
+            input = canonical(input)  # noqa: A001 the same input, spelled one way
             break
     text = _encode(["batchrun cell", IDENTITY_VERSION, model, input, replicate])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

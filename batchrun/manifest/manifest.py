@@ -1,6 +1,7 @@
 """The manifest as frozen values: what may be relied on once it has been read."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +20,7 @@ class Limits:
     """How much at once, how fast, how often, how long, how dear. Times are in seconds."""
 
     concurrency: int = 16
-    rate: Rate = Rate(Decimal(10))
+    rate: Rate = field(default_factory=lambda: Rate(Decimal(10)))
     attempts: int = 2
     timeout: float = 900.0
     settle: float = 30.0
@@ -85,7 +86,7 @@ class Table(Protocol):
     def columns(self) -> tuple[str, ...]: ...
 
     @property
-    def sent(self) -> Set[str]: ...
+    def sent(self) -> AbstractSet[str]: ...
 
     @property
     def uses(self) -> Mapping[str, frozenset[str]]:
@@ -109,7 +110,7 @@ class FixedTable:
     entries: tuple[Mapping[str, Expression], ...]
     nodes: Mapping[str, Node]
     places: tuple[str, ...]
-    sent: Set[str]
+    sent: AbstractSet[str]
 
     @property
     def uses(self) -> Mapping[str, frozenset[str]]:

@@ -31,7 +31,7 @@ def reserved(name: str) -> str | None:
     return None
 
 
-def conflicts(
+def conflicts(  # noqa: C901  (one rule a branch)
     definitions: Mapping[str, Definition],
     kinds: Mapping[str, str],
     tables: Sequence[tuple[str, Table]],
@@ -43,16 +43,16 @@ def conflicts(
             yield definition.node.problem(wrong)
     for kind, table in tables:
         for name in table.columns:
-            definition = definitions.get(name)
+            found = definitions.get(name)
             if wrong := reserved(name):
                 yield table.problem(name, wrong)
             elif name in seen:
                 yield table.problem(name, f"`{name}` is also a column in `{seen[name]}`")
-            elif definition is not None and kinds[name] == "vars":
+            elif found is not None and kinds[name] == "vars":
                 yield table.problem(name, f"`{name}` is also in `vars`; keep one of them")
-            elif definition is not None and kind == "zip":
+            elif found is not None and kind == "zip":
                 yield table.problem(name, f"`{name}` is also in `inputs`; keep one of them")
-            elif definition is not None and isinstance(definition.body, Axis):
+            elif found is not None and isinstance(found.body, Axis):
                 message = f"`{name}` is also an axis in `inputs`, which no column can override"
                 yield table.problem(name, message)
             seen.setdefault(name, kind)

@@ -1,11 +1,11 @@
 """How one model's points come about: which names vary, in which order, and what follows from what.
 
 A grid has digits: one for each table, then one for each name that is an axis in the grid or in any
-model. A point is a number for each digit. A model uses the digits that matter to it and stays at 0 of
-the others, so that the streams of several models can be merged by ordinal.
+model. A point is a number for each digit. A model uses the digits that matter to it and stays at 0
+of the others, so that the streams of several models can be merged by ordinal.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -86,7 +86,7 @@ def raws(
     if kept is not None and isinstance(source, Axis):
         yield from ((index, source.element(index)) for index in sorted(kept))
         return
-    stream = source if isinstance(source, range | Axis) else source.rows()
+    stream: Iterable[Any] = source if isinstance(source, range | Axis) else source.rows()
     yield from ((i, raw) for i, raw in enumerate(stream) if kept is None or i in kept)
 
 
@@ -313,7 +313,7 @@ def build(grid: Grid, model: Model, sizes: Mapping[Digit, int], problems: list[P
     )
     levels = []
     weight = 1
-    for digit, size in reversed(sizes.items()):
+    for digit, size in reversed(list(sizes.items())):
         if digit in builder.levels:
             builder.levels[digit].weight = weight
             levels.append(builder.levels[digit])

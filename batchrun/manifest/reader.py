@@ -12,10 +12,8 @@ from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.expressions import (
     Axis,
     Broken,
-    Constant,
     Expression,
     NoValueError,
-    Single,
     Text,
 )
 from batchrun.manifest.manifest import (
@@ -376,7 +374,7 @@ class Reader:
         return set(keys_of(self.root.find("vars")))
 
     def _omit(self, section: Section) -> dict[str, Node]:
-        names = {}
+        names: dict[str, Node] = {}
         for item in section.items("omit", "a list of names"):
             if isinstance(item, ScalarNode) and type(item.value) is str:
                 names[item.value] = item
@@ -406,7 +404,7 @@ class Reader:
 
     def _rename(self, section: Section) -> dict[str, tuple[str, Node]]:
         inner = section.section("rename")
-        names = {}
+        names: dict[str, tuple[str, Node]] = {}
         for key, name, node in text_keys(inner.node, self.problems) if inner else ():
             target = plain_value(node)
             if type(target) is str and target:

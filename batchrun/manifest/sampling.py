@@ -91,7 +91,7 @@ def _print(raw: Raw) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _shape(expression: Expression) -> Any:
+def _shape(expression: Expression) -> Any:  # noqa: PLR0911  (one kind a branch)
     match expression:
         case Constant(value=value):
             return {"$omit": True} if value is OMIT else canonical(value)

@@ -1,4 +1,4 @@
-"""One mapping of the manifest, read key by key: what is wrong becomes a Problem, never an exception.
+"""One mapping of the manifest, read key by key: what is wrong becomes a Problem, no exception.
 
 The parsers it is given know no places; the section adds place, key and what was found. So one pass
 finds everything there is to fix.
@@ -27,7 +27,8 @@ def plain_value(node: Node) -> Any:
             return [plain_value(item) for item in node.items]
         case MapNode():
             return {text_of(key): plain_value(value) for key, value in node.entries}
-    raise AssertionError(node)
+        case _:
+            raise AssertionError(node)
 
 
 def text_of(key: ScalarNode) -> str:

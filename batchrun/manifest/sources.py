@@ -64,7 +64,7 @@ class LocalDisk:
     def matches(self, pattern: str) -> Sequence[LocalFile]:
         """Return the files that match, sorted by path; raise ValueError if there are none."""
         self._absolute(pattern)
-        found = glob.glob(pattern, root_dir=self.base, recursive=True)
+        found = glob.glob(pattern, root_dir=self.base, recursive=True)  # noqa: PTH207  (hidden files)
         paths = sorted(Path(path).as_posix() for path in found)
         files = [path for path in paths if (self.base / path).is_file()]
         if not files:

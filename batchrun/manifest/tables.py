@@ -1,6 +1,7 @@
 """Rows of a data file as a table of the grid: templates and local files in its columns."""
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -65,7 +66,7 @@ class FileTable:
         return tuple(self.data.columns)
 
     @property
-    def sent(self) -> Set[str]:
+    def sent(self) -> AbstractSet[str]:
         send = self.data.options.send
         return frozenset(self.data.columns) if send is None else send
 

@@ -73,7 +73,7 @@ def look_up(reference: Reference, scope: Mapping[str, Any]) -> Any:
     if reference.attribute is None:
         return value
     if not isinstance(value, LocalFile):
-        raise ValueError(f"`{reference.name}` is {kind(value)}, not a file")
+        raise ValueError(f"`{reference.name}` is {kind(value)}, not a file")  # noqa: TRY004
     return value.written if reference.attribute == "path" else getattr(value, reference.attribute)
 
 

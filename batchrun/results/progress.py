@@ -6,7 +6,7 @@ Everything goes to the stream it is given, which is stderr: stdout is the result
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Final, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -70,11 +70,11 @@ class Bar:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._standings = Standings()
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def start(self, total: int | None, done: int) -> None:
         self._standings.total = total
-        self._bar = tqdm(
+        bar: tqdm[Any] = tqdm(
             total=total,
             initial=done,
             file=self._stream,
@@ -83,7 +83,8 @@ class Bar:
             mininterval=0.2,
             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}]",
         )
-        self._bar.set_postfix_str(self._standings.details(), refresh=True)
+        bar.set_postfix_str(self._standings.details(), refresh=True)
+        self._bar = bar
 
     def submitted(self) -> None:
         self._standings.in_flight += 1
