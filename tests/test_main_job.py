@@ -119,7 +119,7 @@ def test_the_first_signal_leaves_runs_to_the_next_call(
     assert (process.returncode, report["complete"], report["exit_code"]) == (3, False, 3), err
     assert "go on with" in report["next"]
     assert "Traceback" not in err
-    assert took < 5
+    assert took < 10  # a second of grace and the results; the rest is a busy machine's
     assert summary(done)["succeeded"] == 40
     assert stats["twice"] == {}
 
