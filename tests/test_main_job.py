@@ -191,3 +191,45 @@ def test_the_key_is_nowhere_in_what_is_written(tmp_path: Path) -> None:
     texts = [*written, done.stdout.encode(), done.stderr.encode()]
     assert done.returncode == 0
     assert not any(b"rf_live_test" in text for text in texts)
+
+
+def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite") as url:
+        process = start(
+            manifest, "--endpoint", url, "--on-interrupt", "drain", "--json", cwd=tmp_path
+        )
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+        done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        stats = ask(url, "/_simulator/stats")
+
+    assert (process.returncode, json.loads(out)["exit_code"]) == (130, 130), err
+    assert summary(done)["succeeded"] == 40
+    assert stats["twice"] == {}
+
+
+def test_a_lost_ledger_is_refused_and_names_the_way_out(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
+        run(manifest, "--endpoint", url, "--limit", "2", cwd=tmp_path)
+        [ledger] = (tmp_path / "outputs").rglob("ledger.jsonl")
+        ledger.unlink()
+        done = run(manifest, "--endpoint", url, cwd=tmp_path)
+        stats = ask(url, "/_simulator/stats")
+
+    assert done.returncode == 9
+    assert "recover" in done.stderr
+    assert stats["runs"] == 2
+
+
+def test_a_budget_stops_before_it_is_exceeded(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
+        done = run(manifest, "--endpoint", url, "--budget", "0.30", "--json", cwd=tmp_path)
+
+    report = summary(done)
+    assert (done.returncode, report["succeeded"], report["cost"]) == (6, 3, "0.24")

@@ -17,6 +17,7 @@ from batchrun.manifest.values import (
     Rate,
     parse_count,
     parse_fail_on,
+    parse_money,
     parse_rate,
     parse_seconds,
 )
@@ -37,7 +38,7 @@ class Options:
     settle: float | None
     give_up: float | None
     interval: float | None
-    budget: Decimal | None = None
+    budget: Decimal | None
     limit: int | None
     max_duration: float | None
     only: tuple[str, ...]
@@ -89,6 +90,9 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=value(parse_seconds),
         metavar="T",
         help="how long the API may be out of reach (default 60s)",
+    )
+    group.add_argument(
+        "--budget", type=value(parse_money), metavar="USD", help="what the sweep may cost in all"
     )
     group.add_argument(
         "--interval", type=value(parse_seconds), metavar="T", help="shortest wait between looks"
@@ -157,6 +161,7 @@ def settings_of(options: Options, manifest: Manifest) -> Settings:
         "timeout": options.timeout,
         "settle": options.settle,
         "give_up": options.give_up,
+        "budget": options.budget,
         "poll_interval": options.interval,
         "limit": options.limit,
         "max_duration": options.max_duration,
@@ -166,7 +171,7 @@ def settings_of(options: Options, manifest: Manifest) -> Settings:
     try:
         only = parse_only(manifest, options.only)
     except ValueError as error:
-        raise UsageError(f"--only: {error}") from None
+        raise UsageError(str(error)) from None
     return replace(
         settings,
         **{name: each for name, each in given.items() if each is not None},

@@ -1,0 +1,69 @@
+"""The command line's one boundary: help, usage, bugs."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from batchrun import errors
+from batchrun.cli import COMMANDS, guarded, main
+
+
+def test_help_names_every_command_and_waits_for_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    program = (
+        "import sys, batchrun.cli; batchrun.cli.main(['--help']);"
+        "print({'anyio', 'httpx', 'tqdm', 'yaml'} & sys.modules.keys(), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+
+    assert done.stderr.strip() == "set()"
+    assert all(re.search(rf"^  {name} ", done.stdout, re.MULTILINE) for name in COMMANDS)
+
+
+def test_a_usage_error_is_one_message_and_one_json_object(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["nowhere.yaml", "--json", "--bogus"]) == 2
+
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["exit_code"] == 2
+    assert "--bogus" in shown.err
+
+
+def test_a_bug_exits_with_70_and_names_a_log_without_the_key(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "main")  # a word of the traceback stands for the key
+
+    code = guarded("signals", [])  # a module without a command: nobody expects that
+
+    message = capsys.readouterr().err
+    log = Path(message.split()[-1])
+    text = log.read_text()
+    log.unlink()
+    assert code == 70
+    assert "a bug in batchrun" in message
+    assert "Traceback" in text
+    assert "main" not in text
+
+
+def tree(kind: type[errors.BatchrunError], depth: int = 0) -> list[str]:
+    below = [line for child in kind.__subclasses__() for line in tree(child, depth + 1)]
+    return [f"{'  ' * depth}* {kind.__name__} ({kind.exit_code})", *below]
+
+
+def test_the_tree_in_the_docstring_is_the_tree() -> None:
+    assert "\n".join(tree(errors.BatchrunError)) in (errors.__doc__ or "")
+
+
+def test_the_first_in_the_order_of_severity_is_the_exit_code() -> None:
+    assert errors.most_severe([0, 1, 3]) == 3
+    assert errors.most_severe([5, 3, 8]) == 5
+    assert errors.most_severe([]) == 0
