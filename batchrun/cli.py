@@ -12,7 +12,7 @@ from typing import Final
 
 from batchrun import __version__
 from batchrun.commands.signals import Interrupted, interrupt_on_signals
-from batchrun.errors import BUG, INCOMPLETE, BatchrunError
+from batchrun.errors import BUG, INCOMPLETE, BatchrunError, UsageError
 
 COMMANDS: Final = {
     "run": "run a manifest, or go on with it (the default)",
@@ -20,6 +20,11 @@ COMMANDS: Final = {
     "status": "counts, costs, open runs and failures; no network",
     "simulate": "serve the simulator on a port",
 }
+
+NOT_YET: Final = frozenset(
+    {"why", "report", "recover", "compare", "rehearse", "lock", "verify", "schema", "init"}
+)
+"""Commands whose words are taken, and that this version does not have."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] == "--version":
         print(f"batchrun {__version__}")
         return 0
+    if words[0] in NOT_YET:
+        message = f"`batchrun {words[0]}` is not in this version ({__version__}); see `--help`"
+        return stopped(message, UsageError.exit_code, as_json="--json" in words)
     name = words.pop(0) if words[0] in COMMANDS else "run"
     if name == "plan":
         name, words = "run", ["--dry-run", *words]

@@ -67,3 +67,11 @@ def test_the_first_in_the_order_of_severity_is_the_exit_code() -> None:
     assert errors.most_severe([0, 1, 3]) == 3
     assert errors.most_severe([5, 3, 8]) == 5
     assert errors.most_severe([]) == 0
+
+
+def test_a_command_of_a_later_version_is_not_taken_for_a_manifest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["recover", "m.yaml"]) == 2
+
+    assert "not in this version" in capsys.readouterr().err
