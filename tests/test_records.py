@@ -2,12 +2,12 @@ import contextlib
 import json
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_lines import EACH, NOON, SWEEP, finished, intent, stamped, submitted
+from ledger_lines import EACH, NOON, SWEEP, finished, intent, stamped
 
 from batchrun.ledger.records import (
     FORMAT,
@@ -107,22 +107,15 @@ def test_a_key_of_a_later_version_is_ignored(record: AnyRecord) -> None:
 
 @kinds
 def test_a_line_that_lacks_a_key_is_none(record: AnyRecord) -> None:
-    needed = json.loads(encode(type(record)(**_required(record))))
-    for key in needed.keys() - {"type"}:
+    whole = json.loads(encode(record))
+    required = [field.name for field in msgspec.structs.fields(record) if field.required]
+    needed = {name: whole[name] for name in ["type", *required]}
+    assert decode(json.dumps(needed).encode()) is not None
+
+    for key in required:
         less = {name: value for name, value in needed.items() if name != key}
         with pytest.raises(ValueError, match="not a line of a ledger"):
             decode(json.dumps(less).encode())
-
-
-def _required(record: AnyRecord) -> dict[str, Any]:
-    fields = zip(record.__struct_fields__, _defaults(record), strict=True)
-    return {name: getattr(record, name) for name, required in fields if required}
-
-
-def _defaults(record: AnyRecord) -> list[bool]:
-    import msgspec  # noqa: PLC0415  (only this test looks behind the records)
-
-    return [field.required for field in msgspec.structs.fields(record)]
 
 
 def test_a_type_of_a_later_version_is_no_record_and_no_error() -> None:
@@ -225,10 +218,19 @@ def test_moments_are_utc_with_microseconds() -> None:
     assert timestamp(NOON.replace(microsecond=0)) == "2026-05-04T12:00:00.000000Z"
 
 
-def test_only_a_whole_line_that_says_so_begins_a_group() -> None:
-    line = encode(stamped(submitted(), group=3))
+@kinds
+def test_the_first_line_of_a_group_says_so_however_little_of_it_is_left(record: AnyRecord) -> None:
+    line = encode(stamped(record, group=3))
+    enough = line.index(b'"group":3') + len(b'"group":3')
 
-    assert starts_group(line)
-    assert starts_group(b'{"type":"blessed","group":9}')
-    assert not starts_group(encode(stamped(submitted())))
-    assert not any(starts_group(line[:end]) for end in range(len(line) - 1))
+    assert all(starts_group(line[:end]) for end in range(enough, len(line)))
+    assert not any(starts_group(line[:end]) for end in range(enough))
+    assert starts_group(b"glued to it" + line, 1)
+    assert not starts_group(line, 1)
+    assert not starts_group(encode(stamped(record)))
+
+
+def test_text_that_looks_like_the_first_line_of_a_group_is_none() -> None:
+    line = encode(stamped(SWEEP, group=3)).decode()
+
+    assert not starts_group(encode(stamped(finished(failure_message=line))))

@@ -168,3 +168,11 @@ def test_a_ledger_that_cannot_be_read_is_named(tmp_path: Path, make: object) -> 
 
     with pytest.raises(LedgerError, match=r"cannot read the ledger .*ledger\.jsonl: "):
         read_book(path)
+
+
+def test_a_torn_group_behind_a_broken_line_still_tells_that_the_line_was_durable() -> None:
+    """A group is begun only when the one before it is on disk."""
+    damaged = WHOLE[: DURABLE - 10] + b"\0" * 10 + WHOLE[DURABLE : DURABLE + 70]
+
+    with pytest.raises(LedgerError, match="is broken at line 4"):
+        replay_bytes(damaged)

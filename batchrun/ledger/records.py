@@ -6,6 +6,7 @@ Fields that are empty are left out.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -199,6 +200,7 @@ KINDS: Final[dict[str, type[AnyRecord]]] = {
 
 _decoder: Final[msgspec.json.Decoder[AnyRecord]] = msgspec.json.Decoder(AnyRecord)
 _kind: Final = msgspec.json.Decoder(_Kind)
+_GROUP: Final = re.compile(rb'\{"type":"[^"]*","at":"[^"]*","group":\d')
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -233,12 +235,13 @@ def decode(line: bytes) -> AnyRecord | None:
     return record
 
 
-def starts_group(line: bytes) -> bool:
-    """Say whether *line* is whole and the first of a commit group."""
-    try:
-        return _kind.decode(line).group > 0
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
+def starts_group(text: bytes, start: int = 0) -> bool:
+    """Say whether a commit group begins in *text*, at *start* or behind it, whole or not.
+
+    By its first keys, which every line has in this order: so it is seen also where the newline
+    before it is damaged, or the rest of its line.
+    """
+    return _GROUP.search(text, start) is not None
 
 
 def timestamp(moment: datetime) -> str:

@@ -10,13 +10,10 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord, NewerFormatError, decode, starts_group
-
-BEGINNING: Final = b'{"type":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,8 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
         except NewerFormatError as error:
             raise LedgerError(f"{path} {error}") from error
         except ValueError as error:
-            _torn(_glued(line), path, number, whole, error)
+            if starts_group(line, 1):  # glued to it: the newline between them was durable
+                raise _broken(path, number, whole, error) from error
             torn = len(line) + _torn(remaining, path, number, whole, error)
             return Replayed(book, whole, torn, group)
         if record is not None:
@@ -114,18 +112,10 @@ def _torn(rest: Iterable[bytes], path: Path, number: int, byte: int, error: Valu
     """Return the length of what follows a broken line; LedgerError if that is another group."""
     length = 0
     for line in rest:
-        if line.endswith(b"\n") and starts_group(line):
+        if starts_group(line):
             raise _broken(path, number, byte, error) from error
         length += len(line)
     return length
-
-
-def _glued(line: bytes) -> Iterator[bytes]:
-    """Yield what may be whole lines within a broken one: a line's end may be what was damaged."""
-    start = line.find(BEGINNING, 1)
-    while start != -1:
-        yield line[start:]
-        start = line.find(BEGINNING, start + 1)
 
 
 def _broken(path: Path, number: int, byte: int, error: ValueError) -> LedgerError:
