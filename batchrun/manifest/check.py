@@ -4,16 +4,16 @@ Each value that follows from others is computed over the values it follows from,
 the work is that of the axes involved, not of their product with all the rest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
 from batchrun.manifest.compiler import OF_THE_CELL, REPLICATE
-from batchrun.manifest.expressions import NoValueError, Text, pointed
-from batchrun.manifest.grid import mapped
-from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.expressions import NoValueError, Single, Text, pointed
+from batchrun.manifest.grid import Shape, mapped
+from batchrun.manifest.manifest import Grid, Manifest
 from batchrun.manifest.plan import Plan, Walk, build, digits
 from batchrun.manifest.template import Reference, in_text, look_up
 
@@ -24,38 +24,61 @@ _ENOUGH: Final = 20
 def check(manifest: Manifest, problems: list[Problem]) -> None:
     """Add to *problems* what is wrong with the cells of *manifest*."""
     for grid in manifest.grids:
-        sizes = digits(grid)
-        for model in grid.models:
-            plan = build(grid, model, sizes, problems)
-            for slot in _computed(plan):
-                problems += _try(plan, [slot], None)
-            for name in model.map:
-                if name in plan.uses and name not in model.omit:
-                    problems += _try(plan, [name], name)
+        common: set[str] = set()  # checked for one model, and the same for the others
+        for plan in _plans(grid, problems):
+            for slot in [*plan.first, *(slot for level in plan.levels for slot in level.computed)]:
+                if slot not in common:
+                    problems += _computed(plan, slot)
+                if plan.model.inputs.keys().isdisjoint(plan.needs([slot])):
+                    common.add(slot)
+            for name in plan.model.map:
+                if name in plan.uses and name not in plan.model.omit:
+                    problems += dict.fromkeys(_mapped(plan, name))
             problems += _described(manifest, plan)
 
 
-def _computed(plan: Plan) -> list[str]:
-    return [*plan.first, *(slot for level in plan.levels for slot in level.computed)]
+def _plans(grid: Grid, problems: list[Problem]) -> Iterator[Plan]:
+    sizes = digits(grid)
+    for model in grid.models:
+        yield build(grid, model, sizes, problems)
 
 
-def _try(plan: Plan, slots: list[str], name: str | None) -> list[Problem]:
-    """Compute *slots* wherever they differ; with *name*, look its values up in the model's map."""
-    problems: list[Problem] = []
-    walk = Walk(plan.restricted(slots), problems)
+def _walk(plan: Plan, names: Sequence[str], problems: list[Problem]) -> Iterator[Walk]:
+    """Yield the walk at each point where *names* differ, until enough is known to be wrong."""
+    walk = Walk(plan.restricted(names), problems)
     try:
         for _ in islice(walk.points(), _POINTS):
             if len(problems) >= _ENOUGH:
-                break
-            if name is None or (value := walk.values[name]) is OMIT:
-                continue
-            try:
-                mapped(plan.model, name, plan.model.map[name], value)
-            except NoValueError as error:
-                problems += [problem] if (problem := walk.located(error)) else []
-    except ManifestError as error:  # a data file; it has been reported when it was read
+                return
+            yield walk
+    except ManifestError as error:  # a data file: said when it was read, and said once
         problems += error.problems
+
+
+def _computed(plan: Plan, slot: str) -> list[Problem]:
+    problems: list[Problem] = []
+    for _ in _walk(plan, [slot], problems):
+        pass
     return list(dict.fromkeys(problems))
+
+
+def _mapped(plan: Plan, name: str) -> list[Problem]:
+    """Look every value of *name* that is not excluded up in the model's map."""
+    problems: list[Problem] = []
+    shape = Shape(plan)
+    names = [name, *(other for other in shape.ruled if other in plan.uses)]
+    found: list[Problem] = []
+    for walk in _walk(plan, names, found):
+        values = {other: walk.values[other] for other in names}
+        if values[name] is OMIT or shape.excluded(values):
+            continue
+        try:
+            mapped(plan.model, name, plan.model.map[name], values[name])
+        except NoValueError as error:
+            problems += [problem] if (problem := walk.located(error)) else []
+        if len(problems) >= _ENOUGH:
+            break
+    return [*found, *problems]
 
 
 def _described(manifest: Manifest, plan: Plan) -> Iterator[Problem]:
@@ -63,32 +86,34 @@ def _described(manifest: Manifest, plan: Plan) -> Iterator[Problem]:
 
     A name that has no value for this model, or in this include, is left out there.
     """
-    expressions = [manifest.outputs.name, *manifest.metadata.values()]
-    for expression in expressions:
-        if isinstance(expression, Text):
-            yield from _spelled(expression, plan)
+    name = manifest.outputs.name
+    if isinstance(name, Single):
+        name = Text((name.reference,), name.node)
+    for expression in [name, *manifest.metadata.values()]:
+        for part in expression.parts if isinstance(expression, Text) else ():
+            if isinstance(part, Reference) and isinstance(expression, Text):
+                yield from _spelled(expression, part, plan)
     if _meet(manifest, plan):
         node = manifest.outputs.name_node
         assert node is not None
         yield node.problem("`outputs.name` gives several cells one name; add `${cell}`")
 
 
-def _spelled(text: Text, plan: Plan) -> list[Problem]:
-    own = {REPLICATE, *OF_THE_CELL}
-    problems: list[Problem] = []
-    for part in text.parts:
-        if isinstance(part, Reference) and part.name in plan.uses.keys() - own:
-            walk = Walk(plan.restricted([part.name]), [])
-            for _ in islice(walk.points(), _POINTS):
-                try:
-                    if (value := look_up(part, walk.values)) is not OMIT:
-                        in_text(value)
-                except ValueError as error:
-                    said = f"`{part.name}` {error}" if str(error).startswith("is ") else str(error)
-                    found = NoValueError(pointed(text.node, part, said), frozenset({part.name}))
-                    problems += [problem] if (problem := walk.located(found)) else []
-                    break
-    return problems
+def _spelled(text: Text, part: Reference, plan: Plan) -> Iterator[Problem]:
+    """Yield the first value of a reference that cannot stand inside text."""
+    if part.name in {REPLICATE, *OF_THE_CELL} or part.name not in plan.uses:
+        return
+    for walk in _walk(plan, [part.name], []):
+        if walk.values[part.name] is OMIT:
+            continue
+        try:
+            in_text(look_up(part, walk.values))
+        except ValueError as error:
+            said = f"`{part.name}` {error}" if str(error).startswith("is ") else str(error)
+            found = NoValueError(pointed(text.node, part, said), frozenset({part.name}))
+            if (problem := walk.located(found)) is not None:
+                yield problem
+            return
 
 
 def _meet(manifest: Manifest, plan: Plan) -> bool:
@@ -101,7 +126,7 @@ def _meet(manifest: Manifest, plan: Plan) -> bool:
     named = plan.needs(sorted(names))
     return any(
         len(level) > 1
-        and needed & set(level.targets.values())
-        and not named & set(level.targets.values())
+        and not needed.isdisjoint(level.targets.values())
+        and named.isdisjoint(level.targets.values())
         for level in plan.levels
     )

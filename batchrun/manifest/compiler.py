@@ -63,13 +63,14 @@ class Compiler:
 
     def entry(self, node: Node, constants: Mapping[str, Any]) -> Expression | Axis:
         """Compile the direct value of a key: a list or an axis operator is an axis."""
+        count = len(self.problems)
         if isinstance(node, ListNode):
             axis = Axis(node, tuple(self._segments(node.items, constants)))
         elif (operator := _operator(node)) and operator[0] in AXES:
             axis = Axis(node, tuple(self._segments((node,), constants)))
         else:
             return self.value(node)
-        if not any(map(len, axis.segments)) and not self._said(node):
+        if not any(map(len, axis.segments)) and len(self.problems) == count:
             self.problems.append(node.problem("an axis needs at least one value"))
         return axis
 
@@ -89,10 +90,6 @@ class Compiler:
         if error.problem is not None:
             self.problems.append(error.problem)
 
-    def _said(self, node: Node) -> bool:
-        """Tell whether something on these lines is already known to be wrong."""
-        return any(problem.place.line >= node.line for problem in self.problems[-3:])
-
     def _scalar(self, node: ScalarNode) -> Expression:
         if node.cut and (type(node.value) is str or node.value is None):
             self.problems.append(
@@ -106,13 +103,16 @@ class Compiler:
 
     def text(self, node: Spot, text: str) -> Expression:
         """Compile text that may hold references."""
+        count = len(self.problems)
+        parts: list[str | Reference] = []
         try:
-            parts = [self._part(part) for part in split(text)]
+            parts = [self._part(node, part) for part in split(text)]
         except BadReferenceError as error:
             hint = ""
             if isinstance(node, ScalarNode) and "not closed" in str(error) and _comment(node):
                 hint = "; ` #` begins a comment: quote the text"
             self.problems.append(pointed(node, error.text, str(error) + hint))
+        if len(self.problems) > count:
             return Broken()
         if len(parts) == 1 and isinstance(parts[0], Reference):
             return Single(parts[0], node)
@@ -120,10 +120,17 @@ class Compiler:
             return Constant("".join(map(str, parts)))
         return Text(tuple(parts), node)
 
-    def _part(self, part: str | Reference) -> str | Reference:
-        if type(part) is str:
+    def _part(self, node: Spot, part: str | Reference) -> str | Reference:
+        """Return a part with its reference understood; if it cannot be, report it."""
+        if not isinstance(part, Reference):
             return part
-        assert isinstance(part, Reference)
+        try:
+            return self._understood(part)
+        except BadReferenceError as error:
+            self.problems.append(pointed(node, error.text, str(error)))
+            return ""
+
+    def _understood(self, part: Reference) -> str | Reference:
         if part.name.startswith("env:"):
             try:
                 return self.environment[part.name.removeprefix("env:")]

@@ -11,13 +11,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.document import shown
 from batchrun.manifest.expressions import Spot
 from batchrun.manifest.scalars import from_field, normal, number
 from batchrun.manifest.sources import opened
+
+AT_ONCE: Final = 20  # problems of one file that are worth reading together
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,26 @@ class DataFile:
     written: str  # as messages show it
     relative: str  # to the manifest, as it stands there
     options: RowOptions = field(default_factory=RowOptions)
+    count: int = 0
     sha256: str | None = None  # once read; a later reading must come to the same
     columns: dict[str, int] = field(default_factory=dict)  # and the line that brought each
 
-    def rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rows(self, problems: list[Problem] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield line and values of each row.
 
-        Raises ManifestError where the file is wrong, ValueError where it cannot be opened.
+        A wrong row goes to *problems* and is passed over; without them, and where the file as a
+        whole is wrong, ManifestError is raised; ValueError where it cannot be opened.
         """
         digest = hashlib.sha256()
         read = self._jsonl if self.path.suffix.lower() in {".jsonl", ".ndjson"} else self._csv
         with opened(self.path, self.relative) as file:
-            yield from read(_Decoded(file, digest, self))
+            for line, row in read(_Decoded(file, digest, self)):
+                if isinstance(row, dict):
+                    yield line, row
+                elif problems is None:
+                    raise ManifestError([row])
+                elif len(problems) < AT_ONCE:
+                    problems.append(row)
         if self.sha256 not in {None, digest.hexdigest()}:
             message = "the file has changed since the manifest was read"
             raise ManifestError([self.problem(1, message, excerpt=False)])
@@ -58,14 +68,17 @@ class DataFile:
     def scan(self, spot: Spot, problems: list[Problem]) -> None:
         """Read all of the file, so that its columns are known, and what is wrong with it."""
         try:
-            if not sum(1 for _ in self.rows()):
+            found: list[Problem] = []
+            self.count = sum(1 for _ in self.rows(found))
+            problems += found
+            if not self.count and not found:
                 problems.append(spot.problem(f"{self.written} has no rows"))
         except ManifestError as error:
             problems += error.problems
         except ValueError as error:
             problems.append(spot.problem(str(error)))
 
-    def _csv(self, lines: "_Decoded") -> Iterator[tuple[int, dict[str, Any]]]:
+    def _csv(self, lines: "_Decoded") -> Iterator[tuple[int, dict[str, Any] | Problem]]:
         reader = csv.reader(lines, strict=True)
         header: list[str] | None = None
         start = 1
@@ -98,10 +111,10 @@ class DataFile:
         self.columns.update(dict.fromkeys(fields, line))
         return fields
 
-    def _fields(self, header: list[str], fields: list[str], line: int) -> dict[str, Any]:
+    def _fields(self, header: list[str], fields: list[str], line: int) -> dict[str, Any] | Problem:
         if len(fields) != len(header):
             message = f"{len(fields)} fields, but the header has {len(header)} columns"
-            raise ManifestError([self.problem(line, message)])
+            return self.problem(line, message)
         text = self.options.text
         return {
             name: value if name in text else from_field(value)
@@ -109,7 +122,7 @@ class DataFile:
             if value
         }
 
-    def _jsonl(self, lines: "_Decoded") -> Iterator[tuple[int, dict[str, Any]]]:
+    def _jsonl(self, lines: "_Decoded") -> Iterator[tuple[int, dict[str, Any] | Problem]]:
         decode = json.JSONDecoder(
             parse_float=number, parse_int=number, parse_constant=_no_constant,
             object_pairs_hook=_unique,
@@ -127,13 +140,13 @@ class DataFile:
                 yield line, normal(value)
             except json.JSONDecodeError as error:
                 message = f"this is not JSON: {error.msg}"
-                raise ManifestError([self._at(line, error.colno, message, text)]) from None
+                yield line, self._at(line, error.colno, message, text)
             except UnicodeEncodeError:
                 message = "half of a surrogate pair is not text"
-                raise ManifestError([self._at(line, 1, message, text)]) from None
+                yield line, self._at(line, 1, message, text)
             except (ValueError, RecursionError) as error:
                 message = "nested too deep" if isinstance(error, RecursionError) else str(error)
-                raise ManifestError([self._at(line, 1, message, text)]) from None
+                yield line, self._at(line, 1, message, text)
 
     def problem(
         self, line: int, message: str, index: int | None = None, *, excerpt: bool = True

@@ -18,7 +18,7 @@ from batchrun.manifest.syntax import syntax_problem, unreadable
 
 _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _BREAKS: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
-_USERINFO: Final = re.compile(r"(?<=://)[^/\s@'\"]+(?=@)")
+_USERINFO: Final = re.compile(r"(?<=://)[^\s'\"]+(?=@)")  # a password may hold / and @
 _DEEPEST: Final = 60
 _LARGEST: Final = 200_000  # values that aliases may add to a document
 _TAG: Final = "tag:yaml.org,2002:"

@@ -101,6 +101,11 @@ class Shape:
             if rule.models is None or not mine.isdisjoint(rule.models)
         ]
 
+    @property
+    def ruled(self) -> list[str]:
+        """The names that decide whether a cell of this model is excluded."""
+        return list(dict.fromkeys(name for rule in self._rules for name in rule.names))
+
     def excluded(self, values: Mapping[str, Any]) -> bool:
         return any(_matches(rule, values) for rule in self._rules)
 

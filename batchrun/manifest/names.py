@@ -58,6 +58,14 @@ def conflicts(  # noqa: C901  (one rule a branch)
             seen.setdefault(name, kind)
 
 
+def not_sent(grid: Grid) -> set[str]:
+    """Return the names that serve templates, rules and tables only."""
+    unsent = {name for name, definition in grid.names.items() if not definition.sent}
+    for table in grid.tables:
+        unsent |= set(table.columns) - table.sent - grid.names.keys()
+    return unsent
+
+
 def check_model(model: Model, grid: Grid, not_sent: Iterable[str]) -> Iterator[Problem]:
     """Yield a problem for each setting of a model that speaks of an input it hasn't got."""
     inputs = _inputs(model, grid)

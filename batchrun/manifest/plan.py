@@ -12,13 +12,18 @@ from typing import Any, Final
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
 from batchrun.manifest.compiler import REPLICATE
+from batchrun.manifest.document import Node
 from batchrun.manifest.expressions import (
     Axis,
+    Broken,
     Constant,
     Expression,
     Fallback,
     NoValueError,
     Renamed,
+    Single,
+    Text,
+    pointed,
 )
 from batchrun.manifest.manifest import Definition, Grid, Model, Row, Table
 
@@ -343,20 +348,27 @@ def _unknown(plan: Plan, problems: list[Problem]) -> None:
     """Report references that have a value elsewhere, but not for this model or include."""
     for slot, used in list(plan.uses.items()):
         for name in sorted(used - plan.uses.keys()):
-            problems.append(_where(plan, slot).problem(no_value(plan, name)))
-            plan.constants[name] = OMIT
+            problems.append(_lacking(plan, slot, name))
+            plan.expressions[name] = Broken()
             plan.uses = {**plan.uses, name: frozenset()}
 
 
-def no_value(plan: Plan, name: str) -> str:
+def _lacking(plan: Plan, slot: str, name: str) -> Problem:
     shown = name.removeprefix(BELOW)
     if plan.grid.inherits:
-        return f"`${{{shown}}}` has no value here: an include inherits no axes; give it `{shown}`"
+        hint = f"an include inherits no axes; give it `{shown}`"
+        return plan.grid.node.problem(f"`${{{shown}}}` has no value here: {hint}")
     below = "below " if name != shown else ""
-    return f"`${{{shown}}}` has no value {below}for `{plan.model.alias}`"
+    message = f"`${{{shown}}}` has no value {below}for `{plan.model.alias}`"
+    body: Any = plan.expressions.get(slot)
+    while isinstance(body, Renamed | Fallback):
+        body = body.inner if isinstance(body, Renamed) else body.default
+    if isinstance(body, Text | Single):
+        return pointed(body.node, f"${{{shown}}}", message)
+    return _where(plan, slot).problem(message)
 
 
-def _where(plan: Plan, slot: str) -> Any:
+def _where(plan: Plan, slot: str) -> Node:
     name = slot.removeprefix(BELOW)
     if plan.grid.inherits:
         return plan.grid.node
@@ -378,8 +390,7 @@ def _schedule(plan: Plan, wanted: set[str], problems: list[Problem]) -> None:
             circle = [*path[path.index(slot) :], slot]
             names = " → ".join(name.removeprefix(BELOW) for name in circle)
             problems.append(_where(plan, slot).problem(f"these values follow in a circle: {names}"))
-            plan.expressions.pop(slot, None)
-            plan.constants.setdefault(slot, OMIT)
+            plan.expressions[slot] = Broken()
             return -1
         path.append(slot)
         used = plan.uses.get(slot, frozenset())

@@ -15,9 +15,6 @@ from batchrun.errors import Place, Problem
 _UNPRINTABLE: Final = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
-_COMMENT: Final = "; ` #` begins a comment: quote text that holds one"
-_TEMPLATE: Final = "; quote a `${...}` inside `{ }` or `[ ]`"
-
 _KNOWN: Final = (
     ("scanning an alias", "`*` begins an alias; quote text that begins with `*`"),
     ("scanning an anchor", "`&` begins an anchor; quote text that begins with `&`"),
@@ -55,16 +52,22 @@ def syntax_problem(error: yaml.YAMLError, lines: Sequence[str]) -> tuple[tuple[i
         message = f"this is not YAML: {error.problem}"
     if re.search(r"quoted scalar|flow|alias|anchor", text) and error.context_mark is not None:
         mark, end = error.context_mark, error.problem_mark.line
-        message += _slip(text, lines[mark.line : end + 1])
+        if "flow" in text and (slip := _slip(lines, mark.line, end + 1)):
+            return slip
     return (mark.line + 1, mark.column + 1), message, 1
 
 
-def _slip(text: str, lines: Sequence[str]) -> str:
-    if "flow" not in text:
-        return ""
-    if any(re.search(r"(?<!['\"\w])\$\{", line) for line in lines):
-        return _TEMPLATE
-    return _COMMENT if any(re.search(r"\s#", line) for line in lines) else ""
+def _slip(lines: Sequence[str], first: int, last: int) -> tuple[tuple[int, int], str, int] | None:
+    """Find what usually breaks a `{ }` or `[ ]`: a bare `${...}`, or a `#` in text."""
+    for number in range(first, min(last, len(lines))):
+        if match := re.search(r"(?<!['\"\w])\$\{[^}]*\}?", lines[number]):
+            message = "quote a `${...}` inside `{ }` or `[ ]`"
+            return (number + 1, match.start() + 1), message, len(match[0])
+    for number in range(first, min(last, len(lines))):
+        if match := re.search(r"(?<=\s)#.*", lines[number]):
+            message = "` #` begins a comment; quote text that holds one"
+            return (number + 1, match.start() + 1), message, len(match[0])
+    return None
 
 
 def _strange_start(mark: Any, lines: Sequence[str]) -> tuple[tuple[int, int], str, int]:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import LocalFile
 from batchrun.manifest.compiler import Compiler
-from batchrun.manifest.datafile import DataFile
+from batchrun.manifest.datafile import AT_ONCE, DataFile
 from batchrun.manifest.document import Node
 from batchrun.manifest.expressions import (
     Broken,
@@ -24,7 +24,6 @@ from batchrun.manifest.expressions import (
 from batchrun.manifest.manifest import Row
 
 _ELSEWHERE: Final = ("http://", "https://", "data:", "runflow://")
-_AT_ONCE: Final = 20  # problems of one file that are worth reading together
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class FileTable:
                 try:
                     row = self._row(line, values)
                 except ManifestError as error:
-                    if len(problems) < _AT_ONCE:
+                    if len(problems) < AT_ONCE:
                         problems += error.problems
                     continue
                 for name, expression in row.dynamic.items():

@@ -1,0 +1,147 @@
+"""`exclude` and `include`: what is dropped from the product, and what is added beside it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from batchrun.manifest.desk import Desk, constants_of
+from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.expressions import Axis, NoValueError
+from batchrun.manifest.manifest import Definition, Grid, Model, Rule
+from batchrun.manifest.matching import token
+from batchrun.manifest.names import not_sent, reserved
+from batchrun.manifest.section import Section, plain_value, text_keys
+from batchrun.manifest.values import did_you_mean, spell
+
+_SECTIONS: Final = (
+    "inputs",
+    "vars",
+    "zip",
+    "rows",
+    "exclude",
+    "include",
+    "repeat",
+    "sample",
+    "omit",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceReader:
+    """Reads `exclude` and `include`, once models and names are known."""
+
+    desk: Desk
+    root: Section
+
+    def exclude(self, models: Sequence[Model]) -> tuple[Rule, ...]:
+        """Return the rules of `exclude`."""
+        rules = []
+        for item in self.root.items("exclude", "a list of mappings"):
+            if isinstance(item, MapNode) and item.entries:
+                rules.append(self._rule(item, models))
+            else:
+                message = "an element of `exclude` is a mapping of names to values"
+                self.desk.problems.append(item.problem(message))
+        return tuple(rules)
+
+    def _rule(self, item: MapNode, models: Sequence[Model]) -> Rule:
+        names: dict[str, frozenset[Any]] = {}
+        chosen: frozenset[str] | None = None
+        for key, name, node in text_keys(item, self.desk.problems):
+            if name == "model":
+                chosen = frozenset(model.alias for model in self._chosen(node, models))
+            elif name in self.desk.known:
+                names[name] = frozenset(self._wanted(node))
+            else:
+                hint = did_you_mean(name, [*self.desk.known, "model"])
+                message = f"`exclude`: no input, var or column is called `{name}`{hint}"
+                self.desk.problems.append(key.problem(message))
+        return Rule(item, names, chosen)
+
+    def _wanted(self, node: Node) -> Iterator[Any]:
+        for item in node.items if isinstance(node, ListNode) else (node,):
+            expression = self.desk.compiler.value(item)
+            if expression.names:
+                message = f"`${{{min(expression.names)}}}`: `exclude` takes values, not references"
+                self.desk.problems.append(item.problem(message))
+                continue
+            try:
+                yield token(expression.evaluate({}))
+            except NoValueError as error:
+                self.desk.said(error)
+
+    def _chosen(self, node: Node, models: Sequence[Model]) -> Iterator[Model]:
+        words = {word for model in models for word in (model.alias, model.id)}
+        for item in node.items if isinstance(node, ListNode) else (node,):
+            wanted = plain_value(item)
+            found = [model for model in models if wanted in {model.alias, model.id}]
+            if not found:
+                hint = did_you_mean(str(wanted), words)
+                self.desk.problems.append(item.problem(f"no model `{spell(wanted)}`{hint}"))
+            yield from found
+
+    def includes(self, product: Grid) -> Iterator[Grid]:
+        for item in self.root.items("include", "a list of mappings"):
+            if not isinstance(item, MapNode):
+                self.desk.problems.append(item.problem("an element of `include` is a mapping"))
+                continue
+            yield self._include(item, product)
+
+    def _include(self, item: MapNode, product: Grid) -> Grid:
+        models, nodes = self._entry(item, product)
+        inherited = {n: d for n, d in product.names.items() if not isinstance(d.body, Axis)}
+        constants = constants_of({n: d.body for n, d in inherited.items() if n not in nodes}, {})
+        unsent = not_sent(product)
+        own = {
+            name: Definition(name=name, node=nodes[name][0], body=body, sent=name not in unsent)
+            for name, body in self.desk.bodies(nodes, constants).items()
+        }
+        return Grid(
+            node=item,
+            names={**inherited, **own},
+            models=tuple(_settled(model, own) for model in models),
+            inherits=True,
+            repeat=product.repeat,
+        )
+
+    def _entry(
+        self, item: MapNode, product: Grid
+    ) -> tuple[Sequence[Model], dict[str, tuple[ScalarNode, Node]]]:
+        """Return the models that an entry speaks of, and the values it gives."""
+        models = product.models
+        nodes: dict[str, tuple[ScalarNode, Node]] = {}
+        taken = _names(product)
+        for key, name, node in text_keys(item, self.desk.problems):
+            if name in {"model", "models"}:
+                models = tuple({m.alias: m for m in self._chosen(node, product.models)}.values())
+            elif name in taken:
+                nodes[name] = (key, node)
+            elif wrong := _misplaced(name):
+                self.desk.problems.append(key.problem(wrong))
+            else:
+                nodes[name] = (key, node)
+        return models, nodes
+
+
+def _misplaced(name: str) -> str | None:
+    """Return what is wrong with a name that only this entry knows; None if nothing is."""
+    if name in _SECTIONS:
+        return f"`{name}` has no place in `include`; write inputs and vars directly"
+    if did_you_mean(name, ["models"]):
+        return f"unknown key `{name}`; did you mean `models`?"
+    return reserved(name)
+
+
+def _names(product: Grid) -> set[str]:
+    return {*product.names, *(name for table in product.tables for name in table.columns)}
+
+
+def _settled(model: Model, own: Mapping[str, Definition]) -> Model:
+    """Return the model as an include sees it: without axes, and without what the entry gives."""
+    inputs = {
+        name: definition
+        for name, definition in model.inputs.items()
+        if not isinstance(definition.body, Axis)
+        and (name not in own or name in definition.body.names)
+    }
+    return replace(model, inputs=inputs)

@@ -1,0 +1,158 @@
+"""`rows` and `zip`: columns that advance together, from the manifest or from a file beside it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from batchrun.manifest.compiler import AXES
+from batchrun.manifest.datafile import DataFile, RowOptions
+from batchrun.manifest.desk import Desk, items_of
+from batchrun.manifest.document import ListNode, MapNode, Node
+from batchrun.manifest.expressions import Axis, Expression
+from batchrun.manifest.manifest import FixedTable, Table
+from batchrun.manifest.names import keys_of
+from batchrun.manifest.section import Section, plain_value, text_keys
+from batchrun.manifest.tables import Beside, FileTable
+from batchrun.manifest.values import did_you_mean
+
+
+@dataclass(frozen=True, slots=True)
+class DataReader:
+    """Reads `rows` and `zip`: files first, because their columns are names the rest may use."""
+
+    desk: Desk
+    root: Section
+
+    def groups(self, key: str) -> Sequence[Node]:
+        """Return the independent axes of `zip` or `rows`: one, or those under `all`."""
+        node = self.root.find(key)
+        if isinstance(node, MapNode) and len(node.entries) == 1:
+            name, below = node.entries[0]
+            if name.text == "all" and isinstance(below, ListNode) and below.items:
+                whole = key == "rows" or all(isinstance(item, MapNode) for item in below.items)
+                return below.items if whole else (node,)
+        return () if node is None else (node,)
+
+    def files(self) -> Iterator[tuple[DataFile | Node, Node]]:
+        for node in self.groups("rows"):
+            if isinstance(node, ListNode):
+                yield node, node
+                continue
+            section = (
+                Section(node, "rows", self.desk.problems, self.desk.environment)
+                if isinstance(node, MapNode)
+                else None
+            )
+            written = section.find("file") if section else node
+            options = self._row_options(section) if section else RowOptions()
+            if section and written is None:
+                message = "`rows` expects a file name, `file:`, `all:` or a list of mappings"
+                self.desk.problems.append(node.problem(message))
+            elif (data := self._data_file(written or node, options)) is not None:
+                yield data, written or node
+
+    def _row_options(self, section: Section) -> RowOptions:
+        names = {
+            key: section.take(key, _names, None) for key in ("send", "template", "text", "files")
+        }
+        section.close()
+        send = names.pop("send")
+        return RowOptions(send=send, **{key: value or frozenset() for key, value in names.items()})
+
+    def _data_file(self, node: Node, options: RowOptions) -> DataFile | None:
+        value = plain_value(node)
+        try:
+            if type(value) is not str or not value:
+                raise ValueError("`rows` expects a file name or a list of mappings")  # noqa: TRY301 one way out
+            written = self.desk.environment.expand(value)
+            if PurePosixPath(written).suffix.lower() not in {".csv", ".jsonl", ".ndjson"}:
+                raise ValueError(f"`{written}`: rows come from a .csv or a .jsonl file")  # noqa: TRY301 one way out
+        except ValueError as error:
+            self.desk.problems.append(node.problem(str(error)))
+            return None
+        shown = str(self.desk.path.parent / written)
+        data = DataFile(self.desk.disk.base / Path(written).expanduser(), shown, written, options)
+        data.scan(node, self.desk.problems)
+        return data if data.columns else None
+
+    def tables(self, files: Sequence[tuple[DataFile | Node, Node]]) -> list[tuple[str, Table]]:
+        tables: list[tuple[str, Table | None]] = []
+        for data, node in files:
+            table = (
+                self._file_table(data, node) if isinstance(data, DataFile) else self._inline(node)
+            )
+            tables.append(("rows", table))
+        tables += [("zip", self._zip(node)) for node in self.groups("zip")]
+        return [(kind, table) for kind, table in tables if table is not None]
+
+    def _file_table(self, data: DataFile, node: Node) -> Table:
+        for key in ("send", "template", "text", "files"):
+            for name in sorted(getattr(data.options, key) or ()):
+                if name not in data.columns:
+                    hint = did_you_mean(name, data.columns)
+                    self.desk.problems.append(
+                        node.problem(f"`rows.{key}`: no column `{name}` in {data.written}{hint}")
+                    )
+        beside = Beside(self.desk.disk, PurePosixPath(data.relative).parent)
+        table = FileTable(node, data, self.desk.compiler, beside)
+        self.desk.problems.extend(table.check())
+        return table
+
+    def _inline(self, node: Node) -> Table | None:
+        entries: list[dict[str, Expression]] = []
+        keys: dict[str, Node] = {}
+        places = []
+        for item in items_of(node):
+            if not isinstance(item, MapNode):
+                self.desk.problems.append(item.problem("a row is a mapping of names to values"))
+                continue
+            pairs = list(text_keys(item, self.desk.problems))
+            entries.append({name: self.desk.compiler.value(below) for _, name, below in pairs})
+            places.append(f"{self.desk.path}:{item.line}")
+            for key, name, _ in pairs:
+                keys.setdefault(name, key)
+        if not entries:
+            self.desk.problems.append(node.problem("`rows` needs at least one row"))
+            return None
+        columns = tuple(keys)
+        return FixedTable(node, columns, tuple(entries), keys, tuple(places), frozenset(columns))
+
+    def _zip(self, node: Node) -> Table | None:
+        if not isinstance(node, MapNode) or not node.entries:
+            self.desk.problems.append(node.problem("`zip` expects columns, each a list of values"))
+            return None
+        columns = dict(self._columns(node))
+        lengths = {name: len(values) for name, (_, values) in columns.items()}
+        if len(set(lengths.values())) > 1:
+            counts = ", ".join(f"{name} {count}" for name, count in lengths.items())
+            message = f"the columns of a `zip` are of unequal length: {counts}"
+            self.desk.problems.append(node.problem(message))
+            return None
+        rows = [
+            dict(zip(columns, row, strict=True))
+            for row in zip(*(v for _, v in columns.values()), strict=True)
+        ]
+        keys = {name: key for name, (key, _) in columns.items()}
+        places = (f"{self.desk.path}:{node.line}",) * len(rows)
+        if not rows:
+            return None  # every column is wrong, and said to be
+        return FixedTable(node, tuple(columns), tuple(rows), keys, places, frozenset(columns))
+
+    def _columns(self, node: MapNode) -> Iterator[tuple[str, tuple[Node, list[Expression]]]]:
+        for key, name, below in text_keys(node, self.desk.problems):
+            if isinstance(below, ListNode):
+                body = self.desk.compiler.entry(below, {})
+                assert isinstance(body, Axis)
+                yield name, (key, list(body))
+                continue
+            hint = ""
+            if isinstance(below, MapNode) and next(keys_of(below), "") in AXES:
+                hint = "; put this in one"
+            message = f"`zip.{name}` expects a list of values{hint}"
+            self.desk.problems.append(below.problem(message))
+
+
+def _names(value: object) -> frozenset[str]:
+    if not isinstance(value, list) or not all(type(name) is str for name in value):
+        raise ValueError("expected a list of column names")
+    return frozenset(value)

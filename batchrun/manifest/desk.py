@@ -1,0 +1,74 @@
+"""What the readers of a manifest's parts share: where problems go, which names there are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from batchrun.errors import Problem
+from batchrun.manifest.compiler import AXES, Compiler
+from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.expressions import Axis, Broken, Expression, NoValueError
+from batchrun.manifest.section import Environment
+from batchrun.manifest.sources import LocalDisk
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Shared by everything that reads one manifest."""
+
+    path: Path
+    problems: list[Problem]
+    environment: Environment
+    disk: LocalDisk
+    known: set[str]  # every name the manifest gives a value
+    compiler: Compiler
+
+    def bodies(
+        self, nodes: Mapping[str, tuple[ScalarNode, Node]], constants: Mapping[str, Any]
+    ) -> dict[str, Expression | Axis]:
+        """Compile single values first: an axis operator's path may use them."""
+        bodies: dict[str, Expression | Axis] = dict.fromkeys(nodes, Broken())
+        axes = [name for name, (_, node) in nodes.items() if _is_axis(node)]
+        for name, (_, node) in nodes.items():
+            if name not in axes:
+                bodies[name] = self.compiler.entry(node, {})
+        fixed = {**constants, **constants_of(bodies, constants)}
+        for name in axes:
+            bodies[name] = self.compiler.entry(nodes[name][1], fixed)
+        return bodies
+
+    def said(self, error: NoValueError) -> None:
+        """Report an error, unless it has been reported already."""
+        if error.problem is not None:
+            self.problems.append(error.problem)
+
+
+def constants_of(
+    bodies: Mapping[str, Expression | Axis], known: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of all names that do not vary."""
+    found = {n: v for n, v in known.items() if n not in bodies}
+    changed = True
+    while changed:
+        changed = False
+        for name, body in bodies.items():
+            if name in found or isinstance(body, Axis | Broken) or body.names - found.keys():
+                continue
+            try:
+                found[name] = body.evaluate(found)
+                changed = True
+            except NoValueError:
+                continue
+    return found
+
+
+def items_of(node: Node | None) -> Sequence[Node]:
+    """Return the elements of a list, or nothing."""
+    return node.items if isinstance(node, ListNode) else ()
+
+
+def _is_axis(node: Node) -> bool:
+    if isinstance(node, MapNode) and len(node.entries) == 1:
+        return node.entries[0][0].text in AXES
+    return isinstance(node, ListNode)

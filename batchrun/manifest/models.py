@@ -1,0 +1,141 @@
+"""`models`: what runs, what it is called here, and how its inputs differ from the common ones."""
+
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from batchrun.manifest.desk import Desk
+from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.expressions import NoValueError
+from batchrun.manifest.manifest import Definition, Model, ValueMap
+from batchrun.manifest.matching import token
+from batchrun.manifest.names import keys_of, reserved
+from batchrun.manifest.section import REQUIRED, Section, plain_value, text_keys
+from batchrun.manifest.settings import parse_alias, parse_model_id
+from batchrun.manifest.values import did_you_mean, parse_count, spell
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReader:
+    """Reads `models`, given what the common names come to."""
+
+    desk: Desk
+    constants: Mapping[str, Any]
+    unsent: AbstractSet[str]
+
+    def read(self, root: Section) -> tuple[Model, ...]:
+        """Return the models in their order; one that is wrong is left out."""
+        node = root.find("models")
+        if node is None:
+            if not did_you_mean("models", keys_of(root.node)):
+                self.desk.problems.append(root.node.problem("`models` is missing"))
+            return ()
+        if not isinstance(node, ListNode) or not node.items:
+            self.desk.problems.append(node.problem("`models` expects a list of model ids"))
+            return ()
+        models: dict[str, Model] = {}
+        for item in node.items:
+            model = self._model(item)
+            if model is None:
+                continue
+            if model.alias in models:
+                message = f"two models are called `{model.alias}`; give one of them an `alias`"
+                self.desk.problems.append(item.problem(message))
+                continue
+            models[model.alias] = model
+        return tuple(models.values())
+
+    def _model(self, node: Node) -> Model | None:
+        if isinstance(node, ScalarNode):
+            return self._short(node)
+        if not isinstance(node, MapNode):
+            self.desk.problems.append(node.problem("expected a model id, or a mapping with `id`"))
+            return None
+        section = Section(node, "models", self.desk.problems, self.desk.environment)
+        model_id = section.take("id", parse_model_id, REQUIRED)
+        found = type(model_id) is str
+        model = Model(
+            id=model_id if found else "",
+            alias=section.take("alias", parse_alias, model_id.replace("/", "-") if found else ""),
+            concurrency=section.take("concurrency", parse_count, None),
+            repeat=section.take("repeat", parse_count, None),
+            inputs=self._inputs(section),
+            omit=self._omit(section),
+            map=self._maps(section),
+            rename=self._rename(section),
+        )
+        section.close()
+        return model if found else None
+
+    def _short(self, node: ScalarNode) -> Model | None:
+        value = node.value
+        try:
+            model_id = parse_model_id(
+                self.desk.environment.expand(value) if type(value) is str else value
+            )
+        except ValueError as error:
+            self.desk.problems.append(node.problem(f"`{spell(value)}`: {error}"))
+            return None
+        return Model(id=model_id, alias=model_id.replace("/", "-"))
+
+    def _inputs(self, section: Section) -> dict[str, Definition]:
+        inner = section.section("inputs")
+        if inner is None:
+            return {}
+        nodes = {name: (key, node) for key, name, node in text_keys(inner.node, self.desk.problems)}
+        for name, (key, _) in nodes.items():
+            if wrong := reserved(name):
+                self.desk.problems.append(key.problem(wrong))
+        bodies = self.desk.bodies(nodes, self.constants)
+        return {
+            name: Definition(
+                name=name, node=nodes[name][0], body=body, sent=name not in self.unsent
+            )
+            for name, body in bodies.items()
+        }
+
+    def _omit(self, section: Section) -> dict[str, Node]:
+        names: dict[str, Node] = {}
+        for item in section.items("omit", "a list of names"):
+            if isinstance(item, ScalarNode) and type(item.value) is str:
+                names[item.value] = item
+            else:
+                self.desk.problems.append(item.problem("`omit` expects names"))
+        return names
+
+    def _maps(self, section: Section) -> dict[str, ValueMap]:
+        inner = section.section("map")
+        maps = {}
+        for key, name, node in text_keys(inner.node, self.desk.problems) if inner else ():
+            if not isinstance(node, MapNode):
+                message = f"`map.{name}` expects common value: this model's value"
+                self.desk.problems.append(node.problem(message))
+                continue
+            maps[name] = ValueMap(node=key, values=dict(self._mapped(node)))
+        return maps
+
+    def _mapped(self, node: MapNode) -> Iterator[tuple[Any, Any]]:
+        for value, below in node.entries:
+            expression = self.desk.compiler.value(below)
+            if varying := expression.names - self.constants.keys():
+                message = f"`${{{min(varying)}}}` varies; the values of a `map` do not"
+                self.desk.problems.append(below.problem(message))
+                continue
+            try:
+                yield token(value.value), expression.evaluate(self.constants)
+            except NoValueError as error:
+                self.desk.said(error)
+
+    def _rename(self, section: Section) -> dict[str, tuple[str, Node]]:
+        inner = section.section("rename")
+        names: dict[str, tuple[str, Node]] = {}
+        for key, name, node in text_keys(inner.node, self.desk.problems) if inner else ():
+            target = plain_value(node)
+            if type(target) is str and target:
+                names[name] = (target, key)
+            else:
+                self.desk.problems.append(
+                    node.problem(f"`rename.{name}` expects this model's name")
+                )
+        return names
