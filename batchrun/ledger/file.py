@@ -101,8 +101,9 @@ class Ledger:
         at = timestamp(self._clock())
         for record in records:
             group = 0 if self._waiting else self._group + 1
-            line = encode(replace(record, at=at, group=group))
-            self.book.add(record, self._end)
+            stamped = replace(record, at=at, group=group)
+            line = encode(stamped)
+            self.book.add(stamped, self._end)
             self._group += bool(group)
             self._waiting.append(line)
             self._end += len(line)
