@@ -107,8 +107,7 @@ class Text:
 
     def evaluate(self, scope: Scope) -> str:
         return "".join(
-            part if type(part) is str else self._spell(part, scope)  # type: ignore[arg-type] # a Reference
-            for part in self.parts
+            [part if isinstance(part, str) else self._spell(part, scope) for part in self.parts]
         )
 
     def _spell(self, reference: Reference, scope: Scope) -> str:

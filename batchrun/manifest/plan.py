@@ -30,6 +30,7 @@ from batchrun.manifest.manifest import Definition, Grid, Model, Row, Table
 BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
 Digit = tuple[str, Any]
+_SHORT: Final = 1000  # values of an axis that are kept; longer ones are made anew each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,21 @@ class Level:
     own: bool = False  # the model's, or the replicates': a sample doesn't choose here
     weight: int = 0
     computed: list[str] = field(default_factory=list)
+    _dynamic: bool | None = None
+    _kept: list[tuple[int, Step]] | None = None
 
     def __len__(self) -> int:
         return len(self.source)
 
     def steps(self, kept: Mapping[int, Any] | None = None) -> Iterator[tuple[int, Step]]:
         """Yield the numbers of this digit and what they mean; only those in *kept*, if given."""
-        for index, raw in raws(self.source, kept):
-            yield index, self.step(raw)
+        if kept is None and self._kept is not None:
+            return iter(self._kept)
+        steps = ((index, self.step(raw)) for index, raw in raws(self.source, kept))
+        if kept is None and isinstance(self.source, Axis) and len(self.source) <= _SHORT:
+            self._kept = list(steps)
+            return iter(self._kept)
+        return steps
 
     def step(self, raw: Row | Expression | int) -> Step:
         if isinstance(raw, int):
@@ -67,7 +75,9 @@ class Level:
             return self._row(raw)
         (slot,) = self.targets.values()
         assert isinstance(self.source, Axis)
-        if type(raw) is Constant and not self.source.names:
+        if self._dynamic is None:
+            self._dynamic = bool(self.source.names)
+        if type(raw) is Constant and not self._dynamic:
             return Step({slot: raw.value}, {})
         return Step({}, {slot: raw})
 
@@ -312,10 +322,13 @@ def build(grid: Grid, model: Model, sizes: Mapping[Digit, int], problems: list[P
     """Return the plan of *model* in *grid*; what cannot be resolved goes to *problems*."""
     builder = _Builder(grid, model, problems)
     builder.lay()
-    replicates = range(repeats(grid, model))
-    builder.levels[REPLICATE, None] = Level(
-        (REPLICATE, None), replicates, {REPLICATE: REPLICATE}, own=True
-    )
+    if repeats(grid, model) > 1:
+        replicates = range(repeats(grid, model))
+        builder.levels[REPLICATE, None] = Level(
+            (REPLICATE, None), replicates, {REPLICATE: REPLICATE}, own=True
+        )
+    else:
+        builder.expressions[REPLICATE] = Constant(1)
     levels = []
     weight = 1
     for digit, size in reversed(list(sizes.items())):

@@ -27,7 +27,9 @@ from batchrun.manifest.plan import Digit, Level, Plan, raws
 
 Raw = Row | Expression | int
 Point = tuple[int, ...]
+Marked = tuple[tuple[int, Raw], int]  # a number of a digit, what stands there, its hash
 _MODULUS = 1 << 128
+_FEW = 50_000
 
 
 def drawn(
@@ -37,11 +39,10 @@ def drawn(
 ) -> list[Point]:
     """Return the points drawn, in order, each a number for each of *levels*."""
     heap: list[tuple[int, Point]] = []  # the worst first: ranks are negated
-    names = [_names(level) for level in levels]
-    for chosen in _product(levels, 0):
-        values = zip(names, chosen, strict=True)
-        total = sum(_hash(f"{name}={_print(raw)}") for name, (_, raw) in values) % _MODULUS
-        rank = -_hash(f"{sample.seed}:{total}")
+    for chosen, total in _product(levels, [_marked(level) for level in levels], 0):
+        rank = -_hash(f"{sample.seed}:{total % _MODULUS}")
+        if len(heap) == sample.n and rank < heap[0][0]:
+            continue
         entry = (rank, tuple(-index for index, _ in chosen))
         if len(heap) == sample.n and entry <= heap[0]:
             continue
@@ -63,13 +64,32 @@ def tree(points: Sequence[Point], levels: Sequence[Level], plan: Plan) -> dict[i
     return root
 
 
-def _product(levels: Sequence[Level], depth: int) -> Iterator[tuple[tuple[int, Raw], ...]]:
+def _product(
+    levels: Sequence[Level], marked: Sequence[Sequence[Marked]], depth: int
+) -> Iterator[tuple[tuple[tuple[int, Raw], ...], int]]:
+    """Yield the points, each with the sum of its values' hashes: in any order, the same sum."""
     if depth == len(levels):
-        yield ()
+        yield (), 0
         return
-    for one in raws(levels[depth].source):
-        for rest in _product(levels, depth + 1):
-            yield (one, *rest)
+    last = depth + 1 == len(levels)
+    for one, mark in marked[depth] or _marks(levels[depth]):
+        if last:
+            yield (one,), mark
+            continue
+        for rest, total in _product(levels, marked, depth + 1):
+            yield (one, *rest), mark + total
+
+
+def _marked(level: Level) -> Sequence[Marked]:
+    """Return a level's values with their hashes, if they are few enough to be kept."""
+    few = isinstance(level.source, Axis) and len(level) <= _FEW
+    return list(_marks(level)) if few else ()
+
+
+def _marks(level: Level) -> Iterator[Marked]:
+    name = _names(level)
+    for index, raw in raws(level.source):
+        yield (index, raw), _hash(f"{name}={_print(raw)}")
 
 
 def _names(level: Level) -> str:
