@@ -195,7 +195,11 @@ class _Composer:
         text, value, plain = event.value, event.value, not event.style and event.implicit[0]
         line, column, width = self._mark(event)
         try:
+            text.encode()
             value = _tagged(text, event.tag, plain=plain)
+        except UnicodeEncodeError:  # PyYAML's own parser takes half a surrogate pair for text
+            message = "an escape here is half a character; write the character itself"
+            self._problems.append(self.source.problem(line, column, message, width))
         except ValueError as error:
             self._problems.append(self.source.problem(line, column, str(error), width))
         after = self.source.lines[event.end_mark.line : event.end_mark.line + 1]

@@ -403,7 +403,7 @@ def _schedule(plan: Plan, wanted: set[str], problems: list[Problem]) -> None:
             circle = [*path[path.index(slot) :], slot]
             names = " → ".join(name.removeprefix(BELOW) for name in circle)
             problems.append(_where(plan, slot).problem(f"these values follow in a circle: {names}"))
-            plan.expressions[slot] = Broken()
+            plan.expressions.update(dict.fromkeys(circle, Broken()))
             return -1
         path.append(slot)
         used = plan.uses.get(slot, frozenset())

@@ -22,6 +22,7 @@ _KNOWN: Final = (
     ("scanning a (?:quoted|double-quoted|single-quoted)", "the quote is not closed"),
     ("scanning a tag", "`!` begins a tag; quote text that begins with `!`"),
     ("scanning a (?:block|plain multi)", "a text block needs `|` or `>` alone, and indented lines"),
+    ("Unicode character escape", "this escape is half a character; write the character itself"),
     ("could not find expected ':'", "expected `key: value`"),
     ("parsing a flow", "expected `,` or the bracket that closes this"),
     ("unknown directive|a directive", "a line cannot begin with `%`; quote the text"),
