@@ -1,0 +1,77 @@
+"""`batchrun init [DIR]`: a commented manifest to start from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from batchrun.commands.options import Parser
+from batchrun.errors import UsageError
+
+FILE: Final = "batchrun.yaml"
+
+MANIFEST: Final = """\
+# A manifest of batchrun. It runs as it is: the endpoint is the embedded simulator, which needs no
+# key and makes nothing real. To make real pictures, take the `endpoint` line away and set
+# RUNFLOW_API_KEY.
+#
+#   batchrun plan batchrun.yaml    what would be done
+#   batchrun batchrun.yaml         do it; run it again to go on
+#
+# For help in an editor: `batchrun schema > manifest.schema.json`, and as the first line here
+#   # yaml-language-server: $schema=manifest.schema.json
+
+name: first-sweep
+endpoint: simulator
+
+# What runs. The short form is an id; the long form says how a model differs from the others.
+models:
+  - google/nano-banana-2
+  - id: openai/gpt-image-1.5
+    alias: gpt                             # its name in tables and files
+    omit: [seed]                           # it takes no seed
+    rename: {aspect_ratio: image_size}     # it calls the shape image_size
+    map: {aspect_ratio: {1:1: 1024x1024, 3:2: 1536x1024}}
+
+# What is sent. A list is an axis: every combination is a cell. Anything else is sent as it is.
+inputs:
+  prompt: "a ${color} chair, ${room} light"
+  aspect_ratio: [1:1, 3:2]
+  seed: {$range: [1, 2]}                   # 1 2, both ends included
+  # image_url: {$file: photo.png}          # a local file, uploaded once
+  # image_url: {$glob: "photos/*.png"}     # an axis of files
+
+# Values for ${...} that are not sent.
+vars:
+  color: [red, blue]
+  room: studio
+
+# rows: prompts.csv                        # one point for each row; columns are inputs
+# exclude:
+#   - {model: gpt, color: red}             # drop what matches all of it
+# sample: {n: 5}                           # try a few points first
+
+limits:
+  concurrency: 8                           # runs in flight
+  rate: 20/s                               # all API calls together
+  budget: 5.00                             # US dollars; submitting stops there
+poll: {interval: 500ms}
+outputs:
+  name: "${alias}/${color}-${cell}"        # the extension comes from the content type
+"""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the manifest and say what to do with it; return 0. Overwrites nothing."""
+    parser = Parser("init", description=f"Write {FILE}, a commented manifest that runs as it is.")
+    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", type=Path)
+    path: Path = parser.parse_args(argv).folder / FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(MANIFEST)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already; nothing was written") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {(error.strerror or '').lower()}") from None
+    print(f"wrote {path}\nrun it: batchrun {path}")
+    return 0

@@ -1,0 +1,128 @@
+"""The schema for editors agrees with the loader as far as a schema can; `init` fits both."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from batchrun.commands import init, schema
+from batchrun.errors import UsageError
+from batchrun.manifest.document import parse_document
+from batchrun.manifest.grid import expand
+from batchrun.manifest.identity import IDENTITY
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.schema import SCHEMA
+from batchrun.manifest.section import plain_value
+
+ROOT = Path(__file__).parent.parent
+RIGHT = sorted((ROOT / "manifests").glob("*.yaml"))
+WRONG = sorted((ROOT / "tests" / "manifests").glob("*.yaml"))
+
+# What no schema sees: it takes the whole manifest, or a file beside it.
+BEYOND = {
+    "circle",
+    "colon_in_list",
+    "comment",
+    "duplicate",
+    "empty_field",
+    "jsonl",
+    "keys_not_text",
+    "model_lacks",
+    "names",
+    "not_in_text",
+    "numbers",
+    "references",
+    "rows",
+    "semicolons",
+    "unclosed_field",
+    "unmapped",
+    "zips",
+}
+
+
+def value_of(path: Path) -> Any:
+    """Return a manifest as plain values; None where it is not YAML."""
+    node = parse_document(path.read_bytes(), path.name, [])
+    return None if node is None else plain_value(node)
+
+
+def complaints(value: Any) -> list[str]:
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    return [error.message for error in validator.iter_errors(value)]
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("path", RIGHT, ids=lambda path: path.stem)
+def test_the_repositorys_manifests_fit_the_schema_and_name_it(path: Path) -> None:
+    assert complaints(value_of(path)) == []
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first == "# yaml-language-server: $schema=../docs/manifest.schema.json"
+
+
+@pytest.mark.parametrize("path", WRONG, ids=lambda path: path.stem)
+def test_the_schema_refuses_wrong_manifests_that_it_can_see_through(path: Path) -> None:
+    value = value_of(path)
+    if value is None:  # an editor's YAML parser refuses it before any schema
+        return
+
+    assert bool(complaints(value)) != (path.stem in BEYOND)
+
+
+def test_the_command_prints_what_is_committed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert schema.main([]) == 0
+
+    printed = capsys.readouterr().out
+    assert printed == (ROOT / "docs" / "manifest.schema.json").read_text(encoding="utf-8")
+    assert json.loads(printed) == SCHEMA
+
+
+def fields_of(node: dict[str, Any], prefix: str = "") -> set[str]:
+    found = set()
+    for name, below in node.get("properties", {}).items():
+        found.add(prefix + name)
+        found |= fields_of(below, f"{prefix}{name}.")
+    return found
+
+
+def test_every_field_is_said_to_be_identity_or_not() -> None:
+    [model] = [form for form in SCHEMA["$defs"]["model"]["anyOf"] if "properties" in form]
+    [rows] = [form for form in SCHEMA["$defs"]["rows"]["anyOf"] if "properties" in form]
+
+    fields = fields_of(SCHEMA) | fields_of(model, "models.") | fields_of(rows, "rows.")
+
+    assert fields == IDENTITY.keys()
+
+
+def test_init_writes_a_manifest_that_is_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert init.main([str(tmp_path / "new")]) == 0
+
+    path = tmp_path / "new" / "batchrun.yaml"
+    assert str(path) in capsys.readouterr().out
+    manifest = load_manifest(path, {})
+    assert manifest.endpoint == "simulator"
+    cells = list(expand(manifest))
+    assert len({cell.key for cell in cells}) == 2 * 2 * 2 + 2 * 2
+    assert complaints(value_of(path)) == []
+
+
+def test_init_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "batchrun.yaml").write_text("mine")
+
+    with pytest.raises(UsageError, match="is there already"):
+        init.main([str(tmp_path)])
+
+    assert (tmp_path / "batchrun.yaml").read_text() == "mine"
+
+
+def test_init_says_where_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UsageError, match="cannot write"):
+        init.main([str(tmp_path / "file" / "below")])
