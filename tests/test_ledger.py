@@ -293,6 +293,21 @@ async def test_those_whose_lines_were_durable_before_the_failure_are_told_so(
     assert cells(tmp_path) == ["first"]
 
 
+async def test_lines_that_waited_for_a_write_that_failed_are_left_alone_on_the_way_out(
+    tmp_path: Path,
+) -> None:
+    disk = FailingDisk()
+    with opened(tmp_path, disk) as ledger:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(append_all, ledger, ["c1"])
+            await anyio.sleep(0.5)
+            tasks.start_soon(append_all, ledger, ["c2"])
+        await ledger.settle()
+
+    assert disk.calls == 1
+    assert cells(tmp_path) == []
+
+
 async def test_a_failed_write_is_said_with_the_file_the_reason_and_the_way_on(
     tmp_path: Path,
 ) -> None:

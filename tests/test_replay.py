@@ -1,11 +1,12 @@
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_lines import SWEEP, finished, intent, saved, submitted, text
+from ledger_lines import SWEEP, finished, intent, saved, stamped, submitted, text
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.history import State
@@ -41,18 +42,18 @@ def test_a_whole_ledger_has_nothing_to_cut() -> None:
     assert (replayed.whole, replayed.torn, replayed.group) == (len(WHOLE), 0, 4)
 
 
-@pytest.mark.parametrize("cut", range(DURABLE, len(WHOLE)))
-def test_a_last_group_torn_at_any_byte_keeps_its_whole_lines(cut: int) -> None:
-    replayed = replay_bytes(WHOLE[:cut])
+def test_a_last_group_torn_at_any_byte_keeps_its_whole_lines() -> None:
+    for cut in range(DURABLE, len(WHOLE)):
+        replayed = replay_bytes(WHOLE[:cut])
 
-    assert replayed.whole == newest_line_end(cut)
-    assert replayed.whole + replayed.torn == cut
+        assert replayed.whole == newest_line_end(cut)
+        assert replayed.whole + replayed.torn == cut
 
 
-@pytest.mark.parametrize("cut", range(len(WHOLE)))
-def test_a_ledger_cut_at_any_byte_at_all_is_a_ledger(cut: int) -> None:
+def test_a_ledger_cut_at_any_byte_at_all_is_a_ledger() -> None:
     """What was cut off is gone, and nothing here can know; the rest is read."""
-    assert replay_bytes(WHOLE[:cut]).whole == newest_line_end(cut)
+    for cut in range(len(WHOLE)):
+        assert replay_bytes(WHOLE[:cut]).whole == newest_line_end(cut)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 100, 512])
@@ -76,17 +77,17 @@ def test_any_rubbish_behind_the_durable_groups_is_cut(rubbish: bytes, start: int
     assert replayed.whole + replayed.torn == len(damaged)
 
 
-@pytest.mark.parametrize("place", range(DURABLE))
-def test_a_byte_broken_before_the_last_group_is_refused_with_its_line_and_byte(place: int) -> None:
-    line = sum(end <= place for end in LINE_ENDS)
-    start = newest_line_end(place)
-    damaged = WHOLE[:place] + b"\0" + WHOLE[place + 1 :]
+def test_a_byte_broken_before_the_last_group_is_refused_with_its_line_and_byte() -> None:
+    for place in range(DURABLE):
+        line = sum(end <= place for end in LINE_ENDS)
+        start = newest_line_end(place)
+        damaged = WHOLE[:place] + b"\0" + WHOLE[place + 1 :]
 
-    with pytest.raises(LedgerError, match="is broken at line") as caught:
-        replay_bytes(damaged)
-    message = str(caught.value)
-    assert f"ledger.jsonl is broken at line {line}, byte {start}: " in message
-    assert "`batchrun recover`" in message
+        with pytest.raises(LedgerError, match="is broken at line") as caught:
+            replay_bytes(damaged)
+        message = str(caught.value)
+        assert f"ledger.jsonl is broken at line {line}, byte {start}: " in message
+        assert "`batchrun recover`" in message
 
 
 def test_a_line_lost_from_the_middle_is_refused_where_it_is_missed() -> None:
@@ -176,3 +177,54 @@ def test_a_torn_group_behind_a_broken_line_still_tells_that_the_line_was_durable
 
     with pytest.raises(LedgerError, match="is broken at line 4"):
         replay_bytes(damaged)
+
+
+def test_a_broken_ledger_is_refused_by_a_reader_too(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b"{}\n" + WHOLE)
+
+    with pytest.raises(LedgerError, match="is broken at line 1, byte 0"):
+        read_book(path)
+
+
+def after_the_first(
+    call: str, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
+) -> None:
+    """Let another process do something once the reader has made this call of the system's."""
+    real, calls = getattr(os, call), itertools.count()
+
+    def call_and(*arguments: int) -> object:
+        answer = real(*arguments)
+        if next(calls) == 0:
+            happens()
+        return answer
+
+    monkeypatch.setattr(os, call, call_and)
+
+
+def test_what_a_writer_appends_while_we_read_is_not_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(WHOLE[:-10])
+
+    def go_on() -> None:
+        with path.open("ab") as file:
+            file.write(WHOLE[-10:] + encode(stamped(intent("c9"), group=5)))
+
+    after_the_first("fstat", monkeypatch, go_on)
+    book = read_book(path)
+    assert book.history("c3").state is State.DOUBTFUL
+    assert "c9" not in book.histories
+
+
+def test_a_ledger_that_was_repaired_while_we_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read then is half the torn file and half the one that took its place."""
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(WHOLE + b'{"type":"torn"\n' + WHOLE)
+
+    repaired = WHOLE + encode(intent("c9"))
+    after_the_first("pread", monkeypatch, lambda: path.write_bytes(repaired))
+    assert "c9" in read_book(path).histories
