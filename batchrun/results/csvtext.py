@@ -3,8 +3,8 @@
 import json
 from typing import Any, Final
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What text must not begin with, or a spreadsheet runs it."""
+FORMULA: Final = (*"=+-@", *"\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
+"""What text must not begin with, or a spreadsheet runs it; the last four are full-width forms."""
 
 
 def field(value: Any) -> str:
@@ -20,8 +20,3 @@ def field(value: Any) -> str:
             return f"'{value}" if value.startswith((*FORMULA, "'")) else value
         case _:
             return json.dumps(value, ensure_ascii=False)
-
-
-def unfield(text: str) -> str:
-    """Return the text that `field` spelled."""
-    return text.removeprefix("'")

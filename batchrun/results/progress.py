@@ -64,17 +64,23 @@ class Standings:
         return ", ".join(parts)
 
 
+class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
+    """Has no thread of its own to refresh it: `tick` does."""
+
+    monitor_interval = 0
+
+
 class Bar:
     """One tqdm bar; what earlier calls did counts as done, and not for the pace."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._standings = Standings()
-        self._bar: tqdm[Any] | None = None
+        self._bar: _Tqdm | None = None
 
     def start(self, total: int | None, done: int) -> None:
         self._standings.total = total
-        bar: tqdm[Any] = tqdm(
+        bar = _Tqdm(
             total=total,
             initial=done,
             file=self._stream,
@@ -112,6 +118,9 @@ class Bar:
     def _show(self, steps: int) -> None:
         if self._bar is not None:
             self._bar.set_postfix_str(self._standings.details(), refresh=False)
+            if self._bar.total is not None:
+                # A total that was passed would take the whole bar away.
+                self._bar.total = max(self._bar.total, self._bar.n + steps)
             self._bar.update(steps)
 
 

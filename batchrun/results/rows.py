@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from batchrun.ledger.history import History, State
 from batchrun.ledger.records import Finished, Rejected, Saved
-from batchrun.manifest.cells import Cell, LocalFile
+from batchrun.manifest.cells import OMIT, Cell, LocalFile
 from batchrun.results.summary import money
 from batchrun.results.tally import standing
 
@@ -74,14 +74,14 @@ def columns(axes: Iterable[str]) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """Return *value* as JSON can say it: a local file is its path."""
+    """Return *value* as JSON can say it: a local file is its path, as the manifest has it."""
     match value:
         case LocalFile():
-            return str(value.path)
+            return str(value)
         case Mapping():
-            return {name: plain(each) for name, each in value.items()}
+            return {name: plain(each) for name, each in value.items() if each is not OMIT}
         case list() | tuple():
-            return [plain(each) for each in value]
+            return [plain(each) for each in value if each is not OMIT]
         case _:
             return value
 
