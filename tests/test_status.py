@@ -1,14 +1,19 @@
 """`batchrun status`: what it says of a ledger, without network and without the lock."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow
+from ledger_lines import SWEEP, finished, intent, submitted, text
 
 from batchrun.commands.status import main
-from batchrun.errors import LedgerError, UsageError
+from batchrun.errors import LedgerError, ManifestError, UsageError
+from batchrun.ledger.file import open_ledger
+from batchrun.ledger.records import AnyRecord
+from batchrun.results.storage import Identity, write_identity
 
 
 async def test_it_counts_by_the_manifest_and_groups_failures(
@@ -50,3 +55,102 @@ async def test_a_lost_ledger_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerError, match="lost"):
         main([str(world.folder)])
+
+
+def sweep_at(folder: Path, **identity: str | None) -> Path:
+    """Make the folder of a sweep: one cell done, thirty in flight, two in doubt."""
+    folder.mkdir(parents=True)
+    flying: list[list[AnyRecord]] = [
+        [intent(f"f{number:02}"), submitted(f"f{number:02}")] for number in range(30)
+    ]
+    lines: list[AnyRecord] = [intent("d1"), submitted("d1"), finished("d1")]
+    doubtful: list[AnyRecord] = [intent("x1"), intent("x2")]
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], lines, *flying, doubtful))
+    given: dict[str, str | None] = {"name": "chairs", "endpoint": "https://api.runflow.io"}
+    write_identity(folder, Identity(sweep="k3f9", **(given | identity)))  # type: ignore[arg-type]  # by name
+    return folder
+
+
+def test_at_most_twenty_open_runs_are_shown_the_oldest_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(sweep_at(tmp_path / "chairs"))])
+    shown = capsys.readouterr().out.splitlines()
+
+    runs = [line.split()[0] for line in shown if line.startswith(("  f", "  x"))]
+    assert runs == [f"f{number:02}" for number in range(20)]
+    assert "  and 12 more" in shown
+
+
+def test_without_its_manifest_a_folder_is_counted_by_its_ledger_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep_at(tmp_path / "chairs", manifest=str(tmp_path / "gone.yaml"))
+
+    assert main([str(folder)]) == 0
+    assert "the manifest is gone: these are the ledger's cells alone" in capsys.readouterr().out
+    assert main([str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cells"], found["succeeded"], found["in_flight"], found["in_doubt"]) == (
+        *(33, 1, 30),
+        2,
+    )
+    assert (found["complete"], found["exit_code"], found["cost"]) == (False, 0, "0.04")
+
+
+def test_a_process_that_holds_the_ledger_does_not_hold_it_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep_at(tmp_path / "chairs")
+    with open_ledger(folder):
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+        assert main([str(folder)]) == 0
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+MANIFEST = "name: chairs\nmodels: [a/b]\ninputs: {prompt: x}\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "identity"),
+    [
+        ("outputs/chairs", {}),
+        ("outputs/chairs/@night", {"label": "night"}),
+        ("outputs/@simulator/chairs", {"endpoint": "simulator"}),
+        ("elsewhere/chairs", {}),
+        (
+            "elsewhere/@127.0.0.1-8000/chairs/@a b",
+            {"endpoint": "http://127.0.0.1:8000", "label": "a b"},
+        ),
+    ],
+)
+def test_the_command_to_go_on_with_finds_the_same_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, identity: dict[str, str]
+) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(MANIFEST)
+    folder = sweep_at(tmp_path / place, manifest=str(manifest), **identity)
+    main([str(folder), "--json"])
+    command = json.loads(capsys.readouterr().out)["next"].split("`")[1]
+
+    name, *words = shlex.split(command)
+    main([*words, "--json"])
+    assert name == "batchrun"
+    assert json.loads(capsys.readouterr().out)["outputs"] == str(folder)
+
+
+def test_a_manifest_that_is_wrong_is_said_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text("models: 7\n")
+
+    with pytest.raises(ManifestError, match=r"m\.yaml:1:9"):
+        main([str(tmp_path / "m.yaml")])
+
+
+def test_a_broken_ledger_is_said_with_line_and_byte(tmp_path: Path) -> None:
+    folder = sweep_at(tmp_path / "chairs")
+    data = (folder / "ledger.jsonl").read_bytes()
+    (folder / "ledger.jsonl").write_bytes(b"{}\n" + data)
+
+    with pytest.raises(LedgerError, match="line 1, byte 0"):
+        main([str(folder)])

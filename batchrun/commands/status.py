@@ -1,15 +1,17 @@
 """`batchrun status MANIFEST|FOLDER`: what the ledger says; no network, no lock."""
 
 import os
+import shlex
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Final
 
 from batchrun.commands.options import Parser, add_place
-from batchrun.engine.folder import choose_endpoint, output_folder
+from batchrun.engine.folder import choose_endpoint, endpoint_folder, output_folder
 from batchrun.errors import LedgerError, UsageError
 from batchrun.ledger.file import NAME
 from batchrun.ledger.history import BAD, State
@@ -20,8 +22,8 @@ from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import failures, group
 from batchrun.results.progress import span
-from batchrun.results.storage import read_identity
-from batchrun.results.summary import Summary
+from batchrun.results.storage import Identity, read_identity
+from batchrun.results.summary import Summary, how_to_go_on
 from batchrun.results.table import table
 from batchrun.results.tally import Count, ModelRow, count, count_ledger
 
@@ -35,6 +37,7 @@ class Subject:
 
     folder: Path
     manifest: Manifest | None
+    command: str
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,7 +74,8 @@ def subject_of(options: Any) -> Subject:
         path = Path(identity.manifest) if identity is not None and identity.manifest else None
         exists = path is not None and path.exists()
         manifest = load_manifest(path, os.environ) if path is not None and exists else None
-        return Subject(folder=target, manifest=manifest)
+        command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
+        return Subject(folder=target, manifest=manifest, command=command)
     manifest = load_manifest(target, os.environ)
     endpoint = choose_endpoint(
         options.endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL")
@@ -79,7 +83,32 @@ def subject_of(options: Any) -> Subject:
     folder = output_folder(
         manifest, endpoint=endpoint, outputs=options.outputs, label=options.label
     )
-    return Subject(folder=folder, manifest=manifest)
+    place = {
+        "--endpoint": options.endpoint,
+        "--outputs": options.outputs,
+        "--label": options.label,
+    }
+    return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
+
+
+def command_of(manifest: object, place: Mapping[str, object]) -> str:
+    """Return the command that goes on with a sweep, as one would type it."""
+    options = [word for name, each in place.items() if each for word in (name, str(each))]
+    return shlex.join(["batchrun", str(manifest), *options])
+
+
+def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str:
+    """Return the command that finds *folder* again, from what its `sweep.json` says."""
+    label = {"--label": identity.label}
+    if manifest is not None:
+        endpoint = choose_endpoint(None, manifest.endpoint, os.environ.get("RUNFLOW_API_URL"))
+        if output_folder(manifest, endpoint=endpoint, label=identity.label) == folder.resolve():
+            return command_of(identity.manifest, label)
+    base = folder.resolve().parents[1 if identity.label else 0]
+    if endpoint_folder(identity.endpoint) is not None:
+        base = base.parent
+    place = {"--endpoint": identity.endpoint, "--outputs": base, **label}
+    return command_of(identity.manifest or "MANIFEST", place)
 
 
 def counts(subject: Subject, reader: Reader) -> Count:
@@ -111,7 +140,7 @@ def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
         outputs=str(subject.folder),
         ledger=str(subject.folder / NAME),
         complete=not counted.tally.unfinished,
-        next="call batchrun again to go on" if counted.tally.unfinished else "nothing to do",
+        next=how_to_go_on(counted.tally, 0, command=subject.command),
     )
 
 
@@ -122,10 +151,10 @@ def report(subject: Subject, reader: Reader, counted: Count, summary: Summary) -
         yield "the manifest is gone: these are the ledger's cells alone"
     open_runs = list(open_lines(reader))
     if open_runs:
-        yield "\nopen:"
-        yield from open_runs[:MOST_SHOWN]
-        if len(open_runs) > MOST_SHOWN:
-            yield f"  and {len(open_runs) - MOST_SHOWN} more"
+        yield "\nopen, the oldest first:"
+        yield from open_runs
+        if (more := len(reader.book.open) - len(open_runs)) > 0:
+            yield f"  and {more} more"
     if counted.tally.bad:
         cells = {row.alias: row.tally.cells for row in counted.models}
         yield f"\n{failures(group(ended_badly(reader)), cells)}"
@@ -133,8 +162,13 @@ def report(subject: Subject, reader: Reader, counted: Count, summary: Summary) -
 
 
 def open_lines(reader: Reader) -> Iterator[str]:
-    """Yield a line for each attempt whose run may be running, with its age by our clock."""
-    for cell, history in reader.book.open_cells():
+    """Yield a line for each of the oldest attempts whose run may be running, and its age.
+
+    By our clock: the service's times are known of runs that ended.
+    """
+    # Lines are only ever appended: the oldest intent is the one that stands first.
+    found = nsmallest(MOST_SHOWN, reader.book.open_cells(), key=lambda pair: pair[1].intent_line)
+    for cell, history in found:
         intent = reader.read(history.intent_line)
         assert isinstance(intent, Intent)
         age = datetime.now(UTC) - datetime.fromisoformat(intent.at)
@@ -149,7 +183,6 @@ def ended_badly(reader: Reader) -> Iterator[tuple[str, Finished | Rejected]]:
     """Yield the alias and the last line of each cell whose last attempt did not succeed."""
     for history in reader.book.histories.values():
         if history.state in BAD:
-            intent, ended = reader.read(history.intent_line), reader.read(history.ended_line)
-            assert isinstance(intent, Intent)
+            ended = reader.read(history.ended_line)
             assert isinstance(ended, Finished | Rejected)
-            yield intent.alias, ended
+            yield history.alias, ended

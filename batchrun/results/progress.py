@@ -6,7 +6,7 @@ Everything goes to the stream it is given, which is stderr: stdout is the result
 import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, Protocol, TextIO
+from typing import Final, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -207,9 +207,7 @@ def choose(
     stream: TextIO, *, quiet: bool, no_progress: bool, environ: Mapping[str, str]
 ) -> Progress:
     """Return who listens: a bar needs a terminal that can move its cursor, and a person at it."""
-    if quiet:
-        return Silent()
-    if no_progress:
+    if quiet or no_progress:
         return Silent(stream)
     if stream.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"):
         return Bar(stream)
