@@ -74,7 +74,7 @@ class ChoiceReader:
         words = {word for model in models for word in (model.alias, model.id)}
         for item in node.items if isinstance(node, ListNode) else (node,):
             wanted = plain_value(item)
-            found = [model for model in models if wanted in {model.alias, model.id}]
+            found = [model for model in models if wanted in (model.alias, model.id)]
             if not found:
                 hint = did_you_mean(str(wanted), words)
                 self.desk.problems.append(item.problem(f"no model `{spell(wanted)}`{hint}"))

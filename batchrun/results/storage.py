@@ -25,6 +25,7 @@ from batchrun.results.csvtext import field
 from batchrun.results.rows import ENDED, columns, row
 
 IDENTITY: Final = "sweep.json"
+MANIFEST: Final = "manifest.yaml"
 RESULTS_JSONL: Final = "results.jsonl"
 RESULTS_CSV: Final = "results.csv"
 
@@ -59,6 +60,11 @@ def read_identity(folder: Path) -> Identity | None:
 def write_identity(folder: Path, identity: Identity) -> None:
     text = json.dumps(asdict(identity), indent=2, ensure_ascii=False)
     atomic_write(folder / IDENTITY, text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def keep_manifest(folder: Path, text: bytes) -> None:
+    """Keep the manifest as it was at the last start."""
+    atomic_write(folder / MANIFEST, text)
 
 
 def atomic_write(path: Path, data: bytes) -> None:
