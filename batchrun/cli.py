@@ -19,11 +19,11 @@ COMMANDS: Final = {
     "plan": "what would be done; sends no run",
     "status": "counts, costs, open runs and failures; no network",
     "simulate": "serve the simulator on a port",
+    "schema": "print the manifest's JSON Schema",
+    "init": "write a commented manifest to start from",
 }
 
-NOT_YET: Final = frozenset(
-    {"why", "report", "recover", "compare", "rehearse", "lock", "verify", "schema", "init"}
-)
+NOT_YET: Final = frozenset({"why", "report", "recover", "compare", "rehearse", "lock", "verify"})
 """Commands whose words are taken, and that this version does not have."""
 
 

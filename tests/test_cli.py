@@ -75,3 +75,20 @@ def test_a_command_of_a_later_version_is_not_taken_for_a_manifest(
     assert main(["recover", "m.yaml"]) == 2
 
     assert "not in this version" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_that_help_names_has_help_of_its_own(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "batchrun", name, "--help"], capture_output=True, text=True
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "usage: batchrun" in done.stdout
+
+
+def test_init_writes_a_manifest_that_can_be_planned(tmp_path: Path) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    [written] = tmp_path.glob("*.yaml")
+
+    assert main([str(written), "--dry-run"]) == 0
