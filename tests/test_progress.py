@@ -180,12 +180,14 @@ def test_a_bar_outlives_more_cells_than_it_was_told_of_and_an_unknown_total() ->
 
 
 def test_told_before_the_start_or_after_the_end_nothing_breaks() -> None:
-    for progress in (Bar(Terminal()), Lines(io.StringIO(), clock=Clock()), Silent()):
+    terminal, lines, silent = Terminal(), io.StringIO(), io.StringIO()
+    for progress in (Bar(terminal), Lines(lines, clock=Clock()), Silent(silent)):
         progress.submitted()
         progress.finished("failed", None)
         progress.tick()
         progress.close()
         progress.close()
+    assert [stream.getvalue() for stream in (terminal, lines, silent)] == ["", "", ""]
 
 
 def test_the_silent_one_says_only_what_must_be_said() -> None:

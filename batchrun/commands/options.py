@@ -44,3 +44,11 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--label", metavar="TEXT", help="a sweep of its own beside the others of this manifest"
     )
+
+
+def simulator_missing(error: ImportError) -> UsageError:
+    """Return what to say where the simulator's packages are not installed."""
+    return UsageError(
+        f"the simulator needs its extra ({error.name} is missing): "
+        "pip install 'batchrun[simulator]'"
+    )

@@ -1,7 +1,6 @@
 """`batchrun MANIFEST`: run it, or go on with it."""
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +13,12 @@ from typing import Final
 import anyio
 
 from batchrun.commands.ending import Ending, show
+from batchrun.commands.options import simulator_missing
+from batchrun.commands.place import command_of, find
 from batchrun.commands.plan import show_plan
 from batchrun.commands.run_options import Options, parse, settings_of
 from batchrun.commands.signals import interrupt_on_signals
-from batchrun.engine.folder import SIMULATOR, choose_endpoint, output_folder
+from batchrun.engine.folder import SIMULATOR
 from batchrun.engine.interrupts import obey
 from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import Settings
@@ -77,7 +78,12 @@ def main(argv: Sequence[str]) -> int:
                 folder=call.folder,
                 endpoint=call.endpoint,
                 label=call.options.label,
-                command=command_of(call.options),
+                command=command_of(
+                    call.options.manifest,
+                    endpoint=call.options.endpoint,
+                    outputs=call.options.outputs,
+                    label=call.options.label,
+                ),
                 ledger=ledger,
                 stops=done.stops,
                 client=done.client,
@@ -92,11 +98,8 @@ def prepare(options: Options) -> Call:
     """Return what is to be done; ManifestError or UsageError where it can't be."""
     manifest = load_manifest(options.manifest, os.environ)
     refuse_local_files(manifest)
-    endpoint = choose_endpoint(
-        options.endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL")
-    )
-    folder = output_folder(
-        manifest, endpoint=endpoint, outputs=options.outputs, label=options.label
+    endpoint, folder = find(
+        manifest, endpoint=options.endpoint, outputs=options.outputs, label=options.label
     )
     key = SIMULATOR if endpoint == SIMULATOR else os.environ.get("RUNFLOW_API_KEY", "").strip()
     if not key and not options.dry_run:
@@ -111,18 +114,6 @@ def prepare(options: Options) -> Call:
     )
 
 
-def command_of(options: Options) -> str:
-    """Return the command that goes on with this sweep, as one would type it."""
-    place = {
-        "--endpoint": options.endpoint,
-        "--outputs": options.outputs,
-        "--label": options.label,
-    }
-    words = ["batchrun", str(options.manifest)]
-    words += [word for name, each in place.items() if each for word in (name, str(each))]
-    return shlex.join(words)
-
-
 @contextmanager
 def endpoint_of(call: Call) -> Iterator[str]:
     """Yield the URL to talk to; the embedded simulator is served as long as that lasts."""
@@ -132,10 +123,7 @@ def endpoint_of(call: Call) -> Iterator[str]:
     try:
         from batchrun.simulator.server import embedded  # noqa: PLC0415  (an extra)
     except ImportError as error:
-        raise UsageError(
-            f"the simulator needs its extra ({error.name} is missing): "
-            "pip install 'batchrun[simulator]'"
-        ) from None
+        raise simulator_missing(error) from None
     with embedded(call.folder / STATE) as url:
         yield url
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchrun.commands.options import Parser, value
+from batchrun.commands.options import Parser, simulator_missing, value
 from batchrun.commands.signals import Interrupted
 from batchrun.errors import UsageError
 from batchrun.manifest.values import parse_money, parse_rate
@@ -16,10 +16,7 @@ try:
     from batchrun.simulator.settings import Settings
     from batchrun.simulator.store import StateError
 except ImportError as error:
-    raise UsageError(
-        f"the simulator needs its extra ({error.name} is missing): "
-        "pip install 'batchrun[simulator]'"
-    ) from None
+    raise simulator_missing(error) from None
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,9 +1,8 @@
 """`batchrun status MANIFEST|FOLDER`: what the ledger says; no network, no lock."""
 
 import os
-import shlex
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchrun.commands.options import Parser, add_place
-from batchrun.engine.folder import choose_endpoint, endpoint_folder, output_folder
-from batchrun.errors import LedgerError, UsageError
+from batchrun.commands.place import command_of, find
+from batchrun.engine.folder import endpoint_folder
+from batchrun.engine.sweep import check_folder
+from batchrun.errors import UsageError
 from batchrun.ledger.file import NAME
 from batchrun.ledger.history import BAD, State
 from batchrun.ledger.reader import Reader, open_reader
@@ -50,11 +51,7 @@ def main(argv: Sequence[str]) -> int:
     subject = subject_of(options)
     path = subject.folder / NAME
     if not path.exists():
-        if read_identity(subject.folder) is not None:
-            raise LedgerError(
-                f"{subject.folder} has a sweep.json and no {NAME}: the ledger is lost; "
-                "restore it from a copy"
-            )
+        check_folder(subject.folder)
         raise UsageError(f"there is no sweep in {subject.folder} yet; start it with `batchrun`")
     with open_reader(path) as reader:
         counted = counts(subject, reader)
@@ -77,38 +74,23 @@ def subject_of(options: Any) -> Subject:
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
         return Subject(folder=target, manifest=manifest, command=command)
     manifest = load_manifest(target, os.environ)
-    endpoint = choose_endpoint(
-        options.endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL")
-    )
-    folder = output_folder(
-        manifest, endpoint=endpoint, outputs=options.outputs, label=options.label
-    )
-    place = {
-        "--endpoint": options.endpoint,
-        "--outputs": options.outputs,
-        "--label": options.label,
-    }
-    return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
-
-
-def command_of(manifest: object, place: Mapping[str, object]) -> str:
-    """Return the command that goes on with a sweep, as one would type it."""
-    options = [word for name, each in place.items() if each for word in (name, str(each))]
-    return shlex.join(["batchrun", str(manifest), *options])
+    place = {name: getattr(options, name) for name in ("endpoint", "outputs", "label")}
+    _, folder = find(manifest, **place)
+    return Subject(folder=folder, manifest=manifest, command=command_of(target, **place))
 
 
 def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str:
     """Return the command that finds *folder* again, from what its `sweep.json` says."""
-    label = {"--label": identity.label}
+    label = identity.label
     if manifest is not None:
-        endpoint = choose_endpoint(None, manifest.endpoint, os.environ.get("RUNFLOW_API_URL"))
-        if output_folder(manifest, endpoint=endpoint, label=identity.label) == folder.resolve():
-            return command_of(identity.manifest, label)
+        _, found = find(manifest, endpoint=None, outputs=None, label=label)
+        if found == folder.resolve():
+            return command_of(manifest.path, label=label)
     base = folder.resolve().parents[1 if identity.label else 0]
     if endpoint_folder(identity.endpoint) is not None:
         base = base.parent
-    place = {"--endpoint": identity.endpoint, "--outputs": base, **label}
-    return command_of(identity.manifest or "MANIFEST", place)
+    known = identity.manifest or "MANIFEST"
+    return command_of(known, endpoint=identity.endpoint, outputs=base, label=label)
 
 
 def counts(subject: Subject, reader: Reader) -> Count:

@@ -1,6 +1,6 @@
 """Draws cells into free slots, and begins what each of them needs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -9,7 +9,7 @@ from anyio.abc import TaskGroup
 from batchrun.engine.budget import left, reservation
 from batchrun.engine.feed import Feed
 from batchrun.engine.saver import Job, Saver
-from batchrun.engine.submitter import Submitter
+from batchrun.engine.submitter import NameOf, Submitter
 from batchrun.engine.work import Work
 from batchrun.errors import BudgetReachedError
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
@@ -18,8 +18,6 @@ from batchrun.runflow.prices import estimate
 
 BACKLOG: Final = 1000
 """Downloads that may wait before nothing new is submitted: what waits is held in memory."""
-
-NameOf = Callable[[Cell], str]
 
 
 class Drawer:

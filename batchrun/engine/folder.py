@@ -10,9 +10,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from batchrun.errors import UsageError
-from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.manifest import DEFAULT_ENDPOINT, Manifest
 
-DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
 SIMULATOR: Final = "simulator"
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")

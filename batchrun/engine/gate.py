@@ -82,12 +82,14 @@ class Gate:
         work = self._work
         ref = work.ledger.book.last_ref
         runs = await work.listing(ref) if ref else None
-        for run in runs or ():
-            tag = tag_of(run, work.identity["sweep"])
-            if tag is not None and not work.ledger.mentions(tag.key):
-                raise LedgerError(BEHIND.format(path=work.ledger.path, ref=ref))
-            newest = work.ledger.book.newest
-            work.filter.proven |= newest is not None and run.id == newest.run_id
+        tags = [tag_of(run, work.identity["sweep"]) for run in runs or ()]
+        shown = {tag.key for tag in tags if tag is not None}
+        if shown and shown - work.ledger.keys_of(ref):
+            raise LedgerError(BEHIND.format(path=work.ledger.path, ref=ref))
+        newest = work.ledger.book.newest
+        work.filter.proven |= newest is not None and any(
+            run.id == newest.run_id for run in runs or ()
+        )
 
     async def _check_new_wave(self, ref: str) -> None:
         if await self._work.listing(ref):

@@ -7,7 +7,6 @@ in flight, in doubt and parked all count, restarts included. That is what keeps 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 
 from batchrun.ledger.records import Dropped, Rejected
@@ -16,7 +15,7 @@ from batchrun.manifest.grid import Cell
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Attempt:
-    """One attempt under way. Moments are the loop's clock, but for *created_at*: the service's.
+    """One attempt under way. Moments are the loop's clock.
 
     *cell* is None while the grid has not come to it in this call. *quiet_since* is when our last
     send of the intent ended, or when this process took the lock: an empty look-up counts only
@@ -35,7 +34,6 @@ class Attempt:
     granted: int = 0
     reserved: Decimal | None = None
     run_id: str | None = None
-    created_at: datetime | None = None
     started: float = 0.0
     sends: int = 0
     sending: bool = False
@@ -44,7 +42,6 @@ class Attempt:
     conflicted: bool = False
     verdict: Rejected | Dropped | None = None
     parked: bool = False
-    looked_at: bool = False
 
     @property
     def in_doubt(self) -> bool:

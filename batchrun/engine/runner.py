@@ -6,6 +6,7 @@ is drawn one cell at a time, when a slot is free.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import anyio
@@ -22,7 +23,7 @@ from batchrun.engine.lookup import LookUps
 from batchrun.engine.saver import Job, Saver
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops, only_expected
-from batchrun.engine.submitter import Render, Resolve, Submitter
+from batchrun.engine.submitter import Resolve, Submitter
 from batchrun.engine.sweep import SweepFolder
 from batchrun.engine.watcher import Watcher
 from batchrun.engine.waves import Waves
@@ -30,7 +31,7 @@ from batchrun.engine.work import Work
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import Rest, next_step
 from batchrun.manifest.grid import Cell, expand, file_name, selects, upper_bound, user_metadata
-from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.progress import Progress
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
@@ -62,10 +63,11 @@ class Runner:
     ) -> None:
         self._manifest = manifest
         self._settings = settings
+        self._name_of = partial(file_name, manifest)
         self._ledger = ledger
         bell = Bell()
         self.stops = Stops(bell)
-        self._feed = Feed({model.alias: self._stream(model.alias) for model in manifest.models})
+        self._feed = Feed({model.alias: self._stream(model) for model in manifest.models})
         self._work = Work(
             settings=settings,
             ledger=ledger,
@@ -88,8 +90,13 @@ class Runner:
 
         Expected stops are in what is returned; anything else that goes wrong is raised.
         """
-        render: Render = self._render
-        submitter = Submitter(self._work, self._gate, render=render, resolve=resolve)
+        submitter = Submitter(
+            self._work,
+            self._gate,
+            name_of=self._name_of,
+            metadata_of=partial(user_metadata, self._manifest),
+            resolve=resolve,
+        )
         self._progress_start()
         try:
             async with anyio.create_task_group() as tasks:
@@ -126,20 +133,16 @@ class Runner:
             self._feed,
             submitter,
             self._saver,
-            name_of=lambda cell: self._render(cell)[0],
+            name_of=self._name_of,
             labels=labels,
         )
 
     # The grid.
 
-    def _stream(self, alias: str) -> Iterator[Cell]:
-        model = next(each for each in self._manifest.models if each.alias == alias)
+    def _stream(self, model: Model) -> Iterator[Cell]:
         for cell in expand(self._manifest, model):
             if not self._settings.only or selects(self._settings.only, cell):
                 yield cell
-
-    def _render(self, cell: Cell) -> tuple[str, dict[str, object]]:
-        return file_name(self._manifest, cell), user_metadata(self._manifest, cell)
 
     def _progress_start(self) -> None:
         book = self._ledger.book

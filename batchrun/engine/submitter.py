@@ -26,8 +26,11 @@ from batchrun.runflow.wire import run_body
 MOST_SENDS: Final = 5
 """Sends of one intent in one call; the API's documents advise no more than five tries."""
 
-Render = Callable[[Cell], tuple[str, Mapping[str, Any]]]
-"""The file name of a cell and the user's metadata for it."""
+NameOf = Callable[[Cell], str]
+"""Where a cell's files go, without extension."""
+
+MetadataOf = Callable[[Cell], Mapping[str, Any]]
+"""The user's metadata for a cell."""
 
 Resolve = Callable[[Cell], Awaitable[Mapping[str, Any]]]
 """The cell's input as it is sent: local files replaced by what the service knows them as."""
@@ -36,9 +39,18 @@ Resolve = Callable[[Cell], Awaitable[Mapping[str, Any]]]
 class Submitter:
     """Sends what the engine has decided to send, and files the answers."""
 
-    def __init__(self, work: Work, gate: Gate, *, render: Render, resolve: Resolve) -> None:
+    def __init__(
+        self,
+        work: Work,
+        gate: Gate,
+        *,
+        name_of: NameOf,
+        metadata_of: MetadataOf,
+        resolve: Resolve,
+    ) -> None:
         self._work = work
-        self._render = render
+        self._name_of = name_of
+        self._metadata_of = metadata_of
         self._resolve = resolve
         self._gate = gate
         self._unlike_since: float | None = None
@@ -51,7 +63,6 @@ class Submitter:
     def begin(self, cell: Cell, number: int, *, granted: int, reserved: Decimal | None) -> Attempt:
         """Give the cell a slot and a place in a wave; nothing is written or sent yet."""
         wave = self._work.waves.place(cell.model)
-        name, _ = self._render(cell)
         attempt = Attempt(
             key=cell.key,
             number=number,
@@ -59,7 +70,7 @@ class Submitter:
             model=cell.model,
             client_ref=wave.ref,
             idempotency_key=str(uuid.uuid4()),
-            name=name,
+            name=self._name_of(cell),
             cell=cell,
             granted=granted,
             reserved=reserved,
@@ -73,9 +84,8 @@ class Submitter:
         """Write the intent, then send it for the first time."""
         assert attempt.cell is not None
         await self._gate.open(attempt.client_ref)
-        _, user = self._render(attempt.cell)
         tag = Tag(attempt.key, attempt.number, attempt.idempotency_key)
-        metadata = {**user, "batchrun": tagged(self._work.identity, tag)}
+        metadata = {**self._metadata_of(attempt.cell), "batchrun": tagged(self._work.identity, tag)}
         sent = await self._resolve(attempt.cell)
         body = run_body(sent, client_ref=attempt.client_ref, metadata=metadata)
         intent = Intent(

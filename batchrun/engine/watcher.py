@@ -70,12 +70,13 @@ class Watcher:
 
     async def _look_at_list(self, wave: Wave, asked: float) -> None:
         runs = await self._work.listing(wave.ref)
+        extras_running = 0
         if runs is not None:
-            wave.extras_running = await self._lookups.meet(wave, runs)
+            extras_running = await self._lookups.meet(wave, runs)
             await self._tell(wave, runs)
         await self._look_one_by_one(self._missing(wave, runs))
         await self._lookups.resolve(wave, asked, runs)
-        if not wave.extras_running:
+        if not extras_running:
             await self._lookups.last_look(wave, asked, runs)
 
     async def _tell(self, wave: Wave, runs: Sequence[Run]) -> None:
@@ -112,7 +113,6 @@ class Watcher:
         if run.terminal:
             await work.finish(attempt, run)
             return
-        attempt.created_at = attempt.created_at or run.created_at
         age = work.age(run)
         if not attempt.parked and age > work.settings.timeout:
             await work.park(

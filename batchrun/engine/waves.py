@@ -27,7 +27,6 @@ class Wave:
         self.last_look: float | None = None
         self.next_look = NEVER
         self.idle_looks = 0
-        self.extras_running = 0
 
     def __repr__(self) -> str:
         return f"<Wave {self.ref}: {len(self.open())} open, {len(self.doubts())} in doubt>"

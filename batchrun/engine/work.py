@@ -81,7 +81,6 @@ class Work:
         """The run exists: the API answered, or it was found again."""
         attempt.run_id = run.id
         attempt.parked = False
-        attempt.created_at = run.created_at
         attempt.started = anyio.current_time() - self.age(run)
         record = Submitted(
             cell=attempt.key,

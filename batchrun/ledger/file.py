@@ -22,7 +22,7 @@ from batchrun.errors import FolderError, LedgerError, LedgerLockedError
 from batchrun.ledger.book import Book
 from batchrun.ledger.disk import Disk, ThreadedDisk, sync_folder
 from batchrun.ledger.reader import read_line
-from batchrun.ledger.records import AnyRecord, encode, timestamp
+from batchrun.ledger.records import AnyRecord, Intent, decode, encode, timestamp
 from batchrun.ledger.replay import Replayed, replay
 
 NAME: Final = "ledger.jsonl"
@@ -90,6 +90,17 @@ class Ledger:
         wanted = text.encode()
         with self.path.open("rb") as lines:
             return any(wanted in line for line in lines)
+
+    def keys_of(self, client_ref: str) -> set[str]:
+        """Return the Idempotency-Keys of a wave's intents. Reads all of the file, once."""
+        wanted = client_ref.encode()
+        with self.path.open("rb") as lines:
+            records = [decode(line) for line in lines if wanted in line]
+        return {
+            record.idempotency_key
+            for record in records
+            if isinstance(record, Intent) and record.client_ref == client_ref
+        }
 
     def read(self, line: int) -> AnyRecord:
         """Return the record of the line at offset *line*; LedgerError if it is not on disk."""

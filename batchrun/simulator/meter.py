@@ -14,8 +14,6 @@ class Meter:
     moments: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     open: int = 0
     most_open: int = 0
-    keys_on_downloads: int = 0
-    keys_elsewhere: int = 0
 
     def begin(self, route: str, now: int) -> None:
         self.moments.append((now, route))
@@ -31,7 +29,6 @@ class Meter:
         self.requests.clear()
         self.moments.clear()
         self.most_open = self.open
-        self.keys_on_downloads = self.keys_elsewhere = 0
 
 
 class Gate:

@@ -40,7 +40,6 @@ class World:
         self.faults = Switchboard(self.settings.seed, list(self.settings.faults))
         self.meter = Meter()
         self.gate = Gate(self.settings.rate, self.settings.burst)
-        self.offload = False  # a server with a real clock draws pictures in threads
         self._clock = clock
         self._secret = hashlib.sha256(f"simulator {self.settings.seed}".encode()).digest()
 
