@@ -1,7 +1,6 @@
 """One folder, one manifest and one fake service: what an engine's test needs around it."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -19,7 +18,6 @@ from batchrun.ledger.book import Book
 from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import NAME, open_ledger
 from batchrun.ledger.replay import read_book
-from batchrun.manifest.grid import Cell
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
@@ -98,15 +96,11 @@ class World:
                     progress=self.listener,
                 )
                 runner = Runner(manifest, settings, sweep, ledger, outside)
-                return await runner.run(resolve=_as_it_is)
+                return await runner.run()
 
     def _client(self, http: httpx.AsyncClient, settings: Settings) -> Client:
         pace = Pace(settings.rate.per_second, jitter=Random(1).random)
         return Client(http, Limiter(pace), give_up=settings.give_up, clock=now)
-
-
-async def _as_it_is(cell: Cell) -> Mapping[str, Any]:
-    return cell.input
 
 
 def _no_downloads(request: httpx.Request) -> httpx.Response:

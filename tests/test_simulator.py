@@ -74,6 +74,18 @@ def test_every_answer_has_the_documented_shape(client: httpx.Client) -> None:
     check(client.get("/v1/billing/balance"), "/v1/billing/balance")
     check(client.get("/v1/auth/me"), "/v1/auth/me")
     check(client.get("/v1/health"), "/v1/health")
+
+    wanted = {"filename": "a.png", "mime_type": "image/png", "size_bytes": 3}
+    place = check(client.post("/v1/asset-uploads", json=wanted), "/v1/asset-uploads", "post")
+    refused = client.post("/v1/asset-uploads", json=wanted | {"size_bytes": 0})
+    check(refused, "/v1/asset-uploads", "post")
+    confirmations = "/v1/asset-uploads/{asset_upload_id}/confirmations"
+    confirmation = confirmations.format(asset_upload_id=place["asset_id"])
+    check(client.post(confirmation, json={}), confirmations, "post")
+    put = httpx.put(place["upload_url"], content=b"abc", headers={"Content-Type": "image/png"})
+    assert put.status_code == 200
+    check(client.post(confirmation, json={}), confirmations, "post")
+    check(client.get(f"/v1/assets/{place['asset_id']}"), "/v1/assets/{asset_id}")
     check(client.get("/v1/readiness"), "/v1/readiness")
 
 

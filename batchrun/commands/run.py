@@ -24,7 +24,6 @@ from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
-from batchrun.engine.uploads import as_it_is, refuse_local_files
 from batchrun.errors import UsageError
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.load import load_manifest
@@ -97,7 +96,6 @@ def main(argv: Sequence[str]) -> int:
 def prepare(options: Options) -> Call:
     """Return what is to be done; ManifestError or UsageError where it can't be."""
     manifest = load_manifest(options.manifest, os.environ)
-    refuse_local_files(manifest)
     endpoint, folder = find(
         manifest, endpoint=options.endpoint, outputs=options.outputs, label=options.label
     )
@@ -157,7 +155,7 @@ async def work(call: Call, ledger: Ledger, url: str, progress: Progress) -> Done
                 await obey(runner.stops, drain=settings.drain)
 
             tasks.start_soon(watch_signals, name="signals")
-            stops = await runner.run(resolve=as_it_is)
+            stops = await runner.run()
             tasks.cancel_scope.cancel()
     return Done(stops=stops, client=client)
 

@@ -23,8 +23,9 @@ from batchrun.engine.lookup import LookUps
 from batchrun.engine.saver import Job, Saver
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops, only_expected
-from batchrun.engine.submitter import Resolve, Submitter
+from batchrun.engine.submitter import Submitter
 from batchrun.engine.sweep import SweepFolder
+from batchrun.engine.uploads import Uploads
 from batchrun.engine.watcher import Watcher
 from batchrun.engine.waves import Waves
 from batchrun.engine.work import Work
@@ -43,7 +44,7 @@ GRACE: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """Where a call meets the world."""
+    """Where a call meets the world; *downloads*, which carries uploads too, is without the key."""
 
     client: Client
     downloads: httpx.AsyncClient
@@ -84,8 +85,9 @@ class Runner:
         )
         self._saver = Saver(self._work, outside.downloads, folder.path)
         self._gate = Gate(self._work)
+        self._uploads = Uploads(ledger, outside.client, outside.downloads)
 
-    async def run(self, *, resolve: Resolve) -> Stops:
+    async def run(self) -> Stops:
         """Return why the call ended, when nothing more can be done in it.
 
         Expected stops are in what is returned; anything else that goes wrong is raised.
@@ -93,9 +95,9 @@ class Runner:
         submitter = Submitter(
             self._work,
             self._gate,
+            uploads=self._uploads,
             name_of=self._name_of,
             metadata_of=partial(user_metadata, self._manifest),
-            resolve=resolve,
         )
         self._progress_start()
         try:

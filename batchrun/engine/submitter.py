@@ -6,7 +6,7 @@ exists; at a resend it doesn't, and waits as the attempt's verdict for a look-up
 
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,10 +15,13 @@ import anyio
 from batchrun.engine.gate import Gate
 from batchrun.engine.live import Attempt
 from batchrun.engine.tags import Tag, tagged
+from batchrun.engine.uploads import Uploads
 from batchrun.engine.work import Work
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Dropped, Intent, Rejected
 from batchrun.manifest.grid import Cell
+from batchrun.results.rows import plain
+from batchrun.runflow.assets import ChangedFileError, RefusedFileError
 from batchrun.runflow.client import Accepted, Conflicted, InDoubt, Outcome, Unlike
 from batchrun.runflow.client import Rejected as Refusal
 from batchrun.runflow.wire import run_body
@@ -32,9 +35,6 @@ NameOf = Callable[[Cell], str]
 MetadataOf = Callable[[Cell], Mapping[str, Any]]
 """The user's metadata for a cell."""
 
-Resolve = Callable[[Cell], Awaitable[Mapping[str, Any]]]
-"""The cell's input as it is sent: local files replaced by what the service knows them as."""
-
 
 class Submitter:
     """Sends what the engine has decided to send, and files the answers."""
@@ -44,14 +44,14 @@ class Submitter:
         work: Work,
         gate: Gate,
         *,
+        uploads: Uploads,
         name_of: NameOf,
         metadata_of: MetadataOf,
-        resolve: Resolve,
     ) -> None:
         self._work = work
         self._name_of = name_of
         self._metadata_of = metadata_of
-        self._resolve = resolve
+        self._uploads = uploads
         self._gate = gate
         self._unlike_since: float | None = None
 
@@ -81,12 +81,26 @@ class Submitter:
         return attempt
 
     async def submit(self, attempt: Attempt) -> None:
-        """Write the intent, then send it for the first time."""
+        """Upload the input's files, write the intent, then send it for the first time."""
         assert attempt.cell is not None
         await self._gate.open(attempt.client_ref)
+        try:
+            sent = await self._uploads.resolve(attempt.cell)
+        except ChangedFileError as error:
+            await self._changed(attempt, error)
+        except RefusedFileError as error:
+            intent, _ = self._intent(attempt, plain(attempt.cell.input))
+            await self._work.reject(attempt, _rejected(attempt, error), intent)
+        else:
+            intent, body = self._intent(attempt, sent)
+            await self._work.ledger.append(intent)
+            await self._send(attempt, body)
+
+    def _intent(self, attempt: Attempt, sent: Mapping[str, Any]) -> tuple[Intent, bytes]:
+        """Return the intent's line and the request's body."""
+        assert attempt.cell is not None
         tag = Tag(attempt.key, attempt.number, attempt.idempotency_key)
         metadata = {**self._metadata_of(attempt.cell), "batchrun": tagged(self._work.identity, tag)}
-        sent = await self._resolve(attempt.cell)
         body = run_body(sent, client_ref=attempt.client_ref, metadata=metadata)
         intent = Intent(
             cell=attempt.key,
@@ -101,8 +115,12 @@ class Submitter:
             reserved=attempt.reserved,
             input=None if self._work.last_input(attempt) == sent else sent,
         )
-        await self._work.ledger.append(intent)
-        await self._send(attempt, body)
+        return intent, body
+
+    async def _changed(self, attempt: Attempt, error: ChangedFileError) -> None:
+        """Leave a cell whose file is not what it was: its new content is another cell."""
+        self._work.withdraw(attempt)
+        self._work.progress.note(f"{error}; the next call takes it as it is then")
 
     async def resend(self, attempt: Attempt) -> None:
         """Send the same intent again, byte for byte. It is certain that the last send failed."""
@@ -160,21 +178,20 @@ class Submitter:
             case Accepted(run=run):
                 work.hear(run)
                 await work.accept(attempt, run, adopted=False)
+            case Refusal() if attempt.sends == 1 and self._gives_otherwise(attempt, outcome):
+                await work.drop(attempt, f"the reference to a file was refused: {outcome.message}")
+                work.try_again(attempt)
             case Refusal():
-                record = Rejected(
-                    cell=attempt.key,
-                    attempt=attempt.number,
-                    http_status=outcome.http_status,
-                    code=outcome.code,
-                    message=outcome.message,
-                    doubted=attempt.doubted,
-                )
-                await self._refused(attempt, record)
+                await self._refused(attempt, _rejected(attempt, outcome))
             case Conflicted():
                 attempt.conflicted = True
                 work.doubt(attempt)
             case InDoubt() | Unlike():
                 work.doubt(attempt)
+
+    def _gives_otherwise(self, attempt: Attempt, outcome: Refusal) -> bool:
+        sent = self._work.last_input(attempt) or {}
+        return self._uploads.gives_otherwise(attempt.key, attempt.model, sent, outcome)
 
     async def _refused(self, attempt: Attempt, record: Rejected | Dropped) -> None:
         if attempt.sends > 1:
@@ -209,3 +226,14 @@ class Submitter:
                     "look at the endpoint, or at a proxy on the way"
                 )
             )
+
+
+def _rejected(attempt: Attempt, refusal: Refusal | RefusedFileError) -> Rejected:
+    return Rejected(
+        cell=attempt.key,
+        attempt=attempt.number,
+        http_status=refusal.http_status,
+        code=refusal.code,
+        message=refusal.message,
+        doubted=attempt.doubted,
+    )

@@ -102,13 +102,18 @@ class Work:
         if State(run.status_code) in GOOD:
             self.finished(attempt, run)
         else:
-            self._try_again(attempt)
+            self.try_again(attempt)
         self.bell.ring()
 
-    async def reject(self, attempt: Attempt, record: Rejected) -> None:
-        """The API refused the input: no run exists, and the same input stays refused."""
+    async def reject(
+        self, attempt: Attempt, record: Rejected, intent: Intent | None = None
+    ) -> None:
+        """The API refused the input: no run exists, and the same input stays refused.
+
+        *intent* is written with it where the refusal came before there was one to send.
+        """
         self._end(attempt)
-        await self.ledger.append(record)
+        await self.ledger.append(*([] if intent is None else [intent]), record)
         self.progress.finished(State.REJECTED, None)
         self.bell.ring()
 
@@ -119,6 +124,11 @@ class Work:
             cell=attempt.key, attempt=attempt.number, reason=reason, doubted=attempt.doubted
         )
         await self.ledger.append(record)
+        self.bell.ring()
+
+    def withdraw(self, attempt: Attempt) -> None:
+        """Give back a slot for which nothing was written or sent."""
+        self._end(attempt)
         self.bell.ring()
 
     async def park(self, attempt: Attempt, reason: str) -> None:
@@ -187,7 +197,8 @@ class Work:
         self.live.end(attempt)
         self.waves[attempt.client_ref].leave(attempt)
 
-    def _try_again(self, attempt: Attempt) -> None:
+    def try_again(self, attempt: Attempt) -> None:
+        """Have the cell drawn again, if its attempts are not used up."""
         history = self.ledger.book.history(attempt.key)
         step = next_step(history, attempts=self.settings.attempts, granted=attempt.granted)
         if attempt.cell is not None and isinstance(step, Submit):

@@ -2,10 +2,11 @@
 
 What comes back is a value of ours or an error of ours. HTTP retries live here and nowhere else:
 
-* A GET is sent again after a network error, a 429, a 5xx and an answer that is not the API's own.
-* A POST is sent again only when it certainly did nothing: after a 429, and when not a byte of it
-  was written because there was no connection. Everything else is its caller's decision, made
-  after a look; see `outcomes.py`.
+* A GET is sent again after a network error, a 429, a 5xx and an answer that is not the API's own;
+  so are the two POSTs of a file's upload, which cost nothing.
+* The POST of a run is sent again only when it certainly did nothing: after a 429, and when not a
+  byte of it was written because there was no connection. Everything else is its caller's decision,
+  made after a look; see `outcomes.py`.
 
 Every send, the repeated ones too, waits its turn at the limiter.
 """
@@ -13,6 +14,7 @@ Every send, the repeated ones too, waits its turn at the limiter.
 import base64
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -38,10 +40,11 @@ from batchrun.runflow.outcomes import (
     raise_for_account,
 )
 from batchrun.runflow.patience import Patience
-from batchrun.runflow.wire import Page, Refusal, Run
+from batchrun.runflow.wire import Asset, Page, Refusal, Run
 
 __all__ = [
     "Accepted",
+    "Answer",
     "Client",
     "Conflicted",
     "InDoubt",
@@ -67,12 +70,13 @@ CALL_TIMEOUT: Final = 120.0
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
 _PAGES: Final = 2000
+_REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
 _SHORTEST_SECRET: Final = 12  # a shorter key could be a word that bodies are full of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
-    """A whole answer: JSON of the API, or its refusal."""
+class Answer:
+    """A whole answer: JSON of the API as it was read, or its refusal."""
 
     http_status: int
     body: Any
@@ -219,6 +223,24 @@ class Client:
         """Return the credit left in USD, or None where the key may not know."""
         return wire.parse_balance(await self._get_optional("/v1/billing/balance"))
 
+    async def create_upload(self, *, name: str, mime: str, size: int) -> Answer:
+        """Ask for a place for a file; the body is a `wire.UploadPlace`."""
+        body = {"filename": name, "mime_type": mime, "size_bytes": size}
+        request = self._http.build_request("POST", "/v1/asset-uploads", json=body)
+        return await self._ask(request, wire.parse_upload_place, refusals=_REFUSALS | {409, 413})
+
+    async def confirm_upload(self, asset_id: str) -> Answer:
+        """Have the service look at what was put; the body is a `wire.Asset`."""
+        path = f"/v1/asset-uploads/{quote(asset_id, safe='')}/confirmations"
+        request = self._http.build_request("POST", path, json={})
+        return await self._ask(request, wire.parse_asset, refusals=_REFUSALS | {409, 413})
+
+    async def asset(self, asset_id: str) -> Asset | None:
+        """Return the asset with a fresh URL, or None where the service doesn't have it or tell."""
+        path = f"/v1/assets/{quote(asset_id, safe='')}"
+        answer = await self._get(path, read=wire.parse_asset, optional=True)
+        return answer.body if isinstance(answer.body, Asset) else None
+
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
         return self._clock() + self._ahead
@@ -253,7 +275,7 @@ class Client:
             self._say_once(f"unknown status `{run.status_code}`, taken for a run that goes on")
         return run
 
-    # GETs, sent until there is an answer.
+    # What may be sent again, sent until there is an answer.
 
     async def _get_optional(self, path: str) -> Any:
         """Return what *path* says, or None where the service doesn't have it or tell us."""
@@ -267,9 +289,20 @@ class Client:
         *,
         read: Callable[[Any], Any] = lambda body: body,
         optional: bool = False,
-    ) -> _Answer:
-        """Return the API's answer, read by *read*, or its refusal by 400, 404 or 422."""
+    ) -> Answer:
+        """Return the API's answer to a GET, read by *read*, or its refusal by 400, 404 or 422."""
         request = self._http.build_request("GET", path, params=params)
+        return await self._ask(request, read, refusals=_REFUSALS, optional=optional)
+
+    async def _ask(
+        self,
+        request: httpx.Request,
+        read: Callable[[Any], Any],
+        *,
+        refusals: AbstractSet[int],
+        optional: bool = False,
+    ) -> Answer:
+        """Send what may be sent again until there is an answer of the API's own."""
         patience = Patience(self._give_up)
         while True:
             sent_at = await self._turn(patience)
@@ -281,32 +314,37 @@ class Client:
             if response.status_code == 429:
                 self._throttled(patience, sent_at, response)
                 continue
-            answer = self._understood(response, read, optional=optional)
+            answer = self._understood(response, read, refusals, optional=optional)
             if answer is not None:
                 self._well(response, sent_at)
                 return answer
-            reason = f"HTTP {response.status_code} to GET {path}, not an answer of the API"
+            reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
             await self._troubled(patience, sent_at, reason)
 
     def _understood(
-        self, response: httpx.Response, read: Callable[[Any], Any], *, optional: bool
-    ) -> _Answer | None:
+        self,
+        response: httpx.Response,
+        read: Callable[[Any], Any],
+        refusals: AbstractSet[int],
+        *,
+        optional: bool,
+    ) -> Answer | None:
         """Return the answer if it is the API's own, None if the question is to be put again."""
         status, body, refusal = response.status_code, None, None
         with suppress(ValueError):
             body = wire.decode(self._content(response))
             refusal = wire.parse_refusal(body)
             if 200 <= status < 300:
-                return _Answer(http_status=status, body=read(body), refusal=None)
+                return Answer(http_status=status, body=read(body), refusal=None)
         if optional and (status == 404 or (status == 403 and _not_permitted(refusal))):
             refusal = refusal or Refusal(code="", message="not found")
-            return _Answer(http_status=status, body=None, refusal=refusal)
+            return Answer(http_status=status, body=None, refusal=refusal)
         if refusal is None:
             return None
         raise_for_account(status, refusal)
-        if status not in {400, 404, 422}:
+        if status not in refusals:
             return None
-        return _Answer(http_status=status, body=None, refusal=refusal)
+        return Answer(http_status=status, body=None, refusal=refusal)
 
     # One send.
 
@@ -388,6 +426,10 @@ class Client:
         if message not in self._said:
             self._said.add(message)
             self._log(message)
+
+
+def _called(request: httpx.Request) -> str:
+    return f"{request.method} {request.url.path}"
 
 
 def _secrets(http: httpx.AsyncClient) -> tuple[str, ...]:

@@ -19,18 +19,22 @@ from batchrun.runflow.outputs import OutputFile, output_files
 
 __all__ = [
     "RUN_FIELDS",
+    "Asset",
     "OutputFile",
     "Page",
     "Refusal",
     "Run",
+    "UploadPlace",
     "decode",
     "model_path",
     "organisation",
     "output_files",
+    "parse_asset",
     "parse_balance",
     "parse_page",
     "parse_refusal",
     "parse_run",
+    "parse_upload_place",
     "run_body",
 ]
 
@@ -81,6 +85,22 @@ class Page:
 
     runs: tuple[Run, ...]
     next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadPlace:
+    """Where the bytes of a file are to be put, and the asset that they become."""
+
+    asset_id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A file that the service has; *url* is signed and soon expires."""
+
+    id: str
+    url: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +186,22 @@ def parse_refusal(body: Any) -> Refusal | None:
     if isinstance(detail, str) and detail and detail not in {"Not Found", "Method Not Allowed"}:
         return Refusal(code="", message=detail)
     return None
+
+
+def parse_upload_place(body: Any) -> UploadPlace:
+    """Return the answer to the first step of an upload; ValueError where it is none."""
+    asset_id, url = (_text(body.get(name)) for name in ("asset_id", "upload_url"))
+    if asset_id is None or url is None:
+        raise ValueError("expected an asset_id and an upload_url")
+    return UploadPlace(asset_id=asset_id, url=url)
+
+
+def parse_asset(body: Any) -> Asset:
+    """Return the asset that *body* describes; ValueError where it has no id."""
+    asset_id = _text(body.get("id"))
+    if asset_id is None:
+        raise ValueError("expected an asset with an id")
+    return Asset(id=asset_id, url=_text(body.get("url")))
 
 
 def run_body(

@@ -16,6 +16,7 @@ from batchrun.simulator import life, mishaps, paging, query, views
 from batchrun.simulator.catalog import MODELS
 from batchrun.simulator.control import control_routes
 from batchrun.simulator.errors import ApiError, bad_request
+from batchrun.simulator.media import base_of, media_routes
 from batchrun.simulator.paging import Asked
 from batchrun.simulator.pictures import draw
 from batchrun.simulator.shapes import file_type
@@ -57,6 +58,7 @@ def create_app(world: World) -> mishaps.Wire:
             api.guarded("create", api.create),
             methods=["POST"],
         ),
+        *media_routes(api),
         Route("/files/{run_id}/{name}", api.guarded("download", api.file, public=True)),
         *control_routes(world),
     ]
@@ -72,7 +74,7 @@ class Api:
     """One method a route; each is given the organisation of the key."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
+        self.world = world
 
     def guarded(
         self, route: str, handler: Handler, *, public: bool = False
@@ -80,7 +82,7 @@ class Api:
         """Return the endpoint around *handler*: counted, struck by faults, behind the key."""
 
         async def endpoint(request: Request) -> Response:
-            world = self._world
+            world = self.world
             world.meter.begin(route, world.now())
             status = 0
             try:
@@ -96,7 +98,7 @@ class Api:
         self, request: Request, route: str, handler: Handler, *, public: bool
     ) -> Response:
         try:
-            struck = self._world.faults.strike_any("before", route)
+            struck = self.world.faults.strike_any("before", route)
             if struck is not None and struck.name == "slow":
                 await asyncio.sleep(float(struck.value or 1))
             elif struck is not None:
@@ -107,18 +109,18 @@ class Api:
             return JSONResponse(error.body, error.http_status, headers=error.headers)
 
     def _admit(self, *, public: bool) -> None:
-        gate = self._world.gate
-        if public or gate.admits(self._world.now()):
+        gate = self.world.gate
+        if public or gate.admits(self.world.now()):
             return
         headers = {}
-        if self._world.settings.rate_headers:
+        if self.world.settings.rate_headers:
             headers = {"Retry-After": str(max(1, round(gate.wait_seconds)))}
         raise ApiError(429, "RATE_LIMITED", "Rate limit exceeded", headers=headers)
 
     def _organisation(self, request: Request) -> str:
         """Return the organisation of the key; each key that is accepted has one of its own."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-        wanted = self._world.settings.key
+        wanted = self.world.settings.key
         if scheme != "Bearer" or not key or (wanted is not None and key != wanted):
             raise ApiError(401, "UNAUTHORIZED", "Invalid token")
         return views.made_id("org", key)
@@ -134,7 +136,7 @@ class Api:
         body = {
             "id": views.made_id("balance", org),
             "org_id": org,
-            "balance": str(self._world.balance(org, self._world.now())),
+            "balance": str(self.world.balance(org, self.world.now())),
             "low_balance_threshold": None,
             "low_balance_notified_at": None,
             "created_at": moment,
@@ -156,9 +158,9 @@ class Api:
         return JSONResponse(views.model_object(self._model(request)))
 
     async def create(self, request: Request, org: str) -> Response:
-        world = self._world
+        world = self.world
         model = self._model(request)
-        body = await self._body(request)
+        body = await self.body(request)
         key = request.headers.get("Idempotency-Key")
         honoured = world.settings.idempotency and not world.faults.strike(
             "no_idempotency", "create"
@@ -173,7 +175,7 @@ class Api:
         with world.store.transaction():
             run = world.create(model, values, body, org=org, now=now)
             world.debit(org, life.price(model, values), [run], "INSUFFICIENT_CREDIT")
-            shown = world.show(run, now=now, base_url=_base(request), route="create")
+            shown = world.show(run, now=now, base_url=base_of(request), route="create")
             whole = JSONResponse(shown, 201)
             if key and honoured:
                 row = {"org": org, "key": key, "request": request_hash, "answer": bytes(whole.body)}
@@ -182,7 +184,7 @@ class Api:
         return whole if struck is None else mishaps.after(struck, whole)
 
     def _replay(self, org: str, key: str, request_hash: str) -> Response | None:
-        row = self._world.store.one(
+        row = self.world.store.one(
             "SELECT request, answer FROM answers WHERE org = ? AND key = ?", org, key
         )
         if row is None:
@@ -192,12 +194,12 @@ class Api:
         return Response(row["answer"], 201, media_type="application/json")
 
     async def get_run(self, request: Request, org: str) -> Response:
-        world, now = self._world, self._world.now()
+        world, now = self.world, self.world.now()
         run = world.find(request.path_params["run_id"], org=org, now=now, route="get")
-        return JSONResponse(world.show(run, now=now, base_url=_base(request), route="get"))
+        return JSONResponse(world.show(run, now=now, base_url=base_of(request), route="get"))
 
     async def list_runs(self, request: Request, org: str) -> Response:
-        world = self._world
+        world = self.world
         asked = self._asked(request, query.RUN_FIELDS, "created_at", descending=True)
         if asked.wanted is not None:
             asked = self._spoilt(asked)
@@ -208,14 +210,14 @@ class Api:
             (),
             org=org,
             now=world.now(),
-            base_url=_base(request),
+            base_url=base_of(request),
             concept_names=world.faults.strike("next_pq", "list") is not None,
         )
         return JSONResponse(page)
 
     def _spoilt(self, asked: Asked) -> Asked:
         """Let the faults of filters strike a list that has one."""
-        faults = self._world.faults
+        faults = self.world.faults
         if faults.strike("list_no_filter", "list"):
             raise bad_request("unknown filter")
         if faults.strike("list_ignores_filter", "list"):
@@ -225,18 +227,18 @@ class Api:
         return asked
 
     async def logs(self, request: Request, org: str) -> Response:
-        now = self._world.now()
-        run = self._world.find(request.path_params["run_id"], org=org, now=now, route="logs")
+        now = self.world.now()
+        run = self.world.find(request.path_params["run_id"], org=org, now=now, route="logs")
         return JSONResponse(paging.envelope(views.logs(run, now), before=None, after=None))
 
     async def node_runs(self, request: Request, org: str) -> Response:
-        now = self._world.now()
-        self._world.find(request.path_params["run_id"], org=org, now=now, route="node_runs")
+        now = self.world.now()
+        self.world.find(request.path_params["run_id"], org=org, now=now, route="node_runs")
         return JSONResponse(paging.envelope([], before=None, after=None))
 
     async def file(self, request: Request, _org: str) -> Response:
         """Answer a signed URL with the picture that the run made; it is drawn when asked for."""
-        world = self._world
+        world = self.world
         path = request.url.path
         if world.faults.strike("output_expired", "download") or not world.signed(
             path, request.query_params, world.now()
@@ -260,7 +262,7 @@ class Api:
             raise ApiError(404, "MODEL_NOT_FOUND", "Model not found")
         return model
 
-    async def _body(self, request: Request) -> Mapping[str, Any]:
+    async def body(self, request: Request) -> Mapping[str, Any]:
         try:
             body = json.loads(await request.body())
         except ValueError:
@@ -280,10 +282,6 @@ class Api:
             )
         except ValueError as error:
             raise bad_request(str(error)) from None
-
-
-def _base(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
 
 
 def _short(data: bytes) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-Stage = Literal["before", "after", "create", "list", "run", "download"]
+Stage = Literal["before", "after", "create", "list", "run", "download", "asset", "put"]
 
 CREATES: Final = frozenset({"create", "batch"})
 LISTS: Final = frozenset({"list"})
 RUNS: Final = frozenset({"get", "list", "batch_get", "batch_items"})
+ASSETS: Final = CREATES | {"asset"}
 DOWNLOADS: Final = frozenset({"download"})
 API: Final = frozenset({"any"})
 
@@ -103,6 +104,15 @@ KINDS: Final[Mapping[str, Kind]] = {
         stage="run", routes=RUNS, value="cancelled", says="how a cancelled run is spelled"
     ),
     "old_output": Kind(stage="run", routes=RUNS, says="`{image_urls: […]}` for the output"),
+    "https_only": Kind(
+        stage="create", routes=CREATES, says="422 to an input with `runflow://…`, as of old"
+    ),
+    "forget_asset": Kind(
+        stage="asset", routes=ASSETS, says="404 for the asset, and no input may refer to it"
+    ),
+    "upload_expired": Kind(
+        stage="put", routes=frozenset({"put"}), says="403 to the bytes of a file, as after expiry"
+    ),
     "output_expired": Kind(stage="download", routes=DOWNLOADS, says="403, as after expiry"),
     "output_cut": Kind(
         stage="download", routes=DOWNLOADS, says="half the bytes, the whole length announced"

@@ -39,7 +39,8 @@ CREATE TABLE accounts (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE assets (
     id TEXT PRIMARY KEY, org TEXT NOT NULL, name TEXT NOT NULL, mime_type TEXT NOT NULL,
-    size INTEGER NOT NULL, content BLOB, confirmed INTEGER, created INTEGER NOT NULL
+    size INTEGER NOT NULL, put_size INTEGER, put_type TEXT, sha256 TEXT, confirmed INTEGER,
+    created INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE secrets (
     id TEXT PRIMARY KEY, org TEXT NOT NULL, plain TEXT NOT NULL, label TEXT, is_current INTEGER,

@@ -180,6 +180,28 @@ def batch_item(run: Run, shown: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def asset_object(row: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return an asset; *row* is the store's, *url* is signed."""
+    kind = row["mime_type"].partition("/")[0]
+    nothing = dict.fromkeys(["folder_id", "thumbnail_url", "source_id", "deleted_at", "deleted_by"])
+    return {
+        **nothing,
+        "id": row["id"],
+        "org_id": row["org"],
+        "name": row["name"],
+        "r2_key": f"assets/{row['id']}",
+        "url": url,
+        "mime_type": row["mime_type"],
+        "size_bytes": row["size"],
+        "asset_type": kind if kind in {"image", "video", "audio"} else "file",
+        "source_type": "upload",
+        "created_by": made_id("user", row["org"]),
+        "created_at": iso(row["created"]),
+        "updated_at": iso(row["confirmed"] or row["created"]),
+        "created_by_user": None,
+    }
+
+
 def cost_of(runs: Sequence[Run], now: int) -> str | None:
     costs = [Decimal(run.cost) for run in runs if run.cost and run.ended <= now]
     return str(sum(costs, Decimal(0))) if costs else None

@@ -122,6 +122,9 @@ class World:
         if not isinstance(values, dict):
             raise invalid([{"loc": [*loc], "msg": "expected an object", "type": "type_error"}])
         found = mistakes(model, values, loc)
+        if [*assets_in(values)] and self.faults.strike("https_only", "create"):
+            message = "media URL must use HTTP(S) or data URI"
+            found.append({"loc": [*loc], "msg": message, "type": "value_error"})
         for name, value in values.items():
             found += [
                 {"loc": [*loc, name], "msg": f"asset {asset} not found", "type": "value_error"}
@@ -131,9 +134,15 @@ class World:
         if found:
             raise invalid(found)
 
-    def knows_asset(self, asset_id: str, org: str) -> bool:
-        sql = "SELECT 1 FROM assets WHERE id = ? AND org = ? AND confirmed IS NOT NULL"
-        return self.store.one(sql, asset_id, org) is not None
+    def knows_asset(self, asset_id: str, org: str, route: str = "create") -> bool:
+        """Tell whether the organisation has the asset; a forgotten one stays forgotten."""
+        sql = "SELECT rowid FROM assets WHERE id = ? AND org = ? AND confirmed IS NOT NULL"
+        row = self.store.one(sql, asset_id, org)
+        if row is None:
+            return False
+        return not self.faults.holds(
+            "forget_asset", route=route, run_id=asset_id, number=row["rowid"]
+        )
 
     # -- money ------------------------------------------------------------------------------
 
@@ -251,13 +260,14 @@ class World:
     # -- signed URLs ------------------------------------------------------------------------
 
     def signer(self, base_url: str, now: int) -> views.Url:
-        expires = now // life.SECOND + max(1, round(self.settings.url_life))
-
         def url(run_id: str, index: int, suffix: str) -> str:
-            path = f"/files/{run_id}/{index}.{suffix}"
-            return f"{base_url}{path}?expires={expires}&signature={self.sign(path, expires)}"
+            return self.signed_url(base_url, f"/files/{run_id}/{index}.{suffix}", now)
 
         return url
+
+    def signed_url(self, base_url: str, path: str, now: int) -> str:
+        expires = now // life.SECOND + max(1, round(self.settings.url_life))
+        return f"{base_url}{path}?expires={expires}&signature={self.sign(path, expires)}"
 
     def sign(self, path: str, expires: int) -> str:
         return hmac.new(self._secret, f"{path} {expires}".encode(), "sha256").hexdigest()[:40]
