@@ -666,7 +666,13 @@ def test_an_endpoint_that_could_leak_the_key_is_refused_and_not_repeated(endpoin
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["https://api.runflow.io", "http://127.0.0.1:8000", "http://localhost:1", "http://[::1]:2/x"],
+    [
+        "https://api.runflow.io",
+        "http://127.0.0.1:8000",
+        "http://localhost:1",
+        "http://[::1]:2/x",
+        "http://127.0.0.2:1",
+    ],
 )
 def test_https_and_this_machine_are_fine(endpoint: str) -> None:
     assert str(check_endpoint(endpoint)) == endpoint

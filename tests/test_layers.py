@@ -24,6 +24,7 @@ LEVEL: Final = {name: number for number, names in enumerate(LEVELS) for name in 
 PURE: Final = [
     "errors.py",
     "manifest/document.py",
+    "manifest/endpoint.py",
     "manifest/values.py",
     "manifest/manifest.py",
     "manifest/template.py",

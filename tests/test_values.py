@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from batchrun.manifest.endpoint import parse_endpoint
 from batchrun.manifest.scalars import from_field, number, resolve
 from batchrun.manifest.settings import (
     parse_alias,
-    parse_endpoint,
     parse_model_id,
     parse_name,
 )
@@ -240,7 +240,7 @@ def test_a_csv_field_is_a_number_only_if_it_is_written_back_the_same(text: str, 
         "https://host:8443/base",
         "http://127.0.0.1:8765",
         "http://localhost",
-        "http://[::1]:80",
+        "http://[::1]:81",
         "http://127.9.9.9",
     ],
     ids=repr,
@@ -251,8 +251,30 @@ def test_endpoints(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        (" https://api.runflow.io ", "https://api.runflow.io"),
+        ("HTTPS://API.Runflow.io:443/", "https://api.runflow.io"),
+        ("http://LOCALHOST:80//", "http://localhost"),
+        ("http://localhost.:8000", "http://localhost.:8000"),
+        ("http://127.0.0.2:08000/V1", "http://127.0.0.2:8000/V1"),
+        ("http://[0:0::1]:80", "http://[0:0::1]"),
+    ],
+)
+def test_every_spelling_of_an_endpoint_is_one(text: str, spelled: str) -> None:
+    assert parse_endpoint(text) == spelled
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("http://0.0.0.0", "plain http is for this machine only"),
+        ("http://127.1", "plain http is for this machine only"),
+        ("http://2130706433", "plain http is for this machine only"),
+        ("http://[::ffff:10.0.0.1]", "plain http is for this machine only"),
+        ("http://localhost\\@evil.example", "expected simulator, or a URL"),
+        ("https://api.run\nflow.io", "expected simulator, or a URL"),
+        ("https://api runflow.io", "expected simulator, or a URL"),
         ("http://api.runflow.io", "plain http is for this machine only"),
         ("http://localhost.evil.example", "plain http is for this machine only"),
         ("http://127.0.0.1.evil.example", "plain http is for this machine only"),

@@ -18,7 +18,6 @@ from batchrun.commands.place import command_of, find
 from batchrun.commands.plan import show_plan
 from batchrun.commands.run_options import Options, parse, settings_of
 from batchrun.commands.signals import interrupt_on_signals
-from batchrun.engine.folder import SIMULATOR
 from batchrun.engine.interrupts import obey
 from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import Settings
@@ -26,6 +25,7 @@ from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
 from batchrun.errors import UsageError
 from batchrun.ledger.file import Ledger, open_ledger
+from batchrun.manifest.endpoint import SIMULATOR
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.progress import Progress, choose

@@ -10,38 +10,25 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from batchrun.errors import UsageError
+from batchrun.manifest.endpoint import SIMULATOR, parse_endpoint
 from batchrun.manifest.manifest import DEFAULT_ENDPOINT, Manifest
 
-SIMULATOR: Final = "simulator"
-LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")
 
 
 def choose_endpoint(given: str | None, manifest: str | None, environment: str | None) -> str:
     """Return the endpoint: the command line's, the manifest's, `RUNFLOW_API_URL`'s, the default.
 
-    Raises UsageError for what is no endpoint: plain http is for loopback only, and a user name or
-    a password has no place in it.
+    Raises UsageError for what is no endpoint; a password in it is not repeated.
     """
-    endpoint = (given or manifest or environment or DEFAULT_ENDPOINT).rstrip("/")
-    if endpoint == SIMULATOR:
-        return endpoint
-    try:
-        parts = urlsplit(endpoint)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError:
-        raise UsageError("the endpoint is no URL; expected https://HOST or `simulator`") from None
-    if parts.username is not None or parts.password is not None:
-        raise UsageError(
-            f"the endpoint at {host} carries a user name or password; "
-            "take it out and put the key into RUNFLOW_API_KEY"
-        )
-    if parts.scheme == "http" and host not in LOOPBACK:
-        raise UsageError(f"the endpoint {endpoint} would send the key in the clear; use https")
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        raise UsageError(f"the endpoint is {endpoint!r}; expected https://HOST or `simulator`")
-    return endpoint
+    places = {"--endpoint": given, "`endpoint`": manifest, "RUNFLOW_API_URL": environment}
+    for place, endpoint in places.items():
+        if endpoint:
+            try:
+                return parse_endpoint(endpoint)
+            except ValueError as error:
+                raise UsageError(f"{place} is no endpoint: {error}") from None
+    return DEFAULT_ENDPOINT
 
 
 def output_folder(

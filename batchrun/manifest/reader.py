@@ -12,6 +12,7 @@ from batchrun.manifest.data import DataReader
 from batchrun.manifest.datafile import DataFile
 from batchrun.manifest.desk import Desk, constants_of, items_of
 from batchrun.manifest.document import MapNode, Node, ScalarNode
+from batchrun.manifest.endpoint import parse_endpoint
 from batchrun.manifest.expressions import Broken, Expression, Text
 from batchrun.manifest.manifest import Definition, Grid, Manifest, Outputs
 from batchrun.manifest.models import ModelReader
@@ -19,7 +20,6 @@ from batchrun.manifest.names import check_model, conflicts, keys_of, not_sent
 from batchrun.manifest.naming import DEFAULT_NAME
 from batchrun.manifest.section import Environment, Section, text_keys, text_of
 from batchrun.manifest.settings import (
-    parse_endpoint,
     parse_name,
     read_limits,
     read_outputs,

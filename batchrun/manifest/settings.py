@@ -1,16 +1,13 @@
 """The parts of a manifest that say how a sweep runs, not what it makes."""
 
-import ipaddress
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from batchrun.manifest.manifest import Limits, Sample
 from batchrun.manifest.section import REQUIRED, Section
 from batchrun.manifest.values import (
-    did_you_mean,
     parse_count,
     parse_flag,
     parse_money,
@@ -32,37 +29,6 @@ def parse_name(value: object) -> str:
     if len(text.encode()) > 100:
         raise ValueError("expected a name of at most 100 bytes")
     return text
-
-
-def parse_endpoint(value: object) -> str:
-    """Parse `simulator`, an https URL, or an http URL of this machine."""
-    text = value if type(value) is str else ""
-    if text == "simulator":
-        return text
-    expected = "expected simulator, or a URL such as https://api.runflow.io"
-    if "://" not in text:
-        raise ValueError(expected + did_you_mean(text, ["simulator"]))
-    try:
-        url = urlsplit(text)
-        host, _port = url.hostname, url.port
-    except ValueError:
-        raise ValueError(expected) from None
-    if url.username is not None or url.password is not None:
-        raise ValueError("a URL here carries no user or password; RUNFLOW_API_KEY holds the key")
-    if url.scheme not in {"http", "https"} or not host or url.query or url.fragment:
-        raise ValueError(expected)
-    if url.scheme == "http" and not _is_loopback(host):
-        raise ValueError("plain http is for this machine only; expected https")
-    return text.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def read_limits(root: Section) -> Limits:

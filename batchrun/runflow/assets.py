@@ -14,8 +14,8 @@ import httpx
 
 from batchrun.errors import UnreachableError
 from batchrun.manifest.cells import LocalFile
+from batchrun.manifest.endpoint import is_loopback
 from batchrun.runflow.client import FAILED, Client
-from batchrun.runflow.http import is_loopback
 from batchrun.runflow.wire import Refusal, UploadPlace
 
 SCHEME: Final = "runflow://assets/"

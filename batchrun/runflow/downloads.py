@@ -25,10 +25,10 @@ import anyio.to_thread
 import httpx
 
 from batchrun.errors import FolderError
+from batchrun.manifest.endpoint import is_loopback
 from batchrun.runflow.client import FAILED
 from batchrun.runflow.filetypes import extension
 from batchrun.runflow.headers import seconds_to_wait
-from batchrun.runflow.http import is_loopback
 
 _HOPS: Final = 8
 _LONGEST_PAUSE: Final = 30.0

@@ -5,13 +5,13 @@ work where they are the only way out; over https they see no key. For a loopback
 not: HTTP_PROXY would carry the key in the clear to another machine.
 """
 
-import ipaddress
 from typing import Final
 
 import httpx
 
 from batchrun import __version__
 from batchrun.errors import UsageError
+from batchrun.manifest.endpoint import is_loopback, parse_endpoint
 
 TIMEOUT: Final = httpx.Timeout(connect=10, read=30, write=30, pool=None)
 USER_AGENT: Final = f"batchrun/{__version__}"
@@ -55,31 +55,9 @@ def download_client(
 def check_endpoint(endpoint: str) -> httpx.URL:
     """Return the endpoint as a URL, or raise UsageError; what it held is not repeated."""
     try:
-        url = httpx.URL(endpoint.strip())
-    except httpx.InvalidURL:
-        raise UsageError("the endpoint is not a URL; expected one such as https://…") from None
-    if url.userinfo:
-        raise UsageError(
-            "the endpoint holds a user name or password; take it out, `RUNFLOW_API_KEY` has the key"
-        )
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise UsageError("the endpoint is not a URL; expected one such as https://…")
-    if url.query or url.fragment:
-        raise UsageError("the endpoint has a query or fragment; expected one such as https://…")
-    if url.scheme == "http" and not is_loopback(url.host):
-        raise UsageError(
-            f"the endpoint is plain http on `{url.host}`, which would show the key to everybody"
-            " on the way; use https"
-        )
-    return url
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* is this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
+        return httpx.URL(parse_endpoint(endpoint))
+    except (ValueError, httpx.InvalidURL) as error:
+        raise UsageError(f"the endpoint can't be used: {error}") from None
 
 
 def _checked(key: str) -> str:
