@@ -3,17 +3,14 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
-from typing import Final
 
 import anyio
 
+from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.ending import Ending, show
-from batchrun.commands.options import simulator_missing
 from batchrun.commands.place import command_of, find
 from batchrun.commands.plan import show_plan
 from batchrun.commands.run_options import Options, parse, settings_of
@@ -23,20 +20,13 @@ from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
-from batchrun.errors import UsageError
 from batchrun.ledger.file import Ledger, open_ledger
-from batchrun.manifest.endpoint import SIMULATOR
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.progress import Progress, choose
 from batchrun.results.storage import keep_manifest
 from batchrun.runflow.client import Client
-from batchrun.runflow.http import api_client, download_client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
-
-STATE: Final = "simulator.sqlite"
-"""Where the embedded simulator keeps its runs, so that a killed sweep finds them again."""
+from batchrun.runflow.http import download_client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
     if call.options.dry_run:
         return show_plan(call.manifest, call.settings, call.folder, as_json=call.options.json)
     check_folder(call.folder)
-    with open_ledger(call.folder) as ledger, endpoint_of(call) as url:
+    with open_ledger(call.folder) as ledger, served(call.endpoint, call.folder) as url:
         keep_manifest(call.folder, call.manifest.text)
         progress = choose(
             sys.stderr,
@@ -99,31 +89,14 @@ def prepare(options: Options) -> Call:
     endpoint, folder = find(
         manifest, endpoint=options.endpoint, outputs=options.outputs, label=options.label
     )
-    key = SIMULATOR if endpoint == SIMULATOR else os.environ.get("RUNFLOW_API_KEY", "").strip()
-    if not key and not options.dry_run:
-        raise UsageError(f"no key for {endpoint}: put it into RUNFLOW_API_KEY")
     return Call(
         options=options,
         manifest=manifest,
         settings=settings_of(options, manifest),
         endpoint=endpoint,
         folder=folder,
-        key=key,
+        key="" if options.dry_run else needed_key(endpoint),
     )
-
-
-@contextmanager
-def endpoint_of(call: Call) -> Iterator[str]:
-    """Yield the URL to talk to; the embedded simulator is served as long as that lasts."""
-    if call.endpoint != SIMULATOR:
-        yield call.endpoint
-        return
-    try:
-        from batchrun.simulator.server import embedded  # noqa: PLC0415  (an extra)
-    except ImportError as error:
-        raise simulator_missing(error) from None
-    with embedded(call.folder / STATE) as url:
-        yield url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,13 +113,11 @@ async def work(call: Call, ledger: Ledger, url: str, progress: Progress) -> Done
     sweep = await open_sweep(
         call.folder, ledger, call.manifest, endpoint=call.endpoint, label=call.options.label
     )
-    pace = Pace(settings.rate.per_second, jitter=Random().random)  # noqa: S311  (no secret)
     log: Callable[[str], None] = progress.note if call.options.verbose else _silent
     async with (
-        api_client(url, call.key, connections=settings.concurrency) as http,
+        connected(url, call.key, settings, log=log) as client,
         download_client() as downloads,
     ):
-        client = Client(http, Limiter(pace), give_up=settings.give_up, log=log)
         outside = Outside(client=client, downloads=downloads, progress=progress)
         runner = Runner(call.manifest, settings, sweep, ledger, outside)
         async with anyio.create_task_group() as tasks:
