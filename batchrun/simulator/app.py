@@ -161,6 +161,8 @@ class Api:
         world = self.world
         model = self._model(request)
         body = await self.body(request)
+        if late := world.faults.strike("commit_late", "create"):
+            await asyncio.sleep(float(late.value or 0))
         key = request.headers.get("Idempotency-Key")
         honoured = world.settings.idempotency and not world.faults.strike(
             "no_idempotency", "create"

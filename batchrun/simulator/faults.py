@@ -82,6 +82,12 @@ KINDS: Final[Mapping[str, Kind]] = {
     "commit_lag": Kind(
         stage="create", routes=CREATES, value="5", says="answers, commits so many seconds later"
     ),
+    "commit_late": Kind(
+        stage="create",
+        routes=CREATES,
+        value="5",
+        says="commits only so many seconds later, and answers then",
+    ),
     "list_lag": Kind(
         stage="create", routes=CREATES, value="5", says="lists the run only so many seconds later"
     ),
