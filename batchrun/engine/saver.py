@@ -86,12 +86,19 @@ class Saver:
                 self._work.bell.ring()
 
     async def _save(self, job: Job) -> None:
+        name = self._free_name(job)
+        try:
+            await self._save_as(name, job)
+        finally:
+            self._taken.discard(name)
+
+    async def _save_as(self, name: str, job: Job) -> None:
         output = job.output
         for _ in range(RENEWALS):
             if output is None:
                 output = await self._ask_again(job)
             try:
-                files = await self._fetch_all(job, output)
+                files = await self._fetch_all(name, output)
             except ExpiredError:
                 output = None
             else:
@@ -107,18 +114,14 @@ class Saver:
             raise DownloadError("the service doesn't know the run any more (404)")
         return run.output or {}
 
-    async def _fetch_all(self, job: Job, output: Any) -> Sequence[SavedFile]:
+    async def _fetch_all(self, name: str, output: Any) -> Sequence[SavedFile]:
         files = output_files(output)
-        name = self._free_name(job)
-        try:
-            if not files:
-                return self._keep_text(name, output)
-            return [
-                await self._fetch(file.url, f"{name}-{number}" if len(files) > 1 else name)
-                for number, file in enumerate(files, start=1)
-            ]
-        finally:
-            self._taken.discard(name)
+        if not files:
+            return self._keep_text(name, output)
+        return [
+            await self._fetch(file.url, f"{name}-{number}" if len(files) > 1 else name)
+            for number, file in enumerate(files, start=1)
+        ]
 
     async def _fetch(self, url: str, name: str) -> SavedFile:
         target = self._folder / "files" / name
@@ -153,15 +156,30 @@ class Saver:
         A name that holds the key is the cell's own: a file there is what an earlier call left.
         """
         short = job.key[:12]
-        if short not in job.name and (job.name in self._taken or self._exists(job.name)):
+        if short not in job.name and (job.name in self._taken or self._is_anothers(job)):
             return f"{job.name}-{short}"
         self._taken.add(job.name)
         return job.name
 
-    def _exists(self, name: str) -> bool:
+    def _is_anothers(self, job: Job) -> bool:
+        """Say whether a file of the job's name is there that this very job didn't leave.
+
+        An earlier call that was killed between a file's rename and its `saved` line leaves a file
+        that no line tells of. Saved beside it, the results would name another file than those of
+        a sweep that nobody killed.
+        """
+        there = self._there(job.name)
+        if job.output is not None:
+            return bool(there)
+        ledger = self._work.ledger
+        return any(ledger.mentions(json.dumps(path, ensure_ascii=False)) for path in there)
+
+    def _there(self, name: str) -> Sequence[str]:
+        """Return the files that have this name, as the ledger spells them."""
         target = self._folder / "files" / name
-        return any(
-            target.with_name(target.name + end + extension).exists()
+        paths = [
+            target.with_name(target.name + end + extension)
             for end in ("", "-1")
             for extension in EXTENSIONS
-        )
+        ]
+        return [path.relative_to(self._folder).as_posix() for path in paths if path.exists()]
