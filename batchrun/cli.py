@@ -5,13 +5,14 @@ imported late: `batchrun --help` doesn't wait for what it doesn't use.
 """
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
 from batchrun import __version__
-from batchrun.commands.signals import Interrupted, interrupt_on_signals
+from batchrun.commands.signals import SIGNALS, Interrupted
 from batchrun.errors import BUG, INCOMPLETE, BatchrunError, UsageError
 
 COMMANDS: Final = {
@@ -47,18 +48,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def guarded(name: str, words: Sequence[str]) -> int:
     """Run a command behind the one boundary where errors become a message and a code."""
-    as_json = "--json" in words
+    SIGNALS.install()
     try:
-        interrupt_on_signals()
-        code: int = import_module(f"batchrun.commands.{name}").main(words)
-    except BatchrunError as error:
-        code = stopped(error, error.exit_code, as_json=as_json)
-    except (Interrupted, KeyboardInterrupt):
-        code = stopped("interrupted; call it again to go on", INCOMPLETE, as_json=as_json)
+        code = told(name, words)
+        # Here, and not when Python ends: nobody would be told of what goes wrong there.
+        sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has gone; nothing more can be said, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = INCOMPLETE
+    except Interrupted as error:  # while the last words were said
+        code = error.exit_code
+    return code
+
+
+def told(name: str, words: Sequence[str]) -> int:
+    """Run a command; say why where nothing came of it."""
+    as_json = "--json" in words
+    again = shlex.join(["batchrun", *([] if name == "run" else [name]), *words])
+    try:
+        code: int = import_module(f"batchrun.commands.{name}").main(words)
+    except BatchrunError as error:
+        code = stopped(error, error.exit_code, as_json=as_json, again=again)
+    except Interrupted as error:
+        code = stopped("interrupted", error.exit_code, as_json=as_json, again=again)
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001  (a bug: it is written down and said so)
         code = stopped(bug(error), BUG, as_json=as_json)
     return code
@@ -80,14 +95,23 @@ def overview() -> str:
     )
 
 
-def stopped(error: BatchrunError | str, code: int, *, as_json: bool) -> int:
-    """Say on stderr why nothing came of it, and as JSON on stdout where that was asked for."""
-    print(f"batchrun: {error}", file=sys.stderr)
-    if as_json:
-        from batchrun.results.summary import Stop, Summary, stop_of
+def stopped(
+    error: BatchrunError | str, code: int, *, as_json: bool, again: str | None = None
+) -> int:
+    """Say on stderr why nothing came of it, and as JSON on stdout where that was asked for.
 
+    *again* is the command as it was typed. It is the way on but for mistakes in it, and bugs.
+    """
+    from batchrun.results.summary import Stop, Summary, how_to_go_on, stop_of
+
+    print(f"batchrun: {error}", file=sys.stderr)
+    onward = "mend what the error names"
+    if again is not None and code != UsageError.exit_code:
+        onward = how_to_go_on(None, code, command=again)
+        print(onward, file=sys.stderr)
+    if as_json:
         stop = stop_of([error]) if isinstance(error, BatchrunError) else Stop(message=error)
-        print(Summary(exit_code=code, next="mend what the error names", error=stop).as_json())
+        print(Summary(exit_code=code, next=onward, error=stop).as_json())
     return code
 
 
@@ -103,4 +127,6 @@ def bug(error: Exception) -> str:
 
 def entry() -> None:
     """Run the console script."""
-    sys.exit(main())
+    code = main()
+    SIGNALS.ignore()
+    sys.exit(code)

@@ -2,25 +2,29 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
-from batchrun.errors import FAILED, INCOMPLETE, KILLED, most_severe
+from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import BAD
+from batchrun.ledger.reader import Readable, open_reader
 from batchrun.ledger.records import Finished, Rejected
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid import Cell, expand, upper_bound
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.failures import failures, group
-from batchrun.results.storage import write_results
+from batchrun.results.failures import Failure, Grouping, failures
+from batchrun.results.storage import RESULTS_CSV, RESULTS_JSONL, write_results
 from batchrun.results.summary import Summary, how_to_go_on, stop_of
 from batchrun.results.table import table
-from batchrun.results.tally import Tally, count
+from batchrun.results.tally import Count, Counting, Tally
 from batchrun.runflow.client import Client
+
+MOST_WHEN_INTERRUPTED: Final = 20_000
+"""Points up to which the results are written although somebody waits: half a second's work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +45,8 @@ class Ending:
 
 def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     """Write the results, say what the call came to, and return the exit code."""
-    settings, book = ending.settings, ending.ledger.book
-    counted = count(
-        expand(ending.manifest), book, attempts=settings.attempts, download=settings.download
-    )
-    if KILLED not in ending.stops.codes:
-        write_results(ending.folder, ending.manifest, ending.ledger, attempts=settings.attempts)
-    summary = summary_of(ending, counted.tally)
+    found = walk(ending)
+    summary = summary_of(ending, None if found is None else found.counted.tally)
     for error in ending.stops.errors:
         print(f"batchrun: {error}", file=sys.stderr)
     for note in ending.stops.notes:
@@ -55,32 +54,98 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     if as_json:
         print(summary.as_json())
     elif not quiet:
-        width = shutil.get_terminal_size().columns
-        print(table(summary, counted.models, width))
-        if counted.tally.bad:
-            cells = {row.alias: row.tally.cells for row in counted.models}
-            print(f"\n{failures(group(ended_badly(ending)), cells)}")
-        print(f"\n{summary.next}")
+        if found is not None:
+            print(table(summary, found.counted.models, shutil.get_terminal_size().columns))
+            if found.failures:
+                cells = {row.alias: row.tally.cells for row in found.counted.models}
+                print(f"\n{failures(found.failures, cells)}")
+            print()
+        print(summary.next)
     return summary.exit_code
 
 
-def ended_badly(ending: Ending) -> Iterator[tuple[str, Finished | Rejected]]:
-    """Yield the alias and the last line of each cell that is done with and did not succeed."""
-    book, seen = ending.ledger.book, set[str]()
-    for cell in expand(ending.manifest):
-        history = book.history(cell.key)
-        if history.state in BAD and cell.key not in seen:
-            seen.add(cell.key)
-            record = ending.ledger.read(history.ended_line)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What one walk of the grid has told."""
+
+    counted: Count
+    failures: Sequence[Failure]
+
+
+def walk(ending: Ending) -> Found | None:
+    """Write the results and count, in one walk of the grid; None where not even that is waited for.
+
+    Who interrupts a large sweep doesn't wait for its results: the next call writes them anyway.
+    Who does so twice waits for nothing that takes long.
+    """
+    stops = ending.stops
+    large = upper_bound(ending.manifest) > MOST_WHEN_INTERRUPTED
+    if stops.at_once and large:
+        return None
+    if any(isinstance(error, FolderError) for error in stops.errors):
+        return _on_disk(ending)
+    if stops.interrupted and large:
+        stops.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
+    return Walk(ending, ending.ledger).found(results=not (stops.interrupted and large))
+
+
+def _on_disk(ending: Ending) -> Found | None:
+    """Count what the file says: the book also has the lines that could not be written."""
+    try:
+        with open_reader(ending.ledger.path) as reader:
+            return Walk(ending, reader).found(results=False)
+    except LedgerError:
+        return None
+
+
+class Walk:
+    """One walk of the grid, which counts, groups the failures, and feeds the results."""
+
+    def __init__(self, ending: Ending, ledger: Readable) -> None:
+        settings = ending.settings
+        self._ending = ending
+        self._ledger = ledger
+        self._counting = Counting(
+            ledger.book, attempts=settings.attempts, download=settings.download
+        )
+        self._grouping = Grouping()
+
+    def found(self, *, results: bool) -> Found:
+        cells = self._cells()
+        if results:
+            self._write(cells)
+        for _ in cells:  # to the end: what went into no results is counted, too
+            pass
+        return Found(counted=self._counting.result(), failures=self._grouping.result())
+
+    def _write(self, cells: Iterator[Cell]) -> None:
+        ending, attempts = self._ending, self._ending.settings.attempts
+        try:
+            write_results(
+                ending.folder, ending.manifest, self._ledger, attempts=attempts, cells=cells
+            )
+        except FolderError as error:
+            ending.stops.leave(error)
+
+    def _cells(self) -> Iterator[Cell]:
+        for cell in expand(self._ending.manifest):
+            if self._counting.add(cell):
+                self._group(cell)
+            yield cell
+
+    def _group(self, cell: Cell) -> None:
+        history = self._ledger.book.history(cell.key)
+        if history.state in BAD:
+            record = self._ledger.read(history.ended_line)
             assert isinstance(record, Finished | Rejected)
-            yield cell.alias, record
+            self._grouping.add(cell.alias, record)
 
 
-def summary_of(ending: Ending, tally: Tally) -> Summary:
-    """Return the `--json` object of the call."""
-    client, code = ending.client, exit_code(ending, tally)
+def summary_of(ending: Ending, tally: Tally | None) -> Summary:
+    """Return the `--json` object of the call; without a *tally* nobody knows what is left."""
+    client, code = ending.client, exit_code(ending, tally or Tally(pending=1))
     sweep = ending.ledger.book.sweep
-    counts: dict[str, Any] = tally.as_dict()
+    counts: dict[str, Any] = {} if tally is None else tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=ending.manifest.name,
@@ -94,7 +159,7 @@ def summary_of(ending: Ending, tally: Tally) -> Summary:
         duration_s=ending.seconds,
         outputs=str(ending.folder),
         ledger=str(ending.ledger.path),
-        complete=not tally.unfinished,
+        complete=tally is not None and not tally.unfinished,
         exit_code=code,
         next=how_to_go_on(tally, code, command=ending.command, outputs=str(ending.folder)),
         error=stop_of(ending.stops.errors),

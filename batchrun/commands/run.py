@@ -14,7 +14,7 @@ from batchrun.commands.ending import Ending, show
 from batchrun.commands.place import command_of, find
 from batchrun.commands.plan import show_plan
 from batchrun.commands.run_options import Options, parse, settings_of
-from batchrun.commands.signals import interrupt_on_signals
+from batchrun.commands.signals import SIGNALS
 from batchrun.engine.interrupts import obey
 from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import Settings
@@ -58,8 +58,8 @@ def main(argv: Sequence[str]) -> int:
         )
         if ledger.torn:
             progress.note(f"cut off {ledger.torn} bytes that a crash left at the ledger's end")
-        done = anyio.run(work, call, ledger, url, progress)
-        interrupt_on_signals()  # the runner's own handlers went with it
+        with SIGNALS.counted() as received:
+            done = anyio.run(work, call, ledger, url, progress, received)
         return show(
             Ending(
                 manifest=call.manifest,
@@ -107,8 +107,10 @@ class Done:
     client: Client
 
 
-async def work(call: Call, ledger: Ledger, url: str, progress: Progress) -> Done:
-    """Do all that can be done in this call."""
+async def work(
+    call: Call, ledger: Ledger, url: str, progress: Progress, received: Sequence[str]
+) -> Done:
+    """Do all that can be done in this call; *received* are the signals that come meanwhile."""
     settings = call.settings
     sweep = await open_sweep(
         call.folder, ledger, call.manifest, endpoint=call.endpoint, label=call.options.label
@@ -123,7 +125,7 @@ async def work(call: Call, ledger: Ledger, url: str, progress: Progress) -> Done
         async with anyio.create_task_group() as tasks:
 
             async def watch_signals() -> None:
-                await obey(runner.stops, drain=settings.drain)
+                await obey(runner.stops, received, drain=settings.drain)
 
             tasks.start_soon(watch_signals, name="signals")
             stops = await runner.run()

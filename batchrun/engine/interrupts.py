@@ -1,6 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP: the first asks to stop, the second stops at once."""
 
-import signal
+from collections.abc import Sequence
 from typing import Final
 
 import anyio
@@ -8,19 +8,21 @@ import anyio
 from batchrun.engine.stops import Stops
 from batchrun.errors import KILLED
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LATEST: Final = 0.1
+"""Seconds until a signal is obeyed: it only leaves its name, and wakes nobody."""
 
 
-async def obey(stops: Stops, *, drain: bool) -> None:
-    """Turn signals into stops until cancelled; *drain* sees runs in flight to their end first."""
-    with anyio.open_signal_receiver(*SIGNALS) as received:
-        first = True
-        async for number in received:
-            name = signal.Signals(number).name
-            if not first:
+async def obey(stops: Stops, received: Sequence[str], *, drain: bool) -> None:
+    """Turn each name in *received* into a stop, until cancelled.
+
+    *drain* sees runs in flight to their end first.
+    """
+    obeyed = 0
+    while True:
+        for name in received[obeyed:]:
+            if obeyed:
                 stops.kill(KILLED, f"killed by a second {name}")
-            elif drain:
-                stops.submit_no_more(f"interrupted by {name}")
             else:
-                stops.leave(f"interrupted by {name}")
-            first = False
+                stops.interrupt(f"interrupted by {name}", drain=drain)
+            obeyed += 1
+        await anyio.sleep(LATEST)

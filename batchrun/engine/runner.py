@@ -102,14 +102,13 @@ class Runner:
         self._progress_start()
         try:
             async with anyio.create_task_group() as tasks:
-                lookups = LookUps(self._work, submitter, tasks)
-                if await adopt(self._work, self._manifest):
-                    await self._gate.check_key()
-                drawer = await self._drawer(submitter)
-                tasks.start_soon(Watcher(self._work, lookups).run, name="watcher")
-                tasks.start_soon(self._saver.run, name="saver")
                 tasks.start_soon(self._tick, name="ticker")
-                await self._feed_slots(tasks, drawer)
+                drawer = await self._begin(submitter)
+                if drawer is not None:
+                    lookups = LookUps(self._work, submitter, tasks)
+                    tasks.start_soon(Watcher(self._work, lookups).run, name="watcher")
+                    tasks.start_soon(self._saver.run, name="saver")
+                    await self._feed_slots(tasks, drawer, submitter)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             errors = only_expected(group)
@@ -122,6 +121,26 @@ class Runner:
                 await self._ledger.settle()
             self._work.progress.close()
         return self.stops
+
+    async def _begin(self, submitter: Submitter) -> Drawer | None:
+        """Take over what earlier calls left; None where the call is to leave before that is done.
+
+        A service that gives no answer must not hold up an interrupt for as long as we ask it.
+        """
+        drawer = None
+        async with anyio.create_task_group() as tasks:
+
+            async def give_way() -> None:
+                while not self.stops.leaving:
+                    await self._work.bell.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(give_way, name="give way")
+            if await adopt(self._work, self._manifest):
+                await self._gate.check_key()
+            drawer = await self._drawer(submitter)
+            tasks.cancel_scope.cancel()
+        return drawer
 
     async def _drawer(self, submitter: Submitter) -> Drawer:
         """Return the drawer; with a budget it has to know the models' prices."""
@@ -158,7 +177,7 @@ class Runner:
 
     # The slots.
 
-    async def _feed_slots(self, tasks: TaskGroup, drawer: Drawer) -> None:
+    async def _feed_slots(self, tasks: TaskGroup, drawer: Drawer, submitter: Submitter) -> None:
         """Draw cells into free slots until there is nothing left to do or to wait for."""
         drawn = 0
         while not self.stops.leaving:
@@ -171,6 +190,8 @@ class Runner:
                 break
             else:
                 await self._work.bell.wait()
+            if self.stops.holding:
+                submitter.hold_back()
         if self.stops.leaving and not self.stops.at_once:
             await self._let_answers_arrive()
         elif not self._feed.exhausted and self.stops.submitting:

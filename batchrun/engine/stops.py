@@ -25,12 +25,16 @@ class Bell:
 class Stops:
     """The reasons to stop, and how soon.
 
-    *submitting* is False once no further run may be asked for; *leaving* is True once runs in
-    flight are left to the next call; *at_once* is True when not even an answer is waited for.
+    *submitting* is False once no further run may be asked for; *holding* is True once not even
+    what has been begun may still be sent; *leaving* is True once runs in flight are left to the
+    next call; *at_once* is True when not even an answer is waited for. *interrupted* says that
+    somebody waits for the end.
     """
 
     def __init__(self, bell: Bell) -> None:
         self.submitting = True
+        self.holding = False
+        self.interrupted = False
         self.leaving = False
         self.at_once = False
         self.codes: list[int] = []
@@ -41,19 +45,27 @@ class Stops:
     def submit_no_more(self, reason: BatchrunError | str) -> None:
         """Ask for no further run; see those in flight to their end."""
         self.submitting = False
+        self.holding |= isinstance(reason, BatchrunError)
         self._note(reason)
 
     def leave(self, reason: BatchrunError | str) -> None:
         """Ask for no further run and leave those in flight to the next call."""
         self.submitting = False
-        self.leaving = True
+        self.holding = self.leaving = True
+        self._note(reason)
+
+    def interrupt(self, reason: str, *, drain: bool) -> None:
+        """Send nothing more, and leave; with *drain* only once the runs in flight have ended."""
+        self.submitting = False
+        self.holding = self.interrupted = True
+        self.leaving = not drain
         self._note(reason)
 
     def kill(self, code: int, reason: str) -> None:
         """Leave at once."""
-        self.leave(reason)
-        self.at_once = True
+        self.at_once = self.interrupted = True
         self.codes.append(code)
+        self.leave(reason)
 
     def _note(self, reason: BatchrunError | str) -> None:
         if isinstance(reason, BatchrunError):

@@ -6,7 +6,8 @@ exists; at a resend it doesn't, and waits as the attempt's verdict for a look-up
 
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ class Submitter:
         self._uploads = uploads
         self._gate = gate
         self._unlike_since: float | None = None
+        self._not_left: dict[str, anyio.CancelScope] = {}
 
     @property
     def halted(self) -> bool:
@@ -80,21 +82,48 @@ class Submitter:
         wave.join(attempt)
         return attempt
 
+    def hold_back(self) -> None:
+        """Send nothing of what has been begun and has not left yet."""
+        for scope in list(self._not_left.values()):
+            scope.cancel()
+
+    @contextmanager
+    def _may_be_held_back(self, attempt: Attempt) -> Iterator[None]:
+        try:
+            with anyio.CancelScope() as scope:
+                self._not_left[attempt.key] = scope
+                yield
+        finally:
+            self._not_left.pop(attempt.key, None)
+
     async def submit(self, attempt: Attempt) -> None:
         """Upload the input's files, write the intent, then send it for the first time."""
+        with self._may_be_held_back(attempt):
+            try:
+                await self._gate.open(attempt.client_ref)
+                sent = await self._sent(attempt)
+            except anyio.get_cancelled_exc_class():
+                self._work.withdraw(attempt)
+                raise
+            if sent is not None:
+                intent, body = self._intent(attempt, sent)
+                # Cancelled here, nobody would know whether the line is in the file.
+                with anyio.CancelScope(shield=True):
+                    await self._work.ledger.append(intent)
+                await self._send(attempt, body)
+
+    async def _sent(self, attempt: Attempt) -> Mapping[str, Any] | None:
+        """Return the input as it is sent; None where that can't be, and the cell is done with."""
         assert attempt.cell is not None
-        await self._gate.open(attempt.client_ref)
         try:
-            sent = await self._uploads.resolve(attempt.cell)
+            return await self._uploads.resolve(attempt.cell)
         except ChangedFileError as error:
             await self._changed(attempt, error)
         except RefusedFileError as error:
             intent, _ = self._intent(attempt, plain(attempt.cell.input))
-            await self._work.reject(attempt, _rejected(attempt, error), intent)
-        else:
-            intent, body = self._intent(attempt, sent)
-            await self._work.ledger.append(intent)
-            await self._send(attempt, body)
+            with anyio.CancelScope(shield=True):
+                await self._work.reject(attempt, _rejected(attempt, error), intent)
+        return None
 
     def _intent(self, attempt: Attempt, sent: Mapping[str, Any]) -> tuple[Intent, bytes]:
         """Return the intent's line and the request's body."""
@@ -131,7 +160,8 @@ class Submitter:
         if hashlib.sha256(body).hexdigest() != intent.body_sha256:
             await work.park(attempt, "the request cannot be rebuilt byte for byte")
         else:
-            await self._send(attempt, body)
+            with self._may_be_held_back(attempt):
+                await self._send(attempt, body)
 
     async def _send(self, attempt: Attempt, body: bytes) -> None:
         """Send, and file what comes of it; stops that concern everybody are noted, not raised."""
@@ -139,12 +169,17 @@ class Submitter:
         attempt.sending = True
         attempt.sends += 1
         departed: list[bool] = []
+
+        def leave() -> None:
+            departed.append(True)
+            self._not_left.pop(attempt.key, None)
+
         try:
             outcome = await work.client.create_run(
                 attempt.model,
                 body,
                 idempotency_key=attempt.idempotency_key,
-                on_departure=lambda: departed.append(True),
+                on_departure=leave,
             )
         except (KeyRefusedError, OutOfCreditError) as error:
             self._done(attempt)
@@ -158,7 +193,8 @@ class Submitter:
             self._done(attempt)
             if not departed and attempt.sends == 1:
                 with anyio.CancelScope(shield=True):
-                    await work.drop(attempt, "interrupted before it was sent")
+                    await work.drop(attempt, "held back before it was sent")
+            work.bell.ring()
             raise
         else:
             self._done(attempt)

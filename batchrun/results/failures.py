@@ -31,19 +31,34 @@ class Failure:
     count: int
 
 
-def group(ended: Iterable[tuple[str, Finished | Rejected]]) -> list[Failure]:
-    """Group pairs of alias and the line that ended a cell badly; the most frequent come first."""
-    counts: Counter[tuple[str, str, str]] = Counter()
-    examples: dict[tuple[str, str, str], str] = {}
-    for alias, record in ended:
+class Grouping:
+    """Groups failures as they come."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._examples: dict[tuple[str, str, str], str] = {}
+
+    def add(self, alias: str, record: Finished | Rejected) -> None:
+        """Take in the line that ended a cell of *alias* badly."""
         code, message = _reason(record)
         key = (alias, code, normalise(message))
-        counts[key] += 1
-        examples.setdefault(key, message)
-    return [
-        Failure(alias=key[0], code=key[1], example=examples[key], count=number)
-        for key, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    ]
+        self._counts[key] += 1
+        self._examples.setdefault(key, message)
+
+    def result(self) -> list[Failure]:
+        """Return the groups, the most frequent first."""
+        return [
+            Failure(alias=key[0], code=key[1], example=self._examples[key], count=number)
+            for key, number in sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
+        ]
+
+
+def group(ended: Iterable[tuple[str, Finished | Rejected]]) -> list[Failure]:
+    """Group pairs of alias and the line that ended a cell badly; the most frequent come first."""
+    grouping = Grouping()
+    for alias, record in ended:
+        grouping.add(alias, record)
+    return grouping.result()
 
 
 def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:

@@ -92,15 +92,21 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def write_results(
-    folder: Path, manifest: Manifest, ledger: Readable, *, attempts: int | None = None
+    folder: Path,
+    manifest: Manifest,
+    ledger: Readable,
+    *,
+    attempts: int | None = None,
+    cells: Iterable[Cell] | None = None,
 ) -> None:
     """Write `results.jsonl` and `results.csv`: a row for each point, in the grid's order.
 
     Row by row, so that memory doesn't grow with them; the CSV is made from the JSONL, because only
-    the last row tells which columns there are. *attempts* overrides the manifest's.
+    the last row tells which columns there are. *attempts* overrides the manifest's; *cells* is a
+    walk of its grid that somebody else has begun.
     """
     limit = manifest.limits.attempts if attempts is None else attempts
-    rows = (_row(cell, ledger, limit) for cell in expand(manifest))
+    rows = (_row(cell, ledger, limit) for cell in cells or expand(manifest))
     names = _write_jsonl(folder / RESULTS_JSONL, rows)
     _write_csv(folder / RESULTS_CSV, folder / RESULTS_JSONL, columns(names))
 

@@ -97,10 +97,17 @@ def money(amount: Decimal) -> str:
     return f"{whole}.{cents:0<2}"
 
 
-def how_to_go_on(tally: Tally, exit_code: int, *, command: str, outputs: str | None = None) -> str:
-    """Return the last line of a call: one sentence; *command* is what runs this manifest again."""
+def how_to_go_on(
+    tally: Tally | None, exit_code: int, *, command: str, outputs: str | None = None
+) -> str:
+    """Return the last line of a call: one sentence; *command* is what runs this manifest again.
+
+    *tally* is None where nobody knows what is left.
+    """
     if exit_code in _HINTS:
         return _HINTS[exit_code].format(command=command)
+    if tally is None:
+        return f"go on with `{command}`"
     if tally.unfinished:
         return f"go on with `{command}`; {_left(tally)}"
     if tally.bad > tally.partial_succeeded:

@@ -98,6 +98,50 @@ class Count:
     models: tuple[ModelRow, ...]
 
 
+class Counting:
+    """Counts cells as they come, which may name a cell more than once, as *book* has them."""
+
+    def __init__(
+        self,
+        book: Book,
+        *,
+        attempts: int,
+        download: bool,
+        granted: Mapping[str, int] = NO_GRANTS,
+    ) -> None:
+        self._book = book
+        self._attempts = attempts
+        self._download = download
+        self._granted = granted
+        self._seen: set[str] = set()
+        self._counts: dict[str, Counter[str]] = {}
+
+    def add(self, cell: Cell) -> bool:
+        """Count one more point; say whether its cell came for the first time."""
+        model = self._counts.setdefault(cell.alias, Counter())
+        if cell.key in self._seen:
+            model["folded"] += 1
+            return False
+        self._seen.add(cell.key)
+        history = self._book.history(cell.key)
+        granted = self._granted.get(cell.key, 0)
+        model["cells"] += 1
+        model[standing(history, attempts=self._attempts, granted=granted)] += 1
+        model["unsaved"] += self._download and history.state in GOOD and not history.saved
+        return True
+
+    def result(self) -> Count:
+        """Return the counts, if every point of the grid has been added."""
+        orphaned = sum(key not in self._seen for key in self._book.histories)
+        total = sum(self._counts.values(), Counter({"orphaned": orphaned}))
+        spent = self._book.spent
+        rows = (
+            ModelRow(alias=alias, tally=Tally(**model), cost=spent.get(alias, Decimal(0)))
+            for alias, model in self._counts.items()
+        )
+        return Count(tally=Tally(**total), models=tuple(rows))
+
+
 def count(
     cells: Iterable[Cell],
     book: Book,
@@ -107,25 +151,10 @@ def count(
     granted: Mapping[str, int] = NO_GRANTS,
 ) -> Count:
     """Count *cells*, which may name a cell more than once, as *book* has them."""
-    seen: set[str] = set()
-    counts: dict[str, Counter[str]] = {}
+    counting = Counting(book, attempts=attempts, download=download, granted=granted)
     for cell in cells:
-        model = counts.setdefault(cell.alias, Counter())
-        if cell.key in seen:
-            model["folded"] += 1
-            continue
-        seen.add(cell.key)
-        history = book.history(cell.key)
-        model["cells"] += 1
-        model[standing(history, attempts=attempts, granted=granted.get(cell.key, 0))] += 1
-        model["unsaved"] += download and history.state in GOOD and not history.saved
-    orphaned = sum(key not in seen for key in book.histories)
-    total = sum(counts.values(), Counter({"orphaned": orphaned}))
-    rows = (
-        ModelRow(alias=alias, tally=Tally(**model), cost=book.spent.get(alias, Decimal(0)))
-        for alias, model in counts.items()
-    )
-    return Count(tally=Tally(**total), models=tuple(rows))
+        counting.add(cell)
+    return counting.result()
 
 
 def tally(
