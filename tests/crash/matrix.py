@@ -1,0 +1,81 @@
+"""Every boundary times every passing of it: one trial each, many at once.
+
+Most of a trial is waiting (for `settle`, for looks), so a dozen of them share two cores well.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crash.boundaries import ANY
+from crash.lab import Lab, Life
+from crash.trial import MANIFEST, Kill, Outcome, Trial, Verdict, judge
+
+
+@dataclass(kw_only=True)
+class Figures:
+    """What a matrix came to."""
+
+    trials: int = 0
+    killed: int = 0
+    extra: int = 0
+    paid_twice: int = 0
+    lost: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, verdict: Verdict, where: str) -> None:
+        self.trials += 1
+        self.killed += verdict.killed
+        self.extra += verdict.extra
+        self.paid_twice += verdict.paid_twice
+        self.lost += verdict.lost
+        self.wrong += [f"{where}: {each}" for each in verdict.wrong]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.trials} trials, {self.killed} kills, {self.extra} extra, "
+            f"{self.paid_twice} paid twice, {self.lost} lost, {len(self.wrong)} wrong"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One kind of service, and what a sweep is that nobody disturbed: what trials are held to.
+
+    *late*, it may commit later than `settle`.
+    """
+
+    lab: Lab
+    folder: Path
+    faults: Sequence[str]
+    manifest: str = MANIFEST
+    late: bool = False
+    at_once: int = 12
+
+    def undisturbed(self) -> Outcome:
+        return self.trial("undisturbed", ()).play(self.lab)
+
+    def trial(self, name: str, kills: Sequence[Kill]) -> Trial:
+        return Trial(
+            folder=self.folder / name, kills=kills, faults=self.faults, manifest=self.manifest
+        )
+
+    def play(self, kills: Sequence[Sequence[Kill]], standard: Outcome) -> Figures:
+        """Play a trial for each of *kills*, and judge it by *standard*."""
+        figures = Figures()
+
+        def play(number: int) -> None:
+            trial = self.trial(f"{number:04}", kills[number])
+            verdict = judge(trial.play(self.lab), standard, late=self.late)
+            figures.add(verdict, f"{trial.folder}, killed at {trial.kills}")
+
+        with ThreadPoolExecutor(self.at_once) as pool:
+            list(pool.map(play, range(len(kills))))
+        return figures
+
+
+def passings(life: Life) -> list[Kill]:
+    """Return all that a life passed: the whole matrix of kills in it."""
+    passed = life.passed
+    return [(name, n) for name in passed if name != ANY for n in range(1, passed[name] + 1)]

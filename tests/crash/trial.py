@@ -1,0 +1,199 @@
+"""One case: lives that are killed, one that repairs, one that reads what the repair wrote.
+
+The verdict asks the simulator what was paid, the ledger what is known of it, and compares the
+results with those of a sweep that nobody disturbed.
+"""
+
+import hashlib
+import json
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from batchrun.ledger.book import Book
+from batchrun.ledger.records import AnyRecord, Extra, Submitted, decode
+from crash.lab import KILLED, Lab, Life
+
+MANIFEST: Final = """\
+name: crash
+models:
+  - id: google/nano-banana-2
+    alias: steady
+    inputs: {output_format: jpeg}
+  - id: google/nano-banana-pro
+    alias: flaky
+    inputs: {prompt: a flaky chair}
+inputs: {prompt: [a red chair, a blue chair, x]}  # the last is too short, and refused
+metadata: {simulate: {seconds: 0.05}}
+outputs: {name: "${alias}/${prompt}"}
+limits: {concurrency: 4, rate: 500/s, settle: 300ms}
+poll: {interval: 60ms}
+"""
+
+FLEETING: Final = frozenset(
+    {"run_id", "duration_ms", "created_at", "completed_at", "cost", "attempts"}
+)
+"""Columns of the results that are not the same in two sweeps."""
+
+Kill = tuple[str, int]
+Spent = Counter[tuple[str, int]]
+"""Runs by cell and attempt."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a trial left: the lives, what the service made, what the folder holds."""
+
+    lives: Sequence[Life]
+    runs: Sequence[Any]
+    counted: int
+    made_by_the_reader: int
+    folder: Path
+
+    @property
+    def ledger(self) -> Path:
+        return next((self.folder / "outputs").rglob("ledger.jsonl"))
+
+    def records(self) -> Iterator[AnyRecord]:
+        with self.ledger.open("rb") as lines:
+            for line in lines:
+                record = decode(line)
+                assert record is not None
+                yield record
+
+    def spent(self) -> Spent:
+        tags = [run["metadata"]["batchrun"] for run in self.runs]
+        return Counter((tag["cell"], tag["attempt"]) for tag in tags)
+
+    def results(self) -> list[Any]:
+        text = (self.ledger.parent / "results.jsonl").read_text("utf-8")
+        rows = [json.loads(line) for line in text.splitlines()]
+        return [{k: v for k, v in row.items() if k not in FLEETING} for row in rows]
+
+    def files(self) -> dict[str, str]:
+        """Return the hash of each file below the folder that is an output, or left behind."""
+        folder = self.ledger.parent
+        return {
+            path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in folder.rglob("*")
+            if path.is_file() and (path.suffix == ".part" or "files" in path.parts)
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """*kills* end one life each; *faults* are the service's, all the time."""
+
+    folder: Path
+    kills: Sequence[Kill] = ()
+    faults: Sequence[str] = ()
+    manifest: str = MANIFEST
+
+    def play(self, lab: Lab) -> Outcome:
+        """Live until nothing is left to do, and once more."""
+        self.folder.mkdir(parents=True)
+        (self.folder / "crash.yaml").write_text(self.manifest, encoding="utf-8")
+        with lab.simulator(self.folder, *self.faults) as url:
+            lives = [self._live(lab, url, f"life-{n}", kill) for n, kill in enumerate(self.kills)]
+            lives.append(self._live(lab, url, "repair", None))
+            before = _ask(url, "/_simulator/stats")["runs"]
+            lives.append(self._live(lab, url, "reader", None))
+            _clear_faults(url)
+            after = _ask(url, "/_simulator/stats")["runs"]
+            return Outcome(
+                lives=lives,
+                runs=_ask(url, "/v1/runs?limit=500")["items"],
+                counted=after,
+                made_by_the_reader=after - before,
+                folder=self.folder,
+            )
+
+    def _live(self, lab: Lab, url: str, name: str, kill: Kill | None) -> Life:
+        return lab.life(
+            self.folder, "crash.yaml", "--endpoint", url, "--json", name=name, kill=kill
+        )
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """What is wrong with an outcome, beside one that nobody disturbed; and the figures."""
+
+    wrong: list[str] = field(default_factory=list)
+    killed: int = 0
+    extra: int = 0
+    paid_twice: int = 0
+    lost: int = 0
+
+
+def judge(outcome: Outcome, undisturbed: Outcome, *, late: bool = False) -> Verdict:
+    """Hold *outcome* to the promises; *late*, the service may have committed after `settle`."""
+    verdict = Verdict(killed=sum(life.code == KILLED for life in outcome.lives))
+    _judge_money(verdict, outcome, undisturbed, late=late)
+    _judge_ending(verdict, outcome, undisturbed)
+    return verdict
+
+
+def _judge_money(verdict: Verdict, outcome: Outcome, undisturbed: Outcome, *, late: bool) -> None:
+    spent, records = outcome.spent(), list(outcome.records())
+    made = {run["id"] for run in outcome.runs}
+    known = {record.run_id for record in records if isinstance(record, Submitted)}
+    extra = {record.run_id for record in records if isinstance(record, Extra)}
+    said = "".join(life.err for life in outcome.lives)
+    verdict.extra = len(extra)
+    verdict.paid_twice = sum(spent.values()) - len(spent)
+    verdict.lost = len(made - known - extra)
+    cost = sum(float(run["cost"] or 0) for run in outcome.runs)
+    checks = {
+        f"paid twice: {spent}": verdict.paid_twice and not late,
+        f"{verdict.paid_twice} paid twice, extra {extra}": verdict.paid_twice != len(extra),
+        f"made {outcome.counted}, listed {len(made)}": outcome.counted != len(made),
+        f"runs that the ledger doesn't know: {made - known - extra}": verdict.lost,
+        f"runs that the service doesn't know: {known | extra - made}": (known | extra) - made,
+        f"both submitted and extra: {known & extra}": known & extra,
+        "an extra run that was not said": any(each not in said for each in extra),
+        f"cost {cost}, said {outcome.lives[-1].out}": abs(_cost(outcome) - cost) > 1e-6,
+        f"attempts {set(spent)}": not late and set(spent) != set(undisturbed.spent()),
+        f"cells {set(spent)}": {c for c, _ in spent} != {c for c, _ in undisturbed.spent()},
+    }
+    verdict.wrong += [text for text, found in checks.items() if found]
+
+
+def _cost(outcome: Outcome) -> float:
+    return float(outcome.lives[-1].summary["cost"])
+
+
+def _judge_ending(verdict: Verdict, outcome: Outcome, undisturbed: Outcome) -> None:
+    codes = [life.code for life in outcome.lives]
+    wanted = undisturbed.lives[-1].code
+    complaints = [life.err for life in outcome.lives if "Traceback" in life.err]
+    checks = {
+        f"exit codes {codes}": codes[-2:] != [wanted, wanted],
+        f"the reader made {outcome.made_by_the_reader} runs": outcome.made_by_the_reader,
+        f"results {outcome.results()}": outcome.results() != undisturbed.results(),
+        f"files {outcome.files()}": outcome.files() != undisturbed.files(),
+        f"a traceback: {complaints}": complaints,
+        "a ledger that cannot be read": not isinstance(_folded(outcome), Book),
+    }
+    verdict.wrong += [text for text, found in checks.items() if found]
+
+
+def _folded(outcome: Outcome) -> Book:
+    book = Book()
+    for record in outcome.records():
+        book.add(record, 0)
+    return book
+
+
+def _ask(url: str, path: str) -> Any:
+    request = urllib.request.Request(url + path, headers={"Authorization": "Bearer rf_live_crash"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def _clear_faults(url: str) -> None:
+    request = urllib.request.Request(f"{url}/_simulator/faults", method="DELETE")
+    with urllib.request.urlopen(request, timeout=60):
+        pass

@@ -1,0 +1,114 @@
+"""Killed with SIGKILL at every boundary, repaired, and read: promises 1, 2 and 3.
+
+The matrix is enumerated, not sampled: an undisturbed sweep counts how often it passes each
+boundary, and each (boundary, passing) is a trial of its own. See docs/crash-safety.md.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from crash.lab import Lab, laboratory
+from crash.matrix import Figures, Service, passings
+from crash.trial import MANIFEST, Kill
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+LOG = logging.getLogger(__name__)
+
+HASTY = MANIFEST.replace("settle: 300ms", "settle: 100ms")
+
+FIRST_KILLS: list[Kill] = [
+    ("ledger.jsonl write half", 2),
+    ("create before", 1),
+    ("create sent", 2),
+    ("create read", 3),
+    ("ledger.jsonl write half", 4),
+    ("get read", 1),
+    ("output replace after", 1),
+]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with laboratory() as lab:
+        yield lab
+
+
+def single_kills(service: Service) -> Figures:
+    standard = service.undisturbed()
+    kills = [(kill,) for kill in passings(standard.lives[0])]
+    figures = service.play(kills, standard)
+    LOG.info("%s", figures)
+    return figures
+
+
+def test_killed_at_any_boundary_nothing_is_paid_twice_or_lost(lab: Lab, tmp_path: Path) -> None:
+    figures = single_kills(Service(lab=lab, folder=tmp_path, faults=["no_idempotency"]))
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert (figures.paid_twice, figures.lost) == (0, 0)
+    assert figures.killed > 200
+
+
+def test_what_a_service_commits_late_is_found_recorded_and_said(lab: Lab, tmp_path: Path) -> None:
+    faults = ["no_idempotency", "commit_late=0.6"]
+
+    figures = single_kills(
+        Service(lab=lab, folder=tmp_path, faults=faults, manifest=HASTY, late=True, at_once=16)
+    )
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert figures.extra == figures.paid_twice
+    assert figures.extra
+    assert figures.lost == 0
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "lost_answer:40%",
+        "error_after:40%",
+        "error_after_html:40%",
+        "half_answer:40%",
+        "no_run_id:40%",
+        "error_before:30%",
+        "throttle:30%",
+        "list_lag=0.15",
+        "page_cap=1",
+        "next_pq",
+        "list_no_filter",
+        "list_ignores_filter",
+        "list_empty_on_filter",
+    ],
+)
+def test_under_faults_too(lab: Lab, tmp_path: Path, fault: str) -> None:
+    figures = single_kills(Service(lab=lab, folder=tmp_path, faults=["no_idempotency", fault]))
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("first", FIRST_KILLS)
+@pytest.mark.parametrize("late", [False, True])
+def test_the_call_that_repairs_is_killed_too(
+    lab: Lab, tmp_path: Path, first: Kill, *, late: bool
+) -> None:
+    faults = ["no_idempotency", *(["commit_late=0.6"] if late else [])]
+    service = Service(
+        lab=lab,
+        folder=tmp_path,
+        faults=faults,
+        manifest=HASTY if late else MANIFEST,
+        late=late,
+        at_once=16,
+    )
+    standard = service.undisturbed()
+    repair = service.trial("repair", (first,)).play(lab).lives[1]
+
+    figures = service.play([(first, second) for second in passings(repair)], standard)
+
+    LOG.info("%s", figures)
+    assert not figures.wrong, "\n".join(figures.wrong)
