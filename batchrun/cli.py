@@ -19,12 +19,13 @@ COMMANDS: Final = {
     "run": "run a manifest, or go on with it (the default)",
     "plan": "what would be done; sends no run",
     "status": "counts, costs, open runs and failures; no network",
+    "recover": "rebuild a lost, broken or old ledger from the API",
     "simulate": "serve the simulator on a port",
     "schema": "print the manifest's JSON Schema",
     "init": "write a commented manifest to start from",
 }
 
-NOT_YET: Final = frozenset({"why", "report", "recover", "compare", "rehearse", "lock", "verify"})
+NOT_YET: Final = frozenset({"why", "report", "compare", "rehearse", "lock", "verify"})
 """Commands whose words are taken, and that this version does not have."""
 
 
@@ -57,8 +58,8 @@ def guarded(name: str, words: Sequence[str]) -> int:
         # Whoever read our output has gone; nothing more can be said, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = INCOMPLETE
-    except Interrupted as error:  # while the last words were said
-        code = error.exit_code
+    except Interrupted:  # while the last words were said
+        code = SIGNALS.exit_code
     return code
 
 
@@ -70,8 +71,8 @@ def told(name: str, words: Sequence[str]) -> int:
         code: int = import_module(f"batchrun.commands.{name}").main(words)
     except BatchrunError as error:
         code = stopped(error, error.exit_code, as_json=as_json, again=again)
-    except Interrupted as error:
-        code = stopped("interrupted", error.exit_code, as_json=as_json, again=again)
+    except Interrupted:
+        code = stopped("interrupted", SIGNALS.exit_code, as_json=as_json, again=again)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  (a bug: it is written down and said so)

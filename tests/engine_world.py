@@ -1,8 +1,8 @@
 """One folder, one manifest and one fake service: what an engine's test needs around it."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,6 +20,7 @@ from batchrun.ledger.file import NAME, open_ledger
 from batchrun.ledger.replay import read_book
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
+from batchrun.results.progress import Moment
 from batchrun.runflow.client import Client
 from batchrun.runflow.http import api_client, download_client
 from batchrun.runflow.limiter import Limiter
@@ -37,19 +38,31 @@ class Listener:
     """Remembers what the engine says of its progress."""
 
     notes: list[str] = field(default_factory=list)
-    ended: list[str] = field(default_factory=list)
+    total: int = 0
+    earlier: list[bool] = field(default_factory=list)
+    own: list[bool] = field(default_factory=list)
+    now: Callable[[], Moment] | None = None
+    in_flight: list[int] = field(default_factory=list)
 
-    def start(self, total: int | None, done: int) -> None: ...
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        self.total, self.now = total, now
+        self.earlier, self.own, self.in_flight = [], [], []
 
-    def submitted(self) -> None: ...
+    def fewer(self, points: int) -> None:
+        self.total -= points
 
-    def finished(self, status_code: str, cost: Decimal | None) -> None:
-        self.ended.append(status_code)
+    def passed(self, *, good: bool) -> None:
+        self.earlier.append(good)
+
+    def ended(self, *, good: bool) -> None:
+        self.own.append(good)
 
     def note(self, message: str) -> None:
         self.notes.append(message)
 
-    def tick(self) -> None: ...
+    def tick(self) -> None:
+        assert self.now is not None
+        self.in_flight.append(self.now().in_flight)
 
     def close(self) -> None: ...
 
@@ -91,14 +104,14 @@ class World:
                 download_client(transport=httpx.MockTransport(_no_downloads)) as downloads,
             ):
                 outside = Outside(
-                    client=self._client(http, settings),
+                    client=self.client(http, settings),
                     downloads=downloads,
                     progress=self.listener,
                 )
                 runner = Runner(manifest, settings, sweep, ledger, outside)
                 return await runner.run()
 
-    def _client(self, http: httpx.AsyncClient, settings: Settings) -> Client:
+    def client(self, http: httpx.AsyncClient, settings: Settings) -> Client:
         pace = Pace(settings.rate.per_second, jitter=Random(1).random)
         return Client(http, Limiter(pace), give_up=settings.give_up, clock=now)
 

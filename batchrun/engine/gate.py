@@ -14,7 +14,7 @@ from batchrun.errors import KeyRefusedError, LedgerError
 
 BEHIND: Final = (
     "the ledger {path} is behind: the service has runs of wave {ref} that it doesn't know; "
-    "restore its newest copy, or move it away and rebuild it with `batchrun recover`"
+    "restore its newest copy, or rebuild it with `batchrun recover`"
 )
 
 
@@ -60,11 +60,8 @@ class Gate:
             return
         if sweep.organisation is None:
             await work.remember_organisation(ours)
-        elif sweep.organisation != ours:
-            raise KeyRefusedError(
-                f"the key belongs to organisation {ours}, the ledger to {sweep.organisation}; "
-                "use the key that began this sweep, or another --label or --outputs"
-            )
+        else:
+            check_organisation(ours, sweep.organisation)
 
     async def _check_newest_run(self) -> None:
         work = self._work
@@ -94,3 +91,12 @@ class Gate:
     async def _check_new_wave(self, ref: str) -> None:
         if await self._work.listing(ref):
             raise LedgerError(BEHIND.format(path=self._work.ledger.path, ref=ref))
+
+
+def check_organisation(ours: str | None, theirs: str | None) -> None:
+    """Raise KeyRefusedError if both are known and differ."""
+    if None not in {ours, theirs} and ours != theirs:
+        raise KeyRefusedError(
+            f"the key belongs to organisation {ours}, the ledger to {theirs}; "
+            "use the key that began this sweep, or another --label or --outputs"
+        )

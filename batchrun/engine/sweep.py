@@ -43,7 +43,7 @@ class SweepFolder:
         """Write down whose key it is, the first time the service tells."""
         line = replace(self.line, organisation=organisation)
         await self.ledger.append(line)
-        write_identity(self.path, _identity(line, self.manifest))
+        write_identity(self.path, identity_of(line, self.manifest))
 
 
 def check_folder(folder: Path) -> None:
@@ -82,11 +82,12 @@ async def open_sweep(
         version=__version__,
     )
     await ledger.append(line)
-    write_identity(folder, _identity(line, manifest.path))
+    write_identity(folder, identity_of(line, manifest.path))
     return SweepFolder(path=folder, ledger=ledger, line=line, manifest=manifest.path)
 
 
-def _identity(line: Sweep, manifest: Path) -> Identity:
+def identity_of(line: Sweep, manifest: Path) -> Identity:
+    """Return what `sweep.json` says of a start."""
     return Identity(
         sweep=line.sweep,
         name=line.name,

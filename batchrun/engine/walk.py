@@ -4,6 +4,7 @@ It is complete only if it got past the moment from which on a run of ours may ha
 the service's time, or to the end of the list.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -40,16 +41,23 @@ class Order:
         return self.kept and self._last is not None and self._last < horizon
 
 
-async def walk(client: Client, horizon: datetime, asked: float) -> Walk | None:
-    """Return all runs created since *horizon*, or None where that can't be had."""
+async def walk(
+    client: Client,
+    horizon: datetime,
+    asked: float,
+    *,
+    most_pages: int = MOST_PAGES,
+    wanted: Callable[[Run], bool] = lambda _: True,
+) -> Walk | None:
+    """Return all runs created since *horizon* that are *wanted*, or None if they can't be had."""
     found: list[Run] = []
     order = Order()
     cursor: str | None = None
-    for _ in range(MOST_PAGES):
+    for _ in range(most_pages):
         page = await client.list_runs(cursor=cursor, newest_first=True)
         if page is None:
             return None
-        found.extend(page.runs)
+        found.extend(run for run in page.runs if wanted(run))
         cursor = page.next
         if cursor is None or order.passed(page, horizon):
             return Walk(asked, horizon, tuple(found))

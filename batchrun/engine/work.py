@@ -97,7 +97,7 @@ class Work:
     async def finish(self, attempt: Attempt, run: Run) -> None:
         """The run ended: write how, give the slot back, save or try again."""
         self._end(attempt)
-        await self.ledger.append(finished_line(attempt, run))
+        await self.ledger.append(finished_line(attempt.key, attempt.number, run))
         self.progress.finished(run.status_code, run.cost)
         if State(run.status_code) in GOOD:
             self.finished(attempt, run)
@@ -205,10 +205,11 @@ class Work:
             self.again(attempt.cell)
 
 
-def finished_line(attempt: Attempt, run: Run) -> Finished:
+def finished_line(cell: str, attempt: int, run: Run) -> Finished:
+    """Return the line that says how the run of an attempt ended."""
     return Finished(
-        cell=attempt.key,
-        attempt=attempt.number,
+        cell=cell,
+        attempt=attempt,
         run_id=run.id,
         status_code=run.status_code,
         cost=run.cost,

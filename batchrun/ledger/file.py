@@ -11,7 +11,9 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +25,7 @@ from batchrun.ledger.book import Book
 from batchrun.ledger.disk import Disk, ThreadedDisk, sync_folder
 from batchrun.ledger.reader import read_line
 from batchrun.ledger.records import AnyRecord, Intent, decode, encode, timestamp
-from batchrun.ledger.replay import Replayed, replay
+from batchrun.ledger.replay import Replayed, replay, salvage
 
 NAME: Final = "ledger.jsonl"
 LOCK: Final = "lock"
@@ -148,14 +150,8 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(
-    folder: Path, *, disk: Disk | None = None, clock: Clock = utc_now
-) -> Iterator[Ledger]:
-    """Hold the ledger in *folder*: locked, replayed, what a crash left at its end cut off.
-
-    A ledger that isn't there is made. Raises LedgerLockedError if another process holds it,
-    LedgerError if it is broken, FolderError if the folder cannot be used.
-    """
+def held(folder: Path) -> Iterator[FileIO]:
+    """Hold the file of the ledger in *folder*, made where there is none, under its lock."""
     path = folder / NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -165,6 +161,20 @@ def open_ledger(
     with file:
         _lock(file.fileno(), folder)
         _check_place(file.fileno(), path)
+        yield file
+
+
+@contextmanager
+def open_ledger(
+    folder: Path, *, disk: Disk | None = None, clock: Clock = utc_now
+) -> Iterator[Ledger]:
+    """Hold the ledger in *folder*: locked, replayed, what a crash left at its end cut off.
+
+    A ledger that isn't there is made. Raises LedgerLockedError if another process holds it,
+    LedgerError if it is broken, FolderError if the folder cannot be used.
+    """
+    path = folder / NAME
+    with held(folder) as file:
         try:
             with path.open("rb") as lines:
                 replayed = replay(lines, path=path)
@@ -176,6 +186,57 @@ def open_ledger(
         except OSError as error:
             raise LedgerError(f"cannot use the ledger {path}: {error.strerror}") from error
         yield Ledger(file.fileno(), path, replayed, disk=disk or ThreadedDisk(), clock=clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilding:
+    """A new ledger, with all that could be kept of the old one.
+
+    *lost* counts lines that couldn't; *runs* are the ids of those that the kept lines tell of.
+    """
+
+    ledger: Ledger
+    lost: int
+    runs: frozenset[str]
+
+
+@contextmanager
+def rebuild_ledger(
+    folder: Path, *, disk: Disk | None = None, clock: Clock = utc_now
+) -> Iterator[Rebuilding]:
+    """Hold the ledger in *folder*, and give a new one that takes its place in the end.
+
+    The old one is broken, behind, or gone; where there is one it is kept under another name. Until
+    the end nothing has changed, whatever happens. Raises what `open_ledger` raises, and LedgerError
+    for a ledger of a newer format.
+    """
+    path, new = folder / NAME, folder / f"{NAME}.new"
+    with held(folder):
+        try:
+            with _written(new), new.open("w+b") as file, path.open("rb") as lines:
+                kept = salvage(lines, file, path)
+                fd = os.dup(file.fileno())
+            try:
+                replayed = Replayed(kept.book, new.stat().st_size, 0, kept.group)
+                ledger = Ledger(fd, new, replayed, disk=disk or ThreadedDisk(), clock=clock)
+                yield Rebuilding(ledger, kept.lost, frozenset(kept.runs))
+            finally:
+                os.close(fd)
+            with _written(path):
+                if path.stat().st_size:
+                    path.rename(folder / f"ledger-{clock():%Y%m%dT%H%M%S}.jsonl")
+                new.rename(path)
+                sync_folder(folder)
+        finally:
+            new.unlink(missing_ok=True)
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LedgerError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _lock(fd: int, folder: Path) -> None:

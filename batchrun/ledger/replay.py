@@ -8,12 +8,20 @@ the broken line was durable once and something else damaged it: that is not ours
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.book import Book
-from batchrun.ledger.records import AnyRecord, NewerFormatError, decode, starts_group
+from batchrun.ledger.records import (
+    AnyRecord,
+    Extra,
+    NewerFormatError,
+    Submitted,
+    decode,
+    starts_group,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,40 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
             group = max(group, record.group)
         whole += len(line)
     return Replayed(book, whole, 0, group)
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """What could be kept of a ledger. *lost* counts the lines that couldn't."""
+
+    book: Book = field(default_factory=Book)
+    group: int = 0
+    lost: int = 0
+    runs: set[str] = field(default_factory=set)
+
+
+def salvage(lines: Iterable[bytes], new: BinaryIO, path: Path) -> Salvaged:
+    """Write to *new* each line of a ledger that is whole and can follow those before it.
+
+    Raises LedgerError for a newer format: what it says is not ours to judge.
+    """
+    kept = Salvaged()
+    for line in lines:
+        try:
+            record = _read(line)
+            if record is not None:
+                kept.book.add(record, new.tell())
+        except NewerFormatError as error:
+            raise LedgerError(f"{path} {error}") from error
+        except ValueError:
+            kept.lost += 1
+            continue
+        new.write(line)
+        if record is not None:
+            kept.group = max(kept.group, record.group)
+        if isinstance(record, Submitted | Extra):
+            kept.runs.add(record.run_id)
+    return kept
 
 
 def replay_shared(fd: int, path: Path) -> Replayed:
@@ -121,5 +163,5 @@ def _torn(rest: Iterable[bytes], path: Path, number: int, byte: int, error: Valu
 def _broken(path: Path, number: int, byte: int, error: ValueError) -> LedgerError:
     return LedgerError(
         f"{path} is broken at line {number}, byte {byte}: {error}; "
-        "restore the file from a copy, or move it away and rebuild it with `batchrun recover`"
+        "restore the file from a copy, or rebuild it with `batchrun recover`"
     )

@@ -1,0 +1,152 @@
+"""`batchrun recover MANIFEST`: rebuild a lost, broken or old ledger from the API."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import anyio
+
+from batchrun import __version__
+from batchrun.commands import status
+from batchrun.commands.connection import connected, needed_key, served
+from batchrun.commands.options import Parser, add_place, value
+from batchrun.commands.place import find
+from batchrun.engine.gate import check_organisation
+from batchrun.engine.recovery import Finder, Recovered, describe, find_sweeps, write_down
+from batchrun.engine.settings import Settings, from_manifest
+from batchrun.engine.sweep import identity_of
+from batchrun.errors import LedgerError
+from batchrun.ledger.file import Rebuilding, rebuild_ledger
+from batchrun.ledger.records import FORMAT, Sweep
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.values import parse_rate, parse_seconds
+from batchrun.results.storage import Identity, read_identity, write_identity
+from batchrun.runflow.client import Client
+
+Say = Callable[[str], None]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Rebuild the ledger that *argv* names, and show how the sweep stands."""
+    parser = Parser("recover", description="Rebuild a lost, broken or old ledger from the API.")
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST")
+    add_place(parser)
+    parser.add_argument("--sweep", metavar="ID", help="which sweep, where `sweep.json` is lost too")
+    parser.add_argument("--rate", type=value(parse_rate), metavar="R", help="such as 10/s")
+    parser.add_argument(
+        "--settle",
+        type=value(parse_seconds),
+        metavar="T",
+        help="how long the service may take to list what it was sent last",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--quiet", action="store_true", help="only the result")
+    options = parser.parse_args(argv)
+    manifest = load_manifest(options.manifest, os.environ)
+    place = {name: getattr(options, name) for name in ("endpoint", "outputs", "label")}
+    endpoint, folder = find(manifest, **place)
+    recovery = Recovery(
+        manifest=manifest,
+        settings=_settings(manifest, options),
+        endpoint=endpoint,
+        folder=folder,
+        label=options.label,
+        say=_silent if options.quiet else _say,
+    )
+    recovery.run(needed_key(endpoint), options.sweep)
+    words = [str(options.manifest), *(["--json"] if options.json else [])]
+    words += [part for name, each in place.items() if each for part in (f"--{name}", str(each))]
+    return status.main(words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """One recovery: who the sweep is, what the service knows of it, a new ledger."""
+
+    manifest: Manifest
+    settings: Settings
+    endpoint: str
+    folder: Path
+    label: str | None
+    say: Say
+
+    def run(self, key: str, sweep: str | None) -> None:
+        """Put a new ledger in the place of the old one; until the end nothing has changed."""
+        with rebuild_ledger(self.folder) as rebuilding, served(self.endpoint, self.folder) as url:
+            if rebuilding.lost:
+                self.say(f"{rebuilding.lost} lines of the ledger can't be kept; the rest is")
+            line, recovered = anyio.run(self._recover, rebuilding, url, key, sweep)
+            write_identity(self.folder, identity_of(line, self.manifest.path))
+        self.say(
+            f"the service has {recovered.runs} runs of this sweep, {recovered.new} of them new to "
+            f"the ledger{f', {recovered.extras} one too many' if recovered.extras else ''}"
+        )
+
+    async def _recover(
+        self, rebuilding: Rebuilding, url: str, key: str, sweep: str | None
+    ) -> tuple[Sweep, Recovered]:
+        async with connected(url, key, self.settings, log=_silent) as client:
+            line = await self._identify(client, rebuilding.ledger.book.sweep, sweep)
+            self.say(f"sweep {line.sweep}; waiting {self.settings.settle:g} s for its last runs")
+            await anyio.sleep(self.settings.settle)
+            found = await Finder(client, line.sweep, self.say).find(
+                rebuilding.ledger.book.last_wave
+            )
+        await rebuilding.ledger.append(line)
+        return line, await write_down(found, rebuilding, describe(self.manifest, found))
+
+    async def _identify(self, client: Client, told: Sweep | None, given: str | None) -> Sweep:
+        """Return this start's line: who the sweep is by its folder, else by *given* or its runs."""
+        known: Sweep | Identity | None = told or read_identity(self.folder)
+        if known is not None:
+            self._check(known, given)
+        ours = await client.account()
+        if known is not None:
+            check_organisation(ours, known.organisation)
+        return Sweep(
+            format=FORMAT,
+            sweep=known.sweep if known else given or await self._only_sweep(client),
+            name=self.manifest.name,
+            label=self.label,
+            endpoint=self.endpoint,
+            organisation=known.organisation or ours if known else ours,
+            manifest_sha256=self.manifest.sha256,
+            version=__version__,
+        )
+
+    def _check(self, known: Sweep | Identity, given: str | None) -> None:
+        if known.endpoint != self.endpoint:
+            theirs = f"the endpoint {known.endpoint}, not of {self.endpoint}"
+            raise LedgerError(f"the sweep in {self.folder} is of {theirs}")
+        if given not in {None, known.sweep}:
+            raise LedgerError(f"the sweep in {self.folder} is {known.sweep}, not {given}")
+
+    async def _only_sweep(self, client: Client) -> str:
+        """Return the id of the sweep of this name and label, where there is exactly one."""
+        self.say("there is no sweep.json either; looking through the organisation's runs")
+        counts = await find_sweeps(client, self.manifest.name, self.label)
+        if len(counts) == 1:
+            return next(iter(counts))
+        of = f"of the name {self.manifest.name!r} and the label {self.label!r}"
+        if not counts:
+            raise LedgerError(f"the service has no runs {of}; nothing was changed")
+        names = ", ".join(f"{sweep} ({count} runs)" for sweep, count in counts.items())
+        raise LedgerError(f"the service has several sweeps {of}: {names}; name one with --sweep")
+
+
+def _settings(manifest: Manifest, options: Namespace) -> Settings:
+    given = {"rate": options.rate, "settle": options.settle}
+    known = {name: each for name, each in given.items() if each is not None}
+    return replace(from_manifest(manifest), **known)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _silent(_message: str) -> None:
+    pass

@@ -1,0 +1,186 @@
+"""Rebuilds a ledger from what the service knows of its sweep.
+
+Every run carries its wave's reference and what it was made for, so the waves are asked for one
+after the other. A filter that doesn't show what the unfiltered list shows isn't believed; then the
+whole list is walked. What has not been seen by the end would be paid for again, so where neither
+way is complete, nothing is rebuilt.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import anyio
+
+from batchrun.engine.retelling import About, Found, retell
+from batchrun.engine.tags import tag_of
+from batchrun.engine.walk import walk
+from batchrun.engine.waves import reference
+from batchrun.errors import UnreachableError
+from batchrun.ledger.book import wave_number
+from batchrun.ledger.file import Ledger, Rebuilding
+from batchrun.ledger.history import CellLine, State
+from batchrun.ledger.records import Extra, Intent, Submitted
+from batchrun.manifest.grid import expand, file_name
+from batchrun.manifest.manifest import Manifest
+from batchrun.runflow.client import Client
+from batchrun.runflow.wire import Run
+
+GAP: Final = 50
+"""Waves without runs in a row after which no further one is looked for: a wave of refused inputs
+has none, nor has one whose process was killed before its first request."""
+
+ALL_PAGES: Final = 2000
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What was found, and what of it the ledger didn't know."""
+
+    runs: int
+    new: int
+    extras: int
+
+
+class Finder:
+    """Finds the runs of one sweep."""
+
+    def __init__(self, client: Client, sweep: str, say: Say) -> None:
+        self._client = client
+        self._sweep = sweep
+        self._say = say
+
+    async def find(self, last: int) -> list[Found]:
+        """Return all runs of the sweep, of which wave *last* is known.
+
+        Raises UnreachableError where the service's lists don't tell.
+        """
+        page = await self._client.list_runs(newest_first=True)
+        newest = [run for run in (page.runs if page else ()) if self._ours(run)]
+        last = max([last, *(wave_number(run.client_ref or "") for run in newest)])
+        runs = await self._by_waves(last)
+        if not runs or {run.id for run in newest} - runs.keys():
+            self._say("the list's filter can't be relied on; walking the list of all runs")
+            runs = await self._by_walking()
+        return [await self._tagged(run) for run in runs.values()]
+
+    async def _by_waves(self, last: int) -> dict[str, Run]:
+        found: dict[str, Run] = {}
+        number, end = 0, last + GAP
+        while number < end:
+            number += 1
+            runs = await self._client.runs_of(reference(self._sweep, number))
+            if runs is None:
+                return {}
+            if runs:
+                end = max(end, number + GAP)
+                self._say(f"wave {number}: {len(runs)} runs")
+            found |= {run.id: run for run in runs}
+        return found
+
+    async def _by_walking(self) -> dict[str, Run]:
+        seen = await walk(
+            self._client,
+            _BEGINNING,
+            anyio.current_time(),
+            most_pages=ALL_PAGES,
+            wanted=self._ours,
+        )
+        if seen is None:
+            raise UnreachableError(
+                "the service's list of runs can neither be filtered nor walked to its end, so the "
+                "ledger can't be rebuilt from it; nothing was changed"
+            )
+        return {run.id: run for run in seen.runs}
+
+    def _ours(self, run: Run) -> bool:
+        if run.client_ref is not None:
+            return run.client_ref.startswith(reference(self._sweep, 0)[:-1])
+        return tag_of(run, self._sweep) is not None
+
+    async def _tagged(self, run: Run) -> Found:
+        tag = tag_of(run, self._sweep)
+        if tag is None:  # a list may leave the metadata out
+            run = await self._client.get_run(run.id) or run
+            tag = tag_of(run, self._sweep)
+        if tag is None:
+            raise UnreachableError(
+                f"run {run.id} of this sweep doesn't tell what it was made for; the ledger can't "
+                "be rebuilt without it, nothing was changed"
+            )
+        return Found(tag, run)
+
+
+async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[str, int]:
+    """Return the ids of the sweeps of that name and label, and how many runs each has.
+
+    Raises UnreachableError where the service's list can't be walked to its end.
+    """
+    counts: defaultdict[str, int] = defaultdict(int)
+
+    def count(run: Run) -> bool:
+        tag = run.metadata.get("batchrun")
+        if isinstance(tag, Mapping) and (tag.get("name"), tag.get("label")) == (name, label):
+            counts[str(tag.get("sweep"))] += 1
+        return False
+
+    asked = anyio.current_time()
+    if await walk(client, _BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
+        raise UnreachableError("the service's list of runs can't be walked to its end")
+    return counts
+
+
+async def write_down(
+    found: Collection[Found], rebuilding: Rebuilding, about: Mapping[str, About]
+) -> Recovered:
+    """Append to the new ledger what it doesn't know of the runs *found*."""
+    ledger = rebuilding.ledger
+    by_cell: defaultdict[str, list[Found]] = defaultdict(list)
+    for each in found:
+        by_cell[each.tag.cell].append(each)
+    lines: list[CellLine] = []
+    for cell, runs in by_cell.items():
+        history = ledger.book.history(cell)
+        unknown = About(model="", alias="", name=cell[:12])
+        lines += retell(
+            cell,
+            history,
+            _key_in_doubt(ledger, cell),
+            runs,
+            known=rebuilding.runs,
+            about=about.get(cell, unknown),
+        )
+    if lines:
+        await ledger.append(*lines)
+    return Recovered(
+        runs=len(found),
+        new=sum(isinstance(line, Submitted | Extra) for line in lines),
+        extras=sum(isinstance(line, Extra) for line in lines),
+    )
+
+
+def describe(manifest: Manifest, found: Collection[Found]) -> dict[str, About]:
+    """Return what the grid knows of the cells that have runs; some it may not name any more."""
+    cells = {each.tag.cell for each in found}
+    about: dict[str, About] = {}
+    for cell in expand(manifest):
+        if cell.key in cells and cell.key not in about:
+            name = file_name(manifest, cell)
+            about[cell.key] = About(model=cell.model, alias=cell.alias, name=name)
+            if len(about) == len(cells):
+                break
+    return about
+
+
+def _key_in_doubt(ledger: Ledger, cell: str) -> str | None:
+    history = ledger.book.history(cell)
+    if history.state is not State.DOUBTFUL:
+        return None
+    intent = ledger.read(history.intent_line)
+    assert isinstance(intent, Intent)
+    return intent.idempotency_key

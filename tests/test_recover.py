@@ -1,0 +1,205 @@
+"""`recover`: a ledger that is gone, broken or old is rebuilt from what the service knows."""
+
+import json
+import shutil
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import BATCHRUN, ask, environment, run, simulator
+
+from batchrun.ledger.records import Extra, Finished, Intent, Submitted, decode
+
+pytestmark = pytest.mark.slow
+
+MANIFEST = """\
+models:
+  - {id: google/nano-banana-2, alias: banana}
+  - {id: google/nano-banana-pro, alias: pro}
+inputs:
+  prompt: [one, two, flaky three, fail four]
+limits: {settle: 300ms, rate: 1000/s, concurrency: 3}
+poll: {interval: 50ms}
+outputs: {download: false}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    return tmp_path
+
+
+def batchrun(folder: Path, url: str, *words: object) -> tuple[int, dict[str, Any], str]:
+    done = run(*(words or ["m.yaml"]), "--endpoint", url, "--json", cwd=folder)
+    return done.returncode, json.loads(done.stdout), done.stderr
+
+
+def recover(folder: Path, url: str, *words: object) -> tuple[int, dict[str, Any], str]:
+    return batchrun(folder, url, "recover", "m.yaml", *words)
+
+
+def counted(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return what a summary says of cells, without what a call needed for it."""
+    names = ("sweep", "cells", "succeeded", "failed", "rejected", "pending", "in_flight", "cost")
+    return {name: summary[name] for name in names}
+
+
+def runs(url: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask(url, "/_simulator/runs")
+    return found
+
+
+def known_runs(ledger: Path) -> Counter[str]:
+    records = map(decode, ledger.read_bytes().splitlines(keepends=True))
+    return Counter(record.run_id for record in records if isinstance(record, Submitted | Extra))
+
+
+def results(summary: dict[str, Any]) -> list[Any]:
+    text = Path(summary["outputs"], "results.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+FAULTS = {"as it is": (), "no filter": ("--fault", "list_no_filter")}
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+def test_a_deleted_ledger_is_rebuilt_and_nothing_runs_again(
+    faults: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100", *faults) as url:
+        code, before, _ = batchrun(folder, url)
+        rows = results(before)
+        Path(before["ledger"]).unlink()
+        refused, stopped, _ = batchrun(folder, url)
+        made = runs(url)
+        recovered, after, said = recover(folder, url)
+        again, last, _ = batchrun(folder, url)
+
+        assert (code, refused, recovered, again) == (1, 9, 0, 1)
+        assert "batchrun recover" in stopped["error"]["message"]
+        assert f"the service has {len(made)} runs of this sweep, {len(made)} of them new" in said
+        assert counted(after) == counted(before) == counted(last)
+        assert runs(url) == made
+        assert known_runs(Path(before["ledger"])) == Counter(run["id"] for run in made)
+        assert results(last) == rows
+
+
+def test_a_deleted_folder_is_found_again_by_its_name(folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100") as url:
+        _, before, _ = batchrun(folder, url)
+        shutil.rmtree(folder / "outputs")
+        code, after, _ = recover(folder, url)
+        made = runs(url)
+        again, _, _ = batchrun(folder, url)
+
+        assert (code, again) == (0, 1)
+        assert counted(after) == counted(before)
+        assert runs(url) == made
+
+
+def test_of_two_sweeps_of_one_name_the_user_says_which(folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100") as url:
+        _, first, _ = batchrun(folder, url)
+        shutil.rmtree(folder / "outputs")
+        _, second, _ = batchrun(folder, url)
+        shutil.rmtree(folder / "outputs")
+        refused, stopped, _ = recover(folder, url)
+        code, after, _ = recover(folder, url, "--sweep", first["sweep"])
+
+    assert (refused, code) == (9, 0)
+    assert f"{first['sweep']} (12 runs)" in stopped["error"]["message"]
+    assert f"{second['sweep']} (10 runs)" in stopped["error"]["message"]
+    assert "--sweep" in stopped["error"]["message"]
+    assert counted(after) == counted(first)
+
+
+def test_where_there_is_nothing_to_recover_it_says_so(folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite") as url:
+        code, stopped, _ = recover(folder, url)
+        started, _, _ = batchrun(folder, url, "m.yaml", "--limit", 1)
+
+    assert code == 9
+    assert "no runs of the name 'm'" in stopped["error"]["message"]
+    assert started == 3  # and the folder can still be begun in
+
+
+def test_an_old_copy_is_brought_up_to_date(folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100") as url:
+        _, first, _ = batchrun(folder, url, "m.yaml", "--limit", 3)
+        ledger = Path(first["ledger"])
+        old = ledger.read_bytes()
+        _, before, _ = batchrun(folder, url)
+        ledger.write_bytes(old)
+        refused, _, _ = batchrun(folder, url)
+        copy = ledger.read_bytes()
+        made = runs(url)
+        recovered, after, _ = recover(folder, url)
+        again, last, _ = batchrun(folder, url)
+
+        assert (refused, recovered, again) == (9, 0, 1)
+        assert counted(after) == counted(before) == counted(last)
+        assert ledger.read_bytes().startswith(copy)
+        assert runs(url) == made
+        kept = list(ledger.parent.glob("ledger-*.jsonl"))
+        assert [each.read_bytes() for each in kept] == [copy]
+
+
+@pytest.mark.parametrize("kind", [Intent, Submitted, Finished])
+def test_a_broken_ledger_keeps_what_can_be_read(kind: type, folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100") as url:
+        _, before, _ = batchrun(folder, url)
+        ledger = Path(before["ledger"])
+        lines = ledger.read_bytes().splitlines(keepends=True)
+        broken = next(n for n, line in enumerate(lines) if isinstance(decode(line), kind))
+        lines[broken] = b"#" + lines[broken][1:]
+        ledger.write_bytes(b"".join(lines))
+        refused, stopped, _ = batchrun(folder, url)
+        made = runs(url)
+        recovered, after, _ = recover(folder, url)
+        again, last, _ = batchrun(folder, url)
+
+        assert (refused, recovered, again) == (9, 0, 1)
+        assert set(lines[:broken]) <= set(ledger.read_bytes().splitlines(keepends=True))
+        assert (
+            f"line {broken + 1}, byte {sum(map(len, lines[:broken]))}"
+            in stopped["error"]["message"]
+        )
+        assert counted(after) == counted(before) == counted(last)
+        assert runs(url) == made
+
+
+def test_runs_in_flight_are_seen_to_their_end_afterwards(folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "3") as url:
+        _, first, _ = batchrun(folder, url, "m.yaml", "--max-duration", "700ms")
+        Path(first["ledger"]).unlink()
+        made = runs(url)
+        recovered, after, _ = recover(folder, url)
+        code, last, _ = batchrun(folder, url)
+        stats = ask(url, "/_simulator/stats")
+
+    assert recovered == 0
+    assert len(made) == 3
+    assert after["in_flight"] + after["succeeded"] + after["failed"] == 3
+    assert (code, last["succeeded"], last["failed"]) == (1, 6, 2)
+    assert stats["runs"] == 12  # two flaky cells and two that fail were tried twice
+    assert stats["most_in_flight"] <= 3
+
+
+def test_another_organisations_key_is_refused(folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100") as url:
+        _, before, _ = batchrun(folder, url)
+        Path(before["ledger"]).unlink()
+        done = subprocess.run(
+            [*BATCHRUN, "recover", "m.yaml", "--endpoint", url],
+            cwd=folder,
+            env=environment() | {"RUNFLOW_API_KEY": "rf_live_other"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 4
+    assert "the key belongs to organisation" in done.stderr

@@ -1,0 +1,254 @@
+"""What is found of a lost ledger's runs, whatever the lists are like; and what is told of them."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from engine_world import World
+from fake_runflow import FakeRunflow, now
+
+from batchrun.engine.recovery import Finder, find_sweeps
+from batchrun.engine.retelling import About, Found, retell
+from batchrun.engine.settings import from_manifest
+from batchrun.engine.tags import Tag
+from batchrun.errors import UnreachableError
+from batchrun.ledger.file import NAME, rebuild_ledger
+from batchrun.ledger.history import CellLine, History, State, apply
+from batchrun.ledger.records import Dropped, Extra, Finished, Intent, Rejected, Submitted
+from batchrun.ledger.replay import read_book
+from batchrun.runflow.client import Client
+from batchrun.runflow.http import api_client
+from batchrun.runflow.wire import Run
+
+ABOUT = About(model="m", alias="a", name="files/x")
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def find(world: World, *, last: int = 0) -> set[str]:
+    """Return the ids of the runs that are found without the ledger."""
+    sweep = world.book().sweep
+    assert sweep is not None
+    settings = from_manifest(world.manifest())
+    async with api_client(
+        "https://fake", "key", connections=4, transport=world.service.transport()
+    ) as http:
+        client: Client = world.client(http, settings)
+        found = await Finder(client, sweep.sweep, lambda _: None).find(last)
+        assert await find_sweeps(client, sweep.name, None) == {sweep.sweep: len(found)}
+    return {each.run.id for each in found}
+
+
+@pytest.mark.parametrize("filters", ["yes", "no", "ignored", "empty"])
+@pytest.mark.parametrize("page_cap", [500, 2])
+async def test_every_run_is_found_whatever_the_lists_are_like(
+    filters: str, page_cap: int, tmp_path: Path
+) -> None:
+    service = FakeRunflow(ending=lambda n: "failed" if n == 1 else "succeeded")
+    world = World(tmp_path, service)
+    await world.call(wave_size=2)
+    service.filters, service.page_cap = filters, page_cap
+
+    assert await find(world) == {run.id for run in service.runs}
+    assert len(service.runs) == 7
+
+
+async def test_waves_without_runs_are_passed_over(tmp_path: Path) -> None:
+    """Twenty refused cells are twenty waves of one attempt each that nobody can see."""
+    refused = ["201", *["422"] * 20, "201"]
+    world = World(
+        tmp_path,
+        FakeRunflow(script=[word.replace("201", "ok") for word in refused]),
+        text="models: [google/nano-banana-2]\ninputs: {prompt: {$range: [1, 22]}}\n"
+        "limits: {concurrency: 1}\n",
+    )
+    await world.call(wave_size=1)
+
+    assert await find(world) == {run.id for run in world.service.runs}
+    assert len(world.service.runs) == 2
+
+
+async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
+    service = FakeRunflow()
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one = World(tmp_path / "one", service)
+    two = World(tmp_path / "two", service)
+    await one.call()
+    await two.call(limit=2)
+    service.filters = "ignored"
+    book = one.book()
+
+    sweep = book.sweep
+    assert sweep is not None
+    async with api_client(
+        "https://fake", "key", connections=4, transport=service.transport()
+    ) as http:
+        client = one.client(http, from_manifest(one.manifest()))
+        found = await Finder(client, sweep.sweep, lambda _: None).find(0)
+        assert sorted((await find_sweeps(client, "m", None)).values()) == [2, 6]
+
+    assert {each.run.id for each in found} == {h.run_id for h in book.histories.values()}
+
+
+async def test_a_list_without_an_end_rebuilds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrun.engine.recovery.ALL_PAGES", 2)
+    world = World(tmp_path, FakeRunflow(filters="no"))
+    await world.call()
+    world.service.page_cap = 1
+
+    with pytest.raises(UnreachableError, match="neither be filtered nor walked"):
+        await find(world)
+
+
+async def test_a_rebuilding_that_fails_changes_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeRunflow())
+    await world.call()
+    before = (world.folder / NAME).read_bytes()
+    names = sorted(path.name for path in world.folder.iterdir())
+
+    def fail() -> None:
+        with rebuild_ledger(world.folder, clock=now) as rebuilding:
+            assert rebuilding.lost == 0
+            raise UnreachableError("in the middle")
+
+    with pytest.raises(UnreachableError):
+        fail()
+
+    assert (world.folder / NAME).read_bytes() == before
+    assert sorted(path.name for path in world.folder.iterdir()) == names
+    assert read_book(world.folder / NAME).histories == world.book().histories
+
+
+def run(run_id: str, status: str = "succeeded", *, cost: str | None = "1") -> Run:
+    return Run(
+        id=run_id,
+        status_code=status,
+        client_ref="br1.s.1",
+        metadata={"batchrun": {}},
+        cost=None if cost is None else Decimal(cost),
+        created_at=MOMENT,
+    )
+
+
+def found(run_id: str, attempt: int = 1, status: str = "succeeded", key: str = "k1") -> Found:
+    return Found(Tag("c", attempt, key), run(run_id, status))
+
+
+def intent(attempt: int = 1, key: str = "k1") -> Intent:
+    return Intent(
+        cell="c",
+        attempt=attempt,
+        model="m",
+        alias="a",
+        client_ref="br1.s.1",
+        idempotency_key=key,
+        body_sha256="x",
+        name="n",
+        metadata={},
+    )
+
+
+SUBMITTED = Submitted(cell="c", attempt=1, run_id="r1")
+FAILED = Finished(cell="c", attempt=1, run_id="r1", status_code="failed")
+REJECTED = Rejected(cell="c", attempt=1, http_status=422)
+
+STORIES: dict[str, tuple[list[CellLine], list[Found], str, State]] = {
+    "nothing known": ([], [found("r1")], "intent submitted finished", State.SUCCEEDED),
+    "still running": ([], [found("r1", status="running")], "intent submitted", State.IN_FLIGHT),
+    "two attempts, in any order": (
+        [],
+        [found("r2", 2, key="k2"), found("r1", 1, "failed")],
+        "intent submitted finished intent submitted finished",
+        State.SUCCEEDED,
+    ),
+    "an attempt number is missing": (
+        [],
+        [found("r2", 2)],
+        "intent submitted finished",
+        State.SUCCEEDED,
+    ),
+    "all known": (
+        [intent(), SUBMITTED, FAILED],
+        [found("r1", status="failed")],
+        "",
+        State.FAILED,
+    ),
+    "its end is not known": ([intent(), SUBMITTED], [found("r1")], "finished", State.SUCCEEDED),
+    "in doubt, and its run is there": (
+        [intent()],
+        [found("r1")],
+        "submitted finished",
+        State.SUCCEEDED,
+    ),
+    "in doubt, and only a later attempt's run is there": (
+        [intent()],
+        [found("r2", 1, key="k2")],
+        "dropped intent submitted finished",
+        State.SUCCEEDED,
+    ),
+    "two runs of one intent": (
+        [],
+        [found("r1", status="failed"), found("r2")],
+        "intent submitted finished extra",
+        State.SUCCEEDED,
+    ),
+    "one of two is running": (
+        [],
+        [found("r1", status="running"), found("r2", status="failed")],
+        "intent submitted extra",
+        State.IN_FLIGHT,
+    ),
+    "a run behind a success": (
+        [intent(), SUBMITTED, FAILED],
+        [found("r1", 1, "failed"), found("r2", 2), found("r3", 3, "failed")],
+        "intent submitted finished extra",
+        State.SUCCEEDED,
+    ),
+    "a run of an attempt that was refused": (
+        [intent(), REJECTED],
+        [found("r1")],
+        "extra",
+        State.REJECTED,
+    ),
+    "refused, then tried again": (
+        [intent(), REJECTED],
+        [found("r2", 2, key="k2")],
+        "intent submitted finished",
+        State.SUCCEEDED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "runs", "told", "state"), STORIES.values(), ids=STORIES)
+def test_a_cell_is_told_from_its_runs(
+    before: list[CellLine], runs: list[Found], told: str, state: State
+) -> None:
+    history = History()
+    for line in before:
+        apply(history, line)
+    known = {line.run_id for line in before if isinstance(line, Submitted | Extra)}
+    doubtful = "k1" if history.state is State.DOUBTFUL else None
+
+    lines = retell("c", history, doubtful, runs, known=known, about=ABOUT)
+
+    assert [type(line).__name__.lower() for line in lines] == told.split()
+    for line in lines:
+        apply(history, line)
+    assert history.state is state
+    everything = {each.run.id for each in runs}
+    assert known | {ln.run_id for ln in lines if isinstance(ln, Submitted | Extra)} == everything
+    again = retell("c", history, None, runs, known=everything, about=ABOUT)
+    assert again == []
+
+
+def test_what_is_dropped_leaves_its_wave_owed_a_last_look() -> None:
+    history = History()
+    apply(history, intent())
+
+    dropped = retell("c", history, "k1", [found("r2", key="k2")], known=set(), about=ABOUT)[0]
+
+    assert isinstance(dropped, Dropped)
+    assert dropped.doubted
