@@ -109,7 +109,11 @@ class World:
                     progress=self.listener,
                 )
                 runner = Runner(manifest, settings, sweep, ledger, outside)
-                return await runner.run()
+                return await self.run(runner, settings)
+
+    async def run(self, runner: Runner, settings: Settings) -> Stops:
+        """Let the runner run; to be overridden by what happens to a process meanwhile."""
+        return await runner.run()
 
     def client(self, http: httpx.AsyncClient, settings: Settings) -> Client:
         pace = Pace(settings.rate.per_second, jitter=Random(1).random)

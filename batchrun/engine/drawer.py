@@ -57,6 +57,7 @@ class Drawer:
         attempt = self._work.live.get(cell.key)
         if attempt is not None:
             attempt.cell = attempt.cell or cell
+            attempt.drawn = True
             return True
         history = self._work.ledger.book.history(cell.key)
         granted = self._grant(cell.key, history)
@@ -65,6 +66,7 @@ class Drawer:
             case Submit(number):
                 return self._begin(tasks, cell, history, number, granted)
             case Rest():
+                self._work.progress.passed(good=history.state in GOOD)
                 self._owed(cell, history)
             case Watch() | LookUp():
                 raise AssertionError("what is open is live")

@@ -19,7 +19,10 @@ class Feed:
         self._streams = dict(streams)
         self._heads: dict[str, Cell] = {}
         self._again: deque[Cell] = deque()
-        for alias in list(self._streams):
+
+    def begin(self) -> None:
+        """Have the first cell of each stream ready."""
+        for alias in self._streams:
             self._advance(alias)
 
     @property

@@ -17,10 +17,11 @@ from batchrun.manifest.grid import Cell
 class Attempt:
     """One attempt under way. Moments are the loop's clock.
 
-    *cell* is None while the grid has not come to it in this call. *quiet_since* is when our last
-    send of the intent ended, or when this process took the lock: an empty look-up counts only
-    `settle` after it. *verdict* is the line to write if the next look-up that counts is empty:
-    the refusal of a resend says nothing about the first send.
+    *cell* is what it takes to send it again, None where that isn't known; *drawn* is whether the
+    walk of the grid has come to it in this call. *quiet_since* is when our last send of the intent
+    ended, or when this process took the lock: an empty look-up counts only `settle` after it.
+    *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
+    says nothing about the first send.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Attempt:
     idempotency_key: str
     name: str
     cell: Cell | None = None
+    drawn: bool = False
     granted: int = 0
     reserved: Decimal | None = None
     run_id: str | None = None
@@ -94,6 +96,10 @@ class Live:
     def reserved(self) -> Decimal:
         """Return what the attempts under way may still cost."""
         return sum((attempt.reserved or Decimal(0) for attempt in self), Decimal(0))
+
+    def flying(self) -> int:
+        """Return how many runs are known to be under way and are looked at."""
+        return sum(attempt.run_id is not None and not attempt.parked for attempt in self)
 
     def sending(self) -> bool:
         """Say whether an answer is being waited for."""

@@ -30,10 +30,9 @@ from batchrun.engine.watcher import Watcher
 from batchrun.engine.waves import Waves
 from batchrun.engine.work import Work
 from batchrun.ledger.file import Ledger
-from batchrun.ledger.history import Rest, next_step
 from batchrun.manifest.grid import Cell, expand, file_name, selects, upper_bound, user_metadata
 from batchrun.manifest.manifest import Manifest, Model
-from batchrun.results.progress import Progress
+from batchrun.results.progress import Moment, Progress
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
 
@@ -68,6 +67,8 @@ class Runner:
         self._ledger = ledger
         bell = Bell()
         self.stops = Stops(bell)
+        self._progress = outside.progress
+        self._seen: set[str] = set()
         self._feed = Feed({model.alias: self._stream(model) for model in manifest.models})
         self._work = Work(
             settings=settings,
@@ -99,7 +100,8 @@ class Runner:
             name_of=self._name_of,
             metadata_of=partial(user_metadata, self._manifest),
         )
-        self._progress_start()
+        self._progress.start(upper_bound(self._manifest), self._moment)
+        self._feed.begin()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick, name="ticker")
@@ -161,19 +163,20 @@ class Runner:
     # The grid.
 
     def _stream(self, model: Model) -> Iterator[Cell]:
+        """Yield the model's cells, each once; what the grid's bound has too many goes off it."""
+        only, seen, progress = self._settings.only, self._seen, self._progress
+        beyond = upper_bound(self._manifest, model)
         for cell in expand(self._manifest, model):
-            if not self._settings.only or selects(self._settings.only, cell):
+            beyond -= 1
+            if cell.key in seen or (only and not selects(only, cell)):
+                progress.fewer(1)
+            else:
+                seen.add(cell.key)
                 yield cell
+        progress.fewer(beyond)
 
-    def _progress_start(self) -> None:
-        book = self._ledger.book
-        attempts = self._settings.attempts
-        done = sum(
-            isinstance(next_step(history, attempts=attempts), Rest)
-            for history in book.histories.values()
-        )
-        total = upper_bound(self._manifest)
-        self._work.progress.start(total, min(done, total))
+    def _moment(self) -> Moment:
+        return Moment(self._work.live.flying(), self._ledger.book.cost)
 
     # The slots.
 

@@ -74,6 +74,7 @@ class Submitter:
             idempotency_key=str(uuid.uuid4()),
             name=self._name_of(cell),
             cell=cell,
+            drawn=True,
             granted=granted,
             reserved=reserved,
             sending=True,

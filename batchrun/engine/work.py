@@ -90,7 +90,6 @@ class Work:
             doubted=attempt.doubted,
         )
         self._expect(attempt)
-        self.progress.submitted()
         self.bell.ring()
         await self.ledger.append(record)
 
@@ -98,8 +97,8 @@ class Work:
         """The run ended: write how, give the slot back, save or try again."""
         self._end(attempt)
         await self.ledger.append(finished_line(attempt.key, attempt.number, run))
-        self.progress.finished(run.status_code, run.cost)
         if State(run.status_code) in GOOD:
+            self._tell_end(attempt, good=True)
             self.finished(attempt, run)
         else:
             self.try_again(attempt)
@@ -114,7 +113,7 @@ class Work:
         """
         self._end(attempt)
         await self.ledger.append(*([] if intent is None else [intent]), record)
-        self.progress.finished(State.REJECTED, None)
+        self._tell_end(attempt, good=False)
         self.bell.ring()
 
     async def drop(self, attempt: Attempt, reason: str) -> None:
@@ -197,11 +196,21 @@ class Work:
         self.live.end(attempt)
         self.waves[attempt.client_ref].leave(attempt)
 
+    def _tell_end(self, attempt: Attempt, *, good: bool) -> None:
+        """Count the cell as done, unless the walk of the grid is still to come to it: it will."""
+        if attempt.drawn:
+            self.progress.ended(good=good)
+
     def try_again(self, attempt: Attempt) -> None:
-        """Have the cell drawn again, if its attempts are not used up."""
+        """Have the cell drawn again, if its attempts are not used up.
+
+        One that the walk of the grid is still to come to will be drawn anyway, if it is asked for.
+        """
         history = self.ledger.book.history(attempt.key)
         step = next_step(history, attempts=self.settings.attempts, granted=attempt.granted)
-        if attempt.cell is not None and isinstance(step, Submit):
+        if not isinstance(step, Submit):
+            self._tell_end(attempt, good=False)
+        elif attempt.drawn and attempt.cell is not None:
             self.again(attempt.cell)
 
 

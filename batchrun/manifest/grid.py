@@ -54,9 +54,14 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
         base += prod(digits(grid).values()) * len(grid.models)
 
 
-def upper_bound(manifest: Manifest) -> int:
+def upper_bound(manifest: Manifest, model: Model | None = None) -> int:
     """Return how many cells `expand` can yield: exact where nothing is excluded."""
-    return sum(_count(grid, plan) for grid in manifest.grids for plan in plans(grid))
+    return sum(
+        _count(grid, plan)
+        for grid in manifest.grids
+        for plan in plans(grid)
+        if model is None or plan.model.alias == model.alias
+    )
 
 
 def _count(grid: Grid, plan: Plan) -> int:

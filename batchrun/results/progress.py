@@ -1,12 +1,17 @@
 """Who listens while a sweep runs: a bar, plain lines, or nobody. The only module that knows tqdm.
 
 Everything goes to the stream it is given, which is stderr: stdout is the result's.
+
+What is shown speaks of the sweep's cells. How many there are isn't known before the whole grid was
+walked, which a million cells don't wait for: the total begins as the grid's bound and shrinks with
+each point that turns out to be no cell of this call. Only the pace is this call's own.
 """
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Protocol, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 from tqdm import tqdm
 
@@ -15,20 +20,32 @@ from batchrun.results.summary import money
 EVERY: Final = 30.0
 """Seconds between two plain lines."""
 
-GOOD_WORDS: Final = frozenset({"succeeded", "partial_succeeded"})
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is under way now, runs of earlier calls included, and what the sweep has cost so far."""
+
+    in_flight: int
+    cost: Decimal
+
+
+NOTHING: Final = Moment(0, Decimal(0))
 
 
 class Progress(Protocol):
     """Told what happens, in the order in which it happens."""
 
-    def start(self, total: int | None, done: int) -> None:
-        """The sweep has *total* cells (None: not known), *done* of them from earlier calls."""
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        """The sweep has at most *total* cells; *now* tells what is under way."""
 
-    def submitted(self) -> None:
-        """A run is in flight."""
+    def fewer(self, points: int) -> None:
+        """So many points of the grid are no cells of this call: folded, excluded, not asked for."""
 
-    def finished(self, status_code: str, cost: Decimal | None) -> None:
-        """A cell came to an end: its run's status code, or `rejected`."""
+    def passed(self, *, good: bool) -> None:
+        """A cell was at its end before this call."""
+
+    def ended(self, *, good: bool) -> None:
+        """A cell came to its end: it has no attempt left, or needs none."""
 
     def note(self, message: str) -> None:
         """Say something now, on a line of its own."""
@@ -44,61 +61,94 @@ class Standings:
     """The numbers that a bar and a line both show."""
 
     def __init__(self) -> None:
-        self.total: int | None = None
-        self.done = 0
+        self.total = 0
+        self.passed = 0
+        self.ended = 0
         self.failed = 0
-        self.in_flight = 0
-        self.cost = Decimal(0)
+        self.now: Callable[[], Moment] = lambda: NOTHING
 
-    def finished(self, status_code: str, cost: Decimal | None) -> None:
-        self.done += 1
-        # A rejected cell never was in flight, and a run of an earlier call was not counted here.
-        if status_code != "rejected":
-            self.in_flight = max(0, self.in_flight - 1)
-        self.failed += status_code not in GOOD_WORDS
-        self.cost += cost or 0
+    @property
+    def done(self) -> int:
+        return self.passed + self.ended
 
     def details(self) -> str:
+        now = self.now()
         parts = [f"{self.failed} failed"] if self.failed else []
-        parts += [f"{self.in_flight} in flight", f"{money(self.cost)} USD"]
+        parts += [f"{now.in_flight} in flight", f"{money(now.cost)} USD"]
         return ", ".join(parts)
 
 
+class Shown:
+    """Keeps count; whoever shows it decides how and how often."""
+
+    def __init__(self) -> None:
+        self._standings = Standings()
+
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        self._standings.total = total
+        self._standings.now = now
+
+    def fewer(self, points: int) -> None:
+        self._standings.total -= points
+        self._changed()
+
+    def passed(self, *, good: bool) -> None:
+        self._standings.passed += 1
+        self._standings.failed += not good
+        self._changed()
+
+    def ended(self, *, good: bool) -> None:
+        self._standings.ended += 1
+        self._standings.failed += not good
+        self._changed()
+
+    def _changed(self) -> None:
+        raise NotImplementedError
+
+
 class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
-    """Has no thread of its own to refresh it: `tick` does."""
+    """Draws *standings* as they are when it is drawn. Has no thread to refresh it: `tick` does."""
 
     monitor_interval = 0
 
+    def __init__(self, standings: Standings, **rest: Any) -> None:
+        self._standings = standings
+        super().__init__(**rest)
 
-class Bar:
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What is drawn; the time left is by (n - initial) in the time elapsed."""
+        standings = self._standings
+        return {
+            **super().format_dict,
+            "n": standings.done,
+            "initial": standings.passed,
+            # A total that was passed would take the whole bar away.
+            "total": max(standings.total, standings.done),
+            "postfix": standings.details(),
+        }
+
+
+class Bar(Shown):
     """One tqdm bar; what earlier calls did counts as done, and not for the pace."""
 
     def __init__(self, stream: TextIO) -> None:
+        super().__init__()
         self._stream = stream
-        self._standings = Standings()
         self._bar: _Tqdm | None = None
 
-    def start(self, total: int | None, done: int) -> None:
-        self._standings.total = total
-        bar = _Tqdm(
-            total=total,
-            initial=done,
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        super().start(total, now)
+        self._bar = _Tqdm(
+            self._standings,
             file=self._stream,
             unit="cell",
             dynamic_ncols=True,
             mininterval=0.2,
+            miniters=0,
+            smoothing=0,
             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}]",
         )
-        bar.set_postfix_str(self._standings.details(), refresh=True)
-        self._bar = bar
-
-    def submitted(self) -> None:
-        self._standings.in_flight += 1
-        self._show(0)
-
-    def finished(self, status_code: str, cost: Decimal | None) -> None:
-        self._standings.finished(status_code, cost)
-        self._show(1)
 
     def note(self, message: str) -> None:
         if self._bar is None:
@@ -115,40 +165,26 @@ class Bar:
             self._bar.close()
             self._bar = None
 
-    def _show(self, steps: int) -> None:
+    def _changed(self) -> None:
         if self._bar is not None:
-            self._bar.set_postfix_str(self._standings.details(), refresh=False)
-            if self._bar.total is not None:
-                # A total that was passed would take the whole bar away.
-                self._bar.total = max(self._bar.total, self._bar.n + steps)
-            self._bar.update(steps)
+            self._bar.update(0)  # draws, if it is long enough ago that it did
 
 
-class Lines:
+class Lines(Shown):
     """A plain line every *every* seconds, and never a carriage return: for logs and pipes."""
 
     def __init__(
         self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic, every: float = EVERY
     ) -> None:
+        super().__init__()
         self._stream = stream
         self._clock = clock
         self._every = every
-        self._standings = Standings()
-        self._earlier = 0
         self._began = self._last = clock()
 
-    def start(self, total: int | None, done: int) -> None:
-        self._standings.total = total
-        self._earlier = done
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        super().start(total, now)
         self._began = self._last = self._clock()
-
-    def submitted(self) -> None:
-        self._standings.in_flight += 1
-        self.tick()
-
-    def finished(self, status_code: str, cost: Decimal | None) -> None:
-        self._standings.finished(status_code, cost)
-        self.tick()
 
     def note(self, message: str) -> None:
         print(message, file=self._stream, flush=True)
@@ -162,34 +198,41 @@ class Lines:
     def close(self) -> None:
         pass
 
+    def _changed(self) -> None:
+        self.tick()
+
     def _line(self, now: float) -> str:
         standings = self._standings
-        done = self._earlier + standings.done
-        of = "" if standings.total is None else f" of {standings.total}"
-        return f"{done}{of} done, {standings.details()}{self._eta(done, now)}"
+        return (
+            f"{standings.done} of {max(standings.total, standings.done)} done, "
+            f"{standings.details()}{self._eta(now)}"
+        )
 
-    def _eta(self, done: int, now: float) -> str:
+    def _eta(self, now: float) -> str:
         """Return the time left at this call's own pace; earlier calls' cells say nothing of it."""
         standings = self._standings
-        if standings.total is None or not standings.done or done >= standings.total:
+        if not standings.ended or standings.done >= standings.total:
             return ""
-        seconds = (now - self._began) / standings.done * (standings.total - done)
+        seconds = (now - self._began) / standings.ended * (standings.total - standings.done)
         return f", about {span(seconds)} left"
 
 
 class Silent:
-    """Shows nothing but notes on what the user must know."""
+    """Shows nothing but notes on what the user must know, and not even these without a stream."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
 
-    def start(self, total: int | None, done: int) -> None:
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
         pass
 
-    def submitted(self) -> None:
+    def fewer(self, points: int) -> None:
         pass
 
-    def finished(self, status_code: str, cost: Decimal | None) -> None:
+    def passed(self, *, good: bool) -> None:
+        pass
+
+    def ended(self, *, good: bool) -> None:
         pass
 
     def note(self, message: str) -> None:
@@ -207,7 +250,9 @@ def choose(
     stream: TextIO, *, quiet: bool, no_progress: bool, environ: Mapping[str, str]
 ) -> Progress:
     """Return who listens: a bar needs a terminal that can move its cursor, and a person at it."""
-    if quiet or no_progress:
+    if quiet:
+        return Silent()
+    if no_progress:
         return Silent(stream)
     if stream.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"):
         return Bar(stream)
