@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from batchrun.commands.signals import SIGNALS
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
@@ -47,6 +48,7 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     """Write the results, say what the call came to, and return the exit code."""
     found = walk(ending)
     summary = summary_of(ending, None if found is None else found.counted.tally)
+    SIGNALS.hush()
     for error in ending.stops.errors:
         print(f"batchrun: {error}", file=sys.stderr)
     for note in ending.stops.notes:

@@ -16,34 +16,44 @@ ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
-    """The user wants the command to end; the second time at once."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.exit_code = code
+    """The user wants the command to end."""
 
 
 class Signals:
-    """Counts the signals of one command. Each raises Interrupted, but where they are `counted`."""
+    """Counts the signals of one command.
+
+    The first raises Interrupted, but where they are `counted`. One that comes while the command is
+    on its way out doesn't break that off, unless it is the third: something may hang.
+    """
 
     def __init__(self) -> None:
         self._names: list[str] = []
-        self._raising = True
+        self._counted = False
+        self._ending = False
+
+    @property
+    def exit_code(self) -> int:
+        """Return what the signals mean that have come."""
+        return INCOMPLETE if len(self._names) < 2 else KILLED
 
     def install(self) -> None:
         """Begin a command: no signal has come yet."""
-        self._names, self._raising = [], True
+        self._names, self._counted, self._ending = [], False, False
         for number in ENDING:
             signal.signal(number, self._take)
 
     @contextmanager
     def counted(self) -> Iterator[Sequence[str]]:
         """Give the names of the signals that come, to be obeyed by whoever runs meanwhile."""
-        self._raising = False
+        self._counted = True
         try:
             yield self._names
         finally:
-            self._raising = True
+            self._counted = False
+
+    def hush(self) -> None:
+        """Let the last words be said whole: a JSON object is not begun twice."""
+        self._ending = True
 
     def ignore(self) -> None:
         """All is said and done: let the process end as it is about to."""
@@ -52,8 +62,9 @@ class Signals:
 
     def _take(self, number: int, _frame: FrameType | None) -> None:
         self._names.append(signal.Signals(number).name)
-        if self._raising:
-            raise Interrupted(INCOMPLETE if len(self._names) == 1 else KILLED)
+        if not self._counted and (not self._ending or len(self._names) > 2):
+            self._ending = True
+            raise Interrupted
 
 
 SIGNALS = Signals()
