@@ -17,7 +17,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 LOG = logging.getLogger(__name__)
 
-HASTY = MANIFEST.replace("settle: 300ms", "settle: 100ms")
+PROMPT = ["no_idempotency", "commit_late=0.2", "list_lag=0.3"]
+"""What a service may do within `settle`."""
+
+LATE = ["no_idempotency", "commit_late=0.6"]
+"""What it may not: the manifest's `settle` is HASTY's."""
+
+HASTY = MANIFEST.replace("settle: 800ms", "settle: 100ms")
 
 FIRST_KILLS: list[Kill] = [
     ("ledger.jsonl write half", 2),
@@ -45,7 +51,7 @@ def single_kills(service: Service) -> Figures:
 
 
 def test_killed_at_any_boundary_nothing_is_paid_twice_or_lost(lab: Lab, tmp_path: Path) -> None:
-    figures = single_kills(Service(lab=lab, folder=tmp_path, faults=["no_idempotency"]))
+    figures = single_kills(Service(lab=lab, folder=tmp_path, faults=PROMPT))
 
     assert not figures.wrong, "\n".join(figures.wrong)
     assert (figures.paid_twice, figures.lost) == (0, 0)
@@ -53,10 +59,8 @@ def test_killed_at_any_boundary_nothing_is_paid_twice_or_lost(lab: Lab, tmp_path
 
 
 def test_what_a_service_commits_late_is_found_recorded_and_said(lab: Lab, tmp_path: Path) -> None:
-    faults = ["no_idempotency", "commit_late=0.6"]
-
     figures = single_kills(
-        Service(lab=lab, folder=tmp_path, faults=faults, manifest=HASTY, late=True, at_once=16)
+        Service(lab=lab, folder=tmp_path, faults=LATE, manifest=HASTY, late=True, at_once=16)
     )
 
     assert not figures.wrong, "\n".join(figures.wrong)
@@ -96,11 +100,10 @@ def test_under_faults_too(lab: Lab, tmp_path: Path, fault: str) -> None:
 def test_the_call_that_repairs_is_killed_too(
     lab: Lab, tmp_path: Path, first: Kill, *, late: bool
 ) -> None:
-    faults = ["no_idempotency", *(["commit_late=0.6"] if late else [])]
     service = Service(
         lab=lab,
         folder=tmp_path,
-        faults=faults,
+        faults=LATE if late else PROMPT,
         manifest=HASTY if late else MANIFEST,
         late=late,
         at_once=16,

@@ -6,6 +6,7 @@ results with those of a sweep that nobody disturbed.
 
 import hashlib
 import json
+import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,7 @@ models:
 inputs: {prompt: [a red chair, a blue chair, x]}  # the last is too short, and refused
 metadata: {simulate: {seconds: 0.05}}
 outputs: {name: "${alias}/${prompt}"}
-limits: {concurrency: 4, rate: 500/s, settle: 300ms}
+limits: {concurrency: 4, rate: 500/s, settle: 800ms}
 poll: {interval: 60ms}
 """
 
@@ -37,6 +38,9 @@ FLEETING: Final = frozenset(
     {"run_id", "duration_ms", "created_at", "completed_at", "cost", "attempts"}
 )
 """Columns of the results that are not the same in two sweeps."""
+
+PATIENCE: Final = 20.0
+"""Seconds that the service's list may lag behind."""
 
 Kill = tuple[str, int]
 Spent = Counter[tuple[str, int]]
@@ -105,7 +109,7 @@ class Trial:
             after = _ask(url, "/_simulator/stats")["runs"]
             return Outcome(
                 lives=lives,
-                runs=_ask(url, "/v1/runs?limit=500")["items"],
+                runs=_listed(url, after),
                 counted=after,
                 made_by_the_reader=after - before,
                 folder=self.folder,
@@ -131,8 +135,12 @@ class Verdict:
 def judge(outcome: Outcome, undisturbed: Outcome, *, late: bool = False) -> Verdict:
     """Hold *outcome* to the promises; *late*, the service may have committed after `settle`."""
     verdict = Verdict(killed=sum(life.code == KILLED for life in outcome.lives))
-    _judge_money(verdict, outcome, undisturbed, late=late)
-    _judge_ending(verdict, outcome, undisturbed)
+    try:
+        _judge_money(verdict, outcome, undisturbed, late=late)
+        _judge_ending(verdict, outcome, undisturbed)
+    except (OSError, ValueError) as error:  # the ledger or the results, missing or broken
+        said = [(life.code, life.err) for life in outcome.lives]
+        verdict.wrong.append(f"{error}: {said}")
     return verdict
 
 
@@ -175,7 +183,7 @@ def _judge_ending(verdict: Verdict, outcome: Outcome, undisturbed: Outcome) -> N
         f"results {outcome.results()}": outcome.results() != undisturbed.results(),
         f"files {outcome.files()}": outcome.files() != undisturbed.files(),
         f"a traceback: {complaints}": complaints,
-        "a ledger that cannot be read": not isinstance(_folded(outcome), Book),
+        "a ledger with open cells": _folded(outcome).open,
     }
     verdict.wrong += [text for text, found in checks.items() if found]
 
@@ -185,6 +193,16 @@ def _folded(outcome: Outcome) -> Book:
     for record in outcome.records():
         book.add(record, 0)
     return book
+
+
+def _listed(url: str, made: int) -> Sequence[Any]:
+    """Return the runs as the service lists them, which may be some time after they were made."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        runs: Sequence[Any] = _ask(url, "/v1/runs?limit=500")["items"]
+        if len(runs) >= made or time.monotonic() > deadline:
+            return runs
+        time.sleep(0.02)
 
 
 def _ask(url: str, path: str) -> Any:
