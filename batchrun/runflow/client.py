@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import quote
 
 import anyio
@@ -156,7 +156,7 @@ class Client:
         """Return the run, or None if the API says that it knows none of that id."""
         answer = await self._get(f"/v1/runs/{quote(run_id, safe='')}", read=wire.parse_run)
         if answer.refusal is None:
-            return self._noted(answer.body)
+            return cast("Run", answer.body)
         return None
 
     async def list_runs(
@@ -253,7 +253,7 @@ class Client:
             full = params | paging | {"fields": wire.RUN_FIELDS}
             answer = await self._get("/v1/runs", full, read=wire.parse_page)
             if answer.refusal is None:
-                return self._noted_page(answer.body)
+                return cast("Page", answer.body)
         # Refused, but perhaps only for what we can do without.
         plain = params | paging | {"limit": str(min(limit, 100))}
         if params["sort_by"].endswith(":asc"):
@@ -263,17 +263,7 @@ class Client:
             self._say_once(f"the service refuses to list runs ({answer.refusal})")
             return None
         self._plain_lists = True
-        return self._noted_page(answer.body)
-
-    def _noted_page(self, page: Page) -> Page:
-        for run in page.runs:
-            self._noted(run)
-        return page
-
-    def _noted(self, run: Run) -> Run:
-        if not run.known:
-            self._say_once(f"unknown status `{run.status_code}`, taken for a run that goes on")
-        return run
+        return cast("Page", answer.body)
 
     # What may be sent again, sent until there is an answer.
 
@@ -382,8 +372,6 @@ class Client:
             self._limiter.troubled(sent_at)
         else:
             self._well(response, sent_at)
-        if isinstance(outcome, Accepted):
-            self._noted(outcome.run)
         return outcome
 
     def _well(self, response: httpx.Response, sent_at: float) -> None:
