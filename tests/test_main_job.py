@@ -233,3 +233,15 @@ def test_a_budget_stops_before_it_is_exceeded(tmp_path: Path) -> None:
 
     report = summary(done)
     assert (done.returncode, report["succeeded"], report["cost"]) == (6, 3, "0.24")
+
+
+def test_quiet_leaves_errors_and_the_result(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
+        loud = run(manifest, "--endpoint", url, "--limit", "2", cwd=tmp_path)
+        quiet = run(manifest, "--endpoint", url, "--limit", "2", "--quiet", cwd=tmp_path)
+
+    assert "is used up" in loud.stderr
+    assert (quiet.returncode, quiet.stderr) == (3, "")
+    assert "google-nano-banana-2     40     4" in quiet.stdout
+    assert quiet.stdout.splitlines()[-1].startswith("go on with")

@@ -1,4 +1,6 @@
 import io
+import os
+import pty
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -150,6 +152,17 @@ def test_the_bar_shows_done_failed_in_flight_and_cost() -> None:
     assert last.startswith("100%|")
     assert "| 6/6, 2 failed, 3 in flight, 0.05 USD [" in last
     assert threading.active_count() == before
+
+
+def test_a_terminal_that_does_not_know_its_width_has_a_bar_too() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "w") as stream:
+        assert os.get_terminal_size(theirs).columns == 0
+        play(Bar(stream))
+        stream.flush()
+        shown = screen.read(10_000).decode()
+
+    assert "6/6" in shown
 
 
 def test_what_is_under_way_is_asked_for_when_it_is_shown_and_not_at_each_event() -> None:

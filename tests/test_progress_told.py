@@ -101,3 +101,10 @@ async def test_what_it_costs_is_the_whole_sweep_s(tmp_path: Path) -> None:
 
     assert world.listener.now is not None
     assert world.listener.now().cost == world.book().cost > earlier > 0
+
+
+async def test_an_unknown_status_is_said_once(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeRunflow(ending=lambda _: "teleporting"))
+    await world.call(timeout=60.0)
+
+    assert len([note for note in world.listener.notes if "teleporting" in note]) == 1

@@ -45,17 +45,20 @@ class Ending:
 
 
 def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
-    """Write the results, say what the call came to, and return the exit code."""
+    """Write the results, say what the call came to, and return the exit code.
+
+    Errors and the result are said in any case; *quiet* leaves out the rest.
+    """
     found = walk(ending)
     summary = summary_of(ending, None if found is None else found.counted.tally)
     SIGNALS.hush()
     for error in ending.stops.errors:
         print(f"batchrun: {error}", file=sys.stderr)
-    for note in ending.stops.notes:
+    for note in () if quiet else ending.stops.notes:
         print(note, file=sys.stderr)
     if as_json:
         print(summary.as_json())
-    elif not quiet:
+    else:
         if found is not None:
             print(table(summary, found.counted.models, shutil.get_terminal_size().columns))
             if found.failures:

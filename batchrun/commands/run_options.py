@@ -147,7 +147,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="how many failed cells make the exit code 1 (default any)",
     )
     group.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    group.add_argument("--quiet", action="store_true", help="no progress, no table")
+    group.add_argument("--quiet", action="store_true", help="errors and the result only")
     group.add_argument("--no-progress", action="store_true", help="no bar and no progress lines")
     group.add_argument("--verbose", action="store_true", help="say what is tried again, and why")
 

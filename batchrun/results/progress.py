@@ -7,6 +7,7 @@ walked, which a million cells don't wait for: the total begins as the grid's bou
 each point that turns out to be no cell of this call. Only the pace is this call's own.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -121,12 +122,24 @@ class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
         standings = self._standings
         return {
             **super().format_dict,
+            "ncols": _columns(self.fp),
             "n": standings.done,
             "initial": standings.passed,
             # A total that was passed would take the whole bar away.
             "total": max(standings.total, standings.done),
             "postfix": standings.details(),
         }
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return the width of a terminal, None where it isn't known.
+
+    A pseudo-terminal that nobody gave a size says 0, and tqdm would fit the bar into that.
+    """
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 class Bar(Shown):
@@ -143,7 +156,7 @@ class Bar(Shown):
             self._standings,
             file=self._stream,
             unit="cell",
-            dynamic_ncols=True,
+            nrows=24,  # else it asks, and one that doesn't know has none: see `_columns`
             mininterval=0.2,
             miniters=0,
             smoothing=0,
