@@ -35,6 +35,7 @@ PURE: Final = [
     "runflow/wire.py",
     "runflow/pace.py",
     "runflow/outputs.py",
+    "runflow/secrets.py",
     "engine/feed.py",
     "engine/live.py",
     "engine/schedule.py",

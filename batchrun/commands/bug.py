@@ -1,12 +1,12 @@
 """Writes down what went wrong where nothing was expected to: a file to report, without secrets."""
 
-import base64
 import os
 import platform
 import tempfile
 import traceback
 
 from batchrun import __version__
+from batchrun.runflow.secrets import HIDDEN, spellings
 
 
 def write_traceback(error: Exception) -> str:
@@ -26,10 +26,8 @@ def write_traceback(error: Exception) -> str:
 
 
 def without_key(text: str) -> str:
-    """Return *text* with the key taken out, plain and as base64."""
+    """Return *text* with the key taken out, however short it is and however it is spelled."""
     key = os.environ.get("RUNFLOW_API_KEY", "").strip()
-    if not key:
-        return text
-    for secret in (key, base64.b64encode(key.encode()).decode()):
-        text = text.replace(secret, "[the key]")
+    for secret in (*spellings(key), key) if key else ():
+        text = text.replace(secret, HIDDEN)
     return text

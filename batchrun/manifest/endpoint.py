@@ -10,7 +10,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from batchrun.manifest.values import did_you_mean
+from batchrun.manifest.values import HiddenValueError, did_you_mean
 
 SIMULATOR: Final = "simulator"
 _PORTS: Final = {"https": 443, "http": 80}
@@ -18,10 +18,23 @@ _EXPECTED: Final = "expected simulator, or a URL such as https://api.runflow.io"
 
 
 def parse_endpoint(value: object) -> str:
-    """Return the endpoint in its one spelling; ValueError, which doesn't repeat it, for others."""
+    """Return the endpoint in its one spelling.
+
+    Raises ValueError, and HiddenValueError where the value may hold a password.
+    """
     text = value.strip() if type(value) is str else ""
     if text == SIMULATOR:
         return text
+    try:
+        return _parsed(text)
+    except ValueError as error:
+        # The user and password of what is a URL otherwise are starred out wherever it is shown.
+        if re.search("[?#]", text) or ("@" in text and not re.fullmatch(r"\w+://\S+", text)):
+            raise HiddenValueError(str(error)) from None
+        raise
+
+
+def _parsed(text: str) -> str:
     if "://" not in text:
         raise ValueError(_EXPECTED + did_you_mean(text, [SIMULATOR]))
     try:
@@ -32,7 +45,7 @@ def parse_endpoint(value: object) -> str:
     # urlsplit drops tabs and newlines, others would refuse them, or split at a backslash.
     if not text.isprintable() or re.search(r"[\s\\]", text):
         raise ValueError(_EXPECTED)
-    if "@" in url.netloc:
+    if "@" in text:
         raise ValueError("a URL here carries no user or password; RUNFLOW_API_KEY holds the key")
     if url.scheme not in _PORTS or not host or url.query or url.fragment:
         raise ValueError(_EXPECTED)

@@ -6,11 +6,12 @@ finds everything there is to fix.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from batchrun.errors import Problem
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
-from batchrun.manifest.values import did_you_mean, spell
+from batchrun.manifest.values import HiddenValueError, did_you_mean, spell
 
 T = TypeVar("T")
 
@@ -105,9 +106,12 @@ class Section:
         value = plain_value(node)
         try:
             return parse(self.environment.expand(value) if type(value) is str else value)
+        except HiddenValueError as error:
+            problem = node.problem(f"`{self.path(key)}` cannot be used; {error}")
+            self.problems.append(replace(problem, excerpt=None))
         except ValueError as error:
             self.problems.append(node.problem(f"`{self.path(key)}` is `{spell(value)}`; {error}"))
-            return default
+        return default
 
     def section(self, key: str) -> "Section | None":
         """Return the mapping under *key*, or None if there is none."""

@@ -17,6 +17,10 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SLIPS: Final = {"sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m"}
 
 
+class HiddenValueError(ValueError):
+    """A value that is wrong, and that is not to be shown: it may hold a password."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rate:
     """So many calls in so much time, as it was written."""

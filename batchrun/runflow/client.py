@@ -11,7 +11,6 @@ What comes back is a value of ours or an error of ours. HTTP retries live here a
 Every send, the repeated ones too, waits its turn at the limiter.
 """
 
-import base64
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
@@ -40,6 +39,7 @@ from batchrun.runflow.outcomes import (
     raise_for_account,
 )
 from batchrun.runflow.patience import Patience
+from batchrun.runflow.secrets import HIDDEN, spellings
 from batchrun.runflow.wire import Asset, Page, Refusal, Run
 
 __all__ = [
@@ -71,7 +71,6 @@ _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be t
 _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
 _PAGES: Final = 2000
 _REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
-_SHORTEST_SECRET: Final = 12  # a shorter key could be a word that bodies are full of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +106,7 @@ class Client:
         self._clock = clock
         self._ahead = timedelta()  # of the local clock: the service's
         self._good_at = float("-inf")
-        self._secrets = _secrets(http)
+        self._secrets = spellings(http.headers.get("Authorization", "").removeprefix("Bearer "))
         self._said: set[str] = set()
         self._plain_lists = False
 
@@ -398,13 +397,13 @@ class Client:
         """Return the body without our key, should the service ever echo it."""
         content = response.content
         for secret in self._secrets:
-            content = content.replace(secret.encode(), b"[key]")
+            content = content.replace(secret.encode(), HIDDEN.encode())
         return content
 
     def _reason(self, error: BaseException) -> str:
         text = f"{type(error).__name__}: {error}".rstrip(": ")
         for secret in self._secrets:
-            text = text.replace(secret, "[key]")
+            text = text.replace(secret, HIDDEN)
         return re.sub(r"//[^/\s@]*@", "//", text)
 
     def _endpoint(self) -> str:
@@ -418,13 +417,6 @@ class Client:
 
 def _called(request: httpx.Request) -> str:
     return f"{request.method} {request.url.path}"
-
-
-def _secrets(http: httpx.AsyncClient) -> tuple[str, ...]:
-    key = http.headers.get("Authorization", "").removeprefix("Bearer ")
-    if len(key) < _SHORTEST_SECRET:
-        return ()
-    return key, base64.b64encode(key.encode()).decode().rstrip("=")
 
 
 def _unquoted(value: str) -> str:
