@@ -13,6 +13,8 @@ from batchrun.commands.status import main
 from batchrun.errors import LedgerError, ManifestError, UsageError
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.records import AnyRecord
+from batchrun.manifest.grid import expand
+from batchrun.manifest.load import load_manifest
 from batchrun.results.storage import Identity, write_identity
 
 
@@ -80,6 +82,26 @@ def test_at_most_twenty_open_runs_are_shown_the_oldest_first(
     runs = [line.split()[0] for line in shown if line.startswith(("  f", "  x"))]
     assert runs == [f"f{number:02}" for number in range(20)]
     assert "  and 12 more" in shown
+
+
+def test_cells_that_the_manifest_names_no_more_are_not_among_its_failures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    [cell] = expand(load_manifest(tmp_path / "m.yaml", {}))
+    folder = tmp_path / "outputs" / "chairs"
+    folder.mkdir(parents=True)
+    lines: list[list[AnyRecord]] = [
+        [intent(key), submitted(key), finished(key, status="cancelled", failure_message=why)]
+        for key, why in (("orphan", "long ago"), (cell.key, "just now"))
+    ]
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], *lines))
+
+    main([str(tmp_path / "m.yaml")])
+    shown = capsys.readouterr().out
+
+    assert "1 of 1 a-b: cancelled: just now" in shown
+    assert "long ago" not in shown
 
 
 def test_without_its_manifest_a_folder_is_counted_by_its_ledger_and_that_is_said(

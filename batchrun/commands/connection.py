@@ -36,8 +36,11 @@ def needed_key(endpoint: str) -> str:
 
 
 @contextmanager
-def served(endpoint: str, folder: Path) -> Iterator[str]:
-    """Yield the URL of *endpoint*; the embedded simulator is served as long as that lasts."""
+def served(endpoint: str, folder: Path | None) -> Iterator[str]:
+    """Yield the URL of *endpoint*; the embedded simulator is served as long as that lasts.
+
+    Without a *folder* it keeps nothing.
+    """
     if endpoint != SIMULATOR:
         yield endpoint
         return
@@ -45,7 +48,7 @@ def served(endpoint: str, folder: Path) -> Iterator[str]:
         from batchrun.simulator.server import embedded  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise simulator_missing(error) from None
-    with embedded(folder / STATE) as url:
+    with embedded(None if folder is None else folder / STATE) as url:
         yield url
 
 

@@ -12,7 +12,7 @@ import anyio
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.ending import Ending, show
 from batchrun.commands.place import command_of, find
-from batchrun.commands.plan import show_plan
+from batchrun.commands.plan import Plan, show_plan
 from batchrun.commands.run_options import Options, parse, settings_of
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.interrupts import obey
@@ -46,7 +46,8 @@ def main(argv: Sequence[str]) -> int:
     started = time.monotonic()
     call = prepare(parse(argv))
     if call.options.dry_run:
-        return show_plan(call.manifest, call.settings, call.folder, as_json=call.options.json)
+        plan = Plan(call.manifest, call.settings, call.folder, call.endpoint)
+        return show_plan(plan, as_json=call.options.json)
     check_folder(call.folder)
     with open_ledger(call.folder) as ledger, served(call.endpoint, call.folder) as url:
         keep_manifest(call.folder, call.manifest.text)

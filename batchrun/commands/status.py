@@ -15,18 +15,18 @@ from batchrun.engine.folder import endpoint_folder
 from batchrun.engine.sweep import check_folder
 from batchrun.errors import UsageError
 from batchrun.ledger.file import NAME
-from batchrun.ledger.history import BAD, State
+from batchrun.ledger.history import BAD, History, State
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.ledger.records import Finished, Intent, Rejected
 from batchrun.manifest.grid import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.failures import failures, group
+from batchrun.results.failures import Failure, Grouping, failures
 from batchrun.results.progress import span
 from batchrun.results.storage import Identity, read_identity
 from batchrun.results.summary import Summary, how_to_go_on
 from batchrun.results.table import table
-from batchrun.results.tally import Count, ModelRow, count, count_ledger
+from batchrun.results.tally import Count, Counting, ModelRow, count_ledger
 
 MOST_SHOWN: Final = 20
 DEFAULT_ATTEMPTS: Final = 2
@@ -54,12 +54,12 @@ def main(argv: Sequence[str]) -> int:
         check_folder(subject.folder)
         raise UsageError(f"there is no sweep in {subject.folder} yet; start it with `batchrun`")
     with open_reader(path) as reader:
-        counted = counts(subject, reader)
-        summary = summary_of(subject, reader, counted)
+        found = look(subject, reader)
+        summary = summary_of(subject, reader, found.counted)
         if options.json:
             print(summary.as_json())
         else:
-            print("\n".join(report(subject, reader, counted, summary)))
+            print("\n".join(report(subject, reader, found, summary)))
     return 0
 
 
@@ -93,19 +93,40 @@ def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str
     return command_of(known, endpoint=identity.endpoint, outputs=base, label=label)
 
 
-def counts(subject: Subject, reader: Reader) -> Count:
-    """Count the manifest's cells, or the ledger's where the manifest is gone."""
-    manifest = subject.manifest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """How the cells stand, and why some of them ended badly."""
+
+    counted: Count
+    failures: Sequence[Failure]
+
+
+def look(subject: Subject, reader: Reader) -> Found:
+    """Look at the manifest's cells, or at the ledger's where the manifest is gone."""
+    grouping, manifest = Grouping(), subject.manifest
     if manifest is None:
+        for history in reader.book.histories.values():
+            _group(grouping, reader, history.alias, history)
         tally = count_ledger(reader.book, attempts=DEFAULT_ATTEMPTS, download=True)
         row = ModelRow(alias="all models", tally=tally, cost=reader.book.cost)
-        return Count(tally=tally, models=(row,))
-    return count(
-        expand(manifest),
-        reader.book,
-        attempts=manifest.limits.attempts,
-        download=manifest.outputs.download,
-    )
+        counted = Count(tally=tally, models=(row,))
+    else:
+        counting = Counting(
+            reader.book, attempts=manifest.limits.attempts, download=manifest.outputs.download
+        )
+        for cell in expand(manifest):
+            if counting.add(cell):
+                _group(grouping, reader, cell.alias, reader.book.history(cell.key))
+        counted = counting.result()
+    return Found(counted=counted, failures=grouping.result())
+
+
+def _group(grouping: Grouping, reader: Reader, alias: str, history: History) -> None:
+    """Take in why a cell ended badly, if it did."""
+    if history.state in BAD:
+        ended = reader.read(history.ended_line)
+        assert isinstance(ended, Finished | Rejected)
+        grouping.add(alias, ended)
 
 
 def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
@@ -126,8 +147,9 @@ def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
     )
 
 
-def report(subject: Subject, reader: Reader, counted: Count, summary: Summary) -> Iterator[str]:
+def report(subject: Subject, reader: Reader, found: Found, summary: Summary) -> Iterator[str]:
     """Yield what people read: counts, what is open, what failed, how to go on."""
+    counted = found.counted
     yield table(summary, counted.models, shutil.get_terminal_size().columns)
     if subject.manifest is None:
         yield "the manifest is gone: these are the ledger's cells alone"
@@ -139,7 +161,7 @@ def report(subject: Subject, reader: Reader, counted: Count, summary: Summary) -
             yield f"  and {more} more"
     if counted.tally.bad:
         cells = {row.alias: row.tally.cells for row in counted.models}
-        yield f"\n{failures(group(ended_badly(reader)), cells)}"
+        yield f"\n{failures(found.failures, cells)}"
     yield f"\n{summary.next}"
 
 
@@ -159,12 +181,3 @@ def open_lines(reader: Reader) -> Iterator[str]:
             state += ", parked"
         run = history.run_id or "no run id"
         yield f"  {cell[:12]}  {intent.alias}  {run}  {state}, {span(age.total_seconds())}"
-
-
-def ended_badly(reader: Reader) -> Iterator[tuple[str, Finished | Rejected]]:
-    """Yield the alias and the last line of each cell whose last attempt did not succeed."""
-    for history in reader.book.histories.values():
-        if history.state in BAD:
-            ended = reader.read(history.ended_line)
-            assert isinstance(ended, Finished | Rejected)
-            yield history.alias, ended

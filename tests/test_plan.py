@@ -1,0 +1,120 @@
+"""`batchrun plan`: what it says of what is to come, and what that may cost."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from ledger_lines import SWEEP, finished, intent, submitted, text
+from raw_server import raw_server
+
+from batchrun.commands.plan import total
+from batchrun.commands.run import main
+from batchrun.ledger.records import AnyRecord
+from batchrun.manifest.grid import expand
+from batchrun.manifest.load import load_manifest
+
+MANIFEST = """\
+name: chairs
+models:
+  - {id: google/nano-banana-2, alias: banana, omit: [duration]}
+  - {id: bytedance/seedance/2.0/fast/text-to-video, alias: seedance}
+inputs: {prompt: [a, b, c], duration: ["4", "6"]}
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "m.yaml"
+    path.write_text(MANIFEST)
+    return path
+
+
+def plan(manifest: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    assert main([str(manifest), "--dry-run", *words]) == 0
+    shown, said = capsys.readouterr()
+    assert said == ""
+    return [" ".join(line.split()) for line in shown.splitlines()]
+
+
+@pytest.mark.slow
+def test_a_price_is_known_before_anything_was_run(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = list(manifest.parent.iterdir())
+    shown = plan(manifest, "--endpoint", "simulator", capsys=capsys)
+
+    assert shown[1] == "banana 3 0 0 3 about 0.24 USD"
+    assert shown[2] == "seedance 6 0 0 6 about 7.257 USD"  # by the second: 3 of 4, 3 of 6
+    assert shown[3] == "9 cells, 9 to do, about 7.497 USD; nothing was sent"
+    assert list(manifest.parent.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_what_runs_have_cost_in_this_sweep_comes_before_the_catalogue(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = next(expand(load_manifest(manifest, {})))
+    folder = manifest.parent / "outputs" / "@simulator" / "chairs"
+    folder.mkdir(parents=True)
+    done: list[AnyRecord] = [
+        intent(cell.key),
+        submitted(cell.key),
+        finished(cell.key, cost=Decimal("0.30")),
+    ]
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], done))
+    shown = plan(manifest, "--endpoint", "simulator", capsys=capsys)
+
+    assert shown[1] == "banana 3 1 0 2 about 0.60 USD"
+    assert shown[2] == "seedance 6 0 0 6 about 7.257 USD"
+
+
+def test_without_a_key_nobody_is_asked_and_that_is_said(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with raw_server(["close"]) as server:
+        shown = plan(manifest, "--endpoint", server.url, capsys=capsys)
+
+    assert shown[1] == "banana 3 0 0 3 unknown"
+    assert shown[3] == "9 cells, 9 to do; nothing was sent"
+    assert shown[4] == "the prices of some models are not known: RUNFLOW_API_KEY is not set"
+    assert server.connections == 0
+
+
+@pytest.mark.slow
+def test_a_service_that_does_not_answer_costs_the_price_and_not_the_plan(
+    manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_test")
+    with raw_server(["close"]) as server:
+        shown = plan(manifest, "--endpoint", server.url, "--give-up", "1s", capsys=capsys)
+
+    assert shown[2] == "seedance 6 0 0 6 unknown"
+    assert "gave no good answer" in shown[4]
+    assert server.connections > 0
+
+
+def test_as_json_it_is_the_counts_and_nobody_is_asked(
+    manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_test")
+    with raw_server(["close"]) as server:
+        [line] = plan(manifest, "--endpoint", server.url, "--json", capsys=capsys)
+
+    assert (json.loads(line)["cells"], json.loads(line)["folded"]) == (9, 3)
+    assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("costs", "words"),
+    [
+        ({}, ""),
+        ({"a": None}, ""),
+        ({"a": Decimal("0.5"), "b": Decimal("1.25")}, ", about 1.75 USD"),
+        ({"a": Decimal("0.5"), "b": None}, ", at least about 0.50 USD"),
+    ],
+)
+def test_a_total_is_a_total_only_where_each_price_is_known(
+    costs: dict[str, Decimal | None], words: str
+) -> None:
+    assert total(costs) == words
