@@ -63,6 +63,33 @@ def test_a_list_is_an_axis_where_it_is_a_keys_direct_value(
     assert len(inputs_of(tmp_path, f"models: [a/b]\ninputs: {inputs}\n")) == count
 
 
+@pytest.mark.parametrize(
+    ("bounds", "values"),
+    [
+        ("[1, 4]", [1, 2, 3, 4]),
+        ("[1, 4, 2]", [1, 3]),
+        ("[4, 1, -1]", [4, 3, 2, 1]),
+        ("[0.1, 0.5, 0.1]", [0.1, 0.2, 0.3, 0.4, 0.5]),
+        ("[1.0, 2.0, 0.5]", [1, 1.5, 2]),
+        ("[-1, 1]", [-1, 0, 1]),
+        ("[5, 5]", [5]),
+        (f"[{10**40}, {10**40 + 2}]", [10**40, 10**40 + 1, 10**40 + 2]),
+        ("[0, 1e300, 1e300]", [0, 10**300]),
+        ("[1e-30, 1, 1]", [1e-30]),
+        ("['${one}', '${n}']", [1, 2, 3]),
+    ],
+)
+def test_a_range_is_exact_and_includes_both_ends(
+    tmp_path: Path, bounds: str, values: list[float]
+) -> None:
+    text = f"models: [a/b]\nvars: {{one: 1, n: 3}}\ninputs: {{x: {{$range: {bounds}}}}}\n"
+
+    found = [sent["x"] for sent in inputs_of(tmp_path, text)]
+
+    assert found == values
+    assert list(map(type, found)) == list(map(type, values))
+
+
 def test_models_are_innermost_and_the_first_axis_is_slowest(tmp_path: Path) -> None:
     cells = cells_of(tmp_path, "models: [a/b, c/d]\ninputs: {x: [1, 2], y: [3, 4]}\n")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batchrun.manifest.endpoint import parse_endpoint
-from batchrun.manifest.scalars import from_field, number, resolve
+from batchrun.manifest.scalars import from_field, number, one_spelling, resolve
 from batchrun.manifest.settings import (
     parse_alias,
     parse_model_id,
@@ -22,6 +22,7 @@ from batchrun.manifest.values import (
     parse_rate,
     parse_seconds,
     parse_text,
+    parse_wait,
     spell,
 )
 
@@ -124,6 +125,12 @@ def test_what_fail_on_does_not_know(value: object) -> None:
         parse_fail_on(value)
 
 
+def test_a_time_to_wait_may_be_none() -> None:
+    assert [parse_wait(text) for text in ("0s", "0ms", "30s")] == [0, 0, 30]
+    with pytest.raises(ValueError, match="expected a time such as"):
+        parse_wait(0)
+
+
 def test_yes_is_text_and_no_flag() -> None:
     assert parse_flag(value=True)
     with pytest.raises(ValueError, match=r"expected true or false; `yes` is text in YAML 1\.2"):
@@ -185,7 +192,18 @@ def test_plain_scalars_follow_yaml_1_2s_core_schema(text: str, value: Any) -> No
 
 @pytest.mark.parametrize(
     "text",
-    [".nan", ".NaN", ".inf", "-.INF", "1e999", "1e99999999999", "9" * 4000, "0x" + "f" * 900],
+    [
+        ".nan",
+        ".NaN",
+        ".inf",
+        "-.INF",
+        "1e999",
+        "1e309",
+        "-2e308",
+        "1e99999999999",
+        "9" * 4000,
+        "0x" + "f" * 900,
+    ],
     ids=repr,
 )
 def test_numbers_that_json_cannot_send_are_refused(text: str) -> None:
@@ -196,6 +214,10 @@ def test_numbers_that_json_cannot_send_are_refused(text: str) -> None:
 def test_whole_numbers_are_exact_however_they_are_spelled() -> None:
     assert number("1e23") == 10**23
     assert number("12345678901234567890.0") == 12345678901234567890
+    assert number("1e300") == 10**300
+    assert one_spelling(1e308) == 10**308
+    assert number("1.00000000000000000000001") == 1
+    assert number(str(2**70)) == 2**70
 
 
 @pytest.mark.parametrize(

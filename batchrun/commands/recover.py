@@ -23,7 +23,7 @@ from batchrun.ledger.file import Rebuilding, rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.values import parse_rate, parse_seconds
+from batchrun.manifest.values import parse_rate, parse_wait
 from batchrun.results.storage import Identity, read_identity, write_identity
 from batchrun.runflow.client import Client
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--rate", type=value(parse_rate), metavar="R", help="such as 10/s")
     parser.add_argument(
         "--settle",
-        type=value(parse_seconds),
+        type=value(parse_wait),
         metavar="T",
         help="how long the service may take to list what it was sent last",
     )

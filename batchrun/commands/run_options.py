@@ -20,6 +20,7 @@ from batchrun.manifest.values import (
     parse_money,
     parse_rate,
     parse_seconds,
+    parse_wait,
 )
 
 
@@ -81,7 +82,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--settle",
-        type=value(parse_seconds),
+        type=value(parse_wait),
         metavar="T",
         help="how long the service may take to list what it was sent",
     )

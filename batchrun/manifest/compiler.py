@@ -8,7 +8,8 @@ an `include` entry, `element` for what stands in a list there.
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Final, Protocol
 
 from batchrun.errors import Problem
@@ -234,19 +235,16 @@ class Compiler:
     def _range(self, bounds: Any) -> Sequence[Expression]:
         if not isinstance(bounds, list) or not 2 <= len(bounds) <= 3:
             raise ValueError("`$range` expects [first, last] or [first, last, step]")
-        first, last, step = (_decimal(bound) for bound in [*bounds, 1][:3])
+        exponent, (first, last, step) = _units([*bounds, 1][:3])
         if not step:
             raise ValueError("the step of a `$range` cannot be 0")
-        try:
-            count = int((last - first) / step) + 1 if (last - first) * step >= 0 else 0
-        except (InvalidOperation, OverflowError):
-            count = _MOST + 1
+        count = (last - first) // step + 1 if (last - first) * step >= 0 else 0
         if count > _MOST:
             raise ValueError(f"this `$range` has more than {_MOST} values")
         if not count:
             hint = "; to count down, give a step: -1" if step == 1 else ""
             raise ValueError(f"this `$range` is empty{hint}")
-        return Steps(first, step, count)
+        return Steps(first, step, exponent, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,10 +275,14 @@ def _path(key: str, value: Any) -> str:
     return value
 
 
-def _decimal(bound: Any) -> Decimal:
-    if type(bound) not in {int, float}:
-        raise ValueError(f"`{spell(bound)}` is not a number")
-    return Decimal(repr(bound))
+def _units(bounds: Sequence[Any]) -> tuple[int, list[int]]:
+    """Return numbers as whole counts of one power of ten, and its exponent: 0 or less."""
+    for bound in bounds:
+        if type(bound) not in {int, float}:
+            raise ValueError(f"`{spell(bound)}` is not a number")
+    ratios = [Decimal(repr(bound)) for bound in bounds]
+    exponent = min(0, *(int(ratio.as_tuple().exponent) for ratio in ratios))
+    return exponent, [int(Fraction(ratio) * 10**-exponent) for ratio in ratios]
 
 
 def _comment(node: ScalarNode) -> bool:

@@ -209,10 +209,14 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Steps(Sequence[Expression]):
-    """The numbers of a `$range`; none of them is kept."""
+    """The numbers of a `$range`, exactly: `first` and `step` count units of ten to the `exponent`.
 
-    first: Decimal
-    step: Decimal
+    None of them is kept. Decimal's own arithmetic would round what has more than 28 digits.
+    """
+
+    first: int
+    step: int
+    exponent: int  # 0 or less
     length: int
 
     def __len__(self) -> int:
@@ -221,7 +225,8 @@ class Steps(Sequence[Expression]):
     def __getitem__(self, index: Any) -> Any:
         if not 0 <= index < self.length:
             raise IndexError(index)
-        return Constant(plain(self.first + index * self.step))
+        units = self.first + index * self.step
+        return Constant(plain(Decimal(f"{units}e{self.exponent}")) if self.exponent else units)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ PyYAML's own resolver speaks YAML 1.1, where 16:9 is 969, `no` is false and 010 
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from math import isfinite, isinf
 from typing import Any, Final
 
 _NULL: Final = {"", "~", "null", "Null", "NULL"}
@@ -47,25 +48,25 @@ def number(text: str) -> int | float:
         return int(text)
     try:
         return plain(Decimal(text))
-    except InvalidOperation:
+    except (InvalidOperation, OverflowError):
         raise ValueError(f"`{text}` is too large a number; quote it if it is text") from None
 
 
 def plain(value: Decimal) -> int | float:
-    """Return an int where *value* is whole, else the nearest float."""
-    if value.adjusted() < _LONGEST and value == value.to_integral_value():
-        return int(value)
+    """Return an int where *value* is whole, else the nearest float; raise OverflowError."""
     short = float(value)
-    if short in {float("inf"), float("-inf")}:
-        raise ValueError(f"`{value}` is too large a number; quote it if it is text")
+    if isinf(short):
+        raise OverflowError
+    if value == value.to_integral_value():
+        return int(value)
     return one_spelling(short)
 
 
 def one_spelling(value: float) -> int | float:
     """Return a float as the value it is sent as; JSON and Python allow 1.0 beside 1."""
-    if value != value or value in {float("inf"), float("-inf")}:  # noqa: PLR0124 NaN
+    if not isfinite(value):
         raise ValueError("NaN and infinities cannot be sent")
-    return plain(Decimal(repr(value))) if value.is_integer() else value
+    return int(Decimal(repr(value))) if value.is_integer() else value
 
 
 def _whole(value: int) -> int:

@@ -14,6 +14,7 @@ from batchrun.manifest.values import (
     parse_rate,
     parse_seconds,
     parse_text,
+    parse_wait,
 )
 
 _DEFAULTS = Limits()
@@ -40,7 +41,7 @@ def read_limits(root: Section) -> Limits:
         rate=section.take("rate", parse_rate, _DEFAULTS.rate),
         attempts=section.take("attempts", parse_count, _DEFAULTS.attempts),
         timeout=section.take("timeout", parse_seconds, _DEFAULTS.timeout),
-        settle=section.take("settle", parse_seconds, _DEFAULTS.settle),
+        settle=section.take("settle", parse_wait, _DEFAULTS.settle),
         budget=section.take("budget", parse_money, None),
         give_up=section.take("give_up", parse_seconds, _DEFAULTS.give_up),
     )

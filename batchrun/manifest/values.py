@@ -58,15 +58,20 @@ def parse_rate(value: object) -> Rate:
     return Rate(Decimal(match[1]), match[2])
 
 
-def parse_seconds(value: object) -> float:
-    """Parse "15m", "30s", "1.5h" or "500ms" into seconds."""
+def parse_wait(value: object) -> float:
+    """Parse "15m", "500ms" or "0s" into seconds: a time that may be none at all."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([a-z]*)", value if type(value) is str else "")
     if match is None or match[2] not in _SECONDS:
         unit = _SLIPS.get(match[2]) if match else None
         number = value if type(value) in {int, float} else match[1] if match else None
         hint = f"; did you mean `{number}{unit or 's'}`?" if unit or _bare(value) else ""
         raise ValueError(f"expected a time such as 500ms, 30s, 15m or 1h{hint}")
-    seconds = float(match[1]) * _SECONDS[match[2]]
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_seconds(value: object) -> float:
+    """Parse "15m", "30s", "1.5h" or "500ms" into seconds, more than none."""
+    seconds = parse_wait(value)
     if not seconds:
         raise ValueError("expected a time longer than nothing")
     return seconds
