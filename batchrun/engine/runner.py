@@ -27,7 +27,7 @@ from batchrun.engine.submitter import Submitter
 from batchrun.engine.sweep import SweepFolder
 from batchrun.engine.uploads import Uploads
 from batchrun.engine.watcher import Watcher
-from batchrun.engine.waves import Waves
+from batchrun.engine.waves import Waves, best_size
 from batchrun.engine.work import Work
 from batchrun.ledger.file import Ledger
 from batchrun.manifest.grid import Cell, expand, file_name, selects, upper_bound, user_metadata
@@ -75,7 +75,7 @@ class Runner:
             ledger=ledger,
             client=outside.client,
             live=Live(settings.concurrency, settings.model_concurrency),
-            waves=Waves(folder.sweep, last=ledger.book.last_wave, size=settings.wave_size),
+            waves=Waves(folder.sweep, last=ledger.book.last_wave, size=self._wave_size),
             progress=outside.progress,
             stops=self.stops,
             bell=bell,
@@ -158,6 +158,12 @@ class Runner:
             self._saver,
             name_of=self._name_of,
             labels=labels,
+        )
+
+    def _wave_size(self) -> int:
+        pages = self._work.client.pages
+        return self._settings.wave_size or best_size(
+            most_shown=pages.most_shown, page_cap=pages.cap
         )
 
     # The grid.

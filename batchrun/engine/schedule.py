@@ -1,10 +1,12 @@
 """When a wave is looked at next, from what is known of its model's durations. Pure.
 
-A look too early finds nothing and costs a call; one too late leaves a slot empty. With the
-durations of earlier runs at hand, the next look is due when about one run should have ended since
-the last; without them, or past the longest of them, waits grow with each look that found nothing.
+A look too early finds nothing and costs a call; one too late leaves slots empty. So what is weighed
+is how long the runs that have ended since the last look will have waited, all together: a look is
+due when that comes to what a look is worth. Where nothing is known, or past the longest duration
+that is, waits grow with each look that found nothing.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
@@ -16,36 +18,64 @@ LONGEST: Final = 8.0
 ENOUGH: Final = 5
 """Durations that must be known before they are believed."""
 
-STEPS: Final = 60
+STEPS: Final = 240
+PER_INTERVAL: Final = 4
+"""How finely the future is cut: steps of a quarter of the interval, for sixty intervals."""
+
+DEAR: Final = 2.6
+"""What a look at one open run is worth in a large sweep: so many intervals of its waiting.
+
+Chosen by `benchmarks/watching.py`, like the square root: few looks for a lag of an interval or so.
+"""
+
+LARGE: Final = 200
+"""Open runs from which on a sweep is large. In a smaller one calls are plenty, and a look is worth
+less in proportion.
+"""
+
+
+def worth(open_runs: int, *, in_flight: int, interval: float) -> float:
+    """Return the run-seconds of waiting that a look at so many of the runs in flight is worth."""
+    return DEAR * interval * math.sqrt(open_runs) * min(1.0, in_flight / LARGE)
 
 
 def next_wait(
-    ages: Sequence[float], durations: Sequence[float], *, interval: float, idle_looks: int
+    ages: Sequence[float],
+    durations: Sequence[float],
+    *,
+    interval: float,
+    idle_looks: int,
+    in_flight: int,
 ) -> float:
     """Return the seconds from one look to the next, never under *interval*.
 
     *ages* are those of the open runs, *durations* are sorted; *idle_looks* is how many looks in a
-    row found that nothing had ended.
+    row found that nothing had ended; *in_flight* counts those of the whole sweep.
     """
     blind = interval * min(LONGEST, GROWTH**idle_looks)
     if len(durations) < ENOUGH or not ages:
         return blind
-    wanted = min(1.0, len(ages) / 2)
+    longer = [len(durations) - bisect_right(durations, age) for age in ages]
+    waited, enough = 0.0, worth(len(ages), in_flight=in_flight, interval=interval)
     for step in range(1, STEPS + 1):
-        wait = interval * step
-        if expected_ends(ages, durations, wait) >= wanted:
-            return wait
+        wait = step * interval / PER_INTERVAL
+        waited += expected_ends(ages, longer, durations, wait) * interval / PER_INTERVAL
+        if waited >= enough:
+            return max(interval, wait)
     return blind
 
 
-def expected_ends(ages: Sequence[float], durations: Sequence[float], wait: float) -> float:
-    """Return how many of the runs should end within *wait*, going by *durations* (sorted)."""
-    return sum(_chance(age, durations, wait) for age in ages)
+def expected_ends(
+    ages: Sequence[float], longer: Sequence[int], durations: Sequence[float], wait: float
+) -> float:
+    """Return how many of the runs should end within *wait*, going by *durations* (sorted).
 
-
-def _chance(age: float, durations: Sequence[float], wait: float) -> float:
-    longer = len(durations) - bisect_right(durations, age)
-    if not longer:
-        return 0.0  # past the longest one known: nothing is known
-    still = len(durations) - bisect_right(durations, age + wait)
-    return (longer - still) / longer
+    *longer* says for each run how many of the durations are longer than its age; of a run older
+    than all of them nothing is known, and nothing expected.
+    """
+    known = len(durations)
+    return sum(
+        1 - (known - bisect_right(durations, age + wait)) / more
+        for age, more in zip(ages, longer, strict=True)
+        if more
+    )

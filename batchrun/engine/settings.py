@@ -8,16 +8,15 @@ from typing import Final
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.values import FailOn, Rate
 
-WAVE_SIZE: Final = 100
-"""Attempts that share one `client_ref`; the design allows up to 500."""
-
 ANY: Final = FailOn(more_than=0)
 """Any cell that ends badly makes the exit code 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Times are seconds. *limit* counts cells that get their first run in this call."""
+    """Times are seconds. *limit* counts cells that get their first run in this call; *wave_size* is
+    None where the service's pages decide.
+    """
 
     concurrency: int
     rate: Rate
@@ -29,7 +28,7 @@ class Settings:
     budget: Decimal | None = None
     download: bool = True
     model_concurrency: Mapping[str, int] = field(default_factory=dict)
-    wave_size: int = WAVE_SIZE
+    wave_size: int | None = None
     limit: int | None = None
     max_duration: float | None = None
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -5,12 +5,15 @@ Its number is new in the sweep: a process never continues the wave of another, s
 number that is about to be used mean that the ledger is behind.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from batchrun.engine.live import Attempt
 
 NEVER: Final = float("inf")
+FIRST: Final = 100
+SMALLEST: Final = 50  # each wave costs a look of its own before its first request
+LARGEST: Final = 500  # what the API's documents allow on a page
 
 
 class Wave:
@@ -69,7 +72,7 @@ class Wave:
 class Waves:
     """All waves that this process has to do with, and the one each model is filling."""
 
-    def __init__(self, sweep: str, *, last: int, size: int) -> None:
+    def __init__(self, sweep: str, *, last: int, size: Callable[[], int]) -> None:
         self._sweep = sweep
         self._number = last
         self._size = size
@@ -87,7 +90,7 @@ class Waves:
         wave = self._filling.get(attempt_model)
         if wave is None or not wave.room:
             self._number += 1
-            wave = Wave(reference(self._sweep, self._number), attempt_model, room=self._size)
+            wave = Wave(reference(self._sweep, self._number), attempt_model, room=self._size())
             self._filling[attempt_model] = self._waves[wave.ref] = wave
         wave.room -= 1
         return wave
@@ -105,6 +108,17 @@ class Waves:
         ]
         for ref in over:
             del self._waves[ref]
+
+
+def best_size(*, most_shown: int, page_cap: int | None) -> int:
+    """Return how many attempts the next wave should have, so that one page shows it whole.
+
+    *most_shown* is how many runs of ours a page has held, *page_cap* how many it held where another
+    followed. A wave too small costs looks, one too large costs pages: sizes double until the
+    service says where its pages end.
+    """
+    wanted = 2 * most_shown if page_cap is None else page_cap
+    return min(LARGEST, max(FIRST if page_cap is None else SMALLEST, wanted))
 
 
 def reference(sweep: str, number: int) -> str:

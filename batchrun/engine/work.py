@@ -155,6 +155,7 @@ class Work:
             sorted(self.ledger.book.facts(wave.model).durations),
             interval=self.settings.poll_interval,
             idle_looks=wave.idle_looks,
+            in_flight=len(self.live),
         )
 
     def age(self, run: Run) -> float:

@@ -82,6 +82,19 @@ class Answer:
     refusal: Refusal | None
 
 
+@dataclass(slots=True)
+class Pages:
+    """What listings have shown of the service's pages: the most runs, and where pages end."""
+
+    most_shown: int = 0
+    cap: int | None = None
+
+    def note(self, page: Page, ours: int) -> None:
+        self.most_shown = max(self.most_shown, ours)
+        if page.next is not None and ours == len(page.runs) > 0:
+            self.cap = ours
+
+
 class Client:
     """One method for each call we make.
 
@@ -108,6 +121,7 @@ class Client:
         self._good_at = float("-inf")
         self._secrets = spellings(http.headers.get("Authorization", "").removeprefix("Bearer "))
         self._said: set[str] = set()
+        self.pages = Pages()
         self._plain_lists = False
 
     def __repr__(self) -> str:
@@ -197,6 +211,7 @@ class Client:
                 return None
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
+            self.pages.note(page, len(ours))
             if any(run.client_ref != client_ref for run in page.runs):
                 foreign += 1
                 self._say_once("the service lists runs of other references than it was asked for")
