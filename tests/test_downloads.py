@@ -1,21 +1,36 @@
 """A file under its final name is whole; nothing else is ever left in the folder."""
 
 import base64
+import gzip
 import hashlib
-import os
-from collections.abc import AsyncIterator, Callable
+import resource
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import httpx
 import pytest
+from raw_server import Script, raw_server
 
 from batchrun.errors import FolderError
-from batchrun.runflow.downloads import DownloadError, ExpiredError, Saved, fetch, inline
+from batchrun.runflow.downloads import (
+    ENOUGH,
+    MOST_BYTES,
+    STALLED,
+    DownloadError,
+    ExpiredError,
+    Saved,
+    fetch,
+    inline,
+)
 from batchrun.runflow.http import api_client, download_client
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 URL = "https://files.example/a/b.png?signature=canary"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nConnection: close\r\n"
+LENGTH = b"Content-Length: 900\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 Answer = httpx.Response | Exception
 
 
@@ -316,16 +331,243 @@ async def test_a_disk_that_cannot_be_written_is_a_folder_error(tmp_path: Path) -
         await get(http, tmp_path)
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a full disk")  # noqa: PTH110
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond *size*: a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 async def test_a_full_disk_is_a_folder_error_and_not_tried_again(tmp_path: Path) -> None:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "cell.1.part").symlink_to("/dev/full")
     http, asked = server(whole(PNG * 100))
 
-    with pytest.raises(FolderError, match="No space left"):
+    with files_end_at(len(PNG)), pytest.raises(FolderError, match=r"cell\.1.*too large"):
         await get(http, tmp_path)
     assert len(asked) == 1
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["cell.1.part", "cell.1.png"])
+async def test_a_link_put_there_beforehand_is_replaced_and_not_followed(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / "sub" / name).symlink_to(tmp_path / "mine")
+    http, _ = server(whole())
+
+    saved = await get(http, tmp_path)
+
+    assert (tmp_path / "mine").read_text() == "precious"
+    assert not saved.path.is_symlink()
+    assert saved.path.read_bytes() == PNG
+
+
+# What a server may do to one who waits for a file.
+
+
+class Drip(httpx.AsyncByteStream):
+    """A body of single bytes, one every ten seconds: no time-out between them ever ends it."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await anyio.sleep(10)
+            yield b"x"
+
+
+async def test_a_body_that_trickles_is_given_up_after_a_while(tmp_path: Path) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Drip())
+
+    http = download_client(transport=httpx.MockTransport(handle))
+    with pytest.raises(DownloadError, match="TimeoutError"):
+        await fetch(http, URL, tmp_path / "cell", blocking=inline, tries=2)
+
+    assert 2 * STALLED <= anyio.current_time() < 2 * STALLED + 10
+    assert files(tmp_path) == []
+
+
+class Slow(httpx.AsyncByteStream):
+    """A body that takes long, and comes."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(20):
+            await anyio.sleep(STALLED * 0.9)
+            yield bytes(ENOUGH)
+
+
+async def test_a_slow_body_that_comes_is_waited_for(tmp_path: Path) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=Slow(), headers={"Content-Type": "video/mp4"})
+
+    http = download_client(transport=httpx.MockTransport(handle))
+    saved = await fetch(http, URL, tmp_path / "cell", blocking=inline)
+
+    assert saved.bytes == 20 * ENOUGH
+
+
+async def test_a_file_that_is_said_to_have_no_end_is_not_begun(tmp_path: Path) -> None:
+    http, asked = server(whole(PNG, Content_Length=str(MOST_BYTES + 1)))
+
+    with pytest.raises(DownloadError, match="more than 16 GiB"):
+        await get(http, tmp_path)
+    assert len(asked) == 1
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Repr-Digest", "sha-256=:{}:"),
+        ("Digest", "md5=xx,SHA-256={}"),
+        ("x-amz-checksum-sha256", "{}"),
+    ],
+)
+async def test_a_hash_that_is_announced_is_checked(tmp_path: Path, header: tuple[str, str]) -> None:
+    name, text = header
+    told = {name: text.format(base64.b64encode(hashlib.sha256(PNG).digest()).decode())}
+    http, asked = server(httpx.Response(200, headers=told, content=PNG[:-1] + b"!"), whole())
+
+    saved = await get(http, tmp_path)
+
+    assert saved.path.read_bytes() == PNG
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("told", ["sha-256=:nonsense:", "sha-512=:AAAA:", "sha-256"])
+async def test_a_hash_that_is_none_is_passed_over(tmp_path: Path, told: str) -> None:
+    http, asked = server(whole(Repr_Digest=told))
+
+    await get(http, tmp_path)
+
+    assert len(asked) == 1
+
+
+async def test_a_part_of_another_version_is_not_joined(tmp_path: Path) -> None:
+    """If-Range is the server's to obey; one that doesn't tells by the ETag of the part."""
+    rest = whole(
+        b"?" * (len(PNG) - 100),
+        206,
+        Content_Range=f"bytes 100-{len(PNG) - 1}/{len(PNG)}",
+        ETag='"v2"',
+    )
+    http, asked = server(cut(100, error=httpx.ReadError("reset"), ETag='"v1"'), rest, whole())
+
+    saved = await get(http, tmp_path)
+
+    assert saved.path.read_bytes() == PNG
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/xml", "text/xml", "text/html"])
+async def test_a_message_with_200_is_not_taken_for_the_picture(tmp_path: Path, kind: str) -> None:
+    http, asked = server(whole(b'<?xml version="1.0"?><Error>', Content_Type=kind), whole())
+
+    saved = await fetch(http, URL, tmp_path / "cell", media="image", blocking=inline)
+
+    assert saved.path.name == "cell.png"
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "url", "media", "name"),
+    [
+        ("application/json", b"{}", URL, None, "cell.json"),
+        ("application/xml", PNG, URL, "image", "cell.png"),
+        ("text/xml", b"<?xml?><svg/>", "https://files.example/a.svg", "image", "cell.svg"),
+        ("text/plain", b"\x00\x01", URL, "image", "cell.txt"),
+    ],
+)
+async def test_an_odd_content_type_alone_is_no_reason_to_refuse_a_file(
+    kind: str, data: bytes, url: str, media: str | None, name: str, tmp_path: Path
+) -> None:
+    http, _ = server(whole(data, Content_Type=kind))
+
+    saved = await fetch(http, url, tmp_path / "cell", media=media, blocking=inline)
+
+    assert saved.path.name == name
+
+
+async def test_a_body_that_was_packed_for_the_way_is_unpacked(tmp_path: Path) -> None:
+    packed = gzip.compress(PNG)
+    told = {"Content-Encoding": "gzip", "Content-Length": str(len(packed)), "ETag": '"packed"'}
+    torn = httpx.Response(200, headers=told, stream=Broken(packed[:50]))
+    http, asked = server(torn, httpx.Response(200, headers=told, stream=Broken(packed)))
+
+    saved = await get(http, tmp_path)
+
+    assert saved.path.read_bytes() == PNG
+    assert asked[0].headers["Accept-Encoding"] == "identity"
+    assert "Range" not in asked[1].headers, "a length of the packed file is none of the file"
+
+
+@pytest.mark.parametrize("loopback", [False, True])
+@pytest.mark.parametrize("redirected", [False, True])
+async def test_http_to_this_machine_is_opened_only_where_the_api_is_on_it(
+    tmp_path: Path, *, loopback: bool, redirected: bool
+) -> None:
+    """Else a service could have us call what listens here and trusts who calls from here."""
+    here = "http://127.0.0.1:8500/v1/agent/leave"
+    answers = [httpx.Response(302, headers={"Location": here})] * redirected + [whole()]
+    http, asked = server(*answers)
+    url = URL if redirected else here
+
+    if loopback:
+        assert (await fetch(http, url, tmp_path / "c", loopback=True, blocking=inline)).bytes
+    else:
+        with pytest.raises(DownloadError, match="only https"):
+            await fetch(http, url, tmp_path / "c", blocking=inline)
+    assert len(asked) == redirected + loopback
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "data:text/plain,x", "//10.0.0.1/x\x00"])
+async def test_a_redirect_to_what_is_no_https_ends_it(tmp_path: Path, url: str) -> None:
+    http, asked = server(httpx.Response(302, headers={"Location": url}))
+
+    with pytest.raises(DownloadError):
+        await get(http, tmp_path)
+    assert {request.url.scheme for request in asked} == {"https"}
+    assert files(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(
+            ["read", HEAD + b"Content-Length: 900\r\n\r\n" + PNG[:500], "close"], id="cut"
+        ),
+        pytest.param(["read", HEAD + b"Content-Length: 900\r\n\r\n", "reset"], id="reset"),
+        pytest.param(["read", HEAD + CHUNKED + b"1f4\r\n" + PNG[:500], "close"], id="cut-chunk"),
+        pytest.param(
+            ["read", HEAD + CHUNKED + b"1f4\r\n" + PNG[:500] + b"\r\n", "close"],
+            id="no-last-chunk",
+        ),
+        pytest.param(["read", HEAD + CHUNKED + b"zz\r\n", "close"], id="no-chunk-at-all"),
+        pytest.param(["read", b"HTTP/1.1 20", "close"], id="cut-head"),
+        pytest.param(["close"], id="nothing"),
+    ],
+)
+async def test_a_broken_answer_is_never_taken_for_a_file(tmp_path: Path, script: Script) -> None:
+    good: Script = [
+        "read",
+        HEAD + CHUNKED + b"1f4\r\n" + PNG[:500] + b"\r\n0\r\n\r\n",
+        "close",
+    ]
+    with raw_server(script, good) as files_host:
+        async with download_client() as http:
+            saved = await fetch(
+                http, files_host.url + "/a.png", tmp_path / "c", loopback=True, jitter=lambda: -0.9
+            )
+
+    assert saved.path.read_bytes() == PNG[:500]
+    assert files(tmp_path) == ["c.png"]
+    assert files_host.connections == 2
 
 
 async def test_a_failed_fsync_publishes_nothing(tmp_path: Path) -> None:

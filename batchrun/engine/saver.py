@@ -6,6 +6,7 @@ tries again. It never costs a run.
 
 import hashlib
 import json
+import unicodedata
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from batchrun.ledger.records import Saved, SavedFile
 from batchrun.results.storage import atomic_write
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
 from batchrun.runflow.filetypes import EXTENSIONS
-from batchrun.runflow.wire import output_files
+from batchrun.runflow.wire import OutputFile, output_files
 
 WORKERS: Final = 8
 RENEWALS: Final = 3
@@ -90,7 +91,7 @@ class Saver:
         try:
             await self._save_as(name, job)
         finally:
-            self._taken.discard(name)
+            self._taken.discard(one(name))
 
     async def _save_as(self, name: str, job: Job) -> None:
         output = job.output
@@ -119,14 +120,15 @@ class Saver:
         if not files:
             return self._keep_text(name, output)
         return [
-            await self._fetch(file.url, f"{name}-{number}" if len(files) > 1 else name)
+            await self._fetch(file, f"{name}-{number}" if len(files) > 1 else name)
             for number, file in enumerate(files, start=1)
         ]
 
-    async def _fetch(self, url: str, name: str) -> SavedFile:
+    async def _fetch(self, file: OutputFile, name: str) -> SavedFile:
         target = self._folder / "files" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        saved = await fetch(self._http, url, target)
+        saved = await fetch(
+            self._http, file.url, target, media=file.type, loopback=self._work.client.local
+        )
         return SavedFile(
             path=saved.path.relative_to(self._folder).as_posix(),
             bytes=saved.bytes,
@@ -156,9 +158,9 @@ class Saver:
         A name that holds the key is the cell's own: a file there is what an earlier call left.
         """
         short = job.key[:12]
-        if short not in job.name and (job.name in self._taken or self._is_anothers(job)):
+        if short not in job.name and (one(job.name) in self._taken or self._is_anothers(job)):
             return f"{job.name}-{short}"
-        self._taken.add(job.name)
+        self._taken.add(one(job.name))
         return job.name
 
     def _is_anothers(self, job: Job) -> bool:
@@ -183,3 +185,8 @@ class Saver:
             for extension in EXTENSIONS
         ]
         return [path.relative_to(self._folder).as_posix() for path in paths if path.exists()]
+
+
+def one(name: str) -> str:
+    """Return what names have in common that are one file to some file systems."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -78,7 +78,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Give a file that takes the place of *path* once it is whole and on disk."""
     part = path.with_name(f"{path.name}.part")
     try:
-        with part.open("wb") as file:
+        # A link put there beforehand would have us write over what it points at.
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -57,7 +57,7 @@ async def upload(client: Client, storage: httpx.AsyncClient, file: LocalFile) ->
         if asked.refusal is not None:
             raise RefusedFileError(asked.http_status, asked.refusal)
         place: UploadPlace = asked.body
-        reason = await _put(storage, _allowed(place.url), file)
+        reason = await _put(storage, _allowed(place.url, loopback=client.local), file)
         if reason:
             continue
         confirmed = await client.confirm_upload(place.asset_id)
@@ -119,13 +119,15 @@ async def _content(file: LocalFile) -> AsyncIterator[bytes]:
     yield last
 
 
-def _allowed(url: str) -> str:
-    """Return *url* if it is https, or http to this machine (the simulator's)."""
+def _allowed(url: str, *, loopback: bool) -> str:
+    """Return *url* if it is https, or with *loopback* http to this machine (the simulator's)."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         raise UnreachableError("the API gave something for an upload URL that is none") from None
-    if parsed.scheme == "https" or (parsed.scheme == "http" and is_loopback(parsed.host)):
+    if parsed.scheme == "https" or (
+        loopback and parsed.scheme == "http" and is_loopback(parsed.host)
+    ):
         return url
     raise UnreachableError(
         f"the API gave an upload URL at {parsed.scheme}://{parsed.host}; only https is used"

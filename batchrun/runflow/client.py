@@ -25,6 +25,7 @@ import anyio
 import httpx
 
 from batchrun.errors import UnreachableError
+from batchrun.manifest.endpoint import is_loopback
 from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
 from batchrun.runflow.limiter import Limiter
@@ -254,6 +255,11 @@ class Client:
         path = f"/v1/assets/{quote(asset_id, safe='')}"
         answer = await self._get(path, read=wire.parse_asset, optional=True)
         return answer.body if isinstance(answer.body, Asset) else None
+
+    @property
+    def local(self) -> bool:
+        """Whether the API is on this machine, and may give URLs of it."""
+        return is_loopback(self._http.base_url.host)
 
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""

@@ -27,13 +27,24 @@ import httpx
 from batchrun.errors import FolderError
 from batchrun.manifest.endpoint import is_loopback
 from batchrun.runflow.client import FAILED
-from batchrun.runflow.filetypes import extension
-from batchrun.runflow.headers import seconds_to_wait
+from batchrun.runflow.filetypes import extension, sniffed
+from batchrun.runflow.headers import seconds_to_wait, sha256_of
 
 _HOPS: Final = 8
 _LONGEST_PAUSE: Final = 30.0
 _EXPIRED: Final = frozenset({400, 401, 403, 404, 410})  # 400 is how S3 says "ExpiredToken"
 _PASSING: Final = frozenset({408, 425, 429})
+_MEDIA: Final = frozenset({"image", "video", "audio"})
+_XML: Final = frozenset({"application/xml", "text/xml"})  # how S3 and its kin say what is wrong
+_MESSAGES: Final = _XML | {"application/json", "application/problem+json", "text/json"}
+
+STALLED: Final = 60.0
+"""Seconds in which ENOUGH bytes must arrive: httpx's time-outs begin anew with each byte."""
+
+ENOUGH: Final = 64 * 1024
+
+MOST_BYTES: Final = 16 * 2**30
+"""No output is larger; what goes on beyond that would go on until the disk is full."""
 
 Blocking = Callable[[Callable[[], None]], Awaitable[None]]
 
@@ -79,11 +90,16 @@ async def fetch(
     url: str,
     target: Path,
     *,
+    media: str | None = None,
+    loopback: bool = False,
     tries: int = 5,
     blocking: Blocking = threaded,
     jitter: Callable[[], float] = lambda: 0.5,
 ) -> Saved:
     """Save the file behind *url* as *target* plus the extension of its content type.
+
+    *media* is image, video or audio where that is known: a message is no such file. *loopback*
+    lets http to this machine be opened, for an API that is on it: no other has any business there.
 
     Raises ExpiredError, DownloadError, and FolderError where the disk is what fails. Whatever
     happens, no `.part` stays behind.
@@ -94,7 +110,7 @@ async def fetch(
     with _translated(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     with _opened(part, target) as file:
-        download = _Download(http, url, file)
+        download = _Download(http, url, file, media=media, loopback=loopback)
         await _filled(download, tries, jitter)
         path = target.with_name(target.name + download.extension())
         with _translated(path):
@@ -123,13 +139,23 @@ async def _filled(download: "_Download", tries: int, jitter: Callable[[], float]
 class _Download:
     """One file on its way to disk, over as many answers as it takes."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, file: BinaryIO) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        file: BinaryIO,
+        *,
+        media: str | None,
+        loopback: bool,
+    ) -> None:
         self.size = 0
         self.hash = hashlib.sha256()
         self.content_type: str | None = None
         self._http = http
         self._url = url
         self._file = file
+        self._media = media
+        self._loopback = loopback
         self._head = b""
         self._validator: str | None = None
         self._total: int | None = None
@@ -147,11 +173,13 @@ class _Download:
         if self.size and self._validator:
             headers |= {"Range": f"bytes={self.size}-", "If-Range": self._validator}
         try:
-            async with _answer(self._http, self._url, headers) as response:
+            answer = _answer(self._http, self._url, headers, loopback=self._loopback)
+            async with answer as response:
                 self._begin(response)
                 start = self.size
                 await self._take(response)
                 self._check(response, self.size - start)
+                self._check_content(response)
         except FAILED as error:
             raise _CutError(f"{type(error).__name__} from {_place(self._url)}") from None
 
@@ -166,11 +194,14 @@ class _Download:
         if self.content_type == "text/html":
             raise _CutError(f"a web page in place of the file from {_place(self._url)}")
         self._total = None if _encoded(response) else _length(response)
+        self._limit(self._total or 0)
         self._validator = None if _encoded(response) else _validator(response)
 
     def _goes_on(self, response: httpx.Response) -> bool:
         told = response.headers.get("Content-Range", "")
-        if self.size and told.startswith(f"bytes {self.size}-"):
+        asked = self._validator or ""
+        same = not asked.startswith('"') or response.headers.get("ETag", asked) == asked
+        if self.size and same and told.startswith(f"bytes {self.size}-"):
             return True
         self._restart()
         raise _CutError(f"another part than was asked for from {_place(self._url)}")
@@ -179,14 +210,20 @@ class _Download:
         """Write the body. Where the disk fails, close first and let the body run out: trio
         complains of generators that are dropped half way.
         """
-        failure: FolderError | None = None
+        failure: FolderError | DownloadError | None = None
+        news = 0
         try:
-            async for chunk in response.aiter_bytes():
-                try:
-                    self._write(chunk)
-                except FolderError as error:
-                    failure = failure or error
-                    await response.aclose()
+            with anyio.fail_after(STALLED) as patience:
+                async for chunk in response.aiter_bytes():
+                    news += len(chunk)
+                    if news >= ENOUGH:
+                        patience.deadline, news = anyio.current_time() + STALLED, 0
+                    try:
+                        self._limit(self.size + len(chunk))
+                        self._write(chunk)
+                    except (FolderError, DownloadError) as error:
+                        failure = failure or error
+                        await response.aclose()
         except FAILED:
             if failure is None:
                 raise
@@ -202,9 +239,10 @@ class _Download:
             self._head += chunk[:64]
 
     def _check(self, response: httpx.Response, received: int) -> None:
-        # What was packed for the way is another length; there HTTP itself keeps count.
-        announced = None if _encoded(response) else _length(response)
-        if announced is not None and received != announced:
+        announced = _length(response)
+        if _encoded(response):  # what was packed for the way is another length than the file
+            received = response.num_bytes_downloaded
+        if announced not in {None, received}:
             raise _CutError(f"{received} of {announced} bytes from {_place(self._url)}")
         if response.status_code == 206 and self._total not in {None, self.size}:
             size = self.size
@@ -212,6 +250,22 @@ class _Download:
             raise _CutError(f"{size} of {self._total} bytes from {_place(self._url)}")
         if not self.size:
             raise _CutError(f"an empty file from {_place(self._url)}")
+
+    def _check_content(self, response: httpx.Response) -> None:
+        """Raise _CutError for a file that is another than was announced."""
+        announced = None if _encoded(response) else sha256_of(response.headers)
+        if announced not in {None, self.hash.hexdigest()}:
+            self._restart()
+            raise _CutError(f"another content than announced from {_place(self._url)}")
+        message = self.content_type in _MESSAGES and sniffed(self._head) is None
+        svg = self.content_type in _XML and self.extension() == ".svg"
+        if self._media in _MEDIA and message and not svg:
+            self._restart()
+            raise _CutError(f"a message in place of the file from {_place(self._url)}")
+
+    def _limit(self, size: int) -> None:
+        if size > MOST_BYTES:
+            raise DownloadError(f"more than {MOST_BYTES // 2**30} GiB from {_place(self._url)}")
 
     def _restart(self) -> None:
         with _translated(Path(self._file.name)):
@@ -242,10 +296,10 @@ class _Download:
 
 @asynccontextmanager
 async def _answer(
-    http: httpx.AsyncClient, url: str, headers: dict[str, str]
+    http: httpx.AsyncClient, url: str, headers: dict[str, str], *, loopback: bool
 ) -> AsyncIterator[httpx.Response]:
     """Open *url*, over redirects; each hop is checked, as no setting of the client's does it."""
-    request = http.build_request("GET", _allowed(url), headers=headers)
+    request = http.build_request("GET", _allowed(url, loopback=loopback), headers=headers)
     for _ in range(_HOPS):
         response = await http.send(request, stream=True, follow_redirects=False)
         try:
@@ -255,19 +309,20 @@ async def _answer(
                 return
         finally:
             await response.aclose()
-        _allowed(str(onward.url))
+        _allowed(str(onward.url), loopback=loopback)
         request = onward
     raise DownloadError(f"too many redirects from {_place(url)}")
 
 
-def _allowed(url: str) -> str:
-    """Return *url* if it is https, or http to this machine (the simulator's)."""
+def _allowed(url: str, *, loopback: bool) -> str:
+    """Return *url* if it is https, or with *loopback* http to this machine (the simulator's)."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         raise DownloadError("an output that is not a URL") from None
     if not parsed.host or not (
-        parsed.scheme == "https" or (parsed.scheme == "http" and is_loopback(parsed.host))
+        parsed.scheme == "https"
+        or (loopback and parsed.scheme == "http" and is_loopback(parsed.host))
     ):
         raise DownloadError(f"an output at {_place(url)}; only https is fetched")
     return url
@@ -329,7 +384,9 @@ def _publish(file: BinaryIO, part: Path, path: Path) -> None:
 def _opened(part: Path, target: Path) -> Iterator[BinaryIO]:
     """Open the `.part` anew, and take it away again if it was not renamed."""
     with _translated(target):
-        file = part.open("wb")
+        # A link put there beforehand would have us write over what it points at.
+        part.unlink(missing_ok=True)
+        file = part.open("xb")
     try:
         yield file
     finally:

@@ -1,9 +1,13 @@
-"""What an answer's headers tell about time. Pure; all of them are optional and may be nonsense."""
+"""What an answer's headers tell of time and content. Pure; all are optional and may be nonsense."""
 
+import base64
+import binascii
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 _EPOCH_SINCE = 1_000_000_000  # a reset above this is a unix time, below it seconds to go
 
@@ -19,6 +23,21 @@ def seconds_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:
     if reset is None:
         return None
     return max(0.0, reset - now.timestamp() if reset > _EPOCH_SINCE else reset)
+
+
+_SHA256: Final = re.compile(r"(?i)\bsha-256=:?([A-Za-z0-9+/]{43}=)")
+
+
+def sha256_of(headers: Mapping[str, str]) -> str | None:
+    """Return, in hex, the hash that the whole file is said to have (RFC 9530, RFC 3230, S3)."""
+    told = headers.get("Repr-Digest", "") + " " + headers.get("Digest", "")
+    found = _SHA256.search(told)
+    text = found[1] if found else headers.get("x-amz-checksum-sha256", "")
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        return None
+    return digest.hex() if len(digest) == 32 else None
 
 
 def http_date(text: str | None) -> datetime | None:

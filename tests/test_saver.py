@@ -1,0 +1,228 @@
+"""From a run's output to files under names that nobody else has; what can't be had stays owed."""
+
+import os
+import resource
+import unicodedata
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from engine_world import World
+from fake_runflow import FakeRun, FakeRunflow
+
+from batchrun.engine.runner import Runner
+from batchrun.engine.settings import Settings
+from batchrun.engine.stops import Stops
+from batchrun.errors import most_severe
+from batchrun.ledger.history import State
+from batchrun.ledger.records import Saved, decode
+from batchrun.runflow.http import download_client
+
+PNG = b"\x89PNG\r\n\x1a\n"
+ONE = "models: [a/b]\ninputs: {prompt: a}\n"
+
+
+@dataclass(kw_only=True)
+class Pictures(FakeRunflow):
+    """Outputs are URLs, which are signed anew each time a run is shown."""
+
+    outputs: int = 1
+    shown: Counter[str] = field(default_factory=Counter)
+
+    def _body(self, run: FakeRun) -> dict[str, Any]:
+        body = super()._body(run)
+        if body["output"]:
+            self.shown[run.id] += 1
+            urls = [
+                f"https://files.example/{run.id}/{number}.png?signature={self.shown[run.id]}"
+                for number in range(self.outputs)
+            ]
+            body["output"] = {"outputs": [{"url": url, "type": "image"} for url in urls]}
+        return body
+
+
+def whole(request: httpx.Request) -> httpx.Response:
+    content = PNG + request.url.path.encode()
+    return httpx.Response(200, content=content, headers={"Content-Type": "image/png"})
+
+
+@dataclass
+class Gallery(World):
+    """A world whose files come from *host*."""
+
+    host: Callable[[httpx.Request], Any] = whole
+
+    async def run(self, runner: Runner, settings: Settings) -> Stops:
+        async with download_client(transport=httpx.MockTransport(self.host)) as http:
+            runner._saver._http = http
+            return await super().run(runner, settings)
+
+    def saved(self) -> dict[str, list[str]]:
+        """Return the paths of each cell's files."""
+        lines = (self.folder / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+        records = [record for line in lines if isinstance(record := decode(line), Saved)]
+        return {record.cell: [file.path for file in record.files] for record in records}
+
+    def files(self) -> list[str]:
+        found = (path for path in (self.folder / "files").rglob("*") if path.is_file())
+        return sorted(path.relative_to(self.folder).as_posix() for path in found)
+
+
+def good_from(number: int) -> Callable[[httpx.Request], httpx.Response]:
+    """Return a host to which a signature is good from the *number*-th on."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if int(request.url.params["signature"]) < number:
+            return httpx.Response(403, text="<Error>Request has expired</Error>")
+        return whole(request)
+
+    return answer
+
+
+async def test_an_expired_url_is_renewed_by_asking_and_never_by_running_again(
+    tmp_path: Path,
+) -> None:
+    world = Gallery(tmp_path, Pictures(), text=ONE, host=good_from(3))
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert world.service.calls["create"] == 1
+    assert len(world.files()) == 1
+
+
+async def test_what_cannot_be_had_stays_owed_and_costs_no_run(tmp_path: Path) -> None:
+    world = Gallery(tmp_path, Pictures(), host=good_from(1000))
+    await world.call()
+    assert world.files() == []
+    assert any("could not be saved" in note for note in world.listener.notes)
+    world.host = whole
+
+    await world.call()
+
+    assert world.service.calls["create"] == 6
+    assert len(world.files()) == len(world.saved()) == 6
+
+
+async def test_a_file_that_cannot_be_had_holds_up_none_of_the_others(tmp_path: Path) -> None:
+    def host(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(500) if "0000001/" in request.url.path else whole(request)
+
+    world = Gallery(tmp_path, Pictures(), host=host)
+
+    await world.call()
+
+    assert len(world.files()) == 5
+    assert {h.state for h in world.book().histories.values()} == {State.SUCCEEDED}
+
+
+async def test_of_several_outputs_each_has_a_number(tmp_path: Path) -> None:
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE + 'outputs: {name: "x"}')
+
+    await world.call()
+
+    assert world.files() == ["files/x-1.png", "files/x-2.png", "files/x-3.png"]
+
+
+@pytest.mark.parametrize("at_once", [1, 6])
+async def test_cells_with_one_name_have_a_file_each(tmp_path: Path, at_once: int) -> None:
+    text = (
+        "models: [a/b]\ninputs: {n: ['a/b', 'a-b', 'a\\b', 'a:b', 'a|b', 'a*b']}\n"
+        "outputs: {name: '${n}'}"
+    )
+    world = Gallery(tmp_path, Pictures(), text=text)
+
+    await world.call(concurrency=at_once)
+
+    paths = [path for each in world.saved().values() for path in each]
+    assert len(paths) == len(set(paths)) == 6
+    assert sorted(paths) == world.files()
+    contents = {(world.folder / path).read_bytes() for path in paths}
+    assert len(contents) == 6
+
+
+HOSTILE = [
+    "../../../escaped",
+    "..",
+    "/etc/absolute",
+    "a\\..\\..\\b",
+    "nul\\0byte",
+    "CON",
+    "con.txt",
+    "LPT1",
+    "x" * 500,
+    "é" * 200,
+    "caf\u00e9",
+    "cafe\u0301",
+    "CAF\u00c9",
+    "-rf",
+    "trailing. .",
+    "a\u202egnp.exe",
+    "~/home",
+    "$HOME",
+]
+
+
+@pytest.mark.parametrize("at_once", [1, 30])
+async def test_no_value_makes_a_file_outside_of_the_folder(tmp_path: Path, at_once: int) -> None:
+    values = ", ".join('{$value: "' + value.replace("\\", "\\\\") + '"}' for value in HOSTILE)
+    text = f'models: [a/b]\ninputs: {{v: [{values}]}}\noutputs: {{name: "in/${{v}}"}}'
+    world = Gallery(tmp_path, Pictures(), text=text)
+
+    await world.call(concurrency=at_once)
+
+    paths = [path for each in world.saved().values() for path in each]
+    assert len(paths) == len(HOSTILE)
+    assert sorted(paths) == world.files()
+    assert len(set(paths)) == len(HOSTILE)
+    assert all(path.startswith("files/") and ".." not in path.split("/") for path in paths)
+    assert sorted(os.listdir(tmp_path)) == ["m.yaml", "sweep"]  # noqa: PTH208
+    assert all(len(path.rpartition("/")[2].encode()) < 250 for path in paths)
+
+
+async def slowly(request: httpx.Request) -> httpx.Response:
+    await anyio.sleep(5)
+    return whole(request)
+
+
+async def test_names_that_some_file_systems_take_for_one_are_not_written_at_once(
+    tmp_path: Path,
+) -> None:
+    """There both would be written into one `.part`."""
+    values = ["caf\u00e9", "cafe\u0301", "CAF\u00c9"]
+    text = f"models: [a/b]\ninputs: {{v: {values}}}\noutputs: {{name: '${{v}}'}}"
+    world = Gallery(tmp_path, Pictures(), text=text, host=slowly)
+
+    await world.call()
+
+    paths = [path for each in world.saved().values() for path in each]
+    assert len({unicodedata.normalize("NFC", path).casefold() for path in paths}) == 3
+
+
+async def test_a_full_disk_ends_the_call_with_9_and_the_next_one_saves_what_is_owed(
+    tmp_path: Path,
+) -> None:
+    def large(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=PNG + bytes(2**20))
+
+    world = Gallery(tmp_path, Pictures(), host=large)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, before[1]))
+    try:
+        stops = await world.call()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    first = world.service.calls["create"]
+    again = await world.call()
+
+    assert most_severe(stops.codes) == 9
+    assert "too large" in str(stops.errors[0])
+    assert first < 6
+    assert again.codes == []
+    assert set(world.service.paid().values()) == {1}
+    assert len(world.files()) == 6
