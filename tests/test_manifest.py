@@ -217,6 +217,60 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, said: str)
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("exclude", "left"),
+    [
+        ("{seed: 2}", [1, 3, 4, 5]),
+        ("{seed: [1, 3]}", [2, 4, 5]),
+        ("{seed: [{$range: [2, 4]}, 1]}", [5]),
+        ("{seed: '${no}'}", [1, 2, 4, 5]),
+        ("{seed: ['${no}', 1], color: red}", [2, 4, 5]),
+        ("{seed: '1'}", [1, 2, 3, 4, 5]),
+    ],
+)
+def test_exclude_takes_values_lists_and_what_does_not_vary(
+    tmp_path: Path, exclude: str, left: list[int]
+) -> None:
+    text = f"""\
+models: [a/b]
+vars: {{no: 3, color: red}}
+inputs: {{seed: {{$range: [1, 5]}}}}
+exclude: [{exclude}]
+"""
+    assert [sent["seed"] for sent in inputs_of(tmp_path, text)] == left
+
+
+@pytest.mark.parametrize("text", ["prompt\n\na\n\n", "\n\nprompt\na\n", "prompt\r\na\r\n\r\n"])
+def test_a_line_with_nothing_in_it_is_no_row(tmp_path: Path, text: str) -> None:
+    (tmp_path / "p.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+
+    assert inputs_of(tmp_path, "models: [a/b]\nrows: p.csv\n") == [{"prompt": "a"}]
+
+
+def test_a_field_of_a_csv_may_be_long_but_not_endless(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(f"p,q\n1,{'x' * 131072}\n")
+    [sent] = inputs_of(tmp_path, "models: [a/b]\nrows: p.csv\n")
+    assert len(sent["q"]) == 131072
+
+    (tmp_path / "p.csv").write_text(f"p,q\n1,{'x' * 131073}\n")
+    with pytest.raises(ManifestError, match=r"p\.csv:2:1: a field is longer than 131072"):
+        inputs_of(tmp_path, "models: [a/b]\nrows: p.csv\n")
+
+
+def chain(length: int, end: str) -> str:
+    names = ", ".join(f'v{n}: "${{v{n + 1}}}"' for n in range(length))
+    return f"models: [a/b]\nvars: {{{names}, v{length}: {end}}}\ninputs: {{p: '${{v0}}'}}\n"
+
+
+def test_a_chain_of_names_may_be_longer_than_the_stack_is_deep(tmp_path: Path) -> None:
+    assert inputs_of(tmp_path, chain(1000, "[x, y]")) == [{"p": "x"}, {"p": "y"}]
+
+
+def test_a_long_circle_is_named_in_short(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"follow in a circle: v0 → v1 → .* … .*→ v0"):
+        cells_of(tmp_path, chain(100, "'${v0}'"))
+
+
 @pytest.mark.parametrize("path", sorted(MANIFESTS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_manifest_of_the_repository_is_right(path: Path) -> None:
     manifest = load_manifest(path, {})

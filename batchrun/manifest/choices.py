@@ -1,12 +1,12 @@
 """`exclude` and `include`: what is dropped from the product, and what is added beside it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from batchrun.manifest.desk import Desk, constants_of
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
-from batchrun.manifest.expressions import Axis, NoValueError
+from batchrun.manifest.expressions import Axis, Expression, NoValueError
 from batchrun.manifest.manifest import Definition, Grid, Model, Rule
 from batchrun.manifest.matching import token
 from batchrun.manifest.names import not_sent, reserved
@@ -33,40 +33,45 @@ class ChoiceReader:
     desk: Desk
     root: Section
 
-    def exclude(self, models: Sequence[Model]) -> tuple[Rule, ...]:
-        """Return the rules of `exclude`."""
+    def exclude(self, models: Sequence[Model], constants: Mapping[str, Any]) -> tuple[Rule, ...]:
+        """Return the rules of `exclude`; templates in them may use what does not vary."""
         rules = []
         for item in self.root.items("exclude", "a list of mappings"):
             if isinstance(item, MapNode) and item.entries:
-                rules.append(self._rule(item, models))
+                rules.append(self._rule(item, models, constants))
             else:
                 message = "an element of `exclude` is a mapping of names to values"
                 self.desk.problems.append(item.problem(message))
         return tuple(rules)
 
-    def _rule(self, item: MapNode, models: Sequence[Model]) -> Rule:
+    def _rule(self, item: MapNode, models: Sequence[Model], constants: Mapping[str, Any]) -> Rule:
         names: dict[str, frozenset[Any]] = {}
         chosen: frozenset[str] | None = None
         for key, name, node in text_keys(item, self.desk.problems):
             if name == "model":
                 chosen = frozenset(model.alias for model in self._chosen(node, models))
             elif name in self.desk.known:
-                names[name] = frozenset(self._wanted(node))
+                names[name] = frozenset(self._wanted(node, constants))
             else:
                 hint = did_you_mean(name, [*self.desk.known, "model"])
                 message = f"`exclude`: no input, var or column is called `{name}`{hint}"
                 self.desk.problems.append(key.problem(message))
         return Rule(item, names, chosen)
 
-    def _wanted(self, node: Node) -> Iterator[Any]:
-        for item in node.items if isinstance(node, ListNode) else (node,):
-            expression = self.desk.compiler.value(item)
-            if expression.names:
-                message = f"`${{{min(expression.names)}}}`: `exclude` takes values, not references"
-                self.desk.problems.append(item.problem(message))
+    def _wanted(self, node: Node, constants: Mapping[str, Any]) -> Iterator[Any]:
+        compiler = self.desk.compiler
+        wanted: Iterable[Expression] = (
+            compiler.axis(node, constants)
+            if isinstance(node, ListNode)
+            else (compiler.value(node),)
+        )
+        for expression in wanted:
+            if varying := expression.names - constants.keys():
+                message = f"`${{{min(varying)}}}` varies; `exclude` takes values that do not"
+                self.desk.problems.append(node.problem(message))
                 continue
             try:
-                yield token(expression.evaluate({}))
+                yield token(expression.evaluate(constants))
             except NoValueError as error:
                 self.desk.said(error)
 

@@ -64,13 +64,15 @@ class Compiler:
 
     def entry(self, node: Node, constants: Mapping[str, Any]) -> Expression | Axis:
         """Compile the direct value of a key: a list or an axis operator is an axis."""
+        if isinstance(node, ListNode) or ((found := _operator(node)) and found[0] in AXES):
+            return self.axis(node, constants)
+        return self.value(node)
+
+    def axis(self, node: Node, constants: Mapping[str, Any]) -> Axis:
+        """Compile a list, or an operator that stands for one; *constants* do not vary."""
         count = len(self.problems)
-        if isinstance(node, ListNode):
-            axis = Axis(node, tuple(self._segments(node.items, constants)))
-        elif (operator := _operator(node)) and operator[0] in AXES:
-            axis = Axis(node, tuple(self._segments((node,), constants)))
-        else:
-            return self.value(node)
+        items = node.items if isinstance(node, ListNode) else (node,)
+        axis = Axis(node, tuple(self._segments(items, constants)))
         if not any(map(len, axis.segments)) and len(self.problems) == count:
             self.problems.append(node.problem("an axis needs at least one value"))
         return axis
@@ -203,8 +205,8 @@ class Compiler:
         return [segment for segment in [*segments, tuple(run)] if segment]
 
     def _warn_of_colon(self, node: Node) -> None:
-        """Catch `- a chair: red`, which YAML reads as a mapping."""
-        if not isinstance(node, MapNode) or node.flow or len(node.entries) != 1:
+        """Catch `- a chair: red` and `[a chair: red]`, which YAML reads as mappings."""
+        if not isinstance(node, MapNode) or _in_braces(node) or len(node.entries) != 1:
             return
         key, below = node.entries[0]
         if key.plain and " " in key.text and isinstance(below, ScalarNode) and below.plain:
@@ -263,6 +265,10 @@ def _operator(node: Node) -> tuple[str, Node] | None:
         if key.text.startswith("$") and not key.text.startswith("${"):
             return key.text, below
     return None
+
+
+def _in_braces(node: MapNode) -> bool:
+    return node.flow and node.source.lines[node.line - 1][node.column - 1] in "{&!"
 
 
 def _entries(node: Node) -> Sequence[tuple[ScalarNode, Node]]:

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from batchrun.manifest.compiler import AXES
 from batchrun.manifest.datafile import DataFile, RowOptions
 from batchrun.manifest.desk import Desk, items_of
 from batchrun.manifest.document import ListNode, MapNode, Node
-from batchrun.manifest.expressions import Axis, Expression
+from batchrun.manifest.expressions import Expression
 from batchrun.manifest.manifest import FixedTable, Table
 from batchrun.manifest.names import keys_of
 from batchrun.manifest.section import Section, plain_value, text_keys
+from batchrun.manifest.sources import placed
 from batchrun.manifest.tables import Beside, FileTable
 from batchrun.manifest.values import did_you_mean
 
@@ -38,17 +39,16 @@ class DataReader:
             if isinstance(node, ListNode):
                 yield node, node
                 continue
-            section = (
-                Section(node, "rows", self.desk.problems, self.desk.environment)
-                if isinstance(node, MapNode)
-                else None
-            )
+            section = None
+            if isinstance(node, MapNode):
+                if "file" not in keys_of(node):
+                    message = "`rows` expects a file name, `file:`, `all:` or a list of mappings"
+                    self.desk.problems.append(node.problem(message))
+                    continue
+                section = Section(node, "rows", self.desk.problems, self.desk.environment)
             written = section.find("file") if section else node
             options = self._row_options(section) if section else RowOptions()
-            if section and written is None:
-                message = "`rows` expects a file name, `file:`, `all:` or a list of mappings"
-                self.desk.problems.append(node.problem(message))
-            elif (data := self._data_file(written or node, options)) is not None:
+            if (data := self._data_file(written or node, options)) is not None:
                 yield data, written or node
 
     def _row_options(self, section: Section) -> RowOptions:
@@ -67,11 +67,12 @@ class DataReader:
             written = self.desk.environment.expand(value)
             if PurePosixPath(written).suffix.lower() not in {".csv", ".jsonl", ".ndjson"}:
                 raise ValueError(f"`{written}`: rows come from a .csv or a .jsonl file")  # noqa: TRY301 one way out
+            path = placed(self.desk.disk.base, written)
         except ValueError as error:
             self.desk.problems.append(node.problem(str(error)))
             return None
         shown = str(self.desk.path.parent / written)
-        data = DataFile(self.desk.disk.base / Path(written).expanduser(), shown, written, options)
+        data = DataFile(path, shown, written, options)
         data.scan(node, self.desk.problems)
         return data if data.columns else None
 
@@ -141,9 +142,7 @@ class DataReader:
     def _columns(self, node: MapNode) -> Iterator[tuple[str, tuple[Node, list[Expression]]]]:
         for key, name, below in text_keys(node, self.desk.problems):
             if isinstance(below, ListNode):
-                body = self.desk.compiler.entry(below, {})
-                assert isinstance(body, Axis)
-                yield name, (key, list(body))
+                yield name, (key, list(self.desk.compiler.axis(below, {})))
                 continue
             hint = ""
             if isinstance(below, MapNode) and next(keys_of(below), "") in AXES:

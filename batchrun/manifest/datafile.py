@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.document import shown
+from batchrun.manifest.document import said, shown
 from batchrun.manifest.expressions import Spot
 from batchrun.manifest.scalars import from_field, normal, number
 from batchrun.manifest.sources import opened
@@ -85,9 +85,11 @@ class DataFile:
         try:
             for fields in reader:
                 line, start = start, reader.line_num + 1
+                if not fields:  # a line with nothing in it, before the header too
+                    continue
                 if header is None:
                     header = self._header(fields, line)
-                elif fields:
+                else:
                     yield line, self._fields(header, fields, line)
         except csv.Error as error:
             raise ManifestError([self.problem(start, _csv_words(error))]) from None
@@ -113,8 +115,8 @@ class DataFile:
 
     def _fields(self, header: list[str], fields: list[str], line: int) -> dict[str, Any] | Problem:
         if len(fields) != len(header):
-            message = f"{len(fields)} fields, but the header has {len(header)} columns"
-            return self.problem(line, message)
+            found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+            return self.problem(line, f"{found}, but the header has {len(header)} columns")
         text = self.options.text
         return {
             name: value if name in text else from_field(value)
@@ -154,7 +156,7 @@ class DataFile:
         """Return a problem in *line*; its caret under field *index* where that can be found."""
         text = self._line(line) if excerpt else None
         if text is None:
-            return Problem(Place(self.written, line, 1), message)
+            return Problem(Place(self.written, line, 1), said(message))
         if index is None:
             return self._at(line, 1, message, text, len(text))
         start, width = _field_span(text, index)
@@ -162,14 +164,12 @@ class DataFile:
 
     def column(self, line: int, name: str, message: str) -> Problem:
         """Return a problem with the field *name* of the row that begins in *line*."""
-        header = self._line(1) or ""
-        is_csv = self.path.suffix.lower() == ".csv"
-        names = next(csv.reader([header.removeprefix("\ufeff")]), []) if is_csv else []
-        return self.problem(line, message, names.index(name) if name in names else None)
+        fields = list(self.columns) if self.path.suffix.lower() == ".csv" else []
+        return self.problem(line, message, fields.index(name) if name in fields else None)
 
     def _at(self, line: int, column: int, message: str, text: str, width: int = 1) -> Problem:
         excerpt = shown(text.rstrip("\r\n"))
-        return Problem(Place(self.written, line, column), message, excerpt, max(1, width))
+        return Problem(Place(self.written, line, column), said(message), excerpt, max(1, width))
 
     def _line(self, wanted: int) -> str | None:
         try:
@@ -207,10 +207,10 @@ def _csv_words(error: csv.Error) -> str:
         "unexpected end of data": "the quote of a field is not closed",
         "field larger than field limit": "a field is longer than 131072 characters",
         "expected after": "a quote closes in the middle of a field; write two quotes for one",
-        "NUL": "the line holds a NUL character",
+        "new-line character": "lines end in a bare carriage return; save the file with newlines",
     }
-    said = str(error)
-    return next((known for part, known in words.items() if part in said), f"not CSV: {said}")
+    text = str(error)
+    return next((known for part, known in words.items() if part in text), f"not CSV: {text}")
 
 
 def _field_span(text: str, index: int) -> tuple[int, int]:

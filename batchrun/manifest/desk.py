@@ -49,17 +49,23 @@ def constants_of(
 ) -> dict[str, Any]:
     """Return the values of all names that do not vary."""
     found = {n: v for n, v in known.items() if n not in bodies}
-    changed = True
-    while changed:
-        changed = False
-        for name, body in bodies.items():
-            if name in found or isinstance(body, Axis | Broken) or body.names - found.keys():
-                continue
-            try:
-                found[name] = body.evaluate(found)
-                changed = True
-            except NoValueError:
-                continue
+    single = {n: body for n, body in bodies.items() if not isinstance(body, Axis | Broken)}
+    lacking = {name: set(body.names) - found.keys() for name, body in single.items()}
+    users: dict[str, list[str]] = {}
+    for name, names in lacking.items():
+        for used in names:
+            users.setdefault(used, []).append(name)
+    ready = [name for name, names in lacking.items() if not names]
+    while ready:
+        name = ready.pop()
+        try:
+            found[name] = single[name].evaluate(found)
+        except NoValueError:
+            continue
+        for user in users.get(name, ()):
+            lacking[user].discard(name)
+            if not lacking[user]:
+                ready.append(user)
     return found
 
 

@@ -13,13 +13,17 @@ from typing import Any, Final
 import yaml
 
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.scalars import resolve
+from batchrun.manifest.scalars import DEEPEST, resolve
 from batchrun.manifest.syntax import syntax_problem, unreadable
 
 _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _BREAKS: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _USERINFO: Final = re.compile(r"(?<=://)[^\s'\"]+(?=@)")  # a password may hold / and @
-_DEEPEST: Final = 60
+# What would move a terminal's cursor, or turn its text around; a tab stays one.
+_CONTROLS: Final = re.compile(
+    "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
+_LONGEST: Final = 500  # characters of a message, or of the line it shows
 _LARGEST: Final = 200_000  # values that aliases may add to a document
 _TAG: Final = "tag:yaml.org,2002:"
 
@@ -37,9 +41,7 @@ class Source:
 
     def problem(self, line: int, column: int, message: str, width: int = 1) -> Problem:
         excerpt = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
-        return Problem(
-            Place(self.name, line, column), hide_userinfo(message), shown(excerpt), width
-        )
+        return Problem(Place(self.name, line, column), said(message), shown(excerpt), width)
 
 
 def hide_userinfo(text: str) -> str:
@@ -47,9 +49,17 @@ def hide_userinfo(text: str) -> str:
     return _USERINFO.sub(lambda match: "*" * len(match[0]), text)
 
 
+def said(message: str) -> str:
+    """Return a message fit for a terminal: no control characters, no passwords, not endless."""
+    text = hide_userinfo(_CONTROLS.sub(lambda match: ascii(match[0])[1:-1], message))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 100]} … {text[-100:]}"
+
+
 def shown(line: str) -> str | None:
     """Return a line as an excerpt, or None where it would not help."""
-    return hide_userinfo(line) if line.strip() and len(line) <= 500 else None
+    if not line.strip() or len(line) > _LONGEST:
+        return None
+    return hide_userinfo(_CONTROLS.sub("\ufffd", line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,9 @@ def parse_document(data: bytes, name: str, problems: list[Problem]) -> MapNode |
     except UnicodeDecodeError as error:
         problems.append(unreadable(data, error, name))
         return None
+    if "\0" in text[:2]:
+        problems.append(Problem(Place(name, 1, 1), "this is UTF-16; save the file as UTF-8"))
+        return None
     composer = _Composer(Source.of(name, text), problems)
     try:
         return composer.compose(text)
@@ -160,8 +173,8 @@ class _Composer:
                 pass
 
     def _begin(self, event: Any) -> None:
-        if len(self._stack) >= _DEEPEST:
-            raise self._stop(event, f"nested more than {_DEEPEST} deep")
+        if len(self._stack) >= DEEPEST:
+            raise self._stop(event, f"nested more than {DEEPEST} deep")
         kind = "map" if isinstance(event, yaml.MappingStartEvent) else "seq"
         if event.tag not in {None, "!", _TAG + kind}:
             self._problems.append(self._at(event, _unknown_tag(event.tag)))
@@ -173,8 +186,8 @@ class _Composer:
         self._nodes += 1
         if node.size > self._nodes + _LARGEST:
             raise _Stop(node.problem("aliases make this too large; write it without them"))
-        if node.depth > _DEEPEST:
-            raise _Stop(node.problem(f"nested more than {_DEEPEST} deep"))
+        if node.depth > DEEPEST:
+            raise _Stop(node.problem(f"nested more than {DEEPEST} deep"))
         if anchor:
             self._anchors[anchor] = node
         if self._stack:

@@ -169,7 +169,7 @@ class FileAt:
             return path
         try:
             if type(path) is not str:
-                raise ValueError("`$file` expects a path")  # noqa: TRY301 one way out
+                raise ValueError("expected the path of a file")  # noqa: TRY301 one way out
             return self.files.local(path)
         except ValueError as error:
             raise NoValueError(self.node.problem(str(error)), self.names) from None

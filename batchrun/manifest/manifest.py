@@ -70,13 +70,33 @@ class Model:
     rename: Mapping[str, tuple[str, Node]] = field(default_factory=dict)
 
 
+class RowPlace(Protocol):
+    """Where a row stands; spelled as messages show it, such as `prompts.csv:12`."""
+
+    def problem(self, column: str, message: str) -> Problem | None:
+        """Return a problem with the row's value; None where the row stands in the manifest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """A row of the manifest itself."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+    def problem(self, column: str, message: str) -> Problem | None:  # noqa: ARG002 it has a place
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of a table: *values* as they are, *dynamic* ones that use other names."""
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]
-    place: str  # as messages show it
+    place: RowPlace
 
 
 class Table(Protocol):
@@ -126,7 +146,7 @@ class FixedTable:
         for entry, place in zip(self.entries, self.places, strict=True):
             fixed = {n: e.value for n, e in entry.items() if isinstance(e, Constant)}
             dynamic = {n: e for n, e in entry.items() if not isinstance(e, Constant)}
-            yield Row(fixed, dynamic, place)
+            yield Row(fixed, dynamic, Here(place))
 
     def problem(self, column: str, message: str) -> Problem:
         return self.nodes[column].problem(message)

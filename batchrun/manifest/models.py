@@ -7,7 +7,7 @@ from typing import Any
 
 from batchrun.manifest.desk import Desk
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
-from batchrun.manifest.expressions import NoValueError
+from batchrun.manifest.expressions import Constant, NoValueError
 from batchrun.manifest.manifest import Definition, Model, ValueMap
 from batchrun.manifest.matching import token
 from batchrun.manifest.names import keys_of, reserved
@@ -121,11 +121,12 @@ class ModelReader:
             if varying := expression.names - self.constants.keys():
                 message = f"`${{{min(varying)}}}` varies; the values of a `map` do not"
                 self.desk.problems.append(below.problem(message))
-                continue
+                expression = Constant(None)  # said once: not that the map has no such value too
             try:
                 yield token(value.value), expression.evaluate(self.constants)
             except NoValueError as error:
                 self.desk.said(error)
+                yield token(value.value), None
 
     def _rename(self, section: Section) -> dict[str, tuple[str, Node]]:
         inner = section.section("rename")

@@ -25,7 +25,7 @@ from batchrun.manifest.expressions import (
     Text,
     pointed,
 )
-from batchrun.manifest.manifest import Definition, Grid, Model, Row, Table
+from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowPlace, Table
 
 BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
@@ -39,7 +39,7 @@ class Step:
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]
-    place: str | None = None
+    place: RowPlace | None = None
 
 
 @dataclass(slots=True)
@@ -162,7 +162,7 @@ class Walk:
         self.values = dict(plan.constants)
         self._expressions = dict(plan.expressions)
         self._problems = problems
-        self._places: dict[str, str] = {}
+        self._places: dict[str, RowPlace] = {}
 
     def points(self, kept: Mapping[int, Any] | None = None) -> Iterator[int]:
         """Yield the ordinal of each point in turn; *kept* is a tree of the digits wanted."""
@@ -214,13 +214,19 @@ class Walk:
             self._problems.append(problem)
 
     def located(self, error: NoValueError) -> Problem | None:
-        """Return the error's problem, with the row that its values came from."""
+        """Return the error's problem, at the row of the data file that its value came from."""
         problem = error.problem
-        needed = self.plan.needs(list(error.names))
-        places = {self._places[name] for name in needed if name in self._places}
-        if problem is None or not places or f"{problem.place.source}:" in "".join(places):
+        needed = sorted(self.plan.needs(list(error.names)), key=lambda n: (n not in error.names, n))
+        places = {name: self._places[name] for name in needed if name in self._places}
+        rows = sorted(set(map(str, places.values())))
+        if problem is None or not rows or f"{problem.place.source}:" in "".join(rows):
             return problem
-        message = f"{problem.message} (row at {', '.join(sorted(places))})"
+        if len(rows) == 1:
+            name, place = next(iter(places.items()))
+            column = name.removeprefix(BELOW).removeprefix(FIELD)
+            if moved := place.problem(column, f"{problem.message} ({problem.place})"):
+                return moved
+        message = f"{problem.message} (row at {', '.join(rows)})"
         return Problem(problem.place, message, problem.excerpt, problem.width)
 
 
@@ -394,26 +400,39 @@ def _schedule(plan: Plan, wanted: set[str], problems: list[Problem]) -> None:
     """Give every computed slot to the level where all it follows from is known, in order."""
     bound = {s: depth for depth, level in enumerate(plan.levels) for s in level.targets.values()}
     depths: dict[str, int] = {}
-    path: list[str] = []
-
-    def visit(slot: str) -> int:
-        if slot in depths:
-            return depths[slot]
-        if slot in path:
-            circle = [*path[path.index(slot) :], slot]
-            names = " → ".join(name.removeprefix(BELOW) for name in circle)
-            problems.append(_where(plan, slot).problem(f"these values follow in a circle: {names}"))
-            plan.expressions.update(dict.fromkeys(circle, Broken()))
-            return -1
-        path.append(slot)
+    circles: list[list[str]] = []
+    for slot in _following(plan.uses, wanted, circles):
         used = plan.uses.get(slot, frozenset())
-        depth = max([bound.get(slot, -1), *map(visit, sorted(used))])
-        path.pop()
+        depth = max([bound.get(slot, -1), *(depths.get(name, -1) for name in used)])
         depths[slot] = depth
         if slot in plan.expressions or (used and slot in bound):
             (plan.levels[depth].computed if depth >= 0 else plan.first).append(slot)
-        return depth
+    for circle in circles:
+        names = " → ".join(name.removeprefix(BELOW) for name in [*circle, circle[0]])
+        message = f"these values follow in a circle: {names}"
+        problems.append(_where(plan, circle[0]).problem(message))
+        plan.expressions.update(dict.fromkeys(circle, Broken()))
 
-    for slot in plan.uses:
-        if slot in wanted:
-            visit(slot)
+
+def _following(
+    uses: Mapping[str, frozenset[str]], wanted: set[str], circles: list[list[str]]
+) -> Iterator[str]:
+    """Yield the wanted slots, each after those its value follows from.
+
+    Not recursive: a chain of names may be longer than the stack is deep.
+    """
+    done: set[str] = set()
+    for start in uses:
+        path = {start: iter(sorted(uses[start]))} if start in wanted and start not in done else {}
+        while path:
+            slot = next(reversed(path))
+            for name in path[slot]:
+                if name in path:
+                    circles.append(list(path)[list(path).index(name) :])
+                elif name not in done:
+                    path[name] = iter(sorted(uses.get(name, ())))
+                    break
+            else:
+                del path[slot]
+                done.add(slot)
+                yield slot

@@ -82,11 +82,12 @@ class Reader:
         unsent = not_sent(bare)
         columns = {name for table in bare.tables for name in table.columns}
         common = {name: d.body for name, d in definitions.items() if name not in columns}
-        models = ModelReader(self.desk, constants_of(common, {}), unsent).read(self.root)
+        constants = constants_of(common, {})
+        models = ModelReader(self.desk, constants, unsent).read(self.root)
         product = replace(
             bare,
             models=models,
-            exclude=self.choices.exclude(models),
+            exclude=self.choices.exclude(models, constants),
             sample=read_sample(self.root),
             repeat=self.root.take("repeat", parse_count, 1),
         )

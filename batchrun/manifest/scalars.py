@@ -20,6 +20,7 @@ _BASED: Final = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _FIRST: Final = frozenset("-+.0123456789~nNtTfF")
+DEEPEST: Final = 60  # lists and mappings in each other; what walks them may be recursive
 _LONGEST: Final = 300  # digits; int() itself refuses more than 4300, with a traceback
 
 
@@ -75,15 +76,15 @@ def _whole(value: int) -> int:
     return value
 
 
-def normal(value: Any) -> Any:
+def normal(value: Any, deepest: int = DEEPEST) -> Any:
     """Return a JSON value with one spelling of every number; raise ValueError for NaN."""
-    if type(value) is float:
-        return one_spelling(value)
-    if isinstance(value, Mapping):
-        return {key: normal(below) for key, below in value.items()}
-    if isinstance(value, list | tuple):
-        return [normal(below) for below in value]
-    return value
+    if not isinstance(value, Mapping | list):
+        return one_spelling(value) if type(value) is float else value
+    if not deepest:
+        raise ValueError(f"nested more than {DEEPEST} deep")
+    if isinstance(value, list):
+        return [normal(below, deepest - 1) for below in value]
+    return {key: normal(below, deepest - 1) for key, below in value.items()}
 
 
 def from_field(text: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from batchrun.manifest.manifest import Limits, Sample
 from batchrun.manifest.section import REQUIRED, Section
+from batchrun.manifest.sources import placed
 from batchrun.manifest.values import (
     parse_count,
     parse_flag,
@@ -63,9 +64,9 @@ def read_outputs(root: Section, base: Path) -> tuple[Path | None, bool, Section 
     section = root.section("outputs")
     if section is None:
         return None, True, None
-    folder: str | None = section.take("dir", parse_text, None)
+    folder = section.take("dir", lambda value: placed(base, parse_text(value)), None)
     download = section.take("download", parse_flag, default=True)
-    return (base / Path(folder).expanduser() if folder else None), download, section
+    return folder, download, section
 
 
 def read_sample(root: Section) -> Sample | None:

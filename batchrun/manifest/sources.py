@@ -43,7 +43,7 @@ class LocalDisk:
         return self._known[path]
 
     def _read(self, written: str) -> LocalFile:
-        path = self._absolute(written)
+        path = placed(self.base, written)
         with opened(path, written) as file:
             head = file.read(16)
             size = path.stat().st_size
@@ -63,8 +63,8 @@ class LocalDisk:
 
     def matches(self, pattern: str) -> Sequence[LocalFile]:
         """Return the files that match, sorted by path; raise ValueError if there are none."""
-        self._absolute(pattern)
-        found = glob.glob(pattern, root_dir=self.base, recursive=True)  # noqa: PTH207  (hidden files)
+        wanted = str(placed(Path(), pattern))
+        found = glob.glob(wanted, root_dir=self.base, recursive=True)  # noqa: PTH207  (hidden files)
         paths = sorted(Path(path).as_posix() for path in found)
         files = [path for path in paths if (self.base / path).is_file()]
         if not files:
@@ -73,12 +73,17 @@ class LocalDisk:
 
     def text_lines(self, path: str) -> Sequence[str]:
         """Return the lines of a text file that are not blank; raise ValueError."""
-        return TextLines(self._absolute(path), path)
+        return TextLines(placed(self.base, path), path)
 
-    def _absolute(self, written: str) -> Path:
-        if not written or "\0" in written:
-            raise ValueError("expected a path")
-        return Path(self.base, Path(written).expanduser() if written[0] == "~" else written)
+
+def placed(base: Path, written: str) -> Path:
+    """Return a path that is relative to *base*, and `~` the user's folder; raise ValueError."""
+    if not written or "\0" in written:
+        raise ValueError("expected a path")
+    try:
+        return base / Path(written).expanduser()
+    except RuntimeError:
+        raise ValueError(f"`{written}`: nobody here has that home folder") from None
 
 
 def _sniffed(head: bytes) -> str | None:

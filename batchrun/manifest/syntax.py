@@ -19,12 +19,14 @@ _KNOWN: Final = (
     ("scanning an alias", "`*` begins an alias; quote text that begins with `*`"),
     ("scanning an anchor", "`&` begins an anchor; quote text that begins with `&`"),
     ("mapping values are not allowed", "a `:` cannot stand here; quote text that holds `: `"),
+    ("unknown escape", r"`\` begins an escape in double quotes; write `\\` or use single quotes"),
     ("scanning a (?:quoted|double-quoted|single-quoted)", "the quote is not closed"),
     ("scanning a tag", "`!` begins a tag; quote text that begins with `!`"),
     ("scanning a (?:block|plain multi)", "a text block needs `|` or `>` alone, and indented lines"),
     ("Unicode character escape", "this escape is half a character; write the character itself"),
     ("could not find expected ':'", "expected `key: value`"),
     ("parsing a flow", "expected `,` or the bracket that closes this"),
+    ("incompatible YAML", "this version of YAML is unknown; leave the line out"),
     ("unknown directive|a directive", "a line cannot begin with `%`; quote the text"),
     ("parsing a block", "this does not line up with the lines above; check indents and quotes"),
 )
@@ -35,8 +37,9 @@ def unreadable(data: bytes, error: UnicodeDecodeError, name: str) -> Problem:
     before = data[: error.start]
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    what = "this is UTF-16" if utf16 else f"byte 0x{data[error.start]:02x} is not UTF-8"
+    what = f"byte 0x{data[error.start]:02x} is not UTF-8"
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        what = "this is UTF-32" if data[2:4] == b"\0\0" else "this is UTF-16"
     return Problem(Place(name, line, column), f"{what}; save the file as UTF-8")
 
 

@@ -39,6 +39,20 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """Where a row of a data file stands."""
+
+    data: DataFile
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.data.written}:{self.line}"
+
+    def problem(self, column: str, message: str) -> Problem:
+        return self.data.column(self.line, column, message)
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """Local files whose paths are relative to the data file; addresses stay text."""
 
@@ -102,7 +116,7 @@ class FileTable:
 
     def _row(self, line: int, values: dict[str, Any]) -> Row:
         options = self.data.options
-        place = f"{self.data.written}:{line}"
+        place = Line(self.data, line)
         special = [name for name in values if name in options.template or name in options.files]
         if not special:
             return Row(values, {}, place)
