@@ -1,4 +1,4 @@
-"""The expansion against a naive one: product, then templates, exclude, omit, rename, fold."""
+"""The expansion against a naive one: product, then templates, exclude, map, omit, rename."""
 
 import itertools
 import json
@@ -24,6 +24,21 @@ scalars = st.one_of(
 axes = st.lists(scalars, min_size=1, max_size=3)
 entries = st.one_of(scalars, axes)
 NAMES = ("x", "y", "z")
+OMIT = {"$omit": True}
+fields = st.one_of(scalars, st.just(OMIT))
+# Every scalar there can be, and what a map makes of it; pairs, because 1 and true are one key here.
+MAP: list[tuple[Any, Any]] = [
+    *((n, f"number {n}") for n in range(-3, 4)),
+    *((text, [text]) for text in ("a", "b", "16:9")),
+    ("1", OMIT),
+    (True, "yes"),
+    (False, None),
+    (0.5, 1),
+]
+
+
+class Pairs(list[tuple[Any, Any]]):
+    """A mapping whose keys need not be text."""
 
 
 @st.composite
@@ -51,27 +66,42 @@ def models(draw: st.DrawFn, alias: str) -> Manifest:
         kept = [name for name in NAMES if name not in model.get("omit", ())]
         if kept:
             model["rename"] = {kept[0]: "renamed"}
+    if draw(st.booleans()) and "z" not in {*model.get("omit", ()), *model.get("inputs", ())}:
+        model["map"] = {"z": Pairs(MAP)}
     if draw(st.booleans()):
         model["repeat"] = draw(st.integers(1, 3))
     return model
 
 
 @st.composite
-def manifests(draw: st.DrawFn) -> Manifest:
-    aliases = draw(st.sampled_from([["a"], ["a", "b"], ["a", "b", "c"]]))
-    manifest: Manifest = {"models": [draw(models(alias)) for alias in aliases]}
-    manifest["inputs"] = {name: draw(entries) for name in NAMES}
-    if draw(st.booleans()):
-        manifest["vars"] = {"v": draw(entries), "w": draw(entries)}
-        manifest["inputs"]["t"] = draw(st.sampled_from(["${v}-${w}", "${v}", ["${v}", "k ${x}"]]))
+def tables(draw: st.DrawFn, columns: tuple[str, str], kind: str) -> Any:
+    """Draw a `zip` or `rows` of two columns: together, or as two independent axes."""
+    groups = [columns] if draw(st.booleans()) else [(name,) for name in columns]
+    made: list[Any] = []
+    for names in groups:
+        row = st.tuples(*(fields for _ in names))
+        rows = draw(st.lists(row, min_size=1, max_size=3))
+        made.append(
+            [dict(zip(names, row, strict=True)) for row in rows]
+            if kind == "rows"
+            else {name: [row[i] for row in rows] for i, name in enumerate(names)}
+        )
+    return made[0] if len(made) == 1 else {"all": made}
+
+
+@st.composite
+def with_tables(draw: st.DrawFn, manifest: Manifest) -> None:
     for key, columns in (("zip", ("p", "q")), ("rows", ("r", "s"))):
         if draw(st.booleans()):
-            rows = draw(st.lists(st.tuples(scalars, scalars), min_size=1, max_size=3))
-            manifest[key] = (
-                [dict(zip(columns, row, strict=True)) for row in rows]
-                if key == "rows"
-                else {name: [row[i] for row in rows] for i, name in enumerate(columns)}
-            )
+            manifest[key] = draw(tables(columns, key))
+    if "rows" in manifest and draw(st.booleans()):
+        manifest["inputs"]["r"] = draw(st.one_of(scalars, st.just("default ${x}")))
+    if "rows" in manifest and draw(st.booleans()):
+        manifest["models"][0].setdefault("inputs", {})["s"] = "own"
+
+
+@st.composite
+def with_choices(draw: st.DrawFn, manifest: Manifest, aliases: list[str]) -> None:
     if draw(st.booleans()):
         manifest["repeat"] = draw(st.integers(1, 2))
     names = st.sampled_from(NAMES)
@@ -84,6 +114,18 @@ def manifests(draw: st.DrawFn) -> Manifest:
         entry = draw(st.dictionaries(names, entries, min_size=1))
         given_names = [*manifest["inputs"], *manifest.get("vars", ())]
         manifest["include"] = [{**dict.fromkeys(given_names, 0), **entry}]
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> Manifest:
+    aliases = draw(st.sampled_from([["a"], ["a", "b"], ["a", "b", "c"]]))
+    manifest: Manifest = {"models": [draw(models(alias)) for alias in aliases]}
+    manifest["inputs"] = {name: draw(entries) for name in NAMES}
+    if draw(st.booleans()):
+        manifest["vars"] = {"v": draw(entries), "w": draw(entries)}
+        manifest["inputs"]["t"] = draw(st.sampled_from(["${v}-${w}", "${v}", ["${v}", "k ${x}"]]))
+    draw(with_tables(manifest))
+    draw(with_choices(manifest, aliases))
     return manifest
 
 
@@ -107,14 +149,11 @@ def rendered(value: Any, scope: Manifest) -> Any:
 def naive(manifest: Manifest) -> Iterator[tuple[str, int, Manifest]]:
     """Yield model, replicate and input of every point, by brute force."""
     common = {**manifest["inputs"], **manifest.get("vars", {})}
-    dims: list[list[Manifest]] = []
-    if "rows" in manifest:
-        dims.append(manifest["rows"])
-    if "zip" in manifest:
-        columns = manifest["zip"]
-        dims.append(
-            [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        )
+    dims: list[list[Manifest]] = groups(manifest, "rows")
+    dims += [
+        [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        for columns in groups(manifest, "zip")
+    ]
     for model in manifest["models"]:
         yield from one_model(manifest, model, common, dims)
     for entry in manifest.get("include", ()):
@@ -123,16 +162,24 @@ def naive(manifest: Manifest) -> Iterator[tuple[str, int, Manifest]]:
             own = {
                 n: v
                 for n, v in model.get("inputs", {}).items()
-                if not isinstance(v, list) and "${" in str(v)
+                if not isinstance(v, list) and ("${" in str(v) or n not in {**single, **entry})
             }
             bare = {k: v for k, v in manifest.items() if k != "exclude"}
             yield from one_model(bare, {**model, "inputs": own}, {**single, **entry}, [])
+
+
+def groups(manifest: Manifest, key: str) -> list[Any]:
+    if key not in manifest:
+        return []
+    table = manifest[key]
+    return list(table["all"]) if "all" in table else [table]
 
 
 def one_model(
     manifest: Manifest, model: Manifest, common: Manifest, dims: list[list[Manifest]]
 ) -> Iterator[tuple[str, int, Manifest]]:
     own = model.get("inputs", {})
+    columns = {name for dim in dims for name in dim[0]}
     wraps = {name for name, value in own.items() if f"${{{name}}}" in json.dumps(value)}
     layers = [
         *(
@@ -146,11 +193,13 @@ def one_model(
         [{name: element} for element in (value if isinstance(value, list) else [value])]
         for layer in layers
         for name, value in layer.items()
+        if not (name in columns and name in common and name not in own)
     ]
     for combination in itertools.product(*dims, *choices):
         raw: Manifest = {}
         for part in combination:
             raw.update(part)
+        raw.update({n: common[n] for n in columns if raw[n] == OMIT and n in common})
         values = {n: v for n, v in raw.items() if not (isinstance(v, str) and "${" in v)}
         for name in [n for n in raw if n not in values and n in own]:
             scope = {**values, name: raw[f"below {name}"]}
@@ -161,12 +210,19 @@ def one_model(
             continue
         sent = {
             model.get("rename", {}).get(name, name): value
-            for name, value in values.items()
+            for name, common_value in values.items()
             if name not in (*model.get("omit", ()), "v", "w") and not name.startswith("below ")
+            if (value := mapped(model, name, common_value)) != OMIT
         }
         repeat: int = model.get("repeat") or manifest.get("repeat") or 1
         for replicate in range(1, repeat + 1):
             yield model["alias"], replicate, sent
+
+
+def mapped(model: Manifest, name: str, value: Any) -> Any:
+    if value == OMIT or name not in model.get("map", {}):
+        return value
+    return next(to for given_value, to in model["map"][name] if same(given_value, value))
 
 
 def excluded(manifest: Manifest, model: Manifest, values: Manifest) -> bool:
@@ -188,8 +244,18 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("property") / "m.yaml"
 
 
+def yaml_of(value: Any) -> str:
+    """Spell a value as YAML; keys may be numbers."""
+    if isinstance(value, dict | Pairs):
+        pairs = value.items() if isinstance(value, dict) else value
+        return f"{{{', '.join(f'{json.dumps(key)}: {yaml_of(below)}' for key, below in pairs)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(yaml_of, value))}]"
+    return json.dumps(value)
+
+
 def cells_of(path: Path, manifest: Manifest) -> list[Cell]:
-    path.write_text(json.dumps(manifest))
+    path.write_text(yaml_of(manifest))
     return list(expand(load_manifest(path, {})))
 
 
@@ -211,7 +277,7 @@ def test_the_expansion_is_the_naive_one(path: Path, manifest: Manifest) -> None:
 def test_the_models_streams_and_the_bound_agree_with_the_whole(
     path: Path, manifest: Manifest
 ) -> None:
-    path.write_text(json.dumps(manifest))
+    path.write_text(yaml_of(manifest))
     loaded = load_manifest(path, {})
     whole = [(cell.ordinal, cell.key) for cell in expand(loaded)]
 
@@ -237,7 +303,7 @@ def test_no_order_in_the_manifest_changes_a_key(
             random.shuffle(pairs)
             return {name: shuffled(below, axis=axis) for name, below in pairs}
         if isinstance(value, list) and axis:
-            return random.sample(value, len(value))
+            return type(value)(random.sample(value, len(value)))
         return value
 
     other = {
@@ -263,3 +329,37 @@ def test_a_sample_is_part_of_the_whole_and_of_a_larger_sample(
     chosen = {cell.ordinal: cell.key for cell in small}
     assert chosen.items() <= {cell.ordinal: cell.key for cell in large}.items() <= whole.items()
     assert bool(chosen) == bool(whole)
+
+
+@st.composite
+def plain_manifests(draw: st.DrawFn) -> Manifest:
+    """Draw a manifest whose models have no inputs of their own: a point is its values."""
+    unique = st.lists(scalars, min_size=1, max_size=4, unique_by=lambda v: (type(v), v))
+    ids = draw(st.sampled_from([["m/a"], ["m/a", "m/b"]]))
+    manifest: Manifest = {
+        "models": [{"id": name, "repeat": draw(st.integers(1, 2))} for name in ids],
+        "inputs": {name: draw(unique) for name in NAMES},
+        "vars": {"v": draw(unique)},
+    }
+    if draw(st.booleans()):
+        manifest["exclude"] = [{"x": draw(entries)}, {"y": draw(scalars), "model": "m/a"}]
+    return manifest
+
+
+@given(plain_manifests(), st.integers(1, 30), st.integers(-2, 2))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_sample_has_as_many_points_and_each_with_all_its_cells(
+    path: Path, manifest: Manifest, n: int, seed: int
+) -> None:
+    def points(cells: list[Cell]) -> dict[str, list[tuple[str, int]]]:
+        found: dict[str, list[tuple[str, int]]] = {}
+        for cell in cells:
+            of_point = found.setdefault(json.dumps(cell.values, sort_keys=True), [])
+            of_point.append((cell.alias, cell.replicate))
+        return found
+
+    whole = points(cells_of(path, manifest))
+    chosen = points(cells_of(path, {**manifest, "sample": {"n": n, "seed": seed}}))
+
+    assert len(chosen) == min(n, len(whole))
+    assert chosen.items() <= whole.items()
