@@ -7,7 +7,6 @@ import pytest
 
 from batchrun.errors import ManifestError
 from batchrun.manifest.grid import Cell, expand, file_name, upper_bound
-from batchrun.manifest.identity import cell_key
 from batchrun.manifest.load import load_manifest
 
 MANIFESTS = Path(__file__).parent.parent / "manifests"
@@ -163,21 +162,6 @@ def test_a_sample_is_contained_in_a_larger_one(tmp_path: Path) -> None:
 
     assert (len(small), len(large)) == (10, 20)
     assert small < large
-
-
-GOLDEN: dict[tuple[str, int], tuple[dict[str, Any], str]] = {
-    ("a/b", 1): ({"prompt": "x", "seed": 1}, "d238c137dbc7d10e466e296c6f0bc4b0"),
-    ("a/b", 2): ({"prompt": "x", "seed": 1}, "c189e3b56583ac7591e4775e8fcb37d0"),
-    ("c/d/e", 1): ({"list": [1, None, {"k": "ü"}]}, "95233c19b15c246dee81f066a03b50d4"),
-}
-
-
-@pytest.mark.parametrize(("model", "replicate"), GOLDEN)
-def test_a_cells_key_never_changes(model: str, replicate: int) -> None:
-    given, key = GOLDEN[model, replicate]
-
-    assert cell_key(model, given, replicate) == key
-    assert cell_key(model, dict(reversed(given.items())), replicate) == key
 
 
 @pytest.mark.parametrize(
