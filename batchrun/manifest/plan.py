@@ -117,6 +117,7 @@ class Plan:
     uses: Mapping[str, frozenset[str]]  # slot -> slots its value follows from
     sent: dict[str, None]  # names, in the order they are sent
     first: list[str] = field(default_factory=list)  # computed before any digit is known
+    broken: dict[str, Expression] = field(default_factory=dict)  # slots that follow in a circle
 
     def needs(self, names: Sequence[str]) -> set[str]:
         """Return *names* and every slot that their values follow from."""
@@ -187,7 +188,7 @@ class Walk:
             if step.place is not None:
                 self._places.update(dict.fromkeys(level.targets.values(), step.place))
             if step.dynamic:
-                self._expressions.update(step.dynamic)
+                self._expressions |= {**step.dynamic, **self.plan.broken}
             if computed and not self._compute(computed):
                 continue
             if last:
@@ -411,7 +412,8 @@ def _schedule(plan: Plan, wanted: set[str], problems: list[Problem]) -> None:
         names = " → ".join(name.removeprefix(BELOW) for name in [*circle, circle[0]])
         message = f"these values follow in a circle: {names}"
         problems.append(_where(plan, circle[0]).problem(message))
-        plan.expressions.update(dict.fromkeys(circle, Broken()))
+        plan.broken.update(dict.fromkeys(circle, Broken()))
+    plan.expressions.update(plan.broken)
 
 
 def _following(
