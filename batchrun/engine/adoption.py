@@ -30,7 +30,7 @@ async def adopt(work: Work, manifest: Manifest) -> bool:
         else:
             wave.next_look = attempt.started
     for ref, model in book.doubted.items():
-        work.waves.adopt(ref, model).doubt(anyio.current_time())
+        work.waves.adopt(ref, model).doubt(anyio.current_time() + work.settings.settle)
     await _bind(work, manifest, doubtful)
     return bool(book.open or book.doubted)
 
@@ -50,7 +50,7 @@ def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> Atte
         reserved=intent.reserved,
         run_id=history.run_id,
         started=now,
-        sends=1,
+        sends=2,  # or more: an earlier call may have sent it again
         quiet_since=now,
     )
 

@@ -83,16 +83,22 @@ class LookUps:
 
     async def last_look(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """End the watch over a wave that had a doubt, if the look came late enough to do so."""
-        if not wave.doubted or asked < wave.quiet_since + self._work.settings.settle:
+        if not self._shows_all(wave, asked):
             return
-        if runs is None:
-            seen = await self._walk(wave.quiet_since, self._horizon(()))
+        if runs is None or not await self._proven():
+            settled = wave.quiet_since + self._work.settings.settle
+            seen = await self._walk(settled, self._horizon(()))
             if seen is not None and await self.meet(wave, seen.runs):
                 return
-        under_way = any(a.doubted and a.sending for a in wave.attempts.values())
-        if not wave.doubts() and not under_way:
+        if self._shows_all(wave, asked):  # a send may have ended while we walked
             wave.doubted = False
             await self._work.ledger.append(Looked(client_ref=wave.ref))
+
+    def _shows_all(self, wave: Wave, asked: float) -> bool:
+        """Say whether a look that began at *asked* shows all that may come to light late."""
+        settled = asked >= wave.quiet_since + self._work.settings.settle
+        under_way = any(a.doubted and a.sending for a in wave.attempts.values())
+        return wave.doubted and settled and not under_way and not wave.doubts()
 
     async def _by_walking(self, wave: Wave, doubts: Sequence[Attempt]) -> None:
         since = max(a.quiet_since for a in doubts) + self._work.settings.settle

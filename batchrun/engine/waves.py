@@ -49,7 +49,7 @@ class Wave:
         return [a for a in self.attempts.values() if a.in_doubt and not a.parked]
 
     def doubt(self, now: float) -> None:
-        """Note that a send of this wave ended at *now* and left a doubt."""
+        """Note that a send of this wave left a doubt; *now* is when it had certainly ended."""
         self.doubted = True
         self.quiet_since = max(self.quiet_since, now)
 

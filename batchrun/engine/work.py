@@ -143,8 +143,10 @@ class Work:
         """Nobody knows whether the send that has just ended created a run."""
         attempt.doubted = True
         attempt.quiet_since = anyio.current_time()
-        wave = self.waves[attempt.client_ref]
-        wave.doubt(attempt.quiet_since)
+        # Of several sends the last may come to light as late as an earlier one did, and that one
+        # had another `settle` for it.
+        later = self.settings.settle if attempt.sends > 1 else 0.0
+        self.waves[attempt.client_ref].doubt(attempt.quiet_since + later)
         self.bell.ring()
 
     def wait_for(self, wave: Wave) -> float:
