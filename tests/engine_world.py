@@ -15,7 +15,7 @@ from batchrun.engine.settings import Settings, from_manifest
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
 from batchrun.ledger.book import Book
-from batchrun.ledger.disk import InlineDisk
+from batchrun.ledger.disk import Disk, InlineDisk
 from batchrun.ledger.file import NAME, open_ledger
 from batchrun.ledger.replay import read_book
 from batchrun.manifest.load import load_manifest
@@ -75,6 +75,8 @@ class World:
     service: FakeRunflow
     text: str = MANIFEST
     listener: Listener = field(default_factory=Listener)
+    disk: Disk = field(default_factory=InlineDisk)
+    transport: httpx.AsyncBaseTransport | None = None  # in place of the service's own
 
     @property
     def folder(self) -> Path:
@@ -93,13 +95,16 @@ class World:
         manifest = self.manifest()
         settings = replace(from_manifest(manifest), **changes)
         check_folder(self.folder)
-        with open_ledger(self.folder, disk=InlineDisk(), clock=now) as ledger:
+        with open_ledger(self.folder, disk=self.disk, clock=now) as ledger:
             sweep = await open_sweep(
                 self.folder, ledger, manifest, endpoint="https://fake", label=None
             )
             async with (
                 api_client(
-                    "https://fake", "key", connections=4, transport=self.service.transport()
+                    "https://fake",
+                    "key",
+                    connections=4,
+                    transport=self.transport or self.service.transport(),
                 ) as http,
                 download_client(transport=httpx.MockTransport(_no_downloads)) as downloads,
             ):
