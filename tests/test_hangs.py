@@ -1,0 +1,253 @@
+"""Promise 7: a hung or failing call holds up no other cell beyond its own slot and time-out.
+
+In virtual time: what hangs, hangs for hours. Nothing is saved, as that needs threads, while which a
+virtual clock runs away.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from engine_world import World
+from fake_runflow import FakeRun, FakeRunflow
+from raw_server import Script, answer, raw_server
+
+from batchrun.errors import UnreachableError, most_severe
+from batchrun.ledger.history import State
+from batchrun.runflow.client import CALL_TIMEOUT, Client, InDoubt
+from batchrun.runflow.http import TIMEOUT, api_client
+from batchrun.runflow.limiter import Limiter
+from batchrun.runflow.pace import Pace
+
+HOURS = 10_000.0
+ONE = "models: [google/nano-banana-2]\ninputs: {prompt: a}\n"
+SLEEPY = """\
+models: [google/nano-banana-2]
+inputs: {prompt: [a, b, c, d, e, f, g, h, i, j, k, l]}
+limits: {concurrency: 3, rate: 10/s, settle: 5s, timeout: 10m}
+"""
+
+Which = Callable[[httpx.Request], bool]
+
+
+class Silence(httpx.AsyncByteStream):
+    """Half a body, and then nothing."""
+
+    async def __aiter__(self) -> Any:
+        yield b'{"id": "'
+        await anyio.sleep(HOURS)
+
+
+@dataclass(kw_only=True)
+class Sleepy(FakeRunflow):
+    """Hangs in the calls that *hangs* names: before the headers, after them, or in the body.
+
+    The transport in memory has no time-outs of single steps; the one of the whole call is ours.
+    """
+
+    hangs: dict[int, str] = field(default_factory=dict)
+    which: Which = lambda _: False
+    number: int = 0
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        if not self.which(request):
+            return await super().answer(request)
+        self.number += 1
+        match self.hangs.get(self.number):
+            case "before":
+                await anyio.sleep(HOURS)
+            case "after" | "body":
+                whole = await super().answer(request)
+                return httpx.Response(whole.status_code, stream=Silence())
+            case _:
+                pass
+        return await super().answer(request)
+
+
+def states(world: World) -> Counter[State]:
+    return Counter(history.state for history in world.book().histories.values())
+
+
+def posts(request: httpx.Request) -> bool:
+    return request.method == "POST"
+
+
+def lists(request: httpx.Request) -> bool:
+    return request.url.path == "/v1/runs"
+
+
+def gets(request: httpx.Request) -> bool:
+    return request.url.path.startswith("/v1/runs/")
+
+
+@pytest.mark.parametrize("where", ["before", "body"])
+@pytest.mark.parametrize("which", [posts, lists, gets])
+async def test_a_call_that_hangs_costs_its_own_time_out_and_is_made_good(
+    tmp_path: Path, where: str, which: Which
+) -> None:
+    undisturbed = World(tmp_path / "a", FakeRunflow(), text=SLEEPY)
+    undisturbed.path.mkdir()
+    await undisturbed.call(download=False)
+    took = anyio.current_time()
+    service = Sleepy(which=which, hangs={2: where})
+    world = World(tmp_path / "b", service, text=SLEEPY)
+    world.path.mkdir()
+
+    stops = await world.call(download=False)
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 12}
+    assert set(service.paid().values()) == {1}
+    assert anyio.current_time() - took <= took + CALL_TIMEOUT + 30.0
+
+
+async def test_a_post_that_hangs_holds_its_own_slot_alone(tmp_path: Path) -> None:
+    service = Sleepy(which=posts, hangs={1: "before"})
+    world = World(tmp_path, service, text=SLEEPY)
+
+    stops = await world.call(download=False, max_duration=CALL_TIMEOUT - 1)
+
+    assert states(world) == {State.SUCCEEDED: 11, State.DOUBTFUL: 1}
+    assert most_severe(stops.codes) == 3
+
+
+async def test_of_the_slots_that_hang_each_is_freed_by_its_time_out(tmp_path: Path) -> None:
+    """All slots hang at once, and still the call goes on by itself."""
+    service = Sleepy(which=posts, hangs=dict.fromkeys(range(1, 4), "body"))
+    world = World(tmp_path, service, text=SLEEPY)
+
+    stops = await world.call(download=False)
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 12}
+    assert set(service.paid().values()) == {1}
+
+
+async def test_a_look_that_hangs_holds_up_no_other_wave(tmp_path: Path) -> None:
+    """Two models are two waves; the first one's looks all hang."""
+    text = SLEEPY.replace("[google/nano-banana-2]", "[a/stuck, b/quick]").replace("3,", "24,")
+    refs: list[str] = []
+
+    def stuck(request: httpx.Request) -> bool:
+        """Hang in every look at the first wave but the one before its first POST."""
+        ref = request.url.params.get("q", "")
+        refs.append(ref)
+        return ref != "" and ref == next(filter(None, refs)) and refs.count(ref) > 1
+
+    service = Sleepy(which=stuck, hangs=dict.fromkeys(range(1, 1000), "before"))
+    world = World(tmp_path, service, text=text)
+
+    await world.call(download=False, max_duration=CALL_TIMEOUT - 1)
+
+    by_model = Counter(
+        (history.model, history.state) for history in world.book().histories.values()
+    )
+    assert by_model["b/quick", State.SUCCEEDED] == 12
+    assert by_model["a/stuck", State.SUCCEEDED] == 0
+
+
+async def test_a_run_that_never_ends_is_parked_and_taken_up_by_the_next_call(
+    tmp_path: Path,
+) -> None:
+    service = FakeRunflow(duration=lambda number: HOURS if number < 2 else 10.0)
+    world = World(tmp_path, service, text=SLEEPY)
+
+    await world.call(download=False)
+    first, ended = states(world), anyio.current_time()
+    parked = {h.run_id for h in world.book().histories.values() if h.parked}
+    gets_before = service.calls["get"]
+    await anyio.sleep(100)
+    await world.call(download=False)
+
+    assert first == {State.SUCCEEDED: 10, State.IN_FLIGHT: 2}
+    assert parked == {run.id for run in service.runs[:2]}
+    assert 600 <= ended < 700
+    assert service.calls["get"] > gets_before, "parked again without a look"
+    assert service.calls["create"] == 12
+    await anyio.sleep(HOURS)
+    await world.call(download=False)
+    assert states(world) == {State.SUCCEEDED: 12}
+    assert service.calls["create"] == 12
+
+
+async def test_parked_runs_in_all_slots_leave_the_rest_to_a_later_call(tmp_path: Path) -> None:
+    """They may be running, and so hold their slots: promise 5."""
+    service = FakeRunflow(duration=lambda number: HOURS if number < 3 else 10.0)
+    world = World(tmp_path, service, text=SLEEPY)
+
+    stops = await world.call(download=False)
+
+    assert states(world) == {State.IN_FLIGHT: 3}
+    assert any("parked runs hold the slots" in note for note in stops.notes)
+    assert service.most_in_flight == 3
+
+
+@dataclass(kw_only=True)
+class OldRuns(FakeRunflow):
+    """Shows runs as created an hour before they were."""
+
+    def _body(self, run: FakeRun) -> dict[str, Any]:
+        body = super()._body(run)
+        return body | {"created_at": body["created_at"].replace("2026-01-01T00", "2025-12-31T23")}
+
+
+async def test_age_is_counted_from_the_services_own_time(tmp_path: Path) -> None:
+    service = OldRuns(duration=lambda _: 300.0)
+    world = World(tmp_path, service, text=ONE)
+
+    await world.call(download=False, timeout=600.0)
+
+    [history] = world.book().histories.values()
+    assert history.parked
+    assert anyio.current_time() < 60
+
+
+async def test_a_service_that_hangs_in_everything_is_given_up(tmp_path: Path) -> None:
+    hangs = dict.fromkeys(range(1, 10_000), "before")
+    world = World(tmp_path, Sleepy(which=lambda _: True, hangs=hangs), text=SLEEPY)
+
+    stops = await world.call(download=False, give_up=300.0)
+
+    assert most_severe(stops.codes) == 8
+    assert isinstance(stops.errors[0], UnreachableError)
+    assert anyio.current_time() < 300 + 2 * CALL_TIMEOUT + 30
+    assert world.book().histories == {}, "nothing was sent, so nothing was written"
+
+
+def test_every_step_of_a_call_has_a_time_out() -> None:
+    assert (TIMEOUT.connect, TIMEOUT.read, TIMEOUT.write) == (10, 30, 30)
+    assert TIMEOUT.pool is None, "a call that has left the limiter never waits in a queue"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("hang", ["hang_before_headers", "hang_after_headers", "in the body"])
+async def test_on_a_socket_too_a_hung_call_ends_and_the_others_go_on(hang: str) -> None:
+    run = b'{"id": "r1", "status_code": "queued"}'
+    scripts: dict[str, Script] = {
+        "hang_before_headers": ["read", "hang"],
+        "hang_after_headers": ["read", answer(run)[: -len(run)], "hang"],
+        "in the body": ["read", answer(run)[:-5], "hang"],
+    }
+    outcomes: list[Any] = []
+    with raw_server(scripts[hang], ["read", answer(run, keep=False), "close"]) as server:
+        async with api_client(server.url, "rf_live_0123456789", connections=4) as http:
+            http.timeout = httpx.Timeout(3.0)
+            client = Client(http, Limiter(Pace(50.0, jitter=lambda: 0.5)), give_up=30.0)
+
+            async def post() -> None:
+                outcomes.append(await client.create_run("a/b", b"{}", idempotency_key="k"))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(post)
+                while not server.requests:
+                    await anyio.sleep(0.01)
+                for _ in range(3):
+                    tasks.start_soon(post)
+
+    assert [isinstance(outcome, InDoubt) for outcome in outcomes] == [False, False, False, True]
