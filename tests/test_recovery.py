@@ -122,6 +122,30 @@ async def test_a_rebuilding_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert read_book(world.folder / NAME).histories == world.book().histories
 
 
+@pytest.mark.parametrize("step", ["hardlink_to", "replace"])
+async def test_the_old_ledger_is_there_until_the_new_one_is(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, FakeRunflow())
+    await world.call()
+    before = (world.folder / NAME).read_bytes()
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def recover() -> None:
+        with rebuild_ledger(world.folder, clock=now):
+            monkeypatch.setattr(Path, step, die)
+
+    with pytest.raises(KeyboardInterrupt):
+        recover()
+    monkeypatch.undo()
+
+    assert (world.folder / NAME).read_bytes() == before
+    await world.call()
+    assert len(world.service.runs) == 6
+
+
 def run(run_id: str, status: str = "succeeded", *, cost: str | None = "1") -> Run:
     return Run(
         id=run_id,

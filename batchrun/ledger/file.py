@@ -8,9 +8,10 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
@@ -224,11 +225,20 @@ def rebuild_ledger(
                 os.close(fd)
             with _written(path):
                 if path.stat().st_size:
-                    path.rename(folder / f"ledger-{clock():%Y%m%dT%H%M%S}.jsonl")
-                new.rename(path)
+                    _keep(path, folder / f"ledger-{clock():%Y%m%dT%H%M%S}.jsonl")
+                new.replace(path)
                 sync_folder(folder)
         finally:
             new.unlink(missing_ok=True)
+
+
+def _keep(path: Path, other: Path) -> None:
+    """Give a file another name beside the one it has, so that at no moment it has none."""
+    with suppress(FileExistsError):
+        try:
+            other.hardlink_to(path)
+        except PermissionError:  # a file system without links
+            shutil.copyfile(path, other)
 
 
 @contextmanager
