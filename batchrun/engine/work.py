@@ -63,7 +63,7 @@ class Work:
     finished: Callable[[Attempt, Run], None]
     remember_organisation: Callable[[str], Awaitable[None]]
     filter: Filter = field(default_factory=Filter)
-    words: set[str] = field(default_factory=set)
+    said: set[str] = field(default_factory=set)
 
     async def listing(self, ref: str) -> list[Run] | None:
         """Return the runs of a wave as the list's filter shows them, None where it is refused."""
@@ -131,8 +131,15 @@ class Work:
         self.bell.ring()
 
     async def park(self, attempt: Attempt, reason: str) -> None:
-        """Give the attempt up for this call. It keeps its slot: the run may be running."""
+        """Give the attempt up for this call. It keeps its slot: the run may be running.
+
+        Why it is not known whether there is a run, is said: somebody may have to decide. Once for
+        each reason, which many have in common.
+        """
         attempt.parked = True
+        if attempt.run_id is None and reason not in self.said:
+            self.said.add(reason)
+            self.progress.note(f"cell {attempt.key[:12]} is left in doubt: {reason}")
         record = Parked(
             cell=attempt.key, attempt=attempt.number, run_id=attempt.run_id, reason=reason
         )
@@ -168,8 +175,8 @@ class Work:
 
     def hear(self, run: Run) -> None:
         """Say once for each word that the service uses a status we don't know."""
-        if not run.known and run.status_code not in self.words:
-            self.words.add(run.status_code)
+        if not run.known and run.status_code not in self.said:
+            self.said.add(run.status_code)
             self.progress.note(UNKNOWN_STATUS.format(word=run.status_code))
 
     def intent(self, attempt: Attempt) -> Intent:
