@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
@@ -234,11 +234,12 @@ def rebuild_ledger(
 
 def _keep(path: Path, other: Path) -> None:
     """Give a file another name beside the one it has, so that at no moment it has none."""
-    with suppress(FileExistsError):
-        try:
-            other.hardlink_to(path)
-        except PermissionError:  # a file system without links
-            shutil.copyfile(path, other)
+    try:
+        other.hardlink_to(path)
+    except FileExistsError:  # kept within the same second
+        pass
+    except OSError:  # a file system without links
+        shutil.copyfile(path, other)
 
 
 @contextmanager
