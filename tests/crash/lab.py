@@ -102,6 +102,8 @@ class Lab:
             "watched": watched,
             "environment": {"RUNFLOW_API_KEY": "rf_live_crash"},
         }
+        for end in ("out", "err"):  # so that they are there even if it dies at once
+            (folder / f"{name}.{end}").write_bytes(b"")
         assert self._forge.stdin is not None
         with self._turn:
             self._forge.stdin.write(json.dumps(job) + "\n")

@@ -103,13 +103,13 @@ class Trial:
         with lab.simulator(self.folder, *self.faults) as url:
             lives = [self._live(lab, url, f"life-{n}", kill) for n, kill in enumerate(self.kills)]
             lives.append(self._live(lab, url, "repair", None))
-            before = _ask(url, "/_simulator/stats")["runs"]
+            before = ask(url, "/_simulator/stats")["runs"]
             lives.append(self._live(lab, url, "reader", None))
-            _clear_faults(url)
-            after = _ask(url, "/_simulator/stats")["runs"]
+            tell(url, ())
+            after = ask(url, "/_simulator/stats")["runs"]
             return Outcome(
                 lives=lives,
-                runs=_listed(url, after),
+                runs=listed(url, after),
                 counted=after,
                 made_by_the_reader=after - before,
                 folder=self.folder,
@@ -136,7 +136,8 @@ def judge(outcome: Outcome, undisturbed: Outcome, *, late: bool = False) -> Verd
     """Hold *outcome* to the promises; *late*, the service may have committed after `settle`."""
     verdict = Verdict(killed=sum(life.code == KILLED for life in outcome.lives))
     try:
-        _judge_money(verdict, outcome, undisturbed, late=late)
+        judge_money(verdict, outcome, late=late)
+        _judge_attempts(verdict, outcome, undisturbed, late=late)
         _judge_ending(verdict, outcome, undisturbed)
     except (OSError, ValueError) as error:  # the ledger or the results, missing or broken
         said = [(life.code, life.err) for life in outcome.lives]
@@ -144,7 +145,8 @@ def judge(outcome: Outcome, undisturbed: Outcome, *, late: bool = False) -> Verd
     return verdict
 
 
-def _judge_money(verdict: Verdict, outcome: Outcome, undisturbed: Outcome, *, late: bool) -> None:
+def judge_money(verdict: Verdict, outcome: Outcome, *, late: bool) -> None:
+    """Look for runs that were paid twice or lost; *late*, those paid twice must be recorded."""
     spent, records = outcome.spent(), list(outcome.records())
     made = {run["id"] for run in outcome.runs}
     known = {record.run_id for record in records if isinstance(record, Submitted)}
@@ -163,10 +165,19 @@ def _judge_money(verdict: Verdict, outcome: Outcome, undisturbed: Outcome, *, la
         f"both submitted and extra: {known & extra}": known & extra,
         "an extra run that was not said": any(each not in said for each in extra),
         f"cost {cost}, said {outcome.lives[-1].out}": abs(_cost(outcome) - cost) > 1e-6,
-        f"attempts {set(spent)}": not late and set(spent) != set(undisturbed.spent()),
-        f"cells {set(spent)}": {c for c, _ in spent} != {c for c, _ in undisturbed.spent()},
+        "a ledger with open cells": _folded(outcome).open,
     }
     verdict.wrong += [text for text, found in checks.items() if found]
+
+
+def _judge_attempts(
+    verdict: Verdict, outcome: Outcome, undisturbed: Outcome, *, late: bool
+) -> None:
+    attempts, wanted = set(outcome.spent()), set(undisturbed.spent())
+    if late:  # a late run may change how its cell's next one ends
+        attempts, wanted = ({(cell, 0) for cell, _ in each} for each in (attempts, wanted))
+    if attempts != wanted:
+        verdict.wrong.append(f"attempts {attempts}")
 
 
 def _cost(outcome: Outcome) -> float:
@@ -183,7 +194,6 @@ def _judge_ending(verdict: Verdict, outcome: Outcome, undisturbed: Outcome) -> N
         f"results {outcome.results()}": outcome.results() != undisturbed.results(),
         f"files {outcome.files()}": outcome.files() != undisturbed.files(),
         f"a traceback: {complaints}": complaints,
-        "a ledger with open cells": _folded(outcome).open,
     }
     verdict.wrong += [text for text, found in checks.items() if found]
 
@@ -195,23 +205,27 @@ def _folded(outcome: Outcome) -> Book:
     return book
 
 
-def _listed(url: str, made: int) -> Sequence[Any]:
+def listed(url: str, made: int) -> Sequence[Any]:
     """Return the runs as the service lists them, which may be some time after they were made."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        runs: Sequence[Any] = _ask(url, "/v1/runs?limit=500")["items"]
+        runs: Sequence[Any] = ask(url, "/v1/runs?limit=500")["items"]
         if len(runs) >= made or time.monotonic() > deadline:
             return runs
         time.sleep(0.02)
 
 
-def _ask(url: str, path: str) -> Any:
+def ask(url: str, path: str) -> Any:
     request = urllib.request.Request(url + path, headers={"Authorization": "Bearer rf_live_crash"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
 
 
-def _clear_faults(url: str) -> None:
-    request = urllib.request.Request(f"{url}/_simulator/faults", method="DELETE")
-    with urllib.request.urlopen(request, timeout=60):
-        pass
+def tell(url: str, faults: Sequence[str]) -> None:
+    """Put *faults* in the place of those that the service has."""
+    place = f"{url}/_simulator/faults"
+    for method, body in (("DELETE", None), ("POST", json.dumps([*faults]).encode())):
+        with urllib.request.urlopen(
+            urllib.request.Request(place, data=body, method=method), timeout=60
+        ):
+            pass
