@@ -188,6 +188,8 @@ class Walk:
             if step.place is not None:
                 self._places.update(dict.fromkeys(level.targets.values(), step.place))
             if step.dynamic:
+                if Broken in map(type, step.dynamic.values()):
+                    continue
                 self._expressions |= {**step.dynamic, **self.plan.broken}
             if computed and not self._compute(computed):
                 continue
