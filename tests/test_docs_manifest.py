@@ -35,7 +35,11 @@ class Example:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def examples() -> Iterator[Example]:
+def examples() -> list[Example]:
+    return list(_examples())
+
+
+def _examples() -> Iterator[Example]:
     found = Example(0)
     for match in re.finditer(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
         language, name, body = match.groups()
@@ -81,7 +85,7 @@ def outcome(path: Path, expected: str) -> str:
     )
 
 
-@pytest.mark.parametrize("example", list(examples()), ids=lambda example: f"line {example.line}")
+@pytest.mark.parametrize("example", examples(), ids=lambda example: f"line {example.line}")
 def test_an_example_comes_to_what_stands_below_it(tmp_path: Path, example: Example) -> None:
     for name, content in example.files.items():
         (tmp_path / name).write_text(content, encoding="utf-8")
@@ -96,7 +100,7 @@ def test_an_example_comes_to_what_stands_below_it(tmp_path: Path, example: Examp
 
 
 def test_there_are_as_many_examples_as_manifests() -> None:
-    assert len(list(examples())) == TEXT.count("```yaml\n") >= 20
+    assert len(examples()) == TEXT.count("```yaml\n") >= 20
 
 
 def table(heading: str) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from manifest_schema import complaints, value_of
 
 from batchrun.manifest.grid import Cell, expand, upper_bound
 from batchrun.manifest.identity import cell_key
@@ -270,6 +271,13 @@ def test_the_expansion_is_the_naive_one(path: Path, manifest: Manifest) -> None:
         assert cell.key == cell_key(cell.model, cell.input, cell.replicate)
     ordinals = [cell.ordinal for cell in cells]
     assert ordinals == sorted(set(ordinals))
+
+
+@given(manifests())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_the_schema_takes_what_the_loader_takes(path: Path, manifest: Manifest) -> None:
+    assert cells_of(path, manifest) or "exclude" in manifest
+    assert complaints(value_of(path)) == []
 
 
 @given(manifests())

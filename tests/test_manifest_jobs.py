@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from manifest_schema import complaints, value_of
 
 from batchrun.manifest.cells import LocalFile
 from batchrun.manifest.grid import Cell, expand, file_name, upper_bound
@@ -23,7 +24,9 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def cells_of(folder: Path, text: str, name: str = "job.yaml") -> list[Cell]:
-    manifest = load_manifest(write(folder, name, text), {})
+    path = write(folder, name, text)
+    assert complaints(value_of(path)) == []
+    manifest = load_manifest(path, {})
     cells = list(expand(manifest))
     assert len(cells) <= upper_bound(manifest)
     return cells

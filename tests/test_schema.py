@@ -1,20 +1,22 @@
 """The schema for editors agrees with the loader as far as a schema can; `init` fits both."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from manifest_schema import complaints, value_of
+from processes import run
+from test_docs_manifest import Example, examples
 
 from batchrun.commands import init, schema
 from batchrun.errors import UsageError
-from batchrun.manifest.document import parse_document
 from batchrun.manifest.grid import expand
 from batchrun.manifest.identity import IDENTITY
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.schema import SCHEMA
-from batchrun.manifest.section import plain_value
 
 ROOT = Path(__file__).parent.parent
 RIGHT = sorted((ROOT / "manifests").glob("*.yaml"))
@@ -50,17 +52,6 @@ BEYOND = {
 }
 
 
-def value_of(path: Path) -> Any:
-    """Return a manifest as plain values; None where it is not YAML."""
-    node = parse_document(path.read_bytes(), path.name, [])
-    return None if node is None else plain_value(node)
-
-
-def complaints(value: Any) -> list[str]:
-    validator = jsonschema.Draft202012Validator(SCHEMA)
-    return [error.message for error in validator.iter_errors(value)]
-
-
 def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
@@ -79,6 +70,18 @@ def test_the_schema_refuses_wrong_manifests_that_it_can_see_through(path: Path) 
         return
 
     assert bool(complaints(value)) != (path.stem in BEYOND)
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda example: f"line {example.line}")
+def test_the_schema_agrees_with_the_examples_of_the_reference(
+    tmp_path: Path, example: Example
+) -> None:
+    path = tmp_path / "m.yaml"
+    models = "" if "models:" in example.manifest else "models: [google/nano-banana-2]\n"
+    path.write_text(example.manifest + models, encoding="utf-8")
+
+    if not re.match(r"[\w.]+:\d+:\d+: ", example.expected):
+        assert complaints(value_of(path)) == []
 
 
 def test_the_command_prints_what_is_committed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,6 +121,24 @@ def test_init_writes_a_manifest_that_is_right(
     cells = list(expand(manifest))
     assert len({cell.key for cell in cells}) == 2 * 2 * 2 + 2 * 2
     assert complaints(value_of(path)) == []
+    line, schema_file = path.read_text(encoding="utf-8").splitlines()[0].split("=")
+    assert line == "# yaml-language-server: $schema"
+    assert json.loads((path.parent / schema_file).read_text(encoding="utf-8")) == SCHEMA
+
+
+@pytest.mark.slow
+def test_what_init_writes_runs_as_it_is_and_then_there_is_nothing_to_do(tmp_path: Path) -> None:
+    made = run("init", "my sweep", cwd=tmp_path)
+    done = run("my sweep/batchrun.yaml", "--json", cwd=tmp_path)
+    again = run("my sweep/batchrun.yaml", cwd=tmp_path)
+
+    assert made.stdout.splitlines()[-1] == "run it: batchrun 'my sweep/batchrun.yaml'"
+    assert (made.returncode, done.returncode, again.returncode) == (0, 0, 0), done.stderr
+    report = json.loads(done.stdout)
+    assert (report["succeeded"], report["folded"]) == (12, 4)
+    folder = tmp_path / "my sweep" / "outputs" / "@simulator" / "first-sweep" / "files"
+    assert len(list(folder.glob("*/*.png"))) == 12
+    assert "nothing to do" in again.stdout
 
 
 def test_init_overwrites_nothing(tmp_path: Path) -> None:

@@ -1,15 +1,24 @@
-"""`batchrun init [DIR]`: a commented manifest to start from."""
+"""`batchrun init [DIR]`: a commented manifest to start from, and a schema for editors.
 
+The schema lies beside the manifest: an editor finds it without network, whatever was installed
+where, and it is the one of this version.
+"""
+
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from batchrun.commands.options import Parser
 from batchrun.errors import UsageError
+from batchrun.manifest.schema import as_text
 
 FILE: Final = "batchrun.yaml"
+SCHEMA_FILE: Final = "manifest.schema.json"
 
 MANIFEST: Final = """\
+# yaml-language-server: $schema=manifest.schema.json
+
 # A manifest of batchrun. It runs as it is: the endpoint is the embedded simulator, which needs no
 # key and makes nothing real. To make real pictures, take the `endpoint` line away and set
 # RUNFLOW_API_KEY.
@@ -17,8 +26,7 @@ MANIFEST: Final = """\
 #   batchrun plan batchrun.yaml    what would be done
 #   batchrun batchrun.yaml         do it; run it again to go on
 #
-# For help in an editor: `batchrun schema > manifest.schema.json`, and as the first line here
-#   # yaml-language-server: $schema=manifest.schema.json
+# The first line is for editors that complete and check YAML; `batchrun schema` prints that file.
 
 name: first-sweep
 endpoint: simulator
@@ -61,17 +69,22 @@ outputs:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the manifest and say what to do with it; return 0. Overwrites nothing."""
-    parser = Parser("init", description=f"Write {FILE}, a commented manifest that runs as it is.")
+    """Write the manifest and say what to do with it; return 0. Overwrites no manifest."""
+    parser = Parser(
+        "init",
+        description=f"Write {FILE}, a commented manifest that runs as it is, and {SCHEMA_FILE} "
+        "for editors.",
+    )
     parser.add_argument("folder", metavar="DIR", nargs="?", default=".", type=Path)
     path: Path = parser.parse_args(argv).folder / FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(MANIFEST)
+        path.with_name(SCHEMA_FILE).write_text(as_text(), encoding="utf-8")
     except FileExistsError:
         raise UsageError(f"{path} is there already; nothing was written") from None
     except OSError as error:
         raise UsageError(f"cannot write {path}: {(error.strerror or '').lower()}") from None
-    print(f"wrote {path}\nrun it: batchrun {path}")
+    print(f"wrote {path}\nrun it: batchrun {shlex.quote(str(path))}")
     return 0

@@ -1,10 +1,9 @@
 """`batchrun schema`: print the manifest's JSON Schema."""
 
-import json
 from collections.abc import Sequence
 
 from batchrun.commands.options import Parser
-from batchrun.manifest.schema import SCHEMA
+from batchrun.manifest.schema import as_text
 
 
 def main(argv: Sequence[str]) -> int:
@@ -15,5 +14,5 @@ def main(argv: Sequence[str]) -> int:
         "with `# yaml-language-server: $schema=FILE`.",
     )
     parser.parse_args(argv)
-    print(json.dumps(SCHEMA, indent=2, ensure_ascii=False))
+    print(as_text(), end="")
     return 0

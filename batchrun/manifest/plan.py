@@ -187,10 +187,8 @@ class Walk:
             values.update(step.values)
             if step.place is not None:
                 self._places.update(dict.fromkeys(level.targets.values(), step.place))
-            if step.dynamic:
-                if Broken in map(type, step.dynamic.values()):
-                    continue
-                self._expressions |= {**step.dynamic, **self.plan.broken}
+            if step.dynamic and not self._express(step.dynamic):
+                continue
             if computed and not self._compute(computed):
                 continue
             if last:
@@ -198,6 +196,11 @@ class Walk:
             else:
                 below = kept[index] if chosen else kept
                 yield from self._walk(depth + 1, ordinal + index * weight, below)
+
+    def _express(self, dynamic: Mapping[str, Expression]) -> bool:
+        """Take a step's expressions for its slots; tell whether each of them can have a value."""
+        self._expressions |= {**dynamic, **self.plan.broken}
+        return Broken not in map(type, dynamic.values())
 
     def _compute(self, slots: Sequence[str]) -> bool:
         values = self.values

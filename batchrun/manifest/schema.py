@@ -4,6 +4,7 @@ What needs the whole manifest (names, references, files) only the loader can tel
 refuses, the loader refuses too.
 """
 
+import json
 from typing import Any, Final
 
 _TEXT: Final = {"type": "string", "minLength": 1}
@@ -201,3 +202,8 @@ SCHEMA: Final[dict[str, Any]] = _section(
         "rows": _ROWS,
     },
 }
+
+
+def as_text() -> str:
+    """Return the schema as the text of a file."""
+    return json.dumps(SCHEMA, indent=2, ensure_ascii=False) + "\n"
