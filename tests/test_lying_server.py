@@ -5,19 +5,17 @@ fault is checked under every fault; the table says how the first call ends. Then
 and calling again has to reach what an undisturbed sweep reaches, and then to send nothing more.
 """
 
-import json
 import re
-import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
+from called import Sweep, ask, cease, created
 
-from batchrun.cli import main
-from batchrun.ledger.records import AnyRecord, Extra, Submitted, decode
+from batchrun.ledger.records import Extra, Submitted
 from batchrun.simulator.faults import KINDS, parse_fault
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
@@ -142,52 +140,6 @@ def test_every_fault_of_the_simulator_is_in_the_table() -> None:
     assert not set(TABLE) & set(ELSEWHERE)
     for fault, file in ELSEWHERE.items():
         assert fault in (Path(__file__).parent / file).read_text(), f"{fault} is not in {file}"
-
-
-def ask(url: str, path: str) -> Any:
-    with urllib.request.urlopen(url + path, timeout=10) as answer:
-        return json.load(answer)
-
-
-def cease(url: str) -> None:
-    request = urllib.request.Request(f"{url}/_simulator/faults", method="DELETE")
-    urllib.request.urlopen(request, timeout=10).close()
-
-
-def created(url: str) -> int:
-    """Return how many requests that create anything have been answered."""
-    requests = ask(url, "/_simulator/stats")["requests"]
-    return sum(count for name, count in requests.items() if name.startswith("create "))
-
-
-class Sweep:
-    """One manifest in one folder; *call* is a call of the command."""
-
-    def __init__(
-        self, folder: Path, url: str, text: str, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        self._folder = folder
-        self._url = url
-        self._capsys = capsys
-        (folder / "m.yaml").write_text(text)
-
-    def call(self, *options: str) -> tuple[int, dict[str, Any], str]:
-        """Return the exit code, the object, and what was said."""
-        words = [str(self._folder / "m.yaml"), "--endpoint", self._url, "--json", *options]
-        code = main(words)
-        shown = self._capsys.readouterr()
-        assert len(shown.out.splitlines()) == 1
-        report = json.loads(shown.out)
-        assert report["exit_code"] == code
-        assert report["complete"] == (code in {0, 1})
-        assert "Traceback" not in shown.err
-        return code, report, shown.err
-
-    def records(self) -> Iterator[AnyRecord]:
-        [ledger] = self._folder.rglob("ledger.jsonl")
-        for line in ledger.read_bytes().splitlines(keepends=True):
-            if (record := decode(line)) is not None:
-                yield record
 
 
 def assert_paid_once_and_nothing_lost(sweep: Sweep, url: str) -> None:
