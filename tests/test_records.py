@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger_lines import EACH, NOON, SWEEP, finished, intent, stamped
+from ledger_lines import EACH, NOON, SWEEP, finished, intent, stamped, submitted
+from msgspec.structs import replace
 
 from batchrun.ledger.records import (
     FORMAT,
@@ -16,8 +17,11 @@ from batchrun.ledger.records import (
     Finished,
     Intent,
     NewerFormatError,
+    Sweep,
     decode,
     encode,
+    glance,
+    kind_of,
     starts_group,
     timestamp,
 )
@@ -234,3 +238,51 @@ def test_text_that_looks_like_the_first_line_of_a_group_is_none() -> None:
     line = encode(stamped(SWEEP, group=3)).decode()
 
     assert not starts_group(encode(stamped(finished(failure_message=line))))
+
+
+@pytest.mark.parametrize("record", EACH, ids=lambda record: type(record).__name__)
+def test_a_glance_tells_a_fold_the_same(record: AnyRecord) -> None:
+    [line] = lines = [encode(record)]
+    seen = glance(lines)
+    if isinstance(record, Sweep):
+        assert seen is None  # its format is to be judged first
+        return
+    assert seen is not None
+    unread = {"metadata", "input", "output"}
+
+    assert kind_of(seen[0]) is kind_of(record) is type(decode(line))
+    for name in set(record.__struct_fields__) - unread:
+        assert getattr(seen[0], name) == getattr(record, name)
+    if isinstance(record, Intent):
+        assert isinstance(seen[0], Intent)
+        assert seen[0].input is not None
+        bare = glance([encode(replace(record, input=None))])
+        assert bare is not None
+        assert isinstance(bare[0], Intent)
+        assert bare[0].input is None
+
+
+@given(
+    st.sampled_from([each for each in EACH if not isinstance(each, Sweep)]),
+    st.integers(0, 2000),
+    st.one_of(
+        st.binary(max_size=2), st.sampled_from([b"\0", b"\xff", b'"', b"{", b"}", b"\\", b","])
+    ),
+    st.integers(0, 2),
+)
+def test_a_damage_that_is_no_line_is_none_at_a_glance_either(
+    record: AnyRecord, place: int, bytes_: bytes, lost: int
+) -> None:
+    line = encode(record)[:-1]
+    place %= len(line)
+    damaged = line[:place] + bytes_.replace(b"\n", b" ") + line[place + lost :] + b"\n"
+    try:
+        whole = decode(damaged) is not None
+    except ValueError:
+        whole = False
+
+    assert (glance([damaged]) is not None) <= whole
+
+
+def test_a_line_without_an_end_is_none_at_a_glance() -> None:
+    assert glance([encode(intent()), encode(submitted())[:-1]]) is None

@@ -5,15 +5,17 @@ records and the offsets at which they stand.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from operator import itemgetter
+from typing import ClassVar, Final
 
-from batchrun.ledger.history import OPEN, History, apply
+from batchrun.ledger.histories import Histories
+from batchrun.ledger.history import CellLine, History, apply
 from batchrun.ledger.records import (
     AnyRecord,
     Dropped,
@@ -21,24 +23,38 @@ from batchrun.ledger.records import (
     Finished,
     Intent,
     Looked,
+    Parked,
     Rejected,
+    Saved,
     Submitted,
     Sweep,
     Uploaded,
+    by_kind,
 )
+
+_OF_NO_CELL: Final = (Sweep, Uploaded, Looked)
 
 REMEMBERED: Final = 200
 """How many of a model's newest durations are kept."""
 
 
+Times = tuple[str | None, str | None, int | None]
+"""What a run's end says of how long it took: creation, completion, milliseconds."""
+
+
 @dataclass(slots=True)
 class ModelFacts:
-    """What the ledger knows of one model: seconds from creation to end, and what runs cost."""
+    """What the ledger knows of one model: how long runs took, and what they cost."""
 
-    durations: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    times: deque[Times] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     runs: int = 0
     cost: Decimal = Decimal(0)
     dearest: Decimal | None = None
+
+    @property
+    def durations(self) -> list[float]:
+        """Seconds from the creation to the end of the newest runs, the newest last."""
+        return [seconds for each in self.times if (seconds := _seconds(*each)) is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +70,35 @@ class Book:
 
     def __init__(self) -> None:
         self.sweep: Sweep | None = None
-        self.histories: dict[str, History] = {}
+        self.histories = Histories()
         self.models: dict[str, ModelFacts] = {}
         self.uploads: dict[str, Uploaded] = {}
-        self.open: set[str] = set()
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
-        self.cost = Decimal(0)
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
-        self.newest: KnownRun | None = None
         self.last_wave = 0
         self.last_ref = ""
+        self._newest: tuple[str, str] | None = None
+
+    @property
+    def cost(self) -> Decimal:
+        """What all runs have cost."""
+        return sum(self.spent.values(), Decimal(0))
 
     @property
     def extras(self) -> int:
         """How many runs came to light that no attempt should have made."""
         return len(self.extra_runs)
+
+    @property
+    def newest(self) -> KnownRun | None:
+        """The newest run that is known."""
+        return None if self._newest is None else KnownRun(*self._newest)
+
+    @property
+    def open(self) -> frozenset[str]:
+        """The cells whose newest attempt may be running."""
+        return frozenset(self.histories.open())
 
     def history(self, cell: str) -> History:
         """Return where *cell* stands; one that has no line yet is pending."""
@@ -80,71 +109,84 @@ class Book:
 
     def open_cells(self) -> Iterator[tuple[str, History]]:
         """Yield the cells whose newest attempt may be running."""
-        for cell in sorted(self.open):
-            yield cell, self.histories[cell]
+        yield from sorted(self.histories.open().items(), key=itemgetter(0))
 
     def check(self, records: Sequence[AnyRecord]) -> None:
         """Raise ValueError if *records* cannot follow in their order; changes nothing."""
         trial: dict[str, History] = {}
         for record in records:
-            if not isinstance(record, Sweep | Uploaded | Looked):
+            if not isinstance(record, _OF_NO_CELL):
                 history = trial.get(record.cell) or copy(self.history(record.cell))
                 apply(history, record)
                 trial[record.cell] = history
 
     def add(self, record: AnyRecord, line: int) -> None:
         """Fold the record that stands at offset *line*; ValueError if it cannot follow."""
-        match record:
-            case Sweep():
-                self.sweep = record
-            case Uploaded():
-                self.uploads[record.sha256] = record
-            case Looked():
-                self.doubted.pop(record.client_ref, None)
-            case _:
-                history = self.histories.get(record.cell) or History()
-                apply(history, record, line)
-                self.histories[record.cell] = history
-                (self.open.add if history.state in OPEN else self.open.discard)(record.cell)
-                self._count(record, history)
+        self._adds[type(record)](self, record, line)
 
-    def _count(self, record: AnyRecord, history: History) -> None:
-        match record:
-            case Intent():
-                self.last_wave = max(self.last_wave, wave_number(record.client_ref))
-                self.last_ref = record.client_ref
-            case Submitted():
-                self.newest = KnownRun(record.run_id, history.client_ref)
-                self._owe(record, history)
-            case Rejected() | Dropped():
-                self._owe(record, history)
-            case Finished():
-                self._spend(history, record.cost or 0)
-                self._learn(history.model, record)
-            case Extra():
-                # Told again, for instance with a cost that was not known before, it is one run.
-                self._spend(history, -(self.extra_runs.get(record.run_id) or 0))
-                self.extra_runs[record.run_id] = record.cost
-                self._spend(history, record.cost or 0)
-            case _:
-                pass
+    def _sweep(self, record: Sweep, _line: int) -> None:
+        self.sweep = record
 
-    def _spend(self, history: History, cost: Decimal | int) -> None:
-        self.cost += cost
-        self.spent[history.alias] += cost
+    def _uploaded(self, record: Uploaded, _line: int) -> None:
+        self.uploads[record.sha256] = record
+
+    def _looked(self, record: Looked, _line: int) -> None:
+        self.doubted.pop(record.client_ref, None)
+
+    def _cell_line(self, record: CellLine, line: int) -> None:
+        self.histories.fold(record, line)
+
+    def _intent(self, record: Intent, line: int) -> None:
+        self.histories.fold(record, line)
+        if record.client_ref != self.last_ref:
+            self.last_wave = max(self.last_wave, wave_number(record.client_ref))
+            self.last_ref = record.client_ref
+
+    def _submitted(self, record: Submitted, line: int) -> None:
+        history = self.histories.fold(record, line)
+        self._newest = record.run_id, history.client_ref
+        self._owe(record, history)
+
+    def _no_run(self, record: Rejected | Dropped, line: int) -> None:
+        self._owe(record, self.histories.fold(record, line))
 
     def _owe(self, record: Submitted | Rejected | Dropped, history: History) -> None:
         if record.doubted:
             self.doubted[history.client_ref] = history.model
 
-    def _learn(self, model: str, record: Finished) -> None:
-        facts = self.facts(model)
+    def _finished(self, record: Finished, line: int) -> None:
+        history = self.histories.fold(record, line)
+        facts = self.models.get(history.model) or self.facts(history.model)
         facts.runs += 1
-        if (seconds := duration(record)) is not None:
-            facts.durations.append(seconds)
-        if record.cost is not None:
-            facts.cost += record.cost
-            facts.dearest = max(record.cost, facts.dearest or record.cost)
+        facts.times.append((record.created_at, record.completed_at, record.duration_ms))
+        cost = record.cost
+        if cost is not None:
+            self.spent[history.alias] += cost
+            facts.cost += cost
+            facts.dearest = cost if facts.dearest is None else max(cost, facts.dearest)
+
+    def _extra(self, record: Extra, line: int) -> None:
+        history = self.histories.fold(record, line)
+        # Told again, for instance with a cost that was not known before, it is one run.
+        known = self.extra_runs.get(record.run_id) or 0
+        self.spent[history.alias] += (record.cost or 0) - known
+        self.extra_runs[record.run_id] = record.cost
+
+    _adds: ClassVar[Mapping[type[AnyRecord], Callable[..., None]]] = by_kind(
+        {
+            Sweep: _sweep,
+            Uploaded: _uploaded,
+            Looked: _looked,
+            Intent: _intent,
+            Submitted: _submitted,
+            Rejected: _no_run,
+            Dropped: _no_run,
+            Finished: _finished,
+            Extra: _extra,
+            Parked: _cell_line,
+            Saved: _cell_line,
+        }
+    )
 
 
 def wave_number(client_ref: str) -> int:
@@ -155,10 +197,13 @@ def wave_number(client_ref: str) -> int:
 
 def duration(record: Finished) -> float | None:
     """Return the seconds from a run's creation to its end, as the service counts them."""
-    if record.created_at and record.completed_at:
+    return _seconds(record.created_at, record.completed_at, record.duration_ms)
+
+
+def _seconds(created: str | None, completed: str | None, milliseconds: int | None) -> float | None:
+    if created and completed:
         # The times are the service's own words: one that is no time must not break the ledger.
         with suppress(ValueError, TypeError):
-            created = datetime.fromisoformat(record.created_at)
-            completed = datetime.fromisoformat(record.completed_at)
-            return max(0.0, (completed - created).total_seconds())
-    return None if record.duration_ms is None else record.duration_ms / 1000
+            took = datetime.fromisoformat(completed) - datetime.fromisoformat(created)
+            return max(0.0, took.total_seconds())
+    return None if milliseconds is None else milliseconds / 1000

@@ -9,10 +9,13 @@ its state alone; recovery after a crash and after a lost answer are therefore th
 What may follow what is the table AFTER. A pair that is not in it raises, and changes nothing.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from sys import intern
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from batchrun.ledger.records import (
     AnyRecord,
@@ -24,6 +27,8 @@ from batchrun.ledger.records import (
     Rejected,
     Saved,
     Submitted,
+    by_kind,
+    kind_of,
 )
 
 
@@ -38,6 +43,9 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
+
+    # An enum's own is a function in Python, and each line looks its cell's state up in a table.
+    __hash__ = str.__hash__
 
 
 OPEN: Final = frozenset({State.DOUBTFUL, State.IN_FLIGHT})
@@ -68,8 +76,7 @@ NOWHERE: Final = -1
 """The offset of a line that is not there."""
 
 
-@dataclass(slots=True)
-class History:
+class History(msgspec.Struct, gc=False):
     """One cell's lines, folded. The *_line fields are byte offsets of lines in the ledger.
 
     *attempt* is the number of the newest attempt that counts; *failures* of them ended badly;
@@ -101,51 +108,25 @@ def apply(history: History, record: CellLine, line: int = NOWHERE) -> None:
 
     Raises ValueError, and changes nothing, if the line cannot follow.
     """
-    _check(history, record)
-    after = AFTER[history.state, type(record)] or history.state
-    match record:
-        case Intent():
-            _begin(history, record, line)
-        case Submitted():
-            history.run_id = record.run_id
-            history.parked = False
-        case Dropped():
-            after = history.before
-            history.attempt -= 1
-            history.parked = False
-        case Finished() | Rejected():
-            after = _end(history, record, line)
-        case Parked():
-            history.parked = True
-            history.parked_line = line
-        case Saved():
-            history.saved_line = line
-        case Extra():
-            pass
-    history.state = after
-
-
-def _check(history: History, record: CellLine) -> None:
-    if (history.state, type(record)) not in AFTER:
+    states, fold = _FOLDS[type(record)]
+    if history.state not in states:
         raise ValueError(f"`{_name(record)}` cannot follow {history.state}")
-    if isinstance(record, Intent) and record.attempt <= history.attempt:
+    after = states[history.state]
+    fold(history, record, line)
+    if after is not None:
+        history.state = after
+
+
+def _intent(history: History, record: Intent, line: int) -> None:
+    if record.attempt <= history.attempt:
         raise ValueError(
             f"`intent` is of attempt {record.attempt}, the cell has had {history.attempt}"
         )
-    if not isinstance(record, Intent | Extra | Saved) and record.attempt != history.attempt:
-        raise ValueError(
-            f"`{_name(record)}` is of attempt {record.attempt}, the cell is at {history.attempt}"
-        )
-    if isinstance(record, Finished) and record.status_code not in ENDS:
-        raise ValueError(f"`finished` with the status code {record.status_code!r}")
-
-
-def _begin(history: History, record: Intent, line: int) -> None:
     history.before = history.state
     history.attempt = record.attempt
     history.run_id = None
     history.parked = False
-    # Interned: a million cells share a few models, and five hundred a wave's reference.
+    # Interned: a million cells share a few models, and hundreds a wave's reference.
     history.client_ref = intern(record.client_ref)
     history.model = intern(record.model)
     history.alias = intern(record.alias)
@@ -154,16 +135,82 @@ def _begin(history: History, record: Intent, line: int) -> None:
         history.input_line = line
 
 
-def _end(history: History, record: Finished | Rejected, line: int) -> State:
-    after = State.REJECTED if isinstance(record, Rejected) else State(record.status_code)
+def _submitted(history: History, record: Submitted, _line: int) -> None:
+    _check_attempt(history, record)
+    history.run_id = record.run_id
+    history.parked = False
+
+
+def _dropped(history: History, record: Dropped, _line: int) -> None:
+    _check_attempt(history, record)
+    history.state = history.before
+    history.attempt -= 1
+    history.parked = False
+
+
+def _parked(history: History, record: Parked, line: int) -> None:
+    _check_attempt(history, record)
+    history.parked = True
+    history.parked_line = line
+
+
+def _finished(history: History, record: Finished, line: int) -> None:
+    _check_attempt(history, record)
+    if record.status_code not in ENDS:
+        raise ValueError(f"`finished` with the status code {record.status_code!r}")
+    history.state = _STATE_OF[record.status_code]
+    history.failures += history.state in BAD
     history.ended_line = line
     history.parked = False
-    history.failures += after in BAD
-    return after
+
+
+def _rejected(history: History, record: Rejected, line: int) -> None:
+    _check_attempt(history, record)
+    history.failures += 1
+    history.ended_line = line
+    history.parked = False
+
+
+def _saved(history: History, _record: Saved, line: int) -> None:
+    history.saved_line = line
+
+
+def _extra(_history: History, _record: Extra, _line: int) -> None:
+    """Nothing of the cell: that it has cost twice is the sweep's, see the book."""
+
+
+def _check_attempt(
+    history: History, record: Submitted | Dropped | Parked | Finished | Rejected
+) -> None:
+    if record.attempt != history.attempt:
+        raise ValueError(
+            f"`{_name(record)}` is of attempt {record.attempt}, the cell is at {history.attempt}"
+        )
 
 
 def _name(record: AnyRecord) -> str:
-    return type(record).__name__.lower()
+    return kind_of(record).__name__.lower()
+
+
+_STATE_OF: Final = {str(state): state for state in State}
+_FOLD: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = {
+    Intent: _intent,
+    Submitted: _submitted,
+    Dropped: _dropped,
+    Parked: _parked,
+    Finished: _finished,
+    Rejected: _rejected,
+    Saved: _saved,
+    Extra: _extra,
+}
+
+# By the kind of line: what AFTER says of it, and what it does. A million lines look here.
+_FOLDS: Final = by_kind(
+    {
+        kind: ({state: after for (state, line), after in AFTER.items() if line is kind}, fold)
+        for kind, fold in _FOLD.items()
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

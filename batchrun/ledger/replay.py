@@ -7,10 +7,11 @@ the broken line was durable once and something else damaged it: that is not ours
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.book import Book
@@ -20,8 +21,12 @@ from batchrun.ledger.records import (
     NewerFormatError,
     Submitted,
     decode,
+    glance,
     starts_group,
 )
+
+BATCH: Final = 1000
+"""Lines that are read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +47,58 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
 
     Raises LedgerError, with line and byte, where a line before the last commit group is broken.
     """
-    book = Book()
-    whole = group = 0
+    reading = _Reading(path)
     remaining = iter(lines)
-    for number, line in enumerate(remaining, start=1):
-        try:
-            record = _read(line)
-        except NewerFormatError as error:
-            raise LedgerError(f"{path} {error}") from error
-        except ValueError as error:
-            if starts_group(line, 1):  # glued to it: the newline between them was durable
-                raise _broken(path, number, whole, error) from error
-            torn = len(line) + _torn(remaining, path, number, whole, error)
-            return Replayed(book, whole, torn, group)
-        if record is not None:
-            _fold(book, record, path, number, whole)
-            group = max(group, record.group)
-        whole += len(line)
-    return Replayed(book, whole, 0, group)
+    while batch := list(islice(remaining, BATCH)):
+        records = glance(batch)
+        if records is not None:
+            reading.fold(batch, records)
+        elif torn := reading.fold_carefully(batch, remaining):
+            return reading.result(torn)
+    return reading.result(0)
+
+
+class _Reading:
+    """How far a ledger has been read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._book = Book()
+        self._whole = self._group = self._number = 0
+
+    def result(self, torn: int) -> Replayed:
+        return Replayed(self._book, self._whole, torn, self._group)
+
+    def fold(self, lines: Sequence[bytes], records: Iterable[AnyRecord | None]) -> None:
+        """Fold the *records* of so many *lines*; None is one of a later version."""
+        add, whole, group = self._book.add, self._whole, self._group
+        for line, record in zip(lines, records, strict=True):
+            if record is not None:
+                try:
+                    add(record, whole)
+                except ValueError as error:
+                    number = self._number + lines.index(line) + 1
+                    raise _broken(self._path, number, whole, error) from error
+                group = record.group or group
+            whole += len(line)
+        self._whole, self._group = whole, group
+        self._number += len(lines)
+
+    def fold_carefully(self, lines: Iterable[bytes], remaining: Iterator[bytes]) -> int:
+        """Fold *lines* one by one; return the bytes from the first broken one on, or 0."""
+        lines = iter(lines)
+        for line in lines:
+            try:
+                record = _read(line)
+            except NewerFormatError as error:
+                raise LedgerError(f"{self._path} {error}") from error
+            except ValueError as error:
+                broken = _broken(self._path, self._number + 1, self._whole, error)
+                if starts_group(line, 1):  # glued to it: the newline between them was durable
+                    raise broken from error
+                return len(line) + _torn(chain(lines, remaining), broken)
+            self.fold([line], [record])
+        return 0
 
 
 @dataclass(slots=True)
@@ -143,19 +182,12 @@ def _read(line: bytes) -> AnyRecord | None:
     return decode(line)
 
 
-def _fold(book: Book, record: AnyRecord, path: Path, number: int, byte: int) -> None:
-    try:
-        book.add(record, byte)
-    except ValueError as error:
-        raise _broken(path, number, byte, error) from error
-
-
-def _torn(rest: Iterable[bytes], path: Path, number: int, byte: int, error: ValueError) -> int:
+def _torn(rest: Iterable[bytes], broken: LedgerError) -> int:
     """Return the length of what follows a broken line; LedgerError if that is another group."""
     length = 0
     for line in rest:
         if starts_group(line):
-            raise _broken(path, number, byte, error) from error
+            raise broken
         length += len(line)
     return length
 

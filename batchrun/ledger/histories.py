@@ -1,0 +1,223 @@
+"""All cells' histories, a million of them in a hundred bytes each. Pure.
+
+A cell that is open, or was so a moment ago, is an object. Most are done with, and are asked for
+once in each call: they are packed into rows of one long array, and made into objects on demand.
+What stands in no row is what many cells share: model, alias and wave.
+"""
+
+import re
+import struct
+from array import array
+from collections.abc import Iterator, Mapping
+from hashlib import blake2b
+from typing import Final
+
+from batchrun.ledger.history import OPEN, CellLine, History, State, apply
+
+RECENT: Final = 1024
+"""Histories beside the open ones that are kept as objects: their next line comes soon."""
+
+KEY: Final = 16
+_ROW: Final = struct.Struct("<16s16sIIIqqqqqBB")
+_KEYS: Final = struct.Struct(f"<{KEY}s{_ROW.size - KEY}x")
+_UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_NONE: Final = bytes(KEY)
+_STATES: Final = tuple(State)
+_NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
+
+
+class Histories(Mapping[str, History]):
+    """The history of each cell that has one. What it gives is to be read, not changed."""
+
+    def __init__(self) -> None:
+        self._recent: dict[str, History] = {}
+        self._room = RECENT
+        self._rows = Rows()
+        self._unpacked = 0  # recent ones that have a row, too, which is out of date
+
+    def __len__(self) -> int:
+        return len(self._rows) + len(self._recent) - self._unpacked
+
+    def __iter__(self) -> Iterator[str]:
+        for cell in self._rows:
+            if cell not in self._recent:
+                yield cell
+        yield from self._recent
+
+    def __getitem__(self, cell: str) -> History:
+        history = self._recent.get(cell) or self._rows.get(cell)
+        if history is None:
+            raise KeyError(cell)
+        return history
+
+    def open(self) -> dict[str, History]:
+        """Return the cells whose newest attempt may be running."""
+        return {cell: each for cell, each in self._recent.items() if each.state in OPEN}
+
+    def fold(self, record: CellLine, line: int) -> History:
+        """Fold a line into its cell's history; ValueError, and nothing changed, if it can't follow.
+
+        What is returned is that history, as it is until the next call.
+        """
+        history = self._recent.get(record.cell)
+        if history is None:
+            return self._fold_first(record, line)
+        apply(history, record, line)
+        return history
+
+    def _fold_first(self, record: CellLine, line: int) -> History:
+        """Fold a line of a cell that is not among the recent ones."""
+        packed = self._rows.get(record.cell)
+        history = packed or History()
+        apply(history, record, line)
+        if len(self._recent) >= self._room:
+            self._pack()
+        self._recent[record.cell] = history
+        self._unpacked += packed is not None
+        return history
+
+    def _pack(self) -> None:
+        """Put away what is not open."""
+        kept, put = {}, self._rows.put
+        for cell, history in self._recent.items():
+            if history.state in OPEN:
+                kept[cell] = history
+            else:
+                put(cell, history)
+        self._recent = kept
+        self._room = len(kept) + RECENT
+        self._unpacked = sum(cell in self._rows for cell in kept)
+
+
+class Rows:
+    """Packed histories by cell: a hash table whose slots hold the numbers of rows.
+
+    Rows are numbered from 1; 0 is a free slot. Nothing is ever taken out.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._data = bytearray()
+        self._slots = array("I", bytes(4 * 64))
+        self._texts: dict[int, tuple[str, str | None]] = {}  # what is no digest, or no UUID
+        self._shared: list[tuple[str, str, str]] = []
+        self._shared_numbers: dict[tuple[str, str, str], int] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, cell: str) -> bool:
+        return bool(self._slots[self._slot(_digest(cell))])
+
+    def __iter__(self) -> Iterator[str]:
+        for row, (key,) in enumerate(_KEYS.iter_unpack(self._data), start=1):
+            yield self._texts[row][0] if row in self._texts else key.hex()
+
+    def get(self, cell: str) -> History | None:
+        row = self._slots[self._slot(_digest(cell))]
+        return self._unpack(row) if row else None
+
+    def put(self, cell: str, history: History) -> None:
+        key = _digest(cell)
+        slot = self._slot(key)
+        row = self._slots[slot]
+        if row:
+            start = (row - 1) * _ROW.size
+            self._data[start : start + _ROW.size] = self._packed(row, key, cell, history)
+            return
+        self._count = row = self._count + 1
+        self._slots[slot] = row
+        self._data += self._packed(row, key, cell, history)
+        if row * 3 > len(self._slots) * 2:
+            self._grow()
+
+    def _slot(self, key: bytes) -> int:
+        """Return the slot that holds the key's row, or the free one where it would."""
+        slots, data, last = self._slots, self._data, len(self._slots) - 1
+        slot = hash(key) & last
+        while row := slots[slot]:
+            start = (row - 1) * _ROW.size
+            if data[start : start + KEY] == key:
+                break
+            slot = (slot + 1) & last
+        return slot
+
+    def _grow(self) -> None:
+        last = len(self._slots) * 2 - 1
+        slots = array("I", bytes(4 * (last + 1)))
+        for row, (key,) in enumerate(_KEYS.iter_unpack(self._data), start=1):
+            slot = hash(key) & last
+            while slots[slot]:
+                slot = (slot + 1) & last
+            slots[slot] = row
+        self._slots = slots
+
+    def _packed(self, row: int, key: bytes, cell: str, history: History) -> bytes:
+        run_id, run = history.run_id, _NONE
+        if run_id is not None and _UUID.fullmatch(run_id):
+            run = bytes.fromhex(run_id.replace("-", ""))
+        if (run_id is not None and run == _NONE) or key.hex() != cell:
+            self._texts[row] = cell, run_id
+        elif row in self._texts:
+            del self._texts[row]
+        return _ROW.pack(
+            key,
+            run,
+            self._share((history.client_ref, history.model, history.alias)),
+            history.attempt,
+            history.failures,
+            history.intent_line,
+            history.input_line,
+            history.ended_line,
+            history.saved_line,
+            history.parked_line,
+            _NUMBERS[history.state],
+            _NUMBERS[history.before],
+        )
+
+    def _unpack(self, row: int) -> History:
+        _, run, shared, attempt, failures, *lines, state, before = _ROW.unpack_from(
+            self._data, (row - 1) * _ROW.size
+        )
+        client_ref, model, alias = self._shared[shared]
+        intent_line, input_line, ended_line, saved_line, parked_line = lines
+        return History(
+            state=_STATES[state],
+            before=_STATES[before],
+            attempt=attempt,
+            failures=failures,
+            run_id=self._texts[row][1] if row in self._texts else _uuid(run),
+            client_ref=client_ref,
+            model=model,
+            alias=alias,
+            intent_line=intent_line,
+            input_line=input_line,
+            ended_line=ended_line,
+            saved_line=saved_line,
+            parked_line=parked_line,
+        )
+
+    def _share(self, texts: tuple[str, str, str]) -> int:
+        number = self._shared_numbers.get(texts)
+        if number is None:
+            number = self._shared_numbers[texts] = len(self._shared)
+            self._shared.append(texts)
+        return number
+
+
+def _digest(cell: str) -> bytes:
+    """Return the bytes of a cell's key; of one that is spelled otherwise, a hash."""
+    try:
+        key = bytes.fromhex(cell)
+    except ValueError:
+        key = b""
+    if len(key) == KEY and key.hex() == cell:
+        return key
+    return blake2b(cell.encode("utf-8", "surrogatepass"), digest_size=KEY).digest()
+
+
+def _uuid(run: bytes) -> str | None:
+    if run == _NONE:
+        return None
+    text = run.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

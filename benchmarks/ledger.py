@@ -1,0 +1,238 @@
+"""What the ledger costs: memory a cell, the fold, the group commit, a call with nothing to do.
+
+    python benchmarks/ledger.py [--cells N] [--lines N] [--case memory|fold|commit|again]
+
+Times are given as ratios to something that is measured in the same run, because nothing else means
+anything on another machine: a streaming json.loads loop over the same file, an append that isn't
+durable, `python -c "import httpx"`. Each measurement has a process of its own.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+
+from batchrun.ledger.disk import Disk, ThreadedDisk
+from batchrun.ledger.file import NAME, open_ledger
+from batchrun.ledger.reader import open_reader
+from batchrun.ledger.records import (
+    FORMAT,
+    AnyRecord,
+    Finished,
+    Intent,
+    Saved,
+    SavedFile,
+    Submitted,
+    Sweep,
+    encode,
+)
+from batchrun.manifest.grid import expand
+from batchrun.manifest.load import load_manifest
+
+AT = "2026-05-04T12:00:00.000250Z"
+LINES_PER_CELL = 4
+MANIFEST = """\
+name: bench
+models: [google/nano-banana-2]
+inputs: {{prompt: a chair in a studio, seed: {{$range: [1, {cells}]}}}}
+endpoint: http://127.0.0.1:9
+outputs: {{dir: out}}
+"""
+
+
+def life(number: int, key: str) -> Iterator[AnyRecord]:
+    """Yield the lines of a cell that was run, ended well and was saved, as a sweep writes them."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    run_id = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
+    wave = f"br1.k3f9k3f9k3f9k3f9k3f9.{number // 100 + 1}"
+    tag = {"sweep": "k3f9k3f9k3f9k3f9k3f9", "name": "bench", "label": None}
+    mine = {"cell": key, "attempt": 1}
+    yield Intent(
+        at=AT,
+        group=number + 1,
+        model="google/nano-banana-2",
+        alias="google-nano-banana-2",
+        client_ref=wave,
+        idempotency_key=run_id[::-1],
+        body_sha256=digest,
+        name=f"google-nano-banana-2/{key[:12]}",
+        metadata={"batchrun": {**tag, **mine, "key": run_id[::-1]}},
+        input={"prompt": "a chair in a studio", "seed": number + 1},
+        **mine,  # type: ignore[arg-type]  # by name
+    )
+    yield Submitted(at=AT, run_id=run_id, **mine)  # type: ignore[arg-type]  # by name
+    yield Finished(
+        at=AT,
+        run_id=run_id,
+        status_code="succeeded",
+        cost=Decimal("0.08"),
+        duration_ms=9000 + number % 1000,
+        created_at="2026-05-04T12:00:00.000000Z",
+        completed_at="2026-05-04T12:00:09.000000Z",
+        output={"images": [{"url": f"https://cdn.test/{run_id}/0.png", "width": 1024}]},
+        **mine,  # type: ignore[arg-type]  # by name
+    )
+    path = f"files/google-nano-banana-2/{key[:12]}.png"
+    file = SavedFile(path=path, bytes=1_234_567, sha256=digest, content_type="image/png")
+    yield Saved(at=AT, cell=key, run_id=run_id, files=(file,))
+
+
+def finished_sweep(folder: Path, cells: int) -> Path:
+    """Write a manifest of so many cells, and the ledger of a sweep that has done them all."""
+    manifest = folder / "bench.yaml"
+    manifest.write_text(MANIFEST.format(cells=cells), encoding="utf-8")
+    sweep = folder / "out" / "@127.0.0.1-9" / "bench"
+    sweep.mkdir(parents=True)
+    first = Sweep(
+        at=AT,
+        format=FORMAT,
+        sweep="k3f9k3f9k3f9k3f9k3f9",
+        name="bench",
+        endpoint="http://127.0.0.1:9",
+        manifest_sha256="",
+        version="0",
+    )
+    with (sweep / NAME).open("wb") as file:
+        file.write(encode(first))
+        for number, cell in enumerate(expand(load_manifest(manifest, {}))):
+            file.writelines(map(encode, life(number, cell.key)))
+    return sweep
+
+
+def memory(cells: int) -> None:
+    """Print the bytes that the book of a finished sweep holds for each cell."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = finished_sweep(Path(folder), cells) / NAME
+        with open_reader(path):  # what the first ledger alone costs is none of its cells'
+            pass
+        tracemalloc.start()
+        with open_reader(path) as reader:
+            held, _ = tracemalloc.get_traced_memory()
+            assert len(reader.book.histories) == cells
+    print(f"memory    {cells:>9,} cells: {held / cells:.0f} bytes a cell")
+
+
+def fold(lines: int) -> None:
+    """Print how long a ledger's fold takes, by json.loads over the same lines."""
+
+    def loads() -> None:
+        with path.open("rb") as file:
+            for line in file:
+                json.loads(line)
+
+    def ours() -> None:
+        with open_reader(path):
+            pass
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = finished_sweep(Path(folder), lines // LINES_PER_CELL) / NAME
+        theirs, own = interleaved(loads, ours, rounds=3)
+    print(f"fold      {lines:>9,} lines: {own / theirs:.2f} of json.loads ({own:.2f} s)")
+
+
+class Careless:
+    """Writes where a durable disk writes, and calls it done."""
+
+    async def write(self, fd: int, data: bytes) -> None:
+        os.write(fd, data)
+
+
+def commit(cells: int, tasks: int = 64) -> None:
+    """Print how many records a second a group commit takes, by an append that isn't durable."""
+
+    async def append(folder: Path, disk: Disk) -> None:
+        todo = iter(range(cells))
+
+        async def slot() -> None:
+            for number in todo:
+                for record in life(number, f"{number:032x}"):
+                    await ledger.append(record)
+
+        with open_ledger(folder, disk=disk) as ledger:
+            async with anyio.create_task_group() as group:
+                for _ in range(tasks):
+                    group.start_soon(slot)
+
+    def timed(disk: Disk) -> Callable[[], None]:
+        def run() -> None:
+            with tempfile.TemporaryDirectory(dir=".") as folder:
+                anyio.run(append, Path(folder), disk)
+
+        return run
+
+    theirs, own = interleaved(timed(Careless()), timed(ThreadedDisk()), rounds=5)
+    rate = cells * LINES_PER_CELL / own
+    print(f"commit    {tasks:>9,} tasks: {theirs / own:.2f} of not durable ({rate:,.0f} records/s)")
+
+
+def again(cells: int) -> None:
+    """Print how long a call takes that finds nothing to do, by the import of httpx."""
+    with tempfile.TemporaryDirectory() as folder:
+        finished_sweep(Path(folder), cells)
+        environment = {**os.environ, "RUNFLOW_API_KEY": "none"}
+
+        def run(*words: str) -> Callable[[], None]:
+            def call() -> None:
+                subprocess.run(
+                    [sys.executable, *words],
+                    check=True,
+                    cwd=folder,
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                )
+
+            return call
+
+        ours = run("-m", "batchrun", "bench.yaml", "--no-progress", "--trust-key")
+        ours()  # the first writes the results
+        theirs, own = interleaved(run("-c", "import httpx"), ours, rounds=5)
+    print(f"again     {cells:>9,} cells: {own / theirs:.1f} times `import httpx` ({own:.2f} s)")
+
+
+def interleaved(*works: Callable[[], None], rounds: int) -> list[float]:
+    """Return the median seconds of each of *works*, measured in turn."""
+    seconds: list[list[float]] = [[] for _ in works]
+    for _ in range(rounds):
+        for work, took in zip(works, seconds, strict=True):
+            started = time.perf_counter()
+            work()
+            took.append(time.perf_counter() - started)
+    return [statistics.median(each) for each in seconds]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", choices=["memory", "fold", "commit", "again"])
+    parser.add_argument("--cells", type=int)
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    options = parser.parse_args()
+    match options.case:
+        case "memory":
+            memory(options.cells or 100_000)
+        case "fold":
+            fold(options.lines)
+        case "commit":
+            commit(options.cells or 5_000)
+        case "again":
+            again(options.cells or 100_000)
+        case None:
+            script = [sys.executable, __file__]
+            for cells in (10_000, 100_000, 1_000_000):
+                subprocess.run([*script, "--case", "memory", "--cells", str(cells)], check=True)
+            for case in ("fold", "commit", "again"):
+                subprocess.run([*script, "--case", case, "--lines", str(options.lines)], check=True)
+
+
+if __name__ == "__main__":
+    main()
