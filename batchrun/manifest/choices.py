@@ -77,6 +77,8 @@ class ChoiceReader:
 
     def _chosen(self, node: Node, models: Sequence[Model]) -> Iterator[Model]:
         words = {word for model in models for word in (model.alias, model.id)}
+        if isinstance(node, ListNode) and not node.items:
+            self.desk.problems.append(node.problem("expected at least one model"))
         for item in node.items if isinstance(node, ListNode) else (node,):
             wanted = plain_value(item)
             found = [model for model in models if wanted in (model.alias, model.id)]

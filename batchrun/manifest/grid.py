@@ -146,10 +146,11 @@ def _matches(rule: Rule, values: Mapping[str, Any]) -> bool:
 
 def _cells(plan: Plan, base: int, kept: Mapping[int, Any] | None) -> Iterator[Cell]:
     shape, walk, model = Shape(plan), Walk(plan), plan.model
+    ruled = bool(plan.grid.exclude)
     for ordinal in walk.points(kept):
         present = walk.values
         values = {n: value for n in shape.names if (value := present[n]) is not OMIT}
-        if shape.excluded(values):
+        if ruled and shape.excluded(values):
             continue
         try:
             sent = shape.input(values)
