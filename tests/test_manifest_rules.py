@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import run
 
 from batchrun.errors import ManifestError
 from batchrun.manifest.cells import LocalFile
@@ -120,7 +121,8 @@ RIGHT: dict[str, tuple[str, list[Any]]] = {
     "map, omit and rename come after exclude": (
         (
             "models: [{id: a/b, map: {r: {1:1: square, 2: two, 3: {$omit: true}}}, "
-            "rename: {r: q, q: r}, omit: [s]}]\ninputs: {r: [1:1, 16:9, 2, 3], q: 5, s: 6}\nexclude: [{r: 16:9}]"
+            "rename: {r: q, q: r}, omit: [s]}]\n"
+            "inputs: {r: [1:1, 16:9, 2, 3], q: 5, s: 6}\nexclude: [{r: 16:9}]"
         ),
         [{"q": "square", "r": 5}, {"q": "two", "r": 5}, {"r": 5}],
     ),
@@ -261,6 +263,24 @@ def test_files_of_equal_content_are_one_cell(tmp_path: Path) -> None:
 
     assert len(cells) == 2
     assert len({cell.key for cell in cells}) == 1
+
+
+@pytest.mark.slow
+def test_whole_numbers_beyond_64_bits_reach_the_ledger_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text(
+        f"models: [google/nano-banana-2]\nendpoint: simulator\n"
+        f"inputs: {{prompt: a chair, seed: [{2**64}, {2**70}, {-(2**63) - 1}, 7]}}\n"
+        "limits: {settle: 0s, rate: 100/s}\npoll: {interval: 100ms}\n"
+    )
+
+    first, again = run(path, cwd=tmp_path), run(path, cwd=tmp_path)
+
+    assert (first.returncode, again.returncode) == (1, 1), first.stderr  # seeds out of bounds
+    assert "Traceback" not in first.stderr + again.stderr
+    ledger = (tmp_path / "outputs/@simulator/m/ledger.jsonl").read_text().splitlines()
+    intents = [line for line in map(json.loads, ledger) if line["type"] == "intent"]
+    assert [line["input"]["seed"] for line in intents] == [2**64, 2**70, -(2**63) - 1, 7]
 
 
 @pytest.mark.parametrize("what", ["folder", "missing"])
