@@ -17,17 +17,26 @@ QUICKSTART = Path(__file__).parent.parent / "manifests" / "quickstart.yaml"
 SWEEP = """\
 models: [google/nano-banana-2]
 inputs: {prompt: "a chair", seed: {$range: [1, 200]}}
-limits: {concurrency: 40, rate: 200/s, settle: 1s}
+limits: {concurrency: 40, rate: 200/s, settle: 500ms}
 poll: {interval: 200ms}
 outputs: {download: false}
 """
-SLOW = SWEEP.replace("200]", "40]").replace("200/s", "20/s")
+SLOW = SWEEP.replace("200]", "40]").replace("200/s", "40/s")
+QUICK = ("--speed", "10")
 
 
 def write(folder: Path, text: str) -> Path:
     path = folder / "sweep.yaml"
     path.write_text(text)
     return path
+
+
+def wait_for_runs(url: str, count: int) -> None:
+    """Return when the service has made *count* runs, whoever asked for them."""
+    deadline = time.monotonic() + 60
+    while ask(url, "/_simulator/stats")["runs"] < count:
+        assert time.monotonic() < deadline, f"not {count} runs in a minute"
+        time.sleep(0.02)
 
 
 def summary(done: subprocess.CompletedProcess[str]) -> Any:
@@ -55,10 +64,10 @@ def test_the_quickstart_makes_pictures_and_then_has_nothing_to_do(tmp_path: Path
 
 def test_killed_five_times_and_resumed_no_run_is_made_twice(tmp_path: Path) -> None:
     manifest = write(tmp_path, SWEEP)
-    with simulator(tmp_path / "state.sqlite") as url:
+    with simulator(tmp_path / "state.sqlite", "--speed", "4") as url:
         for kill in range(5):
             process = start(manifest, "--endpoint", url, cwd=tmp_path)
-            time.sleep(0.9 + 0.25 * kill)
+            wait_for_runs(url, 10 + 35 * kill)
             process.kill()
             process.communicate()
         done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
@@ -75,7 +84,7 @@ def test_a_ratio_that_is_not_quoted_is_sent_as_text(tmp_path: Path) -> None:
         "models: [google/nano-banana-2]\ninputs: {prompt: a chair, aspect_ratio: 16:9}\n"
         "poll: {interval: 200ms}\n",
     )
-    with simulator(tmp_path / "state.sqlite") as url:
+    with simulator(tmp_path / "state.sqlite", *QUICK) as url:
         done = run(manifest, "--endpoint", url, cwd=tmp_path)
         sent = [each["input"] for each in ask(url, "/_simulator/runs")]
 
@@ -107,7 +116,7 @@ def test_the_first_signal_leaves_runs_to_the_next_call(
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite") as url:
         process = start(manifest, "--endpoint", url, "--json", cwd=tmp_path)
-        time.sleep(1.5)
+        wait_for_runs(url, 5)
         process.send_signal(number)
         asked = time.monotonic()
         out, err = process.communicate(timeout=20)
@@ -128,7 +137,7 @@ def test_a_second_process_is_told_who_holds_the_ledger(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite") as url:
         first = start(manifest, "--endpoint", url, cwd=tmp_path)
-        time.sleep(1.2)
+        wait_for_runs(url, 1)
         second = run(manifest, "--endpoint", url, cwd=tmp_path)
         first.communicate(timeout=60)
 
@@ -140,7 +149,7 @@ def test_an_endpoint_out_of_reach_exits_with_8(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
 
     done = run(
-        manifest, "--endpoint", "http://127.0.0.1:9", "--give-up", "2s", "--json", cwd=tmp_path
+        manifest, "--endpoint", "http://127.0.0.1:9", "--give-up", "1s", "--json", cwd=tmp_path
     )
 
     assert done.returncode == 8
@@ -153,7 +162,7 @@ def test_an_endpoint_out_of_reach_exits_with_8(tmp_path: Path) -> None:
 def test_each_refusal_has_its_exit_code(tmp_path: Path, fault: str, code: int) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite", "--fault", fault) as url:
-        done = run(manifest, "--endpoint", url, "--give-up", "3s", "--json", cwd=tmp_path)
+        done = run(manifest, "--endpoint", url, "--give-up", "1s", "--json", cwd=tmp_path)
 
     assert done.returncode == code, done.stderr
     report = summary(done)
@@ -162,16 +171,23 @@ def test_each_refusal_has_its_exit_code(tmp_path: Path, fault: str, code: int) -
 
 @pytest.mark.parametrize(
     "fault",
-    ["lost_answer:30%", "error_after:30%", "error_before:30%", "half_answer:30%", "no_run_id:30%"],
+    [
+        "lost_answer:30%",
+        "error_after:30%",
+        "error_before:30%/create",
+        "half_answer:30%",
+        "no_run_id:30%",
+    ],
 )
 def test_under_faults_every_cell_is_paid_once(tmp_path: Path, fault: str) -> None:
-    manifest = write(tmp_path, SLOW)
-    with simulator(tmp_path / "state.sqlite", "--fault", fault, "--fault", "no_idempotency") as url:
+    manifest = write(tmp_path, SLOW.replace("40]", "20]"))
+    faults = ["--fault", fault, "--fault", "no_idempotency"]
+    with simulator(tmp_path / "state.sqlite", *QUICK, *faults) as url:
         done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
         stats = ask(url, "/_simulator/stats")
 
     assert done.returncode == 0, done.stderr
-    assert (stats["runs"], stats["twice"]) == (40, {})
+    assert (stats["runs"], stats["twice"]) == (20, {})
 
 
 def test_the_plan_sends_and_writes_nothing(tmp_path: Path) -> None:
@@ -183,8 +199,10 @@ def test_the_plan_sends_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_key_is_nowhere_in_what_is_written(tmp_path: Path) -> None:
-    manifest = write(tmp_path, SLOW.replace("download: false", "download: true"))
-    with simulator(tmp_path / "state.sqlite") as url:
+    manifest = write(
+        tmp_path, SLOW.replace("40]", "10]").replace("download: false", "download: true")
+    )
+    with simulator(tmp_path / "state.sqlite", *QUICK) as url:
         done = run(manifest, "--endpoint", url, "--verbose", cwd=tmp_path)
 
     written = [path.read_bytes() for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
@@ -199,7 +217,7 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         process = start(
             manifest, "--endpoint", url, "--on-interrupt", "drain", "--json", cwd=tmp_path
         )
-        time.sleep(1.5)
+        wait_for_runs(url, 10)
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
