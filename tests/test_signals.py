@@ -23,7 +23,7 @@ import anyio
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow
-from processes import ask, run, simulator, start
+from processes import BATCHRUN, ask, environment, run, simulator, start
 
 from batchrun.commands.signals import Interrupted, Signals
 from batchrun.engine.interrupts import obey
@@ -55,7 +55,7 @@ class Stage:
 
     faults: Sequence[str]
     line: str
-    options: Sequence[str] = ()
+    options: Sequence[str] = ("--no-download",)
     before: Sequence[str] | None = None  # faults of an earlier call that left a run in flight
 
 
@@ -65,8 +65,11 @@ STAGES = {
     "submitting": Stage(faults=["hang_before_headers"], line="intent"),
     "watching": Stage(faults=["stuck_queued"], line="submitted"),
     "looking up": Stage(faults=["lost_answer", "list_lag=3600"], line="intent"),
-    "downloading": Stage(faults=["slow=3600/download"], line="finished"),
+    "downloading": Stage(faults=["slow=3600/download"], line="finished", options=[]),
 }
+
+
+STAGE_NAMES = list(STAGES)
 
 
 @dataclass
@@ -182,21 +185,16 @@ def test_a_signal_ends_the_call_in_every_stage_and_the_next_one_goes_on(
                 end(call)
                 assert_ended_well(call)
         set_faults(url)
-        resumed = [under_way[0], under_way[-1]] if stage.before is None else [under_way[0]]
-        again = [
-            start("m.yaml", "--endpoint", url, "--outputs", call.folder.parents[1], cwd=tmp_path)
-            for call in resumed
-        ]
-        for process in again:
-            process.communicate(timeout=100)
+        resumed = under_way[STAGE_NAMES.index(name)]
+        words = ["m.yaml", "--endpoint", url, "--outputs", resumed.folder.parents[1]]
+        again = run(*words, *stage.options, cwd=tmp_path)
         runs = ask(url, "/_simulator/runs")
 
-    assert [process.returncode for process in again] == [0] * len(resumed)
+    assert again.returncode == 0, again.stderr
     paid = [(each["client_ref"].split(".")[1], each["cell"]) for each in runs]
     assert len(paid) == len(set(paid)), "a cell of a sweep was paid twice"
-    for call in resumed:
-        with open_reader(call.ledger) as reader:
-            assert Counter(h.state for h in reader.book.histories.values()) == {State.SUCCEEDED: 6}
+    with open_reader(resumed.ledger) as reader:
+        assert Counter(h.state for h in reader.book.histories.values()) == {State.SUCCEEDED: 6}
 
 
 @pytest.mark.slow
@@ -275,6 +273,30 @@ def test_in_a_terminal_the_last_line_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.returncode == 3, call.err
     assert call.out.splitlines()[-1].startswith(f"go on with `batchrun m.yaml --endpoint {url}`")
     assert "interrupted by SIGINT" in call.err
+
+
+@pytest.mark.slow
+def test_under_nohup_a_hangup_is_no_signal(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    with simulator(tmp_path / "state.sqlite") as url:
+        set_faults(url, "stuck_queued")
+        words = [*BATCHRUN, "m.yaml", "--endpoint", url, "--json"]
+        process = subprocess.Popen(
+            ["bash", "-c", 'trap "" HUP; exec "$@"', "-", *words],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        call = Call(process, folder_of(tmp_path / "outputs", url), [TERM])
+        eventually(lambda: reached(call, "submitted"))
+        process.send_signal(HUP)
+        interrupt(call)
+        end(call)
+
+    assert_ended_well(call)
+    assert "SIGHUP" not in call.err
 
 
 @pytest.mark.slow

@@ -37,10 +37,14 @@ class Signals:
         return INCOMPLETE if len(self._names) < 2 else KILLED
 
     def install(self) -> None:
-        """Begin a command: no signal has come yet."""
+        """Begin a command: no signal has come yet.
+
+        Under nohup a SIGHUP is ignored from the start, and that is what was asked for.
+        """
         self._names, self._counted, self._ending = [], False, False
         for number in ENDING:
-            signal.signal(number, self._take)
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._take)
 
     @contextmanager
     def counted(self) -> Iterator[Sequence[str]]:
