@@ -228,6 +228,45 @@ def test_a_service_that_echoes_the_key_leaves_no_trace_of_it(tmp_path: Path, mod
     assert bool(other.requests) == (mode == "succeeded"), "a redirect of the API was followed"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["failed", "succeeded"])
+def test_no_other_command_leaves_a_trace_of_the_key_either(tmp_path: Path, mode: str) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    service, other = Echo(mode), Elsewhere()
+    said: dict[str, tuple[bytes, bytes]] = {}
+    codes = {}
+
+    def call(name: str, *words: str) -> None:
+        process = begin(tmp_path, [*words, "--endpoint", url])
+        said[name] = process.communicate(timeout=100)
+        codes[name] = process.returncode
+
+    with serving(other) as elsewhere, serving(service) as url:
+        service.elsewhere = elsewhere
+        call("run", "m.yaml")
+        call("plan", "plan", "m.yaml")
+        call("status", "status", "m.yaml")
+        call("status as JSON", "status", "m.yaml", "--json")
+        next(tmp_path.rglob("ledger.jsonl")).unlink()
+        call("lost", "m.yaml")
+        call("recover", "recover", "m.yaml", "--json")
+        call("status again", "status", "m.yaml")
+
+    run = MODES[mode]
+    assert codes == {
+        "run": run,
+        "plan": 0,
+        "status": 0,
+        "status as JSON": 0,
+        "lost": 9,
+        "recover": 0,
+        "status again": 0,
+    }, said
+    assert not [name for name, pair in said.items() if any(map(is_in, pair))]
+    assert not [data for data in written(tmp_path) if is_in(data)]
+    assert not [told for pair in other.requests for told in pair if is_in(told.encode())]
+
+
 BREAK = """\
 import base64, os
 from urllib.parse import quote
