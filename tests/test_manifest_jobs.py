@@ -53,7 +53,9 @@ def test_three_models_by_200_prompts_from_a_csv_by_two_ratios(tmp_path: Path) ->
     text = """
 models:
   - google/nano-banana-2
-  - google/nano-banana-pro
+  - id: google/nano-banana-pro
+    alias: pro
+    map: {aspect_ratio: {1:1: square, 3:2: {width: 1536, height: 1024}}}
   - id: openai/gpt-image-1.5
     alias: gpt
     rename: {aspect_ratio: image_size}
@@ -70,6 +72,8 @@ outputs: {name: "${id}/${alias}-${cell}"}
         {"prompt": "picture 0 of a chair", "image_size": "1024x1024"},
         {"prompt": "picture 0 of a chair", "image_size": "1536x1024"},
     ]
+    pro = [cell.input["aspect_ratio"] for cell in cells if cell.alias == "pro"]
+    assert pro == ["square", {"width": 1536, "height": 1024}] * 200
     assert cells[0].values["id"] == "shot-000"
     manifest = load_manifest(tmp_path / "job.yaml", {})
     assert file_name(manifest, cells[0]) == f"shot-000/google-nano-banana-2-{cells[0].short}"
