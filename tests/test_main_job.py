@@ -263,3 +263,19 @@ def test_quiet_leaves_errors_and_the_result(tmp_path: Path) -> None:
     assert (quiet.returncode, quiet.stderr) == (3, "")
     assert "google-nano-banana-2     40     4" in quiet.stdout
     assert quiet.stdout.splitlines()[-1].startswith("go on with")
+
+
+def test_a_call_with_nothing_to_do_leaves_results_that_stand(tmp_path: Path) -> None:
+    manifest = write(tmp_path, SLOW)
+    with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
+        run(manifest, "--endpoint", url, cwd=tmp_path)
+        [table] = (tmp_path / "outputs").rglob("results.csv")
+        written, text = table.stat().st_ino, table.read_bytes()
+        for _ in range(2):
+            assert run(manifest, "--endpoint", url, cwd=tmp_path).returncode == 0
+        left = table.stat().st_ino
+        table.unlink()
+        run(manifest, "--endpoint", url, cwd=tmp_path)
+
+    assert left == written
+    assert table.read_bytes() == text

@@ -22,6 +22,7 @@ from batchrun.results.storage import (
     Identity,
     atomic_write,
     read_identity,
+    results_stand,
     write_identity,
     write_results,
 )
@@ -245,6 +246,61 @@ def test_a_damaged_one_is_an_error_that_names_it(tmp_path: Path, data: bytes) ->
 
     with pytest.raises(FolderError, match=r"/sweep\.json is damaged: "):
         read_identity(tmp_path)
+
+
+# Results that are there already.
+
+
+def test_results_that_tell_of_the_same_points_stand_and_are_as_young_as_now(
+    tmp_path: Path,
+) -> None:
+    manifest = manifest_of(tmp_path)
+    write_results(tmp_path, manifest, done(manifest))
+    for name in ("results.csv", "results.jsonl"):
+        os.utime(tmp_path / name, ns=(1000, 1000))
+
+    assert not results_stand(tmp_path, 1001, expand(manifest))
+    assert results_stand(tmp_path, 1000, expand(manifest))
+    assert results_stand(tmp_path, 1001, expand(manifest))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("seed: [-5]", "seed: [-6]"),
+        ("prompt: [", "prompt: [one more, "),
+        ('"-5"]', "]"),
+        ("alias: banana", "alias: nana"),
+        ("inputs:\n", "vars: {shown: 1}\ninputs:\n"),
+        ("models:\n", "repeat: 2\nmodels:\n"),
+    ],
+)
+def test_results_of_other_points_do_not_stand(tmp_path: Path, old: str, new: str) -> None:
+    manifest = manifest_of(tmp_path)
+    write_results(tmp_path, manifest, done(manifest))
+    assert results_stand(tmp_path, 0, expand(manifest))
+
+    assert old in MANIFEST
+    other = manifest_of(tmp_path, MANIFEST.replace(old, new, 1))
+    assert not results_stand(tmp_path, 0, expand(other))
+
+
+@pytest.mark.parametrize("name", ["results.csv", "results.jsonl"])
+def test_half_of_the_results_is_none(tmp_path: Path, name: str) -> None:
+    manifest = manifest_of(tmp_path)
+    write_results(tmp_path, manifest, done(manifest))
+    (tmp_path / name).unlink()
+
+    assert not results_stand(tmp_path, 0, expand(manifest))
+
+
+def test_results_with_the_columns_of_another_version_do_not_stand(tmp_path: Path) -> None:
+    manifest = manifest_of(tmp_path)
+    write_results(tmp_path, manifest, done(manifest))
+    table = (tmp_path / "results.csv").read_bytes()
+    (tmp_path / "results.csv").write_bytes(table.replace(b"failure_message", b"reason", 1))
+
+    assert not results_stand(tmp_path, 0, expand(manifest))
 
 
 # One field of a CSV.

@@ -18,7 +18,7 @@ from batchrun.ledger.records import Finished, Rejected
 from batchrun.manifest.grid import Cell, expand, upper_bound
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import Failure, Grouping, failures
-from batchrun.results.storage import RESULTS_CSV, RESULTS_JSONL, write_results
+from batchrun.results.storage import RESULTS_CSV, RESULTS_JSONL, results_stand, write_results
 from batchrun.results.summary import Summary, how_to_go_on, stop_of
 from batchrun.results.table import table
 from batchrun.results.tally import Count, Counting, Tally
@@ -117,13 +117,20 @@ class Walk:
 
     def found(self, *, results: bool) -> Found:
         cells = self._cells()
-        if results:
+        since = self._ending.ledger.untouched_since
+        stand = results and since is not None and results_stand(self._ending.folder, since, cells)
+        if results and since is None:
             self._write(cells)
         for _ in cells:  # to the end: what went into no results is counted, too
             pass
-        return Found(counted=self._counting.result(), failures=self._grouping.result())
+        counted = self._counting.result()
+        # What has attempts left may count as something else by now.
+        done = not (counted.tally.bad or counted.tally.unfinished)
+        if results and since is not None and not (stand and done):
+            self._write(None)
+        return Found(counted=counted, failures=self._grouping.result())
 
-    def _write(self, cells: Iterator[Cell]) -> None:
+    def _write(self, cells: Iterator[Cell] | None) -> None:
         ending, attempts = self._ending, self._ending.settings.attempts
         try:
             write_results(

@@ -25,7 +25,7 @@ from batchrun.errors import FolderError, LedgerError, LedgerLockedError
 from batchrun.ledger.book import Book
 from batchrun.ledger.disk import Disk, ThreadedDisk, sync_folder
 from batchrun.ledger.reader import read_line
-from batchrun.ledger.records import AnyRecord, Intent, decode, encode, timestamp
+from batchrun.ledger.records import AnyRecord, Intent, Sweep, decode, encode, timestamp
 from batchrun.ledger.replay import Replayed, replay, salvage
 
 NAME: Final = "ledger.jsonl"
@@ -39,12 +39,17 @@ def utc_now() -> datetime:
 
 
 class Ledger:
-    """Append records, and ask the book what they add up to."""
+    """Append records, and ask the book what they add up to.
+
+    *untouched_since* is when the file was written to last, in nanoseconds, as long as this process
+    has told it nothing but its own start; None from then on.
+    """
 
     def __init__(
         self, fd: int, path: Path, replayed: Replayed, *, disk: Disk, clock: Clock = utc_now
     ) -> None:
         self.path = path
+        self.untouched_since: int | None = os.fstat(fd).st_mtime_ns
         self.book: Book = replayed.book
         self.torn = replayed.torn
         self._fd = fd
@@ -118,6 +123,8 @@ class Ledger:
             stamped = replace(record, at=at, group=group)
             line = encode(stamped)
             self.book.add(stamped, self._end)
+            if not isinstance(record, Sweep):
+                self.untouched_since = None
             self._group += bool(group)
             self._waiting.append(line)
             self._end += len(line)

@@ -43,12 +43,7 @@ def row(
 
     The cost is that of the run named in the row.
     """
-    values = {axis_column(name): plain(value) for name, value in cell.values.items()}
-    values |= {
-        "model": cell.model,
-        "alias": cell.alias,
-        "replicate": cell.replicate,
-        "cell": cell.key,
+    values = point(cell) | {
         "status": str(standing(history, attempts=attempts)),
         "attempts": history.attempt,
         "run_id": history.run_id,
@@ -61,6 +56,17 @@ def row(
         "failure_message": None,
     }
     return values | _outcome(ended if history.state in ENDED else None)
+
+
+def point(cell: Cell) -> dict[str, Any]:
+    """Return the first columns of a cell's row: those that the manifest alone decides."""
+    values = {axis_column(name): plain(value) for name, value in cell.values.items()}
+    return values | {
+        "model": cell.model,
+        "alias": cell.alias,
+        "replicate": cell.replicate,
+        "cell": cell.key,
+    }
 
 
 def axis_column(name: str) -> str:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import starmap, zip_longest
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -22,7 +23,7 @@ from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.grid import Cell, expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.csvtext import field
-from batchrun.results.rows import ENDED, columns, row
+from batchrun.results.rows import COLUMNS, ENDED, columns, point, row
 
 IDENTITY: Final = "sweep.json"
 MANIFEST: Final = "manifest.yaml"
@@ -113,6 +114,36 @@ def write_results(
     _write_csv(folder / RESULTS_CSV, folder / RESULTS_JSONL, columns(names))
 
 
+def results_stand(folder: Path, since: int, cells: Iterable[Cell]) -> bool:
+    """Say whether the results, as they are, tell of *cells* and of nothing else, in their order.
+
+    *since* is when the ledger changed last, in nanoseconds: what they say of runs is believed if
+    they are no older. Where they stand they are made as young as now.
+    """
+    jsonl, table = paths = (folder / RESULTS_JSONL, folder / RESULTS_CSV)
+    try:
+        if min(path.stat().st_mtime_ns for path in paths) < since:
+            return False
+        with table.open("rb") as file:
+            if not file.readline().rstrip().endswith(",".join(COLUMNS).encode()):
+                return False
+        with jsonl.open("rb") as lines:
+            if not all(starmap(_tells_of, zip_longest(lines, cells))):
+                return False
+        for path in paths:
+            os.utime(path)
+    except OSError:
+        return False
+    return True
+
+
+def _tells_of(line: bytes | None, cell: Cell | None) -> bool:
+    """Say whether a line of the results begins as that of *cell* would."""
+    if line is None or cell is None:
+        return False
+    return line.startswith(_line(point(cell)).removesuffix(b"}\n") + b", ")
+
+
 def _row(cell: Cell, ledger: Readable, attempts: int) -> dict[str, Any]:
     history = ledger.book.history(cell.key)
     return row(cell, history, _ended(ledger, history), _saved(ledger, history), attempts=attempts)
@@ -140,10 +171,14 @@ def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> list[str]:
     with replacing(path) as file:
         for each in rows:
             names.update(dict.fromkeys(each))
-            text = json.dumps(each, ensure_ascii=False)
-            # Half a surrogate pair has no UTF-8; as a backslash escape it is what JSON says anyway.
-            file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+            file.write(_line(each))
     return list(names)
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    text = json.dumps(values, ensure_ascii=False)
+    # Half a surrogate pair has no UTF-8; as a backslash escape it is what JSON says anyway.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _write_csv(path: Path, source: Path, names: list[str]) -> None:
