@@ -12,7 +12,7 @@ from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
 from batchrun.ledger.file import Ledger
-from batchrun.ledger.history import BAD
+from batchrun.ledger.history import BAD, History
 from batchrun.ledger.reader import Readable, open_reader
 from batchrun.ledger.records import Finished, Rejected
 from batchrun.manifest.grid import Cell, expand, upper_bound
@@ -91,8 +91,7 @@ def walk(ending: Ending) -> Found | None:
         return _on_disk(ending)
     if stops.interrupted and large:
         stops.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
-    results = not stops.at_once and not (stops.interrupted and large)
-    return Walk(ending, ending.ledger).found(results=results)
+    return Walk(ending, ending.ledger).found(results=not (stops.interrupted and large))
 
 
 def _on_disk(ending: Ending) -> Found | None:
@@ -142,16 +141,15 @@ class Walk:
 
     def _cells(self) -> Iterator[Cell]:
         for cell in expand(self._ending.manifest):
-            if self._counting.add(cell):
-                self._group(cell)
+            history = self._counting.add(cell)
+            if history is not None and history.state in BAD:
+                self._group(cell, history)
             yield cell
 
-    def _group(self, cell: Cell) -> None:
-        history = self._ledger.book.history(cell.key)
-        if history.state in BAD:
-            record = self._ledger.read(history.ended_line)
-            assert isinstance(record, Finished | Rejected)
-            self._grouping.add(cell.alias, record)
+    def _group(self, cell: Cell, history: History) -> None:
+        record = self._ledger.read(history.ended_line)
+        assert isinstance(record, Finished | Rejected)
+        self._grouping.add(cell.alias, record)
 
 
 def summary_of(ending: Ending, tally: Tally | None) -> Summary:

@@ -121,8 +121,8 @@ def walk(plan: Plan, book: Book, prices: Prices) -> Found:
     counting = Counting(book, attempts=attempts, download=plan.settings.download)
     costs: dict[str, Decimal | None] = {}
     for cell in expand(plan.manifest):
-        first = counting.add(cell)
-        if first and standing(book.history(cell.key), attempts=attempts) is Standing.PENDING:
+        history = counting.add(cell)
+        if history is not None and standing(history, attempts=attempts) is Standing.PENDING:
             so_far, price = costs.get(cell.alias, Decimal(0)), prices.of(cell)
             costs[cell.alias] = None if so_far is None or price is None else so_far + price
     return Found(counted=counting.result(), costs=costs)

@@ -115,8 +115,9 @@ def look(subject: Subject, reader: Reader) -> Found:
             reader.book, attempts=manifest.limits.attempts, download=manifest.outputs.download
         )
         for cell in expand(manifest):
-            if counting.add(cell):
-                _group(grouping, reader, cell.alias, reader.book.history(cell.key))
+            begun = counting.add(cell)
+            if begun is not None:
+                _group(grouping, reader, cell.alias, begun)
         counted = counting.result()
     return Found(counted=counted, failures=grouping.result())
 

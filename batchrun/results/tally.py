@@ -116,19 +116,19 @@ class Counting:
         self._seen: set[str] = set()
         self._counts: dict[str, Counter[str]] = {}
 
-    def add(self, cell: Cell) -> bool:
-        """Count one more point; say whether its cell came for the first time."""
+    def add(self, cell: Cell) -> History | None:
+        """Count one more point; return where its cell stands if that came for the first time."""
         model = self._counts.setdefault(cell.alias, Counter())
         if cell.key in self._seen:
             model["folded"] += 1
-            return False
+            return None
         self._seen.add(cell.key)
         history = self._book.history(cell.key)
         granted = self._granted.get(cell.key, 0)
         model["cells"] += 1
         model[standing(history, attempts=self._attempts, granted=granted)] += 1
         model["unsaved"] += self._download and history.state in GOOD and not history.saved
-        return True
+        return history
 
     def result(self) -> Count:
         """Return the counts, if every point of the grid has been added."""
