@@ -91,7 +91,8 @@ def walk(ending: Ending) -> Found | None:
         return _on_disk(ending)
     if stops.interrupted and large:
         stops.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
-    return Walk(ending, ending.ledger).found(results=not (stops.interrupted and large))
+    results = not stops.at_once and not (stops.interrupted and large)
+    return Walk(ending, ending.ledger).found(results=results)
 
 
 def _on_disk(ending: Ending) -> Found | None:
