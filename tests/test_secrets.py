@@ -234,7 +234,7 @@ def test_no_other_command_leaves_a_trace_of_the_key_either(tmp_path: Path, mode:
     (tmp_path / "m.yaml").write_text(MANIFEST)
     service, other = Echo(mode), Elsewhere()
     said: dict[str, tuple[bytes, bytes]] = {}
-    codes = {}
+    codes: dict[str, int] = {}
 
     def call(name: str, *words: str) -> None:
         process = begin(tmp_path, [*words, "--endpoint", url])

@@ -362,6 +362,24 @@ async def test_what_has_not_left_when_the_signal_comes_is_not_sent(tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize("word", ["429", "unreachable"])
+@pytest.mark.parametrize("drain", [False, True])
+async def test_what_was_not_taken_before_the_signal_is_not_sent_again_after_it(
+    tmp_path: Path, word: str, *, drain: bool
+) -> None:
+    """It certainly created no run: the next call sends it, and has no doubt to wait for."""
+    service = FakeRunflow(script=[word] * 20)
+    world = Signalled(tmp_path, service, signals={6.0: "SIGTERM"})
+
+    stops = await world.call(drain=drain, give_up=1e6)
+
+    assert service.runs == []
+    assert max(at for at, _, _ in service.posts) < 6.2
+    assert stops.codes == [INCOMPLETE]
+    assert {h.state for h in world.book().histories.values()} == {State.PENDING}
+    assert anyio.current_time() < 8
+
+
 async def test_the_second_signal_waits_for_no_answer(tmp_path: Path) -> None:
     service = FakeRunflow(script=["hang"] * 6)
     world = Signalled(tmp_path, service, signals={3.0: "SIGINT", 3.2: "SIGTERM"})

@@ -55,7 +55,8 @@ class Submitter:
         self._uploads = uploads
         self._gate = gate
         self._unlike_since: float | None = None
-        self._not_left: dict[str, anyio.CancelScope] = {}
+        self._begun: dict[str, anyio.CancelScope] = {}
+        self._on_their_way: set[str] = set()
 
     @property
     def halted(self) -> bool:
@@ -85,17 +86,19 @@ class Submitter:
 
     def hold_back(self) -> None:
         """Send nothing of what has been begun and has not left yet."""
-        for scope in list(self._not_left.values()):
-            scope.cancel()
+        for key, scope in list(self._begun.items()):
+            if key not in self._on_their_way:
+                scope.cancel()
 
     @contextmanager
     def _may_be_held_back(self, attempt: Attempt) -> Iterator[None]:
         try:
             with anyio.CancelScope() as scope:
-                self._not_left[attempt.key] = scope
+                self._begun[attempt.key] = scope
                 yield
         finally:
-            self._not_left.pop(attempt.key, None)
+            self._begun.pop(attempt.key, None)
+            self._on_their_way.discard(attempt.key)
 
     async def submit(self, attempt: Attempt) -> None:
         """Upload the input's files, write the intent, then send it for the first time."""
@@ -169,18 +172,14 @@ class Submitter:
         work = self._work
         attempt.sending = True
         attempt.sends += 1
-        departed: list[bool] = []
-
-        def leave() -> None:
-            departed.append(True)
-            self._not_left.pop(attempt.key, None)
-
+        key = attempt.key
         try:
             outcome = await work.client.create_run(
                 attempt.model,
                 body,
                 idempotency_key=attempt.idempotency_key,
-                on_departure=leave,
+                on_departure=lambda: self._on_their_way.add(key),
+                on_nothing=lambda: self._on_their_way.discard(key),
             )
         except (KeyRefusedError, OutOfCreditError) as error:
             self._done(attempt)
@@ -192,7 +191,7 @@ class Submitter:
             await self._refused(attempt, self._dropped(attempt, "the service was not reached"))
         except anyio.get_cancelled_exc_class():
             self._done(attempt)
-            if not departed and attempt.sends == 1:
+            if key not in self._on_their_way and attempt.sends == 1:
                 with anyio.CancelScope(shield=True):
                     await work.drop(attempt, "held back before it was sent")
             work.bell.ring()

@@ -135,10 +135,12 @@ class Client:
         *,
         idempotency_key: str,
         on_departure: Callable[[], None] = lambda: None,
+        on_nothing: Callable[[], None] = lambda: None,
     ) -> Outcome:
         """Send *body* once and return what that came to; more than once only if never taken.
 
-        *on_departure* is called before each send: a call cancelled without it did nothing.
+        *on_departure* is called before each send, *on_nothing* after one that certainly did
+        nothing: a call that is cancelled with none on its way has created no run.
 
         Raises KeyRefusedError, OutOfCreditError, and UnreachableError if nothing was ever sent
         or taken until the give-up time.
@@ -156,12 +158,14 @@ class Client:
             try:
                 response = await self._send(request, sent_at)
             except NEVER_WRITTEN as error:
+                on_nothing()
                 await self._troubled(patience, sent_at, self._reason(error))
             except FAILED as error:
                 self._limiter.troubled(sent_at)
                 return InDoubt(reason=self._reason(error))
             else:
                 if response.status_code == 429:
+                    on_nothing()
                     self._throttled(patience, sent_at, response)
                     continue
                 return self._judged(response, sent_at)
