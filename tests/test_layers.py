@@ -31,6 +31,7 @@ PURE: Final = [
     "manifest/identity.py",
     "ledger/records.py",
     "ledger/history.py",
+    "ledger/keys.py",
     "ledger/histories.py",
     "ledger/book.py",
     "runflow/wire.py",

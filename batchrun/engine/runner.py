@@ -30,6 +30,7 @@ from batchrun.engine.watcher import Watcher
 from batchrun.engine.waves import Waves, best_size
 from batchrun.engine.work import Work
 from batchrun.ledger.file import Ledger
+from batchrun.ledger.keys import Keys
 from batchrun.manifest.grid import Cell, expand, file_name, selects, upper_bound, user_metadata
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.progress import Moment, Progress
@@ -68,7 +69,7 @@ class Runner:
         bell = Bell()
         self.stops = Stops(bell)
         self._progress = outside.progress
-        self._seen: set[str] = set()
+        self._seen = Keys()
         self._feed = Feed({model.alias: self._stream(model) for model in manifest.models})
         self._work = Work(
             settings=settings,
@@ -174,10 +175,9 @@ class Runner:
         beyond = upper_bound(self._manifest, model)
         for cell in expand(self._manifest, model):
             beyond -= 1
-            if cell.key in seen or (only and not selects(only, cell)):
+            if (only and not selects(only, cell)) or not seen.add(cell.key)[1]:
                 progress.fewer(1)
             else:
-                seen.add(cell.key)
                 yield cell
         progress.fewer(beyond)
 

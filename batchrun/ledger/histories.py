@@ -7,21 +7,19 @@ What stands in no row is what many cells share: model, alias and wave.
 
 import re
 import struct
-from array import array
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
 from typing import Final
 
 from batchrun.ledger.history import OPEN, CellLine, History, State, apply
+from batchrun.ledger.keys import Keys
 
 RECENT: Final = 1024
 """Histories beside the open ones that are kept as objects: their next line comes soon."""
 
-KEY: Final = 16
-_ROW: Final = struct.Struct("<16s16sIIIqqqqqBB")
-_KEYS: Final = struct.Struct(f"<{KEY}s{_ROW.size - KEY}x")
+_ROW: Final = struct.Struct("<16sIIIqqqqqBB")
+_HEX: Final = re.compile("[0-9a-f]{32}")
 _UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_NONE: Final = bytes(KEY)
+_NONE: Final = bytes(16)
 _STATES: Final = tuple(State)
 _NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
 
@@ -90,78 +88,46 @@ class Histories(Mapping[str, History]):
 
 
 class Rows:
-    """Packed histories by cell: a hash table whose slots hold the numbers of rows.
-
-    Rows are numbered from 1; 0 is a free slot. Nothing is ever taken out.
-    """
+    """Packed histories by cell. Nothing is ever taken out."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._keys = Keys()
         self._data = bytearray()
-        self._slots = array("I", bytes(4 * 64))
         self._texts: dict[int, tuple[str, str | None]] = {}  # what is no digest, or no UUID
         self._shared: list[tuple[str, str, str]] = []
         self._shared_numbers: dict[tuple[str, str, str], int] = {}
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._keys)
 
     def __contains__(self, cell: str) -> bool:
-        return bool(self._slots[self._slot(_digest(cell))])
+        return cell in self._keys
 
     def __iter__(self) -> Iterator[str]:
-        for row, (key,) in enumerate(_KEYS.iter_unpack(self._data), start=1):
+        for row, key in enumerate(self._keys.digests()):
             yield self._texts[row][0] if row in self._texts else key.hex()
 
     def get(self, cell: str) -> History | None:
-        row = self._slots[self._slot(_digest(cell))]
-        return self._unpack(row) if row else None
+        row = self._keys.number(cell)
+        return None if row is None else self._unpack(row)
 
     def put(self, cell: str, history: History) -> None:
-        key = _digest(cell)
-        slot = self._slot(key)
-        row = self._slots[slot]
-        if row:
-            start = (row - 1) * _ROW.size
-            self._data[start : start + _ROW.size] = self._packed(row, key, cell, history)
-            return
-        self._count = row = self._count + 1
-        self._slots[slot] = row
-        self._data += self._packed(row, key, cell, history)
-        if row * 3 > len(self._slots) * 2:
-            self._grow()
+        row, new = self._keys.add(cell)
+        packed = self._packed(row, cell, history)
+        if new:
+            self._data += packed
+        else:
+            self._data[row * _ROW.size : (row + 1) * _ROW.size] = packed
 
-    def _slot(self, key: bytes) -> int:
-        """Return the slot that holds the key's row, or the free one where it would."""
-        slots, data, last = self._slots, self._data, len(self._slots) - 1
-        slot = hash(key) & last
-        while row := slots[slot]:
-            start = (row - 1) * _ROW.size
-            if data[start : start + KEY] == key:
-                break
-            slot = (slot + 1) & last
-        return slot
-
-    def _grow(self) -> None:
-        last = len(self._slots) * 2 - 1
-        slots = array("I", bytes(4 * (last + 1)))
-        for row, (key,) in enumerate(_KEYS.iter_unpack(self._data), start=1):
-            slot = hash(key) & last
-            while slots[slot]:
-                slot = (slot + 1) & last
-            slots[slot] = row
-        self._slots = slots
-
-    def _packed(self, row: int, key: bytes, cell: str, history: History) -> bytes:
+    def _packed(self, row: int, cell: str, history: History) -> bytes:
         run_id, run = history.run_id, _NONE
         if run_id is not None and _UUID.fullmatch(run_id):
             run = bytes.fromhex(run_id.replace("-", ""))
-        if (run_id is not None and run == _NONE) or key.hex() != cell:
+        if (run_id is not None and run == _NONE) or not _HEX.fullmatch(cell):
             self._texts[row] = cell, run_id
         elif row in self._texts:
             del self._texts[row]
         return _ROW.pack(
-            key,
             run,
             self._share((history.client_ref, history.model, history.alias)),
             history.attempt,
@@ -176,8 +142,8 @@ class Rows:
         )
 
     def _unpack(self, row: int) -> History:
-        _, run, shared, attempt, failures, intent, given, ended, saved, parked, state, before = (
-            _ROW.unpack_from(self._data, (row - 1) * _ROW.size)
+        run, shared, attempt, failures, intent, given, ended, saved, parked, state, before = (
+            _ROW.unpack_from(self._data, row * _ROW.size)
         )
         client_ref, model, alias = self._shared[shared]
         # By place, in the order of History's fields: by name it takes twice as long.
@@ -204,17 +170,6 @@ class Rows:
             number = self._shared_numbers[texts] = len(self._shared)
             self._shared.append(texts)
         return number
-
-
-def _digest(cell: str) -> bytes:
-    """Return the bytes of a cell's key; of one that is spelled otherwise, a hash."""
-    try:
-        key = bytes.fromhex(cell)
-    except ValueError:
-        key = b""
-    if len(key) == KEY and key.hex() == cell:
-        return key
-    return blake2b(cell.encode("utf-8", "surrogatepass"), digest_size=KEY).digest()
 
 
 def _uuid(run: bytes) -> str | None:

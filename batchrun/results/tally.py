@@ -14,6 +14,7 @@ from typing import Final
 
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import GOOD, History, State, Submit, next_step
+from batchrun.ledger.keys import Keys
 from batchrun.manifest.cells import Cell
 
 NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -113,17 +114,20 @@ class Counting:
         self._attempts = attempts
         self._download = download
         self._granted = granted
-        self._seen: set[str] = set()
+        self._seen = Keys()
+        self._known = 0
         self._counts: dict[str, Counter[str]] = {}
 
     def add(self, cell: Cell) -> History | None:
         """Count one more point; return where its cell stands if that came for the first time."""
         model = self._counts.setdefault(cell.alias, Counter())
-        if cell.key in self._seen:
+        _, new = self._seen.add(cell.key)
+        if not new:
             model["folded"] += 1
             return None
-        self._seen.add(cell.key)
-        history = self._book.history(cell.key)
+        known = self._book.histories.get(cell.key)
+        self._known += known is not None
+        history = known or History()
         granted = self._granted.get(cell.key, 0)
         model["cells"] += 1
         model[standing(history, attempts=self._attempts, granted=granted)] += 1
@@ -132,7 +136,7 @@ class Counting:
 
     def result(self) -> Count:
         """Return the counts, if every point of the grid has been added."""
-        orphaned = sum(key not in self._seen for key in self._book.histories)
+        orphaned = len(self._book.histories) - self._known
         total = sum(self._counts.values(), Counter({"orphaned": orphaned}))
         spent = self._book.spent
         rows = (

@@ -1,0 +1,51 @@
+"""Keys: a set that numbers what it holds."""
+
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchrun.ledger.keys import Keys
+
+DIGEST = "7305dd29c3e7aec57eafcddbb9f131d2"
+TEXTS = [DIGEST, DIGEST.upper(), f"{DIGEST[:30]} 2", f"{DIGEST}\n", "0" * 32, "c1", "", "\ud800"]
+
+
+@given(st.lists(st.sampled_from(TEXTS) | st.text() | st.from_regex("[0-9a-f]{32}", fullmatch=True)))
+def test_it_numbers_each_key_once_in_the_order_in_which_they_come(cells: list[str]) -> None:
+    keys, expected = Keys(), dict[str, int]()
+    for cell in cells:
+        new = cell not in expected
+        assert (cell in keys) is not new
+        assert keys.add(cell) == (expected.setdefault(cell, len(expected)), new)
+
+    assert len(keys) == len(expected)
+    assert {cell: keys.number(cell) for cell in expected} == expected
+    assert len(list(keys.digests())) == len(expected)
+    assert keys.number("never added: a text of its own") is None
+
+
+def test_many_keys_are_all_found_again() -> None:
+    keys = Keys()
+    cells = [f"{number * 0x9E3779B97F4A7C15F39CC060:032x}"[-32:] for number in range(20_000)]
+    for cell in cells:
+        keys.add(cell)
+
+    assert [keys.number(cell) for cell in cells] == list(range(20_000))
+    assert [digest.hex() for digest in keys.digests()] == cells
+
+
+@pytest.mark.parametrize("cells", [10_000, 20_000, 50_000])
+def test_a_key_costs_little(cells: int) -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        keys = Keys()
+        for number in range(cells):
+            keys.add(f"{number:032x}")
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert (after - before) / cells < 32
