@@ -73,6 +73,24 @@ def test_what_a_service_commits_late_is_found_recorded_and_said(lab: Lab, tmp_pa
     assert figures.lost == 0
 
 
+def test_recover_is_killed_at_any_boundary(lab: Lab, tmp_path: Path) -> None:
+    manifest = MANIFEST.replace("settle: 800ms", "settle: 200ms")
+    service = Service(
+        lab=lab, folder=tmp_path, faults=["no_idempotency"], manifest=manifest, recover=True
+    )
+    standard = service.undisturbed()
+    interrupted = ("output replace after", 1)
+    recovery = service.trial("recovery", (interrupted,)).play(lab).lives[1]
+    # It asks for dozens of waves that aren't there, and one of these is like another.
+    kills = [kill for kill in passings(recovery) if not kill[0].startswith("list") or kill[1] < 4]
+
+    figures = service.play([(interrupted, kill) for kill in kills], standard)
+
+    LOG.info("%s", figures)
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert figures.killed > 40
+
+
 @pytest.mark.matrix
 @pytest.mark.parametrize(
     "fault",

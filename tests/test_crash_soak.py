@@ -11,8 +11,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 def test_killed_by_chance_nothing_is_paid_twice_or_lost(tmp_path: Path) -> None:
     with laboratory() as lab:
-        figures = soak(lab, tmp_path, kills=24, seed=7, cells=40, each=8)
+        figures = soak(lab, tmp_path, kills=20, seed=7, cells=40, each=6)
 
     assert not figures.wrong, "\n".join(figures.wrong)
     assert figures.lost == 0
-    assert figures.kills > 8
+    assert figures.kills >= 20

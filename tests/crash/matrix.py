@@ -52,13 +52,18 @@ class Service:
     manifest: str = MANIFEST
     late: bool = False
     at_once: int = 12
+    recover: bool = False
 
     def undisturbed(self) -> Outcome:
         return self.trial("undisturbed", ()).play(self.lab)
 
     def trial(self, name: str, kills: Sequence[Kill]) -> Trial:
         return Trial(
-            folder=self.folder / name, kills=kills, faults=self.faults, manifest=self.manifest
+            folder=self.folder / name,
+            kills=kills,
+            faults=self.faults,
+            manifest=self.manifest,
+            recover=self.recover and bool(kills),
         )
 
     def play(self, kills: Sequence[Sequence[Kill]], standard: Outcome) -> Figures:

@@ -4,6 +4,7 @@ A round is one sweep of some hundreds of cells at one service: lives with faults
 lives without, until nothing is left, and one that reads. Every round is judged as a trial is.
 """
 
+import itertools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -144,15 +145,17 @@ def _unfinished(outcome: Outcome, cells: int) -> list[str]:
 
 
 def soak(lab: Lab, folder: Path, *, kills: int, seed: int, cells: int, each: int = 25) -> Figures:
-    """Kill about *kills* times, *each* a sweep; the same *seed* makes the same choices."""
+    """Kill *kills* times or a few more, *each* at most in one sweep.
+
+    The same *seed* makes the same choices; where a kill strikes, and what it meets, is chance.
+    """
     figures = Figures()
+    numbers = itertools.count()
 
     def play(number: int) -> None:
         here = folder / f"{number:03}"
         dice = Random(f"{seed} {number}")
-        sweep = Round(
-            lab=lab, folder=here, dice=dice, kills=min(each, kills - number * each), cells=cells
-        )
+        sweep = Round(lab=lab, folder=here, dice=dice, kills=each, cells=cells)
         outcome, verdict = sweep.play()
         figures.rounds += 1
         figures.lives += len(outcome.lives)
@@ -164,6 +167,10 @@ def soak(lab: Lab, folder: Path, *, kills: int, seed: int, cells: int, each: int
         figures.lost += verdict.lost
         figures.wrong += [f"{here}: {each}" for each in verdict.wrong]
 
+    def work(_: int) -> None:
+        while figures.kills < kills:
+            play(next(numbers))
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(play, range(-(-kills // each))))
+        list(pool.map(work, range(4)))
     return figures

@@ -89,19 +89,24 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """*kills* end one life each; *faults* are the service's, all the time."""
+    """*kills* end one life each; *faults* are the service's, all the time.
+
+    With *recover* the ledger is deleted after the first life, and the lives up to the one that
+    repairs are of `batchrun recover`.
+    """
 
     folder: Path
     kills: Sequence[Kill] = ()
     faults: Sequence[str] = ()
     manifest: str = MANIFEST
+    recover: bool = False
 
     def play(self, lab: Lab) -> Outcome:
         """Live until nothing is left to do, and once more."""
         self.folder.mkdir(parents=True)
         (self.folder / "crash.yaml").write_text(self.manifest, encoding="utf-8")
         with lab.simulator(self.folder, *self.faults) as url:
-            lives = [self._live(lab, url, f"life-{n}", kill) for n, kill in enumerate(self.kills)]
+            lives = list(self._lives(lab, url))
             lives.append(self._live(lab, url, "repair", None))
             before = ask(url, "/_simulator/stats")["runs"]
             lives.append(self._live(lab, url, "reader", None))
@@ -115,10 +120,20 @@ class Trial:
                 folder=self.folder,
             )
 
-    def _live(self, lab: Lab, url: str, name: str, kill: Kill | None) -> Life:
-        return lab.life(
-            self.folder, "crash.yaml", "--endpoint", url, "--json", name=name, kill=kill
-        )
+    def _lives(self, lab: Lab, url: str) -> Iterator[Life]:
+        """Yield the lives that are killed, and the one that recovers after them."""
+        first, *others = [*self.kills, *([None] if self.recover else [])] or [None]
+        if self.kills:
+            yield self._live(lab, url, "life-0", first)
+        if self.recover:
+            next((self.folder / "outputs").rglob("ledger.jsonl")).unlink()
+        command = ["recover"] if self.recover else []
+        for number, kill in enumerate(others, start=1):
+            yield self._live(lab, url, f"life-{number}", kill, *command)
+
+    def _live(self, lab: Lab, url: str, name: str, kill: Kill | None, *command: str) -> Life:
+        words = (*command, "crash.yaml", "--endpoint", url, "--json")
+        return lab.life(self.folder, *words, name=name, kill=kill)
 
 
 @dataclass(kw_only=True)
