@@ -286,3 +286,13 @@ def test_a_damage_that_is_no_line_is_none_at_a_glance_either(
 
 def test_a_line_without_an_end_is_none_at_a_glance() -> None:
     assert glance([encode(intent()), encode(submitted())[:-1]]) is None
+
+
+def test_what_is_left_unread_is_text_all_the_same() -> None:
+    line = encode(intent(metadata={"note": "here"}))
+    assert glance([line]) is not None
+
+    damaged = line.replace(b"here", b"he\xffe")
+    assert glance([damaged]) is None
+    with pytest.raises(ValueError, match="not a line"):
+        decode(damaged)

@@ -141,7 +141,7 @@ def _tells_of(line: bytes | None, cell: Cell | None) -> bool:
     """Say whether a line of the results begins as that of *cell* would."""
     if line is None or cell is None:
         return False
-    return line.startswith(_line(point(cell)).removesuffix(b"}\n") + b", ")
+    return line.startswith(_line(point(cell)).removesuffix(b"}\n"))
 
 
 def _row(cell: Cell, ledger: Readable, attempts: int) -> dict[str, Any]:
