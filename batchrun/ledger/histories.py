@@ -13,7 +13,7 @@ from typing import Final
 from batchrun.ledger.history import OPEN, CellLine, History, State, apply
 from batchrun.ledger.keys import Keys
 
-RECENT: Final = 1024
+RECENT: Final = 256
 """Histories beside the open ones that are kept as objects: their next line comes soon."""
 
 _ROW: Final = struct.Struct("<16sIIIqqqqqBB")

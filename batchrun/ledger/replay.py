@@ -9,6 +9,7 @@ the broken line was durable once and something else damaged it: that is not ours
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -169,9 +170,9 @@ def _lines(fd: int, size: int) -> Iterator[bytes]:
     offset, rest = 0, b""
     while offset < size and (data := os.pread(fd, min(1 << 20, size - offset), offset)):
         offset += len(data)
-        *lines, rest = (rest + data).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
+        lines = BytesIO(rest + data).readlines()
+        rest = b"" if lines[-1].endswith(b"\n") else lines.pop()
+        yield from lines
     if rest:
         yield rest
 
