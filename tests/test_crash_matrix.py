@@ -73,6 +73,7 @@ def test_what_a_service_commits_late_is_found_recorded_and_said(lab: Lab, tmp_pa
     assert figures.lost == 0
 
 
+@pytest.mark.matrix
 def test_recover_is_killed_at_any_boundary(lab: Lab, tmp_path: Path) -> None:
     manifest = MANIFEST.replace("settle: 800ms", "settle: 200ms")
     service = Service(

@@ -194,8 +194,8 @@ FULLY |= {"committed after settle", "committed after settle, filter empty"}
 def stride(kind: str, backend: str) -> int:
     """Return how thinly a kind's matrix is played by default: the kinds are much alike."""
     if backend == "trio":
-        return 10
-    return 1 if kind in FULLY else 4
+        return 15
+    return 1 if kind in FULLY else 6
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -206,7 +206,7 @@ async def test_whatever_a_post_is_answered(
 
     played, extra = await play_all(tmp_path, ANSWERS[answer], every=every)
 
-    assert played > 3
+    assert played > 2
     assert extra == 0
 
 
@@ -216,7 +216,7 @@ async def test_whatever_the_list_shows(tmp_path: Path, fault: str, anyio_backend
 
     played, extra = await play_all(tmp_path, LISTS[fault], every=every)
 
-    assert played > 3
+    assert played > 2
     assert extra == 0
 
 
@@ -228,7 +228,7 @@ async def test_what_is_committed_too_late_is_found_recorded_and_said(
 
     played, extra = await play_all(tmp_path, TOO_LATE[fault], every=every)
 
-    assert played > 3
+    assert played > 2
     assert extra or every > 1
 
 
@@ -250,4 +250,4 @@ async def test_however_often_a_send_was_the_last_thing_done(
 async def test_the_whole_matrix(tmp_path: Path, kind: str) -> None:
     played, _ = await play_all(tmp_path, (ANSWERS | LISTS | TOO_LATE)[kind])
 
-    assert played > 30
+    assert played > 20
