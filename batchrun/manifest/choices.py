@@ -9,7 +9,7 @@ from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.expressions import Axis, Expression, NoValueError
 from batchrun.manifest.manifest import Definition, Grid, Model, Rule
 from batchrun.manifest.matching import token
-from batchrun.manifest.names import not_sent, reserved
+from batchrun.manifest.names import not_sent, reserved, unknown_model
 from batchrun.manifest.section import Section, plain_value, text_keys
 from batchrun.manifest.values import did_you_mean, spell
 
@@ -36,11 +36,13 @@ class ChoiceReader:
     def exclude(self, models: Sequence[Model], constants: Mapping[str, Any]) -> tuple[Rule, ...]:
         """Return the rules of `exclude`; templates in them may use what does not vary."""
         rules = []
-        for item in self.root.items("exclude", "a list of mappings"):
+        for item in self.root.items("exclude", "a list such as [{seed: 7}]"):
             if isinstance(item, MapNode) and item.entries:
                 rules.append(self._rule(item, models, constants))
             else:
-                message = "an element of `exclude` is a mapping of names to values"
+                message = (
+                    "an element of `exclude` is a mapping of names to values such as {seed: 7}"
+                )
                 self.desk.problems.append(item.problem(message))
         return tuple(rules)
 
@@ -76,21 +78,20 @@ class ChoiceReader:
                 self.desk.said(error)
 
     def _chosen(self, node: Node, models: Sequence[Model]) -> Iterator[Model]:
-        words = {word for model in models for word in (model.alias, model.id)}
         if isinstance(node, ListNode) and not node.items:
             self.desk.problems.append(node.problem("expected at least one model"))
         for item in node.items if isinstance(node, ListNode) else (node,):
             wanted = plain_value(item)
             found = [model for model in models if wanted in (model.alias, model.id)]
             if not found:
-                hint = did_you_mean(str(wanted), words)
-                self.desk.problems.append(item.problem(f"no model `{spell(wanted)}`{hint}"))
+                self.desk.problems.append(item.problem(unknown_model(spell(wanted), models)))
             yield from found
 
     def includes(self, product: Grid) -> Iterator[Grid]:
-        for item in self.root.items("include", "a list of mappings"):
+        for item in self.root.items("include", "a list such as [{prompt: a red chair}]"):
             if not isinstance(item, MapNode):
-                self.desk.problems.append(item.problem("an element of `include` is a mapping"))
+                message = "an element of `include` is a mapping such as {prompt: a red chair}"
+                self.desk.problems.append(item.problem(message))
                 continue
             yield self._include(item, product)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import Final
 
 from batchrun.manifest.compiler import AXES
 from batchrun.manifest.datafile import DataFile, RowOptions
@@ -15,6 +16,11 @@ from batchrun.manifest.section import Section, plain_value, text_keys
 from batchrun.manifest.sources import placed
 from batchrun.manifest.tables import Beside, FileTable
 from batchrun.manifest.values import did_you_mean
+
+_ROWS: Final = (
+    "`rows` expects a file such as prompts.csv, {file: prompts.csv}, {all: [a.csv, b.csv]}, "
+    "or a list such as [{prompt: a red chair}]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,7 @@ class DataReader:
             section = None
             if isinstance(node, MapNode):
                 if "file" not in keys_of(node):
-                    message = "`rows` expects a file name, `file:`, `all:` or a list of mappings"
-                    self.desk.problems.append(node.problem(message))
+                    self.desk.problems.append(node.problem(_ROWS))
                     continue
                 section = Section(node, "rows", self.desk.problems, self.desk.environment)
             written = section.find("file") if section else node
@@ -63,7 +68,7 @@ class DataReader:
         value = plain_value(node)
         try:
             if type(value) is not str or not value:
-                raise ValueError("`rows` expects a file name or a list of mappings")  # noqa: TRY301 one way out
+                raise ValueError(_ROWS)  # noqa: TRY301 one way out
             written = self.desk.environment.expand(value)
             if PurePosixPath(written).suffix.lower() not in {".csv", ".jsonl", ".ndjson"}:
                 raise ValueError(f"`{written}`: rows come from a .csv or a .jsonl file")  # noqa: TRY301 one way out
@@ -105,7 +110,8 @@ class DataReader:
         places = []
         for item in items_of(node):
             if not isinstance(item, MapNode):
-                self.desk.problems.append(item.problem("a row is a mapping of names to values"))
+                message = "a row is a mapping of names to values such as {prompt: a red chair}"
+                self.desk.problems.append(item.problem(message))
                 continue
             pairs = list(text_keys(item, self.desk.problems))
             entries.append({name: self.desk.compiler.value(below) for _, name, below in pairs})
@@ -120,7 +126,8 @@ class DataReader:
 
     def _zip(self, node: Node) -> Table | None:
         if not isinstance(node, MapNode) or not node.entries:
-            self.desk.problems.append(node.problem("`zip` expects columns, each a list of values"))
+            message = "`zip` expects columns, each a list of values, such as {style: [oil, ink]}"
+            self.desk.problems.append(node.problem(message))
             return None
         columns = dict(self._columns(node))
         lengths = {name: len(values) for name, (_, values) in columns.items()}
@@ -147,11 +154,11 @@ class DataReader:
             hint = ""
             if isinstance(below, MapNode) and next(keys_of(below), "") in AXES:
                 hint = "; put this in one"
-            message = f"`zip.{name}` expects a list of values{hint}"
+            message = f"`zip.{name}` expects a list of values such as [oil, ink]{hint}"
             self.desk.problems.append(below.problem(message))
 
 
 def _names(value: object) -> frozenset[str]:
     if not isinstance(value, list) or not all(type(name) is str for name in value):
-        raise ValueError("expected a list of column names")
+        raise ValueError("expected a list of column names such as [prompt]")
     return frozenset(value)

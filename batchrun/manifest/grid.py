@@ -19,13 +19,14 @@ from batchrun.manifest.identity import cell_key
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
 from batchrun.manifest.matching import kind_of_mismatch, token, tokens
 from batchrun.manifest.naming import file_name, user_metadata
-from batchrun.manifest.only import parse_only, selects
+from batchrun.manifest.only import check_found, parse_only, selects
 from batchrun.manifest.plan import Level, Plan, Walk, build, digits
 from batchrun.manifest.sampling import Point, drawn, tree
 
 __all__ = [
     "Cell",
     "LocalFile",
+    "check_found",
     "expand",
     "file_name",
     "parse_only",

@@ -32,7 +32,9 @@ class ModelReader:
                 self.desk.problems.append(root.node.problem("`models` is missing"))
             return ()
         if not isinstance(node, ListNode) or not node.items:
-            self.desk.problems.append(node.problem("`models` expects a list of model ids"))
+            self.desk.problems.append(
+                node.problem("`models` expects a list of model ids such as [google/nano-banana-2]")
+            )
             return ()
         models: dict[str, Model] = {}
         for item in node.items:
@@ -80,7 +82,7 @@ class ModelReader:
         return Model(id=model_id, alias=model_id.replace("/", "-"))
 
     def _inputs(self, section: Section) -> dict[str, Definition]:
-        inner = section.section("inputs")
+        inner = section.section("inputs", "{seed: 7}")
         if inner is None:
             return {}
         nodes = {name: (key, node) for key, name, node in text_keys(inner.node, self.desk.problems)}
@@ -97,7 +99,7 @@ class ModelReader:
 
     def _omit(self, section: Section) -> dict[str, Node]:
         names: dict[str, Node] = {}
-        for item in section.items("omit", "a list of names"):
+        for item in section.items("omit", "a list of names such as [seed]"):
             if isinstance(item, ScalarNode) and type(item.value) is str:
                 names[item.value] = item
             else:
@@ -105,11 +107,13 @@ class ModelReader:
         return names
 
     def _maps(self, section: Section) -> dict[str, ValueMap]:
-        inner = section.section("map")
+        inner = section.section("map", "{aspect_ratio: {1:1: square}}")
         maps = {}
         for key, name, node in text_keys(inner.node, self.desk.problems) if inner else ():
             if not isinstance(node, MapNode):
-                message = f"`map.{name}` expects common value: this model's value"
+                message = (
+                    f"`map.{name}` expects common values and this model's such as {{1:1: square}}"
+                )
                 self.desk.problems.append(node.problem(message))
                 continue
             maps[name] = ValueMap(node=key, values=dict(self._mapped(node)))
@@ -129,7 +133,7 @@ class ModelReader:
                 yield token(value.value), None
 
     def _rename(self, section: Section) -> dict[str, tuple[str, Node]]:
-        inner = section.section("rename")
+        inner = section.section("rename", "{aspect_ratio: ratio}")
         names: dict[str, tuple[str, Node]] = {}
         for key, name, node in text_keys(inner.node, self.desk.problems) if inner else ():
             target = plain_value(node)

@@ -8,7 +8,7 @@ from batchrun.manifest.document import ListNode, MapNode, Node
 from batchrun.manifest.expressions import Axis
 from batchrun.manifest.manifest import Definition, Grid, Model, Table
 from batchrun.manifest.section import text_of
-from batchrun.manifest.values import did_you_mean
+from batchrun.manifest.values import did_you_mean, nearest, spell
 
 RESERVED = frozenset({REPLICATE, *OF_THE_CELL})
 
@@ -29,6 +29,18 @@ def reserved(name: str) -> str | None:
     if name.startswith(("env:", "$", "\0")) or not name:
         return f"`{name}` cannot be a name"
     return None
+
+
+def unknown_model(word: str, models: Sequence[Model]) -> str:
+    """Return what is wrong with *word*, which is no model's alias or id.
+
+    Few type the whole of a long id: a word that is nearly a part of it is a near miss, too.
+    """
+    of = {part: model.alias for model in models for part in model.id.split("/")}
+    of |= {name: name for model in models for name in (model.id, model.alias)}
+    near = nearest(word, of)
+    hint = f"; did you mean `{of[near]}`?" if near else ""
+    return f"no model `{spell(word)}`{hint}"
 
 
 def conflicts(  # noqa: C901  (one rule a branch)

@@ -12,7 +12,7 @@ from batchrun.manifest.cells import OMIT, Cell, LocalFile
 from batchrun.manifest.expressions import Expression, NoValueError, Single, Text
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.matching import spelling
-from batchrun.manifest.template import Reference, look_up
+from batchrun.manifest.template import Reference, look_up, split
 
 DEFAULT_NAME: Final = "${alias}/${cell}"
 _UNSAFE: Final = re.compile(
@@ -46,6 +46,16 @@ def file_name(manifest: Manifest, cell: Cell) -> str:
     )
     parts = [clean for part in re.split(r"[/\\]+", text) if (clean := _clean(part))]
     return "/".join(parts[-_DEEPEST:]) or cell.short
+
+
+def leaves(text: str) -> bool:
+    """Tell whether an `outputs.name` as it is written leads out of the folder.
+
+    What its values hold is made safe cell by cell; what its author wrote would silently become
+    another name.
+    """
+    literal = "".join(part if type(part) is str else "x" for part in split(text))
+    return literal.startswith(("/", "\\", "~/")) or ".." in re.split(r"[/\\]+", literal)
 
 
 def _parts(expression: Expression) -> tuple[str | Reference, ...]:

@@ -1,14 +1,21 @@
 """`--only NAME=V[,V]`: which cells are wanted, by the names that `exclude` knows."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from batchrun.manifest.cells import OMIT, Cell, LocalFile
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.matching import spelling
-from batchrun.manifest.values import did_you_mean
+from batchrun.manifest.names import unknown_model
+from batchrun.manifest.values import did_you_mean, spell
 
 OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
+
+MOST_KNOWN: Final = 1000
+"""Values of an input that are remembered, to find which of them was meant."""
+LONGEST: Final = 60
+"""Characters of a value that somebody may have typed with a slip."""
 
 
 def known_names(manifest: Manifest) -> list[str]:
@@ -38,6 +45,10 @@ def parse_only(manifest: Manifest, texts: Iterable[str]) -> dict[str, tuple[str,
             _check_models(manifest, text, chosen)
         if name in wanted:
             chosen = tuple(value for value in wanted[name] if value in chosen)
+            if not chosen:
+                raise ValueError(
+                    f"`--only {text}`: no cell has this and what was asked of `{name}` before"
+                )
         wanted[name] = chosen
     return wanted
 
@@ -46,7 +57,55 @@ def _check_models(manifest: Manifest, text: str, chosen: Sequence[str]) -> None:
     models = {word for model in manifest.models for word in (model.alias, model.id)}
     for value in chosen:
         if value not in models:
-            raise ValueError(f"`--only {text}`: no model `{value}`{did_you_mean(value, models)}")
+            raise ValueError(f"`--only {text}`: {unknown_model(value, manifest.models)}")
+
+
+def check_found(only: Mapping[str, tuple[str, ...]], cells: Iterable[Cell]) -> None:
+    """Raise ValueError where no cell has one of the values, or none has all that must hold.
+
+    Draws *cells* until that is known; `status` and `code` are not looked at.
+    """
+    wanted = {name: set(values) for name, values in only.items() if name not in OF_THE_LEDGER}
+    near: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    selected = False
+    for cell in cells:
+        selected = selected or selects(only, cell)
+        for name, values in wanted.items():
+            values -= {value for value in values if _holds(name, (value,), cell)}
+            if values and len(near[name]) < MOST_KNOWN:
+                near[name].update(dict.fromkeys(_words(name, cell)))
+        wanted = {name: values for name, values in wanted.items() if values}
+        if selected and not wanted:
+            return
+    _tell_missing(only, wanted, near)
+
+
+def _words(name: str, cell: Cell) -> Iterable[str]:
+    """Return what a cell's value may be called by, where it is short enough to be typed."""
+    if name in {"cell", "model"}:
+        return ()
+    words = _spellings(cell.values.get(name, OMIT))
+    return (word for word in words if 0 < len(word) <= LONGEST)
+
+
+def _tell_missing(
+    only: Mapping[str, tuple[str, ...]],
+    missing: Mapping[str, set[str]],
+    near: Mapping[str, Iterable[str]],
+) -> None:
+    if any(missing.values()):
+        raise ValueError(
+            "\n".join(
+                f"`--only {name}={spell(value)}`: no cell has this value"
+                f"{did_you_mean(value, near[name])}"
+                for name, values in missing.items()
+                for value in only[name]
+                if value in values
+            )
+        )
+    if only.keys() - OF_THE_LEDGER:
+        words = (f"{name}={','.join(map(spell, values))}" for name, values in only.items())
+        raise ValueError(f"`--only {' --only '.join(words)}`: no cell has all of these")
 
 
 def _split(text: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from batchrun.errors import Problem
 from batchrun.manifest.choices import ChoiceReader
@@ -17,7 +18,7 @@ from batchrun.manifest.expressions import Broken, Expression, Text
 from batchrun.manifest.manifest import Definition, Grid, Manifest, Outputs
 from batchrun.manifest.models import ModelReader
 from batchrun.manifest.names import check_model, conflicts, keys_of, not_sent
-from batchrun.manifest.naming import DEFAULT_NAME
+from batchrun.manifest.naming import DEFAULT_NAME, leaves
 from batchrun.manifest.section import Environment, Section, text_keys, text_of
 from batchrun.manifest.settings import (
     parse_name,
@@ -29,6 +30,8 @@ from batchrun.manifest.settings import (
 from batchrun.manifest.sources import LocalDisk
 from batchrun.manifest.template import split
 from batchrun.manifest.values import parse_count
+
+_FORMS: Final = {"inputs": "{prompt: a red chair}", "vars": "{color: [red, blue]}"}
 
 
 class Reader:
@@ -115,11 +118,9 @@ class Reader:
         """Compile inputs and vars, in the order in which they are written."""
         nodes: dict[str, tuple[ScalarNode, Node]] = {}
         kinds: dict[str, str] = {}
-        sections = [
-            text_of(k) for k, _ in self.root.node.entries if text_of(k) in {"inputs", "vars"}
-        ]
+        sections = [text_of(k) for k, _ in self.root.node.entries if text_of(k) in _FORMS]
         for kind in sections:
-            if (section := self.root.section(kind)) is None:
+            if (section := self.root.section(kind, _FORMS[kind])) is None:
                 continue
             for key, name, node in text_keys(section.node, self.desk.problems):
                 if name in nodes:
@@ -159,10 +160,16 @@ class Reader:
         name = self._naming().value(node)
         if isinstance(name, Broken):
             name = default
+        elif leaves(node.value):
+            self.desk.problems.append(
+                node.problem(
+                    "`outputs.name` leaves the sweep's folder; `outputs.dir` says where it is"
+                )
+            )
         return Outputs(directory=folder, download=download, name=name, name_node=node)
 
     def _metadata(self) -> dict[str, Expression]:
-        section = self.root.section("metadata")
+        section = self.root.section("metadata", "{project: spring}")
         if section is None:
             return {}
         compiler = self._naming()

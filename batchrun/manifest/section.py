@@ -113,14 +113,14 @@ class Section:
             self.problems.append(node.problem(f"`{self.path(key)}` is `{spell(value)}`; {error}"))
         return default
 
-    def section(self, key: str) -> "Section | None":
-        """Return the mapping under *key*, or None if there is none."""
+    def section(self, key: str, such_as: str) -> "Section | None":
+        """Return the mapping under *key*, or None if there is none; *such_as* shows one."""
         node = self.find(key)
         if node is None:
             return None
         if not isinstance(node, MapNode):
             found = spell(plain_value(node))
-            message = f"`{self.path(key)}` is `{found}`; expected keys and values"
+            message = f"`{self.path(key)}` is `{found}`; expected keys and values such as {such_as}"
             self.problems.append(node.problem(message))
             return None
         return Section(node, self.path(key), self.problems, self.environment)

@@ -34,7 +34,7 @@ def parse_name(value: object) -> str:
 
 
 def read_limits(root: Section) -> Limits:
-    section = root.section("limits")
+    section = root.section("limits", "{concurrency: 16, rate: 10/s}")
     if section is None:
         return _DEFAULTS
     limits = Limits(
@@ -51,7 +51,7 @@ def read_limits(root: Section) -> Limits:
 
 
 def read_poll_interval(root: Section) -> float:
-    section = root.section("poll")
+    section = root.section("poll", "{interval: 2s}")
     if section is None:
         return 2.0
     interval = section.take("interval", parse_seconds, 2.0)
@@ -61,7 +61,7 @@ def read_poll_interval(root: Section) -> float:
 
 def read_outputs(root: Section, base: Path) -> tuple[Path | None, bool, Section | None]:
     """Return folder and download; the section stays open for `name`."""
-    section = root.section("outputs")
+    section = root.section("outputs", "{dir: ../outputs}")
     if section is None:
         return None, True, None
     folder = section.take("dir", lambda value: placed(base, parse_text(value)), None)
@@ -70,7 +70,7 @@ def read_outputs(root: Section, base: Path) -> tuple[Path | None, bool, Section 
 
 
 def read_sample(root: Section) -> Sample | None:
-    section = root.section("sample")
+    section = root.section("sample", "{n: 5}")
     if section is None:
         return None
     n = section.take("n", parse_count, REQUIRED)

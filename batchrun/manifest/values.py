@@ -141,6 +141,12 @@ def spell(value: Any, limit: int = 60) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean `known`?" for a near miss, else nothing."""
+    near = nearest(word, known)
+    return f"; did you mean `{near}`?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of *known* that *word* is a near miss of."""
     folded = {name.casefold(): name for name in known}
     near = get_close_matches(word.casefold(), folded, n=1, cutoff=0.65)
-    return f"; did you mean `{folded[near[0]]}`?" if near else ""
+    return folded[near[0]] if near else None
