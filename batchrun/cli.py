@@ -4,7 +4,6 @@ The only module that ends the process, and with the commands the only one that p
 imported late: `batchrun --help` doesn't wait for what it doesn't use.
 """
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ from importlib import import_module
 from typing import Final
 
 from batchrun import __version__
+from batchrun.commands.output import guarded_output
 from batchrun.commands.signals import SIGNALS, Interrupted
-from batchrun.errors import BUG, INCOMPLETE, BatchrunError, UsageError
+from batchrun.errors import BUG, BatchrunError, FolderError, UsageError, most_severe
 
 COMMANDS: Final = {
     "run": "run a manifest, or go on with it (the default)",
@@ -50,16 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def guarded(name: str, words: Sequence[str]) -> int:
     """Run a command behind the one boundary where errors become a message and a code."""
     SIGNALS.install()
-    try:
-        code = told(name, words)
-        # Here, and not when Python ends: nobody would be told of what goes wrong there.
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever read our output has gone; nothing more can be said, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = INCOMPLETE
-    except Interrupted:  # while the last words were said
-        code = SIGNALS.exit_code
+    with guarded_output() as output:
+        try:
+            code = told(name, words)
+        except Interrupted:  # while the last words were said
+            code = SIGNALS.exit_code
+    if output.full is not None:
+        print(f"batchrun: cannot write to standard output: {output.full}", file=sys.stderr)
+        code = most_severe([code, FolderError.exit_code])
     return code
 
 
@@ -73,8 +71,6 @@ def told(name: str, words: Sequence[str]) -> int:
         code = stopped(error, error.exit_code, as_json=as_json, again=again)
     except Interrupted:
         code = stopped("interrupted", SIGNALS.exit_code, as_json=as_json, again=again)
-    except BrokenPipeError:
-        raise
     except Exception as error:  # noqa: BLE001  (a bug: it is written down and said so)
         code = stopped(bug(error), BUG, as_json=as_json)
     return code

@@ -19,7 +19,9 @@ PATIENCE: Final = 10.0
 class Server(uvicorn.Server):
     """A uvicorn server that says when it accepts connections."""
 
-    def __init__(self, world: World, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, world: World, ready: Callable[[], None], *, log_level: str | None = None
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 create_app(world),
@@ -27,6 +29,7 @@ class Server(uvicorn.Server):
                 ws="none",
                 loop="asyncio",
                 log_config=None,
+                log_level=log_level,
                 access_log=False,
                 proxy_headers=False,
                 timeout_graceful_shutdown=1,
@@ -44,7 +47,8 @@ def embedded(state: Path | None, *, settings: Settings | None = None) -> Iterato
     """Serve on a free loopback port from a thread of this process; yield the URL."""
     world = World(state, settings=settings)
     ready = threading.Event()
-    server = Server(world, ready.set)
+    # Whoever embeds it breaks off what is being answered when it leaves, and that is no news.
+    server = Server(world, ready.set, log_level="critical")
     with _listening("127.0.0.1", 0) as listener:
         thread = threading.Thread(
             target=server.run, args=([listener],), name="simulator", daemon=True
