@@ -94,8 +94,8 @@ class World:
         """Run or resume as one process would; *changes* are settings."""
         manifest = self.manifest()
         settings = replace(from_manifest(manifest), **changes)
-        check_folder(self.folder)
-        with open_ledger(self.folder, disk=self.disk, clock=now) as ledger:
+        known = check_folder(self.folder)
+        with open_ledger(self.folder, sweep=known, disk=self.disk, clock=now) as ledger:
             sweep = await open_sweep(
                 self.folder, ledger, manifest, endpoint="https://fake", label=None
             )

@@ -18,6 +18,7 @@ import pytest
 from called import Sweep, ask, asked, cease, created
 from processes import BATCHRUN, environment, run, simulator, start
 
+from batchrun.cli import main
 from batchrun.ledger.records import Intent, decode
 from batchrun.simulator.faults import parse_fault
 from batchrun.simulator.server import embedded
@@ -284,9 +285,43 @@ def emptied(ledger: Path) -> str:
     return "batchrun recover"
 
 
-@pytest.mark.parametrize(
-    "spoil", [other_endpoint, newer_format, broken_line, deleted, emptied], ids=lambda f: f.__name__
-)
+def zeroed(ledger: Path) -> str:
+    """What a power cut can leave of a file whose length was written and whose blocks were not."""
+    ledger.write_bytes(bytes(ledger.stat().st_size))
+    return "damaged from its first line on"
+
+
+def cut(ledger: Path) -> str:
+    ledger.write_bytes(ledger.read_bytes()[:100])
+    return "damaged from its first line on"
+
+
+def garbage(ledger: Path) -> str:
+    ledger.write_text("garbage\n")
+    return "damaged from its first line on"
+
+
+def another_sweeps(ledger: Path) -> str:
+    text = ledger.read_text()
+    sweep = json.loads(text.splitlines()[0])["sweep"]
+    ledger.write_text(text.replace(sweep, "f" * len(sweep)))
+    return f"is of sweep {'f' * len(sweep)}, and the sweep.json beside it of sweep {sweep}"
+
+
+SPOILT = [
+    other_endpoint,
+    newer_format,
+    broken_line,
+    deleted,
+    emptied,
+    zeroed,
+    cut,
+    garbage,
+    another_sweeps,
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda f: f.__name__)
 def test_a_ledger_that_is_not_ours_or_not_whole_is_refused_before_anything_is_asked(
     spoil: Callable[[Path], str], tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -303,6 +338,9 @@ def test_a_ledger_that_is_not_ours_or_not_whole_is_refused_before_anything_is_as
     assert expected in report["error"]["message"]
     assert asked(url) == before
     assert (ledger.read_bytes() if ledger.exists() else None) == left, "it was not left alone"
+    status = main(["status", str(tmp_path / "m.yaml"), "--endpoint", url])
+    assert status == (0 if spoil is other_endpoint else 9)
+    assert (expected in capsys.readouterr().err) is bool(status)
 
 
 @pytest.mark.parametrize("lines", range(2, 14))

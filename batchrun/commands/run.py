@@ -48,8 +48,8 @@ def main(argv: Sequence[str]) -> int:
     if call.options.dry_run:
         plan = Plan(call.manifest, call.settings, call.folder, call.endpoint)
         return show_plan(plan, as_json=call.options.json)
-    check_folder(call.folder)
-    with open_ledger(call.folder) as ledger, served(call.endpoint, call.folder) as url:
+    sweep = check_folder(call.folder)
+    with open_ledger(call.folder, sweep=sweep) as ledger, served(call.endpoint, call.folder) as url:
         keep_manifest(call.folder, call.manifest.text)
         progress = choose(
             sys.stderr,

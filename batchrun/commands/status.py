@@ -14,7 +14,7 @@ from batchrun.commands.place import command_of, find
 from batchrun.engine.folder import endpoint_folder
 from batchrun.engine.sweep import check_folder
 from batchrun.errors import UsageError
-from batchrun.ledger.file import NAME
+from batchrun.ledger.file import NAME, check_sweep
 from batchrun.ledger.history import BAD, History, State
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.ledger.records import Finished, Intent, Rejected
@@ -50,10 +50,11 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     subject = subject_of(options)
     path = subject.folder / NAME
+    sweep = check_folder(subject.folder)
     if not path.exists():
-        check_folder(subject.folder)
         raise UsageError(f"there is no sweep in {subject.folder} yet; start it with `batchrun`")
     with open_reader(path) as reader:
+        check_sweep(reader.book, sweep, path)
         found = look(subject, reader)
         summary = summary_of(subject, reader, found.counted)
         if options.json:

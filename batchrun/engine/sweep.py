@@ -46,14 +46,18 @@ class SweepFolder:
         write_identity(self.path, identity_of(line, self.manifest))
 
 
-def check_folder(folder: Path) -> None:
-    """Raise LedgerError for a folder that has lost its ledger. To be called before it is opened."""
-    ledger = folder / NAME
-    if read_identity(folder) is not None and not (ledger.exists() and ledger.stat().st_size):
+def check_folder(folder: Path) -> str | None:
+    """Return the id of the sweep that *folder* is of, None for a new one.
+
+    Raises LedgerError where it has lost its ledger. To be called before that is opened.
+    """
+    ledger, identity = folder / NAME, read_identity(folder)
+    if identity is not None and not (ledger.exists() and ledger.stat().st_size):
         raise LedgerError(
             f"{folder} has a sweep.json and no {NAME}: the ledger is lost; restore it from a copy, "
             "or rebuild it with `batchrun recover`"
         )
+    return None if identity is None else identity.sweep
 
 
 async def open_sweep(

@@ -174,11 +174,13 @@ def held(folder: Path) -> Iterator[FileIO]:
 
 @contextmanager
 def open_ledger(
-    folder: Path, *, disk: Disk | None = None, clock: Clock = utc_now
+    folder: Path, *, sweep: str | None = None, disk: Disk | None = None, clock: Clock = utc_now
 ) -> Iterator[Ledger]:
     """Hold the ledger in *folder*: locked, replayed, what a crash left at its end cut off.
 
-    A ledger that isn't there is made. Raises LedgerLockedError if another process holds it,
+    A ledger that isn't there is made. *sweep* is the id of the sweep that the folder is known to
+    be of: the ledger of another, or one that is damaged from its first line on, is refused before
+    anything is cut off it. Raises LedgerLockedError if another process holds it,
     LedgerError if it is broken, FolderError if the folder cannot be used.
     """
     path = folder / NAME
@@ -186,6 +188,7 @@ def open_ledger(
         try:
             with path.open("rb") as lines:
                 replayed = replay(lines, path=path)
+            check_sweep(replayed.book, sweep, path)
             if replayed.torn:
                 # Else the next line is glued onto the torn one, and both are lost.
                 file.truncate(replayed.whole)
@@ -237,6 +240,17 @@ def rebuild_ledger(
                 sync_folder(folder)
         finally:
             new.unlink(missing_ok=True)
+
+
+def check_sweep(book: Book, sweep: str | None, path: Path) -> None:
+    """Raise LedgerError if *book* isn't of *sweep*; None is any."""
+    found = None if book.sweep is None else book.sweep.sweep
+    if sweep is not None and found != sweep:
+        what = "damaged from its first line on" if found is None else f"of sweep {found}"
+        raise LedgerError(
+            f"{path} is {what}, and the sweep.json beside it of sweep {sweep}; "
+            "restore the ledger from a copy, or rebuild it with `batchrun recover`"
+        )
 
 
 def _keep(path: Path, other: Path) -> None:
