@@ -18,5 +18,6 @@ def left(budget: Decimal, *, settled: Decimal, reserved: Decimal) -> Decimal:
 def reservation(facts: ModelFacts, estimate: Decimal | None, room: Decimal) -> Decimal | None:
     """Return what a run reserves, or None if there is no *room* for it."""
     expected = estimate if facts.dearest is None else max(facts.dearest, estimate or Decimal(0))
-    wanted = room if expected is None else expected
-    return wanted if 0 < wanted <= room or (wanted == 0 <= room) else None
+    if expected is None:
+        return room if room > 0 else None
+    return expected if expected <= room else None
