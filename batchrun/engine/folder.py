@@ -42,7 +42,7 @@ def output_folder(
     if (host := endpoint_folder(endpoint)) is not None:
         folder /= host
     folder /= _segment(manifest.name, "name")
-    return folder / f"@{_segment(label, 'label')}" if label else folder
+    return folder if label is None else folder / f"@{_segment(label, 'label')}"
 
 
 def default_base(manifest: Path) -> Path:
