@@ -11,7 +11,7 @@ import pytest
 
 from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.manifest.cells import LocalFile
-from batchrun.runflow.assets import ChangedFileError, RefusedFileError, upload
+from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError, upload
 from batchrun.runflow.client import Client
 from batchrun.runflow.http import api_client, download_client
 from batchrun.runflow.limiter import Limiter
@@ -126,8 +126,8 @@ async def test_a_broken_step_is_done_again(
         ({"confirm": [422], "asset": [404]}, RefusedFileError, "HTTP 422"),
         ({"place": [401]}, KeyRefusedError, "check `RUNFLOW_API_KEY`"),
         ({"place": [500]}, UnreachableError, "gave no good answer for 60 s"),
-        ({"put": [403]}, UnreachableError, "cannot upload `photo.png`: HTTP 403"),
-        ({"put": [500]}, UnreachableError, "HTTP 500 from storage.example"),
+        ({"put": [403]}, RefusedFileError, "HTTP 403 UPLOAD_REFUSED: HTTP 403 from storage"),
+        ({"put": [500]}, FailedUploadError, "`photo.png` could not be uploaded: HTTP 500 from"),
     ],
 )
 async def test_what_does_not_get_better_is_said(

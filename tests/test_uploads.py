@@ -214,3 +214,12 @@ def wait_for(url: str, what: str) -> None:
     while not requests(url).get(what):
         assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.02)
+
+
+def test_a_file_that_storage_refuses_rejects_its_cells_alone(folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100", "--fault", "upload_expired@1-3") as url:
+        code, summary, _ = batchrun(folder, url, "--concurrency", "1")
+        again, _, _ = batchrun(folder, url)
+
+    assert (code, again) == (1, 1)
+    assert (summary["succeeded"], summary["rejected"]) == (2, 2)

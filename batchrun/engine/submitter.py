@@ -22,7 +22,7 @@ from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Dropped, Intent, Rejected
 from batchrun.manifest.grid import Cell
 from batchrun.results.rows import plain
-from batchrun.runflow.assets import ChangedFileError, RefusedFileError
+from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
 from batchrun.runflow.client import Accepted, Conflicted, InDoubt, Outcome, Unlike
 from batchrun.runflow.client import Rejected as Refusal
 from batchrun.runflow.wire import run_body
@@ -55,6 +55,7 @@ class Submitter:
         self._uploads = uploads
         self._gate = gate
         self._unlike_since: float | None = None
+        self._said: set[str] = set()
         self._begun: dict[str, anyio.CancelScope] = {}
         self._on_their_way: set[str] = set()
 
@@ -122,7 +123,9 @@ class Submitter:
         try:
             return await self._uploads.resolve(attempt.cell)
         except ChangedFileError as error:
-            await self._changed(attempt, error)
+            self._leave_out(attempt, f"{error}; the next call takes it as it is then")
+        except FailedUploadError as error:
+            self._leave_out(attempt, f"{error}; the next call tries again")
         except RefusedFileError as error:
             intent, _ = self._intent(attempt, plain(attempt.cell.input))
             with anyio.CancelScope(shield=True):
@@ -150,10 +153,12 @@ class Submitter:
         )
         return intent, body
 
-    async def _changed(self, attempt: Attempt, error: ChangedFileError) -> None:
-        """Leave a cell whose file is not what it was: its new content is another cell."""
+    def _leave_out(self, attempt: Attempt, why: str) -> None:
+        """Leave a cell to the next call: its file can't be sent, or is not what it was."""
         self._work.withdraw(attempt)
-        self._work.progress.note(f"{error}; the next call takes it as it is then")
+        if why not in self._said:
+            self._said.add(why)
+            self._work.progress.note(why)
 
     async def resend(self, attempt: Attempt) -> None:
         """Send the same intent again, byte for byte. It is certain that the last send failed."""

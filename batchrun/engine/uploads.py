@@ -15,14 +15,25 @@ from typing import Any, Final
 import anyio
 import httpx
 
+from batchrun.errors import UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.records import Uploaded
 from batchrun.manifest.cells import Cell, LocalFile
-from batchrun.runflow.assets import SCHEME, reference, upload
+from batchrun.runflow.assets import (
+    SCHEME,
+    FailedUploadError,
+    RefusedFileError,
+    reference,
+    upload,
+)
 from batchrun.runflow.client import Client, Rejected
 
 WANTS_HTTPS: Final = re.compile(r"https?\b|runflow:", re.IGNORECASE)
 """In the refusal of an input with a file: a media URL of another kind was expected."""
+
+
+ENOUGH_FAILED: Final = 3
+"""Files that could not be uploaded, and none that could: then it is not the file."""
 
 
 class Uploads:
@@ -33,6 +44,8 @@ class Uploads:
         self._client = client
         self._storage = storage
         self._turns: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+        self._failed: dict[str, RefusedFileError | FailedUploadError] = {}
+        self._works = False
         self._there: dict[str, str] = {}  # asset ids that this process has seen, by content
         self._missed: set[str] = set()
         self._https: set[str] = set()
@@ -41,7 +54,8 @@ class Uploads:
     async def resolve(self, cell: Cell) -> Mapping[str, Any]:
         """Return the cell's input as it is sent.
 
-        Raises ChangedFileError, RefusedFileError, KeyRefusedError, and UnreachableError.
+        Raises ChangedFileError, RefusedFileError, FailedUploadError, KeyRefusedError, and
+        UnreachableError.
         """
         files = {file.sha256: file for file in files_in(cell.input)}
         if not files:
@@ -92,10 +106,24 @@ class Uploads:
         return None if await self._client.asset(known.asset_id) is None else known.asset_id
 
     async def _upload(self, file: LocalFile) -> str:
-        asset_id = await upload(self._client, self._storage, file)
+        if file.sha256 in self._failed:
+            raise self._failed[file.sha256]
+        try:
+            asset_id = await upload(self._client, self._storage, file)
+        except (RefusedFileError, FailedUploadError) as error:
+            self._failed[file.sha256] = error
+            self._judge_storage(error)
+            raise
+        self._works = True
         record = Uploaded(sha256=file.sha256, asset_id=asset_id, reference=reference(asset_id))
         await self._ledger.append(record)
         return asset_id
+
+    def _judge_storage(self, error: RefusedFileError | FailedUploadError) -> None:
+        """Stop once nothing can be uploaded at all: each file more would take as long to fail."""
+        failed = sum(isinstance(each, FailedUploadError) for each in self._failed.values())
+        if not self._works and failed >= ENOUGH_FAILED and isinstance(error, FailedUploadError):
+            raise UnreachableError(f"{error}; nor could any other file, call again to go on")
 
 
 def files_in(value: Any) -> Iterator[LocalFile]:

@@ -39,6 +39,10 @@ class RefusedFileError(Exception):
         self.message = refusal.message
 
 
+class FailedUploadError(Exception):
+    """The bytes could not be put in spite of all tries; another call may have more luck."""
+
+
 def reference(asset_id: str) -> str:
     """Return what an input carries for an asset."""
     return f"{SCHEME}{asset_id}"
@@ -47,30 +51,32 @@ def reference(asset_id: str) -> str:
 async def upload(client: Client, storage: httpx.AsyncClient, file: LocalFile) -> str:
     """Return the id of a new asset that holds *file*; *storage* is a client without the key.
 
-    Raises ChangedFileError, RefusedFileError, KeyRefusedError, and UnreachableError.
+    Raises ChangedFileError, RefusedFileError, FailedUploadError, KeyRefusedError, and
+    UnreachableError where the API itself is out of reach.
     """
     if "authorization" in storage.headers:
         raise ValueError("files are not put with the client that holds the key")
-    confirmed, reason = None, ""
+    failure: Exception = FailedUploadError()
     for _ in range(_PLACES):
         asked = await client.create_upload(name=file.name, mime=file.mime, size=file.size)
         if asked.refusal is not None:
             raise RefusedFileError(asked.http_status, asked.refusal)
         place: UploadPlace = asked.body
-        reason = await _put(storage, _allowed(place.url, loopback=client.local), file)
-        if reason:
+        try:
+            await _put(storage, _allowed(place.url, loopback=client.local), file)
+        except (RefusedFileError, FailedUploadError) as error:
+            failure = error  # perhaps only of this place: its URL may have expired
             continue
         confirmed = await client.confirm_upload(place.asset_id)
         # Refused, perhaps only because a lost answer had confirmed it already.
         if confirmed.refusal is None or await client.asset(place.asset_id) is not None:
             return place.asset_id
-    if confirmed is not None and confirmed.refusal is not None:
-        raise RefusedFileError(confirmed.http_status, confirmed.refusal)
-    raise UnreachableError(f"cannot upload `{file}`: {reason}; call again to go on")
+        failure = RefusedFileError(confirmed.http_status, confirmed.refusal)
+    raise failure
 
 
-async def _put(storage: httpx.AsyncClient, url: str, file: LocalFile) -> str:
-    """Put the file's bytes to *url*; return why it could not be done, nothing if it was."""
+async def _put(storage: httpx.AsyncClient, url: str, file: LocalFile) -> None:
+    """Put the file's bytes to *url*; RefusedFileError or FailedUploadError where that can't be."""
     reason = ""
     for number in range(_TRIES):
         if number:
@@ -87,11 +93,12 @@ async def _put(storage: httpx.AsyncClient, url: str, file: LocalFile) -> str:
             reason = f"{type(error).__name__} from {request.url.host}"
             continue
         if response.is_success:
-            return ""
+            return
         reason = f"HTTP {response.status_code} from {request.url.host}"
         if response.status_code < 500 and response.status_code not in {408, 429}:
-            break  # 403: the URL has expired; whatever else it is, another try meets it again
-    return reason
+            refusal = Refusal(code="UPLOAD_REFUSED", message=reason)
+            raise RefusedFileError(response.status_code, refusal)
+    raise FailedUploadError(f"`{file}` could not be uploaded: {reason}")
 
 
 async def _content(file: LocalFile) -> AsyncIterator[bytes]:
