@@ -380,3 +380,12 @@ def test_the_key_of_another_organisation_is_noticed_before_the_first_post(
     assert code == 4
     assert "belongs to organisation" in report["error"]["message"]
     assert created(url) == before
+
+
+def test_an_empty_label_is_a_mistake(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, report, _ = Sweep(tmp_path, url, MANIFEST, capsys).call("--label", "")
+
+    assert code == 2
+    assert "the label ''" in report["error"]["message"]
