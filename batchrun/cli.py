@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 from batchrun import __version__
@@ -23,6 +24,7 @@ COMMANDS: Final = {
     "simulate": "serve the simulator on a port",
     "schema": "print the manifest's JSON Schema",
     "init": "write a commented manifest to start from",
+    "help": "show this, or what one command takes",
 }
 
 NOT_YET: Final = frozenset({"why", "report", "compare", "rehearse", "lock", "verify"})
@@ -32,6 +34,8 @@ NOT_YET: Final = frozenset({"why", "report", "compare", "rehearse", "lock", "ver
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. No expected stop leaves as an exception."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] == "help":
+        words = [*words[1:2], "--help"]
     if not words or words[0] in {"-h", "--help"}:
         print(overview())
         return 0
@@ -41,10 +45,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in NOT_YET:
         message = f"`batchrun {words[0]}` is not in this version ({__version__}); see `--help`"
         return stopped(message, UsageError.exit_code, as_json="--json" in words)
+    if is_nothing(words[0]):
+        message = f"no command or manifest `{words[0]}`{near_command(words[0])}"
+        return stopped(message, UsageError.exit_code, as_json="--json" in words)
     name = words.pop(0) if words[0] in COMMANDS else "run"
-    if name == "plan":
-        name, words = "run", ["--dry-run", *words]
     return guarded(name, words)
+
+
+def is_nothing(word: str) -> bool:
+    """Tell whether the first word is no command, and nothing like the path of a manifest."""
+    known = word in COMMANDS or word.startswith("-")
+    return not (known or "/" in word or Path(word).suffix or Path(word).exists())
+
+
+def near_command(word: str) -> str:
+    """Return which command was meant, or else where they all are."""
+    from batchrun.manifest.values import did_you_mean
+
+    return did_you_mean(word, COMMANDS) or "; see `batchrun --help`"
 
 
 def guarded(name: str, words: Sequence[str]) -> int:

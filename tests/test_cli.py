@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchrun import errors
-from batchrun.cli import COMMANDS, guarded, main
+from batchrun.cli import COMMANDS, guarded, main, overview
 
 
 def test_help_names_every_command_and_waits_for_nothing(
@@ -87,7 +87,47 @@ def test_every_command_that_help_names_has_help_of_its_own(name: str) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    assert "usage: batchrun" in done.stdout
+    assert re.match(rf"usage: batchrun {'MANIFEST' if name == 'help' else name} ", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["paln", "ok.yaml"], "no command or manifest `paln`; did you mean `plan`?"),
+        (["paln"], "no command or manifest `paln`; did you mean `plan`?"),
+        (["zebra", "--json"], "no command or manifest `zebra`; see `batchrun --help`"),
+        (["help", "paln"], "no command or manifest `paln`; did you mean `plan`?"),
+        (["nothere.yaml"], "nothere.yaml:1:1: cannot read the manifest"),
+        (["./paln"], "paln:1:1: cannot read the manifest"),
+        (["m.yaml", "--concurency", "3"], "unknown option `--concurency`; did you mean `--conc"),
+        (["--concurency=3", "m.yaml"], "unknown option `--concurency`; did you mean `--conc"),
+        (["status", "m.yaml", "--lable", "x"], "unknown option `--lable`; did you mean `--label`?"),
+        (["m.yaml", "--xyzzy"], "unknown option `--xyzzy`; see `batchrun run --help`"),
+        (["plan", "m.yaml", "n.yaml"], "unknown argument `n.yaml`; see `batchrun plan --help`"),
+    ],
+)
+def test_a_slip_in_the_command_line_is_named(
+    capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    assert main(words) == 2
+
+    assert f"batchrun: {says}" in capsys.readouterr().err
+
+
+def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help"]) == 0
+    assert capsys.readouterr().out == f"{overview()}\n"
+
+    with pytest.raises(SystemExit):
+        main(["help", "plan"])
+    assert capsys.readouterr().out.startswith("usage: batchrun plan ")
+
+
+def test_a_manifest_needs_no_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("chairs").write_text("models: [a/b]\nendpoint: simulator\n")
+
+    assert main(["chairs", "--dry-run"]) == 0
 
 
 def test_init_writes_a_manifest_that_can_be_planned(tmp_path: Path) -> None:

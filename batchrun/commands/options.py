@@ -1,11 +1,12 @@
 """What commands share of the command line: parsers that raise instead of ending the process."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from batchrun.errors import UsageError
+from batchrun.manifest.values import did_you_mean
 
 T = TypeVar("T")
 
@@ -15,6 +16,19 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, command: str, **rest: Any) -> None:
         super().__init__(prog=f"batchrun {command}".rstrip(), allow_abbrev=False, **rest)
+
+    def parse_args(  # type: ignore[override]  # nobody asks for another kind of namespace
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """Return the options; UsageError for one that nobody knows, and which was meant."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            word = next((word for word in unknown if word.startswith("-")), unknown[0])
+            name, _, _ = word.partition("=")
+            if hint := did_you_mean(name, self._option_string_actions):
+                raise UsageError(f"unknown option `{name}`{hint}")
+            self.error(f"unknown {'option' if name[:1] == '-' else 'argument'} `{name}`")
+        return options
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")

@@ -65,6 +65,13 @@ class Found:
     costs: Mapping[str, Decimal | None]
 
 
+def main(argv: Sequence[str]) -> int:
+    """Print what a call with *argv* would do; return the exit code."""
+    from batchrun.commands import run  # noqa: PLC0415  (it shows plans, too)
+
+    return run.main(["--dry-run", *argv], command="plan")
+
+
 def show_plan(plan: Plan, *, as_json: bool) -> int:
     """Print what a call would do; no run is sent, and nothing is written."""
     with ExitStack() as stack:

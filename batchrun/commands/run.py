@@ -41,10 +41,13 @@ class Call:
     key: str
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run or resume the manifest that *argv* names; return the exit code."""
+def main(argv: Sequence[str], *, command: str = "run") -> int:
+    """Run or resume the manifest that *argv* names; return the exit code.
+
+    *command* is the word that help and mistakes name.
+    """
     started = time.monotonic()
-    call = prepare(parse(argv))
+    call = prepare(parse(argv, command=command))
     if call.options.dry_run:
         plan = Plan(call.manifest, call.settings, call.folder, call.endpoint)
         return show_plan(plan, as_json=call.options.json)

@@ -24,6 +24,12 @@ from batchrun.manifest.values import (
 )
 
 
+DESCRIPTIONS: Final = {
+    "run": "Run a manifest, or go on with it. The word `run` may be left out.",
+    "plan": "What would be done and what it may cost; sends no run.",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """What was asked for. Below this line nobody knows argparse."""
@@ -56,9 +62,9 @@ class Options:
     verbose: bool
 
 
-def parse(argv: Sequence[str]) -> Options:
+def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     """Return the options in *argv*; UsageError where they are wrong."""
-    parser = Parser("", description="Run a manifest, or go on with it.")
+    parser = Parser(command, description=DESCRIPTIONS[command])
     parser.add_argument("manifest", type=Path, metavar="MANIFEST")
     add_place(parser)
     _add_limits(parser)
@@ -120,7 +126,10 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         help="only cells with these values; repeatable, all must hold",
     )
     group.add_argument(
-        "--retry-failed", action="store_true", help="grant failed cells their attempts again"
+        "--retry-failed",
+        action="store_true",
+        help="grant failed, rejected and cancelled cells their attempts again; "
+        "what was cancelled may be billed again",
     )
     group.add_argument(
         "--resubmit-in-doubt",
