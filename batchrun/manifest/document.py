@@ -109,6 +109,13 @@ class _Stop(Exception):  # noqa: N818 not an error: the way out of a document th
         self.problem = problem
 
 
+class _TooDeep(Exception):  # noqa: N818 likewise
+    """libyaml 0.2.6 looks ahead, and gives up at a depth of 1000 before it has told of the first
+    sixty; PyYAML's own parser tells of each as it comes, and is asked for the place of our own
+    limit.
+    """
+
+
 def parse_document(data: bytes, name: str, problems: list[Problem]) -> MapNode | None:
     """Return the document's mapping; None if there is none. What is wrong goes to *problems*."""
     try:
@@ -119,14 +126,24 @@ def parse_document(data: bytes, name: str, problems: list[Problem]) -> MapNode |
     if "\0" in text[:2]:
         problems.append(Problem(Place(name, 1, 1), "this is UTF-16; save the file as UTF-8"))
         return None
-    composer = _Composer(Source.of(name, text), problems)
+    source, before = Source.of(name, text), len(problems)
     try:
-        return composer.compose(text)
+        return _composed(source, text, problems, _LOADER)
+    except _TooDeep:
+        del problems[before:]
+        return _composed(source, text, problems, yaml.BaseLoader)
+
+
+def _composed(source: Source, text: str, problems: list[Problem], loader: Any) -> MapNode | None:
+    try:
+        return _Composer(source, problems).compose(text, loader)
     except _Stop as stop:
         problems.append(stop.problem)
     except yaml.YAMLError as error:
-        place, message, width = syntax_problem(error, composer.source.lines)
-        problems.append(composer.source.problem(*place, message, width))
+        if "nesting depth" in str(error):
+            raise _TooDeep from None
+        place, message, width = syntax_problem(error, source.lines)
+        problems.append(source.problem(*place, message, width))
     return None
 
 
@@ -142,8 +159,8 @@ class _Composer:
         self._root: Node | None = None
         self._documents = 0
 
-    def compose(self, text: str) -> MapNode | None:
-        for event in yaml.parse(text, Loader=_LOADER):
+    def compose(self, text: str, loader: Any) -> MapNode | None:
+        for event in yaml.parse(text, Loader=loader):
             self._take(event)
         if self._root is None or (
             isinstance(self._root, ScalarNode) and self._root.value is None and not self._root.text
