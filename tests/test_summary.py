@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from batchrun.errors import LedgerError, ManifestError, Place, Problem, UnreachableError
-from batchrun.results.summary import Stop, Summary, how_to_go_on, money, stop_of
+from batchrun.results.summary import Others, Stop, Summary, how_to_go_on, money, stop_of
 from batchrun.results.tally import Tally
 
 FIELDS = """
@@ -76,6 +76,11 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
         (Tally(cells=2, partial_succeeded=2), 1, "nothing to do; the files are in /out"),
         (Tally(cells=2, failed=2), 1, "`batchrun m.yaml --retry-failed` tries again"),
         (Tally(cells=2, failed=2), 0, "--retry-failed"),
+        (Tally(cells=2, rejected=2), 1, "change in the manifest what the API rejected"),
+        (Tally(cells=2, rejected=1, partial_succeeded=1), 1, "change in the manifest"),
+        (Tally(cells=2, rejected=1, failed=1), 1, "--retry-failed`"),
+        (Tally(cells=2, cancelled=2), 1, "did not succeed; 2 cancelled cells may cost again"),
+        (Tally(cells=2, cancelled=1, rejected=1), 1, "; 1 cancelled cell may cost again"),
         (Tally(cells=3, pending=2, in_flight=1), 3, "go on with `batchrun m.yaml`; 2 not yet done"),
         (Tally(cells=3, failed=1, in_doubt=1, unsaved=1), 3, "1 in doubt, 1 not saved"),
         (Tally(cells=3, pending=3), 4, "RUNFLOW_API_KEY"),
@@ -97,3 +102,39 @@ def test_whatever_the_exit_the_last_line_says_how_to_go_on(
     assert says in line
     assert "\n" not in line
     assert not line.endswith(".")
+
+
+def test_what_was_rejected_is_not_sent_again_as_it_is() -> None:
+    assert "--retry-failed" not in how_to_go_on(Tally(rejected=1), 1, command="batchrun m.yaml")
+
+
+def test_only_what_was_cancelled_may_cost_again() -> None:
+    assert "cost" not in how_to_go_on(Tally(failed=1, rejected=1), 1, command="batchrun m.yaml")
+
+
+DONE = Tally(cells=2, succeeded=2)
+FAILED = Tally(cells=2, failed=1, succeeded=1)
+OTHERS_LEFT = "7 other cells are not done: `all` goes on with all"
+
+
+@pytest.mark.parametrize(
+    ("tally", "left", "line"),
+    [
+        (DONE, 0, "nothing to do; the files are in /out"),
+        (DONE, 1, "what was selected is done; 1 other cell is not done: `all` goes on with all"),
+        (DONE, 7, f"what was selected is done; {OTHERS_LEFT}"),
+        (Tally(), 7, f"no cell is selected; {OTHERS_LEFT}"),
+        (Tally(cells=2, pending=2), 7, "go on with `some`; 2 not yet done"),
+        (
+            FAILED,
+            7,
+            f"`some --retry-failed` tries again what did not succeed; {OTHERS_LEFT}",
+        ),
+    ],
+)
+def test_of_what_only_left_out_it_says_how_much_is_not_done(
+    tally: Tally, left: int, line: str
+) -> None:
+    others = Others(unfinished=left, command="all")
+
+    assert how_to_go_on(tally, 0, command="some", outputs="/out", others=others) == line

@@ -169,3 +169,8 @@ def test_more_failures_than_cells_are_never_said() -> None:
     shown = failures([Failure(alias="a", code="X", example="", count=3)], {"a": 1})
 
     assert shown == "3 of 3 a: X"
+
+
+def test_a_manifest_that_excludes_every_cell_is_told_so() -> None:
+    assert "\n\nno cell is left to run: `exclude` drops every one" in table(summary_of([]), [])
+    assert "exclude" not in table(summary_of(ROWS), ROWS)

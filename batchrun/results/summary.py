@@ -90,6 +90,11 @@ class Summary:
         return json.dumps(self.as_dict())
 
 
+def number_of(number: int, noun: str) -> str:
+    """Return "1 cell", or "2 cells"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def money(amount: Decimal) -> str:
     """Spell an amount of USD: plain notation, at least two decimals, no more than it has."""
     text = f"{amount.normalize():f}"
@@ -111,20 +116,30 @@ def how_to_go_on(
     if tally.unfinished:
         return f"go on with `{command}`; {_left(tally)}"
     if tally.bad > tally.partial_succeeded:
-        return f"`{command} --retry-failed` tries again what did not succeed"
+        return _once_more(tally, command)
     if outputs is not None:
         return f"nothing to do; the files are in {outputs}"
     return "nothing to do"
 
 
+def _once_more(tally: Tally, command: str) -> str:
+    """Say what can be done about cells that ended badly; refused input would be refused again."""
+    if not tally.failed + tally.cancelled:
+        return f"change in the manifest what the API rejected, as said above, then `{command}`"
+    again = f"`{command} --retry-failed` tries again what did not succeed"
+    if not tally.cancelled:
+        return again
+    return f"{again}; {number_of(tally.cancelled, 'cancelled cell')} may cost again"
+
+
 _HINTS: Final = {
     2: "correct what is named above, then `{command}`; nothing was sent",
-    4: "set RUNFLOW_API_KEY to a key of the right account, then `{command}` goes on",
-    5: "add credit to the account, then `{command}` goes on",
+    4: "set RUNFLOW_API_KEY to a key of the right account, then `{command}`",
+    5: "add credit to the account, then `{command}`",
     6: "raise the budget (`limits.budget` or `--budget`), then `{command}` goes on",
     7: "wait for the other batchrun or stop it, then `{command}`",
-    8: "try again when the service can be reached: `{command}` goes on",
-    9: "put right what is named above, then `{command}` goes on",
+    8: "try again when the service can be reached: `{command}`",
+    9: "put right what is named above, then `{command}`",
     70: "a bug in batchrun; the ledger is whole and `{command}` goes on",
 }
 

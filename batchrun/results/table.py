@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Final
 from unicodedata import east_asian_width
 
-from batchrun.results.summary import Summary, money
+from batchrun.results.summary import Summary, money, number_of
 from batchrun.results.tally import ModelRow, Tally
 
 # Heading and field of Tally; a column that is zero everywhere is left out, but for the first.
@@ -22,6 +22,7 @@ _COLUMNS: Final = (
     ("unsaved", "unsaved"),
 )
 _GAP: Final = "  "
+NO_CELL: Final = "no cell is left to run: `exclude` drops every one"
 _NARROWEST: Final = 8
 
 
@@ -37,7 +38,8 @@ def table(summary: Summary, models: Sequence[ModelRow], width: int = 80) -> str:
         rows.append(gone)
     if len(rows) > 2:
         rows.append(_line("total", summary.tally, summary.cost, shown))
-    return "\n".join([*_aligned(rows, width), *_below(summary)])
+    notes = [] if models else [NO_CELL]
+    return "\n".join([*_aligned(rows, width), *_below(summary, notes)])
 
 
 def _any(summary: Summary, name: str) -> bool:
@@ -64,22 +66,18 @@ def _aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     return [lines[0], rule, *lines[1:]]
 
 
-def _below(summary: Summary) -> list[str]:
+def _below(summary: Summary, notes: Sequence[str]) -> list[str]:
     """Say what the numbers above don't: points folded, cells orphaned, and where things are."""
-    lines = []
+    lines = [*notes]
     if summary.folded:
-        lines.append(f"{_count(summary.folded, 'point')} came to a cell that was there already")
+        lines.append(f"{number_of(summary.folded, 'point')} came to a cell that was there already")
     if summary.orphaned:
         lines.append(
-            f"{_count(summary.orphaned, 'cell')} of the ledger not in the manifest any more"
+            f"{number_of(summary.orphaned, 'cell')} of the ledger not in the manifest any more"
         )
     places = {"files": summary.outputs, "report": summary.report}
     lines += [f"{name}: {place}" for name, place in places.items() if place]
     return ["", *lines] if lines else []
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _cells(text: str) -> int:
