@@ -35,6 +35,13 @@ async def adopt(work: Work, manifest: Manifest) -> bool:
     return bool(book.open or book.doubted)
 
 
+def reserve(work: Work) -> None:
+    """Reserve for all that may be running and was sent by a call without a budget."""
+    for attempt in work.live:
+        if attempt.reserved is None:
+            work.purse.hold(attempt, work.last_input(attempt) or {})
+
+
 def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> Attempt:
     intent = work.ledger.read(history.intent_line)
     assert isinstance(intent, Intent)

@@ -1,30 +1,22 @@
 """Draws cells into free slots, and begins what each of them needs."""
 
-from collections.abc import Mapping
-from decimal import Decimal
 from typing import Final
 
 from anyio.abc import TaskGroup
 
-from batchrun.engine.budget import left, reservation
 from batchrun.engine.feed import Feed
 from batchrun.engine.saver import Job, Saver
 from batchrun.engine.submitter import NameOf, Submitter
 from batchrun.engine.work import Work
-from batchrun.errors import BudgetReachedError
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
 from batchrun.manifest.grid import Cell
-from batchrun.runflow.prices import estimate
 
 BACKLOG: Final = 1000
 """Downloads that may wait before nothing new is submitted: what waits is held in memory."""
 
 
 class Drawer:
-    """Decides by a cell's history whether it rests, is under way, or gets a run.
-
-    *labels* are the price labels of models, by id; only a budget asks for them.
-    """
+    """Decides by a cell's history whether it rests, is under way, or gets a run."""
 
     def __init__(
         self,
@@ -34,14 +26,12 @@ class Drawer:
         saver: Saver,
         *,
         name_of: NameOf,
-        labels: Mapping[str, str | None],
     ) -> None:
         self._work = work
         self._feed = feed
         self._submitter = submitter
         self._saver = saver
         self._name_of = name_of
-        self._labels = labels
         self._before = work.ledger.end
         self._granted: dict[str, int] = {}
         self._new_cells = 0
@@ -74,14 +64,8 @@ class Drawer:
 
     def stop_if_held(self) -> None:
         """Nothing is under way any more: what was held back for the budget stays undone."""
-        budget = self._work.settings.budget
-        if self._held_by_budget and budget is not None:
-            settled = self._work.ledger.book.cost
-            self._work.stops.submit_no_more(
-                BudgetReachedError(
-                    f"the budget of {budget} USD allows no further run: {settled} USD are spent"
-                )
-            )
+        if self._held_by_budget or self._work.held_by_budget:
+            self._work.stops.submit_no_more(self._work.purse.reached())
 
     def _may_draw(self) -> bool:
         return (
@@ -95,8 +79,8 @@ class Drawer:
     ) -> bool:
         """Begin an attempt; False where the limit or the budget leaves no room for it now."""
         reserved = None
-        if self._work.settings.budget is not None:
-            reserved = self._reserve(cell, self._work.settings.budget)
+        if self._work.purse.limited:
+            reserved = self._work.purse.reserve(cell.model, cell.input)
             self._held_by_budget = reserved is None
             if reserved is None:
                 self._feed.put_back(cell)
@@ -106,12 +90,6 @@ class Drawer:
         attempt = self._submitter.begin(cell, number, granted=granted, reserved=reserved)
         tasks.start_soon(self._submitter.submit, attempt, name=f"submit {cell.short}")
         return True
-
-    def _reserve(self, cell: Cell, budget: Decimal) -> Decimal | None:
-        book = self._work.ledger.book
-        room = left(budget, settled=book.cost, reserved=self._work.live.reserved())
-        expected = estimate(self._labels.get(cell.model), cell.input)
-        return reservation(book.facts(cell.model), expected, room)
 
     def _grant(self, key: str, history: History) -> int:
         """Return what `--retry-failed` grants a cell that had ended before this call."""

@@ -93,10 +93,6 @@ class Live:
         """Say whether something is under way that this call still waits for."""
         return any(not attempt.parked for attempt in self)
 
-    def reserved(self) -> Decimal:
-        """Return what the attempts under way may still cost."""
-        return sum((attempt.reserved or Decimal(0) for attempt in self), Decimal(0))
-
     def flying(self) -> int:
         """Return how many runs are known to be under way and are looked at."""
         return sum(attempt.run_id is not None and not attempt.parked for attempt in self)

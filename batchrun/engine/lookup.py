@@ -11,6 +11,7 @@ Only what is unseen for certain is sent again. See design.md, "In doubt".
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 import anyio
@@ -36,6 +37,7 @@ UNTAGGED: Final = (
     "the service shows a run of this wave without its metadata, which may be the one; look at "
     "the service, then decide with --resubmit-in-doubt"
 )
+NO_ROOM: Final = "the budget has no room to send it again; raise it, and call again"
 
 
 class LookUps:
@@ -147,11 +149,15 @@ class LookUps:
 
     async def _unseen(self, doubts: Iterable[Attempt]) -> None:
         """No run exists for these, unless the service commits later than it may."""
-        for attempt in doubts:
+        missing = [a for a in doubts if a.in_doubt and await self._decide(a)]
+        for attempt in missing:  # first of all: what isn't running costs nothing
+            attempt.reserved = Decimal(0) if self._work.purse.limited else attempt.reserved
+        for attempt in missing:
             if attempt.in_doubt:
-                await self._decide(attempt)
+                await self._send_again(attempt, wait=True)
 
-    async def _decide(self, attempt: Attempt) -> None:
+    async def _decide(self, attempt: Attempt) -> bool:
+        """Do what follows from there being no run; return whether to send it again."""
         work = self._work
         if attempt.verdict is not None:
             await self._submitter.conclude(attempt, attempt.verdict)
@@ -168,15 +174,28 @@ class LookUps:
         elif attempt.sends >= MOST_SENDS:
             await work.park(attempt, f"{attempt.sends} sends got no clear answer")
         else:
-            self._resend(attempt)
+            return True
+        return False
 
     async def _undecided(self, doubts: Iterable[Attempt], reason: str) -> None:
         for attempt in doubts:
             may = self._work.settings.resubmit_in_doubt and self._work.stops.submitting
             if may and attempt.cell is not None and attempt.sends < MOST_SENDS:
-                self._resend(attempt)
+                await self._send_again(attempt, wait=False)
             else:
                 await self._work.park(attempt, reason)
+
+    async def _send_again(self, attempt: Attempt, *, wait: bool) -> None:
+        """Send the same intent again if the budget has room for it; *wait* while it may get some.
+
+        What waits must hold nothing itself: two would wait for each other.
+        """
+        work = self._work
+        if work.purse.admits(attempt, work.last_input(attempt) or {}):
+            self._resend(attempt)
+        elif not (wait and work.purse.may_get_room()):
+            work.held_by_budget = True
+            await work.park(attempt, NO_ROOM)
 
     def _resend(self, attempt: Attempt) -> None:
         attempt.sending = True

@@ -14,12 +14,13 @@ import anyio.lowlevel
 import httpx
 from anyio.abc import TaskGroup
 
-from batchrun.engine.adoption import YIELD_EVERY, adopt
+from batchrun.engine.adoption import YIELD_EVERY, adopt, reserve
 from batchrun.engine.drawer import Drawer
 from batchrun.engine.feed import Feed
 from batchrun.engine.gate import Gate
 from batchrun.engine.live import Attempt, Live
 from batchrun.engine.lookup import LookUps
+from batchrun.engine.purse import Purse
 from batchrun.engine.saver import Job, Saver
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops, only_expected
@@ -71,11 +72,13 @@ class Runner:
         self._progress = outside.progress
         self._seen = Keys()
         self._feed = Feed({model.alias: self._stream(model) for model in manifest.models})
+        live = Live(settings.concurrency, settings.model_concurrency)
         self._work = Work(
             settings=settings,
             ledger=ledger,
             client=outside.client,
-            live=Live(settings.concurrency, settings.model_concurrency),
+            live=live,
+            purse=Purse(settings.budget, ledger.book, live),
             waves=Waves(folder.sweep, last=ledger.book.last_wave, size=self._wave_size),
             progress=outside.progress,
             stops=self.stops,
@@ -141,25 +144,19 @@ class Runner:
             tasks.start_soon(give_way, name="give way")
             if await adopt(self._work, self._manifest):
                 await self._gate.check_key()
-            drawer = await self._drawer(submitter)
+            if self._work.purse.limited:
+                await self._learn_prices()
+                reserve(self._work)
+            drawer = Drawer(self._work, self._feed, submitter, self._saver, name_of=self._name_of)
             tasks.cancel_scope.cancel()
         return drawer
 
-    async def _drawer(self, submitter: Submitter) -> Drawer:
-        """Return the drawer; with a budget it has to know the models' prices."""
+    async def _learn_prices(self) -> None:
         labels: dict[str, str | None] = {}
-        if self._settings.budget is not None:
-            for model in self._manifest.models:
-                found = await self._work.client.model(model.id)
-                labels[model.id] = str((found or {}).get("pricing_note") or "")
-        return Drawer(
-            self._work,
-            self._feed,
-            submitter,
-            self._saver,
-            name_of=self._name_of,
-            labels=labels,
-        )
+        for model in self._manifest.models:
+            found = await self._work.client.model(model.id)
+            labels[model.id] = str((found or {}).get("pricing_note") or "")
+        self._work.purse.labels = labels
 
     def _wave_size(self) -> int:
         pages = self._work.client.pages

@@ -12,6 +12,7 @@ from typing import Any, Final
 import anyio
 
 from batchrun.engine.live import Attempt, Live
+from batchrun.engine.purse import Purse
 from batchrun.engine.schedule import next_wait
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops
@@ -48,12 +49,16 @@ class Filter:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One call's work. *again* takes a cell to be tried once more, *finished* one to be saved."""
+    """One call's work. *again* takes a cell to be tried once more, *finished* one to be saved.
+
+    *held_by_budget* is True once something that was to be sent again had to be left for it.
+    """
 
     settings: Settings
     ledger: Ledger
     client: Client
     live: Live
+    purse: Purse
     waves: Waves
     progress: Progress
     stops: Stops
@@ -64,6 +69,7 @@ class Work:
     remember_organisation: Callable[[str], Awaitable[None]]
     filter: Filter = field(default_factory=Filter)
     said: set[str] = field(default_factory=set)
+    held_by_budget: bool = False
 
     async def listing(self, ref: str) -> list[Run] | None:
         """Return the runs of a wave as the list's filter shows them, None where it is refused."""

@@ -1,0 +1,88 @@
+"""What the sweep's budget still allows. First sends and resends pass the same gate."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from batchrun.engine.budget import left, reservation
+from batchrun.engine.live import Attempt, Live
+from batchrun.errors import BudgetReachedError
+from batchrun.ledger.book import Book
+from batchrun.runflow.prices import estimate
+
+
+class Purse:
+    """Holds *budget*, None for a call without one: then there is always room.
+
+    *labels* are the price labels of models, by id; only a budget asks for them. What an earlier
+    call sent without a budget, reserves nothing until its model's price is known, and all that is
+    left as long as it isn't.
+    """
+
+    def __init__(self, budget: Decimal | None, book: Book, live: Live) -> None:
+        self._budget = budget
+        self._book = book
+        self._live = live
+        self.labels: Mapping[str, str | None] = {}
+
+    @property
+    def limited(self) -> bool:
+        return self._budget is not None
+
+    def reserve(
+        self, model: str, inputs: Mapping[str, Any], *, besides: Attempt | None = None
+    ) -> Decimal | None:
+        """Return what a run reserves, None if there is no room for it.
+
+        *besides* is the attempt that it is of, where that is under way already.
+        """
+        assert self._budget is not None
+        reserved = self._reserved(besides)
+        if reserved is None:
+            return None
+        room = left(self._budget, settled=self._book.cost, reserved=reserved)
+        expected = estimate(self.labels.get(model), inputs)
+        return reservation(self._book.facts(model), expected, room)
+
+    def hold(self, attempt: Attempt, inputs: Mapping[str, Any]) -> None:
+        """Reserve for what may be running already, whether there is room for it or not."""
+        everything = Decimal("Infinity")
+        expected = estimate(self.labels.get(attempt.model), inputs)
+        wanted = reservation(self._book.facts(attempt.model), expected, everything)
+        attempt.reserved = None if wanted == everything else wanted
+
+    def admits(self, attempt: Attempt, inputs: Mapping[str, Any]) -> bool:
+        """Say whether an attempt may be sent again, and reserve for it."""
+        if not self.limited:
+            return True
+        reserved = self.reserve(attempt.model, inputs, besides=attempt)
+        if reserved is not None:
+            attempt.reserved = reserved
+        return reserved is not None
+
+    def may_get_room(self) -> bool:
+        """Say whether something that is under way holds a part of the budget."""
+        return any(each.reserved != 0 and not each.parked for each in self._live)
+
+    def reached(self) -> BudgetReachedError:
+        """Return the reason to ask for no further run."""
+        reserved = self._reserved()
+        share = "the rest" if reserved is None else f"{reserved} USD"
+        return BudgetReachedError(
+            f"the budget of {self._budget} USD allows no further run: {self._book.cost} USD are "
+            f"spent{f', {share} reserved for what may be running' if reserved != 0 else ''}"
+        )
+
+    def _reserved(self, besides: Attempt | None = None) -> Decimal | None:
+        """Return what the others under way may still cost; None is all that is left."""
+        total = Decimal(0)
+        for attempt in self._live:
+            if attempt is besides:
+                continue
+            share = attempt.reserved
+            if share is None:
+                share = self._book.facts(attempt.model).dearest
+            if share is None:
+                return None
+            total += share
+        return total

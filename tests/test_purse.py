@@ -1,0 +1,103 @@
+"""What a budget allows over the ledger's life: calls with and without one, in virtual time."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from engine_world import World
+from fake_runflow import FakeRunflow
+from test_post_outcomes import Crowded, parked
+
+from batchrun.errors import most_severe
+
+MANY = """\
+models: [google/nano-banana-2]
+inputs: {prompt: {$range: [1, 20]}}
+limits: {concurrency: 4, rate: 10/s, settle: 5s}
+"""
+PRICE = Decimal("0.08")  # what a run of the fake service costs; it has no price labels
+
+
+async def in_doubt(path: Path, *, sends: int = 4) -> World:
+    """Return a sweep of which a call without a budget has left *sends* cells in doubt."""
+    world = World(path, FakeRunflow(script=["reset"] * sends), text=MANY)
+    await world.call(max_duration=20.0, settle=60.0, concurrency=sends)
+    assert len(world.book().open) == sends
+    return world
+
+
+async def test_a_resend_stops_at_the_budget_like_a_first_send(tmp_path: Path) -> None:
+    world = await in_doubt(tmp_path)
+
+    stops = await world.call(budget=Decimal("0.10"))
+
+    assert most_severe(stops.codes) == 6
+    assert len(world.service.runs) == 1
+    assert all("budget" in reason for reason in parked(world))
+
+
+async def test_what_the_budget_kept_from_being_sent_again_goes_on_with_a_larger_one(
+    tmp_path: Path,
+) -> None:
+    world = await in_doubt(tmp_path)
+    await world.call(budget=Decimal("0.10"))
+
+    stops = await world.call(budget=Decimal(5))
+
+    assert stops.codes == []
+    assert sorted(world.service.paid().values()) == [1] * 20
+
+
+async def test_a_resend_waits_until_the_first_run_has_told_the_price(tmp_path: Path) -> None:
+    world = await in_doubt(tmp_path)
+
+    stops = await world.call(budget=Decimal(5))
+
+    assert stops.codes == []
+    assert sorted(world.service.paid().values()) == [1] * 20
+    assert parked(world) == []
+
+
+async def test_what_is_not_sent_again_leaves_its_share_to_the_others(tmp_path: Path) -> None:
+    world = await in_doubt(tmp_path)
+    world.service.runs.clear()
+    await world.call(limit=1, concurrency=5)  # the price is known, and nothing is in doubt
+    before = len(world.service.runs)
+    world.service.script = ["reset"] * 4
+    await world.call(max_duration=20.0, settle=60.0)
+    assert len(world.book().open) == 4
+
+    stops = await world.call(budget=PRICE * before + Decimal("0.10"))
+
+    assert most_severe(stops.codes) == 6
+    assert len(world.service.runs) == before + 1
+
+
+async def test_runs_in_flight_of_a_call_without_a_budget_count(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeRunflow(duration=lambda _: 100.0), text=MANY)
+    await world.call(max_duration=5.0)
+    assert len(world.service.runs) == 4
+
+    stops = await world.call(budget=PRICE * 6, concurrency=16)
+
+    assert most_severe(stops.codes) == 6
+    assert (len(world.service.runs), world.book().cost) == (6, PRICE * 6)
+    assert "0.48 USD are spent" in str(stops.errors[0])
+
+
+async def test_a_decision_to_send_again_is_no_way_past_the_budget(tmp_path: Path) -> None:
+    world = World(tmp_path, Crowded(script=["reset"] * 4), text=MANY)
+    await world.call(max_duration=20.0, settle=60.0)
+
+    stops = await world.call(budget=Decimal("0.10"), resubmit_in_doubt=True)
+
+    assert most_severe(stops.codes) == 6
+    assert len(world.service.runs) <= 1
+
+
+async def test_without_a_budget_a_resend_needs_no_room(tmp_path: Path) -> None:
+    world = await in_doubt(tmp_path)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert sorted(world.service.paid().values()) == [1] * 20
