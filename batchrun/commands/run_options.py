@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from batchrun.commands.options import Parser, add_place, value
 from batchrun.engine.settings import Settings, from_manifest
@@ -22,7 +22,6 @@ from batchrun.manifest.values import (
     parse_seconds,
     parse_wait,
 )
-
 
 DESCRIPTIONS: Final = {
     "run": "Run a manifest, or go on with it. The word `run` may be left out.",
