@@ -129,15 +129,13 @@ async def test_of_the_slots_that_hang_each_is_freed_by_its_time_out(tmp_path: Pa
 
 
 async def test_a_look_that_hangs_holds_up_no_other_wave(tmp_path: Path) -> None:
-    """Two models are two waves; the first one's looks all hang."""
+    """Two models are two waves; one's looks all hang."""
     text = SLEEPY.replace("[google/nano-banana-2]", "[a/stuck, b/quick]").replace("3,", "24,")
-    refs: list[str] = []
 
     def stuck(request: httpx.Request) -> bool:
-        """Hang in every look at the first wave but the one before its first POST."""
-        ref = request.url.params.get("q", "")
-        refs.append(ref)
-        return ref != "" and ref == next(filter(None, refs)) and refs.count(ref) > 1
+        """Hang in every look at that model's wave but the one before its first POST."""
+        refs = {run.body["client_ref"] for run in service.runs if "/a/stuck/" in run.model}
+        return any(f"'{ref}'" in request.url.params.get("q", "") for ref in refs)
 
     service = Sleepy(which=stuck, hangs=dict.fromkeys(range(1, 1000), "before"))
     world = World(tmp_path, service, text=text)
@@ -251,3 +249,104 @@ async def test_on_a_socket_too_a_hung_call_ends_and_the_others_go_on(hang: str) 
                     tasks.start_soon(post)
 
     assert [isinstance(outcome, InDoubt) for outcome in outcomes] == [False, False, False, True]
+
+
+@dataclass(kw_only=True)
+class Mute(FakeRunflow):
+    """Answers 500, or not at all, whoever asks for the runs *mute* by their ids."""
+
+    mute: Callable[[int], bool] = lambda number: number == 1
+    hang: bool = False
+    whole_lists: bool = True
+
+    def _get(self, run_id: str) -> httpx.Response:
+        if self.mute(int(run_id[-12:], 16)):
+            return httpx.Response(500, text="oops")
+        return super()._get(run_id)
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        if self.hang and gets(request) and self.mute(int(request.url.path[-12:], 16)):
+            await anyio.sleep(HOURS)
+        return await super().answer(request)
+
+    def _list(self, request: httpx.Request) -> httpx.Response:
+        runs = list(self.runs)
+        if not self.whole_lists:
+            self.runs = [run for run in runs if not self.mute(int(run.id[-12:], 16))]
+        try:
+            return super()._list(request)
+        finally:
+            self.runs = runs
+
+
+TWO = """\
+models: [google/nano-banana-2, bria/b]
+inputs: {prompt: {$range: [1, 30]}}
+limits: {concurrency: 2, rate: 10/s}
+"""
+
+
+@pytest.mark.parametrize("how", ["answers 500", "hangs"])
+@pytest.mark.parametrize(
+    "mute",
+    [pytest.param(lambda number: number == 1, id="one"), pytest.param(lambda _: True, id="all")],
+)
+async def test_a_run_that_gives_no_answer_by_its_id_is_told_of_by_the_list(
+    tmp_path: Path, mute: Callable[[int], bool], how: str
+) -> None:
+    service = Mute(mute=mute, hang=how == "hangs")
+    world = World(tmp_path, service, text=TWO)
+
+    stops = await world.call(download=False)
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 60}
+    assert set(service.paid().values()) == {1}
+    assert anyio.current_time() < 700.0, "others waited for it"
+
+
+async def test_a_run_that_nothing_tells_of_is_parked_and_the_others_go_on(tmp_path: Path) -> None:
+    service = Mute(whole_lists=False)
+    world = World(tmp_path, service, text=TWO)
+
+    stops = await world.call(download=False)
+
+    assert most_severe(stops.codes) == 0, "it keeps its slot, and the rest has the other"
+    assert states(world) == {State.SUCCEEDED: 59, State.IN_FLIGHT: 1}
+    [left] = [h for h in world.book().histories.values() if h.state is State.IN_FLIGHT]
+    assert left.parked
+    service.whole_lists = True
+    await world.call(download=False)
+    assert states(world) == {State.SUCCEEDED: 60}
+    assert set(service.paid().values()) == {1}
+
+
+@pytest.mark.parametrize("how", ["answers 500", "hangs"])
+async def test_the_newest_run_may_be_seen_in_the_list_where_its_id_gives_no_answer(
+    tmp_path: Path, how: str
+) -> None:
+    service = Mute(mute=lambda _: True, hang=how == "hangs")
+    world = World(tmp_path, service, text=TWO)
+    await world.call(download=False, limit=1)
+
+    stops = await world.call(download=False, limit=1)
+
+    assert most_severe(stops.codes) == 3
+    assert states(world) == {State.SUCCEEDED: 2}
+
+
+async def test_runs_in_flight_when_the_service_goes_silent_end_the_call_with_8(
+    tmp_path: Path,
+) -> None:
+    class Failing(FakeRunflow):
+        async def answer(self, request: httpx.Request) -> httpx.Response:
+            if anyio.current_time() > 5.0:
+                return httpx.Response(502, text="<html>")
+            return await super().answer(request)
+
+    world = World(tmp_path, Failing(), text=ONE)
+
+    stops = await world.call(download=False)
+
+    assert most_severe(stops.codes) == UnreachableError.exit_code
+    assert anyio.current_time() < 80.0

@@ -8,9 +8,11 @@ from typing import Final
 
 import anyio
 
+from batchrun.engine.settings import BY_ID
 from batchrun.engine.tags import tag_of
 from batchrun.engine.work import Work
 from batchrun.errors import KeyRefusedError, LedgerError
+from batchrun.ledger.book import KnownRun
 
 BEHIND: Final = (
     "the ledger {path} is behind: the service has runs of wave {ref} that it doesn't know; "
@@ -68,11 +70,29 @@ class Gate:
         newest = work.ledger.book.newest
         if newest is None or work.settings.trust_key:
             return
-        if await work.client.get_run(newest.run_id) is None:
+        if not await self._sees(newest):
             raise KeyRefusedError(
                 f"this key doesn't see run {newest.run_id}, the newest in the ledger; use the key "
                 "that began this sweep, or --trust-key if the service forgets old runs"
             )
+
+    async def _sees(self, newest: KnownRun) -> bool:
+        """Say whether the key sees the run: by its id, or in its wave where that takes long."""
+        seen = False
+        async with anyio.create_task_group() as tasks:
+
+            async def ask_list() -> None:
+                nonlocal seen
+                await anyio.sleep(BY_ID)
+                runs = await self._work.listing(newest.client_ref) or ()
+                if any(run.id == newest.run_id for run in runs):
+                    seen = True
+                    tasks.cancel_scope.cancel()
+
+            tasks.start_soon(ask_list, name="ask the list, too")
+            seen = await self._work.client.get_run(newest.run_id) is not None
+            tasks.cancel_scope.cancel()
+        return seen
 
     async def _check_last_wave(self) -> None:
         """A copy made in the middle of a wave lacks only the end of that wave."""

@@ -8,6 +8,9 @@ from typing import Final
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.values import FailOn, Rate
 
+BY_ID: Final = 5.0
+"""Seconds that the question for one run may take before the list of its wave is asked, too."""
+
 ANY: Final = FailOn(more_than=0)
 """Any cell that ends badly makes the exit code 1."""
 

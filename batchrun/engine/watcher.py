@@ -12,8 +12,10 @@ from anyio.abc import TaskGroup
 
 from batchrun.engine.live import Attempt
 from batchrun.engine.lookup import LookUps
+from batchrun.engine.settings import BY_ID
 from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
+from batchrun.errors import UnreachableError
 from batchrun.runflow.wire import Run
 
 FEW: Final = 2
@@ -21,23 +23,35 @@ FEW: Final = 2
 
 UNKNOWN: Final = "the service doesn't know this run any more (404); it is never run again"
 
+SILENT: Final = (
+    "the service answers other calls but not those for this run, and its list doesn't show it; "
+    "the next call asks again"
+)
+
 
 class Watcher:
-    """Knows when each wave is to be looked at, and does it; no look waits for another wave's."""
+    """Knows when each wave is to be looked at, and does it; no look waits for another wave's.
+
+    Nor does it wait long for a run that gives no answer by its id: that one is asked for apart,
+    and the list of its wave is asked instead, from then on.
+    """
 
     def __init__(self, work: Work, lookups: LookUps) -> None:
         self._work = work
         self._lookups = lookups
+        self._asking: dict[str, anyio.CancelScope] = {}  # by run id
+        self._silent: set[str] = set()  # references of waves whose list is asked instead
+        self._tasks: TaskGroup
 
     async def run(self) -> None:
         """Look until cancelled."""
-        async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as self._tasks:
             while True:
-                soonest = self._start_due(tasks)
+                soonest = self._start_due()
                 with anyio.move_on_at(soonest):
                     await self._work.bell.wait()
 
-    def _start_due(self, tasks: TaskGroup) -> float:
+    def _start_due(self) -> float:
         """Start the looks that are due; return when the next one is."""
         work = self._work
         now = anyio.current_time()
@@ -49,7 +63,7 @@ class Watcher:
             due = wave.due(settle=work.settings.settle, interval=work.settings.poll_interval)
             if due <= now:
                 wave.looking = True
-                tasks.start_soon(self._look, wave, name=f"look at {wave.ref}")
+                self._tasks.start_soon(self._look, wave, name=f"look at {wave.ref}")
             else:
                 soonest = min(soonest, due)
         return soonest
@@ -58,15 +72,18 @@ class Watcher:
         asked = wave.last_look = anyio.current_time()
         before = len(wave.attempts)
         try:
-            if len(wave.open()) > FEW or wave.doubts() or wave.doubted:
+            if self._listed(wave) or not await self._look_one_by_one(wave.open()):
                 await self._look_at_list(wave, asked)
-            else:
-                await self._look_one_by_one(wave.open())
         finally:
             wave.looking = False
         wave.idle_looks = 0 if len(wave.attempts) < before else wave.idle_looks + 1
         self._plan(wave, asked)
         self._work.bell.ring()
+
+    def _listed(self, wave: Wave) -> bool:
+        """Say whether the wave is looked at through its list."""
+        doubted = wave.doubted or wave.doubts() != []
+        return doubted or wave.ref in self._silent or len(wave.open()) > FEW
 
     async def _look_at_list(self, wave: Wave, asked: float) -> None:
         runs = await self._work.listing(wave.ref)
@@ -85,6 +102,8 @@ class Watcher:
             attempt = by_id.get(run.id)
             if attempt is not None:
                 self._work.filter.proven = True
+                if run.id in self._asking:
+                    self._asking[run.id].cancel()
                 await self._heard(attempt, run)
 
     def _missing(self, wave: Wave, runs: Sequence[Run] | None) -> list[Attempt]:
@@ -95,20 +114,51 @@ class Watcher:
         late = anyio.current_time() - self._work.settings.settle
         return [a for a in wave.open() if a.run_id not in shown and a.started <= late]
 
-    async def _look_one_by_one(self, attempts: Sequence[Attempt]) -> None:
+    async def _look_one_by_one(self, attempts: Sequence[Attempt]) -> bool:
+        """Ask for each run; False where one gives no answer for now, and is waited for apart."""
         for attempt in attempts:
-            assert attempt.run_id is not None
-            run = await self._work.client.get_run(attempt.run_id)
-            if attempt.key not in self._work.live:
-                continue  # it ended while we asked
-            if run is not None:
-                await self._heard(attempt, run)
-            elif anyio.current_time() - attempt.started > self._work.settings.settle:
-                await self._work.park(attempt, UNKNOWN)
+            if attempt.run_id not in self._asking:
+                answered = anyio.Event()
+                self._tasks.start_soon(self._ask, attempt, answered, name=f"ask {attempt.run_id}")
+                with anyio.move_on_after(BY_ID) as patience:
+                    await answered.wait()
+                if patience.cancelled_caught:
+                    self._silent.add(attempt.client_ref)
+        return not any(attempt.run_id in self._asking for attempt in attempts)
+
+    async def _ask(self, attempt: Attempt, answered: anyio.Event) -> None:
+        """Ask for the run by its id until it is told of, be it by the list."""
+        assert attempt.run_id is not None
+        run = None
+        try:
+            with anyio.CancelScope() as scope:
+                self._asking[attempt.run_id] = scope
+                run = await self._work.client.get_run(attempt.run_id)
+            if not scope.cancel_called:
+                await self._told(attempt, run)
+        except UnreachableError:
+            if not self._work.client.answers:
+                raise
+            await self._give_up(attempt, SILENT)
+        finally:
+            del self._asking[attempt.run_id]
+            answered.set()
+
+    async def _told(self, attempt: Attempt, run: Run | None) -> None:
+        if run is not None:
+            await self._heard(attempt, run)
+        elif anyio.current_time() - attempt.started > self._work.settings.settle:
+            await self._give_up(attempt, UNKNOWN)
+
+    async def _give_up(self, attempt: Attempt, reason: str) -> None:
+        if self._work.live.get(attempt.key) is attempt and not attempt.parked:
+            await self._work.park(attempt, reason)
 
     async def _heard(self, attempt: Attempt, run: Run) -> None:
         """Take in how a run stands: ended, too old, or neither."""
         work = self._work
+        if work.live.get(attempt.key) is not attempt:
+            return  # it ended while we asked
         work.hear(run)
         if run.terminal:
             await work.finish(attempt, run)

@@ -265,6 +265,11 @@ class Client:
         """Whether the API is on this machine, and may give URLs of it."""
         return is_loopback(self._http.base_url.host)
 
+    @property
+    def answers(self) -> bool:
+        """Whether any call was answered well within the give-up time."""
+        return anyio.current_time() - self._good_at < self._give_up
+
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
         return self._clock() + self._ahead
