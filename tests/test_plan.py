@@ -69,6 +69,92 @@ def test_what_runs_have_cost_in_this_sweep_comes_before_the_catalogue(
     assert shown[2] == "seedance 6 0 0 6 about 7.257 USD"
 
 
+def written(manifest: Path, *records: AnyRecord) -> None:
+    """Write the ledger of the sweep that `--label x` means, at the default endpoint."""
+    folder = manifest.parent / "outputs" / "chairs" / "@x"
+    folder.mkdir(parents=True)
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], list(records)))
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "says"),
+    [
+        (["--only", "prompt=a"], ["banana 1 0 0 1", "seedance 2 0 0 2"], "3 of 9 cells, 3 to do"),
+        (["--only", "model=banana"], ["banana 3 0 0 3"], "3 of 9 cells, 3 to do"),
+        (["--limit", "4"], ["banana 3 0 0 2", "seedance 6 0 0 2"], "9 cells, 4 to do"),
+        (
+            ["--only", "prompt=a,b", "--limit", "1"],
+            ["banana 2 0 0 1", "seedance 4 0 0 0"],
+            "6 of 9 cells, 1 to do",
+        ),
+    ],
+)
+def test_it_is_what_a_call_with_the_same_options_would_do(
+    manifest: Path,
+    words: list[str],
+    rows: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = plan(manifest, "--endpoint", "http://127.0.0.1:9", *words, capsys=capsys)
+
+    found = [line for line in shown if line.startswith(("banana", "seedance"))]
+    assert [line.rsplit(" ", 1)[0] for line in found] == rows
+    assert f"{says}; nothing was sent" in shown
+    assert ("leaves" in "\n".join(shown)) == ("--limit" in words)
+    assert " ".join(words) in shown[-1]
+
+
+@pytest.mark.slow
+def test_the_price_is_that_of_the_cells_that_would_be_begun(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = ("--only", "model=banana", "--limit", "2")
+    shown = plan(manifest, "--endpoint", "simulator", *only, capsys=capsys)
+
+    assert shown[1] == "banana 3 0 0 2 about 0.16 USD"
+    assert shown[2] == "3 of 9 cells, 2 to do, about 0.16 USD; nothing was sent"
+    assert shown[3] == "`--limit 2` leaves 1 more to later calls"
+
+
+def test_the_limit_counts_new_cells_and_what_comes_after_it_is_for_later(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *_ = expand(load_manifest(manifest, {}))
+    written(manifest, intent(first.key), submitted(first.key), finished(first.key, status="failed"))
+    shown = plan(manifest, "--label", "x", "--limit", "1", capsys=capsys)
+
+    assert "9 cells, 2 to do, at least about 0.04 USD; nothing was sent" in shown
+    assert "`--limit 1` leaves 7 more to later calls" in shown
+
+
+def test_with_retry_failed_what_had_its_attempts_is_to_do(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *_ = expand(load_manifest(manifest, {}))
+    ended = finished(first.key, status="cancelled")
+    written(manifest, intent(first.key), submitted(first.key), ended)
+    words = ("--label", "x", "--only", f"cell={first.short}")
+    without = plan(manifest, *words, capsys=capsys)
+    shown = plan(manifest, *words, "--retry-failed", capsys=capsys)
+
+    assert without[1] == "banana 1 1 0 0 none"
+    assert without[-1] == "nothing to do"
+    assert shown[1] == "banana 1 0 0 1 about 0.04 USD"
+    assert shown[-1].endswith("--retry-failed` begins 1 cell")
+
+
+def test_what_is_under_way_is_gone_on_with(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *_ = expand(load_manifest(manifest, {}))
+    written(manifest, intent(first.key), submitted(first.key))
+    shown = plan(manifest, "--label", "x", "--only", f"cell={first.short}", capsys=capsys)
+
+    assert shown[1] == "banana 1 0 1 0 none"
+    assert shown[-1].endswith("goes on; no cell is to begin")
+
+
 def test_without_a_key_nobody_is_asked_and_that_is_said(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -102,6 +188,7 @@ def test_as_json_it_is_the_counts_and_nobody_is_asked(
         [line] = plan(manifest, "--endpoint", server.url, "--json", capsys=capsys)
 
     assert (json.loads(line)["cells"], json.loads(line)["folded"]) == (9, 3)
+    assert json.loads(line)["next"].endswith(f"--endpoint {server.url}` begins 9 cells")
     assert server.connections == 0
 
 

@@ -114,14 +114,14 @@ def test_only_what_was_cancelled_may_cost_again() -> None:
 
 DONE = Tally(cells=2, succeeded=2)
 FAILED = Tally(cells=2, failed=1, succeeded=1)
-OTHERS_LEFT = "7 other cells are not done: `all` goes on with all"
+OTHERS_LEFT = "7 other cells not done: `all` goes on with all"
 
 
 @pytest.mark.parametrize(
     ("tally", "left", "line"),
     [
         (DONE, 0, "nothing to do; the files are in /out"),
-        (DONE, 1, "what was selected is done; 1 other cell is not done: `all` goes on with all"),
+        (DONE, 1, "what was selected is done; 1 other cell not done: `all` goes on with all"),
         (DONE, 7, f"what was selected is done; {OTHERS_LEFT}"),
         (Tally(), 7, f"no cell is selected; {OTHERS_LEFT}"),
         (Tally(cells=2, pending=2), 7, "go on with `some`; 2 not yet done"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchrun.commands.signals import SIGNALS
+from batchrun.engine.selection import Selection
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
@@ -19,7 +20,7 @@ from batchrun.manifest.grid import Cell, expand, upper_bound
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import Failure, Grouping, failures
 from batchrun.results.storage import RESULTS_CSV, RESULTS_JSONL, results_stand, write_results
-from batchrun.results.summary import Summary, how_to_go_on, stop_of
+from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
 from batchrun.results.table import table
 from batchrun.results.tally import Count, Counting, Tally
 from batchrun.runflow.client import Client
@@ -30,7 +31,10 @@ MOST_WHEN_INTERRUPTED: Final = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What is left of a call once its task group has ended."""
+    """What is left of a call once its task group has ended.
+
+    *command* goes on with it, *for_all* also with the cells that it was not about.
+    """
 
     manifest: Manifest
     settings: Settings
@@ -38,7 +42,9 @@ class Ending:
     endpoint: str
     label: str | None
     command: str
+    for_all: str
     ledger: Ledger
+    selection: Selection
     stops: Stops
     client: Client
     seconds: float
@@ -50,10 +56,12 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     Errors and the result are said in any case; *quiet* leaves out the rest.
     """
     found = walk(ending)
-    summary = summary_of(ending, None if found is None else found.counted.tally)
+    summary = summary_of(ending, found)
     SIGNALS.hush()
     for error in ending.stops.errors:
         print(f"batchrun: {error}", file=sys.stderr)
+    if ending.selection and found is not None and not found.selected.cells:
+        ending.stops.notes.append("no cell has the status or the code that `--only` asks for")
     for note in () if quiet else ending.stops.notes:
         print(note, file=sys.stderr)
     if as_json:
@@ -71,9 +79,10 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What one walk of the grid has told."""
+    """What one walk of the grid has told; *selected* counts the cells that the call was about."""
 
     counted: Count
+    selected: Tally
     failures: Sequence[Failure]
 
 
@@ -111,8 +120,9 @@ class Walk:
         settings = ending.settings
         self._ending = ending
         self._ledger = ledger
-        self._counting = Counting(
-            ledger.book, attempts=settings.attempts, download=settings.download
+        self._counting, self._selected = (
+            Counting(ledger.book, attempts=settings.attempts, download=settings.download)
+            for _ in range(2)
         )
         self._grouping = Grouping()
 
@@ -129,7 +139,8 @@ class Walk:
         done = not (counted.tally.bad or counted.tally.unfinished)
         if results and since is not None and not (stand and done):
             self._write(None)
-        return Found(counted=counted, failures=self._grouping.result())
+        selected = self._selected.result().tally if self._ending.selection else counted.tally
+        return Found(counted=counted, selected=selected, failures=self._grouping.result())
 
     def _write(self, cells: Iterator[Cell] | None) -> None:
         ending, attempts = self._ending, self._ending.settings.attempts
@@ -143,6 +154,8 @@ class Walk:
     def _cells(self) -> Iterator[Cell]:
         for cell in expand(self._ending.manifest):
             history = self._counting.add(cell)
+            if self._ending.selection and self._ending.selection.wants(cell):
+                self._selected.add(cell)
             if history is not None and history.state in BAD:
                 self._group(cell, history)
             yield cell
@@ -153,10 +166,14 @@ class Walk:
         self._grouping.add(cell.alias, record)
 
 
-def summary_of(ending: Ending, tally: Tally | None) -> Summary:
-    """Return the `--json` object of the call; without a *tally* nobody knows what is left."""
-    client, code = ending.client, exit_code(ending, tally or Tally(pending=1))
-    sweep = ending.ledger.book.sweep
+def summary_of(ending: Ending, found: Found | None) -> Summary:
+    """Return the `--json` object of the call; without what was *found* nobody knows what is left.
+
+    The counts are the manifest's; the exit code speaks of the cells that the call was about.
+    """
+    tally = None if found is None else found.counted.tally
+    code = exit_code(ending, Tally(pending=1) if found is None else found.selected)
+    client, sweep = ending.client, ending.ledger.book.sweep
     counts: dict[str, Any] = {} if tally is None else tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
@@ -173,8 +190,22 @@ def summary_of(ending: Ending, tally: Tally | None) -> Summary:
         ledger=str(ending.ledger.path),
         complete=tally is not None and not tally.unfinished,
         exit_code=code,
-        next=how_to_go_on(tally, code, command=ending.command, outputs=str(ending.folder)),
+        next=_next(ending, found, code),
         error=stop_of(ending.stops.errors),
+    )
+
+
+def _next(ending: Ending, found: Found | None, code: int) -> str:
+    others = None
+    if found is not None:
+        left = found.counted.tally.unfinished - found.selected.unfinished
+        others = Others(unfinished=left, command=ending.for_all)
+    return how_to_go_on(
+        None if found is None else found.selected,
+        code,
+        command=ending.command,
+        outputs=str(ending.folder),
+        others=others,
     )
 
 

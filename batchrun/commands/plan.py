@@ -1,10 +1,12 @@
 """`batchrun plan MANIFEST`, and `--dry-run`: what would be done, and what it may cost.
 
-What is to be done follows from the ledger. What it may cost follows from what runs of a model have
+What is to be done follows from the ledger, and from what a call with the same options is about:
+`--only`, `--limit`, `--retry-failed`. What it may cost follows from what runs of a model have
 cost in this sweep, or else from the price in the service's catalogue, which is asked for where
 there is a key; a plan without it says so.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -15,14 +17,16 @@ from typing import Any, Final
 import anyio
 
 from batchrun.commands.connection import connected, key_of, served
+from batchrun.engine.selection import Selection
 from batchrun.engine.settings import Settings
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import NAME
+from batchrun.ledger.history import History, grant
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.grid import Cell, expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.summary import Summary, money
+from batchrun.results.summary import Summary, money, number_of
 from batchrun.results.tally import Count, Counting, ModelRow, Standing, standing
 from batchrun.runflow.prices import estimate
 
@@ -30,14 +34,15 @@ PATIENCE: Final = 5.0
 """Seconds that a plan waits for a service that gives no good answer: it can do without."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is planned, and where."""
+    """What is planned, and where; *command* does it."""
 
     manifest: Manifest
     settings: Settings
     folder: Path
     endpoint: str
+    command: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +62,38 @@ class Prices:
         return estimate(self.labels.get(cell.model), cell.input) if mean is None else mean
 
 
+class ToDo:
+    """The cells that the call would begin, and what they will cost; by alias.
+
+    A cost is None where a price isn't known. *later* cells are left to other calls by `--limit`.
+    """
+
+    def __init__(self, prices: Prices, limit: int | None) -> None:
+        self.cells: Counter[str] = Counter()
+        self.costs: dict[str, Decimal | None] = {}
+        self.later = 0
+        self._prices = prices
+        self._new_cells_left = limit
+
+    def add(self, cell: Cell, history: History) -> None:
+        """Take in one more cell that is to be done. What comes after the limit isn't begun."""
+        if self.later or (self._new_cells_left == 0 and not history.attempt):
+            self.later += 1
+            return
+        if self._new_cells_left is not None and not history.attempt:
+            self._new_cells_left -= 1
+        self.cells[cell.alias] += 1
+        so_far, price = self.costs.get(cell.alias, Decimal(0)), self._prices.of(cell)
+        self.costs[cell.alias] = None if so_far is None or price is None else so_far + price
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The counts, and what the cells to do will cost by alias; None where a price isn't known."""
+    """How the manifest's cells stand, how those do that the call is about, and what is to do."""
 
     counted: Count
-    costs: Mapping[str, Decimal | None]
+    selected: Count
+    to_do: ToDo
 
 
 def main(argv: Sequence[str]) -> int:
@@ -75,14 +106,16 @@ def main(argv: Sequence[str]) -> int:
 def show_plan(plan: Plan, *, as_json: bool) -> int:
     """Print what a call would do; no run is sent, and nothing is written."""
     with ExitStack() as stack:
-        path = plan.folder / NAME
-        book = stack.enter_context(open_reader(path)).book if path.exists() else Book()
+        path, settings = plan.folder / NAME, plan.settings
+        reader = stack.enter_context(open_reader(path)) if path.exists() else None
+        selection = Selection(settings.only, reader, attempts=settings.attempts)
+    book = Book() if reader is None else reader.book
     prices = Prices(means=means(book))
     if not as_json:
         prices = asked(plan, prices)
-    found = walk(plan, book, prices)
+    found = walk(plan, book, prices, selection)
     if as_json:
-        print(summary_of(plan, found.counted, book).as_json())
+        print(summary_of(plan, found, book).as_json())
     else:
         print("\n".join(lines(plan, found, prices)))
     return 0
@@ -122,36 +155,60 @@ async def _labels(url: str, key: str, settings: Settings, models: Sequence[str])
     }
 
 
-def walk(plan: Plan, book: Book, prices: Prices) -> Found:
-    """Count the grid's cells, and add up what those to do will cost."""
-    attempts = plan.settings.attempts
-    counting = Counting(book, attempts=attempts, download=plan.settings.download)
-    costs: dict[str, Decimal | None] = {}
+def walk(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Found:
+    """Count the grid's cells, and add up what the call would begin."""
+    settings, attempts = plan.settings, plan.settings.attempts
+    granted = grants(book, attempts=attempts) if settings.retry_failed else {}
+    counting = Counting(book, attempts=attempts, download=settings.download)
+    selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)
+    to_do = ToDo(prices, settings.limit)
     for cell in expand(plan.manifest):
-        history = counting.add(cell)
-        if history is not None and standing(history, attempts=attempts) is Standing.PENDING:
-            so_far, price = costs.get(cell.alias, Decimal(0)), prices.of(cell)
-            costs[cell.alias] = None if so_far is None or price is None else so_far + price
-    return Found(counted=counting.result(), costs=costs)
+        counting.add(cell)
+        history = selected.add(cell) if selection.wants(cell) else None
+        if history is None:
+            continue
+        stands = standing(history, attempts=attempts, granted=granted.get(cell.key, 0))
+        if stands is Standing.PENDING:
+            to_do.add(cell, history)
+    return Found(counted=counting.result(), selected=selected.result(), to_do=to_do)
+
+
+def grants(book: Book, *, attempts: int) -> dict[str, int]:
+    """Return what `--retry-failed` would grant, by cell."""
+    given = ((key, grant(each, attempts=attempts)) for key, each in book.histories.items())
+    return {key: number for key, number in given if number}
 
 
 def lines(plan: Plan, found: Found, prices: Prices) -> Sequence[str]:
     """Return the plan as people read it."""
     width = max(len("model"), *(len(model.alias) for model in plan.manifest.models))
     head = f"{'model':<{width}}  {'cells':>7}  {'done':>7}  {'open':>5}  {'to do':>7}  cost to come"
-    tally, unknown = found.counted.tally, None in found.costs.values()
+    tally, to_do = found.selected.tally, found.to_do
+    of = f"{tally.cells} of " if plan.settings.only else ""
+    cells, costs = found.counted.tally.cells, total(to_do.costs)
     last = [
-        f"{tally.cells} cells, {tally.pending} to do{total(found.costs)}; nothing was sent",
+        f"{of}{cells} cells, {to_do.cells.total()} to do{costs}; nothing was sent",
+        f"`--limit {plan.settings.limit}` leaves {to_do.later} more to later calls"
+        if to_do.later
+        else "",
         f"the prices of some models are not known: {prices.missing}"
-        if unknown and prices.missing
+        if None in to_do.costs.values() and prices.missing
         else "",
         f"{tally.folded} points are folded into other cells" if tally.folded else "",
         f"the sweep's folder is {plan.folder}",
+        onward(plan, found),
     ]
-    rows = [
-        _line(row, found.costs.get(row.alias, Decimal(0)), width) for row in found.counted.models
-    ]
+    rows = [_line(row, to_do, width) for row in found.selected.models]
     return [head, *rows, *(line for line in last if line)]
+
+
+def onward(plan: Plan, found: Found) -> str:
+    """Return the last line: how to do what is planned."""
+    if number := found.to_do.cells.total():
+        return f"`{plan.command}` begins {number_of(number, 'cell')}"
+    if found.selected.tally.unfinished:
+        return f"`{plan.command}` goes on; no cell is to begin"
+    return "nothing to do"
 
 
 def total(costs: Mapping[str, Decimal | None]) -> str:
@@ -163,27 +220,28 @@ def total(costs: Mapping[str, Decimal | None]) -> str:
     return f", {least}about {money(sum(known, Decimal(0)))} USD"
 
 
-def _line(row: ModelRow, cost: Decimal | None, width: int) -> str:
-    tally = row.tally
+def _line(row: ModelRow, to_do: ToDo, width: int) -> str:
+    tally, begun = row.tally, to_do.cells[row.alias]
     under_way = tally.in_flight + tally.parked + tally.in_doubt
     done = tally.cells - tally.pending - under_way
+    cost = to_do.costs.get(row.alias, Decimal(0))
     price = "unknown" if cost is None else f"about {money(cost)} USD"
     return (
         f"{row.alias:<{width}}  {tally.cells:>7}  {done:>7}  {under_way:>5}  "
-        f"{tally.pending:>7}  {price if tally.pending else 'none'}"
+        f"{begun:>7}  {price if begun else 'none'}"
     )
 
 
-def summary_of(plan: Plan, counted: Count, book: Book) -> Summary:
+def summary_of(plan: Plan, found: Found, book: Book) -> Summary:
     """Return the plan as the `--json` object: the counts as they stand."""
-    sweep = book.sweep
-    counts: dict[str, Any] = counted.tally.as_dict()
+    sweep, tally = book.sweep, found.counted.tally
+    counts: dict[str, Any] = tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=plan.manifest.name,
         **counts,
         cost=book.cost,
         outputs=str(plan.folder),
-        complete=not counted.tally.unfinished,
-        next="run it without --dry-run",
+        complete=not tally.unfinished,
+        next=onward(plan, found),
     )

@@ -11,12 +11,20 @@ import anyio
 
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.ending import Ending, show
-from batchrun.commands.place import command_of, find
+from batchrun.commands.place import find
 from batchrun.commands.plan import Plan, show_plan
-from batchrun.commands.run_options import Options, parse, settings_of
+from batchrun.commands.run_options import (
+    FOR_ONE_CALL,
+    SHOWING,
+    Options,
+    command_in,
+    parse,
+    settings_of,
+)
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.interrupts import obey
 from batchrun.engine.runner import Outside, Runner
+from batchrun.engine.selection import Selection
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
@@ -49,7 +57,13 @@ def main(argv: Sequence[str], *, command: str = "run") -> int:
     started = time.monotonic()
     call = prepare(parse(argv, command=command))
     if call.options.dry_run:
-        plan = Plan(call.manifest, call.settings, call.folder, call.endpoint)
+        plan = Plan(
+            manifest=call.manifest,
+            settings=call.settings,
+            folder=call.folder,
+            endpoint=call.endpoint,
+            command=command_in(argv, without=SHOWING),
+        )
         return show_plan(plan, as_json=call.options.json)
     sweep = check_folder(call.folder)
     with open_ledger(call.folder, sweep=sweep) as ledger, served(call.endpoint, call.folder) as url:
@@ -71,13 +85,10 @@ def main(argv: Sequence[str], *, command: str = "run") -> int:
                 folder=call.folder,
                 endpoint=call.endpoint,
                 label=call.options.label,
-                command=command_of(
-                    call.options.manifest,
-                    endpoint=call.options.endpoint,
-                    outputs=call.options.outputs,
-                    label=call.options.label,
-                ),
+                command=command_in(argv),
+                for_all=command_in(argv, without={*FOR_ONE_CALL, "--only"}),
                 ledger=ledger,
+                selection=done.selection,
                 stops=done.stops,
                 client=done.client,
                 seconds=time.monotonic() - started,
@@ -109,6 +120,7 @@ class Done:
 
     stops: Stops
     client: Client
+    selection: Selection
 
 
 async def work(
@@ -134,7 +146,7 @@ async def work(
             tasks.start_soon(watch_signals, name="signals")
             stops = await runner.run()
             tasks.cancel_scope.cancel()
-    return Done(stops=stops, client=client)
+    return Done(stops=stops, client=client, selection=runner.selection)
 
 
 def _silent(_message: str) -> None:

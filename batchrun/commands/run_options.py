@@ -1,16 +1,18 @@
 """What `batchrun MANIFEST` can be told, and what that makes of the manifest's limits."""
 
 import argparse
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from batchrun.commands.options import Parser, add_place, value
+from batchrun.engine.selection import check_statuses
 from batchrun.engine.settings import Settings, from_manifest
 from batchrun.errors import UsageError
-from batchrun.manifest.grid import parse_only
+from batchrun.manifest.grid import check_found, expand, parse_only
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.values import (
     FailOn,
@@ -22,6 +24,18 @@ from batchrun.manifest.values import (
     parse_seconds,
     parse_wait,
 )
+
+SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})
+"""What changes nothing but what is shown."""
+
+FOR_ONE_CALL: Final = SHOWING | {
+    *("--limit", "--max-duration", "--retry-failed", "--resubmit-in-doubt")
+}
+"""What the next call is not to do again by itself."""
+
+WITH_VALUE: Final = frozenset({"--limit", "--max-duration", "--only"})
+"""Those of the options that are ever left out whose value goes with them."""
+
 
 DESCRIPTIONS: Final = {
     "run": "Run a manifest, or go on with it. The word `run` may be left out.",
@@ -71,6 +85,21 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     _add_output(parser)
     values = vars(parser.parse_args(argv))
     return Options(**{**values, "only": tuple(values["only"])})
+
+
+def command_in(argv: Sequence[str], *, without: Collection[str] = FOR_ONE_CALL) -> str:
+    """Return the command as it was typed, but for the options *without*.
+
+    Whoever copies it to go on keeps the budget, the pace, and all else that was asked for.
+    """
+    kept, words = ["batchrun"], iter(argv)
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name not in without and word != "--":
+            kept.append(word)
+        elif name in WITH_VALUE and not equals:
+            next(words)
+    return shlex.join(kept)
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
@@ -179,6 +208,8 @@ def settings_of(options: Options, manifest: Manifest) -> Settings:
     settings = from_manifest(manifest)
     try:
         only = parse_only(manifest, options.only)
+        check_statuses(only)
+        check_found(only, expand(manifest) if only else ())
     except ValueError as error:
         raise UsageError(str(error)) from None
     return replace(

@@ -22,6 +22,7 @@ from batchrun.engine.live import Attempt, Live
 from batchrun.engine.lookup import LookUps
 from batchrun.engine.purse import Purse
 from batchrun.engine.saver import Job, Saver
+from batchrun.engine.selection import Selection
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops, only_expected
 from batchrun.engine.submitter import Submitter
@@ -32,7 +33,7 @@ from batchrun.engine.waves import Waves, best_size
 from batchrun.engine.work import Work
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.keys import Keys
-from batchrun.manifest.grid import Cell, expand, file_name, selects, upper_bound, user_metadata
+from batchrun.manifest.grid import Cell, expand, file_name, upper_bound, user_metadata
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.progress import Moment, Progress
 from batchrun.runflow.client import Client
@@ -67,6 +68,7 @@ class Runner:
         self._settings = settings
         self._name_of = partial(file_name, manifest)
         self._ledger = ledger
+        self.selection = Selection(settings.only, ledger, attempts=settings.attempts)
         bell = Bell()
         self.stops = Stops(bell)
         self._progress = outside.progress
@@ -168,11 +170,11 @@ class Runner:
 
     def _stream(self, model: Model) -> Iterator[Cell]:
         """Yield the model's cells, each once; what the grid's bound has too many goes off it."""
-        only, seen, progress = self._settings.only, self._seen, self._progress
+        wants, seen, progress = self.selection.wants, self._seen, self._progress
         beyond = upper_bound(self._manifest, model)
         for cell in expand(self._manifest, model):
             beyond -= 1
-            if (only and not selects(only, cell)) or not seen.add(cell.key)[1]:
+            if not wants(cell) or not seen.add(cell.key)[1]:
                 progress.fewer(1)
             else:
                 yield cell

@@ -40,7 +40,7 @@ class Grouping:
 
     def add(self, alias: str, record: Finished | Rejected) -> None:
         """Take in the line that ended a cell of *alias* badly."""
-        code, message = _reason(record)
+        code, message = reason(record)
         key = (alias, code, normalise(message))
         self._counts[key] += 1
         self._examples.setdefault(key, message)
@@ -79,7 +79,8 @@ def normalise(message: str) -> str:
     return " ".join(message.split()).lower()
 
 
-def _reason(record: Finished | Rejected) -> tuple[str, str]:
+def reason(record: Finished | Rejected) -> tuple[str, str]:
+    """Return the code and the message of what ended a cell badly; no code: its status."""
     if isinstance(record, Rejected):
         return record.code or f"HTTP {record.http_status}", record.message or ""
     return record.failure_code or record.status_code, record.failure_message or ""

@@ -102,12 +102,26 @@ def money(amount: Decimal) -> str:
     return f"{whole}.{cents:0<2}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Others:
+    """How many cells that a call was not about are not done, and the *command* that does them."""
+
+    unfinished: int
+    command: str
+
+
 def how_to_go_on(
-    tally: Tally | None, exit_code: int, *, command: str, outputs: str | None = None
+    tally: Tally | None,
+    exit_code: int,
+    *,
+    command: str,
+    outputs: str | None = None,
+    others: Others | None = None,
 ) -> str:
     """Return the last line of a call: one sentence; *command* is what runs this manifest again.
 
-    *tally* is None where nobody knows what is left.
+    *tally* counts the cells that the call was about; it is None where nobody knows what is left.
+    *others* are those that `--only` left out.
     """
     if exit_code in _HINTS:
         return _HINTS[exit_code].format(command=command)
@@ -115,11 +129,12 @@ def how_to_go_on(
         return f"go on with `{command}`"
     if tally.unfinished:
         return f"go on with `{command}`; {_left(tally)}"
+    said = "nothing to do" if outputs is None else f"nothing to do; the files are in {outputs}"
     if tally.bad > tally.partial_succeeded:
-        return _once_more(tally, command)
-    if outputs is not None:
-        return f"nothing to do; the files are in {outputs}"
-    return "nothing to do"
+        said = _once_more(tally, command)
+    elif others is not None and others.unfinished:
+        said = "what was selected is done" if tally.cells else "no cell is selected"
+    return f"{said}{_others(others)}"
 
 
 def _once_more(tally: Tally, command: str) -> str:
@@ -136,12 +151,19 @@ _HINTS: Final = {
     2: "correct what is named above, then `{command}`; nothing was sent",
     4: "set RUNFLOW_API_KEY to a key of the right account, then `{command}`",
     5: "add credit to the account, then `{command}`",
-    6: "raise the budget (`limits.budget` or `--budget`), then `{command}` goes on",
+    6: "`{command}` goes on once the budget (`limits.budget` or `--budget`) is raised",
     7: "wait for the other batchrun or stop it, then `{command}`",
     8: "try again when the service can be reached: `{command}`",
     9: "put right what is named above, then `{command}`",
     70: "a bug in batchrun; the ledger is whole and `{command}` goes on",
 }
+
+
+def _others(others: Others | None) -> str:
+    if others is None or not others.unfinished:
+        return ""
+    number = number_of(others.unfinished, "other cell")
+    return f"; {number} not done: `{others.command}` goes on with all"
 
 
 def _left(tally: Tally) -> str:
