@@ -61,6 +61,26 @@ def test_money_is_counted_once_for_each_run_however_it_ended() -> None:
     assert book.models["google/nano-banana-2"].dearest == Decimal("0.04")
 
 
+def test_what_was_reserved_is_kept_for_runs_that_may_be_billed_and_tell_no_cost() -> None:
+    def ended(cell: str, status: str, reserved: str | None) -> list[AnyRecord]:
+        amount = None if reserved is None else Decimal(reserved)
+        last = finished(cell, status=status, cost=None)
+        return [intent(cell, reserved=amount), submitted(cell), last]
+
+    book = book_of(
+        *ended("c1", "succeeded", "0.02"),
+        *ended("c2", "cancelled", "0.03"),
+        *ended("c3", "succeeded", None),
+        *ended("c4", "failed", "0.04"),
+        *(intent("c5"), Dropped(cell="c5", attempt=1, reason="refused")),
+        *(intent("c5", reserved=None), submitted("c5"), finished("c5", cost=None)),
+    )
+
+    facts = book.facts("google/nano-banana-2")
+    assert (facts.untold, facts.unreserved, facts.assumed) == (4, 2, Decimal("0.05"))
+    assert book.cost == 0
+
+
 def test_an_extra_run_counts_once_and_with_the_cost_that_was_told_last() -> None:
     def extra(run_id: str, cost: str | None) -> Extra:
         amount = None if cost is None else Decimal(cost)

@@ -1,10 +1,14 @@
 """What a budget allows over the ledger's life: calls with and without one, in virtual time."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import httpx
+import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
+from fake_runflow import FakeRun, FakeRunflow
 from test_post_outcomes import Crowded, parked
 
 from batchrun.errors import most_severe
@@ -101,3 +105,73 @@ async def test_without_a_budget_a_resend_needs_no_room(tmp_path: Path) -> None:
 
     assert stops.codes == []
     assert sorted(world.service.paid().values()) == [1] * 20
+
+
+@dataclass(kw_only=True)
+class Labelled(FakeRunflow):
+    """Says beforehand what a run costs; *told* is what it says of that afterwards."""
+
+    label: str | None = "$0.08/image"
+    told: bool = True
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.startswith("/v1/models/") and request.method == "GET":
+            return self._json(200, {"pricing_note": self.label})
+        return await super().answer(request)
+
+    def _body(self, run: FakeRun) -> dict[str, Any]:
+        return super()._body(run) | ({} if self.told else {"cost": None})
+
+
+async def test_runs_in_flight_leave_room_beyond_what_their_label_says(tmp_path: Path) -> None:
+    world = World(tmp_path, Labelled(duration=lambda _: 100.0), text=MANY)
+    await world.call(max_duration=5.0)
+    assert len(world.service.runs) == 4
+
+    await world.call(budget=PRICE * 6, concurrency=16, max_duration=50.0)
+
+    assert len(world.service.runs) == 6
+
+
+async def test_a_run_that_tells_no_cost_costs_what_was_reserved(tmp_path: Path) -> None:
+    world = World(tmp_path, Labelled(told=False), text=MANY)
+
+    stops = await world.call(budget=PRICE * 6)
+    await world.call(budget=PRICE * 6)
+
+    assert most_severe(stops.codes) == 6
+    assert len(world.service.runs) == 6
+    assert "6 runs told no cost, and count as 0.48 USD" in str(stops.errors[0])
+
+
+async def test_where_no_price_is_known_at_all_one_run_uses_the_budget_up(tmp_path: Path) -> None:
+    world = World(tmp_path, Labelled(label=None, told=False), text=MANY)
+
+    stops = await world.call(budget=Decimal("0.10"))
+
+    assert most_severe(stops.codes) == 6
+    assert len(world.service.runs) == 1
+
+
+@pytest.mark.parametrize(("label", "runs"), [("$0.08/image", 6), (None, 4)])
+async def test_runs_of_a_call_without_a_budget_that_told_no_cost_count_too(
+    tmp_path: Path, label: str | None, runs: int
+) -> None:
+    world = World(tmp_path, Labelled(label=label, told=False), text=MANY)
+    await world.call(limit=4)
+    assert len(world.service.runs) == 4
+
+    stops = await world.call(budget=PRICE * 6)
+
+    assert most_severe(stops.codes) == 6
+    assert len(world.service.runs) == runs
+
+
+async def test_failed_runs_are_not_billed_and_use_nothing_up(tmp_path: Path) -> None:
+    failing = Labelled(ending=lambda number: "failed" if number < 10 else "succeeded")
+    world = World(tmp_path, failing, text=MANY)
+
+    stops = await world.call(budget=PRICE * 30, attempts=11)
+
+    assert stops.codes == []
+    assert world.book().cost == PRICE * 20

@@ -37,10 +37,10 @@ class Purse:
         *besides* is the attempt that it is of, where that is under way already.
         """
         assert self._budget is not None
-        reserved = self._reserved(besides)
-        if reserved is None:
+        reserved, assumed = self._reserved(besides), self._assumed()
+        if reserved is None or assumed is None:
             return None
-        room = left(self._budget, settled=self._book.cost, reserved=reserved)
+        room = left(self._budget, settled=self._book.cost + assumed, reserved=reserved)
         expected = estimate(self.labels.get(model), inputs)
         return reservation(self._book.facts(model), expected, room)
 
@@ -66,12 +66,24 @@ class Purse:
 
     def reached(self) -> BudgetReachedError:
         """Return the reason to ask for no further run."""
-        reserved = self._reserved()
-        share = "the rest" if reserved is None else f"{reserved} USD"
-        return BudgetReachedError(
-            f"the budget of {self._budget} USD allows no further run: {self._book.cost} USD are "
-            f"spent{f', {share} reserved for what may be running' if reserved != 0 else ''}"
-        )
+        told = f"{self._book.cost} USD are spent"
+        if (reserved := self._reserved()) != 0:
+            told += f", {_share(reserved)} reserved for what may be running"
+        if untold := sum(facts.untold for facts in self._book.models.values()):
+            told += f"; {untold} runs told no cost, and count as {_share(self._assumed())}"
+        return BudgetReachedError(f"the budget of {self._budget} USD allows no further run: {told}")
+
+    def _assumed(self) -> Decimal | None:
+        """Return what runs that told no cost count as; None is all that is left."""
+        total = Decimal(0)
+        for model, facts in self._book.models.items():
+            each = facts.dearest
+            if each is None:
+                each = estimate(self.labels.get(model), {})
+            if facts.unreserved and each is None:
+                return None
+            total += facts.assumed + facts.unreserved * (each or 0)
+        return total
 
     def _reserved(self, besides: Attempt | None = None) -> Decimal | None:
         """Return what the others under way may still cost; None is all that is left."""
@@ -86,3 +98,7 @@ class Purse:
                 return None
             total += share
         return total
+
+
+def _share(amount: Decimal | None) -> str:
+    return "the rest" if amount is None else f"{amount} USD"

@@ -15,7 +15,7 @@ from operator import itemgetter
 from typing import ClassVar, Final
 
 from batchrun.ledger.histories import Histories
-from batchrun.ledger.history import CellLine, History, apply
+from batchrun.ledger.history import CellLine, History, State, apply
 from batchrun.ledger.records import (
     AnyRecord,
     Dropped,
@@ -44,12 +44,19 @@ Times = tuple[str | None, str | None, int | None]
 
 @dataclass(slots=True)
 class ModelFacts:
-    """What the ledger knows of one model: how long runs took, and what they cost."""
+    """What the ledger knows of one model: how long runs took, and what they cost.
+
+    *untold* of them may have been billed and told no cost; *assumed* is what was reserved for them,
+    *unreserved* how many there are of which not even that is known.
+    """
 
     times: deque[Times] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     runs: int = 0
     cost: Decimal = Decimal(0)
     dearest: Decimal | None = None
+    untold: int = 0
+    unreserved: int = 0
+    assumed: Decimal = Decimal(0)
 
     @property
     def durations(self) -> list[float]:
@@ -79,6 +86,7 @@ class Book:
         self.last_wave = 0
         self.last_ref = ""
         self._newest: tuple[str, str] | None = None
+        self._reserved: dict[str, Decimal] = {}  # for cells that may have a run under way
 
     @property
     def cost(self) -> Decimal:
@@ -138,6 +146,8 @@ class Book:
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
+        if record.reserved is not None:
+            self._reserved[record.cell] = record.reserved
         if record.client_ref != self.last_ref:
             self.last_wave = max(self.last_wave, wave_number(record.client_ref))
             self.last_ref = record.client_ref
@@ -149,6 +159,7 @@ class Book:
 
     def _no_run(self, record: Rejected | Dropped, line: int) -> None:
         self._owe(record, self.histories.fold(record, line))
+        self._reserved.pop(record.cell, None)
 
     def _owe(self, record: Submitted | Rejected | Dropped, history: History) -> None:
         if record.doubted:
@@ -159,8 +170,15 @@ class Book:
         facts = self.models.get(history.model) or self.facts(history.model)
         facts.runs += 1
         facts.times.append((record.created_at, record.completed_at, record.duration_ms))
+        reserved = self._reserved.pop(record.cell, None)
         cost = record.cost
-        if cost is not None:
+        if cost is None:
+            # Failed runs are not billed (runflow-api.md, section 11); others that tell no cost are.
+            if record.status_code != State.FAILED:
+                facts.untold += 1
+                facts.unreserved += reserved is None
+                facts.assumed += reserved or 0
+        else:
             self.spent[history.alias] += cost
             facts.cost += cost
             facts.dearest = cost if facts.dearest is None else max(cost, facts.dearest)
