@@ -44,6 +44,15 @@ def summary(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+def printed_in_readme(folder: Path) -> str:
+    """Return what README.md says that the quickstart prints, as if its files were in *folder*."""
+    text = (QUICKSTART.parent.parent / "README.md").read_text(encoding="utf-8")
+    _, _, printed = text.partition("```text\n")
+    shown = "/home/ada/batchrun/outputs/@simulator/quickstart"
+    assert shown in printed
+    return printed.partition("```")[0].replace(shown, str(folder))
+
+
 def test_the_quickstart_makes_pictures_and_then_has_nothing_to_do(tmp_path: Path) -> None:
     first = run(QUICKSTART, "--outputs", tmp_path, "--json", cwd=tmp_path)
     folder = tmp_path / "@simulator" / "quickstart"
@@ -54,7 +63,7 @@ def test_the_quickstart_makes_pictures_and_then_has_nothing_to_do(tmp_path: Path
     assert first.returncode == again.returncode == 0, first.stderr
     report = summary(first)
     assert 24 <= report["cells"] == report["succeeded"] <= 60
-    assert "nothing to do" in again.stdout
+    assert again.stdout == printed_in_readme(folder)
     assert len(rows) == report["cells"] + report["folded"]
     files = [path for path in (folder / "files").rglob("*") if path.is_file()]
     assert len(files) == report["cells"]
