@@ -4,6 +4,8 @@ The table of the contract, played whole: one cell, a small service, virtual time
 because the first send got lost on its way; nothing was committed.
 """
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,11 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import httpx
 import pytest
 from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 
-from batchrun.errors import most_severe
+from batchrun.errors import UnreachableError, most_severe
 from batchrun.ledger.history import History, State
 from batchrun.ledger.records import Parked, decode
 from batchrun.manifest.values import Rate
@@ -291,3 +294,87 @@ async def test_an_intent_is_sent_five_times_at_most(tmp_path: Path) -> None:
     assert len(world.service.posts) == 5
     assert only(world).parked
     assert "5 sends" in parked(world)[0]
+
+
+# Where every POST is answered badly.
+
+MANY: Final = """\
+models: [google/nano-banana-2]
+inputs: {prompt: {$range: [1, 20]}}
+limits: {concurrency: 4, rate: 10/s}
+"""
+
+
+@pytest.mark.parametrize("settle", [5.0, 30.0, 600.0])
+async def test_where_something_else_answers_every_post_the_call_ends_with_8(
+    tmp_path: Path, settle: float
+) -> None:
+    """However few sends `settle` leaves room for."""
+    world = World(tmp_path, FakeRunflow(script=["html"] * 500), text=MANY)
+
+    stops = await world.call(settle=settle, download=False)
+
+    assert most_severe(stops.codes) == UnreachableError.exit_code
+    assert "not the Runflow API" in str(stops.errors[0])
+    assert anyio.current_time() < 70.0
+    assert world.service.runs == []
+
+
+async def test_a_limit_that_is_used_up_hides_no_service_that_is_not_itself(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeRunflow(script=["html"] * 500), text=MANY)
+
+    stops = await world.call(settle=SETTLE, download=False, limit=1)
+
+    assert most_severe(stops.codes) == UnreachableError.exit_code
+
+
+@pytest.mark.parametrize("word", ["500", "reset"])
+async def test_where_no_post_is_ever_answered_the_call_ends_with_8(
+    tmp_path: Path, word: str
+) -> None:
+    world = World(tmp_path, FakeRunflow(script=[word] * 500), text=MANY)
+
+    stops = await world.call(settle=30.0, download=False)
+
+    assert most_severe(stops.codes) == UnreachableError.exit_code
+    assert "no clear answer" in str(stops.errors[0])
+    assert world.service.runs == []
+
+
+async def test_one_cell_that_is_never_answered_among_others_that_are_stays_in_doubt(
+    tmp_path: Path,
+) -> None:
+    @dataclass(kw_only=True)
+    class Picky(FakeRunflow):
+        async def _create(self, request: httpx.Request) -> httpx.Response:
+            if json.loads(request.content)["input"] == {"prompt": 7}:
+                return httpx.Response(500, text="oops")
+            return await super()._create(request)
+
+    world = World(tmp_path, Picky(), text=MANY)
+
+    stops = await world.call(settle=SETTLE, download=False)
+
+    assert UnreachableError.exit_code not in stops.codes
+    assert Counter(h.state for h in world.book().histories.values()) == {
+        State.SUCCEEDED: 19,
+        State.DOUBTFUL: 1,
+    }
+
+
+async def test_a_strange_answer_to_a_run_that_was_made_halts_nothing_for_good(
+    tmp_path: Path,
+) -> None:
+    @dataclass(kw_only=True)
+    class Strange(FakeRunflow):
+        async def _create(self, request: httpx.Request) -> httpx.Response:
+            made = await super()._create(request)
+            return httpx.Response(302) if len(self.runs) == 1 else made
+
+    world = World(tmp_path, Strange(), text=MANY)
+
+    stops = await world.call(settle=SETTLE, download=False, concurrency=1)
+
+    assert stops.codes == []
+    assert set(world.service.paid().values()) == {1}
+    assert len(world.service.runs) == 20

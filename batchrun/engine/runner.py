@@ -110,7 +110,7 @@ class Runner:
         self._feed.begin()
         try:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._tick, name="ticker")
+                tasks.start_soon(self._tick, submitter, name="ticker")
                 drawer = await self._begin(submitter)
                 if drawer is not None:
                     lookups = LookUps(self._work, submitter, tasks)
@@ -195,6 +195,7 @@ class Runner:
                     await anyio.lowlevel.checkpoint()
             elif self._over():
                 drawer.stop_if_held()
+                submitter.judge_at_end()
                 break
             else:
                 await self._work.bell.wait()
@@ -221,14 +222,15 @@ class Runner:
             job = Job(key=attempt.key, run_id=run.id, name=attempt.name, output=run.output)
             self._saver.put(job)
 
-    async def _tick(self) -> None:
-        """Let the progress breathe, and leave when `--max-duration` is over."""
+    async def _tick(self, submitter: Submitter) -> None:
+        """Let the progress breathe, and leave when it is time to."""
         end = float("inf")
         if self._settings.max_duration is not None:
             end = anyio.current_time() + self._settings.max_duration
         while True:
             await anyio.sleep(min(TICK, max(0.0, end - anyio.current_time())))
             self._work.progress.tick()
+            submitter.judge()
             if anyio.current_time() >= end and not self.stops.leaving:
                 self.stops.leave("`--max-duration` is over")
                 end = float("inf")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import anyio
 
+from batchrun.engine.answers import Answers
 from batchrun.engine.gate import Gate
 from batchrun.engine.live import Attempt
 from batchrun.engine.tags import Tag, tagged
@@ -54,7 +55,7 @@ class Submitter:
         self._metadata_of = metadata_of
         self._uploads = uploads
         self._gate = gate
-        self._unlike_since: float | None = None
+        self._answers = Answers()
         self._said: set[str] = set()
         self._begun: dict[str, anyio.CancelScope] = {}
         self._on_their_way: set[str] = set()
@@ -62,7 +63,7 @@ class Submitter:
     @property
     def halted(self) -> bool:
         """Whether the service answers POSTs unlike itself: nothing new is sent into that."""
-        return self._unlike_since is not None
+        return self._answers.unlike
 
     def begin(self, cell: Cell, number: int, *, granted: int, reserved: Decimal | None) -> Attempt:
         """Give the cell a slot and a place in a wave; nothing is written or sent yet."""
@@ -188,6 +189,7 @@ class Submitter:
             )
         except (KeyRefusedError, OutOfCreditError) as error:
             self._done(attempt)
+            self._answers.well()
             work.stops.submit_no_more(error)
             await self._refused(attempt, self._dropped(attempt, str(error)))
         except UnreachableError as error:
@@ -214,7 +216,7 @@ class Submitter:
 
     async def _file(self, attempt: Attempt, outcome: Outcome) -> None:
         work = self._work
-        self._judge_service(outcome)
+        self._answers.note(outcome, anyio.current_time())
         match outcome:
             case Accepted(run=run):
                 work.hear(run)
@@ -251,22 +253,34 @@ class Submitter:
     def _dropped(self, attempt: Attempt, reason: str) -> Dropped:
         return Dropped(cell=attempt.key, attempt=attempt.number, reason=reason)
 
-    def _judge_service(self, outcome: Outcome) -> None:
-        """Stop once every POST for `give_up` seconds was answered by something else."""
-        if not isinstance(outcome, Unlike):
-            if not isinstance(outcome, InDoubt):
-                self._unlike_since = None
-            return
-        now = anyio.current_time()
-        if self._unlike_since is None:
-            self._unlike_since = now
-        elif now - self._unlike_since > self._work.settings.give_up:
+    def judge(self) -> None:
+        """Leave once something else has answered every POST for `give_up` seconds."""
+        if self._answers.unlike_for(anyio.current_time()) > self._work.settings.give_up:
+            self._leave_unlike()
+        elif self.halted and not any(a.in_doubt or a.sending for a in self._work.live):
+            self._answers.forget()  # else nothing would ever be sent that could be answered well
+            self._work.bell.ring()
+
+    def judge_at_end(self) -> None:
+        """Nothing more can be done: say so if it is the service that left the rest in doubt."""
+        doubts = [attempt for attempt in self._work.live if attempt.in_doubt]
+        if doubts and self.halted:
+            self._leave_unlike()
+        elif not self._answers.good and any(a.sends >= MOST_SENDS for a in doubts):
             self._work.stops.leave(
                 UnreachableError(
-                    f"what answers at the endpoint is not the Runflow API: {outcome.reason}; "
-                    "look at the endpoint, or at a proxy on the way"
+                    "the service gave no clear answer to any request for a run, the last being: "
+                    f"{self._answers.bad}; look at the service, then call again"
                 )
             )
+
+    def _leave_unlike(self) -> None:
+        self._work.stops.leave(
+            UnreachableError(
+                f"what answers at the endpoint is not the Runflow API: {self._answers.bad}; "
+                "look at the endpoint, or at a proxy on the way"
+            )
+        )
 
 
 def _rejected(attempt: Attempt, refusal: Refusal | RefusedFileError) -> Rejected:
