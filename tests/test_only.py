@@ -74,6 +74,10 @@ def call(manifest: Path, url: str, capsys: pytest.CaptureFixture[str]) -> Caller
                 for each in ("prompt=q", "prompt=r", "seed=9")
             ),
         ),
+        (
+            ["status=faild"],
+            "`--only status=faild`: no cell has that status; did you mean `failed`?",
+        ),
         (["cell=zz"], "`--only cell=zz`: no cell has this value"),
         (
             ["prompt=table", "seed=3"],

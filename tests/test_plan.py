@@ -120,12 +120,37 @@ def test_the_price_is_that_of_the_cells_that_would_be_begun(
 def test_the_limit_counts_new_cells_and_what_comes_after_it_is_for_later(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, *_ = expand(load_manifest(manifest, {}))
-    written(manifest, intent(first.key), submitted(first.key), finished(first.key, status="failed"))
+    _, second, _, fourth, *_ = dict.fromkeys(
+        each.key for each in expand(load_manifest(manifest, {}))
+    )
+    failed: list[AnyRecord] = []
+    for key in (second, fourth):
+        failed += [intent(key), submitted(key), finished(key, status="failed")]
+    written(manifest, *failed)
     shown = plan(manifest, "--label", "x", "--limit", "1", capsys=capsys)
 
     assert "9 cells, 2 to do, at least about 0.04 USD; nothing was sent" in shown
     assert "`--limit 1` leaves 7 more to later calls" in shown
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        ("0.35", ["the budget of 0.35 USD, of which 0.30 USD are spent, will not do for all"]),
+        ("0.90", []),
+    ],
+)
+def test_a_budget_that_is_less_than_that_is_said(
+    manifest: Path, budget: str, says: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *_ = expand(load_manifest(manifest, {}))
+    ended = finished(first.key, cost=Decimal("0.30"))
+    written(manifest, intent(first.key), submitted(first.key), ended)
+    words = ("--label", "x", "--only", "model=banana", "--budget", budget)
+    shown = plan(manifest, *words, capsys=capsys)
+
+    assert shown[2] == "3 of 9 cells, 2 to do, about 0.60 USD; nothing was sent"
+    assert [line for line in shown if line.startswith("the budget")] == says
 
 
 def test_with_retry_failed_what_had_its_attempts_is_to_do(

@@ -1,9 +1,9 @@
 """`batchrun plan MANIFEST`, and `--dry-run`: what would be done, and what it may cost.
 
 What is to be done follows from the ledger, and from what a call with the same options is about:
-`--only`, `--limit`, `--retry-failed`. What it may cost follows from what runs of a model have
-cost in this sweep, or else from the price in the service's catalogue, which is asked for where
-there is a key; a plan without it says so.
+`--only`, `--limit`, `--retry-failed`, `--budget`. What it may cost follows from what runs of a
+model have cost in this sweep, or else from the price in the service's catalogue, which is asked for
+where there is a key; a plan without it says so.
 """
 
 from collections import Counter
@@ -94,6 +94,7 @@ class Found:
     counted: Count
     selected: Count
     to_do: ToDo
+    spent: Decimal
 
 
 def main(argv: Sequence[str]) -> int:
@@ -170,7 +171,9 @@ def walk(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Found:
         stands = standing(history, attempts=attempts, granted=granted.get(cell.key, 0))
         if stands is Standing.PENDING:
             to_do.add(cell, history)
-    return Found(counted=counting.result(), selected=selected.result(), to_do=to_do)
+    return Found(
+        counted=counting.result(), selected=selected.result(), to_do=to_do, spent=book.cost
+    )
 
 
 def grants(book: Book, *, attempts: int) -> dict[str, int]:
@@ -191,6 +194,7 @@ def lines(plan: Plan, found: Found, prices: Prices) -> Sequence[str]:
         f"`--limit {plan.settings.limit}` leaves {to_do.later} more to later calls"
         if to_do.later
         else "",
+        _too_little(plan.settings.budget, found),
         f"the prices of some models are not known: {prices.missing}"
         if None in to_do.costs.values() and prices.missing
         else "",
@@ -200,6 +204,15 @@ def lines(plan: Plan, found: Found, prices: Prices) -> Sequence[str]:
     ]
     rows = [_line(row, to_do, width) for row in found.selected.models]
     return [head, *rows, *(line for line in last if line)]
+
+
+def _too_little(budget: Decimal | None, found: Found) -> str:
+    """Say that the budget ends before what is to do, as far as prices are known."""
+    known = (cost for cost in found.to_do.costs.values() if cost is not None)
+    if budget is None or found.spent + sum(known, Decimal(0)) <= budget:
+        return ""
+    spent = f"of which {money(found.spent)} USD are spent"
+    return f"the budget of {money(budget)} USD, {spent}, will not do for all"
 
 
 def onward(plan: Plan, found: Found) -> str:
