@@ -10,6 +10,7 @@ Only what is unseen for certain is sent again. See design.md, "In doubt".
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -20,6 +21,7 @@ from anyio.abc import TaskGroup
 from batchrun.engine.live import Attempt
 from batchrun.engine.submitter import MOST_SENDS, Submitter
 from batchrun.engine.tags import Tag, tag_of
+from batchrun.engine.untagged import Untagged
 from batchrun.engine.walk import Walk, walk
 from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
@@ -34,7 +36,7 @@ UNCLEAR: Final = (
     "exists can't be told; look at the service, then decide with --resubmit-in-doubt"
 )
 UNTAGGED: Final = (
-    "the service shows a run of this wave without its metadata, which may be the one; look at "
+    "the service shows a run without its metadata, which may be the one; look at "
     "the service, then decide with --resubmit-in-doubt"
 )
 NO_ROOM: Final = "the budget has no room to send it again; raise it, and call again"
@@ -50,23 +52,25 @@ class LookUps:
         self._walking = anyio.Lock()
         self._last_walk: Walk | None = None
         self._known: set[str] = set()
+        self._untagged = Untagged(work)
 
     async def meet(self, wave: Wave, runs: Iterable[Run]) -> int:
         """Adopt what is in doubt, write what is one too many; return how many of these still run.
 
-        Runs that are known pass by unnoticed.
+        Runs that are known pass by unnoticed. The tag's key alone makes a run an attempt's: a list
+        may leave the `client_ref` out.
         """
         by_key = {a.idempotency_key: a for a in wave.attempts.values()}
         running = 0
         for run in runs:
             tag = tag_of(run, self._work.identity["sweep"])
-            if tag is None or run.client_ref != wave.ref:
+            if tag is None or run.client_ref not in {None, wave.ref}:
                 continue
             attempt = by_key.get(tag.key)
             if attempt is not None and attempt.run_id is None:
                 if attempt.in_doubt:
                     await self._work.accept(attempt, run, adopted=True)
-            elif wave.doubted and not self._is_known(run, attempt):
+            elif wave.doubted and not self._is_known(run, attempt) and self._is_of(wave, run, tag):
                 running += not await self._extra(tag, run)
         return running
 
@@ -76,9 +80,13 @@ class LookUps:
         doubts = [a for a in wave.doubts() if asked >= a.quiet_since + settle]
         if not doubts:
             return
-        if runs is not None and await self._untagged(wave, runs):
-            await self._undecided(doubts, UNTAGGED)
-        elif runs is not None and await self._proven():
+        if runs is not None:
+            told = await self._untagged.tell(runs)
+            await self.meet(wave, told.runs)
+            if told.untold:
+                await self._undecided(doubts, UNTAGGED)
+                return
+        if runs is not None and await self._proven():
             await self._unseen(doubts)
         else:
             await self._by_walking(wave, doubts)
@@ -109,7 +117,10 @@ class LookUps:
             await self._undecided(doubts, UNCLEAR)
             return
         await self.meet(wave, seen.runs)
-        await self._unseen([a for a in doubts if a.in_doubt])
+        if any(run.client_ref in {None, wave.ref} for run in seen.untold):
+            await self._undecided([a for a in doubts if a.in_doubt], UNTAGGED)
+        else:
+            await self._unseen(doubts)
 
     async def _walk(self, since: float, horizon: datetime) -> Walk | None:
         """Return a walk that began at *since* or later and went back to *horizon*."""
@@ -117,8 +128,19 @@ class LookUps:
             last = self._last_walk
             if last is None or last.asked < since or last.horizon > horizon:
                 asked = anyio.current_time()
-                self._last_walk = await walk(self._work.client, horizon, asked)
+                last = await walk(self._work.client, horizon, asked)
+                self._last_walk = last and await self._told(last)
             return self._last_walk
+
+    async def _told(self, walked: Walk) -> Walk:
+        """Return the walk with what its runs tell when they are asked for by id."""
+        before: list[Run] = []
+        since: list[Run] = []
+        for run in walked.runs:
+            over = run.created_at is not None and run.created_at < walked.horizon
+            (before if over else since).append(run)
+        told = await self._untagged.tell(since)
+        return replace(walked, runs=(*told.runs, *before), untold=told.untold)
 
     def _horizon(self, doubts: Iterable[Attempt]) -> datetime:
         """Return the service's time before which none of the doubtful runs can be created."""
@@ -135,17 +157,6 @@ class LookUps:
             runs = await work.listing(newest.client_ref) or ()
             work.filter.proven = any(run.id == newest.run_id for run in runs)
         return work.filter.proven
-
-    async def _untagged(self, wave: Wave, runs: Iterable[Run]) -> bool:
-        """Say whether the wave shows a run that nobody knows and that doesn't say whose it is."""
-        for run in runs:
-            if "batchrun" in run.metadata or self._is_known(run, None):
-                continue
-            whole = await self._work.client.get_run(run.id)
-            if whole is None or "batchrun" not in whole.metadata:
-                return True
-            await self.meet(wave, [whole])
-        return False
 
     async def _unseen(self, doubts: Iterable[Attempt]) -> None:
         """No run exists for these, unless the service commits later than it may."""
@@ -208,6 +219,10 @@ class LookUps:
         if run.id not in self._known and self._work.ledger.mentions(run.id):
             self._known.add(run.id)
         return run.id in self._known
+
+    def _is_of(self, wave: Wave, run: Run, tag: Tag) -> bool:
+        """Say whether *run* is of that wave, also where the list leaves its reference out."""
+        return run.client_ref is not None or tag.key in self._work.ledger.keys_of(wave.ref)
 
     async def _extra(self, tag: Tag, run: Run) -> bool:
         """Write down a run that is one too many, once it has ended; return whether it has."""

@@ -17,11 +17,15 @@ MOST_PAGES: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """What a walk that began at *asked* (the loop's clock) saw of the runs since *horizon*."""
+    """What a walk that began at *asked* (the loop's clock) saw of the runs since *horizon*.
+
+    *untold* are those that don't tell whose they are, where somebody has asked them.
+    """
 
     asked: float
     horizon: datetime
     runs: tuple[Run, ...]
+    untold: tuple[Run, ...] = ()
 
 
 class Order:

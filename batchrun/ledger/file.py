@@ -8,9 +8,11 @@ import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import anyio
+import msgspec
 from msgspec.structs import replace
 
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError
@@ -30,6 +33,8 @@ from batchrun.ledger.replay import Replayed, replay, salvage
 
 NAME: Final = "ledger.jsonl"
 LOCK: Final = "lock"
+
+_IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
 Clock = Callable[[], datetime]
 
@@ -109,6 +114,16 @@ class Ledger:
             for record in records
             if isinstance(record, Intent) and record.client_ref == client_ref
         }
+
+    def identities(self, wanted: AbstractSet[str]) -> set[str]:
+        """Return which of *wanted* the file has as a run's id or an intent's Idempotency-Key.
+
+        Reads all of the file, once.
+        """
+        spelled = {msgspec.json.encode(name): name for name in wanted}
+        with self.path.open("rb") as lines:
+            names = (name for line in lines for name in _IDENTITY.findall(line))
+            return {spelled[name] for name in names if name in spelled}
 
     def read(self, line: int) -> AnyRecord:
         """Return the record of the line at offset *line*; LedgerError if it is not on disk."""

@@ -202,14 +202,15 @@ class Client:
     async def runs_of(self, client_ref: str) -> list[Run] | None:
         """Return all runs that carry *client_ref*, or None where that can't be known.
 
-        Not known: the service refuses the filter, ignores it and has too many runs to search, or
-        pages in a circle. A part is never returned for the whole: the runs missing from it would
-        be created, and paid, again.
+        Not known: the service refuses the filter, ignores it and has too many runs to search, pages
+        in a circle, or doesn't show the references of runs. A part is never returned for the whole:
+        the runs missing from it would be created, and paid, again.
         """
         found: dict[str, Run] = {}
         cursors: set[str | None] = {None}
         cursor: str | None = None
         foreign = 0
+        references: set[str | None] = set()
         while len(cursors) < _PAGES and foreign < _FOREIGN_PAGES:
             page = await self.list_runs(client_ref=client_ref, cursor=cursor)
             if page is None:
@@ -217,12 +218,15 @@ class Client:
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
             self.pages.note(page, len(ours))
-            if any(run.client_ref != client_ref for run in page.runs):
+            references |= (shown := {run.client_ref for run in page.runs})
+            if shown - {client_ref}:
                 foreign += 1
                 self._say_once("the service lists runs of other references than it was asked for")
             cursor = page.next
             if cursor is None:
-                return list(found.values())
+                # A list that shows nobody else's reference may have left ours out.
+                silent = None in references <= {None, client_ref}
+                return None if silent else list(found.values())
             if cursor in cursors:
                 break
             cursors.add(cursor)

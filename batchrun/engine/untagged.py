@@ -1,0 +1,89 @@
+"""Asks by id for the runs of which a list doesn't tell whose they are.
+
+A list may leave out the metadata, the `client_ref`, or both. A run that it shows without them may
+be the very one that is looked for; taken for somebody else's, it would be made, and paid, again.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from batchrun.engine.tags import tag_of
+from batchrun.engine.waves import reference
+from batchrun.engine.work import Work
+from batchrun.runflow.wire import Run
+
+MOST_ASKED: Final = 200
+"""Runs of one look that are asked for by id; where there are more, the list is of no help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Runs that tell whose they are, and those that don't even when asked for by id."""
+
+    runs: tuple[Run, ...]
+    untold: tuple[Run, ...]
+
+
+class Untagged:
+    """Remembers which runs turned out to be somebody else's."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._sweep: str = work.identity["sweep"]
+        self._others: set[str] = set()
+        self._tags_shown = False
+
+    async def tell(self, runs: Iterable[Run]) -> Told:
+        """Return what *runs* tell, after asking by id for those of them that don't.
+
+        Runs that the ledger knows, and those without anything that could make them ours, go with
+        those that tell.
+        """
+        told: list[Run] = []
+        silent: list[Run] = []
+        for run in runs:
+            (silent if self._is_silent(run) else told).append(run)
+        ids = {run.id for run in silent}
+        known = self._work.ledger.identities(ids) | self._others if ids else set()
+        told += [run for run in silent if run.id in known]
+        asked = [run for run in silent if run.id not in known]
+        if len(asked) > MOST_ASKED:
+            return Told(tuple(told), tuple(asked))
+        untold: list[Run] = []
+        for run in asked:
+            whole = await self._work.client.get_run(run.id)
+            (told if await self._tells(run, whole) else untold).append(whole or run)
+        return Told(tuple(told), tuple(untold))
+
+    async def _tells(self, listed: Run, whole: Run | None) -> bool:
+        """Say whether it is known now whose run this is, be it ours or not."""
+        if whole is None:
+            return False
+        if not self._is_silent(whole):
+            self._tags_shown |= "batchrun" in whole.metadata
+            return True
+        if {listed.client_ref, whole.client_ref} != {None}:
+            return False  # ours by its reference
+        if whole.metadata or await self._tags_are_shown():
+            self._others.add(whole.id)
+            return True
+        return False
+
+    async def _tags_are_shown(self) -> bool:
+        """Say whether a run that is asked for by id shows its tag; try one that must have it."""
+        newest = self._work.ledger.book.newest
+        if not self._tags_shown and newest is not None:
+            run = await self._work.client.get_run(newest.run_id)
+            self._tags_shown = run is not None and "batchrun" in run.metadata
+        return self._tags_shown
+
+    def _is_silent(self, run: Run) -> bool:
+        """Say whether *run* may be of this sweep and doesn't tell what it was made for."""
+        ours = reference(self._sweep, 0)[:-1]
+        if run.client_ref is not None and not run.client_ref.startswith(ours):
+            return False
+        tag = run.metadata.get("batchrun")
+        if isinstance(tag, Mapping) and tag.get("sweep", self._sweep) != self._sweep:
+            return False
+        return tag_of(run, self._sweep) is None

@@ -1,0 +1,86 @@
+"""Looks up what became of a POST, where the service's lists don't tell all they should."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import pytest
+from engine_world import World
+from fake_runflow import FakeRun, FakeRunflow
+from terse_runflow import Terse
+
+from batchrun.ledger.history import State
+
+ONE: Final = "models: [google/nano-banana-2]\ninputs: {prompt: a}\n"
+TWO: Final = "models: [google/nano-banana-2]\ninputs: {prompt: [a, b]}\n"
+SETTLE: Final = 5.0
+
+
+def states(world: World) -> set[State]:
+    return {history.state for history in world.book().histories.values()}
+
+
+def by_hand(service: FakeRunflow, metadata: Any) -> FakeRun:
+    """Return a run that somebody made without batchrun, a moment ago."""
+    return FakeRun(
+        id=f"by-hand-{len(service.runs)}",
+        model="a/b",
+        body={"client_ref": None, "metadata": metadata},
+        key="",
+        created=anyio.current_time(),
+        listed=0.0,
+        ends=0.0,
+        status="succeeded",
+    )
+
+
+@pytest.mark.parametrize("left_out", [["metadata"], ["client_ref"], ["metadata", "client_ref"]])
+@pytest.mark.parametrize("filters", ["yes", "no", "ignored", "empty"])
+@pytest.mark.parametrize("word", ["lost", "reset"])
+@pytest.mark.parametrize("text", [ONE, TWO])
+async def test_a_list_that_leaves_fields_out_pays_nothing_twice(
+    tmp_path: Path, left_out: list[str], filters: str, word: str, text: str
+) -> None:
+    world = World(tmp_path, Terse(script=[word], filters=filters, left_out=left_out), text=text)
+
+    await world.call(settle=SETTLE, download=False)
+
+    assert set(world.service.paid().values()) == {1}
+    assert states(world) == {State.SUCCEEDED}
+
+
+@pytest.mark.parametrize("filters", ["yes", "no", "empty"])
+async def test_what_tells_nowhere_whose_it_is_leaves_a_doubt(tmp_path: Path, filters: str) -> None:
+    service = Terse(script=["lost"], filters=filters, left_out=["metadata"], everywhere=True)
+    world = World(tmp_path, service, text=ONE)
+
+    await world.call(settle=SETTLE, download=False)
+    await world.call(settle=SETTLE, download=False)
+
+    assert len(service.posts) == 1
+    assert states(world) == {State.DOUBTFUL}
+    assert any("without its metadata" in note for note in world.listener.notes)
+
+
+@pytest.mark.parametrize("metadata", [{}, None, {"mine": 1}])
+async def test_runs_made_by_hand_leave_no_doubt(tmp_path: Path, metadata: Any) -> None:
+    service = FakeRunflow(script=["ok", "reset"], filters="no")
+    world = World(tmp_path, service, text=TWO)
+    service.runs.append(by_hand(service, metadata))
+
+    await world.call(settle=SETTLE, download=False)
+
+    assert len(service.posts) == 3
+    assert states(world) == {State.SUCCEEDED}
+    assert len(service.runs) == 3
+
+
+async def test_a_late_run_without_its_reference_is_still_an_extra(tmp_path: Path) -> None:
+    service = Terse(script=["lost"], left_out=["client_ref"], list_lag=SETTLE + 3)
+    world = World(tmp_path, service, text=TWO)
+
+    await world.call(settle=SETTLE, download=False)
+
+    assert sorted(service.paid().values()) == [1, 2]
+    assert world.book().extras == 1
+    assert states(world) == {State.SUCCEEDED}
