@@ -122,6 +122,16 @@ def test_no_more_cells_are_drawn_than_it_takes() -> None:
     assert drawn == [0, 1, 2, 3, 4]
 
 
+def test_where_there_are_too_many_values_none_is_told_as_the_one_that_was_meant() -> None:
+    few = [cell(values={"seed": seed}) for seed in range(999)]
+    many = [cell(values={"seed": seed}) for seed in range(5000)]
+
+    with pytest.raises(ValueError, match="did you mean `99"):
+        check_found({"seed": ("9999",)}, few)
+    with pytest.raises(ValueError, match=r"no cell has this value$"):
+        check_found({"seed": ("9999",)}, many)
+
+
 def test_a_file_is_meant_by_any_of_its_names() -> None:
     cells = [cell(values={"image": PHOTO})]
 

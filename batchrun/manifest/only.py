@@ -13,7 +13,7 @@ from batchrun.manifest.values import did_you_mean, spell
 OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
 
 MOST_KNOWN: Final = 1000
-"""Values of an input that are remembered, to find which of them was meant."""
+"""Values of an input of which one may be told as the one that was meant; of more, none is."""
 LONGEST: Final = 60
 """Characters of a value that somebody may have typed with a slip."""
 
@@ -91,13 +91,13 @@ def _words(name: str, cell: Cell) -> Iterable[str]:
 def _tell_missing(
     only: Mapping[str, tuple[str, ...]],
     missing: Mapping[str, set[str]],
-    near: Mapping[str, Iterable[str]],
+    near: Mapping[str, Mapping[str, None]],
 ) -> None:
     if any(missing.values()):
         raise ValueError(
             "\n".join(
                 f"`--only {name}={spell(value)}`: no cell has this value"
-                f"{did_you_mean(value, near[name])}"
+                f"{did_you_mean(value, near[name]) if len(near[name]) < MOST_KNOWN else ''}"
                 for name, values in missing.items()
                 for value in only[name]
                 if value in values
