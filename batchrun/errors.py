@@ -10,6 +10,7 @@
   * FolderError (9)
     * LedgerLockedError (7)
     * LedgerError (9)
+      * LostLedgerError (9)
 
 A BatchrunError is expected: it is printed as one message and never as a traceback. What is not one
 is a bug, and exits with 70 too.
@@ -124,6 +125,18 @@ class LedgerLockedError(FolderError):
 
 class LedgerError(FolderError):
     """The ledger cannot be read or written; without it nothing is sent."""
+
+
+class LostLedgerError(LedgerError):
+    """The ledger is gone, broken or old, and can be rebuilt; *recover* is the command that does.
+
+    Where it is raised nobody knows how the sweep was named; whoever does completes the command.
+    """
+
+    recover = "batchrun recover MANIFEST"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; restore its newest copy, or rebuild it with `{self.recover}`"
 
 
 def most_severe(codes: Sequence[int]) -> int:

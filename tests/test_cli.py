@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from batchrun import errors
 from batchrun.cli import COMMANDS, guarded, main, overview
+from batchrun.results.storage import Identity, write_identity
 
 
 def test_help_names_every_command_and_waits_for_nothing(
@@ -121,6 +123,27 @@ def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["help", "plan"])
     assert capsys.readouterr().out.startswith("usage: batchrun plan ")
+
+
+@pytest.mark.parametrize(
+    ("command", "ledger"),
+    [([], ""), ([], "{}\n{}\n"), (["plan"], "{}\n{}\n"), (["plan"], ""), (["status"], "")],
+)
+def test_a_lost_ledger_is_rebuilt_by_the_whole_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str], ledger: str
+) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("name: chairs\nmodels: [a/b]\n")
+    words = [str(manifest), "--endpoint", "simulator", "--label", "a b"]
+    folder = tmp_path / "outputs/@simulator/chairs/@a b"
+    folder.mkdir(parents=True)
+    write_identity(folder, Identity(sweep="k3f9", name="chairs", endpoint="simulator"))
+    (folder / "ledger.jsonl").write_text(ledger)
+
+    assert main([*command, *words]) == 9
+
+    rebuild = shlex.join(["batchrun", "recover", *words])
+    assert f"or rebuild it with `{rebuild}`\n" in capsys.readouterr().err
 
 
 def test_a_manifest_needs_no_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

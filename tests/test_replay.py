@@ -87,7 +87,7 @@ def test_a_byte_broken_before_the_last_group_is_refused_with_its_line_and_byte()
             replay_bytes(damaged)
         message = str(caught.value)
         assert f"ledger.jsonl is broken at line {line}, byte {start}: " in message
-        assert "`batchrun recover`" in message
+        assert message.endswith("or rebuild it with `batchrun recover MANIFEST`")
 
 
 def test_a_line_lost_from_the_middle_is_refused_where_it_is_missed() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from engine_world import World
 from fake_runflow import FakeRunflow
 from ledger_lines import SWEEP, finished, intent, submitted, text
 
+from batchrun import cli
 from batchrun.commands.status import main
 from batchrun.errors import LedgerError, ManifestError, UsageError
 from batchrun.ledger.file import open_ledger
@@ -46,17 +48,47 @@ async def test_open_runs_are_shown_with_their_ids(
 
 
 def test_a_folder_without_a_sweep_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no sweep"):
+    with pytest.raises(UsageError, match=r"no sweep in .*; name the folder of one"):
         main([str(tmp_path)])
 
 
-async def test_a_lost_ledger_is_said(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
-    await world.call()
-    (world.folder / "ledger.jsonl").unlink()
+def test_a_sweep_that_is_not_begun_is_begun_by_the_whole_command(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    place = ["--endpoint", "simulator", "--outputs", str(tmp_path / "out"), "--label", "a b"]
 
-    with pytest.raises(LedgerError, match="lost"):
-        main([str(world.folder)])
+    with pytest.raises(UsageError, match="no sweep") as caught:
+        main([str(tmp_path / "m.yaml"), *place])
+
+    command = shlex.join(["batchrun", str(tmp_path / "m.yaml"), *place])
+    assert str(caught.value).endswith(f"start it with `{command}`")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}\n{}\n")])
+def test_a_lost_ledger_is_said_and_the_whole_command_that_rebuilds_it(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    manifest = str(tmp_path / "m.yaml")
+    folder = sweep_at(tmp_path / "outputs/chairs/@a b", label="a b", manifest=manifest)
+    damage(folder / "ledger.jsonl")
+
+    for words in ([str(folder)], [manifest, "--label", "a b"]):
+        with pytest.raises(LedgerError) as caught:
+            main(words)
+        command = shlex.join(["batchrun", "recover", manifest, "--label", "a b"])
+        assert str(caught.value).endswith(f"or rebuild it with `{command}`")
+
+
+def test_after_a_lost_ledger_the_last_line_does_not_say_that_status_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep_at(tmp_path / "chairs")
+    (folder / "ledger.jsonl").unlink()
+
+    assert cli.main(["status", str(folder)]) == 9
+
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"put right what is named above, then `batchrun status {folder}`"
 
 
 def sweep_at(folder: Path, **identity: str | None) -> Path:

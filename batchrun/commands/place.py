@@ -2,9 +2,12 @@
 
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from batchrun.engine.folder import choose_endpoint, output_folder
+from batchrun.errors import LostLedgerError
 from batchrun.manifest.manifest import Manifest
 
 
@@ -27,3 +30,24 @@ def command_of(
     place = {"--endpoint": endpoint, "--outputs": outputs, "--label": label}
     options = [word for name, each in place.items() if each for word in (name, str(each))]
     return shlex.join(["batchrun", str(manifest), *options])
+
+
+def recover_of(command: str) -> str:
+    """Return what rebuilds the ledger of the sweep that *command* (`command_of`) goes on with."""
+    return f"batchrun recover{command.removeprefix('batchrun')}"
+
+
+def name_recover(error: Exception, command: str) -> None:
+    """Let the error of a lost ledger advise the whole *command*: only here the place is known."""
+    if isinstance(error, LostLedgerError):
+        error.recover = command
+
+
+@contextmanager
+def naming_recover(command: str) -> Iterator[None]:
+    """Do so with what is raised inside."""
+    try:
+        yield
+    except LostLedgerError as error:
+        name_recover(error, command)
+        raise

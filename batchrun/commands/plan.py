@@ -19,14 +19,16 @@ import anyio
 from batchrun.commands.connection import connected, key_of, served
 from batchrun.engine.selection import Selection
 from batchrun.engine.settings import Settings
+from batchrun.engine.sweep import check_folder
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
-from batchrun.ledger.file import NAME
+from batchrun.ledger.file import NAME, check_sweep
 from batchrun.ledger.history import History, grant
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.grid import Cell, expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.summary import Summary, money, number_of
+from batchrun.results.table import NO_CELL
 from batchrun.results.tally import Count, Counting, ModelRow, Standing, standing
 from batchrun.runflow.prices import estimate
 
@@ -108,7 +110,10 @@ def show_plan(plan: Plan, *, as_json: bool) -> int:
     """Print what a call would do; no run is sent, and nothing is written."""
     with ExitStack() as stack:
         path, settings = plan.folder / NAME, plan.settings
+        sweep = check_folder(plan.folder)
         reader = stack.enter_context(open_reader(path)) if path.exists() else None
+        if reader is not None:
+            check_sweep(reader.book, sweep, path)
         selection = Selection(settings.only, reader, attempts=settings.attempts)
     book = Book() if reader is None else reader.book
     prices = Prices(means=means(book))
@@ -190,7 +195,7 @@ def lines(plan: Plan, found: Found, prices: Prices) -> Sequence[str]:
     of = f"{tally.cells} of " if plan.settings.only else ""
     cells, costs = found.counted.tally.cells, total(to_do.costs)
     last = [
-        f"{of}{cells} cells, {to_do.cells.total()} to do{costs}; nothing was sent",
+        f"{of}{number_of(cells, 'cell')}, {to_do.cells.total()} to do{costs}; nothing was sent",
         f"`--limit {plan.settings.limit}` leaves {to_do.later} more to later calls"
         if to_do.later
         else "",
@@ -198,7 +203,10 @@ def lines(plan: Plan, found: Found, prices: Prices) -> Sequence[str]:
         f"the prices of some models are not known: {prices.missing}"
         if None in to_do.costs.values() and prices.missing
         else "",
-        f"{tally.folded} points are folded into other cells" if tally.folded else "",
+        f"{number_of(tally.folded, 'point')} came to a cell that was there already"
+        if tally.folded
+        else "",
+        "" if cells else NO_CELL,
         f"the sweep's folder is {plan.folder}",
         onward(plan, found),
     ]

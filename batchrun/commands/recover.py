@@ -25,6 +25,7 @@ from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.values import parse_rate, parse_wait
 from batchrun.results.storage import Identity, read_identity, write_identity
+from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
 
 Say = Callable[[str], None]
@@ -78,12 +79,15 @@ class Recovery:
         """Put a new ledger in the place of the old one; until the end nothing has changed."""
         with rebuild_ledger(self.folder) as rebuilding, served(self.endpoint, self.folder) as url:
             if rebuilding.lost:
-                self.say(f"{rebuilding.lost} lines of the ledger can't be kept; the rest is")
+                self.say(
+                    f"{number_of(rebuilding.lost, 'line')} of the ledger can't be kept; the rest is"
+                )
             line, recovered = anyio.run(self._recover, rebuilding, url, key, sweep)
             write_identity(self.folder, identity_of(line, self.manifest.path))
+        extras = f", {recovered.extras} one too many" if recovered.extras else ""
         self.say(
-            f"the service has {recovered.runs} runs of this sweep, {recovered.new} of them new to "
-            f"the ledger{f', {recovered.extras} one too many' if recovered.extras else ''}"
+            f"the service has {number_of(recovered.runs, 'run')} of this sweep, {recovered.new} of "
+            f"them new to the ledger{extras}"
         )
 
     async def _recover(
@@ -134,7 +138,7 @@ class Recovery:
         of = f"of the name {self.manifest.name!r} and the label {self.label!r}"
         if not counts:
             raise LedgerError(f"the service has no runs {of}; nothing was changed")
-        names = ", ".join(f"{sweep} ({count} runs)" for sweep, count in counts.items())
+        names = ", ".join(f"{sweep} ({number_of(count, 'run')})" for sweep, count in counts.items())
         raise LedgerError(f"the service has several sweeps {of}: {names}; name one with --sweep")
 
 

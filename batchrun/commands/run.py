@@ -11,7 +11,7 @@ import anyio
 
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.ending import Ending, show
-from batchrun.commands.place import find
+from batchrun.commands.place import command_of, find, name_recover, naming_recover, recover_of
 from batchrun.commands.plan import Plan, show_plan
 from batchrun.commands.run_options import (
     FOR_ONE_CALL,
@@ -33,6 +33,7 @@ from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.progress import Progress, choose
 from batchrun.results.storage import keep_manifest
+from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.http import download_client
 
@@ -56,15 +57,37 @@ def main(argv: Sequence[str], *, command: str = "run") -> int:
     """
     started = time.monotonic()
     call = prepare(parse(argv, command=command))
-    if call.options.dry_run:
-        plan = Plan(
-            manifest=call.manifest,
-            settings=call.settings,
-            folder=call.folder,
-            endpoint=call.endpoint,
-            command=command_in(argv, without=SHOWING),
+    with naming_recover(_recover(call)):
+        if call.options.dry_run:
+            return show_plan(_plan(call, argv), as_json=call.options.json)
+        return _run(call, argv, started)
+
+
+def _plan(call: Call, argv: Sequence[str]) -> Plan:
+    return Plan(
+        manifest=call.manifest,
+        settings=call.settings,
+        folder=call.folder,
+        endpoint=call.endpoint,
+        command=command_in(argv, without=SHOWING),
+    )
+
+
+def _recover(call: Call) -> str:
+    """Return the command that rebuilds this sweep's ledger."""
+    options = call.options
+    return recover_of(
+        command_of(
+            options.manifest,
+            endpoint=options.endpoint,
+            outputs=options.outputs,
+            label=options.label,
         )
-        return show_plan(plan, as_json=call.options.json)
+    )
+
+
+def _run(call: Call, argv: Sequence[str], started: float) -> int:
+    """Hold the ledger, do all that can be done, and say what came of it."""
     sweep = check_folder(call.folder)
     with open_ledger(call.folder, sweep=sweep) as ledger, served(call.endpoint, call.folder) as url:
         keep_manifest(call.folder, call.manifest.text)
@@ -75,9 +98,13 @@ def main(argv: Sequence[str], *, command: str = "run") -> int:
             environ=os.environ,
         )
         if ledger.torn:
-            progress.note(f"cut off {ledger.torn} bytes that a crash left at the ledger's end")
+            progress.note(
+                f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
+            )
         with SIGNALS.counted() as received:
             done = anyio.run(work, call, ledger, url, progress, received)
+        for error in done.stops.errors:
+            name_recover(error, _recover(call))
         return show(
             Ending(
                 manifest=call.manifest,

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchrun.commands.options import Parser, add_place
-from batchrun.commands.place import command_of, find
+from batchrun.commands.place import command_of, find, naming_recover, recover_of
 from batchrun.engine.folder import endpoint_folder
 from batchrun.engine.sweep import check_folder
 from batchrun.errors import UsageError
@@ -49,12 +50,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     options = parser.parse_args(argv)
     subject = subject_of(options)
-    path = subject.folder / NAME
-    sweep = check_folder(subject.folder)
-    if not path.exists():
-        raise UsageError(f"there is no sweep in {subject.folder} yet; start it with `batchrun`")
-    with open_reader(path) as reader:
-        check_sweep(reader.book, sweep, path)
+    with naming_recover(recover_of(subject.command)), opened(subject) as reader:
         found = look(subject, reader)
         summary = summary_of(subject, reader, found.counted)
         if options.json:
@@ -62,6 +58,21 @@ def main(argv: Sequence[str]) -> int:
         else:
             print("\n".join(report(subject, reader, found, summary)))
     return 0
+
+
+@contextmanager
+def opened(subject: Subject) -> Iterator[Reader]:
+    """Read the sweep's ledger; UsageError where there is none yet."""
+    path = subject.folder / NAME
+    sweep = check_folder(subject.folder)
+    if not path.exists():
+        start = f" yet; start it with `{subject.command}`"
+        if subject.manifest is None:
+            start = "; name the folder of one, or its manifest"
+        raise UsageError(f"there is no sweep in {subject.folder}{start}")
+    with open_reader(path) as reader:
+        check_sweep(reader.book, sweep, path)
+        yield reader
 
 
 def subject_of(options: Any) -> Subject:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from batchrun import __version__
-from batchrun.errors import LedgerError
+from batchrun.errors import LedgerError, LostLedgerError
 from batchrun.ledger.file import NAME, Ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
@@ -49,14 +49,11 @@ class SweepFolder:
 def check_folder(folder: Path) -> str | None:
     """Return the id of the sweep that *folder* is of, None for a new one.
 
-    Raises LedgerError where it has lost its ledger. To be called before that is opened.
+    Raises LostLedgerError where it has lost its ledger. To be called before that is opened.
     """
     ledger, identity = folder / NAME, read_identity(folder)
     if identity is not None and not (ledger.exists() and ledger.stat().st_size):
-        raise LedgerError(
-            f"{folder} has a sweep.json and no {NAME}: the ledger is lost; restore it from a copy, "
-            "or rebuild it with `batchrun recover`"
-        )
+        raise LostLedgerError(f"{folder} has a sweep.json and no {NAME}: the ledger is lost")
     return None if identity is None else identity.sweep
 
 

@@ -24,7 +24,7 @@ import anyio
 import msgspec
 from msgspec.structs import replace
 
-from batchrun.errors import FolderError, LedgerError, LedgerLockedError
+from batchrun.errors import FolderError, LedgerError, LedgerLockedError, LostLedgerError
 from batchrun.ledger.book import Book
 from batchrun.ledger.disk import Disk, ThreadedDisk, sync_folder
 from batchrun.ledger.reader import read_line
@@ -258,14 +258,11 @@ def rebuild_ledger(
 
 
 def check_sweep(book: Book, sweep: str | None, path: Path) -> None:
-    """Raise LedgerError if *book* isn't of *sweep*; None is any."""
+    """Raise LostLedgerError if *book* isn't of *sweep*; None is any."""
     found = None if book.sweep is None else book.sweep.sweep
     if sweep is not None and found != sweep:
         what = "damaged from its first line on" if found is None else f"of sweep {found}"
-        raise LedgerError(
-            f"{path} is {what}, and the sweep.json beside it of sweep {sweep}; "
-            "restore the ledger from a copy, or rebuild it with `batchrun recover`"
-        )
+        raise LostLedgerError(f"{path} is {what}, and the sweep.json beside it of sweep {sweep}")
 
 
 def _keep(path: Path, other: Path) -> None:

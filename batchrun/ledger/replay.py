@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from batchrun.errors import LedgerError
+from batchrun.errors import LedgerError, LostLedgerError
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import (
     AnyRecord,
@@ -194,7 +194,4 @@ def _torn(rest: Iterable[bytes], broken: LedgerError) -> int:
 
 
 def _broken(path: Path, number: int, byte: int, error: ValueError) -> LedgerError:
-    return LedgerError(
-        f"{path} is broken at line {number}, byte {byte}: {error}; "
-        "restore the file from a copy, or rebuild it with `batchrun recover`"
-    )
+    return LostLedgerError(f"{path} is broken at line {number}, byte {byte}: {error}")
