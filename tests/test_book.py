@@ -93,6 +93,20 @@ def test_an_extra_run_counts_once_and_with_the_cost_that_was_told_last() -> None
     assert (book.extras, book.cost, book.spent["banana"]) == (2, Decimal("0.05"), Decimal("0.05"))
 
 
+def test_an_extra_run_is_owed_its_cost_until_that_is_told() -> None:
+    def extra(cost: str | None) -> Extra:
+        return Extra(cell="c1", attempt=1, run_id="x", cost=None if cost is None else Decimal(cost))
+
+    book = book_of(intent(), extra(None), extra(None))
+    facts = book.facts("google/nano-banana-2")
+    assert book.owed == {"x": extra(None)}
+    assert (facts.untold, facts.unreserved) == (1, 1)
+
+    book.add(extra("0.04"), 9)
+    assert not book.owed
+    assert (facts.untold, facts.unreserved) == (0, 0)
+
+
 def test_the_newest_run_is_known_with_the_wave_that_shows_it() -> None:
     book = book_of(
         *(intent(client_ref="br1.k.1"), submitted()),

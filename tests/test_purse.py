@@ -171,7 +171,7 @@ async def test_failed_runs_are_not_billed_and_use_nothing_up(tmp_path: Path) -> 
     failing = Labelled(ending=lambda number: "failed" if number < 10 else "succeeded")
     world = World(tmp_path, failing, text=MANY)
 
-    stops = await world.call(budget=PRICE * 30, attempts=11)
+    stops = await world.call(budget=PRICE * 20, attempts=11)
 
     assert stops.codes == []
     assert world.book().cost == PRICE * 20

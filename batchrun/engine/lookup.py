@@ -24,7 +24,7 @@ from batchrun.engine.tags import Tag, tag_of
 from batchrun.engine.untagged import Untagged
 from batchrun.engine.walk import Walk, walk
 from batchrun.engine.waves import Wave
-from batchrun.engine.work import Work
+from batchrun.engine.work import Work, billed
 from batchrun.ledger.records import Extra, Looked
 from batchrun.runflow.wire import Run
 
@@ -229,7 +229,7 @@ class LookUps:
         if not run.terminal and self._work.age(run) < self._work.settings.timeout:
             return False
         self._known.add(run.id)
-        record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=run.cost)
+        record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=billed(run))
         self._work.progress.note(
             f"cell {tag.cell[:12]} has a second run, {run.id}: the service committed it later "
             "than `settle` allows; its cost is counted"

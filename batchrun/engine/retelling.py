@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from batchrun.engine.tags import Tag
-from batchrun.engine.work import finished_line
+from batchrun.engine.work import billed, finished_line
 from batchrun.ledger.history import BAD, GOOD, CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Intent, Submitted
 from batchrun.runflow.wire import Run
@@ -73,7 +73,7 @@ class _Story:
             may_follow = history.state is State.PENDING or history.state in BAD
             if not may_follow or tag.attempt <= history.attempt:
                 run = found.run
-                self._tell(Extra(cell=cell, attempt=tag.attempt, run_id=run.id, cost=run.cost))
+                self._tell(Extra(cell=cell, attempt=tag.attempt, run_id=run.id, cost=billed(run)))
                 return
             self._tell(self._intent(found))
         self._tell(Submitted(cell=cell, attempt=tag.attempt, run_id=found.run.id, adopted=True))

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 
 from batchrun.engine.adoption import YIELD_EVERY, adopt, reserve
 from batchrun.engine.drawer import Drawer
+from batchrun.engine.extras import Extras
 from batchrun.engine.feed import Feed
 from batchrun.engine.gate import Gate
 from batchrun.engine.live import Attempt, Live
@@ -92,6 +93,7 @@ class Runner:
         )
         self._saver = Saver(self._work, outside.downloads, folder.path)
         self._gate = Gate(self._work)
+        self._extras = Extras(self._work)
         self._uploads = Uploads(ledger, outside.client, outside.downloads)
 
     async def run(self) -> Stops:
@@ -116,6 +118,7 @@ class Runner:
                     lookups = LookUps(self._work, submitter, tasks)
                     tasks.start_soon(Watcher(self._work, lookups).run, name="watcher")
                     tasks.start_soon(self._saver.run, name="saver")
+                    tasks.start_soon(self._extras.run, name="extras")
                     await self._feed_slots(tasks, drawer, submitter)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -209,7 +212,8 @@ class Runner:
     def _over(self) -> bool:
         """Say whether nothing is under way that this call waits for."""
         owed = any(wave.doubted or wave.looking for wave in self._work.waves)
-        return not (self._work.live.busy() or owed or self._saver.waiting)
+        asked = self._saver.waiting or self._extras.waiting
+        return not (self._work.live.busy() or owed or asked)
 
     async def _let_answers_arrive(self) -> None:
         """Wait a little for the answers of requests that have left; what has not left, doesn't."""

@@ -7,6 +7,7 @@ looks that overlap cannot write the same line twice, and a failed write stops ev
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import anyio
@@ -228,6 +229,14 @@ class Work:
             self._tell_end(attempt, good=False)
         elif attempt.drawn and attempt.cell is not None:
             self.again(attempt.cell)
+
+
+def billed(run: Run) -> Decimal | None:
+    """Return what a run costs, None as long as it may still become known."""
+    if not run.terminal:
+        return None
+    # Failed runs are not billed, and need not say so (runflow-api.md, section 11).
+    return Decimal(0) if run.cost is None and run.status_code == State.FAILED else run.cost
 
 
 def finished_line(cell: str, attempt: int, run: Run) -> Finished:

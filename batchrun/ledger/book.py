@@ -83,6 +83,7 @@ class Book:
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
+        self.owed: dict[str, Extra] = {}  # of these, the lines that tell no cost, by run
         self.last_wave = 0
         self.last_ref = ""
         self._newest: tuple[str, str] | None = None
@@ -189,6 +190,13 @@ class Book:
         known = self.extra_runs.get(record.run_id) or 0
         self.spent[history.alias] += (record.cost or 0) - known
         self.extra_runs[record.run_id] = record.cost
+        owed = self.owed.pop(record.run_id, None) is not None
+        if record.cost is None:
+            self.owed[record.run_id] = record
+        change = (record.cost is None) - owed
+        facts = self.models.get(history.model) or self.facts(history.model)
+        facts.untold += change
+        facts.unreserved += change
 
     _adds: ClassVar[Mapping[type[AnyRecord], Callable[..., None]]] = by_kind(
         {

@@ -1,0 +1,39 @@
+"""Asks for the costs of runs that were one too many and had told none when they were found."""
+
+import anyio
+from msgspec.structs import replace
+
+from batchrun.engine.work import Work, billed
+from batchrun.errors import KeyRefusedError, UnreachableError
+from batchrun.ledger.records import Extra
+
+
+class Extras:
+    """Asks each of them once in a call. *waiting* are those that haven't answered yet."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._owed = tuple(work.ledger.book.owed.values())
+        self.waiting = len(self._owed)
+
+    async def run(self) -> None:
+        """Return when all have been asked."""
+        async with anyio.create_task_group() as tasks:
+            for owed in self._owed:
+                tasks.start_soon(self._ask, owed, name=f"ask for the cost of {owed.run_id}")
+
+    async def _ask(self, owed: Extra) -> None:
+        try:
+            run = await self._work.client.get_run(owed.run_id)
+            cost = None if run is None else billed(run)
+        except (UnreachableError, KeyRefusedError) as error:
+            # What it cost is no reason to stop: whoever needs the service to go on will say so.
+            cost = None
+            self._work.progress.note(
+                f"the cost of the second run {owed.run_id} could not be asked for: {error}; "
+                "the next call asks again"
+            )
+        if cost is not None:
+            await self._work.ledger.append(replace(owed, cost=cost))
+        self.waiting -= 1
+        self._work.bell.ring()
