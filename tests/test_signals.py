@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow
@@ -30,7 +31,7 @@ from batchrun.engine.interrupts import obey
 from batchrun.engine.runner import Runner
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops
-from batchrun.errors import INCOMPLETE, KILLED, most_severe
+from batchrun.errors import INCOMPLETE, KILLED, OutOfCreditError, most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.values import Rate
@@ -378,6 +379,65 @@ async def test_what_was_not_taken_before_the_signal_is_not_sent_again_after_it(
     assert stops.codes == [INCOMPLETE]
     assert {h.state for h in world.book().histories.values()} == {State.PENDING}
     assert anyio.current_time() < 8
+
+
+@dataclass(kw_only=True)
+class Slow(FakeRunflow):
+    """Calls *meanwhile* while the n-th POST is on its way."""
+
+    number: int = 1
+    meanwhile: Callable[[], None] = lambda: None
+    arrived: int = 0
+
+    async def _create(self, request: httpx.Request) -> httpx.Response:
+        self.arrived += 1
+        if self.arrived == self.number:
+            self.meanwhile()
+            await anyio.sleep(2.0)
+        return await super()._create(request)
+
+
+@dataclass
+class Draining(World):
+    """A world that is signalled to drain in the middle of a POST."""
+
+    async def run(self, runner: Runner, settings: Settings) -> Stops:
+        assert isinstance(self.service, Slow)
+        self.service.meanwhile = lambda: runner.stops.interrupt("SIGTERM", drain=True)
+        return await super().run(runner, settings)
+
+
+@pytest.mark.parametrize("word", ["429", "unreachable"])
+@pytest.mark.parametrize(
+    ("before", "state"), [([], State.PENDING), (["reset"], State.DOUBTFUL)], ids=["first", "resend"]
+)
+async def test_what_comes_back_not_taken_after_the_signal_is_not_sent_again(
+    tmp_path: Path, word: str, before: list[str], state: State
+) -> None:
+    """It was on its way when the signal came: there was nothing to hold back yet."""
+    service = Slow(script=[*before, word], number=len(before) + 1)
+    world = Draining(tmp_path, service, text="models: [a/b]\ninputs: {prompt: a}\n")
+
+    stops = await world.call(settle=5.0)
+
+    assert len(service.posts) == len(before) + 1
+    assert service.runs == []
+    assert set(stops.codes) == {INCOMPLETE}
+    assert {h.state for h in world.book().histories.values()} == {state}
+
+
+@pytest.mark.parametrize("word", ["429", "unreachable"])
+async def test_what_comes_back_not_taken_after_a_402_is_not_sent_again(
+    tmp_path: Path, word: str
+) -> None:
+    service = Slow(script=["402", word])
+    world = World(tmp_path, service, text="models: [a/b]\ninputs: {prompt: [a, b]}\n")
+
+    stops = await world.call()
+
+    assert len(service.posts) == 2
+    assert service.runs == []
+    assert most_severe(stops.codes) == OutOfCreditError.exit_code
 
 
 async def test_the_second_signal_waits_for_no_answer(tmp_path: Path) -> None:

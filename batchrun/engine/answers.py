@@ -1,6 +1,6 @@
 """What the service has made of the requests for runs in this call: is it itself? Pure."""
 
-from batchrun.runflow.client import InDoubt, Outcome, Unlike
+from batchrun.runflow.client import InDoubt, Outcome, Unlike, Withheld
 
 
 class Answers:
@@ -28,6 +28,8 @@ class Answers:
             case Unlike():
                 self.bad = outcome.reason
                 self._unlike_since = now if self._unlike_since is None else self._unlike_since
+            case Withheld():
+                pass
             case _:
                 self.well()
 

@@ -24,12 +24,14 @@ from batchrun.ledger.records import Dropped, Intent, Rejected
 from batchrun.manifest.grid import Cell
 from batchrun.results.rows import plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
-from batchrun.runflow.client import Accepted, Conflicted, InDoubt, Outcome, Unlike
+from batchrun.runflow.client import Accepted, Conflicted, InDoubt, Outcome, Unlike, Withheld
 from batchrun.runflow.client import Rejected as Refusal
 from batchrun.runflow.wire import run_body
 
 MOST_SENDS: Final = 5
 """Sends of one intent in one call; the API's documents advise no more than five tries."""
+
+HELD_BACK: Final = "held back before it was sent"
 
 NameOf = Callable[[Cell], str]
 """Where a cell's files go, without extension."""
@@ -184,6 +186,7 @@ class Submitter:
                 attempt.model,
                 body,
                 idempotency_key=attempt.idempotency_key,
+                may_leave=lambda: not work.stops.holding,
                 on_departure=lambda: self._on_their_way.add(key),
                 on_nothing=lambda: self._on_their_way.discard(key),
             )
@@ -200,7 +203,7 @@ class Submitter:
             self._done(attempt)
             if key not in self._on_their_way and attempt.sends == 1:
                 with anyio.CancelScope(shield=True):
-                    await work.drop(attempt, "held back before it was sent")
+                    await work.drop(attempt, HELD_BACK)
             work.bell.ring()
             raise
         else:
@@ -231,6 +234,10 @@ class Submitter:
                 work.doubt(attempt)
             case InDoubt() | Unlike():
                 work.doubt(attempt)
+            case Withheld() if attempt.sends == 1:
+                await work.drop(attempt, HELD_BACK)
+            case Withheld():
+                work.bell.ring()  # an earlier send is in doubt as it was
 
     def _gives_otherwise(self, attempt: Attempt, outcome: Refusal) -> bool:
         sent = self._work.last_input(attempt) or {}

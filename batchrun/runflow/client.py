@@ -36,6 +36,7 @@ from batchrun.runflow.outcomes import (
     Outcome,
     Rejected,
     Unlike,
+    Withheld,
     judge,
     raise_for_account,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Outcome",
     "Rejected",
     "Unlike",
+    "Withheld",
 ]
 
 # Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
@@ -134,13 +136,15 @@ class Client:
         body: bytes,
         *,
         idempotency_key: str,
+        may_leave: Callable[[], bool] = lambda: True,
         on_departure: Callable[[], None] = lambda: None,
         on_nothing: Callable[[], None] = lambda: None,
     ) -> Outcome:
         """Send *body* once and return what that came to; more than once only if never taken.
 
         *on_departure* is called before each send, *on_nothing* after one that certainly did
-        nothing: a call that is cancelled with none on its way has created no run.
+        nothing: a call that is cancelled with none on its way has created no run. *may_leave* is
+        asked before each: where it says no, the outcome is Withheld.
 
         Raises KeyRefusedError, OutOfCreditError, and UnreachableError if nothing was ever sent
         or taken until the give-up time.
@@ -152,8 +156,11 @@ class Client:
             headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key},
         )
         patience = Patience(self._give_up)
-        while True:
+        while may_leave():
             sent_at = await self._turn(patience)
+            if not may_leave():
+                self._limiter.abandoned(sent_at)
+                break
             on_departure()
             try:
                 response = await self._send(request, sent_at)
@@ -169,6 +176,7 @@ class Client:
                     self._throttled(patience, sent_at, response)
                     continue
                 return self._judged(response, sent_at)
+        return Withheld()
 
     async def get_run(self, run_id: str) -> Run | None:
         """Return the run, or None if the API says that it knows none of that id."""

@@ -53,7 +53,12 @@ class Unlike:
     reason: str
 
 
-Outcome = Accepted | Rejected | InDoubt | Conflicted | Unlike
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Nothing was sent, or what was sent did certainly nothing: its turn came too late."""
+
+
+Outcome = Accepted | Rejected | InDoubt | Conflicted | Unlike | Withheld
 
 
 def judge(http_status: int, content: bytes) -> Outcome:
