@@ -14,7 +14,6 @@ from batchrun.ledger.records import AnyRecord
 from batchrun.manifest.grid import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.results.table import NO_CELL
-from batchrun.results.table import NO_CELL
 
 MANIFEST = """\
 name: chairs
@@ -217,30 +216,6 @@ def test_as_json_it_is_the_counts_and_nobody_is_asked(
     assert (json.loads(line)["cells"], json.loads(line)["folded"]) == (9, 3)
     assert json.loads(line)["next"].endswith(f"--endpoint {server.url}` begins 9 cells")
     assert server.connections == 0
-
-
-def test_one_cell_and_one_point_are_not_many(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "m.yaml"
-    path.write_text("models: [a/b]\ninputs: {prompt: x}\nvars: {same: [1, 2]}\n")
-
-    shown = plan(path, capsys=capsys)
-
-    assert "1 cell, 1 to do; nothing was sent" in shown
-    assert "1 point came to a cell that was there already" in shown
-
-
-def test_a_manifest_that_excludes_every_cell_is_told_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "m.yaml"
-    path.write_text("models: [a/b]\ninputs: {prompt: [x]}\nexclude: [{prompt: x}]\n")
-
-    shown = plan(path, capsys=capsys)
-
-    assert "0 cells, 0 to do; nothing was sent" in shown
-    assert NO_CELL in shown
 
 
 def test_one_cell_and_one_point_are_not_many(
