@@ -360,7 +360,8 @@ def test_a_restored_old_ledger_is_noticed_before_the_first_post(
 
     assert code == 9, report
     assert "is behind" in report["error"]["message"]
-    assert "batchrun recover" in report["error"]["message"]
+    rebuild = f"`batchrun recover {tmp_path / 'm.yaml'} --endpoint {url}`"
+    assert report["error"]["message"].endswith(rebuild)
     assert created(url) == before
 
 

@@ -11,12 +11,11 @@ import anyio
 from batchrun.engine.settings import BY_ID
 from batchrun.engine.tags import tag_of
 from batchrun.engine.work import Work
-from batchrun.errors import KeyRefusedError, LedgerError
+from batchrun.errors import KeyRefusedError, LostLedgerError
 from batchrun.ledger.book import KnownRun
 
 BEHIND: Final = (
-    "the ledger {path} is behind: the service has runs of wave {ref} that it doesn't know; "
-    "restore its newest copy, or rebuild it with `batchrun recover`"
+    "the ledger {path} is behind: the service has runs of wave {ref} that it doesn't know"
 )
 
 
@@ -32,7 +31,7 @@ class Gate:
     async def open(self, ref: str) -> None:
         """Return when attempts of wave *ref* may be sent.
 
-        Raises KeyRefusedError for somebody else's key, LedgerError for a ledger that is behind.
+        Raises KeyRefusedError for somebody else's key, LostLedgerError for a ledger that is behind.
         """
         async with self._turn:
             await self._check_key_once()
@@ -102,7 +101,7 @@ class Gate:
         tags = [tag_of(run, work.identity["sweep"]) for run in runs or ()]
         shown = {tag.key for tag in tags if tag is not None}
         if shown and shown - work.ledger.keys_of(ref):
-            raise LedgerError(BEHIND.format(path=work.ledger.path, ref=ref))
+            raise LostLedgerError(BEHIND.format(path=work.ledger.path, ref=ref))
         newest = work.ledger.book.newest
         work.filter.proven |= newest is not None and any(
             run.id == newest.run_id for run in runs or ()
@@ -110,7 +109,7 @@ class Gate:
 
     async def _check_new_wave(self, ref: str) -> None:
         if await self._work.listing(ref):
-            raise LedgerError(BEHIND.format(path=self._work.ledger.path, ref=ref))
+            raise LostLedgerError(BEHIND.format(path=self._work.ledger.path, ref=ref))
 
 
 def check_organisation(ours: str | None, theirs: str | None) -> None:
