@@ -114,7 +114,18 @@ def test_the_newest_run_is_known_with_the_wave_that_shows_it() -> None:
     )
 
     assert book.newest == KnownRun("run-c2-1", "br1.k.2")
-    assert (book.last_wave, book.last_ref) == (3, "br1.k.3")
+    assert book.last_wave == 3
+
+
+def test_the_waves_that_may_lack_their_end_are_those_of_the_last_call_that_sent() -> None:
+    book = book_of(
+        *(SWEEP, intent(client_ref="br1.k.1"), intent("c2", model="a/b", client_ref="br1.k.2")),
+        *(intent("c3", client_ref="br1.k.3"), SWEEP),
+    )
+    assert book.filling == {"google/nano-banana-2": "br1.k.3", "a/b": "br1.k.2"}
+
+    book.add(intent("c4", client_ref="br1.k.4"), 9)
+    assert book.filling == {"google/nano-banana-2": "br1.k.4"}
 
 
 def test_a_wave_that_had_a_doubt_is_owed_a_last_look_until_it_had_it() -> None:

@@ -1,22 +1,16 @@
 """What must hold before a POST may leave: it is our key, our sweep, and the newest ledger of it.
 
 A ledger that was restored from an old copy, or a key of somebody else, would pay for everything
-again. Both are noticed here, by asking the service what it knows of us.
+again. Both are noticed by asking the service what it knows of us.
 """
-
-from typing import Final
 
 import anyio
 
+from batchrun.engine.behind import check_ledger, check_new_wave
 from batchrun.engine.settings import BY_ID
-from batchrun.engine.tags import tag_of
 from batchrun.engine.work import Work
-from batchrun.errors import KeyRefusedError, LostLedgerError
+from batchrun.errors import KeyRefusedError
 from batchrun.ledger.book import KnownRun
-
-BEHIND: Final = (
-    "the ledger {path} is behind: the service has runs of wave {ref} that it doesn't know"
-)
 
 
 class Gate:
@@ -36,7 +30,7 @@ class Gate:
         async with self._turn:
             await self._check_key_once()
             if ref not in self._opened:
-                await self._check_new_wave(ref)
+                check_new_wave(self._work, await self._work.listing(ref) or ())
                 self._opened.add(ref)
 
     async def check_key(self) -> None:
@@ -49,7 +43,7 @@ class Gate:
             return
         await self._check_organisation()
         await self._check_newest_run()
-        await self._check_last_wave()
+        self._opened |= set(await check_ledger(self._work))
         self._key_checked = True
 
     async def _check_organisation(self) -> None:
@@ -92,24 +86,6 @@ class Gate:
             seen = await self._work.client.get_run(newest.run_id) is not None
             tasks.cancel_scope.cancel()
         return seen
-
-    async def _check_last_wave(self) -> None:
-        """A copy made in the middle of a wave lacks only the end of that wave."""
-        work = self._work
-        ref = work.ledger.book.last_ref
-        runs = await work.listing(ref) if ref else None
-        tags = [tag_of(run, work.identity["sweep"]) for run in runs or ()]
-        shown = {tag.key for tag in tags if tag is not None}
-        if shown and shown - work.ledger.keys_of(ref):
-            raise LostLedgerError(BEHIND.format(path=work.ledger.path, ref=ref))
-        newest = work.ledger.book.newest
-        work.filter.proven |= newest is not None and any(
-            run.id == newest.run_id for run in runs or ()
-        )
-
-    async def _check_new_wave(self, ref: str) -> None:
-        if await self._work.listing(ref):
-            raise LostLedgerError(BEHIND.format(path=self._work.ledger.path, ref=ref))
 
 
 def check_organisation(ours: str | None, theirs: str | None) -> None:

@@ -15,8 +15,8 @@ from typing import Final
 import anyio
 
 from batchrun.engine.retelling import About, Found, retell
-from batchrun.engine.tags import tag_of
-from batchrun.engine.walk import walk
+from batchrun.engine.tags import is_ours, tag_of
+from batchrun.engine.walk import newest_runs, walk
 from batchrun.engine.waves import reference
 from batchrun.errors import UnreachableError
 from batchrun.ledger.book import wave_number
@@ -60,8 +60,7 @@ class Finder:
 
         Raises UnreachableError where the service's lists don't tell.
         """
-        page = await self._client.list_runs(newest_first=True)
-        newest = [run for run in (page.runs if page else ()) if self._ours(run)]
+        newest = await newest_runs(self._client, self._sweep)
         last = max([last, *(wave_number(run.client_ref or "") for run in newest)])
         runs = await self._by_waves(last)
         if not runs or {run.id for run in newest} - runs.keys():
@@ -89,7 +88,7 @@ class Finder:
             _BEGINNING,
             anyio.current_time(),
             most_pages=ALL_PAGES,
-            wanted=self._ours,
+            wanted=lambda run: is_ours(run, self._sweep),
         )
         if seen is None:
             raise UnreachableError(
@@ -97,11 +96,6 @@ class Finder:
                 "ledger can't be rebuilt from it; nothing was changed"
             )
         return {run.id: run for run in seen.runs}
-
-    def _ours(self, run: Run) -> bool:
-        if run.client_ref is not None:
-            return run.client_ref.startswith(reference(self._sweep, 0)[:-1])
-        return tag_of(run, self._sweep) is not None
 
     async def _tagged(self, run: Run) -> Found:
         tag = tag_of(run, self._sweep)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batchrun.engine.waves import reference
 from batchrun.runflow.wire import Run
 
 
@@ -26,6 +27,13 @@ def tag_of(run: Run, sweep: str) -> Tag | None:
             return Tag(cell, attempt, key)
         case _:
             return None
+
+
+def is_ours(run: Run, sweep: str) -> bool:
+    """Say whether *run* is of this sweep, as far as it tells: by its reference, or by its tag."""
+    if run.client_ref is not None:
+        return run.client_ref.startswith(reference(sweep, 0)[:-1])
+    return tag_of(run, sweep) is not None
 
 
 def tagged(identity: Mapping[str, Any], tag: Tag) -> dict[str, Any]:

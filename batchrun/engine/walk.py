@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from batchrun.engine.tags import is_ours
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Page, Run
 
@@ -43,6 +44,12 @@ class Order:
                 self.kept = False
             self._last = moment or self._last
         return self.kept and self._last is not None and self._last < horizon
+
+
+async def newest_runs(client: Client, sweep: str) -> list[Run]:
+    """Return the runs of this sweep among the newest of all; none where there is no such list."""
+    page = await client.list_runs(newest_first=True)
+    return [run for run in (page.runs if page else ()) if is_ours(run, sweep)]
 
 
 async def walk(

@@ -85,7 +85,8 @@ class Book:
         self.extra_runs: dict[str, Decimal | None] = {}
         self.owed: dict[str, Extra] = {}  # of these, the lines that tell no cost, by run
         self.last_wave = 0
-        self.last_ref = ""
+        self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
+        self._new_call = True
         self._newest: tuple[str, str] | None = None
         self._reserved: dict[str, Decimal] = {}  # for cells that may have a run under way
 
@@ -135,6 +136,7 @@ class Book:
 
     def _sweep(self, record: Sweep, _line: int) -> None:
         self.sweep = record
+        self._new_call = True
 
     def _uploaded(self, record: Uploaded, _line: int) -> None:
         self.uploads[record.sha256] = record
@@ -149,9 +151,12 @@ class Book:
         self.histories.fold(record, line)
         if record.reserved is not None:
             self._reserved[record.cell] = record.reserved
-        if record.client_ref != self.last_ref:
+        if self.filling.get(record.model) != record.client_ref:
             self.last_wave = max(self.last_wave, wave_number(record.client_ref))
-            self.last_ref = record.client_ref
+            if self._new_call:  # no call goes on with a wave of another
+                self.filling.clear()
+                self._new_call = False
+            self.filling[record.model] = record.client_ref
 
     def _submitted(self, record: Submitted, line: int) -> None:
         history = self.histories.fold(record, line)

@@ -1,0 +1,63 @@
+"""Notices a ledger that was restored from an old copy: the service has runs that it doesn't know.
+
+A copy is a beginning of the file. So it lacks the end of the waves that were being filled (one for
+each model), and all later ones, of which some may have no run.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from batchrun.engine.tags import is_ours, tag_of
+from batchrun.engine.untagged import Untagged
+from batchrun.engine.walk import newest_runs
+from batchrun.engine.waves import reference
+from batchrun.engine.work import Work
+from batchrun.errors import LostLedgerError
+from batchrun.ledger.book import wave_number
+from batchrun.runflow.wire import Run
+
+AHEAD: Final = 3
+"""Waves after the last known one that are asked for: one of refused inputs has no run."""
+
+
+async def check_ledger(work: Work) -> list[str]:
+    """Return the waves that were found empty, if the ledger knows all runs that it should.
+
+    Raises LostLedgerError if it doesn't.
+    """
+    book, sweep = work.ledger.book, work.identity["sweep"]
+    filling = [run for ref in book.filling.values() for run in await work.listing(ref) or ()]
+    newest = book.newest
+    work.filter.proven |= newest is not None and any(run.id == newest.run_id for run in filling)
+    await _check_known(work, [*filling, *await newest_runs(work.client, sweep)])
+    ahead = range(book.last_wave + 1, book.last_wave + 1 + AHEAD) if book.last_wave else ()
+    for number in ahead:
+        check_new_wave(work, await work.listing(reference(sweep, number)) or ())
+    return [reference(sweep, number) for number in ahead]
+
+
+def check_new_wave(work: Work, runs: Iterable[Run]) -> None:
+    """Raise LostLedgerError if a wave that nothing was sent in yet has runs."""
+    for run in runs:
+        raise _behind(work, run)
+
+
+async def _check_known(work: Work, runs: Iterable[Run]) -> None:
+    """Raise LostLedgerError if one of these runs of the sweep is of no intent of the ledger."""
+    sweep = work.identity["sweep"]
+    told = await Untagged(work).tell(runs)
+    keys = {run.id: tag.key for run in told.runs if (tag := tag_of(run, sweep)) is not None}
+    known = work.ledger.identities({*keys, *keys.values()}) if keys else set()
+    for run in told.runs:
+        if run.id in keys and is_ours(run, sweep) and not known & {run.id, keys[run.id]}:
+            raise _behind(work, run)
+    for run in told.untold:
+        if wave_number(run.client_ref or "") > work.ledger.book.last_wave:
+            raise _behind(work, run)
+
+
+def _behind(work: Work, run: Run) -> LostLedgerError:
+    return LostLedgerError(
+        f"the ledger {work.ledger.path} is behind: it doesn't know run {run.id} of this sweep, "
+        f"which the service has (`client_ref` {run.client_ref})"
+    )
