@@ -21,22 +21,27 @@ class Gate:
         self._turn = anyio.Lock()
         self._key_checked = False
         self._opened: set[str] = set()
+        self._turns: dict[str, anyio.Lock] = {}
 
     async def open(self, ref: str) -> None:
         """Return when attempts of wave *ref* may be sent.
 
         Raises KeyRefusedError for somebody else's key, LostLedgerError for a ledger that is behind.
         """
-        async with self._turn:
-            await self._check_key_once()
+        if ref in self._opened:
+            return  # a check of another wave that hangs must not hold it up
+        await self.check_key()
+        async with self._turns.setdefault(ref, anyio.Lock()):
             if ref not in self._opened:
                 check_new_wave(self._work, await self._work.listing(ref) or ())
                 self._opened.add(ref)
+        self._turns.pop(ref, None)
 
     async def check_key(self) -> None:
         """Return if the key sees what the ledger knows; KeyRefusedError if it doesn't."""
-        async with self._turn:
-            await self._check_key_once()
+        if not self._key_checked:
+            async with self._turn:
+                await self._check_key_once()
 
     async def _check_key_once(self) -> None:
         if self._key_checked:

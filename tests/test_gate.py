@@ -1,0 +1,40 @@
+"""Nothing is sent before its wave was checked, and no check holds up another wave."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import httpx
+from engine_world import World
+from fake_runflow import FakeRunflow
+
+TWO_MODELS = """\
+models: [google/nano-banana-2, {id: bria/b, concurrency: 2}]
+inputs: {prompt: {$range: [1, 20]}}
+limits: {concurrency: 8}
+"""
+
+
+@dataclass(kw_only=True)
+class Hanging(FakeRunflow):
+    """It never answers the first listing of the second wave."""
+
+    hung: bool = False
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        if not self.hung and request.url.params.get("q", "").endswith(".2'"):
+            self.hung = True
+            await anyio.sleep(10_000)
+        return await super().answer(request)
+
+
+async def test_a_check_of_one_wave_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
+    world = World(tmp_path, Hanging(), text=TWO_MODELS)
+
+    await world.call(download=False)
+
+    assert world.service.hung
+    before = [at for at, _, _ in world.service.posts if at < 100.0]
+    assert len(before) == 20, "the first wave's requests waited for the second wave's check"
+    assert set(world.service.paid().values()) == {1}
+    assert len(world.service.runs) == 40
