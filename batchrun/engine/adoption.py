@@ -1,5 +1,6 @@
 """Takes over what earlier calls left: it holds its slots from the start, and is looked at first."""
 
+from collections.abc import Callable
 from typing import Final
 
 import anyio
@@ -9,14 +10,20 @@ from batchrun.engine.live import Attempt
 from batchrun.engine.work import Work
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid import Cell, expand
 from batchrun.manifest.manifest import Manifest
 
 YIELD_EVERY: Final = 500
 
+Wants = Callable[[Cell], bool]
+"""Whether a call is about a cell."""
 
-async def adopt(work: Work, manifest: Manifest) -> bool:
-    """Make attempts of all that may be running; return whether there is anything to look at."""
+
+async def adopt(work: Work, manifest: Manifest, wants: Wants) -> bool:
+    """Make attempts of all that may be running; return whether there is anything to look at.
+
+    All of it is seen to its end; only what this call *wants* may be sent again.
+    """
     book = work.ledger.book
     doubtful: set[str] = set()
     for key, history in book.open_cells():
@@ -31,7 +38,7 @@ async def adopt(work: Work, manifest: Manifest) -> bool:
             wave.next_look = attempt.started
     for ref, model in book.doubted.items():
         work.waves.adopt(ref, model).doubt(anyio.current_time() + work.settings.settle)
-    await _bind(work, manifest, doubtful)
+    await _bind(work, manifest, wants, doubtful)
     return bool(book.open or book.doubted)
 
 
@@ -68,8 +75,11 @@ def _alias(manifest: Manifest, intent: Intent) -> str:
     return intent.alias if intent.alias in aliases or not aliases else aliases[0]
 
 
-async def _bind(work: Work, manifest: Manifest, keys: set[str]) -> None:
-    """Find the cells of what is in doubt: only what the manifest names may be sent again."""
+async def _bind(work: Work, manifest: Manifest, wants: Wants, keys: set[str]) -> None:
+    """Find the cells of what is in doubt: only what the manifest names may be sent again.
+
+    Of several points that come to one cell it takes one to want it.
+    """
     if not keys:
         return
     for number, cell in enumerate(expand(manifest)):
@@ -78,6 +88,8 @@ async def _bind(work: Work, manifest: Manifest, keys: set[str]) -> None:
         attempt = work.live.get(cell.key) if cell.key in keys else None
         if attempt is not None:
             attempt.cell = cell
-            keys.discard(cell.key)
+            attempt.wanted = wants(cell)
+            if attempt.wanted:
+                keys.discard(cell.key)
             if not keys:
                 return

@@ -17,9 +17,10 @@ from batchrun.manifest.grid import Cell
 class Attempt:
     """One attempt under way. Moments are the loop's clock.
 
-    *cell* is what it takes to send it again, None where that isn't known; *drawn* is whether the
-    walk of the grid has come to it in this call. *quiet_since* is when our last send of the intent
-    ended, or when this process took the lock: an empty look-up counts only `settle` after it.
+    *cell* is what it takes to send it again, None where that isn't known; *wanted* is whether this
+    call is about it, *drawn* whether the walk of the grid has come to it. *quiet_since* is when our
+    last send of the intent ended, or when this process took the lock: an empty look-up counts only
+    `settle` after it.
     *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
     says nothing about the first send.
     """
@@ -32,6 +33,7 @@ class Attempt:
     idempotency_key: str
     name: str
     cell: Cell | None = None
+    wanted: bool = True
     drawn: bool = False
     granted: int = 0
     reserved: Decimal | None = None

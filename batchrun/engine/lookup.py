@@ -180,6 +180,8 @@ class LookUps:
             )
         elif attempt.cell is None:
             await work.drop(attempt, "no run exists, and the manifest no longer names the cell")
+        elif not attempt.wanted:
+            await work.park(attempt, "no run exists yet, and this call is about other cells")
         elif not work.stops.submitting:
             await work.park(attempt, "no run exists yet, and submitting has stopped")
         elif attempt.sends >= MOST_SENDS:
@@ -191,7 +193,8 @@ class LookUps:
     async def _undecided(self, doubts: Iterable[Attempt], reason: str) -> None:
         for attempt in doubts:
             may = self._work.settings.resubmit_in_doubt and self._work.stops.submitting
-            if may and attempt.cell is not None and attempt.sends < MOST_SENDS:
+            may = may and attempt.cell is not None and attempt.wanted
+            if may and attempt.sends < MOST_SENDS:
                 await self._send_again(attempt, wait=False)
             else:
                 await self._work.park(attempt, reason)

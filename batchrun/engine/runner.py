@@ -147,7 +147,7 @@ class Runner:
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(give_way, name="give way")
-            if await adopt(self._work, self._manifest):
+            if await adopt(self._work, self._manifest, self.selection.wants):
                 await self._gate.check_key()
             if self._work.purse.limited:
                 await self._learn_prices()
