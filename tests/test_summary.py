@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from batchrun.errors import LedgerError, ManifestError, Place, Problem, UnreachableError
-from batchrun.results.summary import Others, Stop, Summary, how_to_go_on, money, stop_of
+from batchrun.results.summary import Others, Stop, Summary, how_to_go_on, money, number_of, stop_of
 from batchrun.results.tally import Tally
 
 FIELDS = """
@@ -138,3 +138,7 @@ def test_of_what_only_left_out_it_says_how_much_is_not_done(
     others = Others(unfinished=left, command="all")
 
     assert how_to_go_on(tally, 0, command="some", outputs="/out", others=others) == line
+
+
+def test_one_of_a_kind_is_not_many() -> None:
+    assert [number_of(number, "cell") for number in range(3)] == ["0 cells", "1 cell", "2 cells"]

@@ -25,6 +25,7 @@ from batchrun.ledger.history import CellLine, State
 from batchrun.ledger.records import Extra, Intent, Submitted
 from batchrun.manifest.grid import expand, file_name
 from batchrun.manifest.manifest import Manifest
+from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
 
@@ -78,7 +79,7 @@ class Finder:
                 return {}
             if runs:
                 end = max(end, number + GAP)
-                self._say(f"wave {number}: {len(runs)} runs")
+                self._say(f"wave {number}: {number_of(len(runs), 'run')}")
             found |= {run.id: run for run in runs}
         return found
 
