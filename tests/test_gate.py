@@ -29,11 +29,12 @@ class Hanging(FakeRunflow):
 
 
 async def test_a_check_of_one_wave_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
-    world = World(tmp_path, Hanging(), text=TWO_MODELS)
+    service = Hanging()
+    world = World(tmp_path, service, text=TWO_MODELS)
 
     await world.call(download=False)
 
-    assert world.service.hung
+    assert service.hung
     before = [at for at, _, _ in world.service.posts if at < 100.0]
     assert len(before) == 20, "the first wave's requests waited for the second wave's check"
     assert set(world.service.paid().values()) == {1}
