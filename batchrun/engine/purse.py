@@ -70,7 +70,8 @@ class Purse:
         if (reserved := self._reserved()) != 0:
             told += f", {_share(reserved)} reserved for what may be running"
         if untold := sum(facts.untold for facts in self._book.models.values()):
-            told += f"; {untold} runs told no cost, and count as {_share(self._assumed())}"
+            runs = f"{untold} run{'s' * (untold > 1)}"
+            told += f"; {runs} told no cost, counted as {_share(self._assumed())}"
         return BudgetReachedError(f"the budget of {self._budget} USD allows no further run: {told}")
 
     def _assumed(self) -> Decimal | None:
