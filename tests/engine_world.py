@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -76,6 +77,7 @@ class World:
     text: str = MANIFEST
     listener: Listener = field(default_factory=Listener)
     disk: Disk = field(default_factory=InlineDisk)
+    clock: Callable[[], datetime] = now
     transport: httpx.AsyncBaseTransport | None = None  # in place of the service's own
 
     @property
@@ -95,7 +97,7 @@ class World:
         manifest = self.manifest()
         settings = replace(from_manifest(manifest), **changes)
         known = check_folder(self.folder)
-        with open_ledger(self.folder, sweep=known, disk=self.disk, clock=now) as ledger:
+        with open_ledger(self.folder, sweep=known, disk=self.disk, clock=self.clock) as ledger:
             sweep = await open_sweep(
                 self.folder, ledger, manifest, endpoint="https://fake", label=None
             )
@@ -122,7 +124,7 @@ class World:
 
     def client(self, http: httpx.AsyncClient, settings: Settings) -> Client:
         pace = Pace(settings.rate.per_second, jitter=Random(1).random)
-        return Client(http, Limiter(pace), give_up=settings.give_up, clock=now)
+        return Client(http, Limiter(pace), give_up=settings.give_up, clock=self.clock)
 
 
 def _no_downloads(request: httpx.Request) -> httpx.Response:

@@ -49,6 +49,7 @@ def intent(cell: str = "c1", attempt: int = 1, **fields: Any) -> Intent:
         "name": f"banana/{cell}",
         "metadata": {"project": "spring"},
         "reserved": Decimal("0.05"),
+        "server_at": "2026-05-04T11:59:58.000000Z",
         "input": {"prompt": "a chair", "seed": 1},
     }
     return Intent(cell=cell, attempt=attempt, **given | fields)

@@ -50,3 +50,16 @@ class Crowd(FakeRunflow):
             )
             runs = [other] * int(params.get("limit", "50")) + list(runs)
         return super()._page(runs, params)
+
+
+@dataclass(kw_only=True)
+class Undated(FakeRunflow):
+    """Its answers say what time it is only where they are *dated*."""
+
+    dated: bool = False
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        answer = await super().answer(request)
+        if not self.dated:
+            answer.headers.pop("Date", None)
+        return answer

@@ -1,13 +1,14 @@
 """Looks up what became of a POST, where the service's lists don't tell all they should."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow
-from terse_runflow import Terse
+from fake_runflow import FakeRun, FakeRunflow, now
+from terse_runflow import Terse, Undated
 
 from batchrun.ledger.history import State
 
@@ -20,12 +21,12 @@ def states(world: World) -> set[State]:
     return {history.state for history in world.book().histories.values()}
 
 
-def by_hand(service: FakeRunflow, metadata: Any) -> FakeRun:
-    """Return a run that somebody made without batchrun, a moment ago."""
+def another(number: int, metadata: Any, client_ref: str | None = None) -> FakeRun:
+    """Return a run that somebody else made, a moment ago."""
     return FakeRun(
-        id=f"by-hand-{len(service.runs)}",
+        id=f"other-{number}",
         model="a/b",
-        body={"client_ref": None, "metadata": metadata},
+        body={"client_ref": client_ref, "metadata": metadata},
         key="",
         created=anyio.current_time(),
         listed=0.0,
@@ -66,7 +67,7 @@ async def test_what_tells_nowhere_whose_it_is_leaves_a_doubt(tmp_path: Path, fil
 async def test_runs_made_by_hand_leave_no_doubt(tmp_path: Path, metadata: Any) -> None:
     service = FakeRunflow(script=["ok", "reset"], filters="no")
     world = World(tmp_path, service, text=TWO)
-    service.runs.append(by_hand(service, metadata))
+    service.runs.append(another(1, metadata))
 
     await world.call(settle=SETTLE, download=False)
 
@@ -83,4 +84,24 @@ async def test_a_late_run_without_its_reference_is_still_an_extra(tmp_path: Path
 
     assert sorted(service.paid().values()) == [1, 2]
     assert world.book().extras == 1
+    assert states(world) == {State.SUCCEEDED}
+
+
+@pytest.mark.parametrize("dated", [True, False])
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(hours=-2)])
+async def test_an_earlier_calls_wrong_clock_ends_no_walk_too_early(
+    tmp_path: Path, ahead: timedelta, *, dated: bool
+) -> None:
+    """In the hour between the calls, thirty other runs were made; pages hold five."""
+    service = Undated(dated=dated, script=["hang"], filters="empty", page_cap=5)
+    world = World(tmp_path, service, text=ONE, clock=lambda: now() + ahead)
+    await world.call(settle=SETTLE, download=False, max_duration=5.0)
+    await anyio.sleep(1800)
+    service.runs += [another(number, {}, "br1.other.1") for number in range(30)]
+    await anyio.sleep(1800)
+    world.clock = now
+
+    await world.call(settle=SETTLE, download=False)
+
+    assert len(service.posts) == 1
     assert states(world) == {State.SUCCEEDED}

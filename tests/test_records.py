@@ -36,7 +36,8 @@ GOLDEN = {
         '{"type":"intent","at":"2026-05-04T12:00:00.000250Z","group":7,"cell":"c1","attempt":1,'
         '"model":"google/nano-banana-2","alias":"banana","client_ref":"br1.k3f9.1",'
         '"idempotency_key":"key","body_sha256":"' + "cd" * 32 + '","name":"banana/c1",'
-        '"metadata":{"project":"spring"},"reserved":"0.05","input":{"prompt":"a chair","seed":1}}'
+        '"metadata":{"project":"spring"},"reserved":"0.05",'
+        '"server_at":"2026-05-04T11:59:58.000000Z","input":{"prompt":"a chair","seed":1}}'
     ),
     "submitted": (
         '{"type":"submitted","at":"2026-05-04T12:00:00.000250Z","group":7,"cell":"c1","attempt":1,'

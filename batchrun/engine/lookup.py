@@ -22,7 +22,7 @@ from batchrun.engine.live import Attempt
 from batchrun.engine.submitter import MOST_SENDS, Submitter
 from batchrun.engine.tags import Tag, tag_of
 from batchrun.engine.untagged import Untagged
-from batchrun.engine.walk import Walk, walk
+from batchrun.engine.walk import BEGINNING, Walk, walk
 from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work, billed
 from batchrun.ledger.records import Extra, Looked
@@ -143,11 +143,16 @@ class LookUps:
         return replace(walked, runs=(*told.runs, *before), untold=told.untold)
 
     def _horizon(self, doubts: Iterable[Attempt]) -> datetime:
-        """Return the service's time before which none of the doubtful runs can be created."""
+        """Return the service's time before which none of the doubtful runs can be created.
+
+        Never from our own time of an earlier call: its clock may have been wrong by any amount.
+        """
         work = self._work
-        behind = work.client.server_now() - work.ledger.now()
-        moments = [datetime.fromisoformat(work.intent(a).at) for a in doubts]
-        return min([*moments, work.ledger.opened_at]) + behind - MARGIN
+        moments = [work.intent(attempt).server_at for attempt in doubts]
+        opened = work.ledger.opened_at + (work.client.server_now() - work.ledger.now())
+        if None in moments:
+            return BEGINNING
+        return min([opened, *(datetime.fromisoformat(at) for at in moments if at)]) - MARGIN
 
     async def _proven(self) -> bool:
         """Say whether the filter has ever shown a run that we know; try the newest one."""

@@ -9,14 +9,13 @@ way is complete, nothing is rebuilt.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import anyio
 
 from batchrun.engine.retelling import About, Found, retell
 from batchrun.engine.tags import is_ours, tag_of
-from batchrun.engine.walk import newest_runs, walk
+from batchrun.engine.walk import BEGINNING, newest_runs, walk
 from batchrun.engine.waves import reference
 from batchrun.errors import UnreachableError
 from batchrun.ledger.book import wave_number
@@ -34,7 +33,6 @@ GAP: Final = 50
 has none, nor has one whose process was killed before its first request."""
 
 ALL_PAGES: Final = 2000
-_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 Say = Callable[[str], None]
 
@@ -86,7 +84,7 @@ class Finder:
     async def _by_walking(self) -> dict[str, Run]:
         seen = await walk(
             self._client,
-            _BEGINNING,
+            BEGINNING,
             anyio.current_time(),
             most_pages=ALL_PAGES,
             wanted=lambda run: is_ours(run, self._sweep),
@@ -125,7 +123,7 @@ async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[s
         return False
 
     asked = anyio.current_time()
-    if await walk(client, _BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
+    if await walk(client, BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
         raise UnreachableError("the service's list of runs can't be walked to its end")
     return counts
 

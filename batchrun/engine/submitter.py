@@ -20,7 +20,7 @@ from batchrun.engine.tags import Tag, tagged
 from batchrun.engine.uploads import Uploads
 from batchrun.engine.work import Work
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
-from batchrun.ledger.records import Dropped, Intent, Rejected
+from batchrun.ledger.records import Dropped, Intent, Rejected, timestamp
 from batchrun.manifest.grid import Cell
 from batchrun.results.rows import plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
@@ -152,6 +152,7 @@ class Submitter:
             name=attempt.name,
             metadata=metadata,
             reserved=attempt.reserved,
+            server_at=None if (at := self._work.client.server_time) is None else timestamp(at),
             input=None if self._work.last_input(attempt) == sent else sent,
         )
         return intent, body

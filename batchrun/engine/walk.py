@@ -6,7 +6,7 @@ the service's time, or to the end of the list.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from batchrun.engine.tags import is_ours
@@ -14,6 +14,8 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Page, Run
 
 MOST_PAGES: Final = 40
+BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+"""The horizon of a walk that goes to the end of the list."""
 
 
 @dataclass(frozen=True, slots=True)

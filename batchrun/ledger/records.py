@@ -67,6 +67,8 @@ class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
 
     *metadata* is the request's, as sent; *input* too, and is left out where it is that of the
     cell's last intent that had one. *name* is where the cell's files go, without extension.
+    *server_at* is the service's time, where it was known: our clock may be wrong, and be set right
+    before somebody asks what became of it.
     """
 
     model: str
@@ -77,6 +79,7 @@ class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     metadata: Mapping[str, Any]
     reserved: Decimal | None = None
+    server_at: str | None = None
     input: Mapping[str, Any] | None = None
 
 

@@ -120,7 +120,7 @@ class Client:
         self._give_up = give_up
         self._log = log
         self._clock = clock
-        self._ahead = timedelta()  # of the local clock: the service's
+        self._ahead: timedelta | None = None  # of the local clock: the service's
         self._good_at = float("-inf")
         self._secrets = spellings(http.headers.get("Authorization", "").removeprefix("Bearer "))
         self._said: set[str] = set()
@@ -284,7 +284,12 @@ class Client:
 
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
-        return self._clock() + self._ahead
+        return self.server_time or self._clock()
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The service's time; None as long as it hasn't told."""
+        return None if self._ahead is None else self._clock() + self._ahead
 
     # One page, with fewer demands where the service refuses.
 
