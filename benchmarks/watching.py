@@ -32,6 +32,7 @@ from virtual_time import VirtualTimeLoop
 from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import from_manifest
 from batchrun.engine.sweep import open_sweep
+from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import open_ledger
 from batchrun.manifest.load import load_manifest
 from batchrun.results.progress import Silent
@@ -51,7 +52,7 @@ SHAPES: dict[str, Callable[[Random], float]] = {
 }
 
 
-class MemoryDisk:
+class MemoryDisk(InlineDisk):
     """The looks are measured here, and not the disk."""
 
     async def write(self, fd: int, data: bytes) -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,14 +20,14 @@ import pytest
 from ledger_lines import NOON, SWEEP, finished, intent, saved, submitted, text
 
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError
-from batchrun.ledger.disk import Disk, InlineDisk, write_durably
+from batchrun.ledger.disk import Disk, InlineDisk, ThreadedDisk, write_durably
 from batchrun.ledger.file import LOCK, NAME, Ledger, open_ledger
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import AnyRecord, Intent, decode
 
 
-class SlowDisk:
+class SlowDisk(InlineDisk):
     """Takes a second for each write, and remembers what it wrote."""
 
     def __init__(self) -> None:
@@ -38,7 +39,7 @@ class SlowDisk:
         self.writes.append(data)
 
 
-class FailingDisk:
+class FailingDisk(InlineDisk):
     """Writes *good* times; then *part* bytes at most, and an error. Whoever asks again is told."""
 
     def __init__(self, good: int = 0, part: int = 0, error: BaseException | None = None) -> None:
@@ -623,3 +624,11 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_on_disk(tmp_path: Pat
             told |= {line.strip() for line in running.stdout if line.endswith("\n")}
         with opened(tmp_path) as ledger:
             assert told <= set(ledger.book.histories)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_what_reads_all_of_the_ledger_holds_nobody_up(tmp_path: Path) -> None:
+    with open_ledger(tmp_path, disk=ThreadedDisk()) as ledger:
+        reader = await ledger.apart(threading.get_ident)
+
+    assert reader != threading.get_ident()

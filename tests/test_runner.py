@@ -1,14 +1,20 @@
 """Whole calls against a small service in memory, in virtual time."""
 
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow
 
 from batchrun.errors import KeyRefusedError, LedgerError
+from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.history import State
+
+T = TypeVar("T")
 
 
 def states(world: World) -> Counter[State]:
@@ -156,6 +162,68 @@ async def test_a_run_committed_after_settle_is_found_and_said(tmp_path: Path) ->
 
     assert world.book().extras == 1
     assert any("second run" in note for note in world.listener.notes)
+
+
+@dataclass
+class ReadDisk(InlineDisk):
+    """Counts how often all of the ledger is read."""
+
+    readings: int = 0
+
+    async def read(self, question: Callable[[], T]) -> T:
+        self.readings += 1
+        return await super().read(question)
+
+
+HUNDRED = """\
+models: [google/nano-banana-2]
+inputs: {prompt: {$range: [1, 100]}}
+limits: {concurrency: 16, rate: 10/s}
+"""
+
+
+async def test_the_runs_of_a_wave_that_had_a_doubt_are_known_without_reading_the_ledger(
+    tmp_path: Path,
+) -> None:
+    disk = ReadDisk()
+    service = FakeRunflow(script=["ok"] * 99 + ["lost"])
+    world = World(tmp_path, service, text=HUNDRED, disk=disk)
+
+    await world.call()
+
+    assert states(world) == {State.SUCCEEDED: 100}
+    assert disk.readings == 0
+
+
+@pytest.mark.parametrize("filters", ["yes", "no"])
+async def test_the_runs_of_an_earlier_calls_wave_are_known_after_reading_the_ledger_once(
+    tmp_path: Path, filters: str
+) -> None:
+    service = FakeRunflow(script=["ok"] * 60 + ["hang"], filters=filters)
+    world = World(tmp_path, service, text=HUNDRED)
+    await world.call(max_duration=60.0, download=False)
+    assert State.DOUBTFUL in states(world)
+    disk = world.disk = ReadDisk()
+
+    await world.call(download=False)
+
+    assert states(world) == {State.SUCCEEDED: 100}
+    assert set(service.paid().values()) == {1}
+    assert disk.readings == 1
+
+
+async def test_while_an_extra_run_goes_on_the_ledger_is_read_once_for_it(tmp_path: Path) -> None:
+    service = FakeRunflow(
+        script=["ok"] * 3 + ["lost"], commit_lag=8.0, duration=lambda n: 300.0 if n == 3 else 10.0
+    )
+    disk = ReadDisk()
+    world = World(tmp_path, service, disk=disk)
+
+    await world.call(settle=5.0, download=False)
+
+    assert world.book().extras == 1
+    assert service.calls["list"] > 5
+    assert disk.readings == 1
 
 
 async def test_a_conflict_without_a_run_is_parked(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import anyio
@@ -51,7 +52,6 @@ class LookUps:
         self._tasks = tasks
         self._walking = anyio.Lock()
         self._last_walk: Walk | None = None
-        self._known: set[str] = set()
         self._untagged = Untagged(work)
 
     async def meet(self, wave: Wave, runs: Iterable[Run]) -> int:
@@ -61,7 +61,7 @@ class LookUps:
         may leave the `client_ref` out.
         """
         by_key = {a.idempotency_key: a for a in wave.attempts.values()}
-        running = 0
+        others: list[tuple[Tag, Run]] = []
         for run in runs:
             tag = tag_of(run, self._work.identity["sweep"])
             if tag is None or run.client_ref not in {None, wave.ref}:
@@ -70,9 +70,31 @@ class LookUps:
             if attempt is not None and attempt.run_id is None:
                 if attempt.in_doubt:
                     await self._work.accept(attempt, run, adopted=True)
-            elif wave.doubted and not self._is_known(run, attempt) and self._is_of(wave, run, tag):
-                running += not await self._extra(tag, run)
+            elif wave.doubted and run.id not in wave.familiar:
+                others.append((tag, run))
+        running = 0
+        for tag, run in await self._strange(wave, others):
+            running += not await self._extra(wave, tag, run)
         return running
+
+    async def _strange(
+        self, wave: Wave, tagged: Sequence[tuple[Tag, Run]]
+    ) -> Sequence[tuple[Tag, Run]]:
+        """Return those of the runs that are of this wave, and that the ledger doesn't have.
+
+        It is read once for all for which it hasn't been yet; what is written from then on is known.
+        """
+        ledger = self._work.ledger
+        new = {run.id for _, run in tagged} - wave.checked
+        if new:
+            wave.checked |= new
+            wave.familiar |= await ledger.apart(partial(ledger.identities, new))
+            terse = [run for _, run in tagged if run.client_ref is None]
+            keys = await ledger.apart(partial(ledger.keys_of, wave.ref)) if terse else set()
+            wave.familiar |= {
+                run.id for tag, run in tagged if run.client_ref is None and tag.key not in keys
+            }
+        return [(tag, run) for tag, run in tagged if run.id not in wave.familiar]
 
     async def resolve(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """Decide what the look that began at *asked* and did not show an attempt means for it."""
@@ -220,23 +242,11 @@ class LookUps:
         attempt.sending = True
         self._tasks.start_soon(self._submitter.resend, attempt, name=f"resend {attempt.key}")
 
-    def _is_known(self, run: Run, attempt: Attempt | None) -> bool:
-        """Say whether the ledger has this run; reads all of it only where memory can't tell."""
-        if attempt is not None and attempt.run_id == run.id:
-            return True
-        if run.id not in self._known and self._work.ledger.mentions(run.id):
-            self._known.add(run.id)
-        return run.id in self._known
-
-    def _is_of(self, wave: Wave, run: Run, tag: Tag) -> bool:
-        """Say whether *run* is of that wave, also where the list leaves its reference out."""
-        return run.client_ref is not None or tag.key in self._work.ledger.keys_of(wave.ref)
-
-    async def _extra(self, tag: Tag, run: Run) -> bool:
+    async def _extra(self, wave: Wave, tag: Tag, run: Run) -> bool:
         """Write down a run that is one too many, once it has ended; return whether it has."""
         if not run.terminal and self._work.age(run) < self._work.settings.timeout:
             return False
-        self._known.add(run.id)
+        wave.familiar.add(run.id)
         record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=billed(run))
         self._work.progress.note(
             f"cell {tag.cell[:12]} has a second run, {run.id}: the service committed it later "

@@ -10,6 +10,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,7 +88,7 @@ class Saver:
                 self._work.bell.ring()
 
     async def _save(self, job: Job) -> None:
-        name = self._free_name(job)
+        name = await self._free_name(job)
         try:
             await self._save_as(name, job)
         finally:
@@ -152,18 +153,25 @@ class Saver:
         )
         return (kept,)
 
-    def _free_name(self, job: Job) -> str:
+    async def _free_name(self, job: Job) -> str:
         """Return the job's name, or one with the cell's key where another cell has taken it.
 
         A name that holds the key is the cell's own: a file there is what an earlier call left.
         """
         short = job.key[:12]
-        if short not in job.name and (one(job.name) in self._taken or self._is_anothers(job)):
-            return f"{job.name}-{short}"
+        if short in job.name:
+            return job.name
+        other = f"{job.name}-{short}"
+        if one(job.name) in self._taken:
+            return other
+        # At once: another worker may come with the same name while the ledger is read.
         self._taken.add(one(job.name))
+        if await self._is_anothers(job):
+            self._taken.discard(one(job.name))
+            return other
         return job.name
 
-    def _is_anothers(self, job: Job) -> bool:
+    async def _is_anothers(self, job: Job) -> bool:
         """Say whether a file of the job's name is there that this very job didn't leave.
 
         An earlier call that was killed between a file's rename and its `saved` line leaves a file
@@ -174,7 +182,8 @@ class Saver:
         if job.output is not None:
             return bool(there)
         ledger = self._work.ledger
-        return any(ledger.mentions(json.dumps(path, ensure_ascii=False)) for path in there)
+        spelled = [json.dumps(path, ensure_ascii=False) for path in there]
+        return bool(there) and await ledger.apart(partial(ledger.mentions, spelled))
 
     def _there(self, name: str) -> Sequence[str]:
         """Return the files that have this name, as the ledger spells them."""

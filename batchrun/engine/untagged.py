@@ -5,7 +5,9 @@ be the very one that is looked for; taken for somebody else's, it would be made,
 """
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from batchrun.engine.tags import tag_of
@@ -45,7 +47,7 @@ class Untagged:
         for run in runs:
             (silent if self._is_silent(run) else told).append(run)
         ids = {run.id for run in silent}
-        known = self._work.ledger.identities(ids) | self._others if ids else set()
+        known = await self._known(ids)
         told += [run for run in silent if run.id in known]
         asked = [run for run in silent if run.id not in known]
         if len(asked) > MOST_ASKED:
@@ -55,6 +57,12 @@ class Untagged:
             whole = await self._work.client.get_run(run.id)
             (told if await self._tells(run, whole) else untold).append(whole or run)
         return Told(tuple(told), tuple(untold))
+
+    async def _known(self, ids: AbstractSet[str]) -> AbstractSet[str]:
+        if not ids:
+            return ids
+        ledger = self._work.ledger
+        return self._others | await ledger.apart(partial(ledger.identities, ids))
 
     async def _tells(self, listed: Run, whole: Run | None) -> bool:
         """Say whether it is known now whose run this is, be it ours or not."""

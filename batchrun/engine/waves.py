@@ -17,13 +17,19 @@ LARGEST: Final = 500  # what the API's documents allow on a page
 
 
 class Wave:
-    """Attempts that share *ref*; only those still under way are held."""
+    """Attempts that share *ref*; only those still under way are held.
+
+    *familiar* are the ids of runs that are no news: the ledger has them, or they are another
+    wave's. *checked* are those for which the ledger has been read.
+    """
 
     def __init__(self, ref: str, model: str, *, room: int = 0) -> None:
         self.ref = ref
         self.model = model
         self.room = room
         self.attempts: dict[str, Attempt] = {}
+        self.familiar: set[str] = set()
+        self.checked: set[str] = set()
         self.doubted = False
         self.quiet_since = 0.0
         self.looking = False
@@ -36,6 +42,8 @@ class Wave:
 
     def join(self, attempt: Attempt) -> None:
         self.attempts[attempt.key] = attempt
+        if attempt.run_id is not None:
+            self.familiar.add(attempt.run_id)
 
     def leave(self, attempt: Attempt) -> None:
         self.attempts.pop(attempt.key, None)

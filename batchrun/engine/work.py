@@ -87,6 +87,7 @@ class Work:
     async def accept(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
         """The run exists: the API answered, or it was found again."""
         attempt.run_id = run.id
+        self.waves[attempt.client_ref].familiar.add(run.id)
         attempt.parked = False
         attempt.started = anyio.current_time() - self.age(run)
         record = Submitted(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
 import msgspec
@@ -37,6 +37,8 @@ LOCK: Final = "lock"
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
 Clock = Callable[[], datetime]
+
+T = TypeVar("T")
 
 
 def utc_now() -> datetime:
@@ -98,17 +100,23 @@ class Ledger:
         """Return the time by the clock that stamps the lines."""
         return self._clock()
 
-    def mentions(self, text: str) -> bool:
-        """Say whether *text* stands anywhere in the file. Reads all of it: for rare questions."""
-        wanted = text.encode()
+    async def apart(self, question: Callable[[], T]) -> T:
+        """Return what *question* returns, one that reads all of the file, and hold nobody up."""
+        return await self._disk.read(question)
+
+    def mentions(self, texts: Sequence[str]) -> bool:
+        """Say whether one of *texts* stands in the file. Reads all of it: for rare questions."""
+        wanted = [text.encode() for text in texts]
         with self.path.open("rb") as lines:
-            return any(wanted in line for line in lines)
+            return any(text in line for line in lines for text in wanted)
 
     def keys_of(self, client_ref: str) -> set[str]:
         """Return the Idempotency-Keys of a wave's intents. Reads all of the file, once."""
         wanted = client_ref.encode()
         with self.path.open("rb") as lines:
-            records = [decode(line) for line in lines if wanted in line]
+            # The last line may be in the making: what it tells, memory tells, too.
+            whole = (line for line in lines if wanted in line and line.endswith(b"\n"))
+            records = [decode(line) for line in whole]
         return {
             record.idempotency_key
             for record in records

@@ -16,6 +16,8 @@ import httpx
 from anyio.abc import TaskGroup
 from fake_runflow import FakeRunflow
 
+from batchrun.ledger.disk import InlineDisk
+
 Tail = Literal["kept", "half"]
 """What a write leaves that was not synced; one that was lost is a death before the write."""
 
@@ -45,7 +47,7 @@ class Mortal:
 
 
 @dataclass
-class MortalDisk:
+class MortalDisk(InlineDisk):
     """Each write has a moment before it, and one before its fsync is done."""
 
     life: Mortal
