@@ -1,12 +1,15 @@
 """What is found of a lost ledger's runs, whatever the lists are like; and what is told of them."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import httpx
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow, now
+from terse_runflow import Terse
 
 from batchrun.engine.recovery import Finder, find_sweeps
 from batchrun.engine.retelling import About, Found, retell
@@ -51,6 +54,59 @@ async def test_every_run_is_found_whatever_the_lists_are_like(
 
     assert await find(world) == {run.id for run in service.runs}
     assert len(service.runs) == 7
+
+
+@dataclass(kw_only=True)
+class Forgetful(FakeRunflow):
+    """Its filter leaves out one wave, and shows the others."""
+
+    forgotten: str = ""
+
+    def _list(self, request: httpx.Request) -> httpx.Response:
+        if self.forgotten and request.url.params.get("q", "").endswith(f".{self.forgotten}'"):
+            return self._json(200, {"items": [], "next": None})
+        return super()._list(request)
+
+
+@pytest.mark.parametrize("wave", ["1", "2", "3"])
+async def test_a_wave_that_the_filter_leaves_out_is_found_by_walking(
+    tmp_path: Path, wave: str
+) -> None:
+    service = Forgetful()
+    world = World(tmp_path, service)
+    await world.call(wave_size=2, download=False)
+    service.forgotten, service.page_cap = wave, 2
+
+    assert await find(world) == {run.id for run in service.runs}
+
+
+async def test_a_list_that_tells_nothing_of_its_runs_rebuilds_nothing(tmp_path: Path) -> None:
+    service = Terse()
+    world = World(tmp_path, service)
+    await world.call(download=False)
+    service.left_out = ["client_ref", "metadata"]
+
+    with pytest.raises(UnreachableError, match="neither be filtered nor walked"):
+        await find(world)
+
+
+@pytest.mark.parametrize("left_out", ["client_ref", "metadata"])
+async def test_what_a_list_leaves_out_is_asked_for_by_id(tmp_path: Path, left_out: str) -> None:
+    service = Terse()
+    world = World(tmp_path, service)
+    await world.call(download=False)
+    service.left_out = [left_out]
+    sweep = world.book().sweep
+    assert sweep is not None
+
+    async with api_client(
+        "https://fake", "key", connections=4, transport=service.transport()
+    ) as http:
+        client = world.client(http, from_manifest(world.manifest()))
+        found = await Finder(client, sweep.sweep, lambda _: None).find(0)
+
+    assert {each.run.id for each in found} == {run.id for run in service.runs}
+    assert {each.run.client_ref for each in found} == {f"br1.{sweep.sweep}.1"}
 
 
 async def test_waves_without_runs_are_passed_over(tmp_path: Path) -> None:

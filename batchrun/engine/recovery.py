@@ -1,9 +1,10 @@
 """Rebuilds a ledger from what the service knows of its sweep.
 
 Every run carries its wave's reference and what it was made for, so the waves are asked for one
-after the other. A filter that doesn't show what the unfiltered list shows isn't believed; then the
-whole list is walked. What has not been seen by the end would be paid for again, so where neither
-way is complete, nothing is rebuilt.
+after the other. A filter that doesn't show what the newest page of the unfiltered list shows isn't
+believed. The whole list is walked in any case: a filter may show much, and leave out a wave. What
+has not been seen by the end would be paid for again, so where neither way is complete, nothing is
+rebuilt.
 """
 
 from collections import defaultdict
@@ -31,6 +32,8 @@ from batchrun.runflow.wire import Run
 GAP: Final = 50
 """Waves without runs in a row after which no further one is looked for: a wave of refused inputs
 has none, nor has one whose process was killed before its first request."""
+
+NO_FILTER: Final = "the list's filter can't be relied on; "
 
 ALL_PAGES: Final = 2000
 
@@ -62,9 +65,15 @@ class Finder:
         newest = await newest_runs(self._client, self._sweep)
         last = max([last, *(wave_number(run.client_ref or "") for run in newest)])
         runs = await self._by_waves(last)
-        if not runs or {run.id for run in newest} - runs.keys():
-            self._say("the list's filter can't be relied on; walking the list of all runs")
-            runs = await self._by_walking()
+        believed = runs and not {run.id for run in newest} - runs.keys()
+        self._say(f"{'' if believed else NO_FILTER}walking the list of all runs")
+        walked = await self._by_walking()
+        if walked is None and not believed:
+            raise UnreachableError(
+                "the service's list of runs can neither be filtered nor walked to its end, so the "
+                "ledger can't be rebuilt from it; nothing was changed"
+            )
+        runs |= walked or {}  # a filter may show much, and leave out a wave
         return [await self._tagged(run) for run in runs.values()]
 
     async def _by_waves(self, last: int) -> dict[str, Run]:
@@ -81,24 +90,31 @@ class Finder:
             found |= {run.id: run for run in runs}
         return found
 
-    async def _by_walking(self) -> dict[str, Run]:
+    async def _by_walking(self) -> dict[str, Run] | None:
+        """Return the sweep's runs from the list of all; None where it can't be had, or believed."""
+        silent: list[Run] = []
+
+        def wanted(run: Run) -> bool:
+            if run.client_ref is None and "batchrun" not in run.metadata and not silent:
+                silent.append(run)
+            return is_ours(run, self._sweep)
+
         seen = await walk(
             self._client,
             BEGINNING,
             anyio.current_time(),
             most_pages=ALL_PAGES,
-            wanted=lambda run: is_ours(run, self._sweep),
+            wanted=wanted,
         )
-        if seen is None:
-            raise UnreachableError(
-                "the service's list of runs can neither be filtered nor walked to its end, so the "
-                "ledger can't be rebuilt from it; nothing was changed"
-            )
-        return {run.id: run for run in seen.runs}
+        for run in silent:
+            whole = await self._client.get_run(run.id)
+            if whole is not None and (whole.client_ref or "batchrun" in whole.metadata):
+                return None  # the list leaves out what runs tell: ours may be among the others
+        return None if seen is None else {run.id: run for run in seen.runs}
 
     async def _tagged(self, run: Run) -> Found:
         tag = tag_of(run, self._sweep)
-        if tag is None:  # a list may leave the metadata out
+        if tag is None or run.client_ref is None:  # a list may leave these out
             run = await self._client.get_run(run.id) or run
             tag = tag_of(run, self._sweep)
         if tag is None:
