@@ -460,6 +460,25 @@ class Runs:
         return httpx.Response(200, json=body)
 
 
+@pytest.mark.parametrize("others", [[], ["w1"]])
+async def test_a_list_that_leaves_references_out_is_not_known(others: list[str]) -> None:
+    bodies = [run_body(n, ref) for n, ref in enumerate(others)]
+    service = Runs([*bodies, run_body(9) | {"client_ref": None}], ignores_q=True)
+
+    assert await client(service).runs_of("w1") is None
+
+
+async def test_a_run_without_a_reference_is_nobodys_where_others_have_theirs() -> None:
+    service = Runs(
+        [run_body(1), run_body(2, "w2"), run_body(3) | {"client_ref": None}], ignores_q=True
+    )
+
+    found = await client(service).runs_of("w1")
+
+    assert found is not None
+    assert [run.id for run in found] == ["r1"]
+
+
 @pytest.mark.parametrize("habit", ["", "next_pq", "urls", "no_fields", "no_sort_by"])
 async def test_all_pages_of_a_wave_are_followed_in_any_envelope(habit: str) -> None:
     service = Runs([run_body(n, "w1" if n % 3 else "w2") for n in range(20)], **{habit: True})
