@@ -136,8 +136,8 @@ def _watch_release(reaper: Reaper) -> None:
     real = open_ledger
 
     @contextmanager
-    def opened(folder: Path) -> Iterator[Ledger]:
-        with real(folder) as ledger:
+    def opened(folder: Path, *, sweep: str | None) -> Iterator[Ledger]:
+        with real(folder, sweep=sweep) as ledger:
             yield ledger
             reaper.passing("lock release before")
         reaper.passing("lock release after")
