@@ -77,7 +77,7 @@ async def test_a_cell_in_doubt_from_an_earlier_call_is_counted_once(
 ) -> None:
     service = FakeRunflow(script=["ok", word, word], ending=lambda number: "failed")
     world = World(tmp_path, service)
-    await world.call(max_duration=0.3, attempts=2)
+    await world.call(max_duration=0.5, attempts=2)
     assert world.book().open
     await world.call(attempts=2)
 
