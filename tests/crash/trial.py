@@ -224,7 +224,11 @@ def listed(url: str, made: int) -> Sequence[Any]:
     """Return the runs as the service lists them, which may be some time after they were made."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        runs: Sequence[Any] = ask(url, "/v1/runs?limit=500")["items"]
+        page = ask(url, "/v1/runs?limit=500")
+        runs: list[Any] = page["items"]
+        while page.get("next"):
+            page = ask(url, f"/v1/runs?limit=500&pq={page['next']}")
+            runs += page["items"]
         if len(runs) >= made or time.monotonic() > deadline:
             return runs
         time.sleep(0.02)
