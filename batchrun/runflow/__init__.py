@@ -1,6 +1,8 @@
 """The API's side of us: what it says, when we may ask, and what an answer means.
 
     wire.py       (pure) API bodies <-> our values, tolerant where the API varies
+    batches.py    (pure) the same for batches
+    tolerant.py   (pure) single values of those bodies
     outputs.py    (pure) where in a run's output its files are
     outcomes.py   (pure) what the answer to a POST means
     headers.py    (pure) what an answer's headers tell about time

@@ -4,9 +4,9 @@ What comes back is a value of ours or an error of ours. HTTP retries live here a
 
 * A GET is sent again after a network error, a 429, a 5xx and an answer that is not the API's own;
   so are the two POSTs of a file's upload, which cost nothing.
-* The POST of a run is sent again only when it certainly did nothing: after a 429, and when not a
-  byte of it was written because there was no connection. Everything else is its caller's decision,
-  made after a look; see `outcomes.py`.
+* The POST of a run or a batch is sent again only when it certainly did nothing: after a 429, and
+  when not a byte of it was written because there was no connection. Everything else is its
+  caller's decision, made after a look; see `outcomes.py`.
 
 Every send, the repeated ones too, waits its turn at the limiter.
 """
@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import quote
 
 import anyio
@@ -27,17 +27,22 @@ import httpx
 from batchrun.errors import UnreachableError
 from batchrun.manifest.endpoint import is_loopback
 from batchrun.runflow import wire
+from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.headers import http_date, seconds_to_wait
 from batchrun.runflow.limiter import Limiter
 from batchrun.runflow.outcomes import (
     Accepted,
+    AcceptedBatch,
+    BatchOutcome,
     Conflicted,
     InDoubt,
+    NotTaken,
     Outcome,
     Rejected,
     Unlike,
     Withheld,
     judge,
+    judge_batch,
     raise_for_account,
 )
 from batchrun.runflow.patience import Patience
@@ -46,10 +51,13 @@ from batchrun.runflow.wire import Asset, Page, Refusal, Run
 
 __all__ = [
     "Accepted",
+    "AcceptedBatch",
     "Answer",
+    "BatchOutcome",
     "Client",
     "Conflicted",
     "InDoubt",
+    "NotTaken",
     "Outcome",
     "Rejected",
     "Unlike",
@@ -73,6 +81,7 @@ CALL_TIMEOUT: Final = 120.0
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
 _PAGES: Final = 2000
+_Outcome = TypeVar("_Outcome")
 _REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
 
 
@@ -149,34 +158,27 @@ class Client:
         Raises KeyRefusedError, OutOfCreditError, and UnreachableError if nothing was ever sent
         or taken until the give-up time.
         """
-        request = self._http.build_request(
-            "POST",
-            f"{wire.model_path(model)}/runs",
-            content=body,
-            headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key},
-        )
-        patience = Patience(self._give_up)
-        while may_leave():
-            sent_at = await self._turn(patience)
-            if not may_leave():
-                self._limiter.abandoned(sent_at)
-                break
-            on_departure()
-            try:
-                response = await self._send(request, sent_at)
-            except NEVER_WRITTEN as error:
-                on_nothing()
-                await self._troubled(patience, sent_at, self._reason(error))
-            except FAILED as error:
-                self._limiter.troubled(sent_at)
-                return InDoubt(reason=self._reason(error))
-            else:
-                if response.status_code == 429:
-                    on_nothing()
-                    self._throttled(patience, sent_at, response)
-                    continue
-                return self._judged(response, sent_at)
-        return Withheld()
+        request = self._creation(f"{wire.model_path(model)}/runs", body, idempotency_key)
+        return await self._create(request, judge, may_leave, on_departure, on_nothing)
+
+    async def create_batch(
+        self,
+        model: str,
+        body: bytes,
+        *,
+        idempotency_key: str,
+        may_leave: Callable[[], bool] = lambda: True,
+        on_departure: Callable[[], None] = lambda: None,
+        on_nothing: Callable[[], None] = lambda: None,
+    ) -> BatchOutcome:
+        """Send the *body* of a batch, with just the guarantees of `create_run`."""
+        request = self._creation(f"{wire.model_path(model)}/batches", body, idempotency_key)
+        return await self._create(request, judge_batch, may_leave, on_departure, on_nothing)
+
+    async def get_batch(self, batch_id: str) -> Batch | None:
+        """Return the batch with its items, or None if the API says that it knows none."""
+        answer = await self._get(f"/v1/batches/{quote(batch_id, safe='')}", read=parse_batch)
+        return None if answer.refusal is not None else cast("Batch", answer.body)
 
     async def get_run(self, run_id: str) -> Run | None:
         """Return the run, or None if the API says that it knows none of that id."""
@@ -311,6 +313,43 @@ class Client:
         self._plain_lists = True
         return cast("Page", answer.body)
 
+    # What may create something, sent once.
+
+    def _creation(self, path: str, body: bytes, idempotency_key: str) -> httpx.Request:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+        return self._http.build_request("POST", path, content=body, headers=headers)
+
+    async def _create(
+        self,
+        request: httpx.Request,
+        judged: Callable[[int, bytes], _Outcome],
+        may_leave: Callable[[], bool],
+        on_departure: Callable[[], None],
+        on_nothing: Callable[[], None],
+    ) -> _Outcome | InDoubt | Withheld:
+        """Send *request* once, and again only after a send that was never taken."""
+        patience = Patience(self._give_up)
+        while may_leave():
+            sent_at = await self._turn(patience)
+            if not may_leave():
+                self._limiter.abandoned(sent_at)
+                break
+            on_departure()
+            try:
+                response = await self._send(request, sent_at)
+            except NEVER_WRITTEN as error:
+                on_nothing()
+                await self._troubled(patience, sent_at, self._reason(error))
+            except FAILED as error:
+                self._limiter.troubled(sent_at)
+                return InDoubt(reason=self._reason(error))
+            else:
+                if response.status_code != 429:
+                    return self._judged(response, sent_at, judged)
+                on_nothing()
+                self._throttled(patience, sent_at, response)
+        return Withheld()
+
     # What may be sent again, sent until there is an answer.
 
     async def _get_optional(self, path: str) -> Any:
@@ -408,9 +447,11 @@ class Client:
             self._limiter.abandoned(sent_at)
             raise
 
-    def _judged(self, response: httpx.Response, sent_at: float) -> Outcome:
+    def _judged(
+        self, response: httpx.Response, sent_at: float, judged: Callable[[int, bytes], _Outcome]
+    ) -> _Outcome:
         try:
-            outcome = judge(response.status_code, self._content(response))
+            outcome = judged(response.status_code, self._content(response))
         except BaseException:
             self._well(response, sent_at)
             raise

@@ -1,19 +1,28 @@
 """What the answer to a POST means. Pure: the table of the contract, and nothing else.
 
-| answer | outcome |
-| --- | --- |
-| 2xx with a run id | Accepted |
-| 400 404 413 422 in the API's own envelope | Rejected |
-| 401 403 in the envelope; 402 in it | KeyRefusedError; OutOfCreditError |
-| 409 | Conflicted |
-| 408, 5xx, 2xx without an id, no whole answer | InDoubt |
-| any other | Unlike: somebody else has answered, or the API in a way nobody documented |
+| answer | outcome for a run | for a batch |
+| --- | --- | --- |
+| 2xx with an id | Accepted | AcceptedBatch |
+| 400 404 413 422 in the API's own envelope | Rejected | NotTaken |
+| 405 in the envelope; 404 405 in a framework's bare words | Unlike | NotTaken |
+| 401 403 in the envelope; 402 in it | KeyRefusedError; OutOfCreditError | the same |
+| 409 | Conflicted | the same |
+| 408, 5xx, 2xx without an id, no whole answer | InDoubt | the same |
+| any other | Unlike: somebody else has answered, or the API in a way nobody documented | the same |
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
 from batchrun.errors import KeyRefusedError, OutOfCreditError
-from batchrun.runflow.wire import Refusal, Run, decode, parse_refusal, parse_run
+from batchrun.runflow.batches import Batch, parse_batch
+from batchrun.runflow.wire import Refusal, Run, decode, is_no_route, parse_refusal, parse_run
+
+_REFUSALS: Final = frozenset({400, 404, 413, 422})
+_NO_ROUTE: Final = frozenset({404, 405})
+_Accepted = TypeVar("_Accepted")
+_Rejected = TypeVar("_Rejected")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +32,25 @@ class Accepted:
     run: Run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """The API refused the input; this send created no run."""
+
+    http_status: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedBatch:
+    """A batch exists; its answer may leave out items, which are there all the same."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """Nothing was created by this send, and a batch won't do: single runs may."""
 
     http_status: int
     code: str
@@ -58,22 +83,51 @@ class Withheld:
     """Nothing was sent, or what was sent did certainly nothing: its turn came too late."""
 
 
-Outcome = Accepted | Rejected | InDoubt | Conflicted | Unlike | Withheld
+Unclear = InDoubt | Conflicted | Unlike
+Outcome = Accepted | Rejected | Unclear | Withheld
+BatchOutcome = AcceptedBatch | NotTaken | Unclear | Withheld
 
 
 def judge(http_status: int, content: bytes) -> Outcome:
-    """Return what a whole answer means; 429 is the caller's. Raises what ends all submitting."""
-    refusal = refusal_of(content)
-    if http_status == 408 or http_status >= 500:
-        return InDoubt(reason=_told(http_status, refusal))
+    """Return what a whole answer to the POST of a run means; 429 is the caller's.
+
+    Raises what ends all submitting.
+    """
+    return _judged(http_status, content, accepted=_run, rejected=Rejected, refusals=_REFUSALS)
+
+
+def judge_batch(http_status: int, content: bytes) -> BatchOutcome:
+    """Return what a whole answer to the POST of a batch means, as `judge` does of a run's."""
+    refusals = _REFUSALS | _NO_ROUTE
+    if http_status in _NO_ROUTE and is_no_route(_body(content)):
+        return NotTaken(http_status=http_status, code="", message="no such route")
+    return _judged(http_status, content, accepted=_batch, rejected=NotTaken, refusals=refusals)
+
+
+def _judged(
+    http_status: int,
+    content: bytes,
+    *,
+    accepted: Callable[[Any], _Accepted],
+    rejected: Callable[[int, str, str], _Rejected],
+    refusals: frozenset[int],
+) -> _Accepted | _Rejected | Unclear:
+    body = _body(content)
     if 200 <= http_status < 300:
-        return _success(http_status, content)
+        try:
+            return accepted(body)
+        except ValueError:
+            return InDoubt(reason=f"HTTP {http_status} without an id")
+    refusal = parse_refusal(body)
+    told = _told(http_status, refusal)
+    if http_status == 408 or http_status >= 500:
+        return InDoubt(reason=told)
     if http_status == 409:
-        return Conflicted(message=_told(http_status, refusal))
-    if refusal is None or http_status not in {400, 401, 402, 403, 404, 413, 422}:
-        return Unlike(reason=f"{_told(http_status, refusal)}, not an answer of the API")
+        return Conflicted(message=told)
+    if refusal is None or http_status not in refusals | {401, 402, 403}:
+        return Unlike(reason=f"{told}, not an answer of the API")
     raise_for_account(http_status, refusal)
-    return Rejected(http_status=http_status, code=refusal.code, message=refusal.message)
+    return rejected(http_status, refusal.code, refusal.message)
 
 
 def raise_for_account(http_status: int, refusal: Refusal) -> None:
@@ -86,19 +140,19 @@ def raise_for_account(http_status: int, refusal: Refusal) -> None:
         raise OutOfCreditError(f"the account is out of credit ({told}); top it up, then call again")
 
 
-def refusal_of(content: bytes) -> Refusal | None:
-    """Return the error in *content* if it is in one of the API's own shapes."""
+def _run(body: Any) -> Accepted:
+    return Accepted(run=parse_run(body))
+
+
+def _batch(body: Any) -> AcceptedBatch:
+    return AcceptedBatch(batch=parse_batch(body))
+
+
+def _body(content: bytes) -> Any:
     try:
-        return parse_refusal(decode(content))
+        return decode(content)
     except ValueError:
         return None
-
-
-def _success(http_status: int, content: bytes) -> Outcome:
-    try:
-        return Accepted(run=parse_run(decode(content)))
-    except ValueError:
-        return InDoubt(reason=f"HTTP {http_status} without a run id")
 
 
 def _told(http_status: int, refusal: Refusal | None) -> str:

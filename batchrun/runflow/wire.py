@@ -8,14 +8,15 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
 import msgspec
 
 from batchrun.runflow.outputs import OutputFile, output_files
+from batchrun.runflow.tolerant import moment, money, status, text, whole
 
 __all__ = [
     "RUN_FIELDS",
@@ -26,6 +27,7 @@ __all__ = [
     "Run",
     "UploadPlace",
     "decode",
+    "is_no_route",
     "model_path",
     "organisation",
     "output_files",
@@ -40,6 +42,7 @@ __all__ = [
 
 TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
 OPEN: Final = frozenset({"queued", "dispatching", "running"})
+_NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 
 # What a listing is asked to carry, so that a finished run costs no further call.
 RUN_FIELDS: Final = (
@@ -124,8 +127,8 @@ def decode(content: bytes) -> Any:
     # pair. None of it may reach the ledger, whose lines are strict.
     try:
         value = json.loads(content.decode("utf-8-sig", "replace"), parse_constant=lambda _: None)
-        text = json.dumps(value, ensure_ascii=False)
-        return msgspec.json.decode(text.encode("utf-8", "replace"))
+        again = json.dumps(value, ensure_ascii=False)
+        return msgspec.json.decode(again.encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
 
@@ -134,28 +137,28 @@ def parse_run(body: Any) -> Run:
     """Return the run that *body* describes; ValueError where it has no id."""
     if not isinstance(body, Mapping):
         raise ValueError("expected a JSON object")  # noqa: TRY004  (one kind of error for callers)
-    run_id = _text(body.get("id")) or _text(body.get("run_id"))
+    run_id = text(body.get("id")) or text(body.get("run_id"))
     if run_id is None:
         raise ValueError("expected a run with an id")
     metadata, error = body.get("metadata"), body.get("error")
     error = error if isinstance(error, Mapping) else {"message": error}
     return Run(
         id=run_id,
-        status_code=_status(body.get("status_code") or body.get("status")),
-        client_ref=_text(body.get("client_ref")),
+        status_code=status(body.get("status_code") or body.get("status")),
+        client_ref=text(body.get("client_ref")),
         metadata=metadata if isinstance(metadata, Mapping) else {},
-        cost=_money(body.get("cost")),
-        duration_ms=_whole(body.get("duration_ms")),
-        created_at=_moment(body.get("created_at")),
-        started_at=_moment(body.get("started_at")),
-        completed_at=_moment(body.get("completed_at") or body.get("finished_at")),
+        cost=money(body.get("cost")),
+        duration_ms=whole(body.get("duration_ms")),
+        created_at=moment(body.get("created_at")),
+        started_at=moment(body.get("started_at")),
+        completed_at=moment(body.get("completed_at") or body.get("finished_at")),
         output=body.get("output"),
-        failure_code=_text(body.get("failure_code")) or _text(error.get("code")),
-        failure_message=_text(body.get("failure_message")) or _text(error.get("message")),
-        failure_stage=_text(body.get("failure_stage_code")) or _text(body.get("failure_stage")),
-        org_id=_text(body.get("org_id")),
-        batch_id=_text(body.get("batch_id")),
-        batch_index=_whole(body.get("sequence_index", body.get("batch_index"))),
+        failure_code=text(body.get("failure_code")) or text(error.get("code")),
+        failure_message=text(body.get("failure_message")) or text(error.get("message")),
+        failure_stage=text(body.get("failure_stage_code")) or text(body.get("failure_stage")),
+        org_id=text(body.get("org_id")),
+        batch_id=text(body.get("batch_id")),
+        batch_index=whole(body.get("sequence_index", body.get("batch_index"))),
     )
 
 
@@ -164,7 +167,7 @@ def parse_page(body: Any) -> Page:
     items = body.get("items") if isinstance(body, Mapping) else None
     if not isinstance(items, list):
         raise ValueError("expected an object with a list of items")  # noqa: TRY004  (as above)
-    after = next(filter(None, (_text(body.get(name)) for name in ("next", "next_pq"))), None)
+    after = next(filter(None, (text(body.get(name)) for name in ("next", "next_pq"))), None)
     return Page(runs=tuple(map(parse_run, items)), next=_cursor(after))
 
 
@@ -183,14 +186,19 @@ def parse_refusal(body: Any) -> Refusal | None:
             return Refusal(code=shape["code"], message=_message(shape))
     if isinstance(detail, list) and detail:
         return Refusal(code="", message=_fields(detail))
-    if isinstance(detail, str) and detail and detail not in {"Not Found", "Method Not Allowed"}:
+    if isinstance(detail, str) and detail and detail not in _NO_ROUTE:
         return Refusal(code="", message=detail)
     return None
 
 
+def is_no_route(body: Any) -> bool:
+    """Whether *body* is all that a web framework says where it has no such route, and no more."""
+    return isinstance(body, Mapping) and len(body) == 1 and body.get("detail") in _NO_ROUTE
+
+
 def parse_upload_place(body: Any) -> UploadPlace:
     """Return the answer to the first step of an upload; ValueError where it is none."""
-    asset_id, url = (_text(body.get(name)) for name in ("asset_id", "upload_url"))
+    asset_id, url = (text(body.get(name)) for name in ("asset_id", "upload_url"))
     if asset_id is None or url is None:
         raise ValueError("expected an asset_id and an upload_url")
     return UploadPlace(asset_id=asset_id, url=url)
@@ -198,10 +206,10 @@ def parse_upload_place(body: Any) -> UploadPlace:
 
 def parse_asset(body: Any) -> Asset:
     """Return the asset that *body* describes; ValueError where it has no id."""
-    asset_id = _text(body.get("id"))
+    asset_id = text(body.get("id"))
     if asset_id is None:
         raise ValueError("expected an asset with an id")
-    return Asset(id=asset_id, url=_text(body.get("url")))
+    return Asset(id=asset_id, url=text(body.get("url")))
 
 
 def run_body(
@@ -230,11 +238,11 @@ def organisation(body: Any) -> str | None:
     if not isinstance(body, Mapping):
         return None
     for name in ("org_id", "organization_id", "organisation_id", "current_organization_id"):
-        if found := _text(body.get(name)):
+        if found := text(body.get(name)):
             return found
     for name in ("organization", "organisation", "org", "current_organization"):
         below = body.get(name)
-        found = _text(below.get("id")) if isinstance(below, Mapping) else _text(below)
+        found = text(below.get("id")) if isinstance(below, Mapping) else text(below)
         if found:
             return found
     inner = (body.get(name) for name in ("data", "account", "user", "api_key", "key"))
@@ -246,49 +254,12 @@ def parse_balance(body: Any) -> Decimal | None:
     if not isinstance(body, Mapping):
         return None
     for name in ("balance", "balance_usd"):
-        if (found := _money(body.get(name))) is not None:
+        if (found := money(body.get(name))) is not None:
             return found
-    if (cents := _money(body.get("balance_cents"))) is not None:
+    if (cents := money(body.get("balance_cents"))) is not None:
         return cents / 100
     items = body.get("items")
     return parse_balance(items[0]) if isinstance(items, list) and items else None
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None
-
-
-def _status(value: Any) -> str:
-    word = value.strip().lower() if isinstance(value, str) else ""
-    return {"canceled": "cancelled", "": "unknown"}.get(word, word)
-
-
-def _money(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        return None
-    try:
-        amount = Decimal(str(value).strip())
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() else None
-
-
-def _whole(value: Any) -> int | None:
-    number = _money(value)
-    # Not int(Decimal("1e999999")): that would take all the memory there is.
-    return int(number) if number is not None and abs(number) < 2**63 else None
-
-
-def _moment(value: Any) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        moment = datetime.fromisoformat(value.strip())
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _cursor(value: str | None) -> str | None:
@@ -300,7 +271,7 @@ def _cursor(value: str | None) -> str | None:
 
 
 def _message(body: Mapping[str, Any]) -> str:
-    message, errors = _text(body.get("message")) or "", body.get("errors")
+    message, errors = text(body.get("message")) or "", body.get("errors")
     fields = _fields(errors) if isinstance(errors, list) else ""
     return f"{message} ({fields})" if message and fields else message or fields
 
