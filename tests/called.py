@@ -26,7 +26,9 @@ def cease(url: str) -> None:
 def created(url: str) -> int:
     """Return how many requests that create anything have been answered."""
     requests = ask(url, "/_simulator/stats")["requests"]
-    return sum(count for name, count in requests.items() if name.startswith("create "))
+    return sum(
+        count for name, count in requests.items() if name.split()[0] in {"create", "create_batch"}
+    )
 
 
 def asked(url: str) -> int:

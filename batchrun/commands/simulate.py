@@ -48,6 +48,18 @@ def _parser() -> Parser:
     parser.add_argument("--balance", type=value(parse_money), metavar="USD", help="what is left")
     parser.add_argument("--rate", type=value(parse_rate), metavar="R", help="429 beyond this")
     parser.add_argument(
+        "--batches",
+        choices=("all", "some", "none"),
+        default="some",
+        help="which models take batches; default some, as documented",
+    )
+    parser.add_argument(
+        "--refuse-bad-items", action="store_true", help="422 to a batch with an item that is wrong"
+    )
+    parser.add_argument(
+        "--child-metadata", action="store_true", help="a batch's metadata is on its runs too"
+    )
+    parser.add_argument(
         "--fault",
         action="append",
         default=[],
@@ -66,6 +78,9 @@ def _settings(options: Any) -> Settings:
         balance=balance,
         key=options.key,
         rate=None if options.rate is None else options.rate.per_second,
+        batches=options.batches,
+        refuse_bad_items=options.refuse_bad_items,
+        child_metadata=options.child_metadata,
         faults=tuple(options.fault),
     )
 

@@ -12,13 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from batchrun.simulator import life, mishaps, paging, query, views
-from batchrun.simulator.catalog import MODELS
+from batchrun.simulator import mishaps, paging, query, views
+from batchrun.simulator.batches import batch_routes
+from batchrun.simulator.catalog import MODELS, Model
 from batchrun.simulator.control import control_routes
 from batchrun.simulator.errors import ApiError, bad_request
 from batchrun.simulator.media import base_of, media_routes
 from batchrun.simulator.paging import Asked
 from batchrun.simulator.pictures import draw
+from batchrun.simulator.posts import post_routes
 from batchrun.simulator.shapes import file_type
 from batchrun.simulator.world import World
 
@@ -51,13 +53,9 @@ def create_app(world: World) -> mishaps.Wire:
         Route("/v1/runs/{run_id}/logs", api.guarded("logs", api.logs)),
         Route("/v1/runs/{run_id}/node-runs", api.guarded("node_runs", api.node_runs)),
         Route("/v1/models", api.guarded("models", api.models)),
-        Route("/v1/models/{model:path}/runs", api.guarded("create", api.create), methods=["POST"]),
+        *post_routes(api),
         Route("/v1/models/{model:path}", api.guarded("model", api.model)),
-        Route(
-            "/v1/comfyui-workflows/{model:path}/runs",
-            api.guarded("create", api.create),
-            methods=["POST"],
-        ),
+        *batch_routes(api),
         *media_routes(api),
         Route("/files/{run_id}/{name}", api.guarded("download", api.file, public=True)),
         *control_routes(world),
@@ -148,52 +146,14 @@ class Api:
         return JSONResponse({"items": [{"code": code} for code in STATUSES]})
 
     async def models(self, request: Request, _org: str) -> Response:
-        asked = self._asked(request, MODEL_FIELDS, "slug", descending=False)
+        asked = self.asked(request, MODEL_FIELDS, "slug", descending=False)
         shown = [views.model_object(model) for model in MODELS.values()]
         wanted = asked.wanted
         found = [each for each in shown if wanted is None or query.matches(wanted, each)]
         return JSONResponse(paging.cut(found, asked))
 
     async def model(self, request: Request, _org: str) -> Response:
-        return JSONResponse(views.model_object(self._model(request)))
-
-    async def create(self, request: Request, org: str) -> Response:
-        world = self.world
-        model = self._model(request)
-        body = await self.body(request)
-        if late := world.faults.strike("commit_late", "create"):
-            await asyncio.sleep(float(late.value or 0))
-        key = request.headers.get("Idempotency-Key")
-        honoured = world.settings.idempotency and not world.faults.strike(
-            "no_idempotency", "create"
-        )
-        request_hash = hashlib.sha256(request.url.path.encode() + await request.body()).hexdigest()
-        if key and honoured and (answer := self._replay(org, key, request_hash)) is not None:
-            return answer
-        values = body.get("input")
-        world.check(model, values, ("body", "input"), org)
-        assert isinstance(values, dict)
-        now = world.now()
-        with world.store.transaction():
-            run = world.create(model, values, body, org=org, now=now)
-            world.debit(org, life.price(model, values), [run], "INSUFFICIENT_CREDIT")
-            shown = world.show(run, now=now, base_url=base_of(request), route="create")
-            whole = JSONResponse(shown, 201)
-            if key and honoured:
-                row = {"org": org, "key": key, "request": request_hash, "answer": bytes(whole.body)}
-                world.store.insert("answers", row)
-        struck = world.faults.strike_any("after", "create")
-        return whole if struck is None else mishaps.after(struck, whole)
-
-    def _replay(self, org: str, key: str, request_hash: str) -> Response | None:
-        row = self.world.store.one(
-            "SELECT request, answer FROM answers WHERE org = ? AND key = ?", org, key
-        )
-        if row is None:
-            return None
-        if row["request"] != request_hash:
-            raise ApiError(409, "CONFLICT", "Key was used with a different body")
-        return Response(row["answer"], 201, media_type="application/json")
+        return JSONResponse(views.model_object(self.model_of(request)))
 
     async def get_run(self, request: Request, org: str) -> Response:
         world, now = self.world, self.world.now()
@@ -202,13 +162,11 @@ class Api:
 
     async def list_runs(self, request: Request, org: str) -> Response:
         world = self.world
-        asked = self._asked(request, query.RUN_FIELDS, "created_at", descending=True)
+        asked = self.asked(request, query.RUN_FIELDS, "created_at", descending=True)
         if asked.wanted is not None:
             asked = self._spoilt(asked)
-        cap = world.faults.strike("page_cap", "list")
-        most = min(world.settings.page_cap, int(cap.value or 10) if cap else paging.MAX_LIMIT)
         page = world.page(
-            replace(asked, limit=min(asked.limit, most)),
+            self.capped(asked, "list"),
             (),
             org=org,
             now=world.now(),
@@ -216,6 +174,13 @@ class Api:
             concept_names=world.faults.strike("next_pq", "list") is not None,
         )
         return JSONResponse(page)
+
+    def capped(self, asked: Asked, route: str) -> Asked:
+        """Return what was asked with the largest page that this route gives."""
+        world = self.world
+        cap = world.faults.strike("page_cap", route)
+        most = min(world.settings.page_cap, int(cap.value or 10) if cap else paging.MAX_LIMIT)
+        return replace(asked, limit=min(asked.limit, most))
 
     def _spoilt(self, asked: Asked) -> Asked:
         """Let the faults of filters strike a list that has one."""
@@ -258,7 +223,7 @@ class Api:
             return mishaps.Half(whole, hang=False)
         return whole
 
-    def _model(self, request: Request) -> Any:
+    def model_of(self, request: Request) -> Model:
         model = MODELS.get(request.path_params["model"])
         if model is None:
             raise ApiError(404, "MODEL_NOT_FOUND", "Model not found")
@@ -275,7 +240,7 @@ class Api:
             raise bad_request("client_ref has more than 255 characters")
         return body
 
-    def _asked(
+    def asked(
         self, request: Request, fields: frozenset[str], sort: str, *, descending: bool
     ) -> Asked:
         try:

@@ -29,7 +29,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model, or a deployed workflow. *either* names inputs of which one must be given."""
+    """A model, or a deployed workflow. *either* names inputs of which one must be given.
+
+    *takes_batches*: only template-backed models do, and which those are is not listed (section 8).
+    """
 
     id: str
     inputs: tuple[Input, ...]
@@ -39,10 +42,7 @@ class Model:
     priced: bool = True
     workflow: bool = False
     either: tuple[str, ...] = ()
-
-    @property
-    def takes_batches(self) -> bool:
-        return self.id.startswith("runflow/")  # only template-backed models do (section 8)
+    takes_batches: bool = False
 
 
 RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -97,7 +97,13 @@ SOUND: Final = flag("generate_audio", default=True)
 def tool(name: str, price: str | None, *inputs: Input) -> Model:
     """Return one of Runflow's own image tools; without a *price* one is made up."""
     amount = Decimal(price or "0.10")
-    return Model(id=f"runflow/{name}", inputs=inputs, price=amount, priced=price is not None)
+    return Model(
+        id=f"runflow/{name}",
+        inputs=inputs,
+        price=amount,
+        priced=price is not None,
+        takes_batches=True,
+    )
 
 
 RUNFLOW: Final = (

@@ -43,15 +43,16 @@ def control_routes(world: World) -> Sequence[Route]:
 
 
 def counters(world: World) -> dict[str, Any]:
-    """Return what was asked and what was made; `cells` counts runs by `metadata.batchrun.cell`."""
+    """Return what was asked and what was made; `cells` counts what batchrun says runs are for."""
     rows = _rows(world)
-    cells = Counter(cell for row in rows if (cell := _cell(row)) is not None)
+    cells = Counter(cell for row in rows if (cell := row["cell_key"]) is not None)
     return {
         "requests": {
             f"{route} {status}": count
             for (route, status), count in sorted(world.meter.requests.items())
         },
         "runs": len(rows),
+        "batches": len({row["batch_id"] for row in rows} - {None}),
         "cells": len(cells),
         "twice": {cell: count for cell, count in cells.items() if count > 1},
         "most_in_flight": _most_in_flight(rows),
@@ -60,15 +61,9 @@ def counters(world: World) -> dict[str, Any]:
 
 def _rows(world: World) -> list[Any]:
     return world.store.all(
-        "SELECT id, model, client_ref, metadata, committed, ended, cost FROM runs ORDER BY number"
+        "SELECT id, model, client_ref, batch_id, cell_key, committed, ended, cost "
+        "FROM runs ORDER BY number"
     )
-
-
-def _cell(row: Any) -> str | None:
-    metadata = json.loads(row["metadata"] or "null")
-    ours = metadata.get("batchrun") if isinstance(metadata, dict) else None
-    cell = ours.get("cell") if isinstance(ours, dict) else None
-    return cell if isinstance(cell, str) else None
 
 
 def _lean(world: World, row: Any) -> dict[str, Any]:
@@ -78,7 +73,8 @@ def _lean(world: World, row: Any) -> dict[str, Any]:
         "id": row["id"],
         "model": row["model"],
         "client_ref": row["client_ref"],
-        "cell": _cell(row),
+        "batch_id": row["batch_id"],
+        "cell": row["cell_key"],
         "input": json.loads(run.input),
         "status_code": status_of(run, world.now()),
         "cost": row["cost"],

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 Stage = Literal["before", "after", "create", "list", "run", "download", "asset", "put"]
 
-CREATES: Final = frozenset({"create", "batch"})
+CREATES: Final = frozenset({"create", "create_batch"})
 LISTS: Final = frozenset({"list"})
-RUNS: Final = frozenset({"get", "list", "batch_get", "batch_items"})
+RUNS: Final = frozenset({"get", "list", "batch", "batch_items", "batch_item"})
 ASSETS: Final = CREATES | {"asset"}
 DOWNLOADS: Final = frozenset({"download"})
 API: Final = frozenset({"any"})
@@ -101,7 +101,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "next_pq": Kind(
         stage="list", routes=API, says="pages carry `next_pq` and `prev_pq`, not the other names"
     ),
-    "forget_run": Kind(stage="run", routes=RUNS, says="404 for the run, and no list shows it"),
+    "forget_run": Kind(
+        stage="run", routes=RUNS, says="404 for the run, and no list or batch shows it"
+    ),
     "stuck_queued": Kind(stage="run", routes=RUNS, says="the run stays queued"),
     "unknown_status": Kind(
         stage="run", routes=RUNS, value="warming_up", says="a running run is shown with this word"
@@ -156,7 +158,7 @@ ROUTES: Final = frozenset(
     [
         "any",
         "create",
-        "batch",
+        "create_batch",
         "get",
         "list",
         "models",
@@ -168,7 +170,7 @@ ROUTES: Final = frozenset(
         "callback",
         "redeliver",
         "cancel",
-        "batch_get",
+        "batch",
         "batch_items",
         "batch_item",
         "batch_callback",

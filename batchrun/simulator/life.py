@@ -34,6 +34,10 @@ class Plan:
     cost: Decimal | None
 
 
+STILLBORN: Final = Plan(outcome="failed", dispatching=0, running=0, ended=0, cost=None)
+"""The life of a run that was refused at the door."""
+
+
 def plan(
     model: Model,
     values: Mapping[str, Any],

@@ -109,7 +109,7 @@ class Media:
 
     async def asset(self, request: Request, org: str) -> Response:
         row = self._row(request, org)
-        if not self._world.knows_asset(row["id"], org, "asset"):
+        if not self._world.making.knows_asset(row["id"], org, "asset"):
             raise _unknown()
         return JSONResponse(self._shown(request, row))
 

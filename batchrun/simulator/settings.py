@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from batchrun.simulator.faults import Fault
 
@@ -14,7 +15,10 @@ class Settings:
     *key* is the one key accepted, None accepts any. *rate* is requests a second before a 429, with
     *burst* on top at once; *rate_headers* sends the old documents' headers. *url_life* is how many
     seconds an output's URL works. *failure_share* of the runs fail without being asked to.
-    *idempotency* honours the Idempotency-Key on single runs (batches always do).
+    *idempotency* honours the Idempotency-Key. *batches* says which models take them: all, some (as
+    documented) or none. *refuse_bad_items* answers 422 to a batch with an item that doesn't suit
+    the model, instead of letting that item fail. *child_metadata* puts a batch's metadata on its
+    runs.
     """
 
     seed: int = 0
@@ -28,4 +32,7 @@ class Settings:
     url_life: float = 86_400.0
     failure_share: float = 0.0
     idempotency: bool = True
+    batches: Literal["all", "some", "none"] = "some"
+    refuse_bad_items: bool = False
+    child_metadata: bool = False
     faults: tuple[Fault, ...] = ()

@@ -8,11 +8,11 @@ process may not.) Times are microseconds since 1970, money is text.
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 SCHEMA: Final = """
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org TEXT NOT NULL, model TEXT NOT NULL,
@@ -20,7 +20,7 @@ CREATE TABLE runs (
     input TEXT NOT NULL, metadata TEXT, callback_url TEXT, request_id TEXT NOT NULL,
     created INTEGER NOT NULL, committed INTEGER NOT NULL, listed INTEGER NOT NULL,
     outcome TEXT NOT NULL, dispatching INTEGER NOT NULL, running INTEGER NOT NULL,
-    ended INTEGER NOT NULL, cost TEXT, called_back INTEGER NOT NULL DEFAULT 0
+    ended INTEGER NOT NULL, cost TEXT, called_back INTEGER NOT NULL DEFAULT 0, failure TEXT
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (org, created, number);
 CREATE INDEX runs_by_ref ON runs (client_ref, created) WHERE client_ref IS NOT NULL;
@@ -59,11 +59,18 @@ CREATE TABLE delivery_attempts (
 ) STRICT;
 CREATE INDEX attempts_by_delivery ON delivery_attempts (delivery_id, number);
 """
+FROM_1_TO_2: Final = """
+ALTER TABLE runs ADD COLUMN failure TEXT;
+UPDATE runs SET cell_key = json_extract(metadata, '$.batchrun.cell')
+"""
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One row of runs. *committed* and *listed* may lie ahead: until then the run is not there."""
+    """One row of runs. *committed* and *listed* may lie ahead: until then the run is not there.
+
+    *cell_key* is the cell that batchrun says it is for; *failure* why it failed at the door.
+    """
 
     number: int
     id: str
@@ -85,6 +92,21 @@ class Run:
     running: int
     ended: int
     cost: str | None
+    called_back: int = 0
+    failure: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """One row of batches; like a run it is not there until *committed*."""
+
+    id: str
+    org: str
+    model: str
+    metadata: str | None
+    callback_url: str | None
+    created: int
+    committed: int
     called_back: int = 0
 
 
@@ -120,12 +142,12 @@ class Store:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            for statement in SCHEMA.split(";\n"):
-                db.execute(statement)
+        for statement in {0: SCHEMA, 1: FROM_1_TO_2}.get(version, "").split(";\n"):
+            db.execute(statement)
+        if version in {0, 1}:
             db.execute(f"PRAGMA user_version = {FORMAT}")
         db.execute("COMMIT")
-        if version not in {0, FORMAT}:
+        if version not in {0, 1, FORMAT}:
             db.close()
             raise StateError(f"the simulator's state {path} is of another version; delete it")
         return db
@@ -176,6 +198,13 @@ class Store:
     def run(self, run_id: str) -> Run | None:
         row = self._db.execute(f"{SELECT_RUN} WHERE id = ?", (run_id,)).fetchone()
         return None if row is None else Run(**row)
+
+    def add_batch(self, batch: Batch) -> None:
+        self.insert("batches", asdict(batch))
+
+    def batch(self, batch_id: str) -> Batch | None:
+        row = self._db.execute("SELECT * FROM batches WHERE id = ?", (batch_id,)).fetchone()
+        return None if row is None else Batch(**row)
 
     def runs_of_batch(self, batch_id: str) -> list[Run]:
         found = self._db.execute(

@@ -6,9 +6,8 @@ Shapes follow `runflow-openapi.yaml`; what the documents leave open is said wher
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any, Final
 
 from batchrun.simulator import life
@@ -36,9 +35,9 @@ def made_id(*parts: object) -> str:
     return str(uuid.uuid5(HERE, "/".join(map(str, parts))))
 
 
-def run_id(seed: int, number: int, moment: int) -> str:
-    """Return a UUIDv7 of this moment; the rest of it depends on seed and run number."""
-    digest = hashlib.blake2b(f"run {seed} {number} {moment}".encode(), digest_size=10).digest()
+def new_id(kind: str, seed: int, number: int, moment: int) -> str:
+    """Return a UUIDv7 of this moment; the rest of it depends on kind, seed and number."""
+    digest = hashlib.blake2b(f"{kind} {seed} {number} {moment}".encode(), digest_size=10).digest()
     value = (moment // 1000) << 80 | int.from_bytes(digest)
     value = value & ~(0xF << 76) | 0x7 << 76
     return str(uuid.UUID(int=value & ~(0x3 << 62) | 0x2 << 62))
@@ -93,6 +92,12 @@ def run_object(run: Run, model: Model, status: str, *, now: int, url: Url) -> di
 def _failure(run: Run, *, done: bool) -> dict[str, str | None]:
     if not done or run.outcome != "failed":
         return {"failure_code": None, "failure_message": None, "failure_stage_code": None}
+    if run.failure is not None:
+        return {
+            "failure_code": "INPUT_VALIDATION_FAILED",
+            "failure_message": run.failure,
+            "failure_stage_code": "preprocess",
+        }
     # Only INPUT_VALIDATION_FAILED is published; this one stands for all others.
     return {
         "failure_code": "PROVIDER_ERROR",
@@ -139,45 +144,10 @@ def logs(run: Run, now: int) -> list[dict[str, Any]]:
     ]
 
 
-def batch_status(runs: Sequence[Run], now: int) -> str:
-    """Return a batch's status; the words beside queued and (partial_)succeeded are inferred."""
-    states = {status_of(run, now) for run in runs}
-    if states - life.TERMINAL:
-        return "queued" if states <= {"queued"} else "running"
-    if len(states) == 1:
-        return states.pop()
-    return "partial_succeeded" if states & {"succeeded", "partial_succeeded"} else "failed"
-
-
 def status_of(run: Run, now: int) -> str:
     return life.status(
         run.outcome, now, dispatching=run.dispatching, running=run.running, ended=run.ended
     )
-
-
-def handle(run: Run, status: str) -> dict[str, Any]:
-    """Return the lean item of a batch."""
-    return {
-        "id": made_id("item", run.id),
-        "sequence_index": run.batch_index,
-        "run_id": run.id,
-        "status_code": status,
-        "client_ref": run.client_ref,
-    }
-
-
-def batch_item(run: Run, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the full item of a batch around the run as it is *shown*."""
-    failed = shown["failure_code"] is not None
-    error = {"code": shown["failure_code"], "message": shown["failure_message"]}
-    names = ("created_at", "input", "cost", "output", "started_at", "completed_at")
-    return {
-        **handle(run, str(shown["status_code"])),
-        "batch_id": run.batch_id,
-        **{name: shown[name] for name in names},
-        "error": error if failed else None,
-        "run": shown,
-    }
 
 
 def asset_object(row: Mapping[str, Any], url: str) -> dict[str, Any]:
@@ -200,11 +170,6 @@ def asset_object(row: Mapping[str, Any], url: str) -> dict[str, Any]:
         "updated_at": iso(row["confirmed"] or row["created"]),
         "created_by_user": None,
     }
-
-
-def cost_of(runs: Sequence[Run], now: int) -> str | None:
-    costs = [Decimal(run.cost) for run in runs if run.cost and run.ended <= now]
-    return str(sum(costs, Decimal(0))) if costs else None
 
 
 def model_object(model: Model) -> dict[str, Any]:

@@ -1,11 +1,10 @@
-"""What the simulated service does, without HTTP: makes runs, shows them, keeps the accounts.
+"""What the simulated service is, without HTTP: its state, what it shows of it, its accounts.
 
 Time comes from the *clock* given (seconds since 1970), so that a rehearsal can bring its own.
 """
 
 import hashlib
 import hmac
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -13,14 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from batchrun.simulator import life, query, views
+from batchrun.simulator.batch_views import Item
 from batchrun.simulator.catalog import MODELS, Model
-from batchrun.simulator.checks import assets_in, mistakes
-from batchrun.simulator.errors import ApiError, invalid
+from batchrun.simulator.errors import ApiError
 from batchrun.simulator.faults import Switchboard
+from batchrun.simulator.making import Making
 from batchrun.simulator.meter import Gate, Meter
 from batchrun.simulator.paging import Asked, envelope, project
 from batchrun.simulator.settings import Settings
-from batchrun.simulator.store import Run, Store
+from batchrun.simulator.store import Batch, Run, Store
 
 PLENTY: Final = Decimal("100000.00")  # what an account shows that never runs out
 
@@ -40,109 +40,13 @@ class World:
         self.faults = Switchboard(self.settings.seed, list(self.settings.faults))
         self.meter = Meter()
         self.gate = Gate(self.settings.rate, self.settings.burst)
+        self.making = Making(self.settings, self.store, self.faults)
         self._clock = clock
         self._secret = hashlib.sha256(f"simulator {self.settings.seed}".encode()).digest()
 
     def now(self) -> int:
         """Return the time in microseconds since 1970."""
         return round(self._clock() * life.SECOND)
-
-    # -- making runs ------------------------------------------------------------------------
-
-    def create(
-        self,
-        model: Model,
-        values: Mapping[str, Any],
-        body: Mapping[str, Any],
-        *,
-        org: str,
-        now: int,
-        route: str = "create",
-        batch: tuple[str, int] | None = None,
-    ) -> Run:
-        """Write a new run; the caller has checked its input and holds a transaction."""
-        number = self.store.next_number()
-        metadata = body.get("metadata")
-        wishes = metadata.get("simulate") if isinstance(metadata, dict) else None
-        plan = self._plan(model, values, wishes if isinstance(wishes, dict) else {}, number)
-        committed = now + self._lag("commit_lag", route)
-        run = Run(
-            number=number,
-            id=views.run_id(self.settings.seed, number, now),
-            org=org,
-            model=model.id,
-            client_ref=body.get("client_ref"),
-            batch_id=batch[0] if batch else None,
-            batch_index=batch[1] if batch else None,
-            cell_key=_cell_key(metadata, batch[1] if batch else None),
-            input=json.dumps(values),
-            metadata=None if metadata is None else json.dumps(metadata),
-            callback_url=None if batch else body.get("callback_url"),
-            request_id=views.made_id("request", self.settings.seed, number),
-            created=now,
-            committed=committed,
-            listed=committed + self._lag("list_lag", route),
-            outcome=plan.outcome,
-            dispatching=committed + plan.dispatching,
-            running=committed + plan.running,
-            ended=committed + plan.ended,
-            cost=None if plan.cost is None else str(plan.cost),
-        )
-        self.store.add_run(run)
-        return run
-
-    def _plan(
-        self, model: Model, values: Mapping[str, Any], wishes: Mapping[str, Any], number: int
-    ) -> life.Plan:
-        before = 0
-        if life.depends_on_history(values, wishes):
-            row = self.store.one(
-                "SELECT COUNT(*) FROM runs WHERE model = ? AND input = ?",
-                model.id,
-                json.dumps(values),
-            )
-            before = row[0] if row else 0
-        return life.plan(
-            model,
-            values,
-            wishes,
-            seed=self.settings.seed,
-            number=number,
-            before=before,
-            failure_share=self.settings.failure_share,
-            speed=self.settings.speed,
-        )
-
-    def _lag(self, name: str, route: str) -> int:
-        fault = self.faults.strike(name, route)
-        return round(float(fault.value or 0) * life.SECOND) if fault else 0
-
-    def check(self, model: Model, values: Any, loc: tuple[str | int, ...], org: str) -> None:
-        """Raise the 422 that the API would answer to this input."""
-        if not isinstance(values, dict):
-            raise invalid([{"loc": [*loc], "msg": "expected an object", "type": "type_error"}])
-        found = mistakes(model, values, loc)
-        if [*assets_in(values)] and self.faults.strike("https_only", "create"):
-            message = "media URL must use HTTP(S) or data URI"
-            found.append({"loc": [*loc], "msg": message, "type": "value_error"})
-        for name, value in values.items():
-            found += [
-                {"loc": [*loc, name], "msg": f"asset {asset} not found", "type": "value_error"}
-                for asset in assets_in(value)
-                if not self.knows_asset(asset, org)
-            ]
-        if found:
-            raise invalid(found)
-
-    def knows_asset(self, asset_id: str, org: str, route: str = "create") -> bool:
-        """Tell whether the organisation has the asset; a forgotten one stays forgotten."""
-        sql = "SELECT rowid FROM assets WHERE id = ? AND org = ? AND confirmed IS NOT NULL"
-        row = self.store.one(sql, asset_id, org)
-        if row is None:
-            return False
-        return not self.faults.holds(
-            "forget_asset", route=route, run_id=asset_id, number=row["rowid"]
-        )
 
     # -- money ------------------------------------------------------------------------------
 
@@ -175,6 +79,27 @@ class World:
             raise ApiError(404, "RUN_NOT_FOUND", "Run not found")
         return run
 
+    def find_batch(
+        self, batch_id: str, *, org: str, now: int, route: str
+    ) -> tuple[Batch, list[Run]]:
+        """Return the batch and its runs in the order of its items, or raise the 404.
+
+        A run that is forgotten is no item any more, and a batch without items is forgotten too.
+        """
+        batch = self.store.batch(batch_id)
+        runs = self.store.runs_of_batch(batch_id)
+        known = [run for run in runs if not self._forgotten(run, route)]
+        if batch is None or batch.org != org or batch.committed > now or not known:
+            raise ApiError(404, "BATCH_NOT_FOUND", "Batch not found")
+        return batch, known
+
+    def items(self, runs: Sequence[Run], now: int, route: str) -> list[Item]:
+        return [Item(run, *self.status(run, now, route)) for run in runs]
+
+    def takes_batches(self, model: Model) -> bool:
+        wanted = self.settings.batches
+        return model.takes_batches if wanted == "some" else wanted == "all"
+
     def _forgotten(self, run: Run, route: str) -> bool:
         return self._held("forget_run", run, route) is not None
 
@@ -184,23 +109,17 @@ class World:
         fault = self.faults.holds(name, route=route, run_id=run.id, number=run.number)
         return None if fault is None else fault.value or ""
 
-    def status(self, run: Run, now: int, route: str) -> str:
-        """Return the word that this route shows for the run's status."""
-        status = views.status_of(run, now)
+    def status(self, run: Run, now: int, route: str) -> tuple[str, str]:
+        """Return the run's status, and the word that this route shows for it."""
         if self._held("stuck_queued", run, route) is not None:
-            return "queued"
-        if status == "running":
-            return self._held("unknown_status", run, route) or status
-        if status == "canceled":
-            return self._held("spelling", run, route) or status
-        return status
+            return "queued", "queued"
+        status = views.status_of(run, now)
+        spoilt = {"running": "unknown_status", "canceled": "spelling"}.get(status)
+        return status, (self._held(spoilt, run, route) if spoilt else None) or status
 
     def show(self, run: Run, *, now: int, base_url: str, route: str) -> dict[str, Any]:
         """Return the run's JSON, its output URLs freshly signed."""
-        status = self.status(run, now, route)
-        shown = status
-        if views.status_of(run, now) == "canceled" and status != "queued":
-            status = run.outcome  # the spelling is of no concern to the view
+        status, shown = self.status(run, now, route)
         url = self.signer(base_url, now)
         body = views.run_object(run, MODELS[run.model], status, now=now, url=url)
         body["status_code"] = shown
@@ -291,15 +210,3 @@ def _narrowed(wanted: query.Filter | None) -> Iterator[tuple[str, Any]]:
         yield "created >= ?", round(low.timestamp() * life.SECOND)
     if high is not None:
         yield "created <= ?", round(high.timestamp() * life.SECOND)
-
-
-def _cell_key(metadata: Any, index: int | None) -> str | None:
-    """Return `metadata.batchrun.key`, or of a batch the entry of `keys` at *index*."""
-    ours = metadata.get("batchrun") if isinstance(metadata, dict) else None
-    if not isinstance(ours, dict):
-        return None
-    keys = ours.get("keys")
-    if index is not None and isinstance(keys, list) and index < len(keys):
-        return str(keys[index])
-    key = ours.get("key")
-    return None if key is None else str(key)
