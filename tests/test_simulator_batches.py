@@ -578,7 +578,7 @@ def test_a_batch_that_is_committed_late_is_not_there_before(serve: Serve) -> Non
 
 
 def test_a_batch_that_commits_late_and_answers_then_is_made_once(serve: Serve) -> None:
-    service = serve(faults=["commit_late=0.05"])
+    service = serve(faults=["commit_late=0.05/create_batch"])
 
     first, again = service.post(2, key="k"), service.post(2, key="k")
 
@@ -669,7 +669,9 @@ def test_an_old_service_refuses_the_items_that_name_an_asset(serve: Serve) -> No
 
     batch = service.post([item(0), item(1, image_url="runflow://assets/0")]).json()
 
+    [_, bad] = service.get(f"/v1/batches/{batch['id']}/items").json()["items"]
     assert [each["status_code"] for each in batch["items"]] == ["queued", "failed"]
+    assert "must use HTTP(S)" in bad["error"]["message"]
 
 
 # -- the command ----------------------------------------------------------------------------
