@@ -1,60 +1,121 @@
 """A Runflow that answers at once: the server of the benchmarks, in a process of its own.
 
-Bare asyncio and no framework, so that it isn't the bottleneck. A run has succeeded by the time it
-is first asked for.
+Bare asyncio and no framework, and answers put together from bytes that are ready, so that it isn't
+the bottleneck. A run has succeeded by the time it is first asked for. Models called `single/…` take
+no batches.
 """
 
 import asyncio
-import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+
+import msgspec
 
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 REF = re.compile(rb"client_ref\.EQ(?::|%3A)(?:'|%27)([^'%]+)")
+
+NULL = msgspec.Raw(b"null")
+MOMENT = b"2026-01-01T00:00:00.000000+00:00"
+RUN = (
+    b'{"id":"%b","status_code":"succeeded","client_ref":%b,"batch_id":%b,"metadata":%b,'
+    b'"cost":"0.08","duration_ms":0,"created_at":"'
+    + MOMENT
+    + b'","completed_at":"'
+    + MOMENT
+    + b'",'
+    b'"output":{"outputs":[{"url":"https://files.example/0.png","type":"image"}]}}'
+)
+ITEM = b'{"id":"%b","sequence_index":%d,"run_id":"%b","status_code":"queued","client_ref":%b}'
+BATCH = (
+    b'{"id":"%b","target_type":"model","status_code":"%b","items_total":%d,"items_succeeded":%d,'
+    b'"items_failed":0,"items_cancelled":0,"items":[%b],"created_at":"' + MOMENT + b'",'
+    b'"output":null,"cost":null,"metadata":%b}'
+)
+UNKNOWN = 404, b'{"code":"NOT_FOUND","message":"Not found","errors":null}'
+NO_BATCHES = 422, b'{"code":"UNPROCESSABLE","message":"takes no batches","errors":null}'
+
+
+class Asked(msgspec.Struct):
+    """A run as far as the server looks into it: the rest of the JSON is passed over."""
+
+    client_ref: msgspec.Raw = NULL
+    metadata: msgspec.Raw = NULL
+
+
+class Batch(msgspec.Struct):
+    """A batch likewise; *input* are its items."""
+
+    input: list[Asked]
+    metadata: msgspec.Raw = NULL
+
+
+read_run = msgspec.json.Decoder(Asked).decode
+read_batch = msgspec.json.Decoder(Batch).decode
 
 
 class State:
     """What was created, by reference and by id, as the JSON that answers carry."""
 
     def __init__(self) -> None:
-        self.numbers = count()
-        self.by_ref: dict[bytes, list[bytes]] = {}
-        self.by_id: dict[bytes, bytes] = {}
-
-    def create(self, body: bytes) -> bytes:
-        asked = json.loads(body)
-        run_id = f"01a20d2b-0000-7000-8000-{next(self.numbers):012d}"
-        ended: dict[str, Any] = {
-            "id": run_id,
-            "status_code": "succeeded",
-            "client_ref": asked.get("client_ref"),
-            "metadata": asked.get("metadata"),
-            "cost": "0.08",
-            "duration_ms": 0,
-            "created_at": "2026-01-01T00:00:00.000000+00:00",
-            "completed_at": "2026-01-01T00:00:00.000000+00:00",
-            "output": {"outputs": [{"url": "https://files.example/0.png", "type": "image"}]},
-        }
-        text = json.dumps(ended).encode()
-        self.by_id[run_id.encode()] = text
-        self.by_ref.setdefault(str(asked.get("client_ref")).encode(), []).append(text)
-        return json.dumps({"id": run_id, "status_code": "queued"}).encode()
+        self._numbers = count()
+        self._runs: dict[bytes, bytes] = {}
+        self._batches: dict[bytes, tuple[int, bytes, bytes]] = {}
+        self._listed: dict[bytes, list[bytes]] = {}
 
     def answer(self, method: bytes, target: bytes, body: bytes) -> tuple[int, bytes]:
+        """Return the status and the body."""
+        path, _, query = target.partition(b"?")
         if method == b"POST":
-            return 201, self.create(body)
-        if target.startswith(b"/v1/runs?"):
-            found = REF.search(target)
-            runs = self.by_ref.get(found[1], []) if found else []
-            return 200, b'{"items":[' + b",".join(runs) + b'],"next":null}'
-        if target.startswith(b"/v1/runs/"):
-            return 200, self.by_id[target[9:]]
-        return 404, b'{"code":"NOT_FOUND","message":"no such route"}'
+            if not path.endswith(b"/batches"):
+                return 201, self._create(body)
+            takes = not path.startswith(b"/v1/models/single/")
+            return (201, self._create_batch(body)) if takes else NO_BATCHES
+        if path == b"/v1/runs":
+            return 200, b'{"items":[' + b",".join(self._of_reference(query)) + b'],"next":null}'
+        if path.startswith(b"/v1/batches/"):
+            return self._batch(path[12:])
+        found = self._runs.get(path[9:]) if path.startswith(b"/v1/runs/") else None
+        return (200, found) if found else UNKNOWN
+
+    def _create(self, body: bytes) -> bytes:
+        asked = read_run(body)
+        ref = bytes(asked.client_ref)
+        run_id = b"01a20d2b-0000-7000-8000-%012d" % next(self._numbers)
+        text = self._runs[run_id] = RUN % (run_id, ref, b"null", bytes(asked.metadata))
+        self._listed.setdefault(ref, []).append(text)
+        return b'{"id":"%b","status_code":"queued"}' % run_id
+
+    def _create_batch(self, body: bytes) -> bytes:
+        asked = read_batch(body)
+        number = next(self._numbers)
+        batch_id = b"01a20d2b-0000-7000-8002-%012d" % number
+        quoted = b'"%b"' % batch_id
+        items = []
+        for index, each in enumerate(asked.input):
+            ref = bytes(each.client_ref)
+            mark = b"%08d%04d" % (number, index)
+            run_id = b"01a20d2b-0000-7000-8003-" + mark
+            text = self._runs[run_id] = RUN % (run_id, ref, quoted, b"null")
+            self._listed.setdefault(ref, []).append(text)
+            items.append(ITEM % (b"01a20d2b-0000-7000-8004-" + mark, index, run_id, ref))
+        lean, metadata = b",".join(items), bytes(asked.metadata)
+        self._batches[batch_id] = len(items), lean, metadata
+        return BATCH % (batch_id, b"queued", len(items), 0, lean, metadata)
+
+    def _batch(self, batch_id: bytes) -> tuple[int, bytes]:
+        if (found := self._batches.get(batch_id)) is None:
+            return UNKNOWN
+        total, lean, metadata = found
+        lean = lean.replace(b'"status_code":"queued"', b'"status_code":"succeeded"')
+        return 200, BATCH % (batch_id, b"succeeded", total, total, lean, metadata)
+
+    def _of_reference(self, query: bytes) -> Sequence[bytes]:
+        found = REF.search(query)
+        return self._listed.get(b'"%b"' % found[1], ()) if found else ()
 
 
 class Protocol(asyncio.Protocol):
