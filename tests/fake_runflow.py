@@ -39,17 +39,28 @@ class FakeRun:
     listed: float
     ends: float
     status: str
+    batch: str | None = None
+    index: int = 0
+    made_for: dict[str, Any] | None = None  # of a batch's item: the tag that it doesn't show
+
+    @property
+    def tag(self) -> dict[str, Any]:
+        """What the run was made for."""
+        tag: dict[str, Any] = self.made_for or self.body["metadata"]["batchrun"]
+        return tag
 
     @property
     def cell(self) -> str:
-        return str(self.body["metadata"]["batchrun"]["cell"])
+        return str(self.tag["cell"])
 
 
 @dataclass(kw_only=True)
 class FakeRunflow:
     """*script* is what happens to the POSTs, one word each; see `_create`.
 
-    *duration* and *ending* say how long the n-th run takes and what it ends as.
+    *duration* and *ending* say how long the n-th run takes and what it ends as. *batches* is
+    whether models take batches: `no` (422), `yes`, or `named`, where runs show their batch's
+    metadata; *without_run* are the places of items that get no run.
     """
 
     script: list[str] = field(default_factory=list)
@@ -61,12 +72,16 @@ class FakeRunflow:
     page_cap: int = 500
     organisation: str | None = "org-1"
     known: bool = True  # False: every run answers 404
+    batches: str = "no"
+    without_run: frozenset[int] = frozenset()
     latency: float = 0.05
     honours_key: bool = False
     runs: list[FakeRun] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
     posts: list[tuple[float, str, bytes]] = field(default_factory=list)
     departures: list[float] = field(default_factory=list)
+    sent_batches: list[tuple[str, bytes]] = field(default_factory=list)
+    whole_batches: dict[str, dict[str, Any]] = field(default_factory=dict)
     most_in_flight: int = 0
 
     def transport(self) -> httpx.MockTransport:
@@ -81,8 +96,12 @@ class FakeRunflow:
         await anyio.sleep(self.latency)
         path = request.url.path
         if request.method == "POST":
-            self.calls["create"] += 1
-            return await self._create(request)
+            batch = path.endswith("/batches")
+            self.calls["create_batch" if batch else "create"] += 1
+            return await (self._create_batch(request) if batch else self._create(request))
+        if path.startswith("/v1/batches/"):
+            self.calls["batch"] += 1
+            return self._get_batch(path.rpartition("/")[2])
         if path == "/v1/runs":
             self.calls["list"] += 1
             return self._list(request)
@@ -101,6 +120,56 @@ class FakeRunflow:
         refusal = self._before_commit(word, request)
         return refusal or await self._after_commit(word, request, self._commit(request, key))
 
+    async def _create_batch(self, request: httpx.Request) -> httpx.Response:
+        word = self.script.pop(0) if self.script else "ok"
+        key = request.headers["Idempotency-Key"]
+        self.sent_batches.append((key, request.content))
+        refusal = self._before_commit(word, request)
+        if refusal is not None:
+            return refusal
+        if self.batches == "no":
+            return self._error(422, "VALIDATION", "the model takes no batches")
+        return await self._after_commit(word, request, self._commit_batch(request, key))
+
+    def _commit_batch(self, request: httpx.Request, key: str) -> dict[str, Any]:
+        for whole in self.whole_batches.values():
+            if self.honours_key and whole["key"] == key:
+                return whole
+        asked = json.loads(request.content)
+        batch_id = str(uuid.UUID(int=10**9 + len(self.whole_batches)))
+        cells = asked["metadata"]["batchrun"]["cells"]
+        runs: list[FakeRun | None] = []
+        for index, item in enumerate(asked["input"]):
+            run = None if index in self.without_run else self._commit(request, key, item=item)
+            runs.append(run)
+            if run is not None:
+                cell, attempt = cells[index]
+                run.batch, run.index = batch_id, index
+                run.made_for = {"cell": cell, "attempt": attempt, "key": key}
+        whole = {"id": batch_id, "key": key, "runs": runs, "metadata": asked["metadata"]}
+        self.whole_batches[batch_id] = whole
+        return whole
+
+    def _get_batch(self, batch_id: str) -> httpx.Response:
+        whole = self.whole_batches.get(batch_id)
+        if whole is None:
+            return self._error(404, "BATCH_NOT_FOUND", "no such batch")
+        return self._json(200, self._told_batch(whole))
+
+    def _told_batch(self, whole: dict[str, Any]) -> dict[str, Any]:
+        items = [
+            {
+                "id": f"item-{index}",
+                "sequence_index": index,
+                "run_id": run and run.id,
+                "status_code": "failed" if run is None else self._body(run)["status_code"],
+                "client_ref": run and run.body["client_ref"],
+            }
+            for index, run in enumerate(whole["runs"])
+        ]
+        told = {"id": whole["id"], "status_code": "running", "metadata": whole["metadata"]}
+        return told | {"items": items, "items_total": len(items)}
+
     def _before_commit(self, word: str, request: httpx.Request) -> httpx.Response | None:
         match word:
             case "unreachable":
@@ -115,7 +184,7 @@ class FakeRunflow:
                 return None
 
     async def _after_commit(
-        self, word: str, request: httpx.Request, run: FakeRun
+        self, word: str, request: httpx.Request, made: FakeRun | dict[str, Any]
     ) -> httpx.Response:
         match word:
             case "lost":
@@ -130,10 +199,13 @@ class FakeRunflow:
                 await anyio.sleep(10_000)
             case _:
                 pass
-        return self._json(201, self._body(run))
+        body = self._body(made) if isinstance(made, FakeRun) else self._told_batch(made)
+        return self._json(201, body)
 
-    def _commit(self, request: httpx.Request, key: str) -> FakeRun:
-        if self.honours_key:
+    def _commit(
+        self, request: httpx.Request, key: str, *, item: dict[str, Any] | None = None
+    ) -> FakeRun:
+        if self.honours_key and item is None:
             for run in self.runs:
                 if run.key == key:
                     return run
@@ -142,7 +214,7 @@ class FakeRunflow:
         run = FakeRun(
             id=str(uuid.UUID(int=number + 1)),
             model=request.url.path,
-            body=json.loads(request.content),
+            body=json.loads(request.content) if item is None else self._child(request, item),
             key=key,
             created=created,
             listed=created + self.list_lag,
@@ -153,6 +225,11 @@ class FakeRunflow:
         in_flight = sum(run.ends > anyio.current_time() for run in self.runs)
         self.most_in_flight = max(self.most_in_flight, in_flight)
         return run
+
+    def _child(self, request: httpx.Request, item: dict[str, Any]) -> dict[str, Any]:
+        shown = json.loads(request.content)["metadata"] if self.batches == "named" else None
+        given = {name: value for name, value in item.items() if name != "client_ref"}
+        return {"input": given, "client_ref": item["client_ref"], "metadata": shown}
 
     def _get(self, run_id: str) -> httpx.Response:
         for run in self.runs:
@@ -191,6 +268,7 @@ class FakeRunflow:
             "status_code": run.status if over else "running",
             "client_ref": run.body["client_ref"],
             "metadata": run.body["metadata"],
+            "batch_id": run.batch,
             "created_at": stamp(BEGINNING + timedelta(seconds=run.created)),
             "completed_at": stamp(BEGINNING + timedelta(seconds=run.ends)) if over else None,
             "duration_ms": round((run.ends - run.created) * 1000) if over else None,

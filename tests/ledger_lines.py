@@ -14,6 +14,7 @@ from batchrun.ledger.records import (
     Extra,
     Finished,
     Intent,
+    Learnt,
     Looked,
     Parked,
     Rejected,
@@ -85,6 +86,7 @@ EACH: tuple[AnyRecord, ...] = (
     saved(),
     Looked(client_ref="br1.k3f9.1"),
     Uploaded(sha256="01" * 32, asset_id="asset_1", reference="https://assets.test/1"),
+    Learnt(model="runflow/smart-resize", batches=True),
 )
 """One record of each kind."""
 

@@ -27,16 +27,24 @@ inputs: {prompt: [a, b]}
 outputs: {name: "pictures/${prompt}"}
 limits: {concurrency: 2, rate: 100/s, settle: 5s, give_up: 20s}
 """
+BATCH_TEXT = """\
+models: [google/nano-banana-2]
+inputs: {prompt: {$range: [1, 12]}}
+outputs: {download: false}
+limits: {concurrency: 12, rate: 100/s, settle: 5s, give_up: 20s}
+"""
 MOST_CALLS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of service. *late* is how long a POST is on its way, *gap* how long after the last
-    kill the next call is made, in seconds. *fickle*, the same input may be refused, or not.
+    """A kind of service, and a manifest for it. *late* is how long a POST is on its way, *gap* how
+    long after the last kill the next call is made, in seconds. *fickle*, the same input may be
+    refused, or not.
     """
 
     service: dict[str, Any] = field(default_factory=dict)
+    text: str = TEXT
     late: float = 0.0
     gap: float = 0.0
     fickle: bool = False
@@ -72,6 +80,34 @@ TOO_LATE = {
 }
 
 
+def sharing(late: float = 0.0, gap: float = 0.0, **service: Any) -> Kind:
+    """Return a kind whose models take batches."""
+    service = {"batches": "yes", **service}
+    return Kind(service=service, text=BATCH_TEXT, late=late, gap=gap)
+
+
+BATCHES = {
+    "taken": sharing(),
+    "metadata on every run": sharing(batches="named", script=["lost"]),
+    "refused": sharing(batches="no"),
+    **{
+        word: sharing(script=[word])
+        for word in ("lost", "reset", "500", "500-after", "half", "no-id", "hang", "429", "402")
+    },
+    "lost, listed late": sharing(script=LOST, list_lag=4.0),
+    "lost, filter refused": sharing(script=LOST, filters="no"),
+    "lost, filter ignored": sharing(script=LOST, filters="ignored"),
+    "lost, filter answers empty": sharing(script=LOST, filters="empty"),
+    "lost, pages of five": sharing(script=LOST, page_cap=5),
+    "lost, key honoured": sharing(script=LOST, honours_key=True),
+}
+BATCHES_TOO_LATE = {
+    "committed after settle": sharing(late=8.0),
+    "committed after settle, filter refused": sharing(late=8.0, filters="no"),
+    "committed after settle, called again much later": sharing(late=8.0, gap=7200.0),
+}
+
+
 @dataclass
 class Case:
     """One folder, one service, and the lives that are played there."""
@@ -85,7 +121,7 @@ class Case:
         settings = {"ending": lambda n: ending.get(n, "succeeded"), **self.kind.service}
         settings["script"] = list(settings.get("script", ()))
         self.runflow = FakeRunflow(duration=lambda _: 2.0, **settings)
-        self.world = World(self.path, self.runflow, text=TEXT)
+        self.world = World(self.path, self.runflow, text=self.kind.text)
 
     async def live(self, service: Service, life: Mortal) -> Stops | None:
         """Return how a call ended, None if it was killed."""
@@ -109,15 +145,18 @@ class Case:
                 stops = await self.live(service, Mortal())
                 if stops is not None and not stops.codes and not self.world.book().open:
                     break
-            before = self.runflow.calls["create"]
+            before = self.created()
             reader = await self.live(service, Mortal())
             assert reader is not None
             assert reader.codes == [], reader.errors
-            assert self.runflow.calls["create"] == before
+            assert self.created() == before
+
+    def created(self) -> int:
+        return self.runflow.calls["create"] + self.runflow.calls["create_batch"]
 
     def judge(self, states: Counter[str], files: set[str]) -> int:
         """Hold what is left to the promises; return how many runs were one too many."""
-        tags = [run.body["metadata"]["batchrun"] for run in self.runflow.runs]
+        tags = [run.tag for run in self.runflow.runs]
         spent = Counter((tag["cell"], tag["attempt"]) for tag in tags)
         twice = sum(spent.values()) - len(spent)
         lines = (self.world.folder / "ledger.jsonl").read_bytes().splitlines()
@@ -188,6 +227,7 @@ async def play_all(path: Path, kind: Kind, *, every: int = 1) -> tuple[int, int]
 
 
 FULLY = {"ok", "lost", "reset", "filter refused", "committed and listed late, answers lost"}
+FULLY |= {"taken", "lost, filter refused"}
 FULLY |= {"committed after settle", "committed after settle, filter empty"}
 
 
@@ -232,6 +272,28 @@ async def test_what_is_committed_too_late_is_found_recorded_and_said(
     assert extra or every > 1
 
 
+@pytest.mark.parametrize("kind", BATCHES)
+async def test_whatever_becomes_of_a_batch(
+    tmp_path: Path, kind: str, anyio_backend_name: str
+) -> None:
+    played, extra = await play_all(tmp_path, BATCHES[kind], every=stride(kind, anyio_backend_name))
+
+    assert played > 2
+    assert extra == 0
+
+
+@pytest.mark.parametrize("kind", BATCHES_TOO_LATE)
+async def test_a_batch_committed_too_late_is_found_recorded_and_said(
+    tmp_path: Path, kind: str, anyio_backend_name: str
+) -> None:
+    every = stride(kind, anyio_backend_name)
+
+    played, extra = await play_all(tmp_path, BATCHES_TOO_LATE[kind], every=every)
+
+    assert played > 2
+    assert extra or every > 1
+
+
 @pytest.mark.parametrize("kills", [(1,), (1, 2), (1, 3), (2, 1, 2), (2, 2, 2)])
 async def test_however_often_a_send_was_the_last_thing_done(
     tmp_path: Path, kills: tuple[int, ...]
@@ -246,8 +308,10 @@ async def test_however_often_a_send_was_the_last_thing_done(
 
 @pytest.mark.slow
 @pytest.mark.matrix
-@pytest.mark.parametrize("kind", ANSWERS | LISTS | TOO_LATE)
-async def test_the_whole_matrix(tmp_path: Path, kind: str) -> None:
-    played, _ = await play_all(tmp_path, (ANSWERS | LISTS | TOO_LATE)[kind])
+@pytest.mark.parametrize(
+    "kind", [*(ANSWERS | LISTS | TOO_LATE).values(), *(BATCHES | BATCHES_TOO_LATE).values()]
+)
+async def test_the_whole_matrix(tmp_path: Path, kind: Kind) -> None:
+    played, _ = await play_all(tmp_path, kind)
 
     assert played > 20

@@ -26,6 +26,7 @@ from batchrun.ledger.records import (
     Dropped,
     Extra,
     Finished,
+    Learnt,
     Looked,
     Parked,
     Rejected,
@@ -34,7 +35,7 @@ from batchrun.ledger.records import (
 )
 
 LINES: list[CellLine] = [
-    record for record in EACH if not isinstance(record, Sweep | Uploaded | Looked)
+    record for record in EACH if not isinstance(record, Sweep | Uploaded | Looked | Learnt)
 ]
 REJECTED = Rejected(cell="c1", attempt=1, http_status=422)
 DROPPED = Dropped(cell="c1", attempt=1, reason="refused")

@@ -76,6 +76,10 @@ GOLDEN = {
         + "01" * 32
         + '","asset_id":"asset_1","reference":"https://assets.test/1"}'
     ),
+    "learnt": (
+        '{"type":"learnt","at":"2026-05-04T12:00:00.000250Z","group":7,'
+        '"model":"runflow/smart-resize","batches":true}'
+    ),
 }
 
 kinds = pytest.mark.parametrize("record", EACH, ids=lambda record: type(record).__name__)

@@ -1,12 +1,14 @@
 """Takes over what earlier calls left: it holds its slots from the start, and is looked at first."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import anyio
 import anyio.lowlevel
 
 from batchrun.engine.live import Attempt
+from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
@@ -27,17 +29,19 @@ async def adopt(work: Work, manifest: Manifest, wants: Wants) -> bool:
     book = work.ledger.book
     doubtful: set[str] = set()
     for key, history in book.open_cells():
-        attempt = _attempt(work, manifest, key, history)
-        wave = work.waves.adopt(history.client_ref, history.model)
+        attempt, batch = _attempt(work, manifest, key, history)
+        wave = work.waves.adopt(history.client_ref, history.model, batch=batch)
         work.live.begin(attempt)
         wave.join(attempt)
         if attempt.run_id is None:
-            work.doubt(attempt)
+            work.doubt([attempt])
             doubtful.add(key)
         else:
             wave.next_look = attempt.started
     for ref, model in book.doubted.items():
         work.waves.adopt(ref, model).doubt(anyio.current_time() + work.settings.settle)
+    for wave in work.waves:
+        await _see(work, wave)
     await _bind(work, manifest, wants, doubtful)
     return bool(book.open or book.doubted)
 
@@ -49,17 +53,29 @@ def reserve(work: Work) -> None:
             work.purse.hold(attempt, work.last_input(attempt) or {})
 
 
-def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> Attempt:
+async def _see(work: Work, wave: Wave) -> None:
+    """Say of a batch of which a part is over that it was taken.
+
+    Else that part was never written: the write of its intents was torn, and it was never sent.
+    """
+    if not wave.seen and 0 < len(wave.attempts) < wave.batch:
+        intents = await work.ledger.apart(partial(work.ledger.intents_of, wave.ref))
+        wave.seen = len(intents) == wave.batch
+
+
+def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> tuple[Attempt, int]:
+    """Return the open attempt of a cell, and the size of the batch that it is of, or 0."""
     intent = work.ledger.read(history.intent_line)
     assert isinstance(intent, Intent)
     now = anyio.current_time()
-    return Attempt(
+    attempt = Attempt(
         key=key,
         number=history.attempt,
         alias=_alias(manifest, intent),
         model=intent.model,
         client_ref=intent.client_ref,
         idempotency_key=intent.idempotency_key,
+        index=intent.index,
         name=intent.name,
         reserved=intent.reserved,
         run_id=history.run_id,
@@ -67,6 +83,7 @@ def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> Atte
         sends=2,  # or more: an earlier call may have sent it again
         quiet_since=now,
     )
+    return attempt, intent.size or 0
 
 
 def _alias(manifest: Manifest, intent: Intent) -> str:

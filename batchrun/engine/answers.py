@@ -1,6 +1,6 @@
 """What the service has made of the requests for runs in this call: is it itself? Pure."""
 
-from batchrun.runflow.client import InDoubt, Outcome, Unlike, Withheld
+from batchrun.runflow.client import BatchOutcome, InDoubt, Outcome, Unlike, Withheld
 
 
 class Answers:
@@ -20,7 +20,7 @@ class Answers:
         """Whether what answered last, as far as anything can be told, was something else."""
         return self._unlike_since is not None
 
-    def note(self, outcome: Outcome, now: float) -> None:
+    def note(self, outcome: Outcome | BatchOutcome, now: float) -> None:
         """Take in one more answer. Where none came, nothing is told of what answers."""
         match outcome:
             case InDoubt():

@@ -7,6 +7,7 @@ each model), and all later ones, of which some may have no run.
 from collections.abc import Iterable
 from typing import Final
 
+from batchrun.engine.children import Children
 from batchrun.engine.tags import is_ours, tag_of
 from batchrun.engine.untagged import Untagged
 from batchrun.engine.walk import newest_runs
@@ -45,7 +46,7 @@ def check_new_wave(work: Work, runs: Iterable[Run]) -> None:
 async def _check_known(work: Work, runs: Iterable[Run]) -> None:
     """Raise LostLedgerError if one of these runs of the sweep is of no intent of the ledger."""
     sweep = work.identity["sweep"]
-    told = await Untagged(work).tell(runs)
+    told = await Untagged(work, Children(work.client, sweep)).tell(runs)
     keys = {run.id: tag.key for run in told.runs if (tag := tag_of(run, sweep)) is not None}
     known = work.ledger.identities({*keys, *keys.values()}) if keys else set()
     for run in told.runs:

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from anyio.abc import TaskGroup
-
+from batchrun.engine.departures import Departures
 from batchrun.engine.feed import Feed
 from batchrun.engine.saver import Job, Saver
 from batchrun.engine.submitter import NameOf, Submitter
@@ -23,6 +22,7 @@ class Drawer:
         work: Work,
         feed: Feed,
         submitter: Submitter,
+        departures: Departures,
         saver: Saver,
         *,
         name_of: NameOf,
@@ -30,6 +30,7 @@ class Drawer:
         self._work = work
         self._feed = feed
         self._submitter = submitter
+        self._departures = departures
         self._saver = saver
         self._name_of = name_of
         self._before = work.ledger.end
@@ -37,7 +38,12 @@ class Drawer:
         self._new_cells = 0
         self._held_by_budget = False
 
-    def draw(self, tasks: TaskGroup) -> bool:
+    @property
+    def done(self) -> bool:
+        """Whether no cell will be drawn any more, but those that are tried again."""
+        return not self._work.stops.submitting or self._feed.exhausted
+
+    def draw(self) -> bool:
         """Do what the next cell needs; False if no cell can be drawn now."""
         if not self._may_draw():
             return False
@@ -54,7 +60,7 @@ class Drawer:
         attempts = self._work.settings.attempts
         match next_step(history, attempts=attempts, granted=granted):
             case Submit(number):
-                return self._begin(tasks, cell, history, number, granted)
+                return self._begin(cell, history, number, granted)
             case Rest():
                 self._work.progress.passed(good=history.state in GOOD)
                 self._owed(cell, history)
@@ -74,9 +80,7 @@ class Drawer:
             and self._saver.waiting < BACKLOG
         )
 
-    def _begin(
-        self, tasks: TaskGroup, cell: Cell, history: History, number: int, granted: int
-    ) -> bool:
+    def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
         """Begin an attempt; False where the limit or the budget leaves no room for it now."""
         reserved = None
         if self._work.purse.limited:
@@ -88,7 +92,7 @@ class Drawer:
         if not self._within_limit(history):
             return False
         attempt = self._submitter.begin(cell, number, granted=granted, reserved=reserved)
-        tasks.start_soon(self._submitter.submit, attempt, name=f"submit {cell.short}")
+        self._departures.put(attempt)
         return True
 
     def _grant(self, key: str, history: History) -> int:

@@ -4,13 +4,18 @@ A ledger that was restored from an old copy, or a key of somebody else, would pa
 again. Both are noticed by asking the service what it knows of us.
 """
 
+from typing import Final
+
 import anyio
 
 from batchrun.engine.behind import check_ledger, check_new_wave
 from batchrun.engine.settings import BY_ID
+from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
 from batchrun.errors import KeyRefusedError
-from batchrun.ledger.book import KnownRun
+from batchrun.ledger.book import KnownRun, wave_number
+
+EACH_TENTH: Final = 10
 
 
 class Gate:
@@ -23,14 +28,19 @@ class Gate:
         self._opened: set[str] = set()
         self._turns: dict[str, anyio.Lock] = {}
 
-    async def open(self, ref: str) -> None:
-        """Return when attempts of wave *ref* may be sent.
+    async def open(self, wave: Wave) -> None:
+        """Return when attempts of *wave* may be sent.
 
-        Raises KeyRefusedError for somebody else's key, LostLedgerError for a ledger that is behind.
+        Of batches, which are many and small, each tenth is asked for: before the first POST more
+        was asked already. Raises KeyRefusedError for somebody else's key, LostLedgerError for a
+        ledger that is behind.
         """
+        ref = wave.ref
         if ref in self._opened:
             return  # a check of another wave that hangs must not hold it up
         await self.check_key()
+        if wave.batch and wave_number(ref) % EACH_TENTH:
+            return
         async with self._turns.setdefault(ref, anyio.Lock()):
             if ref not in self._opened:
                 check_new_wave(self._work, await self._work.listing(ref) or ())

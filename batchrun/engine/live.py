@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.grid import Cell
@@ -17,8 +18,11 @@ from batchrun.manifest.grid import Cell
 class Attempt:
     """One attempt under way. Moments are the loop's clock.
 
-    *cell* is what it takes to send it again, None where that isn't known; *wanted* is whether this
-    call is about it, *drawn* whether the walk of the grid has come to it. *quiet_since* is when our
+    *client_ref* and *idempotency_key* are empty until it is known in which request it travels; of a
+    batch, *index* is its place in it. *sent* is the cell's input as it is sent, None until it is
+    known and again once the intent has it. *cell* is what it takes to send it again, None where
+    that isn't known; *wanted* is whether this call is about it, *drawn* whether the walk of the
+    grid has come to it. *quiet_since* is when our
     last send of the intent ended, or when this process took the lock: an empty look-up counts only
     `settle` after it.
     *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
@@ -29,10 +33,12 @@ class Attempt:
     number: int
     alias: str
     model: str
-    client_ref: str
-    idempotency_key: str
+    client_ref: str = ""
+    idempotency_key: str = ""
+    index: int | None = None
     name: str
     cell: Cell | None = None
+    sent: Mapping[str, Any] | None = None
     wanted: bool = True
     drawn: bool = False
     granted: int = 0
@@ -50,7 +56,12 @@ class Attempt:
     @property
     def in_doubt(self) -> bool:
         """Whether only a look-up can tell if a run exists."""
-        return self.run_id is None and not self.sending
+        return self.run_id is None and not self.sending and self.client_ref != ""
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not been given a request yet."""
+        return self.client_ref == ""
 
 
 class Live:
@@ -81,6 +92,10 @@ class Live:
         """Say whether another attempt of this model may begin."""
         limit = self._per_alias.get(alias)
         return not self.full() and (limit is None or self._used[alias] < limit)
+
+    def most(self, alias: str) -> int:
+        """Return how many attempts of this model may be under way at once."""
+        return min(self._concurrency, self._per_alias.get(alias, self._concurrency))
 
     def begin(self, attempt: Attempt) -> None:
         self._attempts[attempt.key] = attempt

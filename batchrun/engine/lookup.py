@@ -19,6 +19,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from batchrun.engine.children import Answered, Children, answered
 from batchrun.engine.live import Attempt
 from batchrun.engine.submitter import MOST_SENDS, Submitter
 from batchrun.engine.tags import Tag, tag_of
@@ -40,6 +41,10 @@ UNTAGGED: Final = (
     "the service shows a run without its metadata, which may be the one; look at "
     "the service, then decide with --resubmit-in-doubt"
 )
+LOST_ITEM: Final = (
+    "the service has its batch, and shows no run for it; look at the service: it is never sent "
+    "again"
+)
 NO_ROOM: Final = "the budget has no room to send it again; raise it, and call again"
 
 
@@ -52,7 +57,8 @@ class LookUps:
         self._tasks = tasks
         self._walking = anyio.Lock()
         self._last_walk: Walk | None = None
-        self._untagged = Untagged(work)
+        self._children = Children(work.client, work.identity["sweep"])
+        self._untagged = Untagged(work, self._children)
 
     async def meet(self, wave: Wave, runs: Iterable[Run]) -> int:
         """Adopt what is in doubt, write what is one too many; return how many of these still run.
@@ -60,22 +66,36 @@ class LookUps:
         Runs that are known pass by unnoticed. The tag's key alone makes a run an attempt's: a list
         may leave the `client_ref` out.
         """
-        by_key = {a.idempotency_key: a for a in wave.attempts.values()}
+        if wave.batch and wave.doubted:
+            runs = await self._children.named(runs)
+        found, others = self._sorted(wave, runs)
+        if found:
+            await self._work.accept(found, adopted=True)
+            if wave.batch:
+                await self._work.learn(wave.model, batches=True)
+        running = 0
+        for tag, run in await self._strange(wave, others):
+            running += not await self._extra(wave, tag, run)
+        return running
+
+    def _sorted(
+        self, wave: Wave, runs: Iterable[Run]
+    ) -> tuple[list[tuple[Attempt, Run]], list[tuple[Tag, Run]]]:
+        """Return the runs of attempts in doubt, and those that may be one too many."""
+        by_tag = {(a.idempotency_key, a.key): a for a in wave.attempts.values()}
+        found: dict[str, tuple[Attempt, Run]] = {}
         others: list[tuple[Tag, Run]] = []
         for run in runs:
             tag = tag_of(run, self._work.identity["sweep"])
             if tag is None or run.client_ref not in {None, wave.ref}:
                 continue
-            attempt = by_key.get(tag.key)
-            if attempt is not None and attempt.run_id is None:
+            attempt = by_tag.get((tag.key, tag.cell))
+            if attempt is not None and attempt.run_id is None and attempt.key not in found:
                 if attempt.in_doubt:
-                    await self._work.accept(attempt, run, adopted=True)
+                    found[attempt.key] = attempt, run
             elif wave.doubted and run.id not in wave.familiar:
                 others.append((tag, run))
-        running = 0
-        for tag, run in await self._strange(wave, others):
-            running += not await self._extra(wave, tag, run)
-        return running
+        return list(found.values()), others
 
     async def _strange(
         self, wave: Wave, tagged: Sequence[tuple[Tag, Run]]
@@ -106,10 +126,10 @@ class LookUps:
             told = await self._untagged.tell(runs)
             await self.meet(wave, told.runs)
             if told.untold:
-                await self._undecided(doubts, UNTAGGED)
+                await self._undecided(wave, doubts, UNTAGGED)
                 return
         if runs is not None and await self._proven():
-            await self._unseen(doubts)
+            await self._unseen(wave, doubts)
         else:
             await self._by_walking(wave, doubts)
 
@@ -136,13 +156,13 @@ class LookUps:
         since = max(a.quiet_since for a in doubts) + self._work.settings.settle
         seen = await self._walk(since, self._horizon(doubts))
         if seen is None:
-            await self._undecided(doubts, UNCLEAR)
+            await self._undecided(wave, doubts, UNCLEAR)
             return
         await self.meet(wave, seen.runs)
         if any(run.client_ref in {None, wave.ref} for run in seen.untold):
-            await self._undecided([a for a in doubts if a.in_doubt], UNTAGGED)
+            await self._undecided(wave, doubts, UNTAGGED)
         else:
-            await self._unseen(doubts)
+            await self._unseen(wave, doubts)
 
     async def _walk(self, since: float, horizon: datetime) -> Walk | None:
         """Return a walk that began at *since* or later and went back to *horizon*."""
@@ -185,62 +205,102 @@ class LookUps:
             work.filter.proven = any(run.id == newest.run_id for run in runs)
         return work.filter.proven
 
-    async def _unseen(self, doubts: Iterable[Attempt]) -> None:
+    async def _unseen(self, wave: Wave, doubts: Iterable[Attempt]) -> None:
         """No run exists for these, unless the service commits later than it may."""
-        missing = [a for a in doubts if a.in_doubt and await self._decide(a)]
-        for attempt in missing:  # first of all: what isn't running costs nothing
-            attempt.reserved = Decimal(0) if self._work.purse.limited else attempt.reserved
-        for attempt in missing:
-            if attempt.in_doubt:
-                await self._send_again(attempt, wait=True)
+        missing = [group for group in _requests(wave, doubts) if await self._decide(wave, group)]
+        for group in missing:  # first of all: what isn't running costs nothing
+            for attempt in group:
+                attempt.reserved = Decimal(0) if self._work.purse.limited else attempt.reserved
+        for group in missing:
+            if all(attempt.in_doubt for attempt in group):
+                await self._send_again(group, wait=True)
 
-    async def _decide(self, attempt: Attempt) -> bool:
-        """Do what follows from there being no run; return whether to send it again."""
-        work = self._work
-        if attempt.verdict is not None:
-            await self._submitter.conclude(attempt, attempt.verdict)
-        elif attempt.conflicted:
-            await work.park(
-                attempt,
-                "the service answered 409 and shows no run; look at the service, then decide "
-                "with --resubmit-in-doubt",
-            )
-        elif attempt.cell is None:
-            await work.drop(attempt, "no run exists, and the manifest no longer names the cell")
-        elif not attempt.wanted:
-            await work.park(attempt, "no run exists yet, and this call is about other cells")
-        elif not work.stops.submitting:
-            await work.park(attempt, "no run exists yet, and submitting has stopped")
-        elif attempt.sends >= MOST_SENDS:
-            await work.park(attempt, f"{attempt.sends} sends got no clear answer")
+    async def _decide(self, wave: Wave, group: Sequence[Attempt]) -> bool:
+        """Do what follows from there being no run; return whether to send the request again."""
+        if wave.seen and wave.batch:
+            await self._ask_batch(wave, group)
+        elif group[0].verdict is not None:
+            await self._submitter.conclude(group, group[0].verdict)
+        elif all(attempt.cell is None for attempt in group) and not group[0].conflicted:
+            reason = "no run exists, and the manifest no longer names the cell"
+            await self._work.drop(group, reason)
+        elif (why := self._reason_to_wait(group)) is not None:
+            await self._work.park(group, why)
+        elif not _is_whole(wave, group):
+            await self._begin_anew(group, "no run exists, and not all of its batch is wanted")
         else:
             return True
         return False
 
-    async def _undecided(self, doubts: Iterable[Attempt], reason: str) -> None:
-        for attempt in doubts:
-            may = self._work.settings.resubmit_in_doubt and self._work.stops.submitting
-            may = may and attempt.cell is not None and attempt.wanted
-            if may and attempt.sends < MOST_SENDS:
-                await self._send_again(attempt, wait=False)
-            else:
-                await self._work.park(attempt, reason)
+    def _reason_to_wait(self, group: Sequence[Attempt]) -> str | None:
+        """Return why a request is not to be sent again in this call, None if it may be."""
+        if group[0].conflicted:
+            return (
+                "the service answered 409 and shows no run; look at the service, then decide "
+                "with --resubmit-in-doubt"
+            )
+        if not any(attempt.wanted for attempt in group):
+            return "no run exists yet, and this call is about other cells"
+        if not self._work.stops.submitting:
+            return "no run exists yet, and submitting has stopped"
+        if group[0].sends >= MOST_SENDS:
+            return f"{group[0].sends} sends got no clear answer"
+        return None
 
-    async def _send_again(self, attempt: Attempt, *, wait: bool) -> None:
-        """Send the same intent again if the budget has room for it; *wait* while it may get some.
+    async def _ask_batch(self, wave: Wave, group: Sequence[Attempt]) -> None:
+        """Take from the batch itself what its list doesn't tell; it is never sent again."""
+        work, batch = self._work, None
+        if wave.batch_id is not None:
+            batch = await work.client.get_batch(wave.batch_id)
+        told = Answered((), (), group) if batch is None else answered(batch, group)
+        told = replace(told, untold=[each for each in told.untold if each.in_doubt])
+        await work.accept([each for each in told.runs if each[0].in_doubt], adopted=True)
+        for attempt, refusal in told.refused:
+            if attempt.in_doubt:
+                await work.reject([attempt], refusal)
+        if told.untold:
+            await work.park(told.untold, LOST_ITEM)
+
+    async def _undecided(self, wave: Wave, doubts: Iterable[Attempt], reason: str) -> None:
+        for group in _requests(wave, doubts):
+            may = self._work.settings.resubmit_in_doubt and self._work.stops.submitting
+            may = may and _is_whole(wave, group) and not (wave.seen and wave.batch)
+            if may and group[0].sends < MOST_SENDS:
+                await self._send_again(group, wait=False)
+            else:
+                await self._work.park(group, reason)
+
+    async def _send_again(self, group: Sequence[Attempt], *, wait: bool) -> None:
+        """Send the same intents again if the budget has room for them; *wait* while it may get it.
 
         What waits must hold nothing itself: two would wait for each other.
         """
         work = self._work
-        if work.purse.admits(attempt, work.last_input(attempt) or {}):
-            self._resend(attempt)
-        elif not (wait and work.purse.may_get_room()):
+        before = [attempt.reserved for attempt in group]
+        if all(work.purse.admits(attempt, work.last_input(attempt) or {}) for attempt in group):
+            self._resend(group)
+            return
+        for attempt, reserved in zip(group, before, strict=True):
+            attempt.reserved = reserved
+        if not (wait and work.purse.may_get_room()):
             work.held_by_budget = True
-            await work.park(attempt, NO_ROOM)
+            if wait and len(group) > 1:  # there may be room for some
+                await self._begin_anew(group, NO_ROOM)
+            else:
+                await work.park(group, NO_ROOM)
 
-    def _resend(self, attempt: Attempt) -> None:
-        attempt.sending = True
-        self._tasks.start_soon(self._submitter.resend, attempt, name=f"resend {attempt.key}")
+    async def _begin_anew(self, group: Sequence[Attempt], reason: str) -> None:
+        """Give up a batch of which it is certain that no run exists; its cells are drawn again."""
+        await self._work.drop(group, reason)
+        for attempt in group:
+            if attempt.wanted:
+                self._work.try_again(attempt)
+
+    def _resend(self, group: Sequence[Attempt]) -> None:
+        for attempt in group:
+            attempt.sending = True
+        name = f"resend {group[0].key}"
+        self._tasks.start_soon(self._submitter.resend, group, name=name)
 
     async def _extra(self, wave: Wave, tag: Tag, run: Run) -> bool:
         """Write down a run that is one too many, once it has ended; return whether it has."""
@@ -254,3 +314,22 @@ class LookUps:
         )
         await self._work.ledger.append(record)
         return True
+
+
+def _requests(wave: Wave, doubts: Iterable[Attempt]) -> list[list[Attempt]]:
+    """Return those in doubt by the request they share: each its own, or all of a batch."""
+    doubts = [attempt for attempt in doubts if attempt.in_doubt]
+    if not wave.batch:
+        return [[attempt] for attempt in doubts]
+    return [sorted(doubts, key=_index)] if doubts else []
+
+
+def _is_whole(wave: Wave, group: Sequence[Attempt]) -> bool:
+    """Say whether all that a request asked for is still to be asked for."""
+    return len(group) == max(1, wave.batch) and all(
+        attempt.cell is not None and attempt.wanted for attempt in group
+    )
+
+
+def _index(attempt: Attempt) -> int:
+    return attempt.index or 0

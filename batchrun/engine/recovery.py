@@ -14,6 +14,7 @@ from typing import Final
 
 import anyio
 
+from batchrun.engine.children import Children
 from batchrun.engine.retelling import About, Found, retell
 from batchrun.engine.tags import is_ours, tag_of
 from batchrun.engine.walk import BEGINNING, newest_runs, walk
@@ -56,6 +57,7 @@ class Finder:
         self._client = client
         self._sweep = sweep
         self._say = say
+        self._children = Children(client, sweep)
 
     async def find(self, last: int) -> list[Found]:
         """Return all runs of the sweep, of which wave *last* is known.
@@ -113,9 +115,10 @@ class Finder:
         return None if seen is None else {run.id: run for run in seen.runs}
 
     async def _tagged(self, run: Run) -> Found:
+        (run,) = await self._children.named([run])
         tag = tag_of(run, self._sweep)
         if tag is None or run.client_ref is None:  # a list may leave these out
-            run = await self._client.get_run(run.id) or run
+            (run,) = await self._children.named([await self._client.get_run(run.id) or run])
             tag = tag_of(run, self._sweep)
         if tag is None:
             raise UnreachableError(

@@ -12,13 +12,14 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 import httpx
-from anyio.abc import TaskGroup
 
 from batchrun.engine.adoption import YIELD_EVERY, adopt, reserve
+from batchrun.engine.departures import Departures
 from batchrun.engine.drawer import Drawer
 from batchrun.engine.extras import Extras
 from batchrun.engine.feed import Feed
 from batchrun.engine.gate import Gate
+from batchrun.engine.intents import Intents
 from batchrun.engine.live import Attempt, Live
 from batchrun.engine.lookup import LookUps
 from batchrun.engine.purse import Purse
@@ -86,6 +87,7 @@ class Runner:
             progress=outside.progress,
             stops=self.stops,
             bell=bell,
+            watch=Bell(),
             identity=folder.tag,
             again=self._feed.again,
             finished=self._put,
@@ -101,25 +103,22 @@ class Runner:
 
         Expected stops are in what is returned; anything else that goes wrong is raised.
         """
+        intents = Intents(self._work, partial(user_metadata, self._manifest))
         submitter = Submitter(
-            self._work,
-            self._gate,
-            uploads=self._uploads,
-            name_of=self._name_of,
-            metadata_of=partial(user_metadata, self._manifest),
+            self._work, self._gate, uploads=self._uploads, name_of=self._name_of, intents=intents
         )
         self._progress.start(upper_bound(self._manifest), self._moment)
         self._feed.begin()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick, submitter, name="ticker")
-                drawer = await self._begin(submitter)
-                if drawer is not None:
+                if await self._begin():
+                    departures = Departures(self._work, submitter, tasks, intents.metadata_of)
                     lookups = LookUps(self._work, submitter, tasks)
                     tasks.start_soon(Watcher(self._work, lookups).run, name="watcher")
                     tasks.start_soon(self._saver.run, name="saver")
                     tasks.start_soon(self._extras.run, name="extras")
-                    await self._feed_slots(tasks, drawer, submitter)
+                    await self._feed_slots(departures, submitter)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             errors = only_expected(group)
@@ -133,12 +132,12 @@ class Runner:
             self._work.progress.close()
         return self.stops
 
-    async def _begin(self, submitter: Submitter) -> Drawer | None:
-        """Take over what earlier calls left; None where the call is to leave before that is done.
+    async def _begin(self) -> bool:
+        """Take over what earlier calls left; False where the call is to leave before that is done.
 
         A service that gives no answer must not hold up an interrupt for as long as we ask it.
         """
-        drawer = None
+        begun = False
         async with anyio.create_task_group() as tasks:
 
             async def give_way() -> None:
@@ -152,9 +151,9 @@ class Runner:
             if self._work.purse.limited:
                 await self._learn_prices()
                 reserve(self._work)
-            drawer = Drawer(self._work, self._feed, submitter, self._saver, name_of=self._name_of)
+            begun = True
             tasks.cancel_scope.cancel()
-        return drawer
+        return begun
 
     async def _learn_prices(self) -> None:
         labels: dict[str, str | None] = {}
@@ -188,11 +187,12 @@ class Runner:
 
     # The slots.
 
-    async def _feed_slots(self, tasks: TaskGroup, drawer: Drawer, submitter: Submitter) -> None:
+    async def _feed_slots(self, departures: Departures, submitter: Submitter) -> None:
         """Draw cells into free slots until there is nothing left to do or to wait for."""
+        drawer = self._drawer(departures, submitter)
         drawn = 0
         while not self.stops.leaving:
-            if drawer.draw(tasks):
+            if drawer.draw():
                 drawn += 1
                 if drawn % YIELD_EVERY == 0:
                     await anyio.lowlevel.checkpoint()
@@ -201,13 +201,20 @@ class Runner:
                 submitter.judge_at_end()
                 break
             else:
-                await self._work.bell.wait()
+                with anyio.move_on_at(departures.leave(last=drawer.done)):
+                    await self._work.bell.wait()
             if self.stops.holding:
+                departures.hold_back()
                 submitter.hold_back()
         if self.stops.leaving and not self.stops.at_once:
             await self._let_answers_arrive()
         elif not self._feed.exhausted and self.stops.submitting:
             self.stops.submit_no_more("parked runs hold the slots that are left")
+
+    def _drawer(self, departures: Departures, submitter: Submitter) -> Drawer:
+        return Drawer(
+            self._work, self._feed, submitter, departures, self._saver, name_of=self._name_of
+        )
 
     def _over(self) -> bool:
         """Say whether nothing is under way that this call waits for."""

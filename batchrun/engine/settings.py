@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+from batchrun.engine.company import LARGEST
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.values import FailOn, Rate
 
@@ -18,7 +19,7 @@ ANY: Final = FailOn(more_than=0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Times are seconds. *limit* counts cells that get their first run in this call; *wave_size* is
-    None where the service's pages decide.
+    None where the service's pages decide; *batch* is how many items a batch may have.
     """
 
     concurrency: int
@@ -31,6 +32,7 @@ class Settings:
     budget: Decimal | None = None
     download: bool = True
     model_concurrency: Mapping[str, int] = field(default_factory=dict)
+    batch: int = LARGEST
     wave_size: int | None = None
     limit: int | None = None
     max_duration: float | None = None

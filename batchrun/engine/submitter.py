@@ -1,61 +1,71 @@
-"""From a cell to a run: the intent, the POST, and what its answer means.
+"""From cells to runs: the intents, the POST, and what its answer means.
 
-An answer speaks only for its own send. At the first send of an intent a refusal proves that no run
-exists; at a resend it doesn't, and waits as the attempt's verdict for a look-up that counts.
+A request asks for one run, or as a batch for several: what is said here of attempts is said of
+those that share one. An answer speaks only for its own send. At the first send of an intent a
+refusal proves that no run exists; at a resend it doesn't, and waits as the attempts' verdict for a
+look-up that counts.
 """
 
-import hashlib
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import anyio
 
 from batchrun.engine.answers import Answers
+from batchrun.engine.children import answered
 from batchrun.engine.gate import Gate
+from batchrun.engine.intents import Intents
 from batchrun.engine.live import Attempt
-from batchrun.engine.tags import Tag, tagged
 from batchrun.engine.uploads import Uploads
+from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
-from batchrun.ledger.records import Dropped, Intent, Rejected, timestamp
+from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.grid import Cell
 from batchrun.results.rows import plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
-from batchrun.runflow.client import Accepted, Conflicted, InDoubt, Outcome, Unlike, Withheld
+from batchrun.runflow.batches import Batch
+from batchrun.runflow.client import (
+    Accepted,
+    AcceptedBatch,
+    BatchOutcome,
+    Conflicted,
+    InDoubt,
+    NotTaken,
+    Outcome,
+    Unlike,
+    Withheld,
+)
 from batchrun.runflow.client import Rejected as Refusal
-from batchrun.runflow.wire import run_body
 
 MOST_SENDS: Final = 5
 """Sends of one intent in one call; the API's documents advise no more than five tries."""
 
 HELD_BACK: Final = "held back before it was sent"
+ALONE: Final = "sent alone from now on: the service doesn't take it in a batch"
 
 NameOf = Callable[[Cell], str]
 """Where a cell's files go, without extension."""
 
-MetadataOf = Callable[[Cell], Mapping[str, Any]]
-"""The user's metadata for a cell."""
-
 
 class Submitter:
-    """Sends what the engine has decided to send, and files the answers."""
+    """Sends what the engine has decided to send, and files the answers.
+
+    *alone* are the cells that are not to be sent in a batch any more.
+    """
 
     def __init__(
-        self,
-        work: Work,
-        gate: Gate,
-        *,
-        uploads: Uploads,
-        name_of: NameOf,
-        metadata_of: MetadataOf,
+        self, work: Work, gate: Gate, *, uploads: Uploads, name_of: NameOf, intents: Intents
     ) -> None:
+        self.alone: set[str] = set()
         self._work = work
         self._name_of = name_of
-        self._metadata_of = metadata_of
         self._uploads = uploads
+        self._intents = intents
         self._gate = gate
         self._answers = Answers()
         self._said: set[str] = set()
@@ -68,94 +78,87 @@ class Submitter:
         return self._answers.unlike
 
     def begin(self, cell: Cell, number: int, *, granted: int, reserved: Decimal | None) -> Attempt:
-        """Give the cell a slot and a place in a wave; nothing is written or sent yet."""
-        wave = self._work.waves.place(cell.model)
+        """Give the cell a slot; nothing is written or sent yet."""
         attempt = Attempt(
             key=cell.key,
             number=number,
             alias=cell.alias,
             model=cell.model,
-            client_ref=wave.ref,
-            idempotency_key=str(uuid.uuid4()),
             name=self._name_of(cell),
             cell=cell,
             drawn=True,
             granted=granted,
             reserved=reserved,
-            sending=True,
         )
         self._work.live.begin(attempt)
-        wave.join(attempt)
         return attempt
 
     def hold_back(self) -> None:
         """Send nothing of what has been begun and has not left yet."""
-        for key, scope in list(self._begun.items()):
-            if key not in self._on_their_way:
+        for name, scope in list(self._begun.items()):
+            if name not in self._on_their_way:
                 scope.cancel()
 
     @contextmanager
-    def _may_be_held_back(self, attempt: Attempt) -> Iterator[None]:
+    def _may_be_held_back(self, attempts: Sequence[Attempt]) -> Iterator[None]:
+        name = attempts[0].key
         try:
             with anyio.CancelScope() as scope:
-                self._begun[attempt.key] = scope
+                self._begun[name] = scope
                 yield
         finally:
-            self._begun.pop(attempt.key, None)
-            self._on_their_way.discard(attempt.key)
+            self._begun.pop(name, None)
+            self._on_their_way.discard(name)
 
-    async def submit(self, attempt: Attempt) -> None:
-        """Upload the input's files, write the intent, then send it for the first time."""
-        with self._may_be_held_back(attempt):
+    async def prepare(self, attempt: Attempt) -> bool:
+        """Upload the input's files; False where that can't be, and the cell is done with."""
+        assert attempt.cell is not None
+        with self._may_be_held_back([attempt]):
             try:
-                await self._gate.open(attempt.client_ref)
-                sent = await self._sent(attempt)
+                await self._gate.check_key()
+                attempt.sent = await self._uploads.resolve(attempt.cell)
             except anyio.get_cancelled_exc_class():
                 self._work.withdraw(attempt)
                 raise
-            if sent is not None:
-                intent, body = self._intent(attempt, sent)
-                # Cancelled here, nobody would know whether the line is in the file.
+            except ChangedFileError as error:
+                self._leave_out(attempt, f"{error}; the next call takes it as it is then")
+            except FailedUploadError as error:
+                self._leave_out(attempt, f"{error}; the next call tries again")
+            except RefusedFileError as error:
+                self._place([attempt])
+                (intent,), _ = self._intents.first([attempt], [plain(attempt.cell.input)])
                 with anyio.CancelScope(shield=True):
-                    await self._work.ledger.append(intent)
-                await self._send(attempt, body)
+                    await self._work.reject([attempt], error, intent)
+        return attempt.sent is not None
 
-    async def _sent(self, attempt: Attempt) -> Mapping[str, Any] | None:
-        """Return the input as it is sent; None where that can't be, and the cell is done with."""
-        assert attempt.cell is not None
-        try:
-            return await self._uploads.resolve(attempt.cell)
-        except ChangedFileError as error:
-            self._leave_out(attempt, f"{error}; the next call takes it as it is then")
-        except FailedUploadError as error:
-            self._leave_out(attempt, f"{error}; the next call tries again")
-        except RefusedFileError as error:
-            intent, _ = self._intent(attempt, plain(attempt.cell.input))
+    async def submit(self, attempts: Sequence[Attempt]) -> None:
+        """Write the intents, then send them for the first time: one as a run, more as a batch."""
+        with self._may_be_held_back(attempts):
+            wave = self._place(attempts)
+            try:
+                await self._gate.open(wave)
+            except anyio.get_cancelled_exc_class():
+                for attempt in attempts:
+                    self._work.withdraw(attempt)
+                raise
+            intents, body = self._intents.first(attempts, [each.sent or {} for each in attempts])
+            # Cancelled here, nobody would know whether the lines are in the file.
             with anyio.CancelScope(shield=True):
-                await self._work.reject(attempt, _rejected(attempt, error), intent)
-        return None
+                await self._work.ledger.append(*intents)
+            for attempt in attempts:
+                attempt.sent = None  # a thousand inputs in flight may be large
+            await self._send(attempts, body)
 
-    def _intent(self, attempt: Attempt, sent: Mapping[str, Any]) -> tuple[Intent, bytes]:
-        """Return the intent's line and the request's body."""
-        assert attempt.cell is not None
-        tag = Tag(attempt.key, attempt.number, attempt.idempotency_key)
-        metadata = {**self._metadata_of(attempt.cell), "batchrun": tagged(self._work.identity, tag)}
-        body = run_body(sent, client_ref=attempt.client_ref, metadata=metadata)
-        intent = Intent(
-            cell=attempt.key,
-            attempt=attempt.number,
-            model=attempt.model,
-            alias=attempt.alias,
-            client_ref=attempt.client_ref,
-            idempotency_key=attempt.idempotency_key,
-            body_sha256=hashlib.sha256(body).hexdigest(),
-            name=attempt.name,
-            metadata=metadata,
-            reserved=attempt.reserved,
-            server_at=None if (at := self._work.client.server_time) is None else timestamp(at),
-            input=None if self._work.last_input(attempt) == sent else sent,
-        )
-        return intent, body
+    def _place(self, attempts: Sequence[Attempt]) -> Wave:
+        waves, model, size = self._work.waves, attempts[0].model, len(attempts)
+        wave = waves.place(model) if size == 1 else waves.place_batch(model, size)
+        key = str(uuid.uuid4())
+        for index, attempt in enumerate(attempts):
+            attempt.client_ref, attempt.idempotency_key = wave.ref, key
+            attempt.index = index if wave.batch else None
+            attempt.sending = True
+            wave.join(attempt)
+        return wave
 
     def _leave_out(self, attempt: Attempt, why: str) -> None:
         """Leave a cell to the next call: its file can't be sent, or is not what it was."""
@@ -164,102 +167,152 @@ class Submitter:
             self._said.add(why)
             self._work.progress.note(why)
 
-    async def resend(self, attempt: Attempt) -> None:
-        """Send the same intent again, byte for byte. It is certain that the last send failed."""
-        work = self._work
-        intent = work.intent(attempt)
-        sent = work.last_input(attempt) or {}
-        body = run_body(sent, client_ref=intent.client_ref, metadata=intent.metadata)
-        if hashlib.sha256(body).hexdigest() != intent.body_sha256:
-            await work.park(attempt, "the request cannot be rebuilt byte for byte")
+    async def resend(self, attempts: Sequence[Attempt]) -> None:
+        """Send the same intents again, byte for byte. It is certain that the last send failed."""
+        body = self._intents.again(attempts)
+        if body is None:
+            await self._work.park(attempts, "the request cannot be rebuilt byte for byte")
         else:
-            with self._may_be_held_back(attempt):
-                await self._send(attempt, body)
+            with self._may_be_held_back(attempts):
+                await self._send(attempts, body)
 
-    async def _send(self, attempt: Attempt, body: bytes) -> None:
+    async def _send(self, attempts: Sequence[Attempt], body: bytes) -> None:
         """Send, and file what comes of it; stops that concern everybody are noted, not raised."""
-        work = self._work
-        attempt.sending = True
-        attempt.sends += 1
-        key = attempt.key
+        work, first = self._work, attempts[0]
+        for attempt in attempts:
+            attempt.sending = True
+            attempt.sends += 1
         try:
-            outcome = await work.client.create_run(
-                attempt.model,
-                body,
-                idempotency_key=attempt.idempotency_key,
-                may_leave=lambda: not work.stops.holding,
-                on_departure=lambda: self._on_their_way.add(key),
-                on_nothing=lambda: self._on_their_way.discard(key),
-            )
+            outcome = await self._posted(first, body)
         except (KeyRefusedError, OutOfCreditError) as error:
-            self._done(attempt)
-            self._answers.well()
-            work.stops.submit_no_more(error)
-            await self._refused(attempt, self._dropped(attempt, str(error)))
+            self._done(attempts)
+            await self._not_admitted(attempts, error)
         except UnreachableError as error:
-            self._done(attempt)
+            self._done(attempts)
             work.stops.leave(error)
-            await self._refused(attempt, self._dropped(attempt, "the service was not reached"))
+            await self._refused(attempts, _dropped(first, "the service was not reached"))
         except anyio.get_cancelled_exc_class():
-            self._done(attempt)
-            if key not in self._on_their_way and attempt.sends == 1:
-                with anyio.CancelScope(shield=True):
-                    await work.drop(attempt, HELD_BACK)
-            work.bell.ring()
+            self._done(attempts)
+            await self._cut_off(attempts)
             raise
         else:
-            self._done(attempt)
-            await self._file(attempt, outcome)
+            self._done(attempts)
+            await self._file(attempts, outcome)
 
-    def _done(self, attempt: Attempt) -> None:
-        attempt.sending = False
-        attempt.quiet_since = anyio.current_time()
-        if attempt.doubted:
+    async def _not_admitted(
+        self, attempts: Sequence[Attempt], error: KeyRefusedError | OutOfCreditError
+    ) -> None:
+        self._answers.well()
+        first = attempts[0]
+        if isinstance(error, OutOfCreditError) and first.index is not None and first.sends == 1:
+            # The whole of a batch costs more than there is; some of its items may not.
+            await self._send_alone(attempts, str(error))
+        else:
+            self._work.stops.submit_no_more(error)
+            await self._refused(attempts, _dropped(first, str(error)))
+
+    async def _cut_off(self, attempts: Sequence[Attempt]) -> None:
+        """Drop what had not left when it was cancelled; what had is in doubt."""
+        first = attempts[0]
+        if first.key not in self._on_their_way and first.sends == 1:
+            with anyio.CancelScope(shield=True):
+                await self._work.drop(attempts, HELD_BACK)
+        self._work.bell.ring()
+
+    async def _posted(self, first: Attempt, body: bytes) -> Outcome | BatchOutcome:
+        client, name = self._work.client, first.key
+        post = client.create_run if first.index is None else client.create_batch
+        return await post(
+            first.model,
+            body,
+            idempotency_key=first.idempotency_key,
+            may_leave=lambda: not self._work.stops.holding,
+            on_departure=partial(self._on_their_way.add, name),
+            on_nothing=partial(self._on_their_way.discard, name),
+        )
+
+    def _done(self, attempts: Sequence[Attempt]) -> None:
+        now = anyio.current_time()
+        for attempt in attempts:
+            attempt.sending = False
+            attempt.quiet_since = now
+        if attempts[0].doubted:
             # What an earlier send committed late may show until `settle` after this one.
-            self._work.waves[attempt.client_ref].doubt(attempt.quiet_since)
+            self._work.waves[attempts[0].client_ref].doubt(now)
 
-    async def _file(self, attempt: Attempt, outcome: Outcome) -> None:
-        work = self._work
+    async def _file(self, attempts: Sequence[Attempt], outcome: Outcome | BatchOutcome) -> None:
+        work, first = self._work, attempts[0]
         self._answers.note(outcome, anyio.current_time())
         match outcome:
             case Accepted(run=run):
                 work.hear(run)
-                await work.accept(attempt, run, adopted=False)
-            case Refusal() if attempt.sends == 1 and self._gives_otherwise(attempt, outcome):
-                await work.drop(attempt, f"the reference to a file was refused: {outcome.message}")
-                work.try_again(attempt)
-            case Refusal():
-                await self._refused(attempt, _rejected(attempt, outcome))
+                await work.accept([(first, run)], adopted=False)
+            case AcceptedBatch(batch=batch):
+                await self._took(attempts, batch)
+            case Refusal() | NotTaken():
+                await self._file_refusal(attempts, outcome)
             case Conflicted():
-                attempt.conflicted = True
-                work.doubt(attempt)
+                for attempt in attempts:
+                    attempt.conflicted = True
+                work.doubt(attempts)
             case InDoubt() | Unlike():
-                work.doubt(attempt)
-            case Withheld() if attempt.sends == 1:
-                await work.drop(attempt, HELD_BACK)
+                work.doubt(attempts)
             case Withheld():
-                work.bell.ring()  # an earlier send is in doubt as it was
+                await self._cut_off(attempts)  # an earlier send is in doubt as it was
+
+    async def _file_refusal(self, attempts: Sequence[Attempt], outcome: Refusal | NotTaken) -> None:
+        work, first = self._work, attempts[0]
+        if isinstance(outcome, NotTaken):
+            if first.sends > 1:
+                await self._refused(attempts, _dropped(first, ALONE))
+            else:
+                await work.learn(first.model, batches=False)
+                await self._send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
+        elif first.sends == 1 and self._gives_otherwise(first, outcome):
+            await work.drop(attempts, f"the reference to a file was refused: {outcome.message}")
+            work.try_again(first)
+        else:
+            await self._refused(attempts, _rejected(first, outcome))
+
+    async def _took(self, attempts: Sequence[Attempt], batch: Batch) -> None:
+        """The batch exists. What its answer doesn't tell of an item, its wave will."""
+        work, wave = self._work, self._work.waves[attempts[0].client_ref]
+        wave.batch_id, wave.seen = batch.id, True
+        told = answered(batch, attempts)
+        if told.untold:
+            work.doubt(told.untold)
+        await work.learn(wave.model, batches=True)
+        await work.accept(told.runs, adopted=False)
+        for attempt, refusal in told.refused:
+            await work.reject([attempt], refusal)
+
+    async def _send_alone(self, attempts: Sequence[Attempt], why: str) -> None:
+        """Give up a batch that has certainly created nothing; its cells are drawn again."""
+        self.alone.update(attempt.key for attempt in attempts)
+        await self._work.drop(attempts, f"{ALONE} ({why})")
+        for attempt in attempts:
+            self._work.try_again(attempt)
 
     def _gives_otherwise(self, attempt: Attempt, outcome: Refusal) -> bool:
-        sent = self._work.last_input(attempt) or {}
+        sent: Mapping[str, Any] = self._work.last_input(attempt) or {}
         return self._uploads.gives_otherwise(attempt.key, attempt.model, sent, outcome)
 
-    async def _refused(self, attempt: Attempt, record: Rejected | Dropped) -> None:
-        if attempt.sends > 1:
-            attempt.verdict = record
-            self._work.doubt(attempt)
+    async def _refused(self, attempts: Sequence[Attempt], verdict: Rejected | Dropped) -> None:
+        if attempts[0].sends > 1:
+            for attempt in attempts:
+                attempt.verdict = verdict
+            self._work.doubt(attempts)
         else:
-            await self.conclude(attempt, record)
+            await self.conclude(attempts, verdict)
 
-    async def conclude(self, attempt: Attempt, record: Rejected | Dropped) -> None:
-        """File a refusal that speaks for every send of the intent."""
-        if isinstance(record, Rejected):
-            await self._work.reject(attempt, record)
+    async def conclude(self, attempts: Sequence[Attempt], verdict: Rejected | Dropped) -> None:
+        """File a refusal that speaks for every send of the intents."""
+        if isinstance(verdict, Rejected):
+            await self._work.reject(attempts, verdict)
+        elif verdict.reason == ALONE:
+            await self._send_alone(attempts, "at a second send")
         else:
-            await self._work.drop(attempt, record.reason)
-
-    def _dropped(self, attempt: Attempt, reason: str) -> Dropped:
-        return Dropped(cell=attempt.key, attempt=attempt.number, reason=reason)
+            await self._work.drop(attempts, verdict.reason)
 
     def judge(self) -> None:
         """Leave once something else has answered every POST for `give_up` seconds."""
@@ -291,12 +344,15 @@ class Submitter:
         )
 
 
-def _rejected(attempt: Attempt, refusal: Refusal | RefusedFileError) -> Rejected:
+def _dropped(attempt: Attempt, reason: str) -> Dropped:
+    return Dropped(cell=attempt.key, attempt=attempt.number, reason=reason)
+
+
+def _rejected(attempt: Attempt, refusal: Refusal) -> Rejected:
     return Rejected(
         cell=attempt.key,
         attempt=attempt.number,
         http_status=refusal.http_status,
         code=refusal.code,
         message=refusal.message,
-        doubted=attempt.doubted,
     )

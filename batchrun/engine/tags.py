@@ -1,6 +1,10 @@
-"""The tag that every run of ours carries: `metadata.batchrun`. Pure."""
+"""The tag that every run of ours carries: `metadata.batchrun`. Pure.
 
-from collections.abc import Mapping
+A run's says what it was made for. A batch's says it of all its items, in their order; whether the
+service shows it on the runs of a batch, too, is not documented.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +14,10 @@ from batchrun.runflow.wire import Run
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """What a run was made for; *key* is the intent's Idempotency-Key, and names it alone."""
+    """What a run was made for; *key* is the intent's Idempotency-Key.
+
+    It names the intent alone, or with the others of a batch, among which *cell* does.
+    """
 
     cell: str
     attempt: int
@@ -29,6 +36,24 @@ def tag_of(run: Run, sweep: str) -> Tag | None:
             return None
 
 
+def tags_of(metadata: Mapping[str, Any], sweep: str) -> Sequence[Tag]:
+    """Return the tags of a batch's items, in their order; none where it isn't of this sweep."""
+    match metadata.get("batchrun"):
+        case {"sweep": str(of), "key": str(key), "cells": [*cells]} if of == sweep:
+            pairs = [(cell, number) for cell, number in map(_pair, cells)]
+            return [Tag(cell, number, key) for cell, number in pairs]
+        case _:
+            return ()
+
+
+def _pair(item: Any) -> tuple[str, int]:
+    match item:
+        case [str(cell), int(attempt)]:
+            return cell, attempt
+        case _:
+            return "", 0  # no cell's: its place among the others still counts
+
+
 def is_ours(run: Run, sweep: str) -> bool:
     """Say whether *run* is of this sweep, as far as it tells: by its reference, or by its tag."""
     if run.client_ref is not None:
@@ -39,3 +64,9 @@ def is_ours(run: Run, sweep: str) -> bool:
 def tagged(identity: Mapping[str, Any], tag: Tag) -> dict[str, Any]:
     """Return `metadata.batchrun` for one intent of the sweep that *identity* names."""
     return {**identity, "cell": tag.cell, "attempt": tag.attempt, "key": tag.key}
+
+
+def with_cells(metadata: Mapping[str, Any], tags: Sequence[Tag]) -> dict[str, Any]:
+    """Return what a batch's request carries, from the *metadata* that its intents have."""
+    cells = [[tag.cell, tag.attempt] for tag in tags]
+    return {**metadata, "batchrun": {**metadata["batchrun"], "cells": cells}}

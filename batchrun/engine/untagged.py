@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from batchrun.engine.children import Children
 from batchrun.engine.tags import tag_of
 from batchrun.engine.waves import reference
 from batchrun.engine.work import Work
@@ -30,8 +31,9 @@ class Told:
 class Untagged:
     """Remembers which runs turned out to be somebody else's."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, children: Children) -> None:
         self._work = work
+        self._children = children
         self._sweep: str = work.identity["sweep"]
         self._others: set[str] = set()
         self._tags_shown = False
@@ -49,7 +51,9 @@ class Untagged:
         ids = {run.id for run in silent}
         known = await self._known(ids)
         told += [run for run in silent if run.id in known]
-        asked = [run for run in silent if run.id not in known]
+        asked: list[Run] = []
+        for run in await self._children.named(run for run in silent if run.id not in known):
+            (asked if self._is_silent(run) else told).append(run)
         if len(asked) > MOST_ASKED:
             return Told(tuple(told), tuple(asked))
         untold: list[Run] = []

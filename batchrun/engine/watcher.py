@@ -4,7 +4,7 @@ One look is one listing of a wave, whatever it is for. What it shows is believed
 the list exists. What it doesn't show counts only under the rules in `lookup.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import anyio
@@ -49,7 +49,7 @@ class Watcher:
             while True:
                 soonest = self._start_due()
                 with anyio.move_on_at(soonest):
-                    await self._work.bell.wait()
+                    await self._work.watch.wait()
 
     def _start_due(self) -> float:
         """Start the looks that are due; return when the next one is."""
@@ -78,12 +78,12 @@ class Watcher:
             wave.looking = False
         wave.idle_looks = 0 if len(wave.attempts) < before else wave.idle_looks + 1
         self._plan(wave, asked)
+        self._work.watch.ring()
         self._work.bell.ring()
 
     def _listed(self, wave: Wave) -> bool:
         """Say whether the wave is looked at through its list."""
-        doubted = wave.doubted or wave.doubts() != []
-        return doubted or wave.ref in self._silent or len(wave.open()) > FEW
+        return wave.doubted or wave.ref in self._silent or len(wave.open()) > FEW
 
     async def _look_at_list(self, wave: Wave, asked: float) -> None:
         runs = await self._work.listing(wave.ref)
@@ -98,13 +98,12 @@ class Watcher:
 
     async def _tell(self, wave: Wave, runs: Sequence[Run]) -> None:
         by_id = {a.run_id: a for a in wave.attempts.values() if a.run_id is not None}
-        for run in runs:
-            attempt = by_id.get(run.id)
-            if attempt is not None:
-                self._work.filter.proven = True
-                if run.id in self._asking:
-                    self._asking[run.id].cancel()
-                await self._heard(attempt, run)
+        told = [(by_id[run.id], run) for run in runs if run.id in by_id]
+        for _, run in told:
+            self._work.filter.proven = True
+            if run.id in self._asking:
+                self._asking[run.id].cancel()
+        await self._heard(told)
 
     def _missing(self, wave: Wave, runs: Sequence[Run] | None) -> list[Attempt]:
         """Return the open runs that the list doesn't show although it should by now."""
@@ -146,30 +145,31 @@ class Watcher:
 
     async def _told(self, attempt: Attempt, run: Run | None) -> None:
         if run is not None:
-            await self._heard(attempt, run)
+            await self._heard([(attempt, run)])
         elif anyio.current_time() - attempt.started > self._work.settings.settle:
             await self._give_up(attempt, UNKNOWN)
 
     async def _give_up(self, attempt: Attempt, reason: str) -> None:
         if self._work.live.get(attempt.key) is attempt and not attempt.parked:
-            await self._work.park(attempt, reason)
+            await self._work.park([attempt], reason)
 
-    async def _heard(self, attempt: Attempt, run: Run) -> None:
-        """Take in how a run stands: ended, too old, or neither."""
+    async def _heard(self, told: Iterable[tuple[Attempt, Run]]) -> None:
+        """Take in how runs stand: ended, too old, or neither."""
         work = self._work
-        if work.live.get(attempt.key) is not attempt:
-            return  # it ended while we asked
-        work.hear(run)
-        if run.terminal:
-            await work.finish(attempt, run)
-            return
-        age = work.age(run)
-        if not attempt.parked and age > work.settings.timeout:
-            await work.park(
-                attempt,
-                f"{run.status_code} for {age:.0f} s, longer than `timeout` allows; "
-                "the next call asks again",
-            )
+        # Those that ended while we asked are no news. From here to the first line nothing waits, or
+        # two that were told of the same end would both write it.
+        news = [(a, run) for a, run in told if work.live.get(a.key) is a]
+        for _, run in news:
+            work.hear(run)
+        if ended := [(attempt, run) for attempt, run in news if run.terminal]:
+            await work.finish(ended)
+        for attempt, run in news:
+            if not run.terminal and (age := work.age(run)) > work.settings.timeout:
+                await self._give_up(
+                    attempt,
+                    f"{run.status_code} for {age:.0f} s, longer than `timeout` allows; "
+                    "the next call asks again",
+                )
 
     def _plan(self, wave: Wave, asked: float) -> None:
         wave.next_look = float("inf")

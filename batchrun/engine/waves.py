@@ -1,7 +1,8 @@
 """Which attempts share one reference, so that one listing tells of them all. Pure.
 
-A wave is of one model, because the moment of its next look is learnt from that model's durations.
-Its number is new in the sweep: a process never continues the wave of another, so runs under a
+A batch is a wave of its own: its attempts share the one request, too. A wave is of one model,
+because the moment of its next look is learnt from that model's durations. Its number is new in the
+sweep: a process never continues the wave of another, so runs under a
 number that is about to be used mean that the ledger is behind.
 """
 
@@ -19,14 +20,21 @@ LARGEST: Final = 500  # what the API's documents allow on a page
 class Wave:
     """Attempts that share *ref*; only those still under way are held.
 
+    *batch* is how many items its one request has, 0 where each attempt has a request of its own;
+    the service's name for it is *batch_id*. *seen* is True once a run of it is known: then that
+    request was taken, and is never sent again. *opened* counts the runs that came to be known.
     *familiar* are the ids of runs that are no news: the ledger has them, or they are another
     wave's. *checked* are those for which the ledger has been read.
     """
 
-    def __init__(self, ref: str, model: str, *, room: int = 0) -> None:
+    def __init__(self, ref: str, model: str, *, room: int = 0, batch: int = 0) -> None:
         self.ref = ref
         self.model = model
         self.room = room
+        self.batch = batch
+        self.batch_id: str | None = None
+        self.seen = False
+        self.opened = 0
         self.attempts: dict[str, Attempt] = {}
         self.familiar: set[str] = set()
         self.checked: set[str] = set()
@@ -44,6 +52,7 @@ class Wave:
         self.attempts[attempt.key] = attempt
         if attempt.run_id is not None:
             self.familiar.add(attempt.run_id)
+            self.seen = True
 
     def leave(self, attempt: Attempt) -> None:
         self.attempts.pop(attempt.key, None)
@@ -54,6 +63,8 @@ class Wave:
 
     def doubts(self) -> list[Attempt]:
         """Return the attempts of which it isn't known whether a run exists."""
+        if not self.doubted:  # as nearly always; and asked for each wave at each look
+            return []
         return [a for a in self.attempts.values() if a.in_doubt and not a.parked]
 
     def doubt(self, now: float) -> None:
@@ -93,19 +104,27 @@ class Waves:
     def __getitem__(self, ref: str) -> Wave:
         return self._waves[ref]
 
-    def place(self, attempt_model: str) -> Wave:
-        """Return the wave for one more attempt of that model; a new one where the last is full."""
-        wave = self._filling.get(attempt_model)
+    def place(self, model: str) -> Wave:
+        """Return the wave for one more attempt of *model*; a new one where the last is full."""
+        wave = self._filling.get(model)
         if wave is None or not wave.room:
-            self._number += 1
-            wave = Wave(reference(self._sweep, self._number), attempt_model, room=self._size())
-            self._filling[attempt_model] = self._waves[wave.ref] = wave
+            wave = self._filling[model] = self._new(model, room=self._size())
         wave.room -= 1
         return wave
 
-    def adopt(self, ref: str, model: str) -> Wave:
+    def place_batch(self, model: str, size: int) -> Wave:
+        """Return a wave for *size* attempts that one request asks for."""
+        return self._new(model, batch=size)
+
+    def _new(self, model: str, *, room: int = 0, batch: int = 0) -> Wave:
+        self._number += 1
+        ref = reference(self._sweep, self._number)
+        wave = self._waves[ref] = Wave(ref, model, room=room, batch=batch)
+        return wave
+
+    def adopt(self, ref: str, model: str, *, batch: int = 0) -> Wave:
         """Return the wave of an earlier process; it gets no further attempts."""
-        return self._waves.setdefault(ref, Wave(ref, model))
+        return self._waves.setdefault(ref, Wave(ref, model, batch=batch))
 
     def forget(self) -> None:
         """Drop the waves that are over: memory must not grow with the sweep."""

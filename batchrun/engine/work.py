@@ -4,11 +4,11 @@ Each step here changes what is held in memory first, and at once, then writes it
 looks that overlap cannot write the same line twice, and a failed write stops everything anyway.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 
@@ -17,13 +17,14 @@ from batchrun.engine.purse import Purse
 from batchrun.engine.schedule import next_wait
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops
-from batchrun.engine.waves import Wave, Waves
+from batchrun.engine.waves import NEVER, Wave, Waves
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import GOOD, NOWHERE, State, Submit, next_step
 from batchrun.ledger.records import (
     Dropped,
     Finished,
     Intent,
+    Learnt,
     Parked,
     Rejected,
     Submitted,
@@ -35,6 +36,17 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
 
 UNKNOWN_STATUS: Final = "the service says a run is {word!r}, a status this batchrun doesn't know"
+
+
+class Refused(Protocol):
+    """What a refusal says, whoever it is of."""
+
+    @property
+    def http_status(self) -> int: ...
+    @property
+    def code(self) -> str | None: ...
+    @property
+    def message(self) -> str | None: ...
 
 
 @dataclass(slots=True)
@@ -52,7 +64,9 @@ class Filter:
 class Work:
     """One call's work. *again* takes a cell to be tried once more, *finished* one to be saved.
 
-    *held_by_budget* is True once something that was to be sent again had to be left for it.
+    *bell* rings when a slot may be free or something is over, *watch* when a wave is to be looked
+    at sooner than was said. *held_by_budget* is True once something that was to be sent again had
+    to be left for it.
     """
 
     settings: Settings
@@ -64,6 +78,7 @@ class Work:
     progress: Progress
     stops: Stops
     bell: Bell
+    watch: Bell
     identity: Mapping[str, Any]
     again: Callable[[Cell], None]
     finished: Callable[[Attempt, Run], None]
@@ -84,53 +99,66 @@ class Work:
             )
         return runs
 
-    async def accept(self, attempt: Attempt, run: Run, *, adopted: bool) -> None:
-        """The run exists: the API answered, or it was found again."""
+    async def accept(self, told: Iterable[tuple[Attempt, Run]], *, adopted: bool) -> None:
+        """The runs exist: the API answered, or they were found again."""
+        records = [self._accepted(attempt, run, adopted=adopted) for attempt, run in told]
+        await self.ledger.append(*records)
+
+    def _accepted(self, attempt: Attempt, run: Run, *, adopted: bool) -> Submitted:
         attempt.run_id = run.id
-        self.waves[attempt.client_ref].familiar.add(run.id)
         attempt.parked = False
         attempt.started = anyio.current_time() - self.age(run)
-        record = Submitted(
+        wave = self.waves[attempt.client_ref]
+        wave.familiar.add(run.id)
+        wave.seen, wave.batch_id = True, run.batch_id or wave.batch_id
+        self._expect(wave)
+        return Submitted(
             cell=attempt.key,
             attempt=attempt.number,
             run_id=run.id,
             adopted=adopted,
             doubted=attempt.doubted,
         )
-        self._expect(attempt)
-        self.bell.ring()
-        await self.ledger.append(record)
 
-    async def finish(self, attempt: Attempt, run: Run) -> None:
-        """The run ended: write how, give the slot back, save or try again."""
-        self._end(attempt)
-        await self.ledger.append(finished_line(attempt.key, attempt.number, run))
-        if State(run.status_code) in GOOD:
-            self._tell_end(attempt, good=True)
-            self.finished(attempt, run)
-        else:
-            self.try_again(attempt)
+    async def finish(self, ended: Sequence[tuple[Attempt, Run]]) -> None:
+        """The runs ended: write how, give the slots back, save or try again."""
+        for attempt, _ in ended:
+            self._end(attempt)
+        await self.ledger.append(*(finished_line(a.key, a.number, run) for a, run in ended))
+        for attempt, run in ended:
+            if State(run.status_code) in GOOD:
+                self._tell_end(attempt, good=True)
+                self.finished(attempt, run)
+            else:
+                self.try_again(attempt)
         self.bell.ring()
 
     async def reject(
-        self, attempt: Attempt, record: Rejected, intent: Intent | None = None
+        self, attempts: Iterable[Attempt], refusal: Refused, intent: Intent | None = None
     ) -> None:
-        """The API refused the input: no run exists, and the same input stays refused.
+        """The API refused the inputs: no run exists, and the same input stays refused.
 
         *intent* is written with it where the refusal came before there was one to send.
         """
-        self._end(attempt)
-        await self.ledger.append(*([] if intent is None else [intent]), record)
-        self._tell_end(attempt, good=False)
+        attempts = list(attempts)
+        for attempt in attempts:
+            self._end(attempt)
+        records = (rejected_line(attempt, refusal) for attempt in attempts)
+        await self.ledger.append(*([] if intent is None else [intent]), *records)
+        for attempt in attempts:
+            self._tell_end(attempt, good=False)
         self.bell.ring()
 
-    async def drop(self, attempt: Attempt, reason: str) -> None:
-        """It is certain that no run exists; the attempt doesn't count."""
-        self._end(attempt)
-        record = Dropped(
-            cell=attempt.key, attempt=attempt.number, reason=reason, doubted=attempt.doubted
+    async def drop(self, attempts: Iterable[Attempt], reason: str) -> None:
+        """It is certain that no run exists; the attempts don't count."""
+        attempts = list(attempts)
+        for attempt in attempts:
+            self._end(attempt)
+        records = (
+            Dropped(cell=each.key, attempt=each.number, reason=reason, doubted=each.doubted)
+            for each in attempts
         )
-        await self.ledger.append(record)
+        await self.ledger.append(*records)
         self.bell.ring()
 
     def withdraw(self, attempt: Attempt) -> None:
@@ -138,31 +166,37 @@ class Work:
         self._end(attempt)
         self.bell.ring()
 
-    async def park(self, attempt: Attempt, reason: str) -> None:
-        """Give the attempt up for this call. It keeps its slot: the run may be running.
+    async def park(self, attempts: Iterable[Attempt], reason: str) -> None:
+        """Give the attempts up for this call. They keep their slots: the runs may be running.
 
         Why it is not known whether there is a run, is said: somebody may have to decide. Once for
         each reason, which many have in common.
         """
-        attempt.parked = True
-        if attempt.run_id is None and reason not in self.said:
-            self.said.add(reason)
-            self.progress.note(f"cell {attempt.key[:12]} is left in doubt: {reason}")
-        record = Parked(
-            cell=attempt.key, attempt=attempt.number, run_id=attempt.run_id, reason=reason
+        attempts = list(attempts)
+        for attempt in attempts:
+            attempt.parked = True
+            if attempt.run_id is None and reason not in self.said:
+                self.said.add(reason)
+                self.progress.note(f"cell {attempt.key[:12]} is left in doubt: {reason}")
+        records = (
+            Parked(cell=each.key, attempt=each.number, run_id=each.run_id, reason=reason)
+            for each in attempts
         )
-        await self.ledger.append(record)
+        await self.ledger.append(*records)
         self.bell.ring()
 
-    def doubt(self, attempt: Attempt) -> None:
-        """Nobody knows whether the send that has just ended created a run."""
-        attempt.doubted = True
-        attempt.quiet_since = anyio.current_time()
-        # Of several sends the last may come to light as late as an earlier one did, and that one
-        # had another `settle` for it.
-        later = self.settings.settle if attempt.sends > 1 else 0.0
-        self.waves[attempt.client_ref].doubt(attempt.quiet_since + later)
+    def doubt(self, attempts: Iterable[Attempt]) -> None:
+        """Nobody knows whether the send that has just ended created these runs."""
+        now = anyio.current_time()
+        for attempt in attempts:
+            attempt.doubted = True
+            attempt.quiet_since = now
+            # Of several sends the last may come to light as late as an earlier one did, and that
+            # one had another `settle` for it.
+            later = self.settings.settle if attempt.sends > 1 else 0.0
+            self.waves[attempt.client_ref].doubt(now + later)
         self.bell.ring()
+        self.watch.ring()
 
     def wait_for(self, wave: Wave) -> float:
         """Return the seconds to the next look at *wave*, from what is known of its model."""
@@ -180,6 +214,15 @@ class Work:
         if run.created_at is None:
             return 0.0
         return max(0.0, (self.client.server_now() - run.created_at).total_seconds())
+
+    async def learn(self, model: str, *, batches: bool) -> None:
+        """Remember whether *model* takes batches.
+
+        One that ever did, does: then it is an input that was refused.
+        """
+        facts = self.ledger.book.facts(model)
+        if facts.takes_batches is None or (batches and not facts.takes_batches):
+            await self.ledger.append(Learnt(model=model, batches=batches))
 
     def hear(self, run: Run) -> None:
         """Say once for each word that the service uses a status we don't know."""
@@ -203,16 +246,20 @@ class Work:
         assert isinstance(record, Intent)
         return record.input
 
-    def _expect(self, attempt: Attempt) -> None:
+    def _expect(self, wave: Wave) -> None:
         """Bring the wave's next look forward where one more open run calls for that."""
-        wave = self.waves[attempt.client_ref]
-        open_runs = len(wave.open())
-        if open_runs & (open_runs - 1) == 0:  # at 1, 2, 4, 8, ...: often enough, and cheap
-            wave.next_look = min(wave.next_look, anyio.current_time() + self.wait_for(wave))
+        wave.opened += 1
+        # At 1, 2, 4, 8, ...: often enough, and cheap.
+        if wave.next_look == NEVER or wave.opened & (wave.opened - 1) == 0:
+            next_look = anyio.current_time() + self.wait_for(wave)
+            if next_look < wave.next_look:
+                wave.next_look = next_look
+                self.watch.ring()
 
     def _end(self, attempt: Attempt) -> None:
         self.live.end(attempt)
-        self.waves[attempt.client_ref].leave(attempt)
+        if attempt.client_ref:
+            self.waves[attempt.client_ref].leave(attempt)
 
     def _tell_end(self, attempt: Attempt, *, good: bool) -> None:
         """Count the cell as done, unless the walk of the grid is still to come to it: it will."""
@@ -238,6 +285,18 @@ def billed(run: Run) -> Decimal | None:
         return None
     # Failed runs are not billed, and need not say so (runflow-api.md, section 11).
     return Decimal(0) if run.cost is None and run.status_code == State.FAILED else run.cost
+
+
+def rejected_line(attempt: Attempt, refusal: Refused) -> Rejected:
+    """Return the line that says that the API refused the input of an attempt."""
+    return Rejected(
+        cell=attempt.key,
+        attempt=attempt.number,
+        http_status=refusal.http_status,
+        code=refusal.code,
+        message=refusal.message,
+        doubted=attempt.doubted,
+    )
 
 
 def finished_line(cell: str, attempt: int, run: Run) -> Finished:

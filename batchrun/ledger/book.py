@@ -22,6 +22,7 @@ from batchrun.ledger.records import (
     Extra,
     Finished,
     Intent,
+    Learnt,
     Looked,
     Parked,
     Rejected,
@@ -32,7 +33,7 @@ from batchrun.ledger.records import (
     by_kind,
 )
 
-_OF_NO_CELL: Final = (Sweep, Uploaded, Looked)
+_OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt)
 
 REMEMBERED: Final = 200
 """How many of a model's newest durations are kept."""
@@ -57,6 +58,7 @@ class ModelFacts:
     untold: int = 0
     unreserved: int = 0
     assumed: Decimal = Decimal(0)
+    takes_batches: bool | None = None
 
     @property
     def durations(self) -> list[float]:
@@ -144,6 +146,9 @@ class Book:
     def _looked(self, record: Looked, _line: int) -> None:
         self.doubted.pop(record.client_ref, None)
 
+    def _learnt(self, record: Learnt, _line: int) -> None:
+        self.facts(record.model).takes_batches = record.batches
+
     def _cell_line(self, record: CellLine, line: int) -> None:
         self.histories.fold(record, line)
 
@@ -208,6 +213,7 @@ class Book:
             Sweep: _sweep,
             Uploaded: _uploaded,
             Looked: _looked,
+            Learnt: _learnt,
             Intent: _intent,
             Submitted: _submitted,
             Rejected: _no_run,

@@ -112,16 +112,20 @@ class Ledger:
 
     def keys_of(self, client_ref: str) -> set[str]:
         """Return the Idempotency-Keys of a wave's intents. Reads all of the file, once."""
+        return {intent.idempotency_key for intent in self.intents_of(client_ref)}
+
+    def intents_of(self, client_ref: str) -> list[Intent]:
+        """Return a wave's intents. Reads all of the file, once."""
         wanted = client_ref.encode()
         with self.path.open("rb") as lines:
             # The last line may be in the making: what it tells, memory tells, too.
             whole = (line for line in lines if wanted in line and line.endswith(b"\n"))
             records = [decode(line) for line in whole]
-        return {
-            record.idempotency_key
+        return [
+            record
             for record in records
             if isinstance(record, Intent) and record.client_ref == client_ref
-        }
+        ]
 
     def identities(self, wanted: AbstractSet[str]) -> set[str]:
         """Return which of *wanted* the file has as a run's id or an intent's Idempotency-Key.

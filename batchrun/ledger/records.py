@@ -80,6 +80,9 @@ class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     metadata: Mapping[str, Any]
     reserved: Decimal | None = None
     server_at: str | None = None
+    batch: str | None = None
+    size: int | None = None
+    index: int | None = None
     input: Mapping[str, Any] | None = None
 
 
@@ -165,6 +168,13 @@ class Saved(Record, frozen=True, kw_only=True, omit_defaults=True):
     files: tuple[SavedFile, ...] = ()
 
 
+class Learnt(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Whether a model takes batches, as the service has answered."""
+
+    model: str
+    batches: bool
+
+
 class Uploaded(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A local file is at the service; *sha256* is its content's, *reference* what inputs carry."""
 
@@ -185,6 +195,7 @@ AnyRecord = (
     | Saved
     | Looked
     | Uploaded
+    | Learnt
 )
 
 

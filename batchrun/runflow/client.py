@@ -284,6 +284,11 @@ class Client:
         """Whether any call was answered well within the give-up time."""
         return anyio.current_time() - self._good_at < self._give_up
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for the limiter behind the one whose turn it is."""
+        return self._limiter.waiting
+
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
         return self.server_time or self._clock()

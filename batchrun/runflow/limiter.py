@@ -22,8 +22,12 @@ class Limiter:
         self._late = 0.0
 
     def __repr__(self) -> str:
-        waiting = self._turn.statistics().tasks_waiting
-        return f"<Limiter {self.departures} departures, {waiting} waiting, {self._pace!r}>"
+        return f"<Limiter {self.departures} departures, {self.waiting} waiting, {self._pace!r}>"
+
+    @property
+    def waiting(self) -> int:
+        """How many callers wait behind the one whose turn it is."""
+        return self._turn.statistics().tasks_waiting
 
     async def wait(self) -> float:
         """Return, with the time, when the caller may send. A cancelled wait uses nothing up.

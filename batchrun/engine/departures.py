@@ -1,0 +1,134 @@
+"""How each cell that has been given a slot leaves: in a request of its own, or with others.
+
+Whether a model takes batches is not documented, so the first company that is large enough asks, and
+the ledger remembers the answer. As long as that first request is without an answer the model's
+other cells wait a little, and then leave alone: one that hangs holds up nobody.
+"""
+
+import json
+from collections.abc import Hashable, Sequence
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+
+from batchrun.engine.company import BACKLOG, Companies, Company, linger
+from batchrun.engine.intents import MetadataOf
+from batchrun.engine.live import Attempt
+from batchrun.engine.submitter import Submitter
+from batchrun.engine.uploads import files_in
+from batchrun.engine.work import Work
+
+NEVER: Final = float("inf")
+
+TRIAL: Final = 10
+"""Cells that it takes to ask a model whether it takes batches: for fewer it isn't worth a call."""
+
+PATIENCE: Final = 5.0
+"""Seconds that the others wait for the answer."""
+
+RESERVED: Final = "client_ref"
+"""A batch's item is the model's input with this beside it: a model's own can't be sent in one."""
+
+
+class Departures:
+    """Starts a task for each request that leaves."""
+
+    def __init__(
+        self, work: Work, submitter: Submitter, tasks: TaskGroup, metadata_of: MetadataOf
+    ) -> None:
+        self._work = work
+        self._submitter = submitter
+        self._tasks = tasks
+        self._metadata_of = metadata_of
+        self._companies = Companies()
+        self._trials: dict[str, float] = {}  # when a model was first asked
+
+    def put(self, attempt: Attempt) -> None:
+        """Have it leave in its turn, once its files are at the service."""
+        assert attempt.cell is not None
+        if next(files_in(attempt.cell.input), None) is None:
+            attempt.sent = attempt.cell.input
+            self._join(attempt)
+        else:
+            self._tasks.start_soon(self._prepare, attempt, name=f"prepare {attempt.key}")
+
+    async def _prepare(self, attempt: Attempt) -> None:
+        if await self._submitter.prepare(attempt):
+            self._join(attempt)
+            self._work.bell.ring()
+
+    def _join(self, attempt: Attempt) -> None:
+        if self._may_share(attempt):
+            kind = self._kind(attempt)
+            self._companies.join(attempt.model, kind, attempt, anyio.current_time())
+        else:
+            self._leave([attempt])
+
+    def leave(self, *, last: bool) -> float:
+        """Let those leave that are due; return when the next are.
+
+        *last* is whether nobody can join them that isn't here.
+        """
+        soonest = NEVER
+        if not self._submitter.halted:
+            last = last or all(attempt.waits or attempt.parked for attempt in self._work.live)
+            for company in self._companies:
+                soonest = min(soonest, self._let_leave(company, last=last))
+        return soonest
+
+    def hold_back(self) -> None:
+        """Give back the slots of all that wait."""
+        for attempt in self._companies.withdraw():
+            self._work.withdraw(attempt)
+
+    def _let_leave(self, company: Company, *, last: bool) -> float:
+        """Let leave those of a company that are due; return when the others are."""
+        takes = self._work.ledger.book.facts(company.model).takes_batches
+        most = self._work.settings.batch
+        while len(company.attempts) >= most and takes:
+            self._leave(company.take(most))
+        if not company.attempts:
+            return NEVER
+        due = company.since + self._linger()
+        at_once = last or takes is False or len(company.attempts) >= most
+        if takes is None and company.model in self._trials:
+            due, at_once = self._trials[company.model] + PATIENCE, False
+        if at_once or anyio.current_time() >= due:
+            return self._let_all_leave(company, takes=takes)
+        return due
+
+    def _let_all_leave(self, company: Company, *, takes: bool | None) -> float:
+        """Let leave those of a company that is due; where it is a trial, the others stay."""
+        if takes is None and len(company.attempts) >= TRIAL and company.model not in self._trials:
+            now = self._trials[company.model] = anyio.current_time()
+            self._leave(company.take(self._work.settings.batch))
+            return now + PATIENCE if company.attempts else NEVER
+        size = self._work.settings.batch if takes else 1
+        while company.attempts:
+            self._leave(company.take(size))
+        return NEVER
+
+    def _leave(self, attempts: Sequence[Attempt]) -> None:
+        name = f"submit {attempts[0].key} and {len(attempts) - 1} more"
+        self._tasks.start_soon(self._submitter.submit, attempts, name=name)
+
+    def _linger(self) -> float:
+        work = self._work
+        wait = linger(work.settings.poll_interval, under_way=len(work.live))
+        return wait * BACKLOG if work.client.waiting else wait
+
+    def _may_share(self, attempt: Attempt) -> bool:
+        if self._work.settings.batch < 2 or attempt.key in self._submitter.alone:
+            return False
+        if RESERVED in (attempt.sent or {}):
+            return False
+        takes = self._work.ledger.book.facts(attempt.model).takes_batches
+        # Where so few may be under way at once there will never be enough of them to ask.
+        return takes or (takes is None and self._work.live.most(attempt.alias) >= TRIAL)
+
+    def _kind(self, attempt: Attempt) -> Hashable:
+        """Return what a request has only once: the user's metadata, spelled."""
+        assert attempt.cell is not None
+        metadata = self._metadata_of(attempt.cell)
+        return json.dumps(metadata, sort_keys=True) if metadata else ""
