@@ -69,10 +69,10 @@ async def test_a_batch_is_a_wave_of_its_own_with_one_key(tmp_path: Path) -> None
 async def test_a_batch_has_no_more_items_than_it_may(tmp_path: Path) -> None:
     world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
 
-    await world.call(batch=12)
+    await world.call(batch=15)
 
     sizes = [len(json.loads(body)["input"]) for _, body in world.service.sent_batches]
-    assert sorted(sizes) == [6, 12, 12]
+    assert sizes == [15, 15]
     assert states(world) == {State.SUCCEEDED: 30}
 
 
@@ -103,14 +103,15 @@ async def test_input_that_a_batch_was_refused_for_is_sent_alone(tmp_path: Path) 
     assert [line.batches for line in lines(world, Learnt)] == [True]
 
 
-async def test_one_is_sent_as_a_run(tmp_path: Path) -> None:
+async def test_few_are_sent_as_runs_that_share_a_wave(tmp_path: Path) -> None:
     service = FakeRunflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
-    await world.call(limit=29)
+    await world.call(limit=21)
 
     await world.call()
 
-    assert (service.calls["create_batch"], service.calls["create"]) == (1, 1)
+    assert (service.calls["create_batch"], service.calls["create"]) == (1, 9)
+    assert len({run.body["client_ref"] for run in service.runs}) == 2
 
 
 async def test_too_few_are_not_worth_to_ask(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Which cells travel together in one request, and when it leaves. Pure.
 
-A batch saves calls. A freed slot that waits for company to fill it costs time instead, so a wait is
-short, and shorter where few runs are in flight: there calls are plenty. Where calls are scarce,
-and wait for the limiter anyway, waiting for company costs nothing.
+A batch saves the calls that single requests take. But it is a wave of its own, and a small wave
+costs more looks for each of its runs than a large one: so few cells go alone. And a freed slot that
+waits for company is idle: so it waits only where enough of it is to be expected soon. Where calls
+wait for the limiter anyway, that may be later.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,20 +15,25 @@ from batchrun.engine.live import Attempt
 LARGEST: Final = 100
 """Items of one batch (runflow-api.md, section 8)."""
 
-LINGER: Final = 0.75
-"""Intervals of `poll` that a freed slot waits for company in a large sweep; chosen by
-`benchmarks/batches.py`."""
+ENOUGH: Final = 10
+"""Cells that share a request rather than each having its own, where the model takes batches."""
+
+LINGER: Final = 0.5
+"""Intervals of `poll` that a freed slot waits for company, where enough is to be expected. Chosen,
+like the number above, by `benchmarks/batches.py`."""
 
 BACKLOG: Final = 4.0
 """So many times as long where calls wait for the limiter anyway."""
 
-LARGE: Final = 200
-"""Attempts under way from which on a sweep is large, as in `schedule.py`."""
 
+def linger(interval: float, *, in_flight: int, durations: Sequence[float], backlog: bool) -> float:
+    """Return the seconds that a freed slot waits: none where not enough others will come in them.
 
-def linger(interval: float, *, under_way: int) -> float:
-    """Return how many seconds a freed slot waits for company."""
-    return LINGER * interval * min(1.0, under_way / LARGE)
+    A slot comes free whenever a run ends, and *durations* are those of the model's last runs.
+    """
+    wait = LINGER * interval * (BACKLOG if backlog else 1.0)
+    mean = sum(durations) / len(durations) if durations else float("inf")
+    return wait if in_flight * wait >= ENOUGH * mean else 0.0
 
 
 @dataclass(slots=True, eq=False)

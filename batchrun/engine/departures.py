@@ -12,7 +12,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from batchrun.engine.company import BACKLOG, Companies, Company, linger
+from batchrun.engine.company import ENOUGH, Companies, Company, linger
 from batchrun.engine.intents import MetadataOf
 from batchrun.engine.live import Attempt
 from batchrun.engine.submitter import Submitter
@@ -20,9 +20,6 @@ from batchrun.engine.uploads import files_in
 from batchrun.engine.work import Work
 
 NEVER: Final = float("inf")
-
-TRIAL: Final = 10
-"""Cells that it takes to ask a model whether it takes batches: for fewer it isn't worth a call."""
 
 PATIENCE: Final = 5.0
 """Seconds that the others wait for the answer."""
@@ -90,7 +87,7 @@ class Departures:
             self._leave(company.take(most))
         if not company.attempts:
             return NEVER
-        due = company.since + self._linger()
+        due = company.since + self._linger(company.model)
         at_once = last or takes is False or len(company.attempts) >= most
         if takes is None and company.model in self._trials:
             due, at_once = self._trials[company.model] + PATIENCE, False
@@ -100,11 +97,12 @@ class Departures:
 
     def _let_all_leave(self, company: Company, *, takes: bool | None) -> float:
         """Let leave those of a company that is due; where it is a trial, the others stay."""
-        if takes is None and len(company.attempts) >= TRIAL and company.model not in self._trials:
+        enough, most = len(company.attempts) >= ENOUGH, self._work.settings.batch
+        if takes is None and enough and company.model not in self._trials:
             now = self._trials[company.model] = anyio.current_time()
-            self._leave(company.take(self._work.settings.batch))
+            self._leave(company.take(most))
             return now + PATIENCE if company.attempts else NEVER
-        size = self._work.settings.batch if takes else 1
+        size = most if takes and enough else 1
         while company.attempts:
             self._leave(company.take(size))
         return NEVER
@@ -113,10 +111,14 @@ class Departures:
         name = f"submit {attempts[0].key} and {len(attempts) - 1} more"
         self._tasks.start_soon(self._submitter.submit, attempts, name=name)
 
-    def _linger(self) -> float:
+    def _linger(self, model: str) -> float:
         work = self._work
-        wait = linger(work.settings.poll_interval, under_way=len(work.live))
-        return wait * BACKLOG if work.client.waiting else wait
+        return linger(
+            work.settings.poll_interval,
+            in_flight=len(work.live),
+            durations=work.ledger.book.facts(model).durations,
+            backlog=work.client.waiting > 0,
+        )
 
     def _may_share(self, attempt: Attempt) -> bool:
         if self._work.settings.batch < 2 or attempt.key in self._submitter.alone:
@@ -125,7 +127,7 @@ class Departures:
             return False
         takes = self._work.ledger.book.facts(attempt.model).takes_batches
         # Where so few may be under way at once there will never be enough of them to ask.
-        return takes or (takes is None and self._work.live.most(attempt.alias) >= TRIAL)
+        return takes or (takes is None and self._work.live.most(attempt.alias) >= ENOUGH)
 
     def _kind(self, attempt: Attempt) -> Hashable:
         """Return what a request has only once: the user's metadata, spelled."""

@@ -28,15 +28,21 @@ DEAR: Final = 2.6
 Chosen by `benchmarks/watching.py`, like the square root: few looks for a lag of an interval or so.
 """
 
+CHEAP: Final = 0.7
+"""The same at the wave of a batch in a large sweep, where no call waits for its turn: batches have
+saved the calls that submitting takes, and waves as small as they are cost more looks. Chosen by
+`benchmarks/batches.py`.
+"""
+
 LARGE: Final = 200
 """Open runs from which on a sweep is large. In a smaller one calls are plenty, and a look is worth
 less in proportion.
 """
 
 
-def worth(open_runs: int, *, in_flight: int, interval: float) -> float:
+def worth(open_runs: int, *, in_flight: int, interval: float, dear: float) -> float:
     """Return the run-seconds of waiting that a look at so many of the runs in flight is worth."""
-    return DEAR * interval * math.sqrt(open_runs) * min(1.0, in_flight / LARGE)
+    return dear * interval * math.sqrt(open_runs) * min(1.0, in_flight / LARGE)
 
 
 def next_wait(
@@ -46,17 +52,19 @@ def next_wait(
     interval: float,
     idle_looks: int,
     in_flight: int,
+    dear: float = DEAR,
 ) -> float:
     """Return the seconds from one look to the next, never under *interval*.
 
     *ages* are those of the open runs, *durations* are sorted; *idle_looks* is how many looks in a
-    row found that nothing had ended; *in_flight* counts those of the whole sweep.
+    row found that nothing had ended; *in_flight* counts those of the whole sweep; *dear* is what a
+    look at one run is worth, in intervals.
     """
     blind = interval * min(LONGEST, GROWTH**idle_looks)
     if len(durations) < ENOUGH or not ages:
         return blind
     longer = [len(durations) - bisect_right(durations, age) for age in ages]
-    waited, enough = 0.0, worth(len(ages), in_flight=in_flight, interval=interval)
+    waited, enough = 0.0, worth(len(ages), in_flight=in_flight, interval=interval, dear=dear)
     for step in range(1, STEPS + 1):
         wait = step * interval / PER_INTERVAL
         waited += expected_ends(ages, longer, durations, wait) * interval / PER_INTERVAL

@@ -14,7 +14,7 @@ import anyio
 
 from batchrun.engine.live import Attempt, Live
 from batchrun.engine.purse import Purse
-from batchrun.engine.schedule import next_wait
+from batchrun.engine.schedule import CHEAP, DEAR, LARGE, next_wait
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops
 from batchrun.engine.waves import NEVER, Wave, Waves
@@ -201,12 +201,14 @@ class Work:
     def wait_for(self, wave: Wave) -> float:
         """Return the seconds to the next look at *wave*, from what is known of its model."""
         now = anyio.current_time()
+        plenty = wave.batch and len(self.live) >= LARGE and not self.client.waiting
         return next_wait(
             [now - attempt.started for attempt in wave.open()],
             sorted(self.ledger.book.facts(wave.model).durations),
             interval=self.settings.poll_interval,
             idle_looks=wave.idle_looks,
             in_flight=len(self.live),
+            dear=CHEAP if plenty else DEAR,
         )
 
     def age(self, run: Run) -> float:

@@ -52,6 +52,7 @@ class ModelFacts:
     """
 
     times: deque[Times] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    read: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     runs: int = 0
     cost: Decimal = Decimal(0)
     dearest: Decimal | None = None
@@ -62,8 +63,14 @@ class ModelFacts:
 
     @property
     def durations(self) -> list[float]:
-        """Seconds from the creation to the end of the newest runs, the newest last."""
-        return [seconds for each in self.times if (seconds := _seconds(*each)) is not None]
+        """Seconds from the creation to the end of the newest runs, the newest last.
+
+        What a line says is read when somebody asks: nobody does as long as a ledger is folded.
+        """
+        while self.times:
+            if (seconds := _seconds(*self.times.popleft())) is not None:
+                self.read.append(seconds)
+        return list(self.read)
 
 
 @dataclass(frozen=True, slots=True)
