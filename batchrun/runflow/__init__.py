@@ -9,7 +9,10 @@
     pace.py       (pure) when the next call may leave
     limiter.py    the one gate of all API calls
     patience.py   (pure) how long one call is tried again
-    client.py     HTTP with the key
+    requests.py   builds the requests that carry the key
+    calls.py      sends them in their turn, and again where that is safe
+    listing.py    what a list of runs shows, and what it may claim
+    client.py     the API as functions: HTTP with the key
     filetypes.py  (pure) what a file is called, from what it is
     downloads.py  HTTP without the key, .part and rename
     http.py       makes the two HTTP clients

@@ -15,7 +15,8 @@ import httpx
 from batchrun.errors import UnreachableError
 from batchrun.manifest.cells import LocalFile
 from batchrun.manifest.endpoint import is_loopback
-from batchrun.runflow.client import FAILED, Client
+from batchrun.runflow.calls import FAILED
+from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Refusal, UploadPlace
 
 SCHEME: Final = "runflow://assets/"

@@ -26,7 +26,7 @@ import httpx
 
 from batchrun.errors import FolderError
 from batchrun.manifest.endpoint import is_loopback
-from batchrun.runflow.client import FAILED
+from batchrun.runflow.calls import FAILED
 from batchrun.runflow.filetypes import extension, sniffed
 from batchrun.runflow.headers import seconds_to_wait, sha256_of
 

@@ -1,0 +1,280 @@
+"""Sends requests, each in its turn, until it is known what came of them.
+
+HTTP retries live here and nowhere else:
+
+* What only asks is sent again after a network error, a 429, a 5xx and an answer that is not the
+  API's own; so are the two POSTs of a file's upload, which cost nothing.
+* What may create a run is sent again only when it certainly did nothing: after a 429, and when not
+  a byte of it was written because there was no connection. Everything else is its caller's
+  decision, made after a look; see `outcomes.py`.
+
+Every send, the repeated ones too, waits its turn at the limiter.
+"""
+
+import re
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import anyio
+import httpx
+
+from batchrun.errors import UnreachableError
+from batchrun.runflow import wire
+from batchrun.runflow.headers import http_date, seconds_to_wait
+from batchrun.runflow.limiter import Limiter
+from batchrun.runflow.outcomes import InDoubt, Unlike, Withheld, raise_for_account
+from batchrun.runflow.patience import Patience
+from batchrun.runflow.secrets import HIDDEN, spellings
+from batchrun.runflow.wire import Refusal
+
+# Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
+# it to read an early answer, and what was written before it may have been enough.
+NEVER_WRITTEN: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+# What httpx does not translate comes as OSError: TLS that breaks while an answer is read.
+FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, TimeoutError)
+
+# Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
+CALL_TIMEOUT: Final = 120.0
+REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
+_LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
+_HIDDEN: Final = HIDDEN.encode()
+_Outcome = TypeVar("_Outcome")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer: JSON of the API as it was read, or its refusal."""
+
+    http_status: int
+    body: Any
+    refusal: Refusal | None
+
+
+class Calls:
+    """Sends what it is given with *http*, each in its turn.
+
+    *give_up* is how many seconds the API may give no good answer. *clock* tells the local time.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        limiter: Limiter,
+        *,
+        give_up: float,
+        log: Callable[[str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.requests = self.retries = self.rate_limited = 0
+        self._http = http
+        self._limiter = limiter
+        self._give_up = give_up
+        self._log = log
+        self._clock = clock
+        self._ahead: timedelta | None = None  # of the local clock: the service's
+        self._good_at = float("-inf")
+        self._secrets = spellings(http.headers.get("Authorization", "").removeprefix("Bearer "))
+        self._secret_bytes = tuple(secret.encode() for secret in self._secrets)
+
+    @property
+    def answers(self) -> bool:
+        """Whether any call was answered well within the give-up time."""
+        return anyio.current_time() - self._good_at < self._give_up
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The service's time; None as long as it hasn't told."""
+        return None if self._ahead is None else self._clock() + self._ahead
+
+    def server_now(self) -> datetime:
+        """Return the service's time: ours, set right by the Date header of its last answer."""
+        return self.server_time or self._clock()
+
+    async def once(
+        self,
+        request: httpx.Request,
+        judged: Callable[[int, bytes], _Outcome],
+        may_leave: Callable[[], bool],
+        on_departure: Callable[[], None],
+        on_nothing: Callable[[], None],
+    ) -> _Outcome | InDoubt | Withheld:
+        """Send *request* and return what the answer is *judged*; again only if never taken.
+
+        *on_departure* is called before each send, *on_nothing* after one that certainly did
+        nothing: a call that is cancelled with none on its way has created nothing. *may_leave* is
+        asked before each: where it says no, the outcome is Withheld.
+
+        Raises what *judged* does, and UnreachableError if nothing was ever sent or taken until
+        the give-up time.
+        """
+        patience = Patience(self._give_up)
+        while may_leave():
+            sent_at = await self._turn(patience)
+            if not may_leave():
+                self._limiter.abandoned(sent_at)
+                break
+            on_departure()
+            try:
+                response = await self._send(request, sent_at)
+            except NEVER_WRITTEN as error:
+                on_nothing()
+                await self._troubled(patience, sent_at, self._reason(error))
+            except FAILED as error:
+                self._limiter.troubled(sent_at)
+                return InDoubt(reason=self._reason(error))
+            else:
+                if response.status_code != 429:
+                    return self._judged(response, sent_at, judged)
+                on_nothing()
+                self._throttled(patience, sent_at, response)
+        return Withheld()
+
+    async def ask(
+        self,
+        request: httpx.Request,
+        read: Callable[[Any], Any],
+        *,
+        refusals: AbstractSet[int] = REFUSALS,
+        optional: bool = False,
+    ) -> Answer:
+        """Send *request*, which creates nothing, until there is an answer of the API's own.
+
+        A good one is read by *read*; one of *refusals* is an answer, too, and where it is
+        *optional* so is having no such route, or not being permitted.
+        """
+        patience = Patience(self._give_up)
+        while True:
+            sent_at = await self._turn(patience)
+            try:
+                response = await self._send(request, sent_at)
+            except FAILED as error:
+                await self._troubled(patience, sent_at, self._reason(error))
+                continue
+            if response.status_code == 429:
+                self._throttled(patience, sent_at, response)
+                continue
+            answer = self._understood(response, read, refusals, optional=optional)
+            if answer is not None:
+                self._well(response, sent_at)
+                return answer
+            reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
+            await self._troubled(patience, sent_at, reason)
+
+    def _understood(
+        self,
+        response: httpx.Response,
+        read: Callable[[Any], Any],
+        refusals: AbstractSet[int],
+        *,
+        optional: bool,
+    ) -> Answer | None:
+        """Return the answer if it is the API's own, None if the question is to be put again."""
+        status, body, refusal = response.status_code, None, None
+        with suppress(ValueError):
+            body = wire.decode(self._content(response))
+            if 200 <= status < 300:
+                return Answer(http_status=status, body=read(body), refusal=None)
+            refusal = wire.parse_refusal(body)
+        if optional and (status == 404 or (status == 403 and _not_permitted(refusal))):
+            refusal = refusal or Refusal(code="", message="not found")
+            return Answer(http_status=status, body=None, refusal=refusal)
+        if refusal is None:
+            return None
+        raise_for_account(status, refusal)
+        if status not in refusals:
+            return None
+        return Answer(http_status=status, body=None, refusal=refusal)
+
+    # One send.
+
+    async def _turn(self, patience: Patience) -> float:
+        """Wait for the limiter's word; give up waiting when the call's patience is at its end."""
+        while (left := patience.left(anyio.current_time(), self._good_at)) > 0:
+            with anyio.move_on_after(left) if patience.reason else nullcontext():
+                sent_at = await self._limiter.wait()
+                self.retries += patience.reason != ""
+                self.requests += 1
+                return sent_at
+        raise UnreachableError(
+            f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s"
+            f" ({patience.reason}); check the network and the endpoint, then call again"
+        )
+
+    async def _send(self, request: httpx.Request, sent_at: float) -> httpx.Response:
+        """Return a whole answer. Cancelled on the way, it tells the limiter."""
+        try:
+            with anyio.fail_after(CALL_TIMEOUT):
+                return await self._http.send(request, follow_redirects=False)
+        except FAILED:
+            raise
+        except BaseException:
+            self._limiter.abandoned(sent_at)
+            raise
+
+    def _judged(
+        self, response: httpx.Response, sent_at: float, judged: Callable[[int, bytes], _Outcome]
+    ) -> _Outcome:
+        try:
+            outcome = judged(response.status_code, self._content(response))
+        except BaseException:
+            self._well(response, sent_at)
+            raise
+        if isinstance(outcome, InDoubt | Unlike):
+            self._limiter.troubled(sent_at)
+        else:
+            self._well(response, sent_at)
+        return outcome
+
+    def _well(self, response: httpx.Response, sent_at: float) -> None:
+        self._good_at = anyio.current_time()
+        self._limiter.well(sent_at)
+        if (told := http_date(response.headers.get("Date"))) is not None:
+            self._ahead = told - self._clock()
+
+    def _throttled(self, patience: Patience, sent_at: float, response: httpx.Response) -> None:
+        self.rate_limited += 1
+        patience.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
+        self._limiter.throttled(sent_at, seconds_to_wait(response.headers, self.server_now()))
+
+    async def _troubled(self, patience: Patience, sent_at: float, reason: str) -> None:
+        patience.failed(anyio.current_time(), reason)
+        self._log(f"try {patience.tries}: {reason}")
+        self._limiter.troubled(sent_at)
+        # By itself too, or one call that always fails would be each probe, and pause everybody.
+        await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(patience.tries)))
+
+    # What may be said.
+
+    def _content(self, response: httpx.Response) -> bytes:
+        """Return the body without our key, should the service ever echo it."""
+        content = response.content
+        for secret in self._secret_bytes:
+            content = content.replace(secret, _HIDDEN)
+        return content
+
+    def _reason(self, error: BaseException) -> str:
+        text = f"{type(error).__name__}: {error}".rstrip(": ")
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return re.sub(r"//[^/\s@]*@", "//", text)
+
+    def _endpoint(self) -> str:
+        return str(self._http.base_url.copy_with(userinfo=b"")).rstrip("/")
+
+
+def _called(request: httpx.Request) -> str:
+    return f"{request.method} {request.url.path}"
+
+
+def _not_permitted(refusal: Refusal | None) -> bool:
+    return refusal is not None and refusal.code in {"", "PERMISSION_DENIED"}
