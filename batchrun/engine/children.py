@@ -6,8 +6,10 @@ run by itself would: nobody behind this has to know of batches.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
+
+from msgspec.structs import replace
 
 from batchrun.engine.live import Attempt
 from batchrun.engine.tags import Tag, is_ours, tag_of, tagged, tags_of

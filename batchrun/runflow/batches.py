@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from batchrun.runflow.tolerant import moment, status, text, whole
+from batchrun.runflow.tolerant import failure, moment, status, text, whole
 
 MOST_ITEMS: Final = 100  # the API takes no more in one batch
 
@@ -96,14 +96,14 @@ def _items(told: Any) -> Iterator[Item]:
 
 
 def _item(index: int, body: Mapping[str, Any]) -> Item:
-    run, error = body.get("run"), body.get("error")
+    run = body.get("run")
     run = run if isinstance(run, Mapping) else {}
-    error = error if isinstance(error, Mapping) else {"message": error}
+    failure_code, failure_message = failure(body)
     return Item(
         index=index,
         run_id=text(body.get("run_id")) or text(run.get("id")),
         status_code=status(body.get("status_code") or body.get("status")),
         client_ref=text(body.get("client_ref")),
-        failure_code=text(body.get("failure_code")) or text(error.get("code")),
-        failure_message=text(body.get("failure_message")) or text(error.get("message")),
+        failure_code=failure_code,
+        failure_message=failure_message,
     )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 _EPOCH_SINCE = 1_000_000_000  # a reset above this is a unix time, below it seconds to go
@@ -40,6 +41,7 @@ def sha256_of(headers: Mapping[str, str]) -> str | None:
     return digest.hex() if len(digest) == 32 else None
 
 
+@lru_cache(maxsize=16)  # all answers of a second tell the same date, which is slow to read
 def http_date(text: str | None) -> datetime | None:
     """Read an HTTP date; None where there is none."""
     try:

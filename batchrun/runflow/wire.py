@@ -16,7 +16,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from batchrun.runflow.outputs import OutputFile, output_files
-from batchrun.runflow.tolerant import moment, money, status, text, whole
+from batchrun.runflow.tolerant import failure, moment, money, status, text, whole
 
 __all__ = [
     "RUN_FIELDS",
@@ -51,9 +51,11 @@ RUN_FIELDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """One remote execution as the API told it; times are aware and in UTC."""
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One remote execution as the API told it; times are aware and in UTC.
+
+    A struct and no dataclass, which takes far longer to make: a look makes hundreds.
+    """
 
     id: str
     status_code: str
@@ -135,30 +137,30 @@ def decode(content: bytes) -> Any:
 
 def parse_run(body: Any) -> Run:
     """Return the run that *body* describes; ValueError where it has no id."""
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise ValueError("expected a JSON object")  # noqa: TRY004  (one kind of error for callers)
     run_id = text(body.get("id")) or text(body.get("run_id"))
     if run_id is None:
         raise ValueError("expected a run with an id")
-    metadata, error = body.get("metadata"), body.get("error")
-    error = error if isinstance(error, Mapping) else {"message": error}
+    get, metadata = body.get, body.get("metadata")
+    failure_code, failure_message = failure(body)
     return Run(
         id=run_id,
-        status_code=status(body.get("status_code") or body.get("status")),
-        client_ref=text(body.get("client_ref")),
-        metadata=metadata if isinstance(metadata, Mapping) else {},
-        cost=money(body.get("cost")),
-        duration_ms=whole(body.get("duration_ms")),
-        created_at=moment(body.get("created_at")),
-        started_at=moment(body.get("started_at")),
-        completed_at=moment(body.get("completed_at") or body.get("finished_at")),
-        output=body.get("output"),
-        failure_code=text(body.get("failure_code")) or text(error.get("code")),
-        failure_message=text(body.get("failure_message")) or text(error.get("message")),
-        failure_stage=text(body.get("failure_stage_code")) or text(body.get("failure_stage")),
-        org_id=text(body.get("org_id")),
-        batch_id=text(body.get("batch_id")),
-        batch_index=whole(body.get("sequence_index", body.get("batch_index"))),
+        status_code=status(get("status_code") or get("status")),
+        client_ref=text(get("client_ref")),
+        metadata=metadata if isinstance(metadata, dict) else {},
+        cost=money(get("cost")),
+        duration_ms=whole(get("duration_ms")),
+        created_at=moment(get("created_at")),
+        started_at=moment(get("started_at")),
+        completed_at=moment(get("completed_at") or get("finished_at")),
+        output=get("output"),
+        failure_code=failure_code,
+        failure_message=failure_message,
+        failure_stage=text(get("failure_stage_code")) or text(get("failure_stage")),
+        org_id=text(get("org_id")),
+        batch_id=text(get("batch_id")),
+        batch_index=whole(get("sequence_index", get("batch_index"))),
     )
 
 
