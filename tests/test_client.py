@@ -633,6 +633,24 @@ async def test_the_services_clock_is_read_from_its_answers() -> None:
     assert api.server_now() == NOON + timedelta(minutes=10)
 
 
+async def test_the_same_date_told_again_later_is_set_against_the_clock_of_that_moment() -> None:
+    local = [NOON]
+    http = api_client(
+        "https://api.example",
+        KEY,
+        connections=1,
+        transport=httpx.MockTransport(lambda _: ok(Date="Fri, 01 May 2026 12:10:00 GMT")),
+    )
+    limiter = Limiter(Pace(100.0, jitter=random.Random(1).random))
+    api = Client(http, limiter, give_up=600.0, clock=lambda: local[0])
+
+    for minutes in (0, 3, 20):
+        local[0] = NOON + timedelta(minutes=minutes)
+        await api.get_run("r1")
+
+        assert api.server_now() == NOON + timedelta(minutes=10)
+
+
 async def test_a_run_of_an_unknown_status_stays_open_and_it_is_not_here_that_it_is_said() -> None:
     api = client(lambda _: ok({"id": "r1", "status_code": "teleporting"}))
 

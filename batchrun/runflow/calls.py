@@ -213,13 +213,14 @@ class Calls:
     async def _send(self, request: httpx.Request, sent_at: float) -> httpx.Response:
         """Return a whole answer. Cancelled on the way, it tells the limiter."""
         try:
-            with anyio.fail_after(CALL_TIMEOUT):
+            with anyio.move_on_after(CALL_TIMEOUT):
                 return await self._http.send(request, follow_redirects=False)
         except FAILED:
             raise
         except BaseException:
             self._limiter.abandoned(sent_at)
             raise
+        raise TimeoutError(f"no whole answer in {CALL_TIMEOUT:g} s")
 
     def _judged(
         self, response: httpx.Response, sent_at: float, judged: Callable[[int, bytes], _Outcome]

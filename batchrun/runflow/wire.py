@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -227,6 +228,7 @@ def run_body(
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
+@lru_cache(maxsize=128)
 def model_path(model_id: str) -> str:
     """Return the path of a model, each segment encoded by itself; ValueError if it can be none."""
     segments = model_id.split("/")
