@@ -7,8 +7,9 @@ that is, waits grow with each look that found nothing.
 """
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Final
 
 GROWTH: Final = 1.5
@@ -18,11 +19,13 @@ LONGEST: Final = 8.0
 ENOUGH: Final = 5
 """Durations that must be known before they are believed."""
 
-STEPS: Final = 240
-PER_INTERVAL: Final = 4
-"""How finely the future is cut: steps of a quarter of the interval, for sixty intervals."""
+FINENESS: Final = 4
+"""Parts of an interval that a wait is found in."""
 
-DEAR: Final = 2.6
+FURTHEST: Final = 60
+"""Intervals that are looked into ahead."""
+
+DEAR: Final = 2.5
 """What a look at one open run is worth in a large sweep: so many intervals of its waiting.
 
 Chosen by `benchmarks/watching.py`, like the square root: few looks for a lag of an interval or so.
@@ -63,27 +66,32 @@ def next_wait(
     blind = interval * min(LONGEST, GROWTH**idle_looks)
     if len(durations) < ENOUGH or not ages:
         return blind
-    longer = [len(durations) - bisect_right(durations, age) for age in ages]
-    waited, enough = 0.0, worth(len(ages), in_flight=in_flight, interval=interval, dear=dear)
-    for step in range(1, STEPS + 1):
-        wait = step * interval / PER_INTERVAL
-        waited += expected_ends(ages, longer, durations, wait) * interval / PER_INTERVAL
-        if waited >= enough:
-            return max(interval, wait)
-    return blind
+    enough = worth(len(ages), in_flight=in_flight, interval=interval, dear=dear)
+    expected = Expected(ages, durations)
+    steps = range(FINENESS, FURTHEST * FINENESS + 1)
+    step = interval / FINENESS
+    first = bisect_left(steps, enough, key=lambda number: expected.waited(number * step))
+    return steps[first] * step if first < len(steps) else blind
 
 
-def expected_ends(
-    ages: Sequence[float], longer: Sequence[int], durations: Sequence[float], wait: float
-) -> float:
-    """Return how many of the runs should end within *wait*, going by *durations* (sorted).
+class Expected:
+    """What is to be expected of runs of some *ages*, going by the last *durations* (sorted).
 
-    *longer* says for each run how many of the durations are longer than its age; of a run older
-    than all of them nothing is known, and nothing expected.
+    Each run is expected to take as long as one of those durations that are longer than its age; of
+    one that is older than all of them nothing is known, and nothing expected.
     """
-    known = len(durations)
-    return sum(
-        1 - (known - bisect_right(durations, age + wait)) / more
-        for age, more in zip(ages, longer, strict=True)
-        if more
-    )
+
+    def __init__(self, ages: Sequence[float], durations: Sequence[float]) -> None:
+        self._durations = durations
+        self._sums = [0.0, *accumulate(durations)]
+        shorter = ((age, bisect_right(durations, age)) for age in ages)
+        self._runs = [(age, first) for age, first in shorter if first < len(durations)]
+
+    def waited(self, wait: float) -> float:
+        """Return the seconds that those which end within *wait* will have waited for its end."""
+        durations, sums, known, total = self._durations, self._sums, len(self._durations), 0.0
+        for age, first in self._runs:
+            end = age + wait
+            last = bisect_right(durations, end, first)
+            total += ((last - first) * end - sums[last] + sums[first]) / (known - first)
+        return total

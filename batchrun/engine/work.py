@@ -4,7 +4,7 @@ Each step here changes what is held in memory first, and at once, then writes it
 looks that overlap cannot write the same line twice, and a failed write stops everything anyway.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -99,9 +99,11 @@ class Work:
             )
         return runs
 
-    async def accept(self, told: Iterable[tuple[Attempt, Run]], *, adopted: bool) -> None:
+    async def accept(self, told: Collection[tuple[Attempt, Run]], *, adopted: bool) -> None:
         """The runs exist: the API answered, or they were found again."""
         records = [self._accepted(attempt, run, adopted=adopted) for attempt, run in told]
+        for ref in {attempt.client_ref for attempt, _ in told}:
+            self._expect(self.waves[ref])
         await self.ledger.append(*records)
 
     def _accepted(self, attempt: Attempt, run: Run, *, adopted: bool) -> Submitted:
@@ -111,7 +113,7 @@ class Work:
         wave = self.waves[attempt.client_ref]
         wave.familiar.add(run.id)
         wave.seen, wave.batch_id = True, run.batch_id or wave.batch_id
-        self._expect(wave)
+        wave.opened += 1
         return Submitted(
             cell=attempt.key,
             attempt=attempt.number,
@@ -250,9 +252,9 @@ class Work:
 
     def _expect(self, wave: Wave) -> None:
         """Bring the wave's next look forward where one more open run calls for that."""
-        wave.opened += 1
-        # At 1, 2, 4, 8, ...: often enough, and cheap.
-        if wave.next_look == NEVER or wave.opened & (wave.opened - 1) == 0:
+        # Each time their number has doubled: often enough, and cheap.
+        if wave.next_look == NEVER or wave.opened >= 2 * wave.expected:
+            wave.expected = wave.opened
             next_look = anyio.current_time() + self.wait_for(wave)
             if next_look < wave.next_look:
                 wave.next_look = next_look
