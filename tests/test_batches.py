@@ -167,6 +167,19 @@ async def test_what_did_not_arrive_is_sent_again_with_the_same_bytes(
     assert states(world) == {State.SUCCEEDED: 30}
 
 
+async def test_a_smaller_batch_size_does_not_change_what_is_sent_again(tmp_path: Path) -> None:
+    service = FakeRunflow(script=["reset"], batches="yes")
+    world = World(tmp_path, service, text=MANY)
+    await world.call(max_duration=3.0, settle=60.0)
+    assert states(world) == {State.DOUBTFUL: 30}
+
+    await world.call(batch=1)
+
+    assert service.sent_batches == [service.sent_batches[0]] * 2
+    assert set(service.paid().values()) == {1}
+    assert states(world) == {State.SUCCEEDED: 30}
+
+
 @pytest.mark.parametrize("word", ["429", "unreachable"])
 async def test_what_was_never_taken_is_sent_again(tmp_path: Path, word: str) -> None:
     service = FakeRunflow(script=[word], batches="yes")

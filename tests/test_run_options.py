@@ -1,16 +1,33 @@
-"""The command that a call names to go on: the user's own words, but for what was for one call."""
+"""What the options make of the limits; and the command that a call names to go on, which is the
+user's own words but for what was for one call.
+"""
 
+import json
 import re
 import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
-from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, WITH_VALUE, command_in, parse
+from batchrun.commands.run_options import (
+    FOR_ONE_CALL,
+    SHOWING,
+    WITH_VALUE,
+    command_in,
+    parse,
+    settings_of,
+)
+from batchrun.errors import UsageError
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.manifest import Limits
 
 KEPT = """
     --endpoint=simulator --outputs=out --label=x --concurrency=3 --rate=10/s --attempts=3
-    --timeout=1m --settle=1s --give-up=5s --interval=1s --budget=5.00 --only=seed=1 --fail-on=2
-    --on-interrupt=drain --no-download --trust-key
+    --timeout=1m --settle=1s --give-up=5s --interval=1s --batch=20 --budget=5.00 --only=seed=1
+    --fail-on=2 --on-interrupt=drain --no-download --trust-key
 """.split()  # noqa: SIM905  (as one types it)
 DROPPED = """
     --limit=2 --max-duration=1m --retry-failed --resubmit-in-doubt --dry-run --json --quiet
@@ -59,3 +76,48 @@ def test_what_is_for_one_call_can_stay() -> None:
 
     assert command_in(words, without=SHOWING) == "batchrun --limit 2 --only a=1 m.yaml"
     assert command_in(words, without={"--only"}) == "batchrun --limit 2 --json m.yaml"
+
+
+# Another value than the default for each limit.
+LIMITS: Final = {
+    "concurrency": "3",
+    "rate": "7/s",
+    "attempts": "4",
+    "timeout": "1m",
+    "settle": "2s",
+    "budget": "5.00",
+    "give_up": "5s",
+    "batch": "20",
+}
+
+
+def settings(
+    folder: Path, *, limits: Mapping[str, str], interval: str, options: list[str]
+) -> dict[str, Any]:
+    path = folder / "m.yaml"
+    manifest = {"models": ["a/b"], "limits": limits, "poll": {"interval": interval}}
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    return asdict(settings_of(parse([str(path), *options]), load_manifest(path, {})))
+
+
+def test_what_is_given_takes_the_place_of_what_the_manifest_says(tmp_path: Path) -> None:
+    given = [f"--{name.replace('_', '-')}={value}" for name, value in LIMITS.items()]
+
+    default = settings(tmp_path, limits={}, interval="2s", options=[])
+    told = settings(tmp_path, limits=LIMITS, interval="3s", options=[])
+    instead = settings(tmp_path, limits={}, interval="2s", options=[*given, "--interval=3s"])
+
+    assert LIMITS.keys() == {field.name for field in fields(Limits)}
+    differs = {name for name in default if told[name] != default[name]}
+    assert differs == {*LIMITS, "poll_interval"}
+    assert instead == told
+
+
+@pytest.mark.parametrize("value", ["0", "101", "off"])
+def test_a_wrong_batch_size_says_what_was_found_and_what_is_expected(value: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(["m.yaml", f"--batch={value}"])
+
+    told = str(caught.value)
+    assert "--batch" in told
+    assert f"'{value}': expected a whole number from 1 (no batches) to 100" in told

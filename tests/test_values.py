@@ -14,7 +14,9 @@ from batchrun.manifest.settings import (
     parse_name,
 )
 from batchrun.manifest.values import (
+    MOST_ITEMS,
     did_you_mean,
+    parse_batch_size,
     parse_count,
     parse_fail_on,
     parse_flag,
@@ -99,6 +101,19 @@ def test_what_is_no_count(value: object) -> None:
 
 def test_a_count_may_be_text_of_digits() -> None:
     assert (parse_count(16), parse_count("16")) == (16, 16)
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, 101, 1.5, "0", "101", "off", "", None, False, True], ids=repr
+)
+def test_what_is_no_batch_size(value: object) -> None:
+    with pytest.raises(ValueError, match=r"expected a whole number from 1 \(no batches\) to 100"):
+        parse_batch_size(value)
+
+
+def test_a_batch_has_one_item_to_as_many_as_the_api_takes() -> None:
+    assert MOST_ITEMS == 100
+    assert [parse_batch_size(value) for value in (1, "1", 99, 100, "100")] == [1, 1, 99, 100, 100]
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ vars:
 limits:
   concurrency: 8                           # runs in flight
   rate: 20/s                               # all API calls together
+  # batch: 1                               # each cell in a request of its own: no batches
   budget: 5.00                             # US dollars; submitting stops there
 poll: {interval: 500ms}
 outputs:

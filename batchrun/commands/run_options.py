@@ -15,8 +15,10 @@ from batchrun.errors import UsageError
 from batchrun.manifest.grid import check_found, expand, parse_only
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.values import (
+    MOST_ITEMS,
     FailOn,
     Rate,
+    parse_batch_size,
     parse_count,
     parse_fail_on,
     parse_money,
@@ -57,6 +59,7 @@ class Options:
     timeout: float | None
     settle: float | None
     give_up: float | None
+    batch: int | None
     interval: float | None
     budget: Decimal | None
     limit: int | None
@@ -125,6 +128,12 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         type=value(parse_seconds),
         metavar="T",
         help="how long the API may be out of reach (default 60s)",
+    )
+    group.add_argument(
+        "--batch",
+        type=value(parse_batch_size),
+        metavar="N",
+        help=f"items of one batch, up to {MOST_ITEMS} (the default); 1: no batches",
     )
     group.add_argument(
         "--budget", type=value(parse_money), metavar="USD", help="what the sweep may cost in all"
@@ -199,6 +208,7 @@ def settings_of(options: Options, manifest: Manifest) -> Settings:
         "timeout": options.timeout,
         "settle": options.settle,
         "give_up": options.give_up,
+        "batch": options.batch,
         "budget": options.budget,
         "poll_interval": options.interval,
         "limit": options.limit,

@@ -12,9 +12,6 @@ from typing import Final
 
 from batchrun.engine.live import Attempt
 
-LARGEST: Final = 100
-"""Items of one batch (runflow-api.md, section 8)."""
-
 ENOUGH: Final = 10
 """Cells that share a request rather than each having its own, where the model takes batches."""
 

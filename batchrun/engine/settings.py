@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from batchrun.engine.company import LARGEST
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.values import FailOn, Rate
 
@@ -29,10 +28,10 @@ class Settings:
     settle: float
     give_up: float
     poll_interval: float
+    batch: int
     budget: Decimal | None = None
     download: bool = True
     model_concurrency: Mapping[str, int] = field(default_factory=dict)
-    batch: int = LARGEST
     wave_size: int | None = None
     limit: int | None = None
     max_duration: float | None = None
@@ -54,6 +53,7 @@ def from_manifest(manifest: Manifest) -> Settings:
         timeout=limits.timeout,
         settle=limits.settle,
         give_up=limits.give_up,
+        batch=limits.batch,
         budget=limits.budget,
         poll_interval=manifest.poll_interval,
         download=manifest.outputs.download,

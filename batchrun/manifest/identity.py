@@ -56,6 +56,7 @@ IDENTITY: Final[Mapping[str, bool]] = {
     "limits.settle": False,
     "limits.budget": False,
     "limits.give_up": False,
+    "limits.batch": False,
     "poll": False,
     "poll.interval": False,
     "outputs": False,

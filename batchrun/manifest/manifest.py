@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from batchrun.errors import Problem
 from batchrun.manifest.document import Node
 from batchrun.manifest.expressions import Axis, Constant, Expression
-from batchrun.manifest.values import Rate
+from batchrun.manifest.values import MOST_ITEMS, Rate
 
 DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
 
@@ -26,6 +26,7 @@ class Limits:
     settle: float = 30.0
     budget: Decimal | None = None
     give_up: float = 60.0
+    batch: int = MOST_ITEMS  # items that one may have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

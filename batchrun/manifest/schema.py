@@ -7,6 +7,8 @@ refuses, the loader refuses too.
 import json
 from typing import Any, Final
 
+from batchrun.manifest.values import MOST_ITEMS
+
 _TEXT: Final = {"type": "string", "minLength": 1}
 _COUNT: Final = {"type": "integer", "minimum": 1}
 _SECONDS: Final = {
@@ -130,6 +132,8 @@ _LIMITS: Final = _section(
             "description": "US dollars over the sweep's life",
         },
         "give_up": _SECONDS | {"description": "how long the API may be out of reach (60s)"},
+        "batch": _COUNT
+        | {"maximum": MOST_ITEMS, "description": "items of one batch; 1: no batches (100)"},
     },
 )
 

@@ -9,6 +9,7 @@ from batchrun.manifest.manifest import Limits, Sample
 from batchrun.manifest.section import REQUIRED, Section
 from batchrun.manifest.sources import placed
 from batchrun.manifest.values import (
+    parse_batch_size,
     parse_count,
     parse_flag,
     parse_money,
@@ -45,6 +46,7 @@ def read_limits(root: Section) -> Limits:
         settle=section.take("settle", parse_wait, _DEFAULTS.settle),
         budget=section.take("budget", parse_money, None),
         give_up=section.take("give_up", parse_seconds, _DEFAULTS.give_up),
+        batch=section.take("batch", parse_batch_size, _DEFAULTS.batch),
     )
     section.close()
     return limits

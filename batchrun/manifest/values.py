@@ -17,6 +17,10 @@ _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SLIPS: Final = {"sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m"}
 
 
+MOST_ITEMS: Final = 100
+"""Items of one batch: the API takes no more (runflow-api.md, section 8)."""
+
+
 class HiddenValueError(ValueError):
     """A value that is wrong, and that is not to be shown: it may hold a password."""
 
@@ -97,11 +101,24 @@ def parse_money(value: object) -> Decimal:
 
 def parse_count(value: object) -> int:
     """Parse a whole number of 1 or more; text of digits counts, for the command line's sake."""
-    if type(value) is str and re.fullmatch(r"[0-9]{1,12}", value):
-        value = int(value)
-    if type(value) is not int or value < 1:
+    number = _whole(value)
+    if number is None or number < 1:
         raise ValueError("expected a whole number of 1 or more")
-    return value
+    return number
+
+
+def parse_batch_size(value: object) -> int:
+    """Parse how many items a batch may have; one cell alone is sent as a run, and no batch."""
+    number = _whole(value)
+    if number is None or not 1 <= number <= MOST_ITEMS:
+        raise ValueError(f"expected a whole number from 1 (no batches) to {MOST_ITEMS}")
+    return number
+
+
+def _whole(value: object) -> int | None:
+    if type(value) is str and re.fullmatch(r"[0-9]{1,12}", value):
+        return int(value)
+    return value if type(value) is int else None
 
 
 def parse_fail_on(value: object) -> FailOn:

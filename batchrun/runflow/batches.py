@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
+from batchrun.manifest.values import MOST_ITEMS
 from batchrun.runflow.tolerant import failure, moment, status, text, whole
-
-MOST_ITEMS: Final = 100  # the API takes no more in one batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
