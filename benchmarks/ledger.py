@@ -11,13 +11,14 @@ import argparse
 import hashlib
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -42,6 +43,7 @@ from batchrun.manifest.load import load_manifest
 
 AT = "2026-05-04T12:00:00.000250Z"
 LINES_PER_CELL = 4
+IN_FLIGHT = 64
 MANIFEST = """\
 name: bench
 models: [google/nano-banana-2]
@@ -51,7 +53,7 @@ outputs: {{dir: out}}
 """
 
 
-def life(number: int, key: str) -> Iterator[AnyRecord]:
+def one_life(number: int, key: str) -> Iterator[AnyRecord]:
     """Yield the lines of a cell that was run, ended well and was saved, as a sweep writes them."""
     digest = hashlib.sha256(key.encode()).hexdigest()
     run_id = f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
@@ -105,9 +107,30 @@ def finished_sweep(folder: Path, cells: int) -> Path:
     )
     with (sweep / NAME).open("wb") as file:
         file.write(encode(first))
-        for number, cell in enumerate(expand(load_manifest(manifest, {}))):
-            file.writelines(map(encode, life(number, cell.key)))
+        found = enumerate(expand(load_manifest(manifest, {})))
+        file.writelines(map(encode, mixed(one_life(number, cell.key) for number, cell in found)))
     return sweep
+
+
+def mixed(lives: Iterable[Iterator[AnyRecord]]) -> Iterator[AnyRecord]:
+    """Yield the lines of *lives*, of which as many are under way at a time as in a sweep."""
+    chance = random.Random(1)
+    lanes: list[Iterator[AnyRecord]] = []
+    for life in lives:
+        yield next(life)
+        lanes.append(life)
+        while len(lanes) == IN_FLIGHT:
+            yield from _step(lanes, chance.randrange(IN_FLIGHT))
+    while lanes:
+        yield from _step(lanes, 0)
+
+
+def _step(lanes: list[Iterator[AnyRecord]], lane: int) -> Iterator[AnyRecord]:
+    """Yield the next line of a lane; one that has none left is no lane any more."""
+    for record in lanes[lane]:
+        yield record
+        return
+    del lanes[lane]
 
 
 def memory(cells: int) -> None:
@@ -156,7 +179,7 @@ def commit(cells: int, tasks: int = 64) -> None:
 
         async def slot() -> None:
             for number in todo:
-                for record in life(number, f"{number:032x}"):
+                for record in one_life(number, f"{number:032x}"):
                     await ledger.append(record)
 
         with open_ledger(folder, disk=disk) as ledger:

@@ -49,3 +49,30 @@ def test_a_key_costs_little(cells: int) -> None:
         tracemalloc.stop()
 
     assert (after - before) / cells < 32
+
+
+@given(st.lists(st.tuples(st.sampled_from(TEXTS) | st.text(), st.booleans()), max_size=200))
+def test_the_key_that_came_last_can_be_taken_back(steps: list[tuple[str, bool]]) -> None:
+    keys, expected = Keys(), dict[str, int]()
+    for cell, stays in steps:
+        number, new = keys.add(cell)
+        if stays or not new:
+            assert number == expected.setdefault(cell, len(expected))
+        else:
+            keys.take_back()
+
+    assert len(keys) == len(list(keys.digests())) == len(expected)
+    assert {cell: keys.number(cell) for cell, _ in steps} == {
+        cell: expected.get(cell) for cell, _ in steps
+    }
+
+
+def test_a_key_is_taken_back_at_every_size() -> None:
+    keys = Keys()
+    for number in range(2000):
+        keys.add(f"{number:032x}")
+        keys.add("never to stay")
+        keys.take_back()
+
+    assert "never to stay" not in keys
+    assert [keys.number(f"{number:032x}") for number in range(2000)] == list(range(2000))

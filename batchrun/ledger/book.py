@@ -141,7 +141,7 @@ class Book:
 
     def add(self, record: AnyRecord, line: int) -> None:
         """Fold the record that stands at offset *line*; ValueError if it cannot follow."""
-        self._adds[type(record)](self, record, line)
+        self.adds[type(record)](self, record, line)
 
     def _sweep(self, record: Sweep, _line: int) -> None:
         self.sweep = record
@@ -155,9 +155,6 @@ class Book:
 
     def _learnt(self, record: Learnt, _line: int) -> None:
         self.facts(record.model).takes_batches = record.batches
-
-    def _cell_line(self, record: CellLine, line: int) -> None:
-        self.histories.fold(record, line)
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
@@ -173,22 +170,24 @@ class Book:
     def _submitted(self, record: Submitted, line: int) -> None:
         history = self.histories.fold(record, line)
         self._newest = record.run_id, history.client_ref
-        self._owe(record, history)
+        if record.doubted:
+            self._owe(history)
 
     def _no_run(self, record: Rejected | Dropped, line: int) -> None:
-        self._owe(record, self.histories.fold(record, line))
+        history = self.histories.fold(record, line)
+        if record.doubted:
+            self._owe(history)
         self._reserved.pop(record.cell, None)
 
-    def _owe(self, record: Submitted | Rejected | Dropped, history: History) -> None:
-        if record.doubted:
-            self.doubted[history.client_ref] = history.model
+    def _owe(self, history: History) -> None:
+        self.doubted[history.client_ref] = history.model
 
     def _finished(self, record: Finished, line: int) -> None:
         history = self.histories.fold(record, line)
         facts = self.models.get(history.model) or self.facts(history.model)
         facts.runs += 1
         facts.times.append((record.created_at, record.completed_at, record.duration_ms))
-        reserved = self._reserved.pop(record.cell, None)
+        reserved = self._reserved.pop(record.cell, None) if self._reserved else None
         cost = record.cost
         if cost is None:
             # Failed runs are not billed (runflow-api.md, section 11); others that tell no cost are.
@@ -196,10 +195,11 @@ class Book:
                 facts.untold += 1
                 facts.unreserved += reserved is None
                 facts.assumed += reserved or 0
-        else:
-            self.spent[history.alias] += cost
-            facts.cost += cost
-            facts.dearest = cost if facts.dearest is None else max(cost, facts.dearest)
+            return
+        self.spent[history.alias] += cost
+        facts.cost += cost
+        if facts.dearest is None or cost > facts.dearest:
+            facts.dearest = cost
 
     def _extra(self, record: Extra, line: int) -> None:
         history = self.histories.fold(record, line)
@@ -215,7 +215,10 @@ class Book:
         facts.untold += change
         facts.unreserved += change
 
-    _adds: ClassVar[Mapping[type[AnyRecord], Callable[..., None]]] = by_kind(
+    def _cell_line(self, record: CellLine, line: int) -> None:
+        self.histories.fold(record, line)
+
+    adds: ClassVar[Mapping[type[AnyRecord], Callable[..., None]]] = by_kind(
         {
             Sweep: _sweep,
             Uploaded: _uploaded,
@@ -231,6 +234,7 @@ class Book:
             Saved: _cell_line,
         }
     )
+    """What each kind of line adds: `add`, for who asks a million times."""
 
 
 def wave_number(client_ref: str) -> int:

@@ -5,21 +5,22 @@ once in each call: they are packed into rows of one long array, and made into ob
 What stands in no row is what many cells share: model, alias and wave.
 """
 
-import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from batchrun.ledger.history import OPEN, CellLine, History, State, apply
-from batchrun.ledger.keys import Keys
+from batchrun.ledger.history import CHANGES, OPEN, CellLine, History, State
+from batchrun.ledger.keys import SIZE, Keys, hashed, plain
 
 RECENT: Final = 256
 """Histories beside the open ones that are kept as objects: their next line comes soon."""
 
 _ROW: Final = struct.Struct("<16sIIIqqqqqBB")
-_HEX: Final = re.compile("[0-9a-f]{32}")
-_UUID: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_NONE: Final = bytes(16)
+_SIZE: Final = _ROW.size
+_NONE: Final = bytes(SIZE)
+_FREE: Final = bytes(_SIZE)
+_UUID_LENGTH: Final = 36
+_DASHES: Final = (8, 13, 18, 23)
 _STATES: Final = tuple(State)
 _NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
 
@@ -28,19 +29,16 @@ class Histories(Mapping[str, History]):
     """The history of each cell that has one. What it gives is to be read, not changed."""
 
     def __init__(self) -> None:
+        self._rows = Rows()  # of all cells; those of the recent ones are out of date
         self._recent: dict[str, History] = {}
+        self._recent_rows: dict[str, int] = {}
         self._room = RECENT
-        self._rows = Rows()
-        self._unpacked = 0  # recent ones that have a row, too, which is out of date
 
     def __len__(self) -> int:
-        return len(self._rows) + len(self._recent) - self._unpacked
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[str]:
-        for cell in self._rows:
-            if cell not in self._recent:
-                yield cell
-        yield from self._recent
+        return iter(self._rows)
 
     def __getitem__(self, cell: str) -> History:
         history = self._recent.get(cell) or self._rows.get(cell)
@@ -60,90 +58,107 @@ class Histories(Mapping[str, History]):
         history = self._recent.get(record.cell)
         if history is None:
             return self._fold_first(record, line)
-        apply(history, record, line)
+        CHANGES[type(record)](history, record, line)
         return history
 
     def _fold_first(self, record: CellLine, line: int) -> History:
         """Fold a line of a cell that is not among the recent ones."""
-        packed = self._rows.get(record.cell)
-        history = packed or History()
-        apply(history, record, line)
+        cell = record.cell
+        row, new = self._rows.reserve(cell)
+        history = History() if new else self._rows.unpack(row)
+        try:
+            CHANGES[type(record)](history, record, line)
+        except ValueError:
+            if new:
+                self._rows.give_up(row)
+            raise
         if len(self._recent) >= self._room:
             self._pack()
-        self._recent[record.cell] = history
-        self._unpacked += packed is not None
+        self._recent[cell] = history
+        self._recent_rows[cell] = row
         return history
 
     def _pack(self) -> None:
         """Put away what is not open."""
-        kept, put = {}, self._rows.put
+        kept, rows = {}, self._recent_rows
+        numbers, closed = [], []
         for cell, history in self._recent.items():
             if history.state in OPEN:
                 kept[cell] = history
             else:
-                put(cell, history)
+                numbers.append(rows.pop(cell))
+                closed.append(history)
+        self._rows.write(numbers, closed)
         self._recent = kept
         self._room = len(kept) + RECENT
-        self._unpacked = sum(cell in self._rows for cell in kept)
 
 
 class Rows:
-    """Packed histories by cell. Nothing is ever taken out."""
+    """Packed histories by cell."""
 
     def __init__(self) -> None:
         self._keys = Keys()
         self._data = bytearray()
-        self._texts: dict[int, tuple[str, str | None]] = {}  # what is no digest, or no UUID
+        self._cells: dict[int, str] = {}  # those that are no digest
+        self._run_ids: dict[int, str] = {}  # those that are no UUID
         self._shared: list[tuple[str, str, str]] = []
         self._shared_numbers: dict[tuple[str, str, str], int] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def __contains__(self, cell: str) -> bool:
-        return cell in self._keys
-
     def __iter__(self) -> Iterator[str]:
         for row, key in enumerate(self._keys.digests()):
-            yield self._texts[row][0] if row in self._texts else key.hex()
+            yield self._cells[row] if row in self._cells else key.hex()
 
     def get(self, cell: str) -> History | None:
         row = self._keys.number(cell)
-        return None if row is None else self._unpack(row)
+        return None if row is None else self.unpack(row)
 
     def put(self, cell: str, history: History) -> None:
-        row, new = self._keys.add(cell)
-        packed = self._packed(row, cell, history)
+        self.write([self.reserve(cell)[0]], [history])
+
+    def reserve(self, cell: str) -> tuple[int, bool]:
+        """Return the cell's row, and whether it is new: then nothing is in it yet."""
+        digest = plain(cell)
+        row, new = self._keys.place(digest or hashed(cell))
         if new:
-            self._data += packed
-        else:
-            self._data[row * _ROW.size : (row + 1) * _ROW.size] = packed
+            self._data += _FREE
+            if digest is None:
+                self._cells[row] = cell
+        return row, new
 
-    def _packed(self, row: int, cell: str, history: History) -> bytes:
-        run_id, run = history.run_id, _NONE
-        if run_id is not None and _UUID.fullmatch(run_id):
-            run = bytes.fromhex(run_id.replace("-", ""))
-        if (run_id is not None and run == _NONE) or not _HEX.fullmatch(cell):
-            self._texts[row] = cell, run_id
-        elif row in self._texts:
-            del self._texts[row]
-        return _ROW.pack(
-            run,
-            self._share((history.client_ref, history.model, history.alias)),
-            history.attempt,
-            history.failures,
-            history.intent_line,
-            history.input_line,
-            history.ended_line,
-            history.saved_line,
-            history.parked_line,
-            _NUMBERS[history.state],
-            _NUMBERS[history.before],
-        )
+    def give_up(self, row: int) -> None:
+        """Take the *row* that was reserved last away again."""
+        self._keys.take_back()
+        del self._data[row * _SIZE :]
+        self._cells.pop(row, None)
 
-    def _unpack(self, row: int) -> History:
+    def write(self, rows: Sequence[int], histories: Sequence[History]) -> None:
+        """Put *histories* into their *rows*, in the place of what is there."""
+        data, shared, pack = self._data, self._shared_numbers, _ROW.pack_into
+        for row, history, run in zip(rows, histories, self._runs(rows, histories), strict=True):
+            texts = history.client_ref, history.model, history.alias
+            pack(
+                data,
+                row * _SIZE,
+                run,
+                shared[texts] if texts in shared else self._share(texts),
+                history.attempt,
+                history.failures,
+                history.intent_line,
+                history.input_line,
+                history.ended_line,
+                history.saved_line,
+                history.parked_line,
+                _NUMBERS[history.state],
+                _NUMBERS[history.before],
+            )
+
+    def unpack(self, row: int) -> History:
+        """Return the history that was put into a row."""
         run, shared, attempt, failures, intent, given, ended, saved, parked, state, before = (
-            _ROW.unpack_from(self._data, row * _ROW.size)
+            _ROW.unpack_from(self._data, row * _SIZE)
         )
         client_ref, model, alias = self._shared[shared]
         # By place, in the order of History's fields: by name it takes twice as long.
@@ -153,7 +168,7 @@ class Rows:
             attempt,
             failures,
             False,  # what is parked is open, and not packed
-            self._texts[row][1] if row in self._texts else _uuid(run),
+            self._run_ids.get(row) if run == _NONE else _uuid(run),
             client_ref,
             model,
             alias,
@@ -164,16 +179,49 @@ class Rows:
             parked,
         )
 
+    def _runs(self, rows: Sequence[int], histories: Sequence[History]) -> Sequence[bytes]:
+        """Return what of the run's id goes into each row; ids of another form are kept beside."""
+        ids = [history.run_id for history in histories]
+        usual = _uuids(ids)
+        if self._run_ids or usual is None:
+            for row in rows:
+                self._run_ids.pop(row, None)
+        if usual is not None:
+            return usual
+        found = []
+        for row, run_id in zip(rows, ids, strict=True):
+            run = _uuids([run_id])
+            if run is None and run_id is not None:
+                self._run_ids[row] = run_id
+            found.append(_NONE if run is None else run[0])
+        return found
+
     def _share(self, texts: tuple[str, str, str]) -> int:
-        number = self._shared_numbers.get(texts)
-        if number is None:
-            number = self._shared_numbers[texts] = len(self._shared)
-            self._shared.append(texts)
+        number = self._shared_numbers[texts] = len(self._shared)
+        self._shared.append(texts)
         return number
 
 
-def _uuid(run: bytes) -> str | None:
-    if run == _NONE:
+def _uuids(texts: Sequence[str | None]) -> Sequence[bytes] | None:
+    """Return the bytes of UUIDs in lower case; None if one of *texts* isn't one, or is of zeros.
+
+    All at once: one by one it is what takes longest of a fold.
+    """
+    if set(map(type, texts)) != {str} or set(map(len, texts)) != {_UUID_LENGTH}:  # type: ignore[arg-type]  # they are texts
         return None
+    joined = "".join(texts)  # type: ignore[arg-type]  # likewise
+    dashes = "-" * len(texts)
+    digits = joined.replace("-", "")
+    if any(joined[place::_UUID_LENGTH] != dashes for place in _DASHES):
+        return None
+    try:
+        found = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    runs = [found[start : start + SIZE] for start in range(0, len(found), SIZE)]
+    return runs if found.hex() == digits and len(runs) == len(texts) and _NONE not in runs else None
+
+
+def _uuid(run: bytes) -> str:
     text = run.hex("-", -2)  # eight groups, where a UUID has the first two and last three in one
     return text[:4] + text[5:29] + text[30:34] + text[35:]

@@ -103,26 +103,37 @@ class History(msgspec.Struct, gc=False):
         return self.saved_line != NOWHERE
 
 
+def _after(kind: type[AnyRecord]) -> dict[State, Any]:
+    """Return what AFTER says of one kind of line. A million lines look here."""
+    return {state: after for (state, line), after in AFTER.items() if line is kind}
+
+
+_INTENT: Final = _after(Intent)
+_SUBMITTED: Final = _after(Submitted)
+_DROPPED: Final = _after(Dropped)
+_PARKED: Final = _after(Parked)
+_FINISHED: Final = _after(Finished)
+_REJECTED: Final = _after(Rejected)
+_SAVED: Final = _after(Saved)
+
+
 def apply(history: History, record: CellLine, line: int = NOWHERE) -> None:
     """Fold one more line, which stands at offset *line*, into *history*.
 
     Raises ValueError, and changes nothing, if the line cannot follow.
     """
-    states, fold = _FOLDS[type(record)]
-    if history.state not in states:
-        raise ValueError(f"`{_name(record)}` cannot follow {history.state}")
-    after = states[history.state]
-    fold(history, record, line)
-    if after is not None:
-        history.state = after
+    CHANGES[type(record)](history, record, line)
 
 
 def _intent(history: History, record: Intent, line: int) -> None:
+    if history.state not in _INTENT:
+        raise _cannot_follow(history, record)
     if record.attempt <= history.attempt:
         raise ValueError(
             f"`intent` is of attempt {record.attempt}, the cell has had {history.attempt}"
         )
     history.before = history.state
+    history.state = _INTENT[history.state]
     history.attempt = record.attempt
     history.run_id = None
     history.parked = False
@@ -136,42 +147,52 @@ def _intent(history: History, record: Intent, line: int) -> None:
 
 
 def _submitted(history: History, record: Submitted, _line: int) -> None:
-    _check_attempt(history, record)
+    if history.state not in _SUBMITTED or record.attempt != history.attempt:
+        raise _cannot_follow(history, record)
+    history.state = _SUBMITTED[history.state]
     history.run_id = record.run_id
     history.parked = False
 
 
 def _dropped(history: History, record: Dropped, _line: int) -> None:
-    _check_attempt(history, record)
+    if history.state not in _DROPPED or record.attempt != history.attempt:
+        raise _cannot_follow(history, record)
     history.state = history.before
     history.attempt -= 1
     history.parked = False
 
 
 def _parked(history: History, record: Parked, line: int) -> None:
-    _check_attempt(history, record)
+    if history.state not in _PARKED or record.attempt != history.attempt:
+        raise _cannot_follow(history, record)
     history.parked = True
     history.parked_line = line
 
 
 def _finished(history: History, record: Finished, line: int) -> None:
-    _check_attempt(history, record)
-    if record.status_code not in ENDS:
+    if history.state not in _FINISHED or record.attempt != history.attempt:
+        raise _cannot_follow(history, record)
+    state = _STATE_OF.get(record.status_code)
+    if state is None:
         raise ValueError(f"`finished` with the status code {record.status_code!r}")
-    history.state = _STATE_OF[record.status_code]
-    history.failures += history.state in BAD
+    history.state = state
+    history.failures += state in BAD
     history.ended_line = line
     history.parked = False
 
 
 def _rejected(history: History, record: Rejected, line: int) -> None:
-    _check_attempt(history, record)
+    if history.state not in _REJECTED or record.attempt != history.attempt:
+        raise _cannot_follow(history, record)
+    history.state = _REJECTED[history.state]
     history.failures += 1
     history.ended_line = line
     history.parked = False
 
 
-def _saved(history: History, _record: Saved, line: int) -> None:
+def _saved(history: History, record: Saved, line: int) -> None:
+    if history.state not in _SAVED:
+        raise _cannot_follow(history, record)
     history.saved_line = line
 
 
@@ -179,38 +200,29 @@ def _extra(_history: History, _record: Extra, _line: int) -> None:
     """Nothing of the cell: that it has cost twice is the sweep's, see the book."""
 
 
-def _check_attempt(
-    history: History, record: Submitted | Dropped | Parked | Finished | Rejected
-) -> None:
-    if record.attempt != history.attempt:
-        raise ValueError(
-            f"`{_name(record)}` is of attempt {record.attempt}, the cell is at {history.attempt}"
-        )
+def _cannot_follow(history: History, record: CellLine) -> ValueError:
+    kind = kind_of(record)
+    name = kind.__name__.lower()
+    if (history.state, kind) not in AFTER or isinstance(record, Saved):
+        return ValueError(f"`{name}` cannot follow {history.state}")
+    return ValueError(f"`{name}` is of attempt {record.attempt}, the cell is at {history.attempt}")
 
 
-def _name(record: AnyRecord) -> str:
-    return kind_of(record).__name__.lower()
+_STATE_OF: Final = {str(state): state for state in ENDS}
 
-
-_STATE_OF: Final = {str(state): state for state in State}
-_FOLD: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = {
-    Intent: _intent,
-    Submitted: _submitted,
-    Dropped: _dropped,
-    Parked: _parked,
-    Finished: _finished,
-    Rejected: _rejected,
-    Saved: _saved,
-    Extra: _extra,
-}
-
-# By the kind of line: what AFTER says of it, and what it does. A million lines look here.
-_FOLDS: Final = by_kind(
+CHANGES: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = by_kind(
     {
-        kind: ({state: after for (state, line), after in AFTER.items() if line is kind}, fold)
-        for kind, fold in _FOLD.items()
+        Intent: _intent,
+        Submitted: _submitted,
+        Dropped: _dropped,
+        Parked: _parked,
+        Finished: _finished,
+        Rejected: _rejected,
+        Saved: _saved,
+        Extra: _extra,
     }
 )
+"""What each kind of line does: `apply`, for who asks a million times."""
 
 
 @dataclass(frozen=True, slots=True)

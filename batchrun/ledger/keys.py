@@ -1,10 +1,10 @@
 """A million cells' keys, numbered, in less than thirty bytes each. Pure.
 
 A hash table whose slots hold numbers of keys, from 1; 0 is a free slot. A set of the keys as text
-takes five times the room.
+takes five times the room. The bits of a slot that numbers don't need hold as many of the key's
+hash: another key is passed over without a look at its digest.
 """
 
-import re
 import struct
 from array import array
 from collections.abc import Iterator
@@ -12,12 +12,13 @@ from hashlib import blake2b
 from typing import Final
 
 SIZE: Final = 16
-_HEX: Final = re.compile("[0-9a-f]{32}")
 _DIGEST: Final = struct.Struct(f"{SIZE}s")
+_HASH: Final = 0x3FFF_FFFF
+"""The bits of a hash that are used: the lower ones say where a key begins to look for its slot."""
 
 
 class Keys:
-    """A set of cell keys that numbers them, from 0, as they come. Nothing is ever taken out."""
+    """A set of cell keys that numbers them, from 0, as they come."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -32,49 +33,80 @@ class Keys:
 
     def number(self, cell: str) -> int | None:
         """Return the key's number, None where it isn't here."""
-        number = self._slots[self._slot(_digest(cell))]
-        return number - 1 if number else None
+        digest = plain(cell) or hashed(cell)
+        slots, last = self._slots, len(self._slots) - 1
+        code = hash(digest) & _HASH
+        slot = code & last
+        while entry := slots[slot]:
+            if entry ^ code <= last:
+                number = (entry & last) - 1
+                if self._digests.startswith(digest, number * SIZE):
+                    return number
+            slot = slot + 1 & last
+        return None
 
     def add(self, cell: str) -> tuple[int, bool]:
         """Return the key's number, and whether it is new."""
-        digest = _digest(cell)
-        slot = self._slot(digest)
-        if number := self._slots[slot]:
-            return number - 1, False
+        return self.place(plain(cell) or hashed(cell))
+
+    def place(self, digest: bytes) -> tuple[int, bool]:
+        """Return the number of the key that *digest* stands for, and whether it is new."""
+        slots, last = self._slots, len(self._slots) - 1
+        code = hash(digest) & _HASH
+        slot = code & last
+        while entry := slots[slot]:
+            if entry ^ code <= last:
+                number = (entry & last) - 1
+                if self._digests.startswith(digest, number * SIZE):
+                    return number, False
+            slot = slot + 1 & last
         self._digests += digest
-        self._count = self._slots[slot] = self._count + 1
-        if self._count * 3 > len(self._slots) * 2:
+        number = self._count
+        self._count = count = number + 1
+        slots[slot] = code & ~last | count
+        if count * 3 > last * 2:
             self._grow()
-        return self._count - 1, True
+        return number, True
+
+    def take_back(self) -> None:
+        """Forget the key that was added last: it is the one that no other had to give way to."""
+        self._slots[self._slot_of_last()] = 0
+        del self._digests[-SIZE:]
+        self._count -= 1
 
     def digests(self) -> Iterator[bytes]:
         """Yield what stands for each key, in the order of their numbers."""
         for (digest,) in _DIGEST.iter_unpack(self._digests):
             yield digest
 
-    def _slot(self, digest: bytes) -> int:
-        """Return the slot that holds the key's number, or the free one where it would."""
-        slots, digests, last = self._slots, self._digests, len(self._slots) - 1
-        slot = hash(digest) & last
-        while number := slots[slot]:
-            if digests[(number - 1) * SIZE : number * SIZE] == digest:
-                break
-            slot = (slot + 1) & last
+    def _slot_of_last(self) -> int:
+        last = len(self._slots) - 1
+        slot = hash(bytes(self._digests[-SIZE:])) & last
+        while self._slots[slot] & last != self._count:
+            slot = slot + 1 & last
         return slot
 
     def _grow(self) -> None:
         last = len(self._slots) * 2 - 1
+        high = _HASH & ~last
         slots = array("I", bytes(4 * (last + 1)))
-        for number, digest in enumerate(self.digests(), start=1):
-            slot = hash(digest) & last
+        for count, code in enumerate(map(hash, self.digests()), start=1):
+            slot = code & last
             while slots[slot]:
-                slot = (slot + 1) & last
-            slots[slot] = number
+                slot = slot + 1 & last
+            slots[slot] = code & high | count
         self._slots = slots
 
 
-def _digest(cell: str) -> bytes:
-    """Return the bytes of a cell's key; of one that is spelled otherwise, a hash."""
-    if _HEX.fullmatch(cell):
-        return bytes.fromhex(cell)
+def plain(cell: str) -> bytes | None:
+    """Return a key's bytes, None for one that isn't 32 lower-case hexadecimal digits."""
+    try:
+        digest = bytes.fromhex(cell)
+    except ValueError:
+        return None
+    return digest if len(digest) == SIZE and digest.hex() == cell else None
+
+
+def hashed(cell: str) -> bytes:
+    """Return what stands for a key that is spelled otherwise."""
     return blake2b(cell.encode("utf-8", "surrogatepass"), digest_size=SIZE).digest()

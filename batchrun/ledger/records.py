@@ -30,6 +30,7 @@ class Record(
     omit_defaults=True,
     tag_field="type",
     tag=str.lower,
+    gc=False,
 ):
     """What every line carries: when it was written (UTC, microseconds).
 
@@ -151,7 +152,7 @@ class Looked(Record, frozen=True, kw_only=True, omit_defaults=True):
     client_ref: str
 
 
-class SavedFile(msgspec.Struct, frozen=True, kw_only=True):
+class SavedFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One file on disk; *path* is relative to the output folder."""
 
     path: str

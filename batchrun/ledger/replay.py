@@ -72,11 +72,11 @@ class _Reading:
 
     def fold(self, lines: Sequence[bytes], records: Iterable[AnyRecord | None]) -> None:
         """Fold the *records* of so many *lines*; None is one of a later version."""
-        add, whole, group = self._book.add, self._whole, self._group
+        book, adds, whole, group = self._book, self._book.adds, self._whole, self._group
         for line, record in zip(lines, records, strict=True):
             if record is not None:
                 try:
-                    add(record, whole)
+                    adds[type(record)](book, record, whole)
                 except ValueError as error:
                     number = self._number + lines.index(line) + 1
                     raise _broken(self._path, number, whole, error) from error
