@@ -45,6 +45,21 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class _Group:
+    """Lines that are written together. *led* while one of those who wait for it sees to that."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self.led = False
+        self.durable = False
+        self.news = anyio.Event()
+
+    def tell(self) -> None:
+        """Wake all who wait, to see for themselves."""
+        news, self.news = self.news, anyio.Event()
+        news.set()
+
+
 class Ledger:
     """Append records, and ask the book what they add up to.
 
@@ -60,12 +75,12 @@ class Ledger:
         self.book: Book = replayed.book
         self.torn = replayed.torn
         self._fd = fd
-        self._end = self._on_disk = replayed.whole
+        self._end = replayed.whole
         self._group = replayed.group
         self._disk = disk
         self._clock = clock
         self.opened_at = clock()
-        self._waiting: list[bytes] = []
+        self._gathering = _Group()
         self._broken: BaseException | None = None
         self._turn = anyio.Lock()
 
@@ -80,15 +95,17 @@ class Ledger:
         if self._broken is not None:
             raise self._failed(self._broken)
         self._enqueue(records)
-        end = self._end
-        async with self._turn:
-            if self._on_disk < end:
-                await self._flush()
+        group = self._gathering
+        while not group.durable:
+            if group.led:
+                await group.news.wait()
+            else:
+                await self._lead(group)
 
     async def settle(self) -> None:
         """Write what cancelled appends left behind. Does nothing after a failed write."""
         async with self._turn:
-            if self._waiting and self._broken is None:
+            if self._gathering.lines and self._broken is None:
                 await self._flush()
 
     @property
@@ -143,29 +160,43 @@ class Ledger:
 
     def _enqueue(self, records: Sequence[AnyRecord]) -> None:
         # The book first: a line that cannot follow would make the file unreadable for good.
-        self.book.check(records)
-        at = timestamp(self._clock())
-        for record in records:
-            group = 0 if self._waiting else self._group + 1
-            stamped = replace(record, at=at, group=group)
-            line = encode(stamped)
-            self.book.add(stamped, self._end)
+        if len(records) > 1:  # of one that is refused nothing is added anyway
+            self.book.check(records)
+        at, lines, end = timestamp(self._clock()), self._gathering.lines, self._end
+        stamped = [replace(record, at=at) for record in records]
+        if not lines and stamped:
+            stamped[0] = replace(stamped[0], group=self._group + 1)
+        texts = [encode(record) for record in stamped]
+        for record, text in zip(stamped, texts, strict=True):
+            self.book.add(record, end)
+            end += len(text)
             if not isinstance(record, Sweep):
                 self.untouched_since = None
-            self._group += bool(group)
-            self._waiting.append(line)
-            self._end += len(line)
+        self._group += bool(stamped and not lines)
+        lines += texts
+        self._end = end
+
+    async def _lead(self, group: "_Group") -> None:
+        """See to it that *group* is written; whoever waits for it is told when this ends."""
+        group.led = True
+        try:
+            async with self._turn:
+                if not group.durable:
+                    await self._flush()
+        finally:
+            # Cancelled while it waited for its turn, it leaves the group to another.
+            group.led = False
+            group.tell()
 
     async def _flush(self) -> None:
         if self._broken is not None:
             raise self._failed(self._broken)
-        lines, self._waiting = self._waiting, []
-        end = self._end
+        group, self._gathering = self._gathering, _Group()
         try:
             # Cancelled after the lines were taken and before they were written, they would be
             # lost while the next flush calls them durable.
             with anyio.CancelScope(shield=True):
-                await self._disk.write(self._fd, b"".join(lines))
+                await self._disk.write(self._fd, b"".join(group.lines))
         except BaseException as error:
             # Whatever it was, nobody knows which of the lines are in the file: another one could be
             # glued onto half a line, and would not stand where the book says it does.
@@ -173,7 +204,7 @@ class Ledger:
             if isinstance(error, OSError):
                 raise self._failed(error) from error
             raise
-        self._on_disk = end
+        group.durable = True
 
     def _failed(self, error: BaseException) -> LedgerError:
         full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}

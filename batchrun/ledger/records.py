@@ -315,7 +315,7 @@ def starts_group(text: bytes, start: int = 0) -> bool:
 
 def timestamp(moment: datetime) -> str:
     """Return *moment* as lines have it: UTC, microseconds, Z."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def _check_format(number: object, version: object) -> None:
