@@ -626,6 +626,37 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_on_disk(tmp_path: Pat
             assert told <= set(ledger.book.histories)
 
 
+async def test_runs_and_keys_that_the_file_has_are_told_from_those_it_has_not(
+    tmp_path: Path,
+) -> None:
+    odd = 'a "quoted" é \\ key'
+    with opened(tmp_path) as ledger:
+        await ledger.append(SWEEP, intent(idempotency_key="k1"), intent("c2", idempotency_key=odd))
+        await ledger.append(submitted("c2", run_id="r2"), finished("c2", run_id="r2"))
+        await ledger.append(intent("c3", metadata={"run_id": "r3", "idempotency_key": "k3"}))
+
+        asked = {"k1", odd, "r2", "r3", "k3", "k", "c2", "banana"}
+        assert ledger.identities(asked) == {"k1", odd, "r2"}
+        assert ledger.identities(set()) == set()
+
+
+async def test_the_keys_of_a_wave_are_those_of_its_intents(tmp_path: Path) -> None:
+    with opened(tmp_path) as ledger:
+        for number in (1, 11):
+            wave, key = f"br1.k3f9.{number}", f"of all in batch {number}"
+            await ledger.append(
+                *(
+                    intent(f"c{number}-{index}", client_ref=wave, idempotency_key=key)
+                    for index in range(3)
+                )
+            )
+        await ledger.append(intent("c9", idempotency_key="of one"), submitted("c9", run_id="r9"))
+
+        assert ledger.keys_of("br1.k3f9.1") == {"of all in batch 1", "of one"}
+        assert ledger.keys_of("br1.k3f9.11") == {"of all in batch 11"}
+        assert ledger.keys_of("br1.k3f9.2") == set()
+
+
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_what_reads_all_of_the_ledger_holds_nobody_up(tmp_path: Path) -> None:
     with open_ledger(tmp_path, disk=ThreadedDisk()) as ledger:

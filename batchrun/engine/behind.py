@@ -5,6 +5,7 @@ each model), and all later ones, of which some may have no run.
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from batchrun.engine.children import Children
@@ -48,7 +49,8 @@ async def _check_known(work: Work, runs: Iterable[Run]) -> None:
     sweep = work.identity["sweep"]
     told = await Untagged(work, Children(work.client, sweep)).tell(runs)
     keys = {run.id: tag.key for run in told.runs if (tag := tag_of(run, sweep)) is not None}
-    known = work.ledger.identities({*keys, *keys.values()}) if keys else set()
+    ledger, names = work.ledger, {*keys, *keys.values()}
+    known = await ledger.apart(partial(ledger.identities, names)) if keys else set()
     for run in told.runs:
         if run.id in keys and is_ours(run, sweep) and not known & {run.id, keys[run.id]}:
             raise _behind(work, run)

@@ -151,7 +151,8 @@ class Ledger:
         """
         spelled = {msgspec.json.encode(name): name for name in wanted}
         with self.path.open("rb") as lines:
-            names = (name for line in lines for name in _IDENTITY.findall(line))
+            # Of a line the first is its own: what follows is what requests and runs carried.
+            names = (found[1] for line in lines if (found := _IDENTITY.search(line)))
             return {spelled[name] for name in names if name in spelled}
 
     def read(self, line: int) -> AnyRecord:
