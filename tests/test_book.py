@@ -8,7 +8,7 @@ from ledger_lines import EACH, SWEEP, finished, intent, saved, submitted
 
 from batchrun.ledger.book import REMEMBERED, Book, KnownRun, duration, wave_number
 from batchrun.ledger.history import History, State
-from batchrun.ledger.records import AnyRecord, Dropped, Extra, Looked, Rejected, Uploaded
+from batchrun.ledger.records import AnyRecord, Dropped, Extra, Learnt, Looked, Rejected, Uploaded
 
 
 def book_of(*records: AnyRecord) -> Book:
@@ -141,6 +141,18 @@ def test_an_upload_is_remembered_by_its_content() -> None:
     again = Uploaded(sha256="01", asset_id="b", reference="r2")
 
     assert book_of(first, again).uploads == {"01": again}
+
+
+def test_whether_a_model_takes_batches_is_what_was_learnt_last() -> None:
+    book = book_of(intent(), submitted(), finished())
+    assert book.facts("google/nano-banana-2").takes_batches is None
+
+    book.add(Learnt(model="google/nano-banana-2", batches=True), 9)
+    book.add(Learnt(model="other", batches=True), 10)
+    book.add(Learnt(model="google/nano-banana-2", batches=False), 11)
+    assert book.facts("google/nano-banana-2").takes_batches is False
+    assert book.facts("google/nano-banana-2").runs == 1
+    assert book.facts("other").takes_batches is True
 
 
 @pytest.mark.parametrize("record", [finished(), submitted(), saved(), finished("c9")])
