@@ -209,7 +209,8 @@ async def test_the_runs_of_an_earlier_calls_wave_are_known_after_reading_the_led
 
     assert states(world) == {State.SUCCEEDED: 100}
     assert set(service.paid().values()) == {1}
-    assert disk.readings == 1
+    at_the_start = 1  # whether it is a restored copy
+    assert disk.readings == at_the_start + 1
 
 
 async def test_while_an_extra_run_goes_on_the_ledger_is_read_once_for_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import errno
 import json
 import os
 import tracemalloc
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,15 +15,15 @@ from result_lines import MemoryLedger
 
 from batchrun.errors import FolderError
 from batchrun.ledger.records import AnyRecord
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid import Cell, expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.csvtext import field
 from batchrun.results.storage import (
+    Comparison,
     Identity,
     atomic_write,
     read_identity,
-    results_stand,
     write_identity,
     write_results,
 )
@@ -301,6 +302,13 @@ def test_results_with_the_columns_of_another_version_do_not_stand(tmp_path: Path
     (tmp_path / "results.csv").write_bytes(table.replace(b"failure_message", b"reason", 1))
 
     assert not results_stand(tmp_path, 0, expand(manifest))
+
+
+def results_stand(folder: Path, since: int, cells: Iterable[Cell]) -> bool:
+    comparison = Comparison(folder, since)
+    for cell in cells:
+        comparison.add(cell)
+    return comparison.stand()
 
 
 # One field of a CSV.

@@ -2,27 +2,26 @@
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from batchrun.commands.signals import SIGNALS
+from batchrun.commands.walk import Alongside, Found, Walk
 from batchrun.engine.selection import Selection
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
 from batchrun.ledger.file import Ledger
-from batchrun.ledger.history import BAD, History
-from batchrun.ledger.reader import Readable, open_reader
-from batchrun.ledger.records import Finished, Rejected
+from batchrun.ledger.reader import open_reader
 from batchrun.manifest.grid import Cell, expand, upper_bound
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.failures import Failure, Grouping, failures
-from batchrun.results.storage import RESULTS_CSV, RESULTS_JSONL, results_stand, write_results
+from batchrun.results.failures import failures
+from batchrun.results.storage import RESULTS_CSV, RESULTS_JSONL, write_results
 from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
 from batchrun.results.table import table
-from batchrun.results.tally import Count, Counting, Tally
+from batchrun.results.tally import Tally
 from batchrun.runflow.client import Client
 
 MOST_WHEN_INTERRUPTED: Final = 20_000
@@ -31,7 +30,7 @@ MOST_WHEN_INTERRUPTED: Final = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What is left of a call once its task group has ended.
+    """What is left of a call once its task group has ended, and what was seen *alongside*.
 
     *command* goes on with it, *for_all* also with the cells that it was not about.
     """
@@ -47,6 +46,7 @@ class Ending:
     selection: Selection
     stops: Stops
     client: Client
+    alongside: Alongside
     seconds: float
 
 
@@ -77,15 +77,6 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     return summary.exit_code
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """What one walk of the grid has told; *selected* counts the cells that the call was about."""
-
-    counted: Count
-    selected: Tally
-    failures: Sequence[Failure]
-
-
 def walk(ending: Ending) -> Found | None:
     """Write the results and count, in one walk of the grid; None where not even that is waited for.
 
@@ -101,69 +92,51 @@ def walk(ending: Ending) -> Found | None:
     if stops.interrupted and large:
         stops.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
     results = not stops.at_once and not (stops.interrupted and large)
-    return Walk(ending, ending.ledger).found(results=results)
+    found = ending.alongside.found() or _walked(ending, results=results)
+    # What has attempts left may count as something else by now.
+    done = not (found.counted.tally.bad or found.counted.tally.unfinished)
+    changed = ending.ledger.untouched_since is None
+    if results and not changed and not (found.results_stand and done):
+        _write(ending, None)
+    return found
+
+
+def _walked(ending: Ending, *, results: bool) -> Found:
+    """Walk the grid; write the results on the way, or see whether they stand."""
+    since = ending.ledger.untouched_since
+    cells = Walk(
+        ending.folder,
+        ending.settings,
+        ending.ledger,
+        selection=ending.selection,
+        since=since if results else None,
+    )
+    points = cells.over(expand(ending.manifest))
+    if results and since is None:
+        _write(ending, points)
+    for _ in points:  # to the end: what went into no results is counted, too
+        pass
+    return cells.found()
 
 
 def _on_disk(ending: Ending) -> Found | None:
     """Count what the file says: the book also has the lines that could not be written."""
     try:
         with open_reader(ending.ledger.path) as reader:
-            return Walk(ending, reader).found(results=False)
+            cells = Walk(ending.folder, ending.settings, reader, selection=ending.selection)
+            for _ in cells.over(expand(ending.manifest)):
+                pass
+            return cells.found()
     except LedgerError:
         return None
 
 
-class Walk:
-    """One walk of the grid, which counts, groups the failures, and feeds the results."""
-
-    def __init__(self, ending: Ending, ledger: Readable) -> None:
-        settings = ending.settings
-        self._ending = ending
-        self._ledger = ledger
-        self._counting, self._selected = (
-            Counting(ledger.book, attempts=settings.attempts, download=settings.download)
-            for _ in range(2)
-        )
-        self._grouping = Grouping()
-
-    def found(self, *, results: bool) -> Found:
-        cells = self._cells()
-        since = self._ending.ledger.untouched_since
-        stand = results and since is not None and results_stand(self._ending.folder, since, cells)
-        if results and since is None:
-            self._write(cells)
-        for _ in cells:  # to the end: what went into no results is counted, too
-            pass
-        counted = self._counting.result()
-        # What has attempts left may count as something else by now.
-        done = not (counted.tally.bad or counted.tally.unfinished)
-        if results and since is not None and not (stand and done):
-            self._write(None)
-        selected = self._selected.result().tally if self._ending.selection else counted.tally
-        return Found(counted=counted, selected=selected, failures=self._grouping.result())
-
-    def _write(self, cells: Iterator[Cell] | None) -> None:
-        ending, attempts = self._ending, self._ending.settings.attempts
-        try:
-            write_results(
-                ending.folder, ending.manifest, self._ledger, attempts=attempts, cells=cells
-            )
-        except FolderError as error:
-            ending.stops.leave(error)
-
-    def _cells(self) -> Iterator[Cell]:
-        for cell in expand(self._ending.manifest):
-            history = self._counting.add(cell)
-            if self._ending.selection and self._ending.selection.wants(cell):
-                self._selected.add(cell)
-            if history is not None and history.state in BAD:
-                self._group(cell, history)
-            yield cell
-
-    def _group(self, cell: Cell, history: History) -> None:
-        record = self._ledger.read(history.ended_line)
-        assert isinstance(record, Finished | Rejected)
-        self._grouping.add(cell.alias, record)
+def _write(ending: Ending, cells: Iterator[Cell] | None) -> None:
+    attempts = ending.settings.attempts
+    try:
+        write_results(ending.folder, ending.manifest, ending.ledger, attempts=attempts, cells=cells)
+    except FolderError as error:
+        ending.stops.leave(error)
 
 
 def summary_of(ending: Ending, found: Found | None) -> Summary:

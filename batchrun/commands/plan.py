@@ -170,9 +170,9 @@ def walk(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Found:
     to_do = ToDo(prices, settings.limit)
     for cell in expand(plan.manifest):
         counting.add(cell)
-        history = selected.add(cell) if selection.wants(cell) else None
-        if history is None:
+        if not selection.wants(cell) or selected.add(cell) is None:
             continue
+        history = book.history(cell.key)
         stands = standing(history, attempts=attempts, granted=granted.get(cell.key, 0))
         if stands is Standing.PENDING:
             to_do.add(cell, history)

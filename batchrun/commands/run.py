@@ -22,8 +22,9 @@ from batchrun.commands.run_options import (
     settings_of,
 )
 from batchrun.commands.signals import SIGNALS
+from batchrun.commands.walk import Alongside
 from batchrun.engine.interrupts import obey
-from batchrun.engine.runner import Outside, Runner
+from batchrun.engine.runner import Outside, Points, Runner
 from batchrun.engine.selection import Selection
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
@@ -89,7 +90,11 @@ def _recover(call: Call) -> str:
 def _run(call: Call, argv: Sequence[str], started: float) -> int:
     """Hold the ledger, do all that can be done, and say what came of it."""
     sweep = check_folder(call.folder)
-    with open_ledger(call.folder, sweep=sweep) as ledger, served(call.endpoint, call.folder) as url:
+    with (
+        open_ledger(call.folder, sweep=sweep) as ledger,
+        Alongside(call.manifest, call.settings, ledger, call.folder) as alongside,
+        served(call.endpoint, call.folder) as url,
+    ):
         keep_manifest(call.folder, call.manifest.text)
         progress = choose(
             sys.stderr,
@@ -102,7 +107,7 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
                 f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
             )
         with SIGNALS.counted() as received:
-            done = anyio.run(work, call, ledger, url, progress, received)
+            done = anyio.run(work, call, ledger, url, progress, received, alongside.points)
         for error in done.stops.errors:
             name_recover(error, _recover(call))
         return show(
@@ -118,6 +123,7 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
                 selection=done.selection,
                 stops=done.stops,
                 client=done.client,
+                alongside=alongside,
                 seconds=time.monotonic() - started,
             ),
             as_json=call.options.json,
@@ -151,7 +157,12 @@ class Done:
 
 
 async def work(
-    call: Call, ledger: Ledger, url: str, progress: Progress, received: Sequence[str]
+    call: Call,
+    ledger: Ledger,
+    url: str,
+    progress: Progress,
+    received: Sequence[str],
+    points: Points,
 ) -> Done:
     """Do all that can be done in this call; *received* are the signals that come meanwhile."""
     settings = call.settings
@@ -164,7 +175,7 @@ async def work(
         download_client() as downloads,
     ):
         outside = Outside(client=client, downloads=downloads, progress=progress)
-        runner = Runner(call.manifest, settings, sweep, ledger, outside)
+        runner = Runner(call.manifest, settings, sweep, ledger, outside, points=points)
         async with anyio.create_task_group() as tasks:
 
             async def watch_signals() -> None:

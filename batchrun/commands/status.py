@@ -127,9 +127,8 @@ def look(subject: Subject, reader: Reader) -> Found:
             reader.book, attempts=manifest.limits.attempts, download=manifest.outputs.download
         )
         for cell in expand(manifest):
-            begun = counting.add(cell)
-            if begun is not None:
-                _group(grouping, reader, cell.alias, begun)
+            if counting.add(cell) in BAD:
+                _group(grouping, reader, cell.alias, reader.book.history(cell.key))
         counted = counting.result()
     return Found(counted=counted, failures=grouping.result())
 

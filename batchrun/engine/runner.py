@@ -4,7 +4,7 @@ One task group; a task for each request under way and none that merely waits for
 is drawn one cell at a time, when a slot is free.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -55,8 +55,12 @@ class Outside:
     progress: Progress
 
 
+Points = Callable[[Model], Iterator[Cell]]
+"""Yields a model's cells in the grid's order, as `expand` does."""
+
+
 class Runner:
-    """One call of one sweep."""
+    """One call of one sweep. *points* is who draws from the grid, where somebody looks on."""
 
     def __init__(
         self,
@@ -65,8 +69,11 @@ class Runner:
         folder: SweepFolder,
         ledger: Ledger,
         outside: Outside,
+        *,
+        points: Points | None = None,
     ) -> None:
         self._manifest = manifest
+        self._points = points or partial(expand, manifest)
         self._settings = settings
         self._name_of = partial(file_name, manifest)
         self._ledger = ledger
@@ -174,7 +181,7 @@ class Runner:
         """Yield the model's cells, each once; what the grid's bound has too many goes off it."""
         wants, seen, progress = self.selection.wants, self._seen, self._progress
         beyond = upper_bound(self._manifest, model)
-        for cell in expand(self._manifest, model):
+        for cell in self._points(model):
             beyond -= 1
             if not wants(cell) or not seen.add(cell.key)[1]:
                 progress.fewer(1)

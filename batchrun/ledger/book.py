@@ -121,7 +121,7 @@ class Book:
 
     def history(self, cell: str) -> History:
         """Return where *cell* stands; one that has no line yet is pending."""
-        return self.histories.get(cell) or History()
+        return self.histories.find(cell) or History()
 
     def facts(self, model: str) -> ModelFacts:
         return self.models.setdefault(model, ModelFacts())

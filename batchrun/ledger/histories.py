@@ -9,13 +9,16 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from batchrun.ledger.history import CHANGES, OPEN, CellLine, History, State
+from batchrun.ledger.history import CHANGES, NOWHERE, OPEN, CellLine, History, State
 from batchrun.ledger.keys import SIZE, Keys, hashed, plain
 
 RECENT: Final = 256
 """Histories beside the open ones that are kept as objects: their next line comes soon."""
 
 _ROW: Final = struct.Struct("<16sIIIqqqqqBB")
+_STATE: Final = struct.Struct("<52xq8xB")
+"""What is asked for most: of a row, whether it is saved, and its state."""
+
 _SIZE: Final = _ROW.size
 _NONE: Final = bytes(SIZE)
 _FREE: Final = bytes(_SIZE)
@@ -41,10 +44,23 @@ class Histories(Mapping[str, History]):
         return iter(self._rows)
 
     def __getitem__(self, cell: str) -> History:
-        history = self._recent.get(cell) or self._rows.get(cell)
+        history = self.find(cell)
         if history is None:
             raise KeyError(cell)
         return history
+
+    def find(self, cell: str) -> History | None:
+        """Return the history of a cell, None if it has no line."""
+        return self._recent.get(cell) or self._rows.get(cell)
+
+    def number(self, cell: str) -> int | None:
+        """Return the number of a cell among those that have a line, from 0; None if it has none."""
+        return self._rows.number(cell)
+
+    def state(self, cell: str, number: int) -> tuple[State, bool]:
+        """Return where the cell of that number stands, and whether its outputs are saved."""
+        history = self._recent.get(cell)
+        return self._rows.state(number) if history is None else (history.state, history.saved)
 
     def open(self) -> dict[str, History]:
         """Return the cells whose newest attempt may be running."""
@@ -110,6 +126,15 @@ class Rows:
     def __iter__(self) -> Iterator[str]:
         for row, key in enumerate(self._keys.digests()):
             yield self._cells[row] if row in self._cells else key.hex()
+
+    def number(self, cell: str) -> int | None:
+        """Return the cell's row, None if it has none."""
+        return self._keys.number(cell)
+
+    def state(self, row: int) -> tuple[State, bool]:
+        """Return the state of the history in a row, and whether its outputs are saved."""
+        saved, state = _STATE.unpack_from(self._data, row * _SIZE)
+        return _STATES[state], saved != NOWHERE
 
     def get(self, cell: str) -> History | None:
         row = self._keys.number(cell)

@@ -27,6 +27,9 @@ COLUMNS: Final = (
 )
 """What each row has, behind its axes."""
 
+_OURS: Final = frozenset(COLUMNS)
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
 ENDED: Final = frozenset(State) - {State.PENDING, State.DOUBTFUL, State.IN_FLIGHT}
 """The states in which the line that ended the newest attempt speaks of the cell as it is."""
 
@@ -60,18 +63,20 @@ def row(
 
 def point(cell: Cell) -> dict[str, Any]:
     """Return the first columns of a cell's row: those that the manifest alone decides."""
-    values = {axis_column(name): plain(value) for name, value in cell.values.items()}
-    return values | {
-        "model": cell.model,
-        "alias": cell.alias,
-        "replicate": cell.replicate,
-        "cell": cell.key,
+    values = {
+        axis_column(name): value if type(value) in _PLAIN else plain(value)
+        for name, value in cell.values.items()
     }
+    values["model"] = cell.model
+    values["alias"] = cell.alias
+    values["replicate"] = cell.replicate
+    values["cell"] = cell.key
+    return values
 
 
 def axis_column(name: str) -> str:
     """Return the column of an axis; one that is called like a column of ours gets a prefix."""
-    return f"input.{name}" if name in COLUMNS else name
+    return f"input.{name}" if name in _OURS else name
 
 
 def columns(axes: Iterable[str]) -> list[str]:

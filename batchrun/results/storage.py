@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from itertools import starmap, zip_longest
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -29,6 +28,8 @@ IDENTITY: Final = "sweep.json"
 MANIFEST: Final = "manifest.yaml"
 RESULTS_JSONL: Final = "results.jsonl"
 RESULTS_CSV: Final = "results.csv"
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,33 +115,59 @@ def write_results(
     _write_csv(folder / RESULTS_CSV, folder / RESULTS_JSONL, columns(names))
 
 
-def results_stand(folder: Path, since: int, cells: Iterable[Cell]) -> bool:
-    """Say whether the results, as they are, tell of *cells* and of nothing else, in their order.
+class Comparison:
+    """Compares the results, as they are, with the cells of a walk.
 
     *since* is when the ledger changed last, in nanoseconds: what they say of runs is believed if
-    they are no older. Where they stand they are made as young as now.
+    they are no older.
     """
-    jsonl, table = paths = (folder / RESULTS_JSONL, folder / RESULTS_CSV)
-    try:
-        if min(path.stat().st_mtime_ns for path in paths) < since:
+
+    def __init__(self, folder: Path, since: int) -> None:
+        self._paths = folder / RESULTS_JSONL, folder / RESULTS_CSV
+        self._lines: IO[bytes] | None = None
+        with suppress(OSError):
+            if min(path.stat().st_mtime_ns for path in self._paths) >= since and self._columns():
+                self._lines = self._paths[0].open("rb")
+
+    def add(self, cell: Cell) -> None:
+        """Compare the next line with the next cell."""
+        if self._lines is not None and not _tells_of(self._next(self._lines), cell):
+            self.close()
+
+    def stand(self) -> bool:
+        """Say whether the results tell of the cells that came, in their order, and of no other.
+
+        Where they do they are made as young as now. To be asked once, at the end of the walk.
+        """
+        stand = self._lines is not None and self._next(self._lines) == b""
+        self.close()
+        try:
+            for path in self._paths if stand else ():
+                os.utime(path)
+        except OSError:
             return False
-        with table.open("rb") as file:
-            if not file.readline().rstrip().endswith(",".join(COLUMNS).encode()):
-                return False
-        with jsonl.open("rb") as lines:
-            if not all(starmap(_tells_of, zip_longest(lines, cells))):
-                return False
-        for path in paths:
-            os.utime(path)
-    except OSError:
-        return False
-    return True
+        return stand
+
+    def close(self) -> None:
+        """Compare no further: the results don't stand, or nobody asks."""
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+
+    def _next(self, lines: IO[bytes]) -> bytes:
+        try:
+            return lines.readline()
+        except OSError:
+            return b"no line"
+
+    def _columns(self) -> bool:
+        """Say whether the table has the columns that ours has."""
+        with self._paths[1].open("rb") as file:
+            return file.readline().rstrip().endswith(",".join(COLUMNS).encode())
 
 
-def _tells_of(line: bytes | None, cell: Cell | None) -> bool:
+def _tells_of(line: bytes, cell: Cell) -> bool:
     """Say whether a line of the results begins as that of *cell* would."""
-    if line is None or cell is None:
-        return False
     return line.startswith(_line(point(cell)).removesuffix(b"}\n"))
 
 
@@ -176,7 +203,7 @@ def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _line(values: dict[str, Any]) -> bytes:
-    text = json.dumps(values, ensure_ascii=False)
+    text = _encode(values)
     # Half a surrogate pair has no UTF-8; as a backslash escape it is what JSON says anyway.
     return text.encode("utf-8", "backslashreplace") + b"\n"
 

@@ -114,29 +114,42 @@ class Counting:
         self._attempts = attempts
         self._download = download
         self._granted = granted
-        self._seen = Keys()
-        self._known = 0
+        self._begun = bytearray(len(book.histories))  # 1 for each cell with a line that was counted
+        self._fresh = Keys()
         self._counts: dict[str, Counter[str]] = {}
 
-    def add(self, cell: Cell) -> History | None:
+    def add(self, cell: Cell) -> State | None:
         """Count one more point; return where its cell stands if that came for the first time."""
-        model = self._counts.setdefault(cell.alias, Counter())
-        _, new = self._seen.add(cell.key)
-        if not new:
+        model = self._counts.get(cell.alias) or self._counts.setdefault(cell.alias, Counter())
+        number = self._book.histories.number(cell.key)
+        if not self._first(cell.key, number):
             model["folded"] += 1
             return None
-        known = self._book.histories.get(cell.key)
-        self._known += known is not None
-        history = known or History()
-        granted = self._granted.get(cell.key, 0)
         model["cells"] += 1
-        model[standing(history, attempts=self._attempts, granted=granted)] += 1
-        model["unsaved"] += self._download and history.state in GOOD and not history.saved
-        return history
+        if number is None:
+            model[Standing.PENDING] += 1
+            return State.PENDING
+        state, saved = self._book.histories.state(cell.key, number)
+        if state in GOOD:
+            model[state] += 1
+            model["unsaved"] += self._download and not saved
+        else:
+            history, granted = self._book.history(cell.key), self._granted.get(cell.key, 0)
+            model[standing(history, attempts=self._attempts, granted=granted)] += 1
+        return state
+
+    def _first(self, key: str, number: int | None) -> bool:
+        """Take note of a cell; say whether it came for the first time."""
+        if number is None:
+            return self._fresh.add(key)[1]
+        if self._begun[number]:
+            return False
+        self._begun[number] = 1
+        return True
 
     def result(self) -> Count:
         """Return the counts, if every point of the grid has been added."""
-        orphaned = len(self._book.histories) - self._known
+        orphaned = self._begun.count(0)
         total = sum(self._counts.values(), Counter({"orphaned": orphaned}))
         spent = self._book.spent
         rows = (
