@@ -4,14 +4,24 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_lines import SWEEP, finished, intent, saved, stamped, submitted, text
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.history import State
-from batchrun.ledger.records import AnyRecord, encode
-from batchrun.ledger.replay import Replayed, read_book, replay
+from batchrun.ledger.records import (
+    AnyRecord,
+    Dropped,
+    Extra,
+    Learnt,
+    Looked,
+    Parked,
+    Rejected,
+    Uploaded,
+    encode,
+)
+from batchrun.ledger.replay import Reading, Replayed, read_book, replay
 
 BEFORE: Sequence[Sequence[AnyRecord]] = [[SWEEP], [intent("c1"), intent("c2")], [submitted("c1")]]
 LAST: Sequence[AnyRecord] = [intent("c3"), submitted("c2"), finished("c1"), intent("c4")]
@@ -228,3 +238,107 @@ def test_a_ledger_that_was_repaired_while_we_read_is_read_again(
     repaired = WHOLE + encode(intent("c9"))
     after_the_first("pread", monkeypatch, lambda: path.write_bytes(repaired))
     assert "c9" in read_book(path).histories
+
+
+# At a glance, and carefully.
+
+DIGESTS = [f"{number * 0x9E3779B97F4A7C15F39CC060:032x}"[-32:] for number in range(6)]
+UUIDS = ["eb6b75d8-08f8-94af-af4c-40d1399d9a8d", "00000000-0000-0000-0000-000000000000", "run 1"]
+CELL = st.sampled_from([*DIGESTS, "c1", "é"])
+ATTEMPT = st.integers(1, 3)
+MONEY = st.none() | st.decimals(0, 9, places=2)
+LINES = st.one_of(
+    st.builds(
+        intent,
+        CELL,
+        ATTEMPT,
+        client_ref=st.sampled_from(["br1.k3f9.1", "br1.k3f9.2"]),
+        alias=st.sampled_from(["banana", "é"]),
+        input=st.none() | st.just({"prompt": "ä"}),
+        reserved=MONEY,
+    ),
+    st.builds(submitted, CELL, ATTEMPT, run_id=st.sampled_from(UUIDS), doubted=st.booleans()),
+    st.builds(
+        finished,
+        CELL,
+        ATTEMPT,
+        st.sampled_from(["succeeded", "partial_succeeded", "failed", "cancelled", "unheard of"]),
+        cost=MONEY,
+        output=st.none() | st.just([{"url": "ü"}]),
+        created_at=st.none() | st.just("2026-05-04T12:00:00Z"),
+        completed_at=st.none() | st.just("2026-05-04T12:00:07Z"),
+    ),
+    st.builds(saved, CELL),
+    st.builds(Rejected, cell=CELL, attempt=ATTEMPT, http_status=st.just(422)),
+    st.builds(Dropped, cell=CELL, attempt=ATTEMPT, reason=st.text(max_size=3)),
+    st.builds(Parked, cell=CELL, attempt=ATTEMPT, reason=st.text(max_size=3)),
+    st.builds(Extra, cell=CELL, attempt=ATTEMPT, run_id=st.sampled_from(["x", "y"]), cost=MONEY),
+    st.builds(Looked, client_ref=st.just("br1.k3f9.1")),
+    st.builds(Learnt, model=st.just("a/b"), batches=st.booleans()),
+    st.builds(Uploaded, sha256=st.just("01"), asset_id=st.just("a"), reference=st.text(max_size=3)),
+)
+
+
+def followed(records: Sequence[AnyRecord]) -> bytes:
+    """Return the text of those of *records* that can follow, each third a group of its own."""
+    ledger, lines = b"", 0
+    for record in records:
+        line = encode(stamped(record, group=lines + 1 if lines % 3 == 0 else 0))
+        try:
+            replay_bytes(ledger + line)
+        except LedgerError:
+            continue
+        ledger, lines = ledger + line, lines + 1
+    return ledger
+
+
+def carefully(data: bytes) -> Replayed:
+    reading = Reading(PATH)
+    return reading.result(reading.fold_carefully(data.splitlines(keepends=True), iter(())))
+
+
+def outcome(read: Callable[[bytes], Replayed], data: bytes) -> object:
+    try:
+        replayed = read(data)
+    except LedgerError as error:
+        return str(error)
+    return vars(replayed.book), replayed.whole, replayed.torn, replayed.group
+
+
+@settings(deadline=None)
+@given(st.lists(LINES, max_size=40))
+def test_at_a_glance_any_lines_add_up_to_what_they_do_when_read_carefully(
+    records: list[AnyRecord],
+) -> None:
+    every = b"".join(encode(stamped(record)) for record in records)
+
+    assert outcome(replay_bytes, followed(records)) == outcome(carefully, followed(records))
+    assert outcome(replay_bytes, every) == outcome(carefully, every)
+
+
+WHOLE_LIVES = followed(
+    [
+        SWEEP,
+        *(intent(cell) for cell in DIGESTS),
+        *(submitted(cell, run_id=UUIDS[0]) for cell in DIGESTS),
+        *(finished(cell, output=[{"url": "ü"}], duration_ms=9000) for cell in DIGESTS),
+        *(saved(cell) for cell in DIGESTS),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(
+    st.integers(0, len(WHOLE_LIVES)),
+    st.one_of(
+        st.binary(max_size=3),
+        st.sampled_from([bytes(64), b"\n", b"\xff", b'"', b"{", b"}", b"\\", b",", b"0", b"."]),
+    ),
+    st.integers(0, 64),
+)
+def test_any_damage_is_cut_or_refused_as_when_read_carefully(
+    place: int, bytes_: bytes, lost: int
+) -> None:
+    damaged = WHOLE_LIVES[:place] + bytes_ + WHOLE_LIVES[place + lost :]
+
+    assert outcome(replay_bytes, damaged) == outcome(carefully, damaged)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -48,7 +48,7 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
 
     Raises LedgerError, with line and byte, where a line before the last commit group is broken.
     """
-    reading = _Reading(path)
+    reading = Reading(path)
     remaining = iter(lines)
     while batch := list(islice(remaining, BATCH)):
         records = glance(batch)
@@ -59,7 +59,7 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
     return reading.result(0)
 
 
-class _Reading:
+class Reading:
     """How far a ledger has been read."""
 
     def __init__(self, path: Path) -> None:
@@ -78,7 +78,8 @@ class _Reading:
                 try:
                     adds[type(record)](book, record, whole)
                 except ValueError as error:
-                    number = self._number + lines.index(line) + 1
+                    begins = list(accumulate(map(len, lines), initial=self._whole))
+                    number = self._number + begins.index(whole) + 1
                     raise _broken(self._path, number, whole, error) from error
                 group = record.group or group
             whole += len(line)
