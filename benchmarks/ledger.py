@@ -4,7 +4,8 @@
 
 Times are given as ratios to something that is measured in the same run, because nothing else means
 anything on another machine: a streaming json.loads loop over the same file, an append that isn't
-durable, `python -c "import httpx"`. Each measurement has a process of its own.
+durable, `python -c "import httpx"`. The fold's are of the CPU, the others are those of a clock on
+the wall. Each case is a function that returns its numbers.
 """
 
 import argparse
@@ -133,8 +134,8 @@ def _step(lanes: list[Iterator[AnyRecord]], lane: int) -> Iterator[AnyRecord]:
     del lanes[lane]
 
 
-def memory(cells: int) -> None:
-    """Print the bytes that the book of a finished sweep holds for each cell."""
+def memory(cells: int) -> float:
+    """Return the bytes that the book of a finished sweep holds for each cell."""
     with tempfile.TemporaryDirectory() as folder:
         path = finished_sweep(Path(folder), cells) / NAME
         with open_reader(path):  # what the first ledger alone costs is none of its cells'
@@ -143,11 +144,12 @@ def memory(cells: int) -> None:
         with open_reader(path) as reader:
             held, _ = tracemalloc.get_traced_memory()
             assert len(reader.book.histories) == cells
-    print(f"memory    {cells:>9,} cells: {held / cells:.0f} bytes a cell")
+            tracemalloc.stop()
+    return held / cells
 
 
-def fold(lines: int) -> None:
-    """Print how long a ledger's fold takes, by json.loads over the same lines."""
+def fold(lines: int) -> tuple[float, float]:
+    """Return how long a ledger's fold takes: by json.loads over the same lines, and in seconds."""
 
     def loads() -> None:
         with path.open("rb") as file:
@@ -160,8 +162,8 @@ def fold(lines: int) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         path = finished_sweep(Path(folder), lines // LINES_PER_CELL) / NAME
-        theirs, own = interleaved(loads, ours, rounds=3)
-    print(f"fold      {lines:>9,} lines: {own / theirs:.2f} of json.loads ({own:.2f} s)")
+        theirs, own = interleaved(loads, ours, rounds=3, clock=time.process_time)
+    return own / theirs, own
 
 
 class Careless:
@@ -171,8 +173,10 @@ class Careless:
         os.write(fd, data)
 
 
-def commit(cells: int, tasks: int = 64) -> None:
-    """Print how many records a second a group commit takes, by an append that isn't durable."""
+def commit(cells: int, tasks: int = 64) -> tuple[float, float]:
+    """Return what share of the records that are appended without being durable a group commit
+    takes in the same time, and how many these are a second.
+    """
 
     async def append(folder: Path, disk: Disk) -> None:
         todo = iter(range(cells))
@@ -195,15 +199,15 @@ def commit(cells: int, tasks: int = 64) -> None:
         return run
 
     theirs, own = interleaved(timed(Careless()), timed(ThreadedDisk()), rounds=5)
-    rate = cells * LINES_PER_CELL / own
-    print(f"commit    {tasks:>9,} tasks: {theirs / own:.2f} of not durable ({rate:,.0f} records/s)")
+    return theirs / own, cells * LINES_PER_CELL / own
 
 
-def again(cells: int) -> None:
-    """Print how long a call takes that finds nothing to do, by the import of httpx."""
+def again(cells: int) -> tuple[float, float]:
+    """Return how long a call takes that finds nothing to do: by httpx's import, and in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         finished_sweep(Path(folder), cells)
         environment = {**os.environ, "RUNFLOW_API_KEY": "none"}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else only we are compiled each time
 
         def run(*words: str) -> Callable[[], None]:
             def call() -> None:
@@ -220,18 +224,40 @@ def again(cells: int) -> None:
         ours = run("-m", "batchrun", "bench.yaml", "--no-progress", "--trust-key")
         ours()  # the first writes the results
         theirs, own = interleaved(run("-c", "import httpx"), ours, rounds=5)
-    print(f"again     {cells:>9,} cells: {own / theirs:.1f} times `import httpx` ({own:.2f} s)")
+    return own / theirs, own
 
 
-def interleaved(*works: Callable[[], None], rounds: int) -> list[float]:
+def interleaved(
+    *works: Callable[[], None], rounds: int, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
     """Return the median seconds of each of *works*, measured in turn."""
     seconds: list[list[float]] = [[] for _ in works]
     for _ in range(rounds):
         for work, took in zip(works, seconds, strict=True):
-            started = time.perf_counter()
+            started = clock()
             work()
-            took.append(time.perf_counter() - started)
+            took.append(clock() - started)
     return [statistics.median(each) for each in seconds]
+
+
+def tell_memory(cells: int) -> None:
+    print(f"memory    {cells:>9,} cells: {memory(cells):.0f} bytes a cell")
+
+
+def tell_fold(lines: int) -> None:
+    ratio, seconds = fold(lines)
+    print(f"fold      {lines:>9,} lines: {ratio:.2f} of json.loads ({seconds:.2f} s)")
+
+
+def tell_commit(cells: int) -> None:
+    for tasks in (64, 1000):
+        ratio, rate = commit(cells, tasks)
+        print(f"commit    {tasks:>9,} tasks: {ratio:.2f} of not durable ({rate:,.0f} records/s)")
+
+
+def tell_again(cells: int) -> None:
+    ratio, seconds = again(cells)
+    print(f"again     {cells:>9,} cells: {ratio:.1f} times `import httpx` ({seconds:.2f} s)")
 
 
 def main() -> None:
@@ -240,21 +266,15 @@ def main() -> None:
     parser.add_argument("--cells", type=int)
     parser.add_argument("--lines", type=int, default=1_000_000)
     options = parser.parse_args()
-    match options.case:
-        case "memory":
-            memory(options.cells or 100_000)
-        case "fold":
-            fold(options.lines)
-        case "commit":
-            commit(options.cells or 5_000)
-        case "again":
-            again(options.cells or 100_000)
-        case None:
-            script = [sys.executable, __file__]
-            for cells in (10_000, 100_000, 1_000_000):
-                subprocess.run([*script, "--case", "memory", "--cells", str(cells)], check=True)
-            for case in ("fold", "commit", "again"):
-                subprocess.run([*script, "--case", case, "--lines", str(options.lines)], check=True)
+    if options.case in {None, "memory"}:
+        for cells in [options.cells] if options.cells else [10_000, 100_000, 1_000_000]:
+            tell_memory(cells)
+    if options.case in {None, "fold"}:
+        tell_fold(options.lines)
+    if options.case in {None, "commit"}:
+        tell_commit(options.cells or 5_000)
+    if options.case in {None, "again"}:
+        tell_again(options.cells or 100_000)
 
 
 if __name__ == "__main__":
