@@ -1,12 +1,15 @@
 """A server of raw sockets that misbehaves on purpose, each connection in its own thread.
 
 A script is what one connection does: `read` takes a whole request and counts it, bytes are sent,
-`reset` tears the connection down, `hang` waits for the other side, `close` says goodbye.
+`wait` lets a moment pass, `reset` tears the connection down, `hang` waits for the other side,
+`close` says goodbye. With *tls* all of it is inside TLS.
 """
 
 import socket
+import ssl
 import struct
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -23,13 +26,15 @@ def answer(body: bytes, *, announced: int | None = None, keep: bool = True) -> b
 class RawServer:
     """Plays one script a connection, the last one for ever."""
 
-    def __init__(self, scripts: Sequence[Script]) -> None:
+    def __init__(self, scripts: Sequence[Script], tls: ssl.SSLContext | None) -> None:
         self.requests: list[bytes] = []
-        self.connections = 0
+        self.heads: list[bytes] = []
+        self.connections = self.closed = 0
         self._scripts = scripts
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def serve(self) -> None:
         with suppress(OSError):
@@ -48,14 +53,19 @@ class RawServer:
 
     def _play(self, connection: socket.socket, script: Script) -> None:
         with suppress(OSError):
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
             for act in script:
                 match act:
                     case bytes():
                         connection.sendall(act)
                     case "read":
                         self._read(connection)
+                    case "wait":
+                        time.sleep(0.1)
                     case "hang":
-                        connection.recv(1)
+                        self.closed += connection.recv(1) == b""
                     case "reset":
                         self._reset(connection)
                         return
@@ -69,7 +79,8 @@ class RawServer:
             if not (more := connection.recv(65536)):
                 return
             data += more
-        head, _, body = data.partition(b"\r\n\r\n")
+        head, _, begun = data.partition(b"\r\n\r\n")
+        body = bytearray(begun)
         length = next(
             (
                 int(line[15:])
@@ -80,7 +91,8 @@ class RawServer:
         )
         while len(body) < length and (more := connection.recv(65536)):
             body += more
-        self.requests.append(body)
+        self.heads.append(head)
+        self.requests.append(bytes(body))
 
     def _reset(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -88,8 +100,8 @@ class RawServer:
 
 
 @contextmanager
-def raw_server(*scripts: Script) -> Iterator[RawServer]:
-    server = RawServer(scripts)
+def raw_server(*scripts: Script, tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
+    server = RawServer(scripts, tls)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:

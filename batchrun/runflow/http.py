@@ -3,15 +3,22 @@
 Proxies of the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE) are used, or batchrun would not
 work where they are the only way out; over https they see no key. For a loopback endpoint they are
 not: HTTP_PROXY would carry the key in the clear to another machine.
+
+The API's client has a transport of ours (`transport.py`), unless there is a proxy: those are left
+to httpx, and so are the downloads, which are few, large, and go anywhere.
 """
 
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.request import getproxies
 
 import httpx
 
 from batchrun import __version__
 from batchrun.errors import UsageError
 from batchrun.manifest.endpoint import is_loopback, parse_endpoint
+from batchrun.runflow.transport import ApiTransport
 
 TIMEOUT: Final = httpx.Timeout(connect=10, read=30, write=30, pool=None)
 USER_AGENT: Final = f"batchrun/{__version__}"
@@ -19,6 +26,27 @@ USER_AGENT: Final = f"batchrun/{__version__}"
 # Below the 5 s after which common servers close an idle connection: a POST that meets the closing
 # is in doubt, although it was never read.
 KEEPALIVE: Final = 3.0
+
+
+class _NoCookies(httpx.Cookies):
+    """Keeps no cookie, and looks for none: httpx's look takes a tenth of a request's time."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+class _Client(httpx.AsyncClient):
+    """httpx's client, but for cookies."""
+
+    _none: Final = _NoCookies()
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        return self._none
+
+    @cookies.setter
+    def cookies(self, _cookies: Any) -> None:
+        raise AttributeError("no cookie is sent")
 
 
 def api_client(
@@ -34,12 +62,13 @@ def api_client(
     """
     url = check_endpoint(endpoint)
     headers = {"Authorization": f"Bearer {_checked(key)}", "Accept": "application/json"}
+    loopback = is_loopback(url.host)
     return _client(
         base_url=url,
         headers=headers,
         connections=connections,
-        transport=transport,
-        loopback=is_loopback(url.host),
+        transport=transport or _transport(url, connections, loopback=loopback),
+        loopback=loopback,
     )
 
 
@@ -68,6 +97,17 @@ def _checked(key: str) -> str:
     return key
 
 
+def _transport(url: httpx.URL, connections: int, *, loopback: bool) -> ApiTransport | None:
+    """Return the transport to *url*, or None where a proxy may be on the way."""
+    if not loopback and getproxies().keys() & {"http", "https", "all"}:
+        return None
+    tls = None
+    if url.scheme == "https":
+        with _of_the_environment():
+            tls = httpx.create_ssl_context(trust_env=not loopback)
+    return ApiTransport(url, tls=tls, keep=connections, expiry=KEEPALIVE)
+
+
 def _client(
     *,
     base_url: httpx.URL | str,
@@ -76,8 +116,8 @@ def _client(
     transport: httpx.AsyncBaseTransport | None,
     loopback: bool,
 ) -> httpx.AsyncClient:
-    try:
-        return httpx.AsyncClient(
+    with _of_the_environment():
+        return _Client(
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, **headers},
             timeout=TIMEOUT,
@@ -90,9 +130,18 @@ def _client(
             trust_env=not loopback,
             transport=transport,
         )
+
+
+@contextmanager
+def _of_the_environment() -> Iterator[None]:
+    """Tell of settings of the environment that can't be used.
+
+    A socks proxy without its package, a proxy that is no URL, a missing SSL_CERT_FILE. The error's
+    own text may hold the proxy's password.
+    """
+    try:
+        yield
     except (ImportError, ValueError, OSError) as error:
-        # A socks proxy without its package, a proxy that is no URL, a missing SSL_CERT_FILE. The
-        # error's text may hold the proxy's password.
         raise UsageError(
             "the environment's proxy or certificate setting can't be used"
             f" ({type(error).__name__}); look at `HTTPS_PROXY`, `ALL_PROXY`, `SSL_CERT_FILE`"

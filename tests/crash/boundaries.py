@@ -12,8 +12,10 @@ import re
 import signal
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +23,9 @@ import httpx
 
 from batchrun.commands import run
 from batchrun.ledger.file import Ledger, open_ledger
+from batchrun.runflow.http11 import Connection
+from batchrun.runflow.sockets import Stream
+from batchrun.runflow.transport import ApiTransport
 
 ANY: Final = "any"
 """Stands for whatever boundary is passed: its passings are those of all of them together."""
@@ -33,13 +38,16 @@ ROUTES: Final = (
     ("download", re.compile(r"GET /files/.*")),
 )
 
+STEPS: Final = {"send": "sent", "head": "head read", "body": "read"}
+"""The steps of a connection of ours, and what we call the moment after each."""
+
 MOMENTS: Final = {
     "http11.send_request_headers.complete": "head sent",
     "http11.send_request_body.complete": "sent",
     "http11.receive_response_headers.complete": "head read",
     "http11.receive_response_body.complete": "read",
 }
-"""What httpcore says of a request on its way, and what we call that moment."""
+"""What httpcore says of a download on its way, and what we call that moment."""
 
 
 class Reaper:
@@ -92,6 +100,7 @@ def install(reaper: Reaper) -> None:
     _watch_writes(reaper)
     _watch_release(reaper)
     _watch_requests(reaper)
+    _watch_downloads(reaper)
 
 
 def _verb(what: str | None, verb: str) -> str | None:
@@ -146,9 +155,42 @@ def _watch_release(reaper: Reaper) -> None:
 
 
 def _watch_requests(reaper: Reaper) -> None:
-    real = httpx.AsyncHTTPTransport.handle_async_request
+    """The API's requests have a boundary in their middle, when the service has half of one."""
+    route: ContextVar[str] = ContextVar("route")
 
-    async def handle(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    async def handle(real: Any, self: Any, request: httpx.Request) -> httpx.Response:
+        route.set(_route(request))
+        reaper.passing(f"{route.get()} before")
+        answer: httpx.Response = await real(self, request)
+        return answer
+
+    async def write(real: Any, self: Any, data: bytes, *words: Any) -> None:
+        await real(self, data[: len(data) // 2], *words)
+        reaper.passing(f"{route.get()} half sent")
+        await real(self, data[len(data) // 2 :], *words)
+
+    async def step(name: str, real: Any, self: Any, *words: Any) -> Any:
+        done = await real(self, *words)
+        reaper.passing(f"{route.get()} {STEPS[name]}")
+        return done
+
+    _around(ApiTransport, "handle_async_request", handle)
+    _around(Stream, "write", write)
+    for name in STEPS:
+        _around(Connection, name, partial(step, name))
+
+
+def _around(owner: type, name: str, wrapper: Callable[..., Coroutine[Any, Any, Any]]) -> None:
+    real = getattr(owner, name)
+
+    async def wrapped(*words: Any) -> Any:
+        return await wrapper(real, *words)
+
+    _put(owner, name, wrapped)
+
+
+def _watch_downloads(reaper: Reaper) -> None:
+    async def handle(real: Any, self: Any, request: httpx.Request) -> httpx.Response:
         route = _route(request)
 
         async def trace(event: str, _info: Any) -> None:
@@ -157,12 +199,11 @@ def _watch_requests(reaper: Reaper) -> None:
 
         reaper.passing(f"{route} before")
         request.extensions = {**request.extensions, "trace": trace}
-        response = await real(self, request)
-        if route == "download":
-            response.stream = _Chunks(response.stream, reaper)
+        response: httpx.Response = await real(self, request)
+        response.stream = _Chunks(response.stream, reaper)
         return response
 
-    _put(httpx.AsyncHTTPTransport, "handle_async_request", handle)
+    _around(httpx.AsyncHTTPTransport, "handle_async_request", handle)
 
 
 def _route(request: httpx.Request) -> str:

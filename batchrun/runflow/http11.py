@@ -1,0 +1,124 @@
+"""One connection that carries one request after another; HTTP/1.1 itself is h11's.
+
+A request goes out as a whole, an answer is whole or it is an error of httpx's. None of the errors
+here means "not written": that is told before there is a connection (`transport.py`).
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import h11
+import httpcore
+import httpx
+
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Of an answer: some hundred times the longest page. What is longer counts as no answer."""
+
+_CHUNK: Final = 64 * 1024
+_LONGEST_HEAD: Final = 100 * 1024
+
+_MEANING: Final[dict[type[Exception], type[httpx.TransportError]]] = {
+    httpcore.ReadTimeout: httpx.ReadTimeout,
+    httpcore.WriteTimeout: httpx.WriteTimeout,
+    h11.RemoteProtocolError: httpx.RemoteProtocolError,
+    h11.LocalProtocolError: httpx.LocalProtocolError,
+}
+
+
+class Connection:
+    """A *stream* to a server, kept for *expiry* seconds between two requests."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream, *, expiry: float) -> None:
+        self._stream = stream
+        self._expiry = expiry
+        self._free_since = 0.0
+        self._broken = False
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_LONGEST_HEAD)
+
+    async def exchange(self, request: httpx.Request) -> httpx.Response:
+        """Send *request*, and return its answer. After an error the connection is to be closed."""
+        timeouts = request.extensions.get("timeout", {})
+        with _translated():
+            await self.send(request, timeouts.get("write"))
+            head = await self.head(timeouts.get("read"))
+            body = await self.body(timeouts.get("read"))
+        return httpx.Response(
+            head.status_code,
+            headers=head.headers.raw_items(),
+            stream=httpx.ByteStream(body),
+            extensions={
+                "http_version": b"HTTP/" + head.http_version,
+                "reason_phrase": head.reason,
+            },
+        )
+
+    def free(self) -> bool:
+        """Make ready for another request; False where there can't be one."""
+        done = self._http.our_state is self._http.their_state is h11.DONE
+        # More than the answer announced would be read as the answer to another request.
+        if self._broken or not done or self._http.trailing_data[0]:
+            return False
+        self._http.start_next_cycle()
+        self._free_since = time.monotonic()
+        return True
+
+    def expired(self) -> bool:
+        """Tell whether a free connection waited too long, or has been closed by the server."""
+        late = time.monotonic() > self._free_since + self._expiry
+        return late or bool(self._stream.get_extra_info("is_readable"))
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    # The three steps of an exchange.
+
+    async def send(self, request: httpx.Request, seconds: float | None) -> None:
+        """Write *request*, or as much of it as the server takes before it answers and closes."""
+        data = self._http.send(
+            h11.Request(
+                method=request.method, target=request.url.raw_path, headers=request.headers.raw
+            )
+        )
+        assert isinstance(request.stream, httpx.AsyncByteStream)
+        async for part in request.stream:
+            data += self._http.send(h11.Data(data=part))
+        data += self._http.send(h11.EndOfMessage())
+        try:
+            await self._stream.write(data, seconds)
+        except httpcore.WriteError:
+            self._broken = True  # and the answer, which says why, may be there
+
+    async def head(self, seconds: float | None) -> h11.Response:
+        """Return the head of the answer; `100 Continue` and its like are none."""
+        while not isinstance(event := await self._next(seconds), h11.Response):
+            pass
+        return event
+
+    async def body(self, seconds: float | None) -> bytes:
+        """Return the body of the answer."""
+        body = bytearray()
+        while isinstance(event := await self._next(seconds), h11.Data):
+            body += event.data
+            if len(body) > MOST_BYTES:
+                raise httpcore.ReadError(f"an answer of more than {MOST_BYTES} bytes")
+        return bytes(body)
+
+    async def _next(self, seconds: float | None) -> Any:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            data = await self._stream.read(_CHUNK, seconds)
+            if not data and self._http.their_state is h11.SEND_RESPONSE:
+                raise h11.RemoteProtocolError("the server closed the connection without an answer")
+            self._http.receive_data(data)
+        return event
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise as httpx's what went wrong on a connection: never what would mean "not written"."""
+    try:
+        yield
+    except (httpcore.NetworkError, httpcore.TimeoutException, h11.ProtocolError) as error:
+        meaning = _MEANING.get(type(error), httpx.ReadError)
+        raise meaning(str(error)) from error
