@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import h11
-import httpcore
 import httpx
 import pytest
 import trustme
@@ -19,8 +17,9 @@ from raw_server import RawServer, Script, answer, raw_server
 
 from batchrun.errors import UsageError
 from batchrun.runflow import http11
-from batchrun.runflow.client import NEVER_WRITTEN
+from batchrun.runflow.client import FAILED, NEVER_WRITTEN
 from batchrun.runflow.http import api_client
+from batchrun.runflow.http11 import Connection
 from batchrun.runflow.transport import ApiTransport
 
 pytestmark = [
@@ -150,22 +149,52 @@ async def test_an_answer_to_half_of_a_large_request_ends_it(end: str) -> None:
     assert server.connections == 2, "the half-used connection was not used again"
 
 
+class Broken:
+    """A connection that fails at *step* with *error*."""
+
+    def __init__(self, step: str, error: Exception) -> None:
+        self._step = step
+        self._error = error
+
+    async def read(self, most: int, seconds: float | None) -> bytes:
+        if self._step == "read":
+            raise self._error
+        return b""
+
+    async def write(self, data: bytes, seconds: float | None) -> None:
+        if self._step == "write":
+            raise self._error
+
+    def readable(self) -> bool:
+        return False
+
+    async def aclose(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("step", ["read", "write", "neither"])
 @pytest.mark.parametrize(
     "error",
     [
-        each
-        for each in (*vars(httpcore).values(), h11.LocalProtocolError, h11.RemoteProtocolError)
-        if isinstance(each, type)
-        and issubclass(each, httpcore.NetworkError | httpcore.TimeoutException | h11.ProtocolError)
+        httpx.ReadError("x"),
+        httpx.ReadTimeout("x"),
+        httpx.WriteError("x"),
+        httpx.WriteTimeout("x"),
+        OSError("x"),
+        TimeoutError("x"),
     ],
 )
 async def test_no_error_of_a_connection_once_made_reads_as_never_written(
-    error: type[Exception],
+    step: str, error: Exception
 ) -> None:
-    with pytest.raises(httpx.TransportError) as raised, http11._translated():
-        raise error("x")
+    connection = Connection(Broken(step, error), expiry=1.0)
+    request = httpx.Request("POST", "http://127.0.0.1/", content=b"{}")
+
+    with pytest.raises(FAILED) as raised:
+        await connection.exchange(request)
 
     assert not isinstance(raised.value, NEVER_WRITTEN)
+    assert not connection.free()
 
 
 async def test_what_fails_before_there_is_a_connection_was_never_written() -> None:

@@ -7,10 +7,9 @@ here means "not written": that is told before there is a connection (`transport.
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import h11
-import httpcore
 import httpx
 
 MOST_BYTES: Final = 64 * 1024 * 1024
@@ -19,18 +18,23 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 _LONGEST_HEAD: Final = 100 * 1024
 
-_MEANING: Final[dict[type[Exception], type[httpx.TransportError]]] = {
-    httpcore.ReadTimeout: httpx.ReadTimeout,
-    httpcore.WriteTimeout: httpx.WriteTimeout,
-    h11.RemoteProtocolError: httpx.RemoteProtocolError,
-    h11.LocalProtocolError: httpx.LocalProtocolError,
-}
+
+class Stream(Protocol):
+    """The bytes of a connection; errors and time-outs are httpx's of reading and writing."""
+
+    async def read(self, most: int, seconds: float | None) -> bytes: ...
+
+    async def write(self, data: bytes, seconds: float | None) -> None: ...
+
+    def readable(self) -> bool: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Connection:
     """A *stream* to a server, kept for *expiry* seconds between two requests."""
 
-    def __init__(self, stream: httpcore.AsyncNetworkStream, *, expiry: float) -> None:
+    def __init__(self, stream: Stream, *, expiry: float) -> None:
         self._stream = stream
         self._expiry = expiry
         self._free_since = 0.0
@@ -67,7 +71,7 @@ class Connection:
     def expired(self) -> bool:
         """Tell whether a free connection waited too long, or has been closed by the server."""
         late = time.monotonic() > self._free_since + self._expiry
-        return late or bool(self._stream.get_extra_info("is_readable"))
+        return late or self._stream.readable()
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -87,7 +91,7 @@ class Connection:
         data += self._http.send(h11.EndOfMessage())
         try:
             await self._stream.write(data, seconds)
-        except httpcore.WriteError:
+        except httpx.WriteError:
             self._broken = True  # and the answer, which says why, may be there
 
     async def head(self, seconds: float | None) -> h11.Response:
@@ -102,23 +106,26 @@ class Connection:
         while isinstance(event := await self._next(seconds), h11.Data):
             body += event.data
             if len(body) > MOST_BYTES:
-                raise httpcore.ReadError(f"an answer of more than {MOST_BYTES} bytes")
+                raise httpx.ReadError(f"an answer of more than {MOST_BYTES} bytes")
         return bytes(body)
 
     async def _next(self, seconds: float | None) -> Any:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             data = await self._stream.read(_CHUNK, seconds)
             if not data and self._http.their_state is h11.SEND_RESPONSE:
-                raise h11.RemoteProtocolError("the server closed the connection without an answer")
+                raise httpx.RemoteProtocolError(
+                    "the server closed the connection without an answer"
+                )
             self._http.receive_data(data)
         return event
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Raise as httpx's what went wrong on a connection: never what would mean "not written"."""
+    """Raise as httpx's what h11 finds wrong."""
     try:
         yield
-    except (httpcore.NetworkError, httpcore.TimeoutException, h11.ProtocolError) as error:
-        meaning = _MEANING.get(type(error), httpx.ReadError)
-        raise meaning(str(error)) from error
+    except h11.RemoteProtocolError as error:
+        raise httpx.RemoteProtocolError(str(error)) from error
+    except h11.LocalProtocolError as error:
+        raise httpx.LocalProtocolError(str(error)) from error

@@ -21,11 +21,10 @@ import ssl
 from collections import deque
 
 import anyio
-import httpcore
 import httpx
 import sniffio
 
-from batchrun.runflow import sockets
+from batchrun.runflow import anyio_stream, loop_stream
 from batchrun.runflow.http11 import Connection
 
 
@@ -88,24 +87,18 @@ class ApiTransport(httpx.AsyncBaseTransport):
 
     async def _open(self, request: httpx.Request) -> Connection:
         """Return a new connection. ConnectError or ConnectTimeout where there can't be one."""
-        seconds = request.extensions.get("timeout", {}).get("connect")
-        try:
-            stream = await self._connect(seconds)
-        except (httpcore.ConnectTimeout, TimeoutError) as error:
-            raise httpx.ConnectTimeout(str(error)) from error
-        except (httpcore.ConnectError, OSError) as error:
-            raise httpx.ConnectError(str(error)) from error
-        return Connection(stream, expiry=self._expiry)
-
-    async def _connect(self, seconds: float | None) -> httpcore.AsyncNetworkStream:
         scheme, host, port = self._origin
         port = port or (443 if scheme == "https" else 80)
-        if sniffio.current_async_library() == "asyncio":
-            return await sockets.connect(host, port, self._tls, seconds)
-        stream = await httpcore.AnyIOBackend().connect_tcp(host, port, timeout=seconds)
-        if self._tls is not None:
-            stream = await stream.start_tls(self._tls, server_hostname=host, timeout=seconds)
-        return stream
+        seconds = request.extensions.get("timeout", {}).get("connect")
+        plain = sniffio.current_async_library() == "asyncio"
+        connect = loop_stream.connect if plain else anyio_stream.connect
+        try:
+            stream = await connect(host, port, self._tls, seconds)
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"no connection to {host}") from error
+        except OSError as error:
+            raise httpx.ConnectError(str(error)) from error
+        return Connection(stream, expiry=self._expiry)
 
 
 async def _close(connection: Connection) -> None:

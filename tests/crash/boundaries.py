@@ -24,7 +24,7 @@ import httpx
 from batchrun.commands import run
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.runflow.http11 import Connection
-from batchrun.runflow.sockets import Stream
+from batchrun.runflow.loop_stream import LoopStream
 from batchrun.runflow.transport import ApiTransport
 
 ANY: Final = "any"
@@ -175,7 +175,7 @@ def _watch_requests(reaper: Reaper) -> None:
         return done
 
     _around(ApiTransport, "handle_async_request", handle)
-    _around(Stream, "write", write)
+    _around(LoopStream, "write", write)
     for name in STEPS:
         _around(Connection, name, partial(step, name))
 

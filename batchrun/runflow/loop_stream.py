@@ -1,26 +1,26 @@
-"""A connection's bytes under asyncio, as httpcore wants them: the event loop's own TCP and TLS.
+"""A connection's bytes under asyncio: the event loop's own TCP and TLS, without a layer between.
 
-httpcore's way through anyio's streams does the same in a fifth more time per request; under trio
-that way is the one taken. Nothing here knows HTTP.
+The way through anyio's streams does the same in a fifth more time per request; under trio that one
+is taken (`anyio_stream.py`). Nothing here knows HTTP.
 """
 
 import asyncio
 import select
 import ssl
-from typing import Any, Final, cast
+from typing import Final, cast
 
-import httpcore
+import httpx
 
 _ENOUGH: Final = 256 * 1024  # bytes that may wait to be read before the peer has to wait
 
 
 async def connect(
     host: str, port: int, tls: ssl.SSLContext | None, seconds: float | None
-) -> "Stream":
+) -> "LoopStream":
     """Return a connection, its TLS made, within *seconds*; OSError where there can't be one."""
     async with asyncio.timeout(seconds):
         _, stream = await asyncio.get_running_loop().create_connection(
-            Stream,
+            LoopStream,
             host,
             port,
             ssl=tls,
@@ -29,7 +29,7 @@ async def connect(
     return stream
 
 
-class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
+class LoopStream(asyncio.Protocol):
     """One connection, with one task at a time that reads or writes."""
 
     def __init__(self) -> None:
@@ -40,48 +40,38 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         self._paused = False
         self._waiting: asyncio.Future[None] | None = None
 
-    # What a connection does for httpcore.
-
-    async def read(
-        self,
-        max_bytes: int,
-        timeout: float | None = None,  # noqa: ASYNC109  (httpcore's signature)
-    ) -> bytes:
+    async def read(self, most: int, seconds: float | None) -> bytes:
         """Return what has come, b"" once the peer has closed. ReadError, ReadTimeout."""
         while not self._received:
             if self._error is not None:
-                raise httpcore.ReadError(str(self._error))
+                raise httpx.ReadError(str(self._error))
             if self._ended:
                 return b""
-            await self._wait(httpcore.ReadTimeout, timeout)
-        data = bytes(self._received[:max_bytes])
-        del self._received[:max_bytes]
+            await self._wait(httpx.ReadTimeout("nothing came"), seconds)
+        data = bytes(self._received[:most])
+        del self._received[:most]
         self._transport.resume_reading()
         return data
 
-    async def write(
-        self,
-        buffer: bytes,
-        timeout: float | None = None,  # noqa: ASYNC109  (httpcore's signature)
-    ) -> None:
-        """Hand *buffer* to the system, or to the loop where that is full. WriteError and so on."""
-        self._writable()
-        self._transport.write(buffer)
+    async def write(self, data: bytes, seconds: float | None) -> None:
+        """Return when next to all of *data* is with the system. WriteError, WriteTimeout."""
+        self._check_writable()
+        self._transport.write(data)
         while self._paused:
-            await self._wait(httpcore.WriteTimeout, timeout)
-            self._writable()
+            await self._wait(httpx.WriteTimeout("the peer takes nothing"), seconds)
+            self._check_writable()
+
+    def readable(self) -> bool:
+        """Tell whether there is anything to read, or the end."""
+        if self._received or self._ended or self._transport.is_closing():
+            return True
+        return bool(self._poll.poll(0))  # the loop may not have had the time to tell
 
     async def aclose(self) -> None:
         """Close at once; what is not yet sent is dropped."""
         self._error = self._error or ConnectionAbortedError("closed on this side")
         self._transport.abort()
         await asyncio.sleep(0)  # the loop closes the socket in its next round
-
-    def get_extra_info(self, info: str) -> Any:
-        """Say, of all that may be asked, whether there is anything to read, or the end."""
-        if info == "is_readable":
-            return bool(self._received) or self._ended or self._arrived()
-        return None
 
     # What the loop tells a connection.
 
@@ -115,7 +105,7 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
 
     # How the two meet.
 
-    async def _wait(self, late: type[httpcore.TimeoutException], seconds: float | None) -> None:
+    async def _wait(self, late: httpx.TimeoutException, seconds: float | None) -> None:
         """Return when the loop has told something; raise *late* if it hasn't within *seconds*."""
         self._waiting = asyncio.get_running_loop().create_future()
         try:
@@ -130,10 +120,6 @@ class Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    def _writable(self) -> None:
+    def _check_writable(self) -> None:
         if self._ended or self._transport.is_closing():
-            raise httpcore.WriteError(str(self._error or "the peer has closed"))
-
-    def _arrived(self) -> bool:
-        """Ask the system for what the loop has not yet had time to tell."""
-        return self._transport.is_closing() or bool(self._poll.poll(0))
+            raise httpx.WriteError(str(self._error or "the peer has closed"))
