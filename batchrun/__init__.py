@@ -13,8 +13,6 @@ The way of the data through the house:
 An import never goes upwards: cli, commands, engine, results, {ledger, runflow}, manifest, errors.
 """
 
-from typing import Final
-
 __all__ = ["__version__"]
 
-__version__: Final = "0.1.0"
+__version__ = "0.1.0"

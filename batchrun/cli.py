@@ -1,22 +1,14 @@
-"""The command line: picks the command, turns errors into one message and an exit code.
+"""The command line: says what commands there are, and picks one.
 
-The only module that ends the process, and with the commands the only one that prints. Commands are
-imported late: `batchrun --help` doesn't wait for what it doesn't use.
+Everything else is imported late, the standard library's typing, pathlib and dataclasses among it:
+`batchrun --help` takes hardly longer than Python itself.
 """
 
-import shlex
 import sys
-from collections.abc import Sequence
-from importlib import import_module
-from pathlib import Path
-from typing import Final
 
 from batchrun import __version__
-from batchrun.commands.output import guarded_output
-from batchrun.commands.signals import SIGNALS, Interrupted
-from batchrun.errors import BUG, BatchrunError, FolderError, UsageError, most_severe
 
-COMMANDS: Final = {
+COMMANDS = {
     "run": "run a manifest, or go on with it (the default)",
     "plan": "what would be done; sends no run",
     "status": "counts, costs, open runs and failures; no network",
@@ -27,33 +19,48 @@ COMMANDS: Final = {
     "help": "show this, or what one command takes",
 }
 
-NOT_YET: Final = frozenset({"why", "report", "compare", "rehearse", "lock", "verify"})
+NOT_YET = frozenset({"why", "report", "compare", "rehearse", "lock", "verify"})
 """Commands whose words are taken, and that this version does not have."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code. No expected stop leaves as an exception."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] == "help":
         words = [*words[1:2], "--help"]
+    text = at_once(words)
+    if text is not None:
+        print(text)
+        return 0
+    return picked(words)
+
+
+def at_once(words: list[str]) -> str | None:
+    """Return what is answered without any command: the overview, the version."""
     if not words or words[0] in {"-h", "--help"}:
-        print(overview())
-        return 0
-    if words[0] == "--version":
-        print(f"batchrun {__version__}")
-        return 0
+        return overview()
+    return f"batchrun {__version__}" if words[0] == "--version" else None
+
+
+def picked(words: list[str]) -> int:
+    """Run the command that *words* name, a manifest's by default."""
+    from batchrun.commands.boundary import guarded, stopped
+    from batchrun.errors import UsageError
+
     if words[0] in NOT_YET:
         message = f"`batchrun {words[0]}` is not in this version ({__version__}); see `--help`"
         return stopped(message, UsageError.exit_code, as_json="--json" in words)
     if is_nothing(words[0]):
         message = f"no command or manifest `{words[0]}`{near_command(words[0])}"
         return stopped(message, UsageError.exit_code, as_json="--json" in words)
-    name = words.pop(0) if words[0] in COMMANDS else "run"
+    name, *words = words if words[0] in COMMANDS else ["run", *words]
     return guarded(name, words)
 
 
 def is_nothing(word: str) -> bool:
     """Tell whether the first word is no command, and nothing like the path of a manifest."""
+    from pathlib import Path
+
     known = word in COMMANDS or word.startswith("-")
     return not (known or "/" in word or Path(word).suffix or Path(word).exists())
 
@@ -63,35 +70,6 @@ def near_command(word: str) -> str:
     from batchrun.manifest.values import did_you_mean
 
     return did_you_mean(word, COMMANDS) or "; see `batchrun --help`"
-
-
-def guarded(name: str, words: Sequence[str]) -> int:
-    """Run a command behind the one boundary where errors become a message and a code."""
-    SIGNALS.install()
-    with guarded_output() as output:
-        try:
-            code = told(name, words)
-        except Interrupted:  # while the last words were said
-            code = SIGNALS.exit_code
-    if output.full is not None:
-        print(f"batchrun: cannot write to standard output: {output.full}", file=sys.stderr)
-        code = most_severe([code, FolderError.exit_code])
-    return code
-
-
-def told(name: str, words: Sequence[str]) -> int:
-    """Run a command; say why where nothing came of it."""
-    as_json = "--json" in words
-    again = shlex.join(["batchrun", *([] if name == "run" else [name]), *words])
-    try:
-        code: int = import_module(f"batchrun.commands.{name}").main(words)
-    except BatchrunError as error:
-        code = stopped(error, error.exit_code, as_json=as_json, again=again)
-    except Interrupted:
-        code = stopped("interrupted", SIGNALS.exit_code, as_json=as_json, again=again)
-    except Exception as error:  # noqa: BLE001  (a bug: it is written down and said so)
-        code = stopped(bug(error), BUG, as_json=as_json)
-    return code
 
 
 def overview() -> str:
@@ -110,38 +88,11 @@ def overview() -> str:
     )
 
 
-def stopped(
-    error: BatchrunError | str, code: int, *, as_json: bool, again: str | None = None
-) -> int:
-    """Say on stderr why nothing came of it, and as JSON on stdout where that was asked for.
-
-    *again* is the command as it was typed. It is the way on but for mistakes in it, and bugs.
-    """
-    from batchrun.results.summary import Stop, Summary, how_to_go_on, stop_of
-
-    print(f"batchrun: {error}", file=sys.stderr)
-    onward = "mend what the error names"
-    if again is not None and code != UsageError.exit_code:
-        onward = how_to_go_on(None, code, command=again)
-        print(onward, file=sys.stderr)
-    if as_json:
-        stop = stop_of([error]) if isinstance(error, BatchrunError) else Stop(message=error)
-        print(Summary(exit_code=code, next=onward, error=stop).as_json())
-    return code
-
-
-def bug(error: Exception) -> str:
-    """Write the traceback of an unexpected error to a file, and return what to say of it."""
-    from batchrun.commands.bug import write_traceback
-
-    return (
-        f"this is a bug in batchrun ({type(error).__name__}); the ledger is whole and the same "
-        f"command goes on; please report it with {write_traceback(error)}"
-    )
-
-
 def entry() -> None:
     """Run the console script."""
     code = main()
-    SIGNALS.ignore()
+    if "batchrun.commands.signals" in sys.modules:
+        from batchrun.commands.signals import SIGNALS
+
+        SIGNALS.ignore()
     sys.exit(code)

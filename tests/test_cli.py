@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from batchrun import errors
-from batchrun.cli import COMMANDS, guarded, main, overview
+from batchrun.cli import COMMANDS, main, overview
+from batchrun.commands.boundary import guarded
 from batchrun.results.storage import Identity, write_identity
 
 

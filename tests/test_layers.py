@@ -53,7 +53,7 @@ PURE: Final = [
 ]
 NOT_IN_PURE: Final = {"anyio", "asyncio", "httpx", "os", "random", "tempfile", "time", "tqdm"}
 OWNERS: Final = {
-    "tqdm": {"results/progress.py"},
+    "tqdm": {"results/bar.py"},
     "fcntl": {"ledger/file.py"},
     "yaml": {"manifest"},
     "starlette": {"simulator"},

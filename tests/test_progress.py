@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from batchrun.results.progress import Bar, Lines, Moment, Progress, Silent, choose, span
+from batchrun.commands.listener import choose
+from batchrun.results.bar import Bar
+from batchrun.results.progress import Lines, Moment, Progress, Silent, span
 
 
 class Terminal(io.StringIO):

@@ -45,7 +45,7 @@ def served(endpoint: str, folder: Path | None) -> Iterator[str]:
         yield endpoint
         return
     try:
-        from batchrun.simulator.server import embedded  # noqa: PLC0415  (an extra)
+        from batchrun.simulator.server import embedded
     except ImportError as error:
         raise simulator_missing(error) from None
     with embedded(None if folder is None else folder / STATE) as url:

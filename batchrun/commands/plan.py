@@ -101,7 +101,7 @@ class Found:
 
 def main(argv: Sequence[str]) -> int:
     """Print what a call with *argv* would do; return the exit code."""
-    from batchrun.commands import run  # noqa: PLC0415  (it shows plans, too)
+    from batchrun.commands import run
 
     return run.main(["--dry-run", *argv], command="plan")
 

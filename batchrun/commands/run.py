@@ -11,6 +11,7 @@ import anyio
 
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.ending import Ending, show
+from batchrun.commands.listener import choose
 from batchrun.commands.place import command_of, find, name_recover, naming_recover, recover_of
 from batchrun.commands.plan import Plan, show_plan
 from batchrun.commands.run_options import (
@@ -32,7 +33,7 @@ from batchrun.engine.sweep import check_folder, open_sweep
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.progress import Progress, choose
+from batchrun.results.progress import Progress
 from batchrun.results.storage import keep_manifest
 from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client

@@ -1,4 +1,4 @@
-"""Who listens while a sweep runs: a bar, plain lines, or nobody. The only module that knows tqdm.
+"""Who listens while a sweep runs: plain lines, or nobody, or a bar (`bar.py`).
 
 Everything goes to the stream it is given, which is stderr: stdout is the result's.
 
@@ -7,14 +7,11 @@ walked, which a million cells don't wait for: the total begins as the grid's bou
 each point that turns out to be no cell of this call. Only the pace is this call's own.
 """
 
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final, Protocol, TextIO
-
-from tqdm import tqdm
+from typing import Final, Protocol, TextIO
 
 from batchrun.results.summary import money
 
@@ -83,104 +80,28 @@ class Shown:
     """Keeps count; whoever shows it decides how and how often."""
 
     def __init__(self) -> None:
-        self._standings = Standings()
+        self.standings = Standings()
 
     def start(self, total: int, now: Callable[[], Moment]) -> None:
-        self._standings.total = total
-        self._standings.now = now
+        self.standings.total = total
+        self.standings.now = now
 
     def fewer(self, points: int) -> None:
-        self._standings.total -= points
+        self.standings.total -= points
         self._changed()
 
     def passed(self, *, good: bool) -> None:
-        self._standings.passed += 1
-        self._standings.failed += not good
+        self.standings.passed += 1
+        self.standings.failed += not good
         self._changed()
 
     def ended(self, *, good: bool) -> None:
-        self._standings.ended += 1
-        self._standings.failed += not good
+        self.standings.ended += 1
+        self.standings.failed += not good
         self._changed()
 
     def _changed(self) -> None:
         raise NotImplementedError
-
-
-class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
-    """Draws *standings* as they are when it is drawn. Has no thread to refresh it: `tick` does."""
-
-    monitor_interval = 0
-
-    def __init__(self, standings: Standings, **rest: Any) -> None:
-        self._standings = standings
-        super().__init__(**rest)
-
-    @property
-    def format_dict(self) -> dict[str, Any]:
-        """What is drawn; the time left is by (n - initial) in the time elapsed."""
-        standings = self._standings
-        return {
-            **super().format_dict,
-            "ncols": _columns(self.fp),
-            "n": standings.done,
-            "initial": standings.passed,
-            # A total that was passed would take the whole bar away.
-            "total": max(standings.total, standings.done),
-            "postfix": standings.details(),
-        }
-
-
-def _columns(stream: TextIO) -> int | None:
-    """Return the width of a terminal, None where it isn't known.
-
-    A pseudo-terminal that nobody gave a size says 0, and tqdm would fit the bar into that.
-    """
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or None
-    except (OSError, ValueError):
-        return None
-
-
-class Bar(Shown):
-    """One tqdm bar; what earlier calls did counts as done, and not for the pace."""
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__()
-        self._stream = stream
-        self._bar: _Tqdm | None = None
-
-    def start(self, total: int, now: Callable[[], Moment]) -> None:
-        super().start(total, now)
-        self._bar = _Tqdm(
-            self._standings,
-            file=self._stream,
-            unit="cell",
-            nrows=24,  # else it asks, and one that doesn't know has none: see `_columns`
-            mininterval=0.2,
-            miniters=0,
-            smoothing=0,
-            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}]",
-        )
-
-    def note(self, message: str) -> None:
-        if self._bar is None:
-            print(message, file=self._stream, flush=True)
-        else:
-            self._bar.write(message, file=self._stream)
-
-    def tick(self) -> None:
-        if self._bar is not None:
-            self._bar.refresh()
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _changed(self) -> None:
-        if self._bar is not None:
-            self._bar.update(0)  # draws, if it is long enough ago that it did
 
 
 class Lines(Shown):
@@ -215,7 +136,7 @@ class Lines(Shown):
         self.tick()
 
     def _line(self, now: float) -> str:
-        standings = self._standings
+        standings = self.standings
         return (
             f"{standings.done} of {max(standings.total, standings.done)} done, "
             f"{standings.details()}{self._eta(now)}"
@@ -223,7 +144,7 @@ class Lines(Shown):
 
     def _eta(self, now: float) -> str:
         """Return the time left at this call's own pace; earlier calls' cells say nothing of it."""
-        standings = self._standings
+        standings = self.standings
         if not standings.ended or standings.done >= standings.total:
             return ""
         seconds = (now - self._began) / standings.ended * (standings.total - standings.done)
@@ -257,19 +178,6 @@ class Silent:
 
     def close(self) -> None:
         pass
-
-
-def choose(
-    stream: TextIO, *, quiet: bool, no_progress: bool, environ: Mapping[str, str]
-) -> Progress:
-    """Return who listens: a bar needs a terminal that can move its cursor, and a person at it."""
-    if quiet:
-        return Silent()
-    if no_progress:
-        return Silent(stream)
-    if stream.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"):
-        return Bar(stream)
-    return Lines(stream)
 
 
 def span(seconds: float) -> str:

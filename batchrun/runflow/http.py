@@ -28,6 +28,23 @@ USER_AGENT: Final = f"batchrun/{__version__}"
 KEEPALIVE: Final = 3.0
 
 
+class _Late(httpx.AsyncBaseTransport):
+    """httpx's transport, made when it is first used: a call's first request doesn't wait for it."""
+
+    def __init__(self, connections: int) -> None:
+        self._connections = connections
+        self._made: httpx.AsyncHTTPTransport | None = None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._made is None:
+            self._made = httpx.AsyncHTTPTransport(limits=_limits(self._connections))
+        return await self._made.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        if self._made is not None:
+            await self._made.aclose()
+
+
 class _NoCookies(httpx.Cookies):
     """Keeps no cookie, and looks for none: httpx's look takes a tenth of a request's time."""
 
@@ -77,7 +94,11 @@ def download_client(
 ) -> httpx.AsyncClient:
     """Return the client without the key. What it may open is checked by `downloads.py`."""
     return _client(
-        base_url="", headers={}, connections=connections, transport=transport, loopback=False
+        base_url="",
+        headers={},
+        connections=connections,
+        transport=transport or (None if _proxied() else _Late(connections)),
+        loopback=False,
     )
 
 
@@ -97,9 +118,19 @@ def _checked(key: str) -> str:
     return key
 
 
+def _proxied() -> bool:
+    return bool(getproxies().keys() & {"http", "https", "all"})
+
+
+def _limits(connections: int) -> httpx.Limits:
+    return httpx.Limits(
+        max_connections=None, max_keepalive_connections=connections, keepalive_expiry=KEEPALIVE
+    )
+
+
 def _transport(url: httpx.URL, connections: int, *, loopback: bool) -> ApiTransport | None:
     """Return the transport to *url*, or None where a proxy may be on the way."""
-    if not loopback and getproxies().keys() & {"http", "https", "all"}:
+    if not loopback and _proxied():
         return None
     tls = None
     if url.scheme == "https":
@@ -121,11 +152,7 @@ def _client(
             base_url=base_url,
             headers={"User-Agent": USER_AGENT, **headers},
             timeout=TIMEOUT,
-            limits=httpx.Limits(
-                max_connections=None,
-                max_keepalive_connections=connections,
-                keepalive_expiry=KEEPALIVE,
-            ),
+            limits=_limits(connections),
             follow_redirects=False,
             trust_env=not loopback,
             transport=transport,
