@@ -1,6 +1,6 @@
-"""What a request costs under each of the ways to send it: milliseconds of CPU, and of httpx's.
+"""What a request costs under each of the ways to send it: milliseconds of CPU, and ratios.
 
-    python -m benchmarks.transports [--runs N] [--in-flight C,C] [--rounds R]
+    python -m benchmarks.transports [--runs N] [--in-flight C,C] [--rounds R] [--only CASE,CASE]
 
 One POST and one GET a run against a server that answers at once, each case in a process of its
 own, in turns; the figures are medians. `ours` is the client as batchrun makes it, `none` is httpx
@@ -158,18 +158,21 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--in-flight", default="64")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(CASES))
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
         found = measure(*options.measure, options.runs, int(options.in_flight))
         print(asyncio.run(found))
         return
-    cases = [case for case in CASES if "aiohttp" not in case or find_spec("aiohttp") is not None]
-    print(f"{'':<20}in flight  ms CPU/request  of httpx's")
+    cases = options.only.split(",")
+    if find_spec("aiohttp") is None:
+        cases = [case for case in cases if "aiohttp" not in case]
+    print(f"{'':<20}in flight  ms CPU/request  of {cases[0]}'s")
     for in_flight in map(int, options.in_flight.split(",")):
         costs = compare(cases, runs=options.runs, in_flight=in_flight, rounds=options.rounds)
         for case, cost in costs.items():
-            print(f"{case:<20}{in_flight:>9}{cost:>16.3f}{cost / costs['httpx']:>12.2f}")
+            print(f"{case:<20}{in_flight:>9}{cost:>16.3f}{cost / costs[cases[0]]:>12.2f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The command line's one boundary: help, usage, bugs."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -15,19 +16,30 @@ from batchrun.commands.boundary import guarded
 from batchrun.results.storage import Identity, write_identity
 
 
-def test_help_names_every_command_and_waits_for_nothing(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_help_names_every_command_and_waits_for_nothing() -> None:
     program = (
-        "import sys, batchrun.cli; batchrun.cli.main(['--help']);"
-        "print({'anyio', 'httpx', 'tqdm', 'yaml'} & sys.modules.keys(), file=sys.stderr)"
+        "import sys; before = set(sys.modules); import batchrun.cli; batchrun.cli.main(['--help']);"
+        "print(sorted(set(sys.modules) - before), file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
 
-    assert done.stderr.strip() == "set()"
+    assert done.stderr.strip() == "['batchrun', 'batchrun.cli']"
     assert all(re.search(rf"^  {name} ", done.stdout, re.MULTILINE) for name in COMMANDS)
+
+
+def test_a_call_waits_for_no_bar_and_no_downloads_before_there_are_any() -> None:
+    program = (
+        "import sys, batchrun.commands.run; from batchrun.runflow.http import download_client;"
+        "download_client(); print({'tqdm', 'httpcore', 'trio'} & sys.modules.keys())"
+    )
+    environ = {name: text for name, text in os.environ.items() if "PROXY" not in name.upper()}
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True, env=environ
+    )
+
+    assert done.stdout.strip() == "set()"
 
 
 def test_a_usage_error_is_one_message_and_one_json_object(
