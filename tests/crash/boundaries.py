@@ -200,7 +200,8 @@ def _watch_downloads(reaper: Reaper) -> None:
         reaper.passing(f"{route} before")
         request.extensions = {**request.extensions, "trace": trace}
         response: httpx.Response = await real(self, request)
-        response.stream = _Chunks(response.stream, reaper)
+        if route == "download":
+            response.stream = _Chunks(response.stream, reaper)
         return response
 
     _around(httpx.AsyncHTTPTransport, "handle_async_request", handle)
