@@ -17,7 +17,7 @@ from raw_server import RawServer, Script, answer, raw_server
 
 from batchrun.errors import UsageError
 from batchrun.runflow import http11
-from batchrun.runflow.client import FAILED, NEVER_WRITTEN
+from batchrun.runflow.calls import FAILED, NEVER_WRITTEN
 from batchrun.runflow.http import api_client
 from batchrun.runflow.http11 import Connection
 from batchrun.runflow.transport import ApiTransport
