@@ -86,7 +86,7 @@ class Watcher:
         return wave.doubted or wave.ref in self._silent or len(wave.open()) > FEW
 
     async def _look_at_list(self, wave: Wave, asked: float) -> None:
-        runs = await self._work.listing(wave.ref)
+        runs = await self._work.listing(wave.ref, over=wave.over)
         extras_running = 0
         if runs is not None:
             extras_running = await self._lookups.meet(wave, runs)

@@ -24,8 +24,8 @@ class Wave:
     the service's name for it is *batch_id*. *seen* is True once a run of it is known: then that
     request was taken, and is never sent again. *opened* counts the runs that came to be known,
     *expected* is how many they were when the next look was last thought of. *familiar* are the ids
-    of runs that are no news: the ledger has them, or they are another
-    wave's. *checked* are those for which the ledger has been read.
+    of runs that are no news: the ledger has them, or they are another wave's; of those that are
+    *over* nothing more is asked. *checked* are those for which the ledger has been read.
     """
 
     def __init__(self, ref: str, model: str, *, room: int = 0, batch: int = 0) -> None:
@@ -38,6 +38,7 @@ class Wave:
         self.opened = self.expected = 0
         self.attempts: dict[str, Attempt] = {}
         self.familiar: set[str] = set()
+        self.over: set[str] = set()
         self.checked: set[str] = set()
         self.doubted = False
         self.quiet_since = 0.0
@@ -57,6 +58,8 @@ class Wave:
 
     def leave(self, attempt: Attempt) -> None:
         self.attempts.pop(attempt.key, None)
+        if attempt.run_id is not None:
+            self.over.add(attempt.run_id)
 
     def open(self) -> list[Attempt]:
         """Return the attempts whose runs are to be looked at."""

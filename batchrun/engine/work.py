@@ -5,6 +5,7 @@ looks that overlap cannot write the same line twice, and a failed write stops ev
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -87,11 +88,14 @@ class Work:
     said: set[str] = field(default_factory=set)
     held_by_budget: bool = False
 
-    async def listing(self, ref: str) -> list[Run] | None:
-        """Return the runs of a wave as the list's filter shows them, None where it is refused."""
+    async def listing(self, ref: str, *, over: AbstractSet[str] = frozenset()) -> list[Run] | None:
+        """Return the runs of a wave as the list's filter shows them, None where it is refused.
+
+        Those that are *over* are left out.
+        """
         if self.filter.refused:
             return None
-        runs = await self.client.runs_of(ref)
+        runs = await self.client.runs_of(ref, over=over)
         if runs is None:
             self.filter.refused = True
             self.progress.note(

@@ -6,6 +6,7 @@ folders, and every part is made a plain name.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from batchrun.manifest.cells import OMIT, Cell, LocalFile
@@ -18,9 +19,11 @@ DEFAULT_NAME: Final = "${alias}/${cell}"
 _UNSAFE: Final = re.compile(
     r'[\x00-\x1f\x7f-\x9f<>:"\\|?*\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+'
 )
+_SLASHES: Final = re.compile(r"[/\\]+")
 _RESERVED: Final = re.compile(
     r"(?i)(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(?:\..*)?"
 )
+_SURELY_CLEAN: Final = 8
 _LONGEST: Final = 120  # bytes of one part; an index, an extension and `.part` come after it
 _DEEPEST: Final = 8
 
@@ -44,7 +47,7 @@ def file_name(manifest: Manifest, cell: Cell) -> str:
     text = "".join(
         part if type(part) is str else _flat(part, scope) for part in _parts(manifest.outputs.name)
     )
-    parts = [clean for part in re.split(r"[/\\]+", text) if (clean := _clean(part))]
+    parts = [clean for part in _SLASHES.split(text) if (clean := _clean(part))]
     return "/".join(parts[-_DEEPEST:]) or cell.short
 
 
@@ -78,11 +81,19 @@ def _flat(part: str | Reference, scope: Mapping[str, Any]) -> str:
     if value is OMIT or value is None:
         return ""
     text = value.stem if isinstance(value, LocalFile) else spelling(value)
-    return re.sub(r"[/\\]+", "-", text)
+    return _SLASHES.sub("-", text)
 
 
 def _clean(part: str) -> str:
     """Return one part of a path as a name that every file system takes, or nothing."""
+    # As the cell's key is, in nearly every name; what is reserved is shorter.
+    if _SURELY_CLEAN <= len(part) <= _LONGEST and part.isascii() and part.isalnum():
+        return part
+    return _cleaned(part)
+
+
+@lru_cache(maxsize=1024)  # of parts such as an alias, which many cells have in common
+def _cleaned(part: str) -> str:
     part = _UNSAFE.sub("-", part.encode("utf-8", "replace").decode())
     part = re.sub(r"\s+", " ", part).lstrip(" .-").rstrip(" .")
     if len(part.encode()) > _LONGEST:
@@ -92,6 +103,8 @@ def _clean(part: str) -> str:
 
 def user_metadata(manifest: Manifest, cell: Cell) -> dict[str, Any]:
     """Return the `metadata` of a cell's runs; a key whose value is left out is not there."""
+    if not manifest.metadata:
+        return {}
     scope = scope_of(cell)
     rendered = {}
     for name, expression in manifest.metadata.items():

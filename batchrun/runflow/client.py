@@ -5,6 +5,7 @@ What comes back is a value of ours or an error of ours. How a request is sent, a
 """
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -154,14 +155,18 @@ class Client:
             newest_first=newest_first,
         )
 
-    async def runs_of(self, client_ref: str) -> list[Run] | None:
+    async def runs_of(
+        self, client_ref: str, *, over: AbstractSet[str] = frozenset()
+    ) -> list[Run] | None:
         """Return all runs that carry *client_ref*, or None where that can't be known.
+
+        Of those that are *over*, by id, all is known that will ever be: they are left out.
 
         Not known: the service refuses the filter, ignores it and has too many runs to search, pages
         in a circle, or doesn't show the references of runs. A part is never returned for the whole:
         the runs missing from it would be created, and paid, again.
         """
-        return await self._listing.runs_of(client_ref)
+        return await self._listing.runs_of(client_ref, over=over)
 
     async def account(self) -> str | None:
         """Return the organisation that the key belongs to, where the API tells."""

@@ -68,10 +68,13 @@ class Connection:
         self._free_since = time.monotonic()
         return True
 
+    def late(self) -> bool:
+        """Tell whether a free connection waited too long."""
+        return time.monotonic() > self._free_since + self._expiry
+
     def expired(self) -> bool:
         """Tell whether a free connection waited too long, or has been closed by the server."""
-        late = time.monotonic() > self._free_since + self._expiry
-        return late or self._stream.readable()
+        return self.late() or self._stream.readable()
 
     async def aclose(self) -> None:
         await self._stream.aclose()

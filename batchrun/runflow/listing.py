@@ -4,8 +4,10 @@ A part is never taken for the whole: a run that a list left out would be created
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final, cast
 
 from batchrun.runflow import wire
@@ -26,7 +28,7 @@ class Pages:
 
     def note(self, page: Page, ours: int) -> None:
         self.most_shown = max(self.most_shown, ours)
-        if page.next is not None and ours == len(page.runs) > 0:
+        if page.next is not None and ours == len(page.runs) + page.over > 0:
             self.cap = ours
 
 
@@ -49,22 +51,28 @@ class Listing:
         cursor: str | None = None,
         limit: int = 500,
         newest_first: bool = False,
+        over: AbstractSet[str] = frozenset(),
     ) -> Page | None:
         """Return one page, or None if the service refuses the question.
 
         *created_after* is never sent: there are two spellings of such a filter, and one that is
         taken wrongly would show an empty list, which reads as "no run". Runs before it are left
-        out here, and where the page is seen to go from new to old, the listing ends with it.
+        out here, and so are those that are *over*; where the page is seen to go from new to old,
+        the listing ends with it.
         """
         params: dict[str, str] = {}
         if client_ref is not None:
             params["q"] = f"client_ref.EQ:'{_unquoted(client_ref)}'"
         params["sort_by"] = "created_at:desc" if newest_first else "created_at:asc"
-        page = await self._page(params, cursor=cursor, limit=limit)
+        page = await self._page(params, cursor=cursor, limit=limit, over=over)
         return page if page is None or created_after is None else _cut(page, created_after)
 
-    async def runs_of(self, client_ref: str) -> list[Run] | None:
+    async def runs_of(
+        self, client_ref: str, *, over: AbstractSet[str] = frozenset()
+    ) -> list[Run] | None:
         """Return all runs that carry *client_ref*, or None where that can't be known.
+
+        Of those that are *over*, by id, all is known that will ever be: they are left out.
 
         Not known: the service refuses the filter, ignores it and has too many runs to search, pages
         in a circle, or doesn't show the references of runs. A part is never returned for the whole:
@@ -76,13 +84,14 @@ class Listing:
         foreign = 0
         references: set[str | None] = set()
         while len(cursors) < _PAGES and foreign < _FOREIGN_PAGES:
-            page = await self.list_runs(client_ref=client_ref, cursor=cursor)
+            page = await self.list_runs(client_ref=client_ref, cursor=cursor, over=over)
             if page is None:
                 return None
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
-            self.pages.note(page, len(ours))
-            references |= (shown := {run.client_ref for run in page.runs})
+            self.pages.note(page, len(ours) + page.over)
+            shown = {run.client_ref for run in page.runs} | ({client_ref} if page.over else set())
+            references |= shown
             if shown - {client_ref}:
                 foreign += 1
                 self._say_once("the service lists runs of other references than it was asked for")
@@ -99,26 +108,34 @@ class Listing:
 
     # One page, with fewer demands where the service refuses.
 
-    async def _page(self, params: dict[str, str], *, cursor: str | None, limit: int) -> Page | None:
+    async def _page(
+        self,
+        params: dict[str, str],
+        *,
+        cursor: str | None,
+        limit: int,
+        over: AbstractSet[str],
+    ) -> Page | None:
         paging = {"limit": str(limit)} | ({} if cursor is None else {"pq": cursor})
         if not self._plain_lists:
             full = params | paging | {"fields": wire.RUN_FIELDS}
-            answer = await self._ask(full)
+            answer = await self._ask(full, over)
             if answer.refusal is None:
                 return cast("Page", answer.body)
         # Refused, but perhaps only for what we can do without.
         plain = params | paging | {"limit": str(min(limit, 100))}
         if params["sort_by"].endswith(":asc"):
             del plain["sort_by"]
-        answer = await self._ask(plain)
+        answer = await self._ask(plain, over)
         if answer.refusal is not None:
             self._say_once(f"the service refuses to list runs ({answer.refusal})")
             return None
         self._plain_lists = True
         return cast("Page", answer.body)
 
-    async def _ask(self, params: dict[str, str]) -> Answer:
-        return await self._calls.ask(self._requests.get("/v1/runs", params), wire.parse_page)
+    async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
+        request = self._requests.get("/v1/runs", params)
+        return await self._calls.ask(request, partial(wire.parse_page, over=over))
 
     def _say_once(self, message: str) -> None:
         if message not in self._said:

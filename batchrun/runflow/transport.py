@@ -82,7 +82,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
             self._free.append(connection)
         else:
             await _close(connection)
-        while self._free and self._free[0].expired():
+        while self._free and self._free[0].late():
             await _close(self._free.popleft())
 
     async def _open(self, request: httpx.Request) -> Connection:

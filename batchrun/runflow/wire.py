@@ -7,6 +7,7 @@ without an id spoils its page (a look-up that skipped it could have a run paid t
 import json
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -87,10 +88,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page of a listing; *next* is the cursor of the page after it."""
+    """One page of a listing; *next* is the cursor of the page after it.
+
+    *over* counts runs that it shows, too, and that were not asked for.
+    """
 
     runs: tuple[Run, ...]
     next: str | None = None
+    over: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,13 +170,21 @@ def parse_run(body: Any) -> Run:
     )
 
 
-def parse_page(body: Any) -> Page:
-    """Return a page of runs in either envelope; ValueError where *body* is none."""
+def parse_page(body: Any, over: AbstractSet[str] = frozenset()) -> Page:
+    """Return a page of runs in either envelope; ValueError where *body* is none.
+
+    Runs that are *over*, by id, are counted and not read: a wave's list shows them to the end.
+    """
     items = body.get("items") if isinstance(body, Mapping) else None
     if not isinstance(items, list):
         raise ValueError("expected an object with a list of items")  # noqa: TRY004  (as above)
     after = next(filter(None, (text(body.get(name)) for name in ("next", "next_pq"))), None)
-    return Page(runs=tuple(map(parse_run, items)), next=_cursor(after))
+    news = [item for item in items if not _is_over(item, over)] if over else items
+    return Page(runs=tuple(map(parse_run, news)), next=_cursor(after), over=len(items) - len(news))
+
+
+def _is_over(item: Any, over: AbstractSet[str]) -> bool:
+    return isinstance(item, dict) and isinstance(name := item.get("id"), str) and name in over
 
 
 def parse_refusal(body: Any) -> Refusal | None:
