@@ -38,6 +38,7 @@ PURE: Final = [
     "runflow/batches.py",
     "runflow/tolerant.py",
     "runflow/outcomes.py",
+    "runflow/allowance.py",
     "runflow/pace.py",
     "runflow/outputs.py",
     "runflow/secrets.py",

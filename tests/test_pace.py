@@ -1,10 +1,12 @@
 """The arithmetic of the pace: spacing, cuts, climbing back, pauses and probes."""
 
+import heapq
 import itertools
 import random
 from collections.abc import Callable
 
 import pytest
+from throttles import Bucket, Window
 
 from batchrun.runflow.pace import Pace
 
@@ -61,6 +63,30 @@ def test_a_429_without_headers_pauses_longer_each_time_until_a_call_is_answered(
     sent_at = depart(gate, sent_at)
     gate.throttled(sent_at=sent_at, now=sent_at)
     assert gate.delay(sent_at) <= 1.5
+
+
+def test_after_a_429_a_single_probe_is_let_out_and_a_slow_answer_to_it_holds_up_little() -> None:
+    gate = pace()
+    sent_at = depart(gate, 0.0)
+    gate.throttled(sent_at=sent_at, now=0.1)
+    probe = depart(gate, 0.1)
+
+    assert gate.delay(probe) == pytest.approx(1.5)
+    gate.well(sent_at=probe, now=probe + 0.3)
+    assert gate.delay(probe + 0.3) == 0
+
+
+def test_a_probe_that_is_refused_lengthens_the_pause_and_leaves_the_pace_alone() -> None:
+    gate = pace()
+    sent_at = depart(gate, 0.0)
+    gate.throttled(sent_at=sent_at, now=0.1)
+    probe = depart(gate, 0.1)
+    rate = gate.rate
+
+    gate.throttled(sent_at=probe, now=probe + 0.1)
+
+    assert gate.rate == rate
+    assert 2.0 <= gate.delay(probe + 0.1) <= 3.0
 
 
 def test_what_the_service_asks_for_is_waited_also_when_an_earlier_call_is_told() -> None:
@@ -143,34 +169,6 @@ def test_one_failed_call_among_answered_ones_pauses_nobody_else() -> None:
     assert gate.delay(30.0) == 0
 
 
-class Bucket:
-    """A service that allows *rate* calls a second and *burst* of them at once."""
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self.rate, self.burst, self.tokens, self.last = rate, burst, burst, 0.0
-
-    def takes(self, now: float) -> bool:
-        self.tokens = min(self.burst, self.tokens + (now - self.last) * self.rate)
-        self.last = now
-        if self.tokens < 1 - 1e-9:
-            return False
-        self.tokens -= 1
-        return True
-
-
-class Window:
-    """A service that counts calls in fixed windows."""
-
-    def __init__(self, rate: float, seconds: float) -> None:
-        self.allowed, self.seconds, self.window, self.count = rate * seconds, seconds, -1, 0
-
-    def takes(self, now: float) -> bool:
-        if int(now / self.seconds) != self.window:
-            self.window, self.count = int(now / self.seconds), 0
-        self.count += 1
-        return self.count <= self.allowed
-
-
 @pytest.mark.parametrize(
     ("service", "least", "refusals"),
     [
@@ -187,7 +185,7 @@ def test_it_learns_what_a_stricter_service_allows_with_few_refusals(
     service: Callable[[], Bucket | Window], least: float, refusals: int, seed: int
 ) -> None:
     server, spread = service(), random.Random(seed)
-    allowed = server.rate if isinstance(server, Bucket) else server.allowed / server.seconds
+    allowed = server.rate
     gate, now, taken, refused = Pace(2 * allowed, jitter=spread.random), 0.0, 0, 0
 
     while now < 300:
@@ -202,3 +200,52 @@ def test_it_learns_what_a_stricter_service_allows_with_few_refusals(
 
     assert taken / 300 / allowed >= least
     assert refused <= refusals
+
+
+def saturate(
+    gate: Pace, service: Bucket, *, start: float = 0.0, end: float, chance: random.Random
+) -> tuple[int, int]:
+    """Let calls leave as soon as they may; return how many were taken and how many refused."""
+    now, taken, refused = start, 0, 0
+    answers: list[tuple[float, float, bool]] = []
+    while now < end:
+        leaves = now + gate.delay(now)
+        if answers and answers[0][0] <= leaves:
+            now, sent_at, well = heapq.heappop(answers)
+            (gate.well if well else gate.throttled)(sent_at=sent_at, now=now)
+            continue
+        now = leaves
+        gate.leave(now)
+        well = service.takes(now + 0.025)
+        taken, refused = taken + well, refused + (not well)
+        heapq.heappush(answers, (now + 0.04 + 0.02 * chance.random(), now, well))
+    return taken, refused
+
+
+@pytest.mark.parametrize("allowed", [2, 20, 200])
+@pytest.mark.parametrize("seed", range(5))
+def test_asked_for_ten_times_too_much_it_finds_from_cold_what_a_silent_service_allows(
+    allowed: int, seed: int
+) -> None:
+    chance = random.Random(seed)
+    gate, service = Pace(10 * allowed, jitter=chance.random), Bucket(allowed, burst=allowed)
+
+    taken, refused = saturate(gate, service, end=60, chance=chance)
+
+    assert taken / (60 * allowed) >= 0.85
+    assert refused / (taken + refused) < 0.05
+
+
+@pytest.mark.parametrize(("change", "within"), [(0.5, 20), (2.0, 100)])
+def test_it_follows_when_the_service_allows_more_or_less(change: float, within: float) -> None:
+    chance = random.Random(1)
+    gate, service = Pace(200, jitter=chance.random), Bucket(20, burst=20)
+    saturate(gate, service, end=60, chance=chance)
+    service.rate *= change
+    service.burst *= change
+
+    _, refused = saturate(gate, service, start=60, end=60 + within, chance=chance)
+    taken, _ = saturate(gate, service, start=60 + within, end=120 + within, chance=chance)
+
+    assert refused <= 10
+    assert 0.9 <= taken / 60 / service.rate <= 1.05

@@ -4,33 +4,27 @@ The rules:
 
 * Two departures are never closer than one interval of the rate that was asked for. So any window
   w holds at most floor(rate * w) + 1 of them, and nothing is saved up for a burst.
-* A 429 pauses everybody and cuts the pace, once for all the calls that left before the cut. It
-  also teaches where the service refuses: the pace climbs back quickly to a little under that,
-  and from there upward in small steps, because the service may have changed its mind.
+* A 429 pauses everybody and cuts the pace, once for all the calls that left before the cut; what
+  the pace is then, and how it climbs again, is in `allowance.py`. After the pause a single call
+  is let out as a probe. If it is refused as well, the pause was too short and the pace had no
+  part in it: only the pause grows.
 * Trouble (5xx, no answer) pauses everybody, longer each time, and after it a single call is let
-  out as a probe. The others follow once any call is answered well.
+  out as a probe. The others follow once any call is answered well; after a 429 they don't wait
+  for a slow answer.
 * One failed call among answered ones is its own bad luck and pauses nobody else.
 """
 
 from collections.abc import Callable
 from typing import Final
 
+from batchrun.runflow.allowance import Allowance
+
 _MARGIN: Final = 1e-6  # keeps the first rule exact in floating point, at any clock reading
-_CUT: Final = 0.5  # of the pace, where nothing is known yet about what the service allows
-_BELOW: Final = 0.75  # of the rate that was refused: up to here the pace climbs quickly again
-_GENTLE_CUT: Final = 0.85  # both again, where we were refused close to the last time
-_JUST_BELOW: Final = 0.95
-_NEAR: Final = 0.9
-_CLIMB: Final = 1.04  # a departure
-_PROBE: Final = 1.001  # a departure, after the hold
-_HOLD: Final = 100  # departures; doubles each time we are refused close to the last time
-_LONGEST_HOLD: Final = 6400
-_FORGOTTEN: Final = 1.05  # so far above it and not refused: what we had learnt is outdated
-_SLOWEST: Final = 60.0  # seconds between calls, at the very least one a minute
 _LONGEST_PAUSE: Final = 32.0
 _FIRST_PAUSE_THROTTLED: Final = 1.0
 _FIRST_PAUSE_TROUBLED: Final = 0.5
 _PROBE_PATIENCE: Final = 120.0  # a probe nobody hears of again does not hold the gate for ever
+_THROTTLED_PROBE_PATIENCE: Final = 1.5  # refusals come at once, good answers may take their time
 
 
 class Pace:
@@ -41,13 +35,9 @@ class Pace:
     """
 
     def __init__(self, rate: float, *, jitter: Callable[[], float]) -> None:
-        self.fastest = rate
-        self.rate = rate
-        self.refused_at: float | None = None
+        self._allowance = Allowance(rate)
         self._jitter = jitter
-        self._safe = rate
-        self._hold = _HOLD
-        self._held = 0
+        self._left_at = float("-inf")
         self._earliest = float("-inf")
         self._cut_at = float("-inf")
         self._cuts = 0  # since a call was last answered
@@ -57,27 +47,39 @@ class Pace:
         self._probe_left_at: float | None = None
 
     def __repr__(self) -> str:
-        refused = "" if self.refused_at is None else f", refused at {self.refused_at:.2f}/s"
-        return f"<Pace {self.rate:.2f}/s of {self.fastest:.2f}/s{refused}>"
+        refused_at, fastest = self._allowance.refused_at, self._allowance.fastest
+        refused = "" if refused_at is None else f", refused at {refused_at:.2f}/s"
+        return f"<Pace {self.rate:.2f}/s of {fastest:.2f}/s{refused}>"
+
+    @property
+    def rate(self) -> float:
+        """The calls a second that leave at present."""
+        return self._allowance.rate
 
     def delay(self, now: float) -> float:
         """Return how long a call that is ready at *now* has to wait; asked again after news."""
         earliest = self._earliest
         if self._probe_left_at is not None:
-            earliest = max(earliest, self._probe_left_at + _PROBE_PATIENCE)
+            patience = _PROBE_PATIENCE if self._troubles else _THROTTLED_PROBE_PATIENCE
+            earliest = max(earliest, self._probe_left_at + patience)
         return max(0.0, earliest - now)
 
     def leave(self, now: float) -> None:
         """Note that a call left at *now*."""
-        self._climb()
+        if self._left_at > float("-inf"):
+            self._allowance.left(max(0.0, min(self._earliest, now) - self._left_at))
+        self._left_at = now
         self._earliest = now + 1 / self.rate + _MARGIN
-        self._probe_left_at = now if self._troubles else None
+        self._probe_left_at = now if self._troubles or self._cuts else None
 
     def well(self, *, sent_at: float, now: float) -> None:
         """Note that a call was answered by the API itself, whatever it said but 429 and 5xx."""
+        self._allowance.took()
         self._good_at = now
         self._troubles = 0
-        self._probe_left_at = None
+        if self._probe_left_at is not None:
+            self._probe_left_at = None
+            self._earliest = max(self._earliest, now)  # the wait for it was the pace's doing
         if sent_at > self._cut_at:
             self._cuts = 0
 
@@ -85,7 +87,10 @@ class Pace:
         """Note a 429; *pause* is what the service asked for, in seconds, where it did."""
         self._troubles, self._probe_left_at = 0, None
         if sent_at > self._cut_at:
-            self._cut(now)
+            self._cut_at = now
+            self._cuts += 1
+            if self._cuts == 1:
+                self._allowance.refused()
             if pause is None:
                 pause = self._pause(_FIRST_PAUSE_THROTTLED, self._cuts)
         if pause is not None:
@@ -115,30 +120,3 @@ class Pace:
     def _pause(self, first: float, count: int) -> float:
         doubled: float = first * 2 ** min(count - 1, 10)
         return min(_LONGEST_PAUSE, doubled) * (1 + 0.5 * self._jitter())
-
-    def _cut(self, now: float) -> None:
-        self._cut_at = now
-        self._cuts += 1
-        if self._cuts > 1:
-            return  # refused right after a pause: that was too short, the pace had no part in it
-        near = self.refused_at is not None and self.rate >= _NEAR * self.refused_at
-        self._hold = min(_LONGEST_HOLD, 2 * self._hold) if near else _HOLD
-        self._held = 0
-        self.refused_at = self.rate
-        self._safe = self.rate * (_JUST_BELOW if near else _BELOW)
-        self.rate = max(min(1 / _SLOWEST, self.rate), self.rate * (_GENTLE_CUT if near else _CUT))
-
-    def _climb(self) -> None:
-        """Climb quickly to what seems safe, stay for the hold, then feel the way upward."""
-        if self.refused_at is None:
-            self.rate *= _CLIMB
-        elif self.rate < self._safe:
-            # Not past it in one step: the next one over the line would be refused at once.
-            self.rate = min(self.rate * _CLIMB, self._safe)
-        elif self._held < self._hold:
-            self._held += 1
-        else:
-            self.rate *= _PROBE
-            if self.rate > self.refused_at * _FORGOTTEN:
-                self.refused_at = None
-        self.rate = min(self.rate, self.fastest)
