@@ -1,5 +1,9 @@
 """Both backends in virtual time; no key, no endpoint and no output folder but the test's own."""
 
+import itertools
+from pathlib import Path
+from typing import Final
+
 import pytest
 from trio.testing import MockClock
 from virtual_time import VirtualTimeLoop
@@ -13,7 +17,18 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
     return "asyncio", {"loop_factory": VirtualTimeLoop}
 
 
+TESTS: Final = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RUNFLOW_API_KEY", "RUNFLOW_API_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def pace_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where the processes of this test share their pace, with each other only."""
+    folder = tmp_path_factory.getbasetemp() / "pace" / str(next(TESTS))
+    monkeypatch.setenv("BATCHRUN_PACE_FOLDER", str(folder))
+    return folder

@@ -40,6 +40,7 @@ PURE: Final = [
     "runflow/outcomes.py",
     "runflow/allowance.py",
     "runflow/pace.py",
+    "runflow/register.py",
     "runflow/outputs.py",
     "runflow/secrets.py",
     "engine/feed.py",
@@ -55,7 +56,7 @@ PURE: Final = [
 NOT_IN_PURE: Final = {"anyio", "asyncio", "httpx", "os", "random", "tempfile", "time", "tqdm"}
 OWNERS: Final = {
     "tqdm": {"results/bar.py"},
-    "fcntl": {"ledger/file.py"},
+    "fcntl": {"ledger/file.py", "runflow/sharing.py"},  # one sweep, one process; one pace for all
     "yaml": {"manifest"},
     "starlette": {"simulator"},
     "uvicorn": {"simulator"},

@@ -1,6 +1,7 @@
 """The way to the API: the key, the embedded simulator where it is meant, and a client."""
 
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.http import api_client
 from batchrun.runflow.limiter import Limiter
 from batchrun.runflow.pace import Pace
+from batchrun.runflow.sharing import shared_pace
 
 STATE: Final = "simulator.sqlite"
 """Where the embedded simulator keeps its runs, so that a killed sweep finds them again."""
@@ -52,11 +54,26 @@ def served(endpoint: str, folder: Path | None) -> Iterator[str]:
         yield url
 
 
+def pace_folder(key: str) -> Path | None:
+    """Return where processes share their pace, None where this one is to pace alone."""
+    if key == SIMULATOR:  # embedded: nobody else can know where it is
+        return None
+    named = os.environ.get("BATCHRUN_PACE_FOLDER")
+    if named is not None:
+        return Path(named) if named else None
+    # Not XDG_RUNTIME_DIR: a cron job has none, and shares the pace with the shell.
+    return Path(tempfile.gettempdir(), f"batchrun-{os.getuid()}")
+
+
 @asynccontextmanager
 async def connected(
     url: str, key: str, settings: Settings, *, log: Callable[[str], None]
 ) -> AsyncIterator[Client]:
-    """Yield a client for *url* behind one limiter; *log* is told what is tried again, and why."""
+    """Yield a client for *url* behind one limiter, whose pace other processes share.
+
+    *log* is told what is tried again, and why.
+    """
     pace = Pace(settings.rate.per_second, jitter=Random().random)  # noqa: S311  (no secret)
-    async with api_client(url, key, connections=settings.concurrency) as http:
-        yield Client(http, Limiter(pace), give_up=settings.give_up, log=log)
+    with shared_pace(pace_folder(key), url, key, log=log) as shared:
+        async with api_client(url, key, connections=settings.concurrency) as http:
+            yield Client(http, Limiter(pace, shared), give_up=settings.give_up, log=log)

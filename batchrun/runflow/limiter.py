@@ -6,17 +6,22 @@ import anyio
 import anyio.lowlevel
 
 from batchrun.runflow.pace import Pace
+from batchrun.runflow.sharing import SharedPace
 
 _LATEST: Final = 0.003  # the most of a wait that is spent awake
 
 
 class Limiter:
-    """Lets callers through one at a time, in the order they came, at the pace given."""
+    """Lets callers through one at a time, in the order they came, at the pace given.
 
-    def __init__(self, pace: Pace) -> None:
+    With *shared*, calls of other processes count as well.
+    """
+
+    def __init__(self, pace: Pace, shared: SharedPace | None = None) -> None:
         self.departures = 0
         self.throttled_count = 0
         self._pace = pace
+        self._shared = shared
         self._turn = anyio.Lock()
         self._news = anyio.Event()
         self._late = 0.0
@@ -36,7 +41,7 @@ class Limiter:
         """
         async with self._turn:
             # Asked again after each sleep: a 429 may have come meanwhile.
-            while (delay := self._pace.delay(anyio.current_time())) > 0:
+            while (delay := self._delay()) > 0:
                 await self._sleep(delay)
             now = anyio.current_time()
             self._pace.leave(now)
@@ -51,7 +56,10 @@ class Limiter:
     def throttled(self, sent_at: float, pause: float | None = None) -> None:
         """Note that it met a 429, and the seconds that the service asks to wait."""
         self.throttled_count += 1
-        self._pace.throttled(sent_at=sent_at, now=anyio.current_time(), pause=pause)
+        now = anyio.current_time()
+        self._pace.throttled(sent_at=sent_at, now=now, pause=pause)
+        if self._shared is not None:
+            self._shared.hold(self._pace.delay(now))
         self._tell()
 
     def troubled(self, sent_at: float) -> None:
@@ -67,6 +75,13 @@ class Limiter:
     def backoff(self, tries: int) -> float:
         """Return how long a call waits by itself before its next try."""
         return self._pace.backoff(tries)
+
+    def _delay(self) -> float:
+        """Return how long the head of the queue has to wait; 0.0 is given to one caller only."""
+        delay = self._pace.delay(anyio.current_time())
+        if delay > 0 or self._shared is None:
+            return delay
+        return self._shared.claim(1 / self._pace.rate)
 
     def _tell(self) -> None:
         self._news.set()

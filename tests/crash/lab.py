@@ -124,6 +124,7 @@ def laboratory() -> Iterator[Lab]:
     inherited = os.environ.get("PYTHONPATH", "")
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{inherited}"}
     environment.pop("RUNFLOW_API_URL", None)
+    environment["BATCHRUN_PACE_FOLDER"] = ""  # lives of one sweep follow each other
     with subprocess.Popen(
         [sys.executable, "-m", "crash.forge"],
         stdin=subprocess.PIPE,

@@ -1,0 +1,66 @@
+"""What processes that share a pace write down together: when the last call left, and how they pace.
+
+Arithmetic and text only; `sharing.py` keeps it in a file. All moments are of one clock, which all
+processes of the machine read alike and which begins anew when the machine does.
+
+* The next call of anybody leaves no sooner after the last than the slowest of them would have it.
+  So over all of them together any window w holds at most floor(lowest rate * w) + 1 departures.
+* Nobody's call leaves while the service has been told to be left alone.
+"""
+
+import math
+import struct
+from dataclasses import dataclass, field
+from typing import Final
+
+_MAGIC: Final = b"batchrun pace 1\n"
+_HEAD: Final = struct.Struct(f"<{len(_MAGIC)}sdd")
+_MARGIN: Final = 1e-6  # as in `pace.py`
+_LONGEST: Final = 3600.0  # seconds; no interval is as long
+_REMEMBERED: Final = 60.0  # seconds of a pause that outlive the processes which were told of it
+SLOTS: Final = 256
+
+
+@dataclass(slots=True)
+class Register:
+    """*intervals* are seconds between calls, one for each process by its slot, 0 for no process."""
+
+    last: float = float("-inf")
+    hold: float = float("-inf")
+    intervals: list[float] = field(default_factory=list)
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until anybody's call may leave."""
+        between = max(self.intervals, default=0.0)
+        return max(0.0, self.last + between + _MARGIN - now, self.hold - now)
+
+    def enter(self, slot: int, interval: float) -> None:
+        """Note how the process at *slot* paces; 0 is that it is gone."""
+        self.intervals += [0.0] * (slot + 1 - len(self.intervals))
+        self.intervals[slot] = interval
+
+    def begin(self, now: float) -> None:
+        """Note that nobody is left of those who wrote this, perhaps before the machine started."""
+        if self.hold > now + _REMEMBERED:
+            self.hold = float("-inf")
+
+
+def decode(text: bytes, now: float) -> Register:
+    """Return what *text* says; where it isn't ours, or can't be true, a register begun anew."""
+    tail = len(text) - _HEAD.size
+    if tail < 0 or tail % 8 or not text.startswith(_MAGIC):
+        return Register()
+    _, last, hold = _HEAD.unpack_from(text)
+    intervals = list(struct.unpack_from(f"<{tail // 8}d", text, _HEAD.size))
+    if math.isnan(last) or math.isnan(hold) or len(intervals) > SLOTS:
+        return Register()
+    if not all(0.0 <= each <= _LONGEST for each in intervals):
+        return Register()
+    # No call has left in the future: the machine was started since, and so was its clock.
+    return Register(min(last, now), hold if hold <= now + 24 * _LONGEST else now, intervals)
+
+
+def encode(register: Register) -> bytes:
+    """Return *register* as it is kept."""
+    head = _HEAD.pack(_MAGIC, register.last, register.hold)
+    return head + struct.pack(f"<{len(register.intervals)}d", *register.intervals)
