@@ -80,3 +80,54 @@ async def test_a_cancelled_probe_makes_way_for_the_next() -> None:
     gate.abandoned(probe)
 
     assert await gate.wait() - probe == pytest.approx(0.1, abs=1e-5)
+
+
+class Others:
+    """Processes of which one sends first, and none may send while the service is left alone."""
+
+    def __init__(self) -> None:
+        self.intervals: list[float] = []
+        self.held: list[float] = []
+        self.free_at = float("-inf")
+
+    def claim(self, interval: float) -> float:
+        self.intervals.append(interval)
+        return max(0.0, self.free_at - anyio.current_time())
+
+    def hold(self, seconds: float) -> None:
+        self.held.append(seconds)
+
+
+def shared_with(others: Others) -> Limiter:
+    return Limiter(Pace(10.0, jitter=random.Random(1).random), others)
+
+
+async def test_a_call_waits_for_other_processes_and_asks_again() -> None:
+    others = Others()
+    gate, others.free_at = shared_with(others), anyio.current_time() + 5.0
+
+    left = await gate.wait()
+
+    assert left == pytest.approx(others.free_at)
+    assert others.intervals == [pytest.approx(0.1)] * 2
+
+
+async def test_it_claims_nothing_before_its_own_turn_nor_for_a_wait_that_is_cancelled() -> None:
+    others = Others()
+    gate = shared_with(others)
+    await gate.wait()
+
+    with anyio.move_on_after(0.05):
+        await gate.wait()
+
+    assert len(others.intervals) == 1
+    assert gate.departures == 1
+
+
+async def test_a_429_is_told_to_the_other_processes() -> None:
+    others = Others()
+    gate = shared_with(others)
+
+    gate.throttled(await gate.wait(), 10.0)
+
+    assert others.held == [pytest.approx(10.0)]

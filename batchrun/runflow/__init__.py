@@ -7,6 +7,9 @@
     outcomes.py   (pure) what the answer to a POST means
     headers.py    (pure) what an answer's headers tell about time
     pace.py       (pure) when the next call may leave
+    allowance.py  (pure) how many calls a second the service seems to take
+    register.py   (pure) what processes that share a pace write down
+    sharing.py    the file in which they do
     limiter.py    the one gate of all API calls
     patience.py   (pure) how long one call is tried again
     requests.py   builds the requests that carry the key

@@ -1,14 +1,23 @@
 """The one gate every API call of the process goes through."""
 
-from typing import Final
+from typing import Final, Protocol
 
 import anyio
 import anyio.lowlevel
 
 from batchrun.runflow.pace import Pace
-from batchrun.runflow.sharing import SharedPace
 
 _LATEST: Final = 0.003  # the most of a wait that is spent awake
+
+
+class Shared(Protocol):
+    """What other processes have a part in; `sharing.py` is the one there is."""
+
+    def claim(self, interval: float) -> float:
+        """Return 0.0 if a call may leave now, else the seconds after which to ask again."""
+
+    def hold(self, seconds: float) -> None:
+        """Let nobody's call leave for *seconds*."""
 
 
 class Limiter:
@@ -17,7 +26,7 @@ class Limiter:
     With *shared*, calls of other processes count as well.
     """
 
-    def __init__(self, pace: Pace, shared: SharedPace | None = None) -> None:
+    def __init__(self, pace: Pace, shared: Shared | None = None) -> None:
         self.departures = 0
         self.throttled_count = 0
         self._pace = pace

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from batchrun.runflow.client import Client
 from batchrun.runflow.limiter import Limiter
 from batchrun.runflow.pace import Pace
+from batchrun.runflow.register import Register, decode, encode
 
 GAPS = st.lists(
     st.tuples(
@@ -62,6 +63,31 @@ def test_no_window_holds_more_departures_than_the_rate_allows(
                 pass
 
     assert_never_over(rate, left)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    rates=st.lists(st.floats(0.1, 300), min_size=2, max_size=4),
+    start=st.floats(0, 1e7),
+    steps=st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1)), min_size=2, max_size=80),
+    hurry=st.booleans(),
+)
+def test_processes_that_share_their_pace_keep_to_the_lowest_of_their_rates_together(
+    rates: list[float], start: float, steps: list[tuple[int, float]], *, hurry: bool
+) -> None:
+    paces = [Pace(rate, jitter=random.Random(1).random) for rate in rates]
+    register, now, left = Register(intervals=[1 / rate for rate in rates]), start, list[float]()
+    for number, gap in steps:
+        who = number % len(paces)
+        now += gap * (not hurry)
+        while wait := max(paces[who].delay(now), register.wait(now)):
+            now = max(now + wait, math.nextafter(now, math.inf))
+        paces[who].leave(now)
+        register.last = now
+        register = decode(encode(register), now)
+        left.append(now)
+
+    assert_never_over(min(rates), left)
 
 
 @pytest.mark.parametrize("seed", range(5))
