@@ -93,8 +93,18 @@ def test_time_without_calls_hardly_counts() -> None:
     before = allowance.rate
 
     allowance.left(3600.0)
+    for _ in range(10):
+        allowance.left(0.01)
 
     assert allowance.rate <= 1.05 * before
+
+
+def test_many_calls_a_second_climb_no_faster_than_few() -> None:
+    allowance = refused_once(10000.0)
+    for _ in range(100):
+        allowance.left(0.001)
+
+    assert allowance.rate == pytest.approx(5000.0 * 1.06, rel=0.01)
 
 
 def test_it_never_falls_below_a_call_a_minute() -> None:
