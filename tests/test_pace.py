@@ -151,6 +151,20 @@ def test_a_probe_that_fails_doubles_the_pause_and_those_of_one_time_count_once()
     assert 1.0 <= gate.delay(3.0) <= 1.5
 
 
+def test_in_a_long_outage_one_call_asks_every_8_to_12_seconds_whether_it_is_over() -> None:
+    gate, now, pauses = pace(), 0.0, []
+    for _ in range(9):
+        sent_at = depart(gate, now)
+        now = sent_at + 0.1
+        gate.troubled(sent_at=sent_at, now=now)
+        pauses.append(gate.delay(now))
+
+    assert all(
+        base <= pause <= 1.5 * base
+        for base, pause in zip((0.5, 1, 2, 4, 8, 8, 8, 8, 8), pauses, strict=True)
+    )
+
+
 def test_a_probe_nobody_hears_of_does_not_hold_the_gate_for_ever() -> None:
     gate = pace()
     gate.troubled(sent_at=depart(gate, 0.0), now=0.0)

@@ -252,7 +252,8 @@ class Calls:
         self._log(f"try {patience.tries}: {reason}")
         self._limiter.troubled(sent_at)
         # By itself too, or one call that always fails would be each probe, and pause everybody.
-        await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(patience.tries)))
+        left = max(0.0, patience.left(anyio.current_time(), self._good_at))
+        await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(patience.tries), left))
 
     # What may be said.
 

@@ -21,6 +21,7 @@ from batchrun.runflow.allowance import Allowance
 
 _MARGIN: Final = 1e-6  # keeps the first rule exact in floating point, at any clock reading
 _LONGEST_PAUSE: Final = 32.0
+_LONGEST_TROUBLED: Final = 8.0  # shorter: one call for all of them asks whether it is over
 _FIRST_PAUSE_THROTTLED: Final = 1.0
 _FIRST_PAUSE_TROUBLED: Final = 0.5
 _PROBE_PATIENCE: Final = 120.0  # a probe nobody hears of again does not hold the gate for ever
@@ -104,7 +105,7 @@ class Pace:
         if sent_at > self._trouble_at:
             self._trouble_at = now
             self._troubles += 1
-            pause = self._pause(_FIRST_PAUSE_TROUBLED, self._troubles)
+            pause = self._pause(_FIRST_PAUSE_TROUBLED, self._troubles, _LONGEST_TROUBLED)
             self._earliest = max(self._earliest, now + pause)
         return True
 
@@ -117,6 +118,6 @@ class Pace:
         """Return how long a call waits by itself that has failed *tries* times out of bad luck."""
         return self._pause(_FIRST_PAUSE_TROUBLED, tries)
 
-    def _pause(self, first: float, count: int) -> float:
+    def _pause(self, first: float, count: int, longest: float = _LONGEST_PAUSE) -> float:
         doubled: float = first * 2 ** min(count - 1, 10)
-        return min(_LONGEST_PAUSE, doubled) * (1 + 0.5 * self._jitter())
+        return min(longest, doubled) * (1 + 0.5 * self._jitter())
