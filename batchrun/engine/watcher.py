@@ -16,7 +16,7 @@ from batchrun.engine.settings import BY_ID
 from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
 from batchrun.errors import UnreachableError
-from batchrun.runflow.wire import Run
+from batchrun.runflow.wire import OPEN, Run
 
 FEW: Final = 2
 """A wave with so few open runs is asked by run id; the list would tell of all that ended, too."""
@@ -91,7 +91,8 @@ class Watcher:
         if runs is not None:
             extras_running = await self._lookups.meet(wave, runs)
             await self._tell(wave, runs)
-        await self._look_one_by_one(self._missing(wave, runs))
+        untold = await self._not_running(wave) if runs is None else self._missing(wave, runs)
+        await self._look_one_by_one(untold)
         await self._lookups.resolve(wave, asked, runs)
         if not extras_running:
             await self._lookups.last_look(wave, asked, runs)
@@ -105,10 +106,22 @@ class Watcher:
                 self._asking[run.id].cancel()
         await self._heard(told)
 
-    def _missing(self, wave: Wave, runs: Sequence[Run] | None) -> list[Attempt]:
+    async def _not_running(self, wave: Wave) -> list[Attempt]:
+        """Return the open runs to ask for where no list tells of them.
+
+        A batch tells in one call which of its runs are still running, and of the others only that
+        they aren't. One that runs for too long is asked for, too.
+        """
+        work, open_runs, running = self._work, wave.open(), set[str | None]()
+        if wave.batch_id is not None and len(open_runs) > FEW:
+            batch = await work.client.get_batch(wave.batch_id)
+            items = () if batch is None else batch.items
+            running = {item.run_id for item in items if item.status_code in OPEN}
+        old = anyio.current_time() - work.settings.timeout
+        return [a for a in open_runs if a.run_id not in running or a.started < old]
+
+    def _missing(self, wave: Wave, runs: Sequence[Run]) -> list[Attempt]:
         """Return the open runs that the list doesn't show although it should by now."""
-        if runs is None:
-            return wave.open()
         shown = {run.id for run in runs}
         late = anyio.current_time() - self._work.settings.settle
         return [a for a in wave.open() if a.run_id not in shown and a.started <= late]
