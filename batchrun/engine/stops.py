@@ -11,14 +11,17 @@ class Bell:
     """Wakes everybody who waits for a change. What changed, they look up themselves."""
 
     def __init__(self) -> None:
-        self._event = anyio.Event()
+        self._event: anyio.Event | None = None  # while somebody waits
 
     def ring(self) -> None:
-        self._event.set()
-        self._event = anyio.Event()
+        if self._event is not None:
+            self._event.set()
+            self._event = None
 
     async def wait(self) -> None:
         """Return at the next ring. State checked before the call cannot be missed."""
+        if self._event is None:
+            self._event = anyio.Event()
         await self._event.wait()
 
 

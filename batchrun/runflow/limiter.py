@@ -31,8 +31,8 @@ class Limiter:
         self.throttled_count = 0
         self._pace = pace
         self._shared = shared
-        self._turn = anyio.Lock()
-        self._news = anyio.Event()
+        self._turn = anyio.Lock(fast_acquire=True)  # whoever sends waits soon enough
+        self._news: anyio.Event | None = None  # while somebody sleeps
         self._late = 0.0
 
     def __repr__(self) -> str:
@@ -93,8 +93,8 @@ class Limiter:
         return self._shared.claim(1 / self._pace.rate)
 
     def _tell(self) -> None:
-        self._news.set()
-        self._news = anyio.Event()
+        if self._news is not None:
+            self._news.set()
 
     async def _sleep(self, delay: float) -> None:
         """Sleep for *delay* or until there is news.
@@ -107,6 +107,7 @@ class Limiter:
             await anyio.lowlevel.checkpoint()
             return
         due = anyio.current_time() + delay - self._late
+        self._news = anyio.Event()
         with anyio.move_on_after(delay - self._late):
             await self._news.wait()
             return
