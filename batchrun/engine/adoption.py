@@ -54,13 +54,13 @@ def reserve(work: Work) -> None:
 
 
 async def _see(work: Work, wave: Wave) -> None:
-    """Say of a batch of which a part is over that it was taken.
+    """Say of a batch of which only a part is left in doubt whether it was taken.
 
-    Else that part was never written: the write of its intents was torn, and it was never sent.
+    The rest may have been told of; or it was never written and never sent, or is dropped already:
+    then the write of the intents, or that of their end, was torn.
     """
     if not wave.seen and 0 < len(wave.attempts) < wave.batch:
-        intents = await work.ledger.apart(partial(work.ledger.intents_of, wave.ref))
-        wave.seen = len(intents) == wave.batch
+        wave.seen = await work.ledger.apart(partial(work.ledger.tells_of, wave.ref))
 
 
 def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> tuple[Attempt, int]:

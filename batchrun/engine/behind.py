@@ -9,13 +9,15 @@ from functools import partial
 from typing import Final
 
 from batchrun.engine.children import Children
-from batchrun.engine.tags import is_ours, tag_of
+from batchrun.engine.tags import Tag, is_ours, tag_of
 from batchrun.engine.untagged import Untagged
 from batchrun.engine.walk import newest_runs
 from batchrun.engine.waves import reference
 from batchrun.engine.work import Work
 from batchrun.errors import LostLedgerError
 from batchrun.ledger.book import wave_number
+from batchrun.ledger.history import NOWHERE
+from batchrun.ledger.records import Intent
 from batchrun.runflow.wire import Run
 
 AHEAD: Final = 3
@@ -48,15 +50,33 @@ async def _check_known(work: Work, runs: Iterable[Run]) -> None:
     """Raise LostLedgerError if one of these runs of the sweep is of no intent of the ledger."""
     sweep = work.identity["sweep"]
     told = await Untagged(work, Children(work.client, sweep)).tell(runs)
-    keys = {run.id: tag.key for run in told.runs if (tag := tag_of(run, sweep)) is not None}
-    ledger, names = work.ledger, {*keys, *keys.values()}
-    known = await ledger.apart(partial(ledger.identities, names)) if keys else set()
+    tags = {run.id: tag for run in told.runs if (tag := tag_of(run, sweep)) is not None}
+    ledger, names = work.ledger, {*tags, *(tag.key for tag in tags.values())}
+    known = await ledger.apart(partial(ledger.identities, names)) if names else set()
     for run in told.runs:
-        if run.id in keys and is_ours(run, sweep) and not known & {run.id, keys[run.id]}:
+        if run.id not in tags or run.id in known or not is_ours(run, sweep):
+            continue
+        tag = tags[run.id]
+        if tag.key not in known or not _has_intent(work, run, tag):
             raise _behind(work, run)
     for run in told.untold:
         if wave_number(run.client_ref or "") > work.ledger.book.last_wave:
             raise _behind(work, run)
+
+
+def _has_intent(work: Work, run: Run, tag: Tag) -> bool:
+    """Say whether the ledger has the intent of a run, whose key it may share with others.
+
+    A copy that ends within a batch has those of some of its items, and their key.
+    """
+    line = work.ledger.book.history(tag.cell).intent_line
+    newest = None if line == NOWHERE else work.ledger.read(line)
+    if isinstance(newest, Intent) and newest.idempotency_key == tag.key:
+        return True
+    if run.client_ref is None:
+        return line != NOWHERE
+    intents = work.ledger.intents_of(run.client_ref)
+    return any((each.cell, each.idempotency_key) == (tag.cell, tag.key) for each in intents)
 
 
 def _behind(work: Work, run: Run) -> LostLedgerError:

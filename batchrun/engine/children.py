@@ -5,6 +5,7 @@ its batch, and the batch tells which item it is. A run that has been told of car
 run by itself would: nobody behind this has to know of batches.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,41 +28,69 @@ NO_RUN: Final = frozenset({"failed", "cancelled"})
 
 
 class Children:
-    """Asks for batches, each once unless it didn't tell of a run."""
+    """Asks for batches: each once, and again at another time where it didn't tell of a run."""
 
     def __init__(self, client: Client, sweep: str) -> None:
         self._client = client
         self._sweep = sweep
         self._told: dict[str, Mapping[str, Tag]] = {}
+        self._others: set[str] = set()  # batches that are not of this sweep
 
     async def named(self, runs: Iterable[Run]) -> list[Run]:
-        """Return *runs*, those of our batches with the tag of what they were made for."""
-        return [await self._named(run) for run in runs]
+        """Return *runs*, those of our batches with the tag of what they were made for.
 
-    async def _named(self, run: Run) -> Run:
-        batch_id = run.batch_id
+        A list may leave out a run's batch: then it is named if another run has told of that batch.
+        """
+        asked: set[str] = set()
+        return [await self._named(run, asked) for run in runs]
+
+    async def _named(self, run: Run, asked: set[str]) -> Run:
         foreign = run.client_ref is not None and not is_ours(run, self._sweep)
-        if batch_id is None or foreign or tag_of(run, self._sweep) is not None:
+        if foreign or tag_of(run, self._sweep) is not None:
             return run
-        if run.id not in self._told.get(batch_id, {}):
+        tag, batch_id = self._tag(run), run.batch_id
+        if tag is None and batch_id is not None and self._may_tell(batch_id, asked):
+            asked.add(batch_id)
             self._remember(batch_id, await self._client.get_batch(batch_id))
-        tag = self._told[batch_id].get(run.id)
+            tag = self._tag(run)
         if tag is None:
             return run
         metadata = {"batchrun": tagged({"sweep": self._sweep}, tag)}
         return replace(run, metadata={**run.metadata, **metadata})
 
+    def _tag(self, run: Run) -> Tag | None:
+        batches = self._told.values() if run.batch_id is None else [self._told.get(run.batch_id)]
+        return next((told[run.id] for told in batches if told and run.id in told), None)
+
+    def _may_tell(self, batch_id: str, asked: set[str]) -> bool:
+        just_asked = batch_id in asked and batch_id in self._told
+        return not just_asked and batch_id not in self._others
+
     def _remember(self, batch_id: str, batch: Batch | None) -> None:
         while len(self._told) >= KEPT:
             del self._told[next(iter(self._told))]
-        self._told[batch_id] = {} if batch is None else dict(_tags(batch, self._sweep))
+        tags = () if batch is None else tags_of(batch.metadata, self._sweep)
+        if batch is not None and not tags:
+            self._others.add(batch_id)
+        self._told[batch_id] = {} if batch is None else dict(_tagged_items(batch, tags))
 
 
-def _tags(batch: Batch, sweep: str) -> Iterable[tuple[str, Tag]]:
-    tags: Sequence[Tag] = tags_of(batch.metadata, sweep)
-    for item in batch.items:
-        if item.run_id is not None and 0 <= item.index < len(tags):
-            yield item.run_id, tags[item.index]
+def _tagged_items(batch: Batch, tags: Sequence[Tag]) -> Iterable[tuple[str, Tag]]:
+    for place, item in _placed(batch, len(tags)).items():
+        if item.run_id is not None and 0 <= place < len(tags):
+            yield item.run_id, tags[place]
+
+
+def _placed(batch: Batch, size: int) -> Mapping[int, Item]:
+    """Return the items of a batch of *size* by their places from 0.
+
+    Whether the service counts from 0 or 1 is not documented: that it uses the number *size* tells.
+    Items that claim one run are left out: which of them has it, their wave will tell.
+    """
+    numbers = {item.index for item in batch.items}
+    first = 1 if size in numbers and 0 not in numbers else 0
+    claims = Counter(item.run_id for item in batch.items if item.run_id is not None)
+    return {item.index - first: item for item in batch.items if claims[item.run_id] <= 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +102,14 @@ class Answered:
     untold: Sequence[Attempt]
 
 
-def answered(batch: Batch, attempts: Iterable[Attempt]) -> Answered:
-    """Return what *batch* says of *attempts*, by their places in it."""
-    items = {item.index: item for item in batch.items}
+def answered(batch: Batch, attempts: Iterable[Attempt], size: int) -> Answered:
+    """Return what *batch*, which was made of *size* items, says of *attempts*, by their places."""
+    items = _placed(batch, size)
     runs, refused, untold = [], [], []
     for attempt in attempts:
         item = items.get(-1 if attempt.index is None else attempt.index)
+        if item is not None and item.client_ref not in {None, attempt.client_ref}:
+            item = None
         if item is not None and item.run_id is not None:
             runs.append((attempt, _child(batch, item, item.run_id, attempt.client_ref)))
         elif item is not None and item.status_code in NO_RUN:

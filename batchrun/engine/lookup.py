@@ -42,9 +42,10 @@ UNTAGGED: Final = (
     "the service, then decide with --resubmit-in-doubt"
 )
 LOST_ITEM: Final = (
-    "the service has its batch, and shows no run for it; look at the service: it is never sent "
-    "again"
+    "the service has its batch, and shows no run for it; look at the service, then decide with "
+    "--resubmit-in-doubt"
 )
+DECIDED: Final = "begun anew by --resubmit-in-doubt, whether a run exists or not"
 NO_ROOM: Final = "the budget has no room to send it again; raise it, and call again"
 
 
@@ -66,7 +67,9 @@ class LookUps:
         Runs that are known pass by unnoticed. The tag's key alone makes a run an attempt's: a list
         may leave the `client_ref` out.
         """
-        if wave.batch and wave.doubted:
+        runs = [run for run in runs if run.client_ref in {None, wave.ref}]
+        wave.note(runs)
+        if wave.doubted:
             runs = await self._children.named(runs)
         found, others = self._sorted(wave, runs)
         if found:
@@ -87,7 +90,7 @@ class LookUps:
         others: list[tuple[Tag, Run]] = []
         for run in runs:
             tag = tag_of(run, self._work.identity["sweep"])
-            if tag is None or run.client_ref not in {None, wave.ref}:
+            if tag is None:
                 continue
             attempt = by_tag.get((tag.key, tag.cell))
             if attempt is not None and attempt.run_id is None and attempt.key not in found:
@@ -252,23 +255,39 @@ class LookUps:
         work, batch = self._work, None
         if wave.batch_id is not None:
             batch = await work.client.get_batch(wave.batch_id)
-        told = Answered((), (), group) if batch is None else answered(batch, group)
+        told = Answered((), (), group) if batch is None else answered(batch, group, wave.batch)
         told = replace(told, untold=[each for each in told.untold if each.in_doubt])
         await work.accept([each for each in told.runs if each[0].in_doubt], adopted=True)
         for attempt, refusal in told.refused:
             if attempt.in_doubt:
                 await work.reject([attempt], refusal)
         if told.untold:
-            await work.park(told.untold, LOST_ITEM)
+            self._submitter.alone.update(each.key for each in told.untold)
+            await self._begin_wanted_anew(told.untold, LOST_ITEM)
 
     async def _undecided(self, wave: Wave, doubts: Iterable[Attempt], reason: str) -> None:
         for group in _requests(wave, doubts):
-            may = self._work.settings.resubmit_in_doubt and self._work.stops.submitting
-            may = may and _is_whole(wave, group) and not (wave.seen and wave.batch)
-            if may and group[0].sends < MOST_SENDS:
+            if wave.seen and wave.batch:
+                await self._work.park(group, reason)
+            elif not _is_whole(wave, group):
+                await self._begin_wanted_anew(group, reason)
+            elif self._decided and group[0].sends < MOST_SENDS:
                 await self._send_again(group, wait=False)
             else:
                 await self._work.park(group, reason)
+
+    @property
+    def _decided(self) -> bool:
+        """Whether it was decided that what is in doubt is sent again."""
+        return self._work.settings.resubmit_in_doubt and self._work.stops.submitting
+
+    async def _begin_wanted_anew(self, group: Sequence[Attempt], reason: str) -> None:
+        """Begin anew what of a batch is wanted, where that was decided; park the rest."""
+        wanted = [a for a in group if a.wanted and a.cell is not None] if self._decided else []
+        if wanted:
+            await self._begin_anew(wanted, DECIDED)
+        if rest := [attempt for attempt in group if attempt not in wanted]:
+            await self._work.park(rest, reason)
 
     async def _send_again(self, group: Sequence[Attempt], *, wait: bool) -> None:
         """Send the same intents again if the budget has room for them; *wait* while it may get it.

@@ -278,7 +278,7 @@ class Submitter:
         """The batch exists. What its answer doesn't tell of an item, its wave will."""
         work, wave = self._work, self._work.waves[attempts[0].client_ref]
         wave.batch_id, wave.seen = batch.id, True
-        told = answered(batch, attempts)
+        told = answered(batch, attempts, wave.batch)
         if told.untold:
             work.doubt(told.untold)
         await work.learn(wave.model, batches=True)

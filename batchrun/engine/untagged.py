@@ -58,9 +58,20 @@ class Untagged:
             return Told(tuple(told), tuple(asked))
         untold: list[Run] = []
         for run in asked:
-            whole = await self._work.client.get_run(run.id)
+            whole = await self._by_id(run)
             (told if await self._tells(run, whole) else untold).append(whole or run)
         return Told(tuple(told), tuple(untold))
+
+    async def _by_id(self, run: Run) -> Run | None:
+        """Return what a run tells when asked for by id, or its batch where that is news."""
+        if run.batch_id is None:  # the run before may have told of the batch of both
+            (named,) = await self._children.named([run])
+            if named is not run:
+                return named
+        whole = await self._work.client.get_run(run.id)
+        if whole is not None and whole.batch_id != run.batch_id:
+            (whole,) = await self._children.named([whole])
+        return whole
 
     async def _known(self, ids: AbstractSet[str]) -> AbstractSet[str]:
         if not ids:

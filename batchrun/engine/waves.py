@@ -6,10 +6,11 @@ sweep: a process never continues the wave of another, so runs under a
 number that is about to be used mean that the ledger is behind.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from batchrun.engine.live import Attempt
+from batchrun.runflow.wire import Run
 
 NEVER: Final = float("inf")
 FIRST: Final = 100
@@ -60,6 +61,12 @@ class Wave:
         self.attempts.pop(attempt.key, None)
         if attempt.run_id is not None:
             self.over.add(attempt.run_id)
+
+    def note(self, runs: Iterable[Run]) -> None:
+        """Note what *runs* tell of the wave's batch: that it was taken, and its name."""
+        for run in runs:
+            if self.batch and run.client_ref == self.ref:
+                self.seen, self.batch_id = True, self.batch_id or run.batch_id
 
     def open(self) -> list[Attempt]:
         """Return the attempts whose runs are to be looked at."""

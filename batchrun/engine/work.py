@@ -231,6 +231,7 @@ class Work:
         facts = self.ledger.book.facts(model)
         if facts.takes_batches is None or (batches and not facts.takes_batches):
             await self.ledger.append(Learnt(model=model, batches=batches))
+            self.bell.ring()  # others wait for just that
 
     def hear(self, run: Run) -> None:
         """Say once for each word that the service uses a status we don't know."""

@@ -28,13 +28,27 @@ from batchrun.errors import FolderError, LedgerError, LedgerLockedError, LostLed
 from batchrun.ledger.book import Book
 from batchrun.ledger.disk import Disk, ThreadedDisk, sync_folder
 from batchrun.ledger.reader import read_line
-from batchrun.ledger.records import AnyRecord, Intent, Sweep, decode, encode, timestamp
+from batchrun.ledger.records import (
+    AnyRecord,
+    Dropped,
+    Intent,
+    Rejected,
+    Submitted,
+    Sweep,
+    decode,
+    encode,
+    timestamp,
+)
 from batchrun.ledger.replay import Replayed, replay, salvage
 
 NAME: Final = "ledger.jsonl"
 LOCK: Final = "lock"
 
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
+
+_ANSWERS: Final = tuple(
+    f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
+)
 
 Clock = Callable[[], datetime]
 
@@ -143,6 +157,26 @@ class Ledger:
             for record in records
             if isinstance(record, Intent) and record.client_ref == client_ref
         ]
+
+    def tells_of(self, client_ref: str) -> bool:
+        """Say whether a run or a refusal of one of a wave's intents is in the file. Reads all of
+        it, once.
+        """
+        wanted, waiting = client_ref.encode(), set[str]()
+        with self.path.open("rb") as lines:
+            for line in lines:
+                if wanted not in line and not (waiting and line.startswith(_ANSWERS)):
+                    continue
+                match decode(line) if line.endswith(b"\n") else None:
+                    case Intent(cell=cell, client_ref=ref) if ref == client_ref:
+                        waiting.add(cell)
+                    case Dropped(cell=cell):
+                        waiting.discard(cell)
+                    case Submitted(cell=cell) | Rejected(cell=cell) if cell in waiting:
+                        return True
+                    case _:
+                        pass
+        return False
 
     def identities(self, wanted: AbstractSet[str]) -> set[str]:
         """Return which of *wanted* the file has as a run's id or an intent's Idempotency-Key.

@@ -32,6 +32,8 @@ ANY: Final = "any"
 
 ROUTES: Final = (
     ("create", re.compile(r"POST /v1/.*/runs")),
+    ("create_batch", re.compile(r"POST /v1/.*/batches")),
+    ("batch", re.compile(r"GET /v1/batches/.*")),
     ("list", re.compile(r"GET /v1/runs")),
     ("get", re.compile(r"GET /v1/runs/.*")),
     ("account", re.compile(r"GET /v1/auth/me")),

@@ -72,9 +72,12 @@ class Lab:
         )
 
     @contextmanager
-    def simulator(self, folder: Path, *faults: str) -> Iterator[str]:
-        """Serve `batchrun simulate`; yield its URL."""
-        words = ["simulate", "--port", "0", *(w for fault in faults for w in ("--fault", fault))]
+    def simulator(
+        self, folder: Path, *faults: str, options: Sequence[str] = ()
+    ) -> Iterator[str]:
+        """Serve `batchrun simulate` with *options*; yield its URL."""
+        words = ["simulate", "--port", "0", *options]
+        words += [word for fault in faults for word in ("--fault", fault)]
         answers, pid = self._begin(folder, words, "simulator", kill=None, watched=False)
         try:
             yield _url(folder / "simulator.out")

@@ -49,6 +49,7 @@ class Service:
     lab: Lab
     folder: Path
     faults: Sequence[str]
+    options: Sequence[str] = ()
     manifest: str = MANIFEST
     late: bool = False
     at_once: int = 12
@@ -62,6 +63,7 @@ class Service:
             folder=self.folder / name,
             kills=kills,
             faults=self.faults,
+            options=self.options,
             manifest=self.manifest,
             recover=self.recover and bool(kills),
         )
@@ -78,6 +80,17 @@ class Service:
         with ThreadPoolExecutor(self.at_once) as pool:
             list(pool.map(play, range(len(kills))))
         return figures
+
+
+def sample(kills: Sequence[Kill], most: int) -> list[Kill]:
+    """Return about *most* of *kills*: each boundary's first and last passing, others evenly."""
+    by_name: dict[str, list[Kill]] = {}
+    for kill in kills:
+        by_name.setdefault(kill[0], []).append(kill)
+    ends = {each for of_one in by_name.values() for each in (of_one[0], of_one[-1])}
+    others = [kill for kill in kills if kill not in ends]
+    every = max(1, len(others) // max(1, most - len(ends)))
+    return [*sorted(ends), *others[::every]]
 
 
 def passings(life: Life) -> list[Kill]:

@@ -34,6 +34,19 @@ limits: {concurrency: 4, rate: 500/s, settle: 800ms}
 poll: {interval: 60ms}
 """
 
+BATCHES: Final = """\
+name: batches
+models: [{id: google/nano-banana-2, alias: steady}]
+inputs: {prompt: "a chair no. ${number}"}
+vars: {number: {$range: [1, 11]}}
+include: [{model: steady, prompt: [a flaky chair, a flaky sofa, a sofa]}]
+metadata: {simulate: {seconds: 0.05}}
+outputs: {download: false}
+limits: {concurrency: 12, rate: 500/s, settle: 800ms}
+poll: {interval: 60ms}
+"""
+"""Fourteen cells, two of which fail once: those that wait together are sent as batches."""
+
 FLEETING: Final = frozenset(
     {"run_id", "duration_ms", "created_at", "completed_at", "cost", "attempts"}
 )
@@ -69,8 +82,7 @@ class Outcome:
                 yield record
 
     def spent(self) -> Spent:
-        tags = [run["metadata"]["batchrun"] for run in self.runs]
-        return Counter((tag["cell"], tag["attempt"]) for tag in tags)
+        return Counter(tuple(run["made_for"]) for run in self.runs)
 
     def results(self) -> list[Any]:
         text = (self.ledger.parent / "results.jsonl").read_text("utf-8")
@@ -89,7 +101,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """*kills* end one life each; *faults* are the service's, all the time.
+    """*kills* end one life each; *faults* are the service's, all the time, and so are *options*.
 
     With *recover* the ledger is deleted after the first life, and the lives up to the one that
     repairs are of `batchrun recover`.
@@ -98,6 +110,7 @@ class Trial:
     folder: Path
     kills: Sequence[Kill] = ()
     faults: Sequence[str] = ()
+    options: Sequence[str] = ()
     manifest: str = MANIFEST
     recover: bool = False
 
@@ -105,7 +118,7 @@ class Trial:
         """Live until nothing is left to do, and once more."""
         self.folder.mkdir(parents=True)
         (self.folder / "crash.yaml").write_text(self.manifest, encoding="utf-8")
-        with lab.simulator(self.folder, *self.faults) as url:
+        with lab.simulator(self.folder, *self.faults, options=self.options) as url:
             lives = list(self._lives(lab, url))
             lives.append(self._live(lab, url, "repair", None))
             before = ask(url, "/_simulator/stats")["runs"]
@@ -221,6 +234,25 @@ def _folded(outcome: Outcome) -> Book:
 
 
 def listed(url: str, made: int) -> Sequence[Any]:
+    """Return the runs with what each was *made_for*: a cell's key, and the attempt's number."""
+    runs, batches = _listed(url, made), {}
+    for run in runs:
+        tag, batch_id = (run["metadata"] or {}).get("batchrun", {}), run["batch_id"]
+        if batch_id is None:
+            run["made_for"] = [tag["cell"], tag["attempt"]]
+        else:
+            if batch_id not in batches:
+                batches[batch_id] = _made_for(ask(url, f"/v1/batches/{batch_id}"))
+            run["made_for"] = batches[batch_id][run["id"]]
+    return runs
+
+
+def _made_for(batch: Any) -> dict[str, Any]:
+    cells = batch["metadata"]["batchrun"]["cells"]
+    return {item["run_id"]: cells[item["sequence_index"]] for item in batch["items"]}
+
+
+def _listed(url: str, made: int) -> Sequence[Any]:
     """Return the runs as the service lists them, which may be some time after they were made."""
     deadline = time.monotonic() + PATIENCE
     while True:

@@ -1,0 +1,281 @@
+"""Batches of which something is not known: torn lines, old ledgers, and what answers leave out."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from engine_world import World
+from fake_runflow import FakeRunflow
+from terse_runflow import Terse
+from test_batches import MANY, lines, states
+from test_post_outcomes import parked
+
+from batchrun.errors import most_severe
+from batchrun.ledger.file import NAME
+from batchrun.ledger.history import State
+from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted
+
+Batch = dict[str, Any]
+
+
+class Listless(FakeRunflow):
+    """Has no list of runs."""
+
+    def _list(self, request: httpx.Request) -> httpx.Response:
+        return self._error(400, "NO_LIST", "no such list")
+
+
+def cut(world: World, kind: type, keep: int) -> None:
+    """Leave of the lines of *kind* the first *keep*, and nothing of what comes behind these."""
+    whole = (world.folder / NAME).read_bytes().splitlines(keepends=True)
+    word = f'{{"type":"{kind.__name__.lower()}"'.encode()
+    places = [number for number, line in enumerate(whole) if line.startswith(word)]
+    (world.folder / NAME).write_bytes(b"".join(whole[: places[keep]]))
+
+
+async def test_what_was_dropped_by_half_is_begun_anew(tmp_path: Path) -> None:
+    """The process died while it wrote that nothing came of the batch: nothing was taken."""
+    world = World(tmp_path, FakeRunflow(script=["422"]), text=MANY)
+    await world.call(max_duration=1.0)
+    world.service.runs.clear()
+    cut(world, Dropped, 12)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(world.service.paid().values()) == {1}
+
+
+async def test_the_refusal_of_an_item_is_told_by_the_next_call(tmp_path: Path) -> None:
+    """The process died between the lines of the runs and those of the refusals."""
+    service = FakeRunflow(batches="yes", without_run=frozenset({4}))
+    world = World(tmp_path, service, text=MANY)
+    await world.call(max_duration=1.0)
+    cut(world, Rejected, 0)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 29, State.REJECTED: 1}
+    assert len(service.sent_batches) == 1
+    assert service.calls["create"] == 0
+
+
+async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Path) -> None:
+    service = FakeRunflow(script=["lost"], batches="yes", list_lag=20.0, duration=lambda _: 1.0)
+    world = World(tmp_path, service, text=MANY)
+    await world.call(max_duration=2.0)
+    service.list_lag = 0.0
+    await world.call(max_duration=10.0, poll_interval=0.5)  # it is sent again, and ends, before the first shows
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert sorted(service.paid().values()) == [2] * 30
+    await anyio.sleep(10)
+
+    await world.call()
+
+    assert world.book().extras == 30
+
+
+async def test_a_batch_that_is_not_known_any_more_is_asked_for_once_a_look(tmp_path: Path) -> None:
+    service = FakeRunflow(script=["lost"], batches="yes", keeps_batches=False)
+    world = World(tmp_path, service, text=MANY)
+
+    await world.call()
+
+    assert states(world) == {State.DOUBTFUL: 30}
+    assert len(service.sent_batches) == 1
+    assert service.calls["batch"] <= 2 * service.calls["list"]
+
+
+async def test_a_walk_asks_for_no_batch_of_another_wave(tmp_path: Path) -> None:
+    service = FakeRunflow(batches="yes")
+    world = World(tmp_path, service, text=MANY)
+    await world.call(limit=20, batch=10)
+    service.filters = "no"
+    service.script = ["lost"]
+
+    await world.call()
+
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(service.paid().values()) == {1}
+    assert service.calls["batch"] == 1
+
+
+@pytest.mark.parametrize("keep", [1, 12, 29])
+async def test_a_copy_that_ends_within_a_batch_is_noticed(tmp_path: Path, keep: int) -> None:
+    service = FakeRunflow(batches="yes")
+    world = World(tmp_path, service, text=MANY)
+    await world.call()
+    cut(world, Intent, keep)
+
+    stops = await world.call()
+
+    assert most_severe(stops.codes) == 9
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 29])
+async def test_a_copy_that_ends_within_what_was_answered_goes_on(
+    tmp_path: Path, keep: int
+) -> None:
+    service = FakeRunflow(batches="yes")
+    world = World(tmp_path, service, text=MANY)
+    await world.call()
+    cut(world, Submitted, keep)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
+
+
+async def test_a_torn_group_that_was_never_sent_is_begun_anew(tmp_path: Path) -> None:
+    service = FakeRunflow(batches="yes")
+    world = World(tmp_path, service, text=MANY)
+    await world.call()
+    service.runs.clear()
+    cut(world, Intent, 12)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(service.paid().values()) == {1}
+
+
+@pytest.mark.parametrize("filters", ["yes", "no", "ignored", "empty"])
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        ["metadata", "batch_id"],
+        ["metadata", "client_ref"],
+        ["metadata", "client_ref", "batch_id"],
+    ],
+)
+async def test_a_list_that_leaves_fields_out_loses_no_batch(
+    tmp_path: Path, left_out: list[str], filters: str
+) -> None:
+    service = Terse(script=["lost"], batches="yes", filters=filters, left_out=left_out)
+    world = World(tmp_path, service, text=MANY)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(service.paid().values()) == {1}
+    assert len(service.sent_batches) == 1
+
+
+def _reversed(batch: Batch) -> Batch:
+    return batch | {"items": batch["items"][::-1]}
+
+
+def _without_some(batch: Batch) -> Batch:
+    return batch | {"items": batch["items"][3:7] + batch["items"][20:]}
+
+
+def _without_items(batch: Batch) -> Batch:
+    return batch | {"items": []}
+
+
+def _repeated(batch: Batch) -> Batch:
+    first = batch["items"][0]
+    return batch | {"items": [*batch["items"], {**first, "run_id": "strange"}]}
+
+
+def _one_run_twice(batch: Batch) -> Batch:
+    items = batch["items"]
+    return batch | {"items": [{**items[1], "run_id": items[0]["run_id"]}, items[0], *items[2:]]}
+
+
+def _counted_from_one(batch: Batch) -> Batch:
+    items = [{**each, "sequence_index": each["sequence_index"] + 1} for each in batch["items"]]
+    return batch | {"items": items}
+
+
+def _with_a_foreign_item(batch: Batch) -> Batch:
+    items = batch["items"]
+    return batch | {"items": [{**items[0], "run_id": "other", "client_ref": "other"}, *items[1:]]}
+
+
+def _with_one_too_many(batch: Batch) -> Batch:
+    return batch | {"items": [*batch["items"], {**batch["items"][0], "sequence_index": 30}]}
+
+
+ODD: list[Callable[[Batch], Batch]] = [
+    *(_reversed, _without_some, _without_items, _repeated, _one_run_twice, _counted_from_one),
+    *(_with_a_foreign_item, _with_one_too_many),
+]
+
+
+@pytest.mark.parametrize("batches", ["yes", "named"])
+@pytest.mark.parametrize("told", ODD)
+async def test_no_cell_gets_the_run_of_another(
+    tmp_path: Path, told: Callable[[Batch], Batch], batches: str
+) -> None:
+    service = FakeRunflow(batches=batches)
+    odd = iter([told])  # the answer only: asked for again, the batch is told as it is
+    service.told = lambda batch: next(odd, lambda each: each)(batch)
+    world = World(tmp_path, service, text=MANY)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert len(service.runs) == 30
+    made_for = {run.id: run.cell for run in service.runs}
+    assert {line.run_id: line.cell for line in lines(world, Submitted)} == made_for
+
+
+
+
+@pytest.mark.parametrize("told", [_reversed, _counted_from_one])
+async def test_a_lost_answer_is_told_by_a_batch_that_counts_otherwise(
+    tmp_path: Path, told: Callable[[Batch], Batch]
+) -> None:
+    service = FakeRunflow(script=["lost"], batches="yes", told=told)
+    world = World(tmp_path, service, text=MANY)
+
+    await world.call()
+
+    made_for = {run.id: run.cell for run in service.runs}
+    assert {line.run_id: line.cell for line in lines(world, Submitted)} == made_for
+    assert states(world) == {State.SUCCEEDED: 30}
+
+
+async def test_what_is_left_of_a_batch_can_be_sent_by_ones_own_decision(tmp_path: Path) -> None:
+    """The list tells nothing, and the manifest names only some of the cells any more."""
+    service = Listless(script=["reset"], batches="yes")
+    world = World(tmp_path, service, text=MANY)
+    await world.call(max_duration=3.0)
+    world.text = MANY.replace("[1, 30]", "[1, 20]")
+
+    await world.call()
+    assert states(world) == {State.DOUBTFUL: 30}
+    await world.call(resubmit_in_doubt=True)
+
+    assert states(world) == {State.SUCCEEDED: 20, State.DOUBTFUL: 10}
+    assert set(service.paid().values()) == {1}
+
+
+async def test_an_item_without_a_fate_is_sent_alone_by_ones_own_decision(tmp_path: Path) -> None:
+    def queued(batch: Batch) -> Batch:
+        items = [each | {"status_code": "queued"} for each in batch["items"]]
+        return batch | {"items": items}
+
+    service = FakeRunflow(batches="yes", without_run=frozenset({4}), told=queued)
+    world = World(tmp_path, service, text=MANY)
+
+    await world.call()
+    await world.call()
+    assert states(world) == {State.SUCCEEDED: 29, State.DOUBTFUL: 1}
+    await world.call(resubmit_in_doubt=True)
+
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 1)

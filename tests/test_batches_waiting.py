@@ -1,0 +1,232 @@
+"""Cells that wait for company: nothing that happens meanwhile loses them, or holds them up."""
+
+import json
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from engine_world import World
+from fake_runflow import FakeRunflow
+from test_batches import MANY, MODEL, lines, states
+
+from batchrun.engine.runner import Runner
+from batchrun.engine.settings import Settings
+from batchrun.engine.stops import Stops
+from batchrun.errors import most_severe
+from batchrun.ledger.history import State
+from batchrun.ledger.records import Intent, Learnt, Submitted
+
+TWO = MANY.replace("[runflow/smart-resize]", "[runflow/smart-resize, runflow/skin-fix]")
+
+
+class Timed(FakeRunflow):
+    """Remembers when requests for batches came, and answers each after *slow* seconds."""
+
+    slow: float = 0.0
+
+    async def _create_batch(self, request: httpx.Request) -> httpx.Response:
+        self.came = [*getattr(self, "came", []), anyio.current_time()]
+        await anyio.sleep(self.slow)
+        return await super()._create_batch(request)
+
+
+class Interrupted(World):
+    """Its calls are interrupted after *after* seconds."""
+
+    after: float = 1.0
+    drain: bool = False
+
+    async def run(self, runner: Runner, settings: Settings) -> Stops:
+        async with anyio.create_task_group() as tasks:
+
+            async def interrupt() -> None:
+                await anyio.sleep(self.after)
+                runner.stops.interrupt("interrupted", drain=self.drain)
+
+            tasks.start_soon(interrupt)
+            stops = await runner.run()
+            tasks.cancel_scope.cancel()
+            return stops
+
+
+async def test_the_others_leave_as_soon_as_a_model_is_known_to_take_batches(
+    tmp_path: Path,
+) -> None:
+    service = Timed(batches="yes")
+    world = World(tmp_path, service, text=MANY)
+
+    await world.call(batch=12)
+
+    assert len(service.came) == 3
+    assert max(service.came) - min(service.came) < 1.0
+
+
+@pytest.mark.parametrize("most", [2, 5, 9])
+async def test_batches_of_few_items_are_asked_for_too(tmp_path: Path, most: int) -> None:
+    world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
+
+    await world.call(batch=most)
+
+    assert world.service.calls["create_batch"] >= 30 // most
+    assert states(world) == {State.SUCCEEDED: 30}
+
+
+async def test_a_trial_that_is_never_answered_holds_up_nobody(tmp_path: Path) -> None:
+    service = FakeRunflow(script=["hang"], batches="yes")
+    world = World(tmp_path, service, text=MANY)
+
+    stops = await world.call(concurrency=12, batch=10)
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(service.paid().values()) == {1}
+
+
+@pytest.mark.parametrize("drain", [False, True])
+@pytest.mark.parametrize("after", [0.1, 0.5, 2.0])
+async def test_an_interrupt_sends_none_of_those_that_wait(
+    tmp_path: Path, after: float, *, drain: bool
+) -> None:
+    service = Timed(batches="yes")
+    service.slow = 4.0
+    world = Interrupted(tmp_path, service, text=MANY)
+    world.after, world.drain = after, drain
+
+    stops = await world.call(batch=12)
+
+    assert most_severe(stops.codes) == 3
+    assert len(service.runs) in {0, 12}
+    assert len(service.sent_batches) <= 1
+    world.after = 10_000.0
+    await world.call()
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(service.paid().values()) == {1}
+
+
+async def test_a_page_of_a_proxy_sends_none_of_those_that_wait(tmp_path: Path) -> None:
+    service = FakeRunflow(script=["html"] * 200, batches="yes")
+    world = World(tmp_path, service, text=MANY)
+
+    stops = await world.call(batch=12, give_up=20.0)
+
+    assert most_severe(stops.codes) == 8
+    assert not service.runs
+    service.script.clear()
+    stops = await world.call()
+    assert stops.codes == []
+    assert set(service.paid().values()) == {1}
+
+
+async def test_of_two_models_one_takes_batches(tmp_path: Path) -> None:
+    class One(FakeRunflow):
+        async def _create_batch(self, request: httpx.Request) -> httpx.Response:
+            self.batches = "yes" if "smart-resize" in request.url.path else "no"
+            return await super()._create_batch(request)
+
+    service = One()
+    world = World(tmp_path, service, text=TWO.replace("concurrency: 30", "concurrency: 60"))
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 60}
+    assert set(service.paid().values()) == {1}
+    assert (service.calls["create_batch"], service.calls["create"]) == (2, 30)
+    learnt = {line.model: line.batches for line in lines(world, Learnt)}
+    assert learnt == {MODEL: True, "runflow/skin-fix": False}
+
+
+async def test_what_fails_is_tried_again_in_company(tmp_path: Path) -> None:
+    service = FakeRunflow(
+        batches="yes", ending=lambda n: "failed" if n < 20 else "succeeded"
+    )
+    world = World(tmp_path, service, text=MANY)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert sorted(service.paid().values()) == [1] * 10 + [2] * 20
+    assert (service.calls["create_batch"], service.calls["create"]) == (2, 0)
+
+
+async def test_replicates_have_equal_inputs_and_runs_of_their_own(tmp_path: Path) -> None:
+    text = MANY.replace("{$range: [1, 30]}", "x").replace("limits:", "repeat: 20\nlimits:")
+    service = FakeRunflow(script=["lost"], batches="yes")
+    world = World(tmp_path, service, text=text)
+
+    await world.call()
+
+    made_for = {run.id: run.cell for run in service.runs}
+    assert {line.run_id: line.cell for line in lines(world, Submitted)} == made_for
+    assert states(world) == {State.SUCCEEDED: 20}
+    assert len(service.sent_batches) == 1
+
+
+async def test_cells_whose_metadata_differs_share_no_request(tmp_path: Path) -> None:
+    text = MANY.replace("inputs:", "vars: {group: [x, y]}\nmetadata: {of: '${group}'}\ninputs:")
+    text = text.replace("concurrency: 30", "concurrency: 60")
+    text = text.replace("[1, 30]}", "[1, 30]}, of: '${group}'")
+    service = FakeRunflow(batches="named")
+    world = World(tmp_path, service, text=text)
+
+    await world.call()
+
+    sent = [json.loads(body) for _, body in service.sent_batches]
+    assert sorted(body["metadata"]["of"] for body in sent) == ["x", "y"]
+    assert all({item["of"] for item in body["input"]} == {body["metadata"]["of"]} for body in sent)
+    assert states(world) == {State.SUCCEEDED: 60}
+
+
+async def test_an_input_called_client_ref_is_sent_alone(tmp_path: Path) -> None:
+    text = MANY.replace("inputs: {", "inputs: {client_ref: mine, ")
+    service = FakeRunflow(batches="yes")
+    world = World(tmp_path, service, text=text)
+
+    await world.call()
+
+    assert (service.calls["create_batch"], service.calls["create"]) == (0, 30)
+    assert {run.body["input"]["client_ref"] for run in service.runs} == {"mine"}
+
+
+async def test_a_limit_of_new_cells_holds_for_batches(tmp_path: Path) -> None:
+    service = FakeRunflow(batches="yes")
+    world = World(tmp_path, service, text=MANY)
+
+    for _ in range(3):
+        await world.call(limit=11)
+
+    assert sorted(len(json.loads(body)["input"]) for _, body in service.sent_batches) == [8, 11, 11]
+
+
+@pytest.mark.parametrize("word", ["lost", "reset", "hang"])
+async def test_of_a_batch_in_doubt_only_what_is_asked_for_is_sent_again(
+    tmp_path: Path, word: str
+) -> None:
+    service = FakeRunflow(script=[word], batches="yes")
+    world = World(tmp_path, service, text=MANY)
+    await world.call(max_duration=1.0, settle=60.0)
+    assert len(lines(world, Intent)) == 30
+
+    stops = await world.call(only={"prompt": ("1", "2", "3")})
+    counted = len(service.runs)
+    assert counted == (3 if word == "reset" else 30)
+    assert stops.codes == []
+
+    await world.call()
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(service.paid().values()) == {1}
+
+
+async def test_the_concurrency_of_a_model_holds_for_batches(tmp_path: Path) -> None:
+    text = TWO.replace("runflow/skin-fix]", "{id: runflow/skin-fix, concurrency: 11}]")
+    service = FakeRunflow(batches="yes", duration=lambda n: 3.0 + n % 5)
+    world = World(tmp_path, service, text=text.replace("concurrency: 30", "concurrency: 40"))
+
+    await world.call()
+
+    moments = sorted({run.created for run in service.runs})
+    of = [run for run in service.runs if "skin-fix" in run.model]
+    assert max(sum(r.created <= at < r.ends for r in of) for at in moments) <= 11
+    assert states(world) == {State.SUCCEEDED: 60}
