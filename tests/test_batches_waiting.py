@@ -1,21 +1,26 @@
 """Cells that wait for company: nothing that happens meanwhile loses them, or holds them up."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
+from fake_runflow import FakeRun, FakeRunflow
 from test_batches import MANY, MODEL, lines, states
 
 from batchrun.engine.runner import Runner
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
+from batchrun.engine.uploads import files_in
 from batchrun.errors import most_severe
+from batchrun.ledger.file import open_ledger
 from batchrun.ledger.history import State
-from batchrun.ledger.records import Intent, Learnt, Submitted
+from batchrun.ledger.records import Intent, Learnt, Submitted, Uploaded
+from batchrun.manifest.grid import expand
 
 TWO = MANY.replace("[runflow/smart-resize]", "[runflow/smart-resize, runflow/skin-fix]")
 
@@ -230,3 +235,79 @@ async def test_the_concurrency_of_a_model_holds_for_batches(tmp_path: Path) -> N
     of = [run for run in service.runs if "skin-fix" in run.model]
     assert max(sum(r.created <= at < r.ends for r in of) for at in moments) <= 11
     assert states(world) == {State.SUCCEEDED: 60}
+
+
+PHOTOS = """\
+models: [runflow/background-removal]
+inputs: {image_url: {$glob: "photos/*.png"}}
+limits: {concurrency: 20, rate: 1000/s, settle: 5s}
+outputs: {download: false}
+"""
+
+
+@dataclass(kw_only=True)
+class Assets(FakeRunflow):
+    """Knows every asset; a model of its takes https only."""
+
+    https_only: bool = False
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        name = request.url.path.removeprefix("/v1/assets/")
+        if name != request.url.path:
+            await anyio.sleep(self.latency)
+            return self._json(200, {"id": name, "url": f"https://storage/{name}"})
+        return await super().answer(request)
+
+    async def _create(self, request: httpx.Request) -> httpx.Response:
+        if self._refuses(json.loads(request.content)["input"]):
+            self.calls["refused"] += 1
+            return self._error(422, "INVALID", "media URL must use HTTP(S) or data URI")
+        return await super()._create(request)
+
+    def _commit(
+        self, request: httpx.Request, key: str, *, item: dict[str, Any] | None = None
+    ) -> FakeRun:
+        run = super()._commit(request, key, item=item)
+        if self._refuses(run.body["input"]):  # an item that doesn't suit is a run that failed
+            run.status, run.ends = "failed", run.created
+        return run
+
+    def _refuses(self, given: dict[str, Any]) -> bool:
+        return self.https_only and given["image_url"].startswith("runflow://")
+
+
+async def with_photos(tmp_path: Path, service: Assets) -> World:
+    """Return a world of twenty photos that the service has already."""
+    (tmp_path / "photos").mkdir()
+    for number in range(20):
+        (tmp_path / "photos" / f"{number}.png").write_bytes(bytes([number]))
+    world = World(tmp_path, service, text=PHOTOS)
+    await world.call(limit=0)
+    with open_ledger(world.folder, sweep=None, disk=world.disk, clock=world.clock) as ledger:
+        for cell in expand(world.manifest()):
+            (file,) = files_in(cell.input)
+            name = f"asset-{file.sha256[:8]}"
+            await ledger.append(
+                Uploaded(sha256=file.sha256, asset_id=name, reference=f"runflow://assets/{name}")
+            )
+    return world
+
+
+async def test_cells_with_files_wait_for_each_other(tmp_path: Path) -> None:
+    world = await with_photos(tmp_path, Assets(batches="yes"))
+
+    await world.call()
+
+    assert states(world) == {State.SUCCEEDED: 20}
+    assert (world.service.calls["create_batch"], world.service.calls["create"]) == (1, 0)
+
+
+async def test_a_file_that_was_not_taken_in_a_batch_is_given_otherwise(tmp_path: Path) -> None:
+    service = Assets(batches="yes", https_only=True)
+    world = await with_photos(tmp_path, service)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 20}
+    assert service.calls["create_batch"] == 1

@@ -70,6 +70,7 @@ class Departures:
         soonest = NEVER
         if not self._submitter.halted:
             last = last or all(attempt.waits or attempt.parked for attempt in self._work.live)
+            last = last and not any(attempt.prepares for attempt in self._work.live)
             for company in self._companies:
                 soonest = min(soonest, self._let_leave(company, last=last))
         return soonest
@@ -123,11 +124,19 @@ class Departures:
     def _may_share(self, attempt: Attempt) -> bool:
         if self._work.settings.batch < 2 or attempt.key in self._submitter.alone:
             return False
-        if RESERVED in (attempt.sent or {}):
+        if RESERVED in (attempt.sent or {}) or self._may_need_otherwise(attempt):
             return False
         takes = self._work.ledger.book.facts(attempt.model).takes_batches
         # Where so few may be under way at once there will never be enough of them to ask.
         return takes or (takes is None and self._work.live.most(attempt.alias) >= ENOUGH)
+
+    def _may_need_otherwise(self, attempt: Attempt) -> bool:
+        """Say whether it may have failed for a file that is to be given in another way.
+
+        The item of a batch fails for that; a run by itself is refused, and told why.
+        """
+        assert attempt.cell is not None
+        return attempt.number > 1 and attempt.sent is not attempt.cell.input
 
     def _kind(self, attempt: Attempt) -> Hashable:
         """Return what a request has only once: the user's metadata, spelled."""

@@ -63,6 +63,11 @@ class Attempt:
         """Whether it has not been given a request yet."""
         return self.client_ref == ""
 
+    @property
+    def prepares(self) -> bool:
+        """Whether its files are on their way to the service."""
+        return self.waits and self.sent is None
+
 
 class Live:
     """The attempts under way, by cell; counts the slots in all and per model."""

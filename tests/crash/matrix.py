@@ -83,14 +83,8 @@ class Service:
 
 
 def sample(kills: Sequence[Kill], most: int) -> list[Kill]:
-    """Return about *most* of *kills*: each boundary's first and last passing, others evenly."""
-    by_name: dict[str, list[Kill]] = {}
-    for kill in kills:
-        by_name.setdefault(kill[0], []).append(kill)
-    ends = {each for of_one in by_name.values() for each in (of_one[0], of_one[-1])}
-    others = [kill for kill in kills if kill not in ends]
-    every = max(1, len(others) // max(1, most - len(ends)))
-    return [*sorted(ends), *others[::every]]
+    """Return *most* of *kills*, evenly: what belongs to one boundary stands together in them."""
+    return [kills[number * len(kills) // most] for number in range(min(most, len(kills)))]
 
 
 def passings(life: Life) -> list[Kill]:
