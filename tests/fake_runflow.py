@@ -60,7 +60,7 @@ class FakeRunflow:
 
     *duration* and *ending* say how long the n-th run takes and what it ends as. *batches* is
     whether models take batches: `no` (422), `yes`, or `named`, where runs show their batch's
-    metadata; *without_run* are the places of items that get no run. *told* is what becomes of a
+    metadata; *without_run* are the places of items that get no run. *retold* is what becomes of a
     batch on the way to whoever asked; with *keeps_batches* False, each is a 404 when asked for.
     """
 
@@ -75,7 +75,7 @@ class FakeRunflow:
     known: bool = True  # False: every run answers 404
     batches: str = "no"
     without_run: frozenset[int] = frozenset()
-    told: Callable[[dict[str, Any]], dict[str, Any]] = lambda batch: batch
+    retold: Callable[[dict[str, Any]], dict[str, Any]] = lambda batch: batch
     keeps_batches: bool = True
     latency: float = 0.05
     honours_key: bool = False
@@ -171,7 +171,7 @@ class FakeRunflow:
             for index, run in enumerate(whole["runs"])
         ]
         told = {"id": whole["id"], "status_code": "running", "metadata": whole["metadata"]}
-        return self.told(told | {"items": items, "items_total": len(items)})
+        return self.retold(told | {"items": items, "items_total": len(items)})
 
     def _before_commit(self, word: str, request: httpx.Request) -> httpx.Response | None:
         match word:

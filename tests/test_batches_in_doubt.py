@@ -1,6 +1,6 @@
 """Batches of which something is not known: torn lines, old ledgers, and what answers leave out."""
 
-import json
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from engine_world import World
 from fake_runflow import FakeRunflow
 from terse_runflow import Terse
 from test_batches import MANY, lines, states
-from test_post_outcomes import parked
+from test_recovery import find
 
 from batchrun.errors import most_severe
 from batchrun.ledger.file import NAME
@@ -71,7 +71,9 @@ async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Pa
     world = World(tmp_path, service, text=MANY)
     await world.call(max_duration=2.0)
     service.list_lag = 0.0
-    await world.call(max_duration=10.0, poll_interval=0.5)  # it is sent again, and ends, before the first shows
+    await world.call(
+        max_duration=10.0, poll_interval=0.5
+    )  # it is sent again, and ends, before the first shows
     assert states(world) == {State.SUCCEEDED: 30}
     assert sorted(service.paid().values()) == [2] * 30
     await anyio.sleep(10)
@@ -120,9 +122,7 @@ async def test_a_copy_that_ends_within_a_batch_is_noticed(tmp_path: Path, keep: 
 
 
 @pytest.mark.parametrize("keep", [0, 1, 29])
-async def test_a_copy_that_ends_within_what_was_answered_goes_on(
-    tmp_path: Path, keep: int
-) -> None:
+async def test_a_copy_that_ends_within_what_was_answered_goes_on(tmp_path: Path, keep: int) -> None:
     service = FakeRunflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call()
@@ -170,6 +170,10 @@ async def test_a_list_that_leaves_fields_out_loses_no_batch(
     assert states(world) == {State.SUCCEEDED: 30}
     assert set(service.paid().values()) == {1}
     assert len(service.sent_batches) == 1
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
 def _reversed(batch: Batch) -> Batch:
@@ -220,8 +224,13 @@ async def test_no_cell_gets_the_run_of_another(
     tmp_path: Path, told: Callable[[Batch], Batch], batches: str
 ) -> None:
     service = FakeRunflow(batches=batches)
-    odd = iter([told])  # the answer only: asked for again, the batch is told as it is
-    service.told = lambda batch: next(odd, lambda each: each)(batch)
+    # The answer only: asked for again, the batch is told as it is.
+    tellers = itertools.chain([told], itertools.repeat(_as_it_is))
+
+    def tell(batch: Batch) -> Batch:
+        return next(tellers)(batch)
+
+    service.retold = tell
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call()
@@ -233,13 +242,11 @@ async def test_no_cell_gets_the_run_of_another(
     assert {line.run_id: line.cell for line in lines(world, Submitted)} == made_for
 
 
-
-
 @pytest.mark.parametrize("told", [_reversed, _counted_from_one])
 async def test_a_lost_answer_is_told_by_a_batch_that_counts_otherwise(
     tmp_path: Path, told: Callable[[Batch], Batch]
 ) -> None:
-    service = FakeRunflow(script=["lost"], batches="yes", told=told)
+    service = FakeRunflow(script=["lost"], batches="yes", retold=told)
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -269,7 +276,7 @@ async def test_an_item_without_a_fate_is_sent_alone_by_ones_own_decision(tmp_pat
         items = [each | {"status_code": "queued"} for each in batch["items"]]
         return batch | {"items": items}
 
-    service = FakeRunflow(batches="yes", without_run=frozenset({4}), told=queued)
+    service = FakeRunflow(batches="yes", without_run=frozenset({4}), retold=queued)
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -279,3 +286,16 @@ async def test_an_item_without_a_fate_is_sent_alone_by_ones_own_decision(tmp_pat
 
     assert states(world) == {State.SUCCEEDED: 30}
     assert (len(service.sent_batches), service.calls["create"]) == (1, 1)
+
+
+@pytest.mark.parametrize("batches", ["yes", "named"])
+@pytest.mark.parametrize("filters", ["yes", "no"])
+async def test_a_sweep_of_batches_is_found_by_its_name(
+    tmp_path: Path, batches: str, filters: str
+) -> None:
+    service = FakeRunflow(batches=batches)
+    world = World(tmp_path, service, text=MANY)
+    await world.call(batch=12)
+    service.filters = filters
+
+    assert await find(world) == {run.id for run in service.runs}

@@ -43,16 +43,15 @@ class Interrupted(World):
     drain: bool = False
 
     async def run(self, runner: Runner, settings: Settings) -> Stops:
+        async def interrupt() -> None:
+            await anyio.sleep(self.after)
+            runner.stops.interrupt("interrupted", drain=self.drain)
+
         async with anyio.create_task_group() as tasks:
-
-            async def interrupt() -> None:
-                await anyio.sleep(self.after)
-                runner.stops.interrupt("interrupted", drain=self.drain)
-
             tasks.start_soon(interrupt)
             stops = await runner.run()
             tasks.cancel_scope.cancel()
-            return stops
+        return stops
 
 
 async def test_the_others_leave_as_soon_as_a_model_is_known_to_take_batches(
@@ -143,9 +142,7 @@ async def test_of_two_models_one_takes_batches(tmp_path: Path) -> None:
 
 
 async def test_what_fails_is_tried_again_in_company(tmp_path: Path) -> None:
-    service = FakeRunflow(
-        batches="yes", ending=lambda n: "failed" if n < 20 else "succeeded"
-    )
+    service = FakeRunflow(batches="yes", ending=lambda n: "failed" if n < 20 else "succeeded")
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call()

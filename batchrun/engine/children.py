@@ -89,8 +89,12 @@ def _placed(batch: Batch, size: int) -> Mapping[int, Item]:
     """
     numbers = {item.index for item in batch.items}
     first = 1 if size in numbers and 0 not in numbers else 0
-    claims = Counter(item.run_id for item in batch.items if item.run_id is not None)
-    return {item.index - first: item for item in batch.items if claims[item.run_id] <= 1}
+    claims = Counter(item.run_id for item in batch.items)
+    return {
+        item.index - first: item
+        for item in batch.items
+        if item.run_id is None or claims[item.run_id] == 1
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ has not been seen by the end would be paid for again, so where neither way is co
 rebuilt.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +18,7 @@ from batchrun.engine.children import Children
 from batchrun.engine.retelling import About, Found, retell
 from batchrun.engine.tags import is_ours, tag_of
 from batchrun.engine.walk import BEGINNING, newest_runs, walk
-from batchrun.engine.waves import reference
+from batchrun.engine.waves import reference, sweep_of
 from batchrun.errors import UnreachableError
 from batchrun.ledger.book import wave_number
 from batchrun.ledger.file import Ledger, Rebuilding
@@ -131,20 +131,37 @@ class Finder:
 async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[str, int]:
     """Return the ids of the sweeps of that name and label, and how many runs each has.
 
-    Raises UnreachableError where the service's list can't be walked to its end.
+    Of runs that only show their batch, the batch tells what they are of. Raises UnreachableError
+    where the service's list can't be walked to its end.
     """
-    counts: defaultdict[str, int] = defaultdict(int)
+    counts: Counter[str] = Counter()
+    silent: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by sweep: runs of each batch
 
     def count(run: Run) -> bool:
         tag = run.metadata.get("batchrun")
-        if isinstance(tag, Mapping) and (tag.get("name"), tag.get("label")) == (name, label):
-            counts[str(tag.get("sweep"))] += 1
+        if isinstance(tag, Mapping):
+            counts[str(tag.get("sweep"))] += (tag.get("name"), tag.get("label")) == (name, label)
+        elif run.batch_id is not None and (sweep := sweep_of(run.client_ref or "")) is not None:
+            silent[sweep][run.batch_id] += 1
         return False
 
     asked = anyio.current_time()
     if await walk(client, BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
         raise UnreachableError("the service's list of runs can't be walked to its end")
-    return counts
+    for sweep, batches in silent.items():
+        if counts[sweep] or await _tells_of(client, batches, name, label):
+            counts[sweep] += batches.total()
+    return +counts
+
+
+async def _tells_of(client: Client, batches: Iterable[str], name: str, label: str | None) -> bool:
+    """Say whether the first of a sweep's *batches* that tells anything has that name and label."""
+    for batch_id in batches:
+        batch = await client.get_batch(batch_id)
+        tag = None if batch is None else batch.metadata.get("batchrun")
+        if isinstance(tag, Mapping):
+            return (tag.get("name"), tag.get("label")) == (name, label)
+    return False
 
 
 async def write_down(

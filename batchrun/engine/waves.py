@@ -162,3 +162,12 @@ def best_size(*, most_shown: int, page_cap: int | None) -> int:
 def reference(sweep: str, number: int) -> str:
     """Return the `client_ref` that all attempts of a wave carry."""
     return f"br1.{sweep}.{number}"
+
+
+def sweep_of(client_ref: str) -> str | None:
+    """Return the id of the sweep whose wave *client_ref* names, None where it is not a wave's."""
+    match client_ref.split("."):
+        case ["br1", sweep, _]:
+            return sweep
+        case _:
+            return None

@@ -72,9 +72,7 @@ class Lab:
         )
 
     @contextmanager
-    def simulator(
-        self, folder: Path, *faults: str, options: Sequence[str] = ()
-    ) -> Iterator[str]:
+    def simulator(self, folder: Path, *faults: str, options: Sequence[str] = ()) -> Iterator[str]:
         """Serve `batchrun simulate` with *options*; yield its URL."""
         words = ["simulate", "--port", "0", *options]
         words += [word for fault in faults for word in ("--fault", fault)]
