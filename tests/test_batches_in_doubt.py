@@ -1,6 +1,7 @@
 """Batches of which something is not known: torn lines, old ledgers, and what answers leave out."""
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import httpx
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow
-from terse_runflow import Terse
+from terse_runflow import Crowd, Terse
 from test_batches import MANY, lines, states
 from test_recovery import find
 
@@ -299,3 +300,24 @@ async def test_a_sweep_of_batches_is_found_by_its_name(
     service.filters = filters
 
     assert await find(world) == {run.id for run in service.runs}
+
+
+async def test_a_copy_is_noticed_by_what_was_sent_beside_batches(tmp_path: Path) -> None:
+    """The newest page of all runs shows only those of others, and no wave was begun since."""
+    alone = [{"prompt": number, "client_ref": "mine"} for number in range(24)]
+    together = [{"prompt": number} for number in range(100, 112)]
+    rows = json.dumps([*alone[:12], *together, *alone[12:]])
+    text = f"models: [runflow/smart-resize]\nrows: {rows}\n" + MANY[MANY.index("limits") :]
+    service = Crowd(batches="yes")
+    world = World(tmp_path, service, text=text.replace("concurrency: 30", "concurrency: 12"))
+    await world.call()
+    refs = [line.client_ref for line in lines(world, Intent)]
+    assert (refs[0], refs[-12:]) == (refs[0], refs[:1] * 12)
+    assert len(set(refs)) > 1
+    cut(world, Intent, 24)
+    made = len(service.runs)
+
+    stops = await world.call()
+
+    assert most_severe(stops.codes) == 9
+    assert len(service.runs) == made

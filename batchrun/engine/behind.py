@@ -1,7 +1,7 @@
 """Notices a ledger that was restored from an old copy: the service has runs that it doesn't know.
 
 A copy is a beginning of the file. So it lacks the end of the waves that were being filled (one for
-each model), and all later ones, of which some may have no run.
+each model, and the intents of its newest batch), and all later ones, of which some may have no run.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,8 @@ async def check_ledger(work: Work) -> list[str]:
     Raises LostLedgerError if it doesn't.
     """
     book, sweep = work.ledger.book, work.identity["sweep"]
-    filling = [run for ref in book.filling.values() for run in await work.listing(ref) or ()]
+    refs = [*book.filling.values(), *book.batches.values()]
+    filling = [run for ref in refs for run in await work.listing(ref) or ()]
     newest = book.newest
     work.filter.proven |= newest is not None and any(run.id == newest.run_id for run in filling)
     await _check_known(work, [*filling, *await newest_runs(work.client, sweep)])

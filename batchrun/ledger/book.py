@@ -95,6 +95,7 @@ class Book:
         self.owed: dict[str, Extra] = {}  # of these, the lines that tell no cost, by run
         self.last_wave = 0
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
+        self.batches: dict[str, str] = {}  # by model: the newest batch of that call
         self._new_call = True
         self._newest: tuple[str, str] | None = None
         self._reserved: dict[str, Decimal] = {}  # for cells that may have a run under way
@@ -160,12 +161,14 @@ class Book:
         self.histories.fold(record, line)
         if record.reserved is not None:
             self._reserved[record.cell] = record.reserved
-        if self.filling.get(record.model) != record.client_ref:
+        newest = self.filling if record.batch is None else self.batches
+        if newest.get(record.model) != record.client_ref:
             self.last_wave = max(self.last_wave, wave_number(record.client_ref))
             if self._new_call:  # no call goes on with a wave of another
                 self.filling.clear()
+                self.batches.clear()
                 self._new_call = False
-            self.filling[record.model] = record.client_ref
+            newest[record.model] = record.client_ref
 
     def _submitted(self, record: Submitted, line: int) -> None:
         history = self.histories.fold(record, line)
