@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -321,3 +322,50 @@ async def test_a_copy_is_noticed_by_what_was_sent_beside_batches(tmp_path: Path)
 
     assert most_severe(stops.codes) == 9
     assert len(service.runs) == made
+
+
+@pytest.mark.parametrize("keep", [1, 29])
+async def test_a_copy_that_ends_within_a_batch_is_noticed_though_nothing_tells_of_it(
+    tmp_path: Path, keep: int
+) -> None:
+    service = FakeRunflow(batches="yes", keeps_batches=False)
+    world = World(tmp_path, service, text=MANY)
+    await world.call()
+    cut(world, Intent, keep)
+
+    stops = await world.call()
+
+    assert most_severe(stops.codes) == 9
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
+
+
+@dataclass(kw_only=True)
+class Broken(FakeRunflow):
+    """Answers questions for a batch with *page* or not at all."""
+
+    page: tuple[int, str] | None
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.startswith("/v1/batches/"):
+            return await super().answer(request)
+        self.calls["batch"] += 1
+        await anyio.sleep(0.05)
+        if self.page is None:
+            raise httpx.ReadTimeout("nothing", request=request)
+        return httpx.Response(self.page[0], text=self.page[1])
+
+
+PAGES = [(500, "oops"), (404, "<html>no</html>"), (404, '{"detail":"Not Found"}'), None]
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_batches_that_cannot_be_asked_for_stop_no_other_cells(
+    tmp_path: Path, page: tuple[int, str] | None
+) -> None:
+    service = Broken(script=["lost"], batches="yes", page=page, duration=lambda _: 20.0)
+    world = World(tmp_path, service, text=MANY)
+
+    await world.call(batch=12, concurrency=14, give_up=60.0)
+
+    assert states(world) == {State.SUCCEEDED: 18, State.DOUBTFUL: 12}
+    assert set(service.paid().values()) == {1}

@@ -60,8 +60,8 @@ async def _check_known(work: Work, runs: Iterable[Run]) -> None:
         tag = tags[run.id]
         if tag.key not in known or not _has_intent(work, run, tag):
             raise _behind(work, run)
-    for run in told.untold:
-        if wave_number(run.client_ref or "") > work.ledger.book.last_wave:
+    for ref, run in {run.client_ref or "": run for run in told.untold}.items():
+        if wave_number(ref) > work.ledger.book.last_wave or _ends_within(work, ref):
             raise _behind(work, run)
 
 
@@ -78,6 +78,14 @@ def _has_intent(work: Work, run: Run, tag: Tag) -> bool:
         return line != NOWHERE
     intents = work.ledger.intents_of(run.client_ref)
     return any((each.cell, each.idempotency_key) == (tag.cell, tag.key) for each in intents)
+
+
+def _ends_within(work: Work, ref: str) -> bool:
+    """Say whether the ledger has the intents of only some items of a batch: one was never sent."""
+    if ref not in work.ledger.book.batches.values():
+        return False
+    intents = work.ledger.intents_of(ref)
+    return len(intents) < (intents[0].size or 0)
 
 
 def _behind(work: Work, run: Run) -> LostLedgerError:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from batchrun.engine.live import Attempt
 from batchrun.engine.tags import Tag, is_ours, tag_of, tagged, tags_of
+from batchrun.errors import UnreachableError
 from batchrun.runflow.batches import Batch, Item
 from batchrun.runflow.client import Client
 from batchrun.runflow.client import Rejected as Refusal
@@ -44,6 +45,15 @@ class Children:
         asked: set[str] = set()
         return [await self._named(run, asked) for run in runs]
 
+    async def batch(self, batch_id: str) -> Batch | None:
+        """Return the batch; None where the service doesn't know it, or tells of all else but it."""
+        try:
+            return await self._client.get_batch(batch_id)
+        except UnreachableError:
+            if not self._client.answers:
+                raise
+            return None
+
     async def _named(self, run: Run, asked: set[str]) -> Run:
         foreign = run.client_ref is not None and not is_ours(run, self._sweep)
         if foreign or tag_of(run, self._sweep) is not None:
@@ -51,7 +61,7 @@ class Children:
         tag, batch_id = self._tag(run), run.batch_id
         if tag is None and batch_id is not None and self._may_tell(batch_id, asked):
             asked.add(batch_id)
-            self._remember(batch_id, await self._client.get_batch(batch_id))
+            self._remember(batch_id, await self.batch(batch_id))
             tag = self._tag(run)
         if tag is None:
             return run

@@ -254,7 +254,7 @@ class LookUps:
         """Take from the batch itself what its list doesn't tell; it is never sent again."""
         work, batch = self._work, None
         if wave.batch_id is not None:
-            batch = await work.client.get_batch(wave.batch_id)
+            batch = await self._children.batch(wave.batch_id)
         told = Answered((), (), group) if batch is None else answered(batch, group, wave.batch)
         told = replace(told, untold=[each for each in told.untold if each.in_doubt])
         await work.accept([each for each in told.runs if each[0].in_doubt], adopted=True)
