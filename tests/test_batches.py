@@ -6,12 +6,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow
 from test_post_outcomes import parked
 
 from batchrun.errors import most_severe
+from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Dropped, Intent, Learnt, Submitted, decode
@@ -325,3 +327,22 @@ async def test_a_restored_copy_is_noticed_though_runs_do_not_tell_their_cells(
 
     assert most_severe(stops.codes) == 9
     assert (len(service.sent_batches), service.calls["create"]) == before
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+async def test_a_call_does_not_end_while_what_was_refused_is_written(
+    tmp_path: Path, pause: float
+) -> None:
+    """Nothing is under way then, and nothing is left to be drawn: it will be in a moment."""
+
+    class Slow(InlineDisk):
+        async def write(self, fd: int, data: bytes) -> None:
+            await anyio.sleep(pause)
+            await super().write(fd, data)
+
+    world = World(tmp_path, FakeRunflow(batches="no"), text=MANY, disk=Slow())
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}

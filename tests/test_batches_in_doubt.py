@@ -17,6 +17,7 @@ from test_batches import MANY, lines, states
 from test_recovery import find
 
 from batchrun.errors import most_severe
+from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted
@@ -369,3 +370,34 @@ async def test_batches_that_cannot_be_asked_for_stop_no_other_cells(
 
     assert states(world) == {State.SUCCEEDED: 18, State.DOUBTFUL: 12}
     assert set(service.paid().values()) == {1}
+
+
+async def test_late_runs_that_show_while_the_second_answer_is_written_are_extras(
+    tmp_path: Path,
+) -> None:
+    """The look that shows the first batch begins before the lines of the second are on disk."""
+
+    class Slow(InlineDisk):
+        async def write(self, fd: int, data: bytes) -> None:
+            await anyio.sleep(0.5)
+            await super().write(fd, data)
+
+    @dataclass(kw_only=True)
+    class Late(FakeRunflow):
+        async def _create_batch(self, request: httpx.Request) -> httpx.Response:
+            for run in self.runs:
+                run.listed = anyio.current_time()
+            return await super()._create_batch(request)
+
+        def _get_batch(self, batch_id: str) -> httpx.Response:
+            self.retold = _as_it_is
+            return super()._get_batch(batch_id)
+
+    service = Late(script=["lost"], batches="yes", list_lag=1000.0, retold=_without_some)
+    world = World(tmp_path, service, text=MANY, disk=Slow())
+
+    stops = await world.call(poll_interval=0.1)
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert sorted(service.paid().values()) == [2] * 30

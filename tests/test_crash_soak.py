@@ -16,3 +16,4 @@ def test_killed_by_chance_nothing_is_paid_twice_or_lost(tmp_path: Path) -> None:
     assert not figures.wrong, "\n".join(figures.wrong)
     assert figures.lost == 0
     assert figures.kills >= 20
+    assert 0 < figures.of_batches < figures.runs

@@ -230,7 +230,7 @@ class LookUps:
         elif (why := self._reason_to_wait(group)) is not None:
             await self._work.park(group, why)
         elif not _is_whole(wave, group):
-            await self._begin_anew(group, "no run exists, and not all of its batch is wanted")
+            await self._work.begin_anew(group, "no run exists, and not all of its batch is wanted")
         else:
             return True
         return False
@@ -256,14 +256,13 @@ class LookUps:
         if wave.batch_id is not None:
             batch = await self._children.batch(wave.batch_id)
         told = Answered((), (), group) if batch is None else answered(batch, group, wave.batch)
-        told = replace(told, untold=[each for each in told.untold if each.in_doubt])
         await work.accept([each for each in told.runs if each[0].in_doubt], adopted=True)
         for attempt, refusal in told.refused:
             if attempt.in_doubt:
                 await work.reject([attempt], refusal)
-        if told.untold:
-            self._submitter.alone.update(each.key for each in told.untold)
-            await self._begin_wanted_anew(told.untold, LOST_ITEM)
+        if lost := [attempt for attempt in told.untold if attempt.in_doubt]:
+            self._submitter.alone.update(attempt.key for attempt in lost)
+            await self._begin_wanted_anew(lost, LOST_ITEM)
 
     async def _undecided(self, wave: Wave, doubts: Iterable[Attempt], reason: str) -> None:
         for group in _requests(wave, doubts):
@@ -285,7 +284,7 @@ class LookUps:
         """Begin anew what of a batch is wanted, where that was decided; park the rest."""
         wanted = [a for a in group if a.wanted and a.cell is not None] if self._decided else []
         if wanted:
-            await self._begin_anew(wanted, DECIDED)
+            await self._work.begin_anew(wanted, DECIDED)
         if rest := [attempt for attempt in group if attempt not in wanted]:
             await self._work.park(rest, reason)
 
@@ -304,16 +303,9 @@ class LookUps:
         if not (wait and work.purse.may_get_room()):
             work.held_by_budget = True
             if wait and len(group) > 1:  # there may be room for some
-                await self._begin_anew(group, NO_ROOM)
+                await self._work.begin_anew(group, NO_ROOM)
             else:
                 await work.park(group, NO_ROOM)
-
-    async def _begin_anew(self, group: Sequence[Attempt], reason: str) -> None:
-        """Give up a batch of which it is certain that no run exists; its cells are drawn again."""
-        await self._work.drop(group, reason)
-        for attempt in group:
-            if attempt.wanted:
-                self._work.try_again(attempt)
 
     def _resend(self, group: Sequence[Attempt]) -> None:
         for attempt in group:

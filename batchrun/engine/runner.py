@@ -226,7 +226,7 @@ class Runner:
     def _over(self) -> bool:
         """Say whether nothing is under way that this call waits for."""
         owed = any(wave.doubted or wave.looking for wave in self._work.waves)
-        asked = self._saver.waiting or self._extras.waiting
+        asked = self._saver.waiting or self._extras.waiting or self._work.deciding
         return not (self._work.live.busy() or owed or asked)
 
     async def _let_answers_arrive(self) -> None:

@@ -269,8 +269,8 @@ class Submitter:
                 await work.learn(first.model, batches=False)
                 await self._send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
         elif first.sends == 1 and self._gives_otherwise(first, outcome):
-            await work.drop(attempts, f"the reference to a file was refused: {outcome.message}")
-            work.try_again(first)
+            reason = f"the reference to a file was refused: {outcome.message}"
+            await work.begin_anew(attempts, reason)
         else:
             await self._refused(attempts, _rejected(first, outcome))
 
@@ -281,17 +281,17 @@ class Submitter:
         told = answered(batch, attempts, wave.batch)
         if told.untold:
             work.doubt(told.untold)
-        await work.learn(wave.model, batches=True)
-        await work.accept(told.runs, adopted=False)
+        for attempt, _ in told.refused:
+            attempt.sending = True  # until it is rejected, no look is to find a run for it
+        await work.accept(told.runs, adopted=False)  # at once: as long as they are in doubt, it may
         for attempt, refusal in told.refused:
             await work.reject([attempt], refusal)
+        await work.learn(wave.model, batches=True)
 
     async def _send_alone(self, attempts: Sequence[Attempt], why: str) -> None:
         """Give up a batch that has certainly created nothing; its cells are drawn again."""
         self.alone.update(attempt.key for attempt in attempts)
-        await self._work.drop(attempts, f"{ALONE} ({why})")
-        for attempt in attempts:
-            self._work.try_again(attempt)
+        await self._work.begin_anew(attempts, f"{ALONE} ({why})")
 
     def _gives_otherwise(self, attempt: Attempt, outcome: Refusal) -> bool:
         sent: Mapping[str, Any] = self._work.last_input(attempt) or {}

@@ -4,8 +4,17 @@ Each step here changes what is held in memory first, and at once, then writes it
 looks that overlap cannot write the same line twice, and a failed write stops everything anyway.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -67,7 +76,8 @@ class Work:
 
     *bell* rings when a slot may be free or something is over, *watch* when a wave is to be looked
     at sooner than was said. *held_by_budget* is True once something that was to be sent again had
-    to be left for it.
+    to be left for it. *deciding* counts the attempts that are over and whose cells may be drawn
+    again once that is written: the call doesn't end meanwhile.
     """
 
     settings: Settings
@@ -87,6 +97,7 @@ class Work:
     filter: Filter = field(default_factory=Filter)
     said: set[str] = field(default_factory=set)
     held_by_budget: bool = False
+    deciding: int = 0
 
     async def listing(self, ref: str, *, over: AbstractSet[str] = frozenset()) -> list[Run] | None:
         """Return the runs of a wave as the list's filter shows them, None where it is refused.
@@ -128,15 +139,16 @@ class Work:
 
     async def finish(self, ended: Sequence[tuple[Attempt, Run]]) -> None:
         """The runs ended: write how, give the slots back, save or try again."""
-        for attempt, _ in ended:
-            self._end(attempt)
-        await self.ledger.append(*(finished_line(a.key, a.number, run) for a, run in ended))
-        for attempt, run in ended:
-            if State(run.status_code) in GOOD:
-                self._tell_end(attempt, good=True)
-                self.finished(attempt, run)
-            else:
-                self.try_again(attempt)
+        with self._deciding():
+            for attempt, _ in ended:
+                self._end(attempt)
+            await self.ledger.append(*(finished_line(a.key, a.number, run) for a, run in ended))
+            for attempt, run in ended:
+                if State(run.status_code) in GOOD:
+                    self._tell_end(attempt, good=True)
+                    self.finished(attempt, run)
+                else:
+                    self._try_again(attempt)
         self.bell.ring()
 
     async def reject(
@@ -166,6 +178,23 @@ class Work:
         )
         await self.ledger.append(*records)
         self.bell.ring()
+
+    async def begin_anew(self, attempts: Iterable[Attempt], reason: str) -> None:
+        """Drop the attempts, and have those of their cells that are wanted drawn again."""
+        attempts = list(attempts)
+        with self._deciding():
+            await self.drop(attempts, reason)
+            for attempt in attempts:
+                if attempt.wanted:
+                    self._try_again(attempt)
+
+    @contextmanager
+    def _deciding(self) -> Iterator[None]:
+        self.deciding += 1
+        try:
+            yield
+        finally:
+            self.deciding -= 1
 
     def withdraw(self, attempt: Attempt) -> None:
         """Give back a slot for which nothing was written or sent."""
@@ -275,7 +304,7 @@ class Work:
         if attempt.drawn:
             self.progress.ended(good=good)
 
-    def try_again(self, attempt: Attempt) -> None:
+    def _try_again(self, attempt: Attempt) -> None:
         """Have the cell drawn again, if its attempts are not used up.
 
         One that the walk of the grid is still to come to will be drawn anyway, if it is asked for.

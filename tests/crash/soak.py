@@ -23,6 +23,15 @@ models:
   - id: google/nano-banana-pro
     alias: flaky
     inputs: {output_format: jpeg, aspect_ratio: "1:8", prompt: "a flaky chair no. ${number}"}
+  - id: runflow/object-removal/prompt  # takes batches, as the others don't
+    alias: shared
+    inputs: {image_url: "https://example.com/chair.png"}
+  - id: runflow/product-isolation
+    alias: shared-and-flaky
+    inputs:
+      image_url: "https://example.com/chair.png"
+      aspect_ratio: "9:16"
+      prompt: "a flaky chair no. ${number}"
 inputs: {prompt: "a chair no. ${number}"}
 vars: {number: {$range: [1, CELLS]}}
 metadata: {simulate: {seconds: 0.1}}
@@ -58,6 +67,7 @@ class Figures:
     kills: int = 0
     cells: int = 0
     runs: int = 0
+    of_batches: int = 0
     paid_twice: int = 0
     extra: int = 0
     lost: int = 0
@@ -66,8 +76,8 @@ class Figures:
     def __str__(self) -> str:
         return (
             f"{self.kills} kills, {self.lives} lives, {self.rounds} sweeps, {self.cells} cells, "
-            f"{self.runs} runs: {self.paid_twice} paid twice, {self.extra} of them found and "
-            f"recorded, {self.lost} lost, {len(self.wrong)} wrong"
+            f"{self.runs} runs ({self.of_batches} of batches): {self.paid_twice} paid twice, "
+            f"{self.extra} of them found and recorded, {self.lost} lost, {len(self.wrong)} wrong"
         )
 
 
@@ -83,14 +93,15 @@ class Round:
 
     def play(self) -> tuple[Outcome, Verdict]:
         service = self.dice.choice((PROMPT, PROMPT, LATE))
-        text = MANIFEST.replace("CELLS", str(self.cells // 2)).replace("SETTLE", SETTLE[service])
+        text = MANIFEST.replace("CELLS", str(self.cells // 4)).replace("SETTLE", SETTLE[service])
         self.folder.mkdir(parents=True)
         (self.folder / "soak.yaml").write_text(text, encoding="utf-8")
-        with self.lab.simulator(self.folder) as url:
+        options = self.dice.choice(((), ("--child-metadata",)))
+        with self.lab.simulator(self.folder, options=options) as url:
             outcome = self._live_and_die(url, service)
         verdict = Verdict(killed=sum(life.code == KILLED for life in outcome.lives))
         judge_money(verdict, outcome, late=service is LATE)
-        verdict.wrong += _unfinished(outcome, self.cells)
+        verdict.wrong += _unfinished(outcome, self.cells // 4 * 4)
         return outcome, verdict
 
     def _live_and_die(self, url: str, service: Sequence[str]) -> Outcome:
@@ -162,6 +173,7 @@ def soak(lab: Lab, folder: Path, *, kills: int, seed: int, cells: int, each: int
         figures.kills += verdict.killed
         figures.cells += cells
         figures.runs += outcome.counted
+        figures.of_batches += sum(run["batch_id"] is not None for run in outcome.runs)
         figures.paid_twice += verdict.paid_twice
         figures.extra += verdict.extra
         figures.lost += verdict.lost
