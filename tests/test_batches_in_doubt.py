@@ -98,7 +98,14 @@ async def test_a_batch_that_is_not_known_any_more_is_asked_for_once_a_look(tmp_p
 
 
 async def test_a_walk_asks_for_no_batch_of_another_wave(tmp_path: Path) -> None:
-    service = FakeRunflow(batches="yes")
+    asked: set[str] = set()
+
+    class Remembering(FakeRunflow):
+        def _get_batch(self, batch_id: str) -> httpx.Response:
+            asked.add(batch_id)
+            return super()._get_batch(batch_id)
+
+    service = Remembering(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(limit=20, batch=10)
     service.filters = "no"
@@ -108,7 +115,7 @@ async def test_a_walk_asks_for_no_batch_of_another_wave(tmp_path: Path) -> None:
 
     assert states(world) == {State.SUCCEEDED: 30}
     assert set(service.paid().values()) == {1}
-    assert service.calls["batch"] == 1
+    assert asked == {service.runs[-1].batch}
 
 
 @pytest.mark.parametrize("keep", [1, 12, 29])
@@ -401,3 +408,17 @@ async def test_late_runs_that_show_while_the_second_answer_is_written_are_extras
     assert stops.codes == []
     assert states(world) == {State.SUCCEEDED: 30}
     assert sorted(service.paid().values()) == [2] * 30
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_a_batch_that_cannot_be_asked_for_is_looked_at_by_its_runs(
+    tmp_path: Path, page: tuple[int, str] | None
+) -> None:
+    """The list can't be filtered, so the batch would be asked how its runs stand."""
+    service = Broken(batches="yes", page=page, filters="no", duration=lambda n: 20.0 * (n + 1))
+    world = World(tmp_path, service, text=MANY.replace("[1, 30]", "[1, 14]"))
+
+    stops = await world.call(batch=12, concurrency=14, give_up=60.0)
+
+    assert stops.codes == []
+    assert states(world) == {State.SUCCEEDED: 14}

@@ -50,7 +50,10 @@ NO_ROOM: Final = "the budget has no room to send it again; raise it, and call ag
 
 
 class LookUps:
-    """Resolves doubts; one walk serves all that are in doubt at that time."""
+    """Resolves doubts; one walk serves all that are in doubt at that time.
+
+    *children* knows the batches that runs are of.
+    """
 
     def __init__(self, work: Work, submitter: Submitter, tasks: TaskGroup) -> None:
         self._work = work
@@ -58,8 +61,8 @@ class LookUps:
         self._tasks = tasks
         self._walking = anyio.Lock()
         self._last_walk: Walk | None = None
-        self._children = Children(work.client, work.identity["sweep"])
-        self._untagged = Untagged(work, self._children)
+        self.children = Children(work.client, work.identity["sweep"])
+        self._untagged = Untagged(work, self.children)
 
     async def meet(self, wave: Wave, runs: Iterable[Run]) -> int:
         """Adopt what is in doubt, write what is one too many; return how many of these still run.
@@ -70,7 +73,7 @@ class LookUps:
         runs = [run for run in runs if run.client_ref in {None, wave.ref}]
         wave.note(runs)
         if wave.doubted:
-            runs = await self._children.named(runs)
+            runs = await self.children.named(runs)
         found, others = self._sorted(wave, runs)
         if found:
             await self._work.accept(found, adopted=True)
@@ -254,7 +257,7 @@ class LookUps:
         """Take from the batch itself what its list doesn't tell; it is never sent again."""
         work, batch = self._work, None
         if wave.batch_id is not None:
-            batch = await self._children.batch(wave.batch_id)
+            batch = await self.children.batch(wave.batch_id)
         told = Answered((), (), group) if batch is None else answered(batch, group, wave.batch)
         await work.accept([each for each in told.runs if each[0].in_doubt], adopted=True)
         for attempt, refusal in told.refused:

@@ -114,7 +114,7 @@ class Watcher:
         """
         work, open_runs, running = self._work, wave.open(), set[str | None]()
         if wave.batch_id is not None and len(open_runs) > FEW:
-            batch = await work.client.get_batch(wave.batch_id)
+            batch = await self._lookups.children.batch(wave.batch_id)
             items = () if batch is None else batch.items
             running = {item.run_id for item in items if item.status_code in OPEN}
         old = anyio.current_time() - work.settings.timeout
