@@ -78,6 +78,15 @@ async def test_a_batch_has_no_more_items_than_it_may(tmp_path: Path) -> None:
     assert states(world) == {State.SUCCEEDED: 30}
 
 
+async def test_small_batches_are_asked_for_like_large_ones(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
+
+    await world.call(batch=5)
+
+    sizes = [len(json.loads(body)["input"]) for _, body in world.service.sent_batches]
+    assert sizes == [5] * 6
+
+
 @pytest.mark.parametrize("word", ["400", "404", "413", "422"])
 async def test_a_model_that_takes_none_is_asked_once_and_never_again(
     tmp_path: Path, word: str

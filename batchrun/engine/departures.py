@@ -89,7 +89,8 @@ class Departures:
         if not company.attempts:
             return NEVER
         due = company.since + self._linger(company.model)
-        at_once = last or takes is False or len(company.attempts) >= most
+        full = len(company.attempts) >= (max(most, ENOUGH) if takes is None else most)
+        at_once = last or takes is False or full
         if takes is None and company.model in self._trials:
             due, at_once = self._trials[company.model] + PATIENCE, False
         if at_once or anyio.current_time() >= due:
