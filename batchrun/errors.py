@@ -17,8 +17,9 @@ is a bug, and exits with 70 too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from msgspec import Struct
 
 INCOMPLETE: Final = 3
 FAILED: Final = 1
@@ -35,8 +36,7 @@ class BatchrunError(Exception):
     exit_code: ClassVar[int] = BUG
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
+class Place(Struct, frozen=True, order=True):
     """A position in a text file; line and column count from 1, as editors do."""
 
     source: str
@@ -47,8 +47,7 @@ class Place:
         return f"{self.source}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing to fix: where it is, what is wrong, and the line itself where it helps.
 
     *excerpt* is the text of the line; *width* is how many characters the caret underlines.

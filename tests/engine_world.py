@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from fake_runflow import FakeRunflow, now
+from msgspec.structs import replace
 
 from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import Settings, from_manifest

@@ -2,11 +2,11 @@
 
 import json
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from ledger_lines import EACH
+from msgspec.structs import fields
 
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import AFTER, State

@@ -2,7 +2,6 @@
 
 import ast
 import json
-from dataclasses import fields
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields
 
 from batchrun.manifest.cells import LocalFile
 from batchrun.manifest.grid import expand

@@ -6,11 +6,11 @@ import json
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import asdict, fields
 
 from batchrun.commands.run_options import (
     FOR_ONE_CALL,

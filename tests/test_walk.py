@@ -3,11 +3,11 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ledger_lines import NOON, SWEEP, finished, intent, saved, submitted
+from msgspec.structs import replace
 
 from batchrun.commands import walk
 from batchrun.commands.walk import Alongside, Found, Walk

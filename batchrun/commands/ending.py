@@ -3,9 +3,10 @@
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.walk import Alongside, Found, Walk
@@ -28,8 +29,7 @@ MOST_WHEN_INTERRUPTED: Final = 20_000
 """Points up to which the results are written although somebody waits: half a second's work."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(Struct, frozen=True, kw_only=True):
     """What is left of a call once its task group has ended, and what was seen *alongside*.
 
     *command* goes on with it, *for_all* also with the cells that it was not about.

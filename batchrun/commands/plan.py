@@ -9,12 +9,13 @@ where there is a key; a plan without it says so.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batchrun.commands.connection import connected, key_of, served
 from batchrun.engine.selection import Selection
@@ -36,8 +37,7 @@ PATIENCE: Final = 5.0
 """Seconds that a plan waits for a service that gives no good answer: it can do without."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """What is planned, and where; *command* does it."""
 
     manifest: Manifest
@@ -47,8 +47,7 @@ class Plan:
     command: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
+class Prices(Struct, frozen=True, kw_only=True):
     """What runs cost: the *means* of this sweep by model, else the catalogue's *labels*.
 
     *missing* says why the catalogue was not asked, or did not answer.
@@ -89,8 +88,7 @@ class ToDo:
         self.costs[cell.alias] = None if so_far is None or price is None else so_far + price
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """How the manifest's cells stand, how those do that the call is about, and what is to do."""
 
     counted: Count

@@ -4,10 +4,11 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
+from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun import __version__
 from batchrun.commands import status
@@ -64,8 +65,7 @@ def main(argv: Sequence[str]) -> int:
     return status.main(words)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovery:
+class Recovery(Struct, frozen=True, kw_only=True):
     """One recovery: who the sweep is, what the service knows of it, a new ledger."""
 
     manifest: Manifest

@@ -4,10 +4,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
+from msgspec import Struct
 
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.ending import Ending, show
@@ -40,8 +40,7 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.http import download_client
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """What one call is about."""
 
     options: Options
@@ -148,8 +147,7 @@ def prepare(options: Options) -> Call:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Done:
+class Done(Struct, frozen=True, kw_only=True):
     """What is left of a call once its task group has ended."""
 
     stops: Stops

@@ -3,10 +3,12 @@
 import argparse
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.commands.options import Parser, add_place, value
 from batchrun.engine.selection import check_statuses
@@ -45,8 +47,7 @@ DESCRIPTIONS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     """What was asked for. Below this line nobody knows argparse."""
 
     manifest: Path

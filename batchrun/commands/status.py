@@ -4,11 +4,12 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from batchrun.commands.options import Parser, add_place
 from batchrun.commands.place import command_of, find, naming_recover, recover_of
@@ -33,8 +34,7 @@ MOST_SHOWN: Final = 20
 DEFAULT_ATTEMPTS: Final = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """What is asked about: a folder, and the manifest where there still is one."""
 
     folder: Path
@@ -105,8 +105,7 @@ def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str
     return command_of(known, endpoint=identity.endpoint, outputs=base, label=label)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """How the cells stand, and why some of them ended badly."""
 
     counted: Count

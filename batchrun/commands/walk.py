@@ -7,9 +7,10 @@ the way, so that no second walk follows; as soon as anything happens, that comes
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from batchrun.engine.selection import Selection
 from batchrun.engine.settings import Settings
@@ -27,8 +28,7 @@ APART: Final = 1000
 """Cells that one model may be ahead of another before they are no longer counted on the way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """What one walk of the grid has told; *selected* counts the cells that the call was about.
 
     *results_stand* if the results tell of the same points, and of nothing that has changed since.

@@ -9,10 +9,10 @@ rebuilt.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import anyio
+from msgspec import Struct
 
 from batchrun.engine.children import Children
 from batchrun.engine.retelling import About, Found, retell
@@ -41,8 +41,7 @@ ALL_PAGES: Final = 2000
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
+class Recovered(Struct, frozen=True, kw_only=True):
     """What was found, and what of it the ledger didn't know."""
 
     runs: int

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from copy import copy
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from batchrun.engine.tags import Tag
 from batchrun.engine.work import billed, finished_line
@@ -17,8 +18,7 @@ NO_RUN: Final = "the service shows no run for it, and one for a later attempt"
 _EPOCH: Final = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class About(Struct, frozen=True, kw_only=True):
     """What the runs of a cell don't tell: its model, and where its files go."""
 
     model: str
@@ -26,8 +26,7 @@ class About:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A run that the service shows, and what it was made for."""
 
     tag: Tag

@@ -5,13 +5,13 @@ is drawn one cell at a time, when a slot is free.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import anyio
 import anyio.lowlevel
 import httpx
+from msgspec import Struct
 
 from batchrun.engine.adoption import YIELD_EVERY, adopt, reserve
 from batchrun.engine.departures import Departures
@@ -46,8 +46,7 @@ GRACE: Final = 1.0
 """Seconds that answers under way get to arrive once a call leaves."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
+class Outside(Struct, frozen=True, kw_only=True):
     """Where a call meets the world; *downloads*, which carries uploads too, is without the key."""
 
     client: Client

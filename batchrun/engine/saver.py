@@ -9,13 +9,13 @@ import json
 import unicodedata
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import httpx
+from msgspec import Struct
 
 from batchrun.engine.stops import Bell
 from batchrun.engine.work import Work
@@ -30,8 +30,7 @@ RENEWALS: Final = 3
 """How often a run is asked for a fresh URL before its files are left to the next call."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True):
     """One run's outputs; *output* is None where the run has to be asked for it first."""
 
     key: str

@@ -1,9 +1,10 @@
 """What one call of batchrun shall do: the manifest's limits, overridden by the command line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
+
+from msgspec import Struct, field
 
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.values import FailOn, Rate
@@ -15,8 +16,7 @@ ANY: Final = FailOn(more_than=0)
 """Any cell that ends badly makes the exit code 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """Times are seconds. *limit* counts cells that get their first run in this call; *wave_size* is
     None where the service's pages decide; *batch* is how many items a batch may have.
     """

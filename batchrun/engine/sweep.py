@@ -5,10 +5,10 @@ everything again, so it is refused.
 """
 
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun import __version__
@@ -21,8 +21,7 @@ from batchrun.results.storage import Identity, read_identity, write_identity
 ID_BYTES: Final = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepFolder:
+class SweepFolder(Struct, frozen=True, kw_only=True):
     """The folder of a sweep whose ledger is open, and who the sweep is."""
 
     path: Path

@@ -5,15 +5,15 @@ service shows it on the runs of a batch, too, is not documented.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from batchrun.engine.waves import reference
 from batchrun.runflow.wire import Run
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(Struct, frozen=True):
     """What a run was made for; *key* is the intent's Idempotency-Key.
 
     It names the intent alone, or with the others of a batch, among which *cell* does.

@@ -6,9 +6,10 @@ be the very one that is looked for; taken for somebody else's, it would be made,
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
+
+from msgspec import Struct
 
 from batchrun.engine.children import Children
 from batchrun.engine.tags import tag_of
@@ -20,8 +21,7 @@ MOST_ASKED: Final = 200
 """Runs of one look that are asked for by id; where there are more, the list is of no help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(Struct, frozen=True):
     """Runs that tell whose they are, and those that don't even when asked for by id."""
 
     runs: tuple[Run, ...]

@@ -8,11 +8,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 from typing import ClassVar, Final
+
+from msgspec import Struct, field
 
 from batchrun.ledger.histories import Histories
 from batchrun.ledger.history import CellLine, History, State, apply
@@ -43,8 +44,7 @@ Times = tuple[str | None, str | None, int | None]
 """What a run's end says of how long it took: creation, completion, milliseconds."""
 
 
-@dataclass(slots=True)
-class ModelFacts:
+class ModelFacts(Struct):
     """What the ledger knows of one model: how long runs took, and what they cost.
 
     *untold* of them may have been billed and told no cost; *assumed* is what was reserved for them,
@@ -73,8 +73,7 @@ class ModelFacts:
         return list(self.read)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownRun:
+class KnownRun(Struct, frozen=True):
     """A run that the ledger knows, and the wave that shows it."""
 
     run_id: str

@@ -14,7 +14,6 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Final, TypeVar
 
 import anyio
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError, LostLedgerError
@@ -292,8 +292,7 @@ def open_ledger(
         yield Ledger(file.fileno(), path, replayed, disk=disk or ThreadedDisk(), clock=clock)
 
 
-@dataclass(frozen=True, slots=True)
-class Rebuilding:
+class Rebuilding(Struct, frozen=True):
     """A new ledger, with all that could be kept of the old one.
 
     *lost* counts lines that couldn't; *runs* are the ids of those that the kept lines tell of.

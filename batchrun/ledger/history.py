@@ -10,12 +10,12 @@ What may follow what is the table AFTER. A pair that is not in it raises, and ch
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from sys import intern
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from batchrun.ledger.records import (
     AnyRecord,
@@ -225,25 +225,21 @@ CHANGES: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = 
 """What each kind of line does: `apply`, for who asks a million times."""
 
 
-@dataclass(frozen=True, slots=True)
-class Submit:
+class Submit(Struct, frozen=True):
     """Ask for a run. The number is that of the attempt."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class LookUp:
+class LookUp(Struct, frozen=True):
     """Find out whether a run exists."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """See the run to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rest:
+class Rest(Struct, frozen=True):
     """Nothing more to do for this cell."""
 
 

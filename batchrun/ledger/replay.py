@@ -8,11 +8,12 @@ the broken line was durable once and something else damaged it: that is not ours
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from msgspec import Struct, field
 
 from batchrun.errors import LedgerError, LostLedgerError
 from batchrun.ledger.book import Book
@@ -30,8 +31,7 @@ BATCH: Final = 1000
 """Lines that are read together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+class Replayed(Struct, frozen=True):
     """A ledger as it was read: its fold, how many bytes are whole, how many follow them.
 
     *group* is the number of the last commit group.
@@ -103,8 +103,7 @@ class Reading:
         return 0
 
 
-@dataclass(slots=True)
-class Salvaged:
+class Salvaged(Struct):
     """What could be kept of a ledger. *lost* counts the lines that couldn't."""
 
     book: Book = field(default_factory=Book)

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import Struct
+
 
 class Omit:
     """The value of an input that is left out."""
@@ -15,7 +17,7 @@ class Omit:
 OMIT: Final = Omit()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)  # a struct would compare `written`, too
 class LocalFile:
     """A file to upload. It is its content: equal bytes are one value, wherever they lie."""
 
@@ -37,8 +39,7 @@ class LocalFile:
         return self.written
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Struct, frozen=True, kw_only=True):
     """One model with one set of input values and a replicate number: the unit of work."""
 
     key: str

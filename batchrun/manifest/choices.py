@@ -1,8 +1,10 @@
 """`exclude` and `include`: what is dropped from the product, and what is added beside it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.manifest.desk import Desk, constants_of
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
@@ -26,8 +28,7 @@ _SECTIONS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ChoiceReader:
+class ChoiceReader(Struct, frozen=True):
     """Reads `exclude` and `include`, once models and names are known."""
 
     desk: Desk

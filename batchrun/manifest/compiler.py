@@ -12,6 +12,8 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Protocol
 
+from msgspec import Struct
+
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT, LocalFile
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
@@ -52,8 +54,7 @@ class Disk(Protocol):
     def text_lines(self, path: str) -> Sequence[str]: ...
 
 
-@dataclass(slots=True)
-class Compiler:
+class Compiler(Struct):
     """Turns nodes into expressions; what is wrong becomes a problem and a null."""
 
     problems: list[Problem]
@@ -249,7 +250,7 @@ class Compiler:
         return Steps(first, step, exponent, count)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
 class _Lines(Sequence[Expression]):
     lines: Sequence[str]
 

@@ -1,9 +1,10 @@
 """`rows` and `zip`: columns that advance together, from the manifest or from a file beside it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
+
+from msgspec import Struct
 
 from batchrun.manifest.compiler import AXES
 from batchrun.manifest.datafile import DataFile, RowOptions
@@ -23,8 +24,7 @@ _ROWS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DataReader:
+class DataReader(Struct, frozen=True):
     """Reads `rows` and `zip`: files first, because their columns are names the rest may use."""
 
     desk: Desk

@@ -9,9 +9,10 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.document import said, shown
@@ -22,8 +23,7 @@ from batchrun.manifest.sources import opened
 AT_ONCE: Final = 20  # problems of one file that are worth reading together
 
 
-@dataclass(frozen=True, slots=True)
-class RowOptions:
+class RowOptions(Struct, frozen=True):
     """How the columns of a data file are to be taken."""
 
     text: frozenset[str] = frozenset()
@@ -32,8 +32,7 @@ class RowOptions:
     send: frozenset[str] | None = None  # None: all of them
 
 
-@dataclass(slots=True)
-class DataFile:
+class DataFile(Struct):
     """A CSV or JSONL file: a row at a time, each with the line it begins in."""
 
     path: Path

@@ -1,9 +1,10 @@
 """What the readers of a manifest's parts share: where problems go, which names there are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from batchrun.errors import Problem
 from batchrun.manifest.compiler import AXES, Compiler
@@ -13,8 +14,7 @@ from batchrun.manifest.section import Environment
 from batchrun.manifest.sources import LocalDisk
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """Shared by everything that reads one manifest."""
 
     path: Path

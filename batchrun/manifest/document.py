@@ -7,10 +7,10 @@ brings, and a scalar means what YAML 1.2's core schema says.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.scalars import DEEPEST, resolve
@@ -28,8 +28,7 @@ _LARGEST: Final = 200_000  # values that aliases may add to a document
 _TAG: Final = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A text file as messages show it. A password in a URL is never shown."""
 
     name: str
@@ -62,42 +61,40 @@ def shown(line: str) -> str | None:
     return hide_userinfo(_CONTROLS.sub("\ufffd", line))
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A value and where it stands; *width* is what a caret line underlines."""
 
-    source: Source = field(repr=False)
+    source: Source
     line: int
     column: int
     width: int
-    size: int = field(repr=False)  # values in it, each alias counted in full
-    depth: int = field(repr=False)
+    size: int  # values in it, each alias counted in full
+    depth: int
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.source.name}:{self.line}:{self.column}>"
 
     def problem(self, message: str) -> Problem:
         return self.source.problem(self.line, self.column, message, self.width)
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarNode(Node):
+class ScalarNode(Node, frozen=True):
     value: Any
     text: str
     plain: bool
     cut: bool  # a comment that looks like the rest of the text follows
 
 
-@dataclass(frozen=True, slots=True)
-class ListNode(Node):
+class ListNode(Node, frozen=True):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MapNode(Node):
+class MapNode(Node, frozen=True):
     entries: tuple[tuple[ScalarNode, Node], ...]
     flow: bool
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A collection whose end has not come yet."""
 
     event: Any

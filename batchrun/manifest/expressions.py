@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
+from msgspec import Struct
+
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT, LocalFile, Omit
 from batchrun.manifest.document import Node
@@ -50,8 +52,7 @@ class Files(Protocol):
         """Return the file at *path*, relative to the manifest; raise ValueError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(Struct, frozen=True):
     value: Any
 
     @property
@@ -62,8 +63,7 @@ class Constant:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(Struct, frozen=True):
     """Stands where something is wrong that has been reported."""
 
     @property
@@ -74,8 +74,7 @@ class Broken:
         raise NoValueError(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Single:
+class Single(Struct, frozen=True):
     """Text that is one reference: the value keeps its type."""
 
     reference: Reference
@@ -94,8 +93,7 @@ class Single:
             raise NoValueError(pointed(self.node, self.reference, str(error)), self.names) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """Text with references in it."""
 
     parts: tuple[str | Reference, ...]
@@ -122,8 +120,7 @@ class Text:
             raise NoValueError(problem, frozenset({reference.name})) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(Struct, frozen=True):
     """A list that holds something to compile; what is left out of it is gone."""
 
     items: tuple[Expression, ...]
@@ -136,8 +133,7 @@ class Items:
         return _present(item.evaluate(scope) for item in self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class Fields:
+class Fields(Struct, frozen=True):
     """A mapping that holds something to compile."""
 
     fields: tuple[tuple[str, Expression], ...]
@@ -151,8 +147,7 @@ class Fields:
         return {name: value for name, value in values if not isinstance(value, Omit)}
 
 
-@dataclass(frozen=True, slots=True)
-class FileAt:
+class FileAt(Struct, frozen=True):
     """A local file whose path is known once its names have values."""
 
     path: Expression
@@ -175,8 +170,7 @@ class FileAt:
             raise NoValueError(self.node.problem(str(error)), self.names) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Renamed:
+class Renamed(Struct, frozen=True):
     """An expression that sees another name's value under *name*: `${x}` under the key x."""
 
     inner: Expression
@@ -191,8 +185,7 @@ class Renamed:
         return self.inner.evaluate({**scope, self.name: scope[self.source]})
 
 
-@dataclass(frozen=True, slots=True)
-class Fallback:
+class Fallback(Struct, frozen=True):
     """A row's field, or the single-valued input of that name where the field is empty."""
 
     field: str
@@ -207,7 +200,7 @@ class Fallback:
         return self.default.evaluate(scope) if isinstance(value, Omit) else value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
 class Steps(Sequence[Expression]):
     """The numbers of a `$range`, exactly: `first` and `step` count units of ten to the `exponent`.
 
@@ -229,8 +222,7 @@ class Steps(Sequence[Expression]):
         return Constant(plain(Decimal(f"{units}e{self.exponent}")) if self.exponent else units)
 
 
-@dataclass(frozen=True, slots=True)
-class Axis:
+class Axis(Struct, frozen=True):
     """The values of one name: a list of them, a range, lines, files."""
 
     node: Node

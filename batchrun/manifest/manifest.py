@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+from msgspec import Struct, field
 
 from batchrun.errors import Problem
 from batchrun.manifest.document import Node
@@ -15,8 +16,7 @@ from batchrun.manifest.values import MOST_ITEMS, Rate
 DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """How much at once, how fast, how often, how long, how dear. Times are in seconds."""
 
     concurrency: int = 16
@@ -29,8 +29,7 @@ class Limits:
     batch: int = MOST_ITEMS  # items that one may have
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outputs:
+class Outputs(Struct, frozen=True, kw_only=True):
     """Where finished files go, and what they are called."""
 
     directory: Path | None = None  # absolute; None: the default beside the manifest
@@ -39,8 +38,7 @@ class Outputs:
     name_node: Node | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class Definition(Struct, frozen=True, kw_only=True):
     """A name and what it is given in one layer of the manifest."""
 
     name: str
@@ -49,16 +47,14 @@ class Definition:
     sent: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueMap:
+class ValueMap(Struct, frozen=True, kw_only=True):
     """Common value -> a model's own."""
 
     node: Node
     values: Mapping[Any, Any]  # by token: see matching.py
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(Struct, frozen=True, kw_only=True):
     """What runs remotely, its short name here, and how its inputs differ from the common ones."""
 
     id: str
@@ -78,8 +74,7 @@ class RowPlace(Protocol):
         """Return a problem with the row's value; None where the row stands in the manifest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Here:
+class Here(Struct, frozen=True):
     """A row of the manifest itself."""
 
     text: str
@@ -91,8 +86,7 @@ class Here:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One row of a table: *values* as they are, *dynamic* ones that use other names."""
 
     values: Mapping[str, Any]
@@ -122,8 +116,7 @@ class Table(Protocol):
         """Return a problem with a whole column."""
 
 
-@dataclass(frozen=True, slots=True)
-class FixedTable:
+class FixedTable(Struct, frozen=True):
     """A table that stands in the manifest itself."""
 
     node: Node
@@ -153,8 +146,7 @@ class FixedTable:
         return self.nodes[column].problem(message)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One element of `exclude`: every name must have one of its values."""
 
     node: Node
@@ -162,14 +154,12 @@ class Rule:
     models: frozenset[str] | None = None  # aliases and ids
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(Struct, frozen=True):
     n: int
     seed: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Grid:
+class Grid(Struct, frozen=True, kw_only=True, eq=False):
     """A product of tables and axes for some models: the manifest's own, or one `include`."""
 
     node: Node
@@ -182,8 +172,7 @@ class Grid:
     repeat: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Manifest:
+class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     """A manifest that has been read and found right."""
 
     path: Path

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from batchrun.manifest.desk import Desk
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
@@ -16,8 +17,7 @@ from batchrun.manifest.settings import parse_alias, parse_model_id
 from batchrun.manifest.values import did_you_mean, parse_count, spell
 
 
-@dataclass(frozen=True, slots=True)
-class ModelReader:
+class ModelReader(Struct, frozen=True):
     """Reads `models`, given what the common names come to."""
 
     desk: Desk

@@ -6,8 +6,9 @@ of the others, so that the streams of several models can be merged by ordinal.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
@@ -33,8 +34,7 @@ Digit = tuple[str, Any]
 _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made anew each time
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """What one number of a digit means: values as they are, and expressions for later."""
 
     values: Mapping[str, Any]
@@ -42,8 +42,7 @@ class Step:
     place: RowPlace | None = None
 
 
-@dataclass(slots=True)
-class Level:
+class Level(Struct):
     """One digit of a model's points, and the names that have a value once it is known."""
 
     digit: Digit
@@ -105,8 +104,7 @@ def raws(
     yield from ((i, raw) for i, raw in enumerate(stream) if kept is None or i in kept)
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(Struct):
     """One model in one grid, ready to be walked."""
 
     grid: Grid

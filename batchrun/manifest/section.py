@@ -6,8 +6,9 @@ finds everything there is to fix.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from batchrun.errors import Problem
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import LocalFile
@@ -26,8 +27,7 @@ from batchrun.manifest.manifest import Row
 _ELSEWHERE: Final = ("http://", "https://", "data:", "runflow://")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """Where a value of a data file stands; found only when a message needs it."""
 
     data: DataFile
@@ -38,8 +38,7 @@ class Field:
         return self.data.column(self.line, self.name, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """Where a row of a data file stands."""
 
     data: DataFile
@@ -52,8 +51,7 @@ class Line:
         return self.data.column(self.line, column, message)
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(Struct, frozen=True):
     """Local files whose paths are relative to the data file; addresses stay text."""
 
     files: Files
@@ -63,8 +61,7 @@ class Beside:
         return self.files.local(path if path[:1] in "~/" else str(self.folder / path))
 
 
-@dataclass(slots=True)
-class FileTable:
+class FileTable(Struct):
     """A data file as a table; rows are made anew each time, and none is kept."""
 
     node: Node

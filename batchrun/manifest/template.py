@@ -3,8 +3,9 @@
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from batchrun.manifest.cells import LocalFile, Omit
 from batchrun.manifest.values import did_you_mean
@@ -13,8 +14,7 @@ ATTRIBUTES: Final = ("stem", "name", "path")
 _PIECE: Final = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """One `${...}`; *text* is what stands between the braces."""
 
     text: str

@@ -7,10 +7,11 @@ Each returns a value or raises ValueError("expected ..."), which completes the s
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any, Final
+
+from msgspec import Struct
 
 _PER: Final = {"s": 1, "min": 60, "h": 3600}
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -25,8 +26,7 @@ class HiddenValueError(ValueError):
     """A value that is wrong, and that is not to be shown: it may hold a password."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Struct, frozen=True):
     """So many calls in so much time, as it was written."""
 
     calls: Decimal
@@ -40,8 +40,7 @@ class Rate:
         return f"{self.calls}/{self.unit}"
 
 
-@dataclass(frozen=True, slots=True)
-class FailOn:
+class FailOn(Struct, frozen=True):
     """How many cells may end badly before the exit code says so; exactly one field is set."""
 
     more_than: int | None = None

@@ -3,8 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from batchrun.ledger.records import Finished, Rejected
 
@@ -21,8 +22,7 @@ _VARYING: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True):
     """*count* of a model's cells ended for the same reason; *example* is one of the messages."""
 
     alias: str

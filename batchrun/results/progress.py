@@ -9,9 +9,10 @@ each point that turns out to be no cell of this call. Only the pace is this call
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Protocol, TextIO
+
+from msgspec import Struct
 
 from batchrun.results.summary import money
 
@@ -19,8 +20,7 @@ EVERY: Final = 30.0
 """Seconds between two plain lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """What is under way now, runs of earlier calls included, and what the sweep has cost so far."""
 
     in_flight: int

@@ -8,11 +8,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from batchrun.errors import FolderError
 from batchrun.ledger.disk import sync_folder
@@ -32,8 +33,7 @@ RESULTS_CSV: Final = "results.csv"
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(Struct, frozen=True, kw_only=True):
     """Who a sweep is: the copy that is left when the ledger is lost. *manifest* is its path."""
 
     sweep: str

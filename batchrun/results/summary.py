@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from batchrun.errors import BatchrunError, ManifestError, Problem
 from batchrun.results.tally import Tally
@@ -13,8 +15,7 @@ SCHEMA: Final = 1
 """Version of the `--json` object; fields may be added within a version, never change or go."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
+class Stop(Struct, frozen=True, kw_only=True):
     """Why a call stopped; *problems* are a manifest's mistakes."""
 
     message: str
@@ -32,8 +33,7 @@ def stop_of(errors: Sequence[BatchrunError]) -> Stop | None:
     return Stop(message="\n".join(map(str, errors)), problems=tuple(sum(problems, ())))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(Struct, frozen=True, kw_only=True):
     """The `--json` object, field by field and in its order.
 
     Whatever a call did not come to know keeps its default: so each exit has a summary.
@@ -72,11 +72,11 @@ class Summary:
 
     @property
     def tally(self) -> Tally:
-        return Tally(**{field.name: getattr(self, field.name) for field in fields(Tally)})
+        return Tally(**{name: getattr(self, name) for name in Tally.__struct_fields__})
 
     def as_dict(self) -> dict[str, Any]:
         """Return what JSON can say of it; `error` only where there is one."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = asdict(self)
         values["cost"] = money(self.cost)
         values["duration_s"] = round(self.duration_s, 3)
         if self.error is None:
@@ -102,8 +102,7 @@ def money(amount: Decimal) -> str:
     return f"{whole}.{cents:0<2}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Others:
+class Others(Struct, frozen=True, kw_only=True):
     """How many cells that a call was not about are not done, and the *command* that does them."""
 
     unfinished: int

@@ -6,11 +6,13 @@ longer names is orphaned; a point that comes to a cell already counted is folded
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import GOOD, History, State, Submit, next_step
@@ -46,8 +48,7 @@ def standing(history: History, *, attempts: int, granted: int = 0) -> Standing:
             return Standing.PENDING if again else Standing(state)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True):
     """Counts of cells; *folded* counts points, *orphaned* cells that are not among *cells*.
 
     *unsaved* are those that succeeded at least in part and whose outputs should be on disk and
@@ -79,11 +80,10 @@ class Tally:
         return self.parked + self.in_doubt + self.pending + self.in_flight + self.unsaved
 
     def as_dict(self) -> dict[str, int]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return asdict(self)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRow:
+class ModelRow(Struct, frozen=True, kw_only=True):
     """The counts of one model, by its alias, and what its runs have cost."""
 
     alias: str
@@ -91,8 +91,7 @@ class ModelRow:
     cost: Decimal = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
+class Count(Struct, frozen=True, kw_only=True):
     """One pass over the grid: the counts in all, and per model in the manifest's order."""
 
     tally: Tally

@@ -7,16 +7,16 @@ which run each input became, and how it stands.
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from batchrun.manifest.values import MOST_ITEMS
 from batchrun.runflow.tolerant import failure, moment, status, text, whole
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """One input of a batch; *index* is its place in the POST, *run_id* what it became."""
 
     index: int
@@ -27,8 +27,7 @@ class Item:
     failure_message: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Struct, frozen=True, kw_only=True):
     """A batch as the API told it; *items* are those that can be told apart, which may be none."""
 
     id: str

@@ -15,12 +15,12 @@ import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import anyio
 import httpx
+from msgspec import Struct
 
 from batchrun.errors import UnreachableError
 from batchrun.runflow import wire
@@ -51,8 +51,7 @@ _HIDDEN: Final = HIDDEN.encode()
 _Outcome = TypeVar("_Outcome")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """A whole answer: JSON of the API as it was read, or its refusal."""
 
     http_status: int

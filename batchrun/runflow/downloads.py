@@ -14,7 +14,6 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -23,6 +22,7 @@ from urllib.parse import unquote_to_bytes
 import anyio
 import anyio.to_thread
 import httpx
+from msgspec import Struct
 
 from batchrun.errors import FolderError
 from batchrun.manifest.endpoint import is_loopback
@@ -65,8 +65,7 @@ class _CutError(Exception):
         self.pause = pause
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Saved:
+class Saved(Struct, frozen=True, kw_only=True):
     """A file that is on disk under its final name."""
 
     path: Path

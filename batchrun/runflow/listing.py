@@ -5,10 +5,11 @@ A part is never taken for the whole: a run that a list left out would be created
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final, cast
+
+from msgspec import Struct
 
 from batchrun.runflow import wire
 from batchrun.runflow.calls import Answer, Calls
@@ -19,8 +20,7 @@ _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list tha
 _PAGES: Final = 2000
 
 
-@dataclass(slots=True)
-class Pages:
+class Pages(Struct):
     """What listings have shown of the service's pages: the most runs, and where pages end."""
 
     most_shown: int = 0

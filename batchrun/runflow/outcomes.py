@@ -12,8 +12,9 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
+
+from msgspec import Struct
 
 from batchrun.errors import KeyRefusedError, OutOfCreditError
 from batchrun.runflow.batches import Batch, parse_batch
@@ -25,15 +26,13 @@ _Accepted = TypeVar("_Accepted")
 _Rejected = TypeVar("_Rejected")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(Struct, frozen=True, kw_only=True):
     """A run exists, and this is its id."""
 
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(Struct, frozen=True):
     """The API refused the input; this send created no run."""
 
     http_status: int
@@ -41,15 +40,13 @@ class Rejected:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AcceptedBatch:
+class AcceptedBatch(Struct, frozen=True, kw_only=True):
     """A batch exists; its answer may leave out items, which are there all the same."""
 
     batch: Batch
 
 
-@dataclass(frozen=True, slots=True)
-class NotTaken:
+class NotTaken(Struct, frozen=True):
     """Nothing was created by this send, and a batch won't do: single runs may."""
 
     http_status: int
@@ -57,29 +54,25 @@ class NotTaken:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InDoubt:
+class InDoubt(Struct, frozen=True, kw_only=True):
     """The request may have left and its fate is not known: look before sending again."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflicted:
+class Conflicted(Struct, frozen=True, kw_only=True):
     """409: something of ours with this Idempotency-Key is there already, or in the making."""
 
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unlike:
+class Unlike(Struct, frozen=True, kw_only=True):
     """An answer that is not the API's own, such as a proxy's page. It says nothing about runs."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Withheld:
+class Withheld(Struct, frozen=True):
     """Nothing was sent, or what was sent did certainly nothing: its turn came too late."""
 
 

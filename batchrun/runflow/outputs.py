@@ -1,15 +1,15 @@
 """Where in a run's output its files are. Pure; the shapes are in `docs/api.md`."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 _TYPES: Final = ("image", "video", "audio")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputFile:
+class OutputFile(Struct, frozen=True, kw_only=True):
     """One file of a run: a URL that soon expires (or a data: URI), and image, video or audio."""
 
     url: str

@@ -10,8 +10,9 @@ processes of the machine read alike and which begins anew when the machine does.
 
 import math
 import struct
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 _MAGIC: Final = b"batchrun pace 1\n"
 _HEAD: Final = struct.Struct(f"<{len(_MAGIC)}sdd")
@@ -21,8 +22,7 @@ _REMEMBERED: Final = 60.0  # seconds of a pause that outlive the processes which
 SLOTS: Final = 256
 
 
-@dataclass(slots=True)
-class Register:
+class Register(Struct):
     """*intervals* are seconds between calls, one for each process by its slot, 0 for no process."""
 
     last: float = float("-inf")

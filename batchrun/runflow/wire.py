@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import quote, unquote
 
 import msgspec
+from msgspec import Struct
 
 from batchrun.runflow.outputs import OutputFile, output_files
 from batchrun.runflow.tolerant import failure, moment, money, status, text, whole
@@ -86,8 +86,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         return self.status_code in TERMINAL or self.status_code in OPEN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """One page of a listing; *next* is the cursor of the page after it.
 
     *over* counts runs that it shows, too, and that were not asked for.
@@ -98,24 +97,21 @@ class Page:
     over: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UploadPlace:
+class UploadPlace(Struct, frozen=True, kw_only=True):
     """Where the bytes of a file are to be put, and the asset that they become."""
 
     asset_id: str
     url: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asset:
+class Asset(Struct, frozen=True, kw_only=True):
     """A file that the service has; *url* is signed and soon expires."""
 
     id: str
     url: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """An error in the API's own words: proof that the API itself has answered."""
 
     code: str
