@@ -5,6 +5,7 @@ import hashlib
 import mimetypes
 from array import array
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,20 +14,26 @@ from batchrun.manifest.values import did_you_mean
 
 LARGEST_FILE: Final = 52_428_800  # runflow-api: size_bytes of an asset upload
 _LONGEST_NAME: Final = 500
-_TYPES: Final = mimetypes.MimeTypes(filenames=())  # the machine's own table would differ elsewhere
-for _suffix in ("webp", "avif", "heic", "heif", "jxl"):
-    _TYPES.add_type(f"image/{_suffix}", f".{_suffix}")
-for _suffix, _type in {
+_MORE_TYPES: Final = {
+    **{f".{name}": f"image/{name}" for name in ("webp", "avif", "heic", "heif", "jxl")},
     ".mkv": "video/x-matroska",
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
-}.items():
-    _TYPES.add_type(_type, _suffix)
+}
 _MAGIC: Final = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
 )
+
+
+@cache
+def _types() -> mimetypes.MimeTypes:
+    """Return what names tell of content; made when a file is met, for it takes milliseconds."""
+    types = mimetypes.MimeTypes(filenames=())  # the machine's own table would differ elsewhere
+    for suffix, mime in _MORE_TYPES.items():
+        types.add_type(mime, suffix)
+    return types
 
 
 class LocalDisk:
@@ -50,7 +57,7 @@ class LocalDisk:
             if not 0 < size <= LARGEST_FILE:
                 what = f"has {size} bytes, more than the 52428800 an upload may have"
                 raise ValueError(f"`{written}` {what if size else 'is empty'}")
-            mime = _TYPES.guess_type(path.name)[0] or _sniffed(head)
+            mime = _types().guess_type(path.name)[0] or _sniffed(head)
             if mime is None:
                 raise ValueError(
                     f"`{written}`: its name tells no content type; expected one such as .png"
