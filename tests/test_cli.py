@@ -1,5 +1,6 @@
 """The command line's one boundary: help, usage, bugs."""
 
+import gc
 import json
 import os
 import re
@@ -40,6 +41,29 @@ def test_a_call_waits_for_no_bar_and_no_downloads_before_there_are_any() -> None
     )
 
     assert done.stdout.strip() == "set()"
+
+
+def test_garbage_is_looked_for_once_the_command_is_imported_but_not_in_what_that_made() -> None:
+    program = (
+        "import atexit, gc; from batchrun.cli import entry;"
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count() > 1000)); entry()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "schema"], check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.splitlines()[-1] == "True True"
+
+
+def test_a_program_that_calls_main_decides_for_itself_how_garbage_is_looked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = gc.get_freeze_count()
+
+    assert main(["schema"]) == 0
+
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == before
 
 
 def test_a_usage_error_is_one_message_and_one_json_object(

@@ -13,7 +13,6 @@ from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.ending import Ending, show
 from batchrun.commands.listener import choose
 from batchrun.commands.place import command_of, find, name_recover, naming_recover, recover_of
-from batchrun.commands.plan import Plan, show_plan
 from batchrun.commands.run_options import (
     FOR_ONE_CALL,
     SHOWING,
@@ -60,18 +59,21 @@ def main(argv: Sequence[str], *, command: str = "run") -> int:
     call = prepare(parse(argv, command=command))
     with naming_recover(_recover(call)):
         if call.options.dry_run:
-            return show_plan(_plan(call, argv), as_json=call.options.json)
+            return _show_plan(call, argv)
         return _run(call, argv, started)
 
 
-def _plan(call: Call, argv: Sequence[str]) -> Plan:
-    return Plan(
+def _show_plan(call: Call, argv: Sequence[str]) -> int:
+    from batchrun.commands.plan import Plan, show_plan
+
+    plan = Plan(
         manifest=call.manifest,
         settings=call.settings,
         folder=call.folder,
         endpoint=call.endpoint,
         command=command_in(argv, without=SHOWING),
     )
+    return show_plan(plan, as_json=call.options.json)
 
 
 def _recover(call: Call) -> str:
