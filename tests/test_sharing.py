@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from processes import ask, simulator, start
 
+from batchrun.commands.connection import pace_folder
 from batchrun.runflow.register import Register, decode, encode
 from batchrun.runflow.sharing import SharedPace, shared_pace
 
@@ -211,6 +213,28 @@ def test_old_files_are_thrown_away(tmp_path: Path) -> None:
 
     with sharing(folder):
         assert not old.exists()
+
+
+def test_nothing_of_anybody_else_s_is_thrown_away(tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    letter = folder / "letter.txt"
+    letter.touch()
+    eight_days = time.time() - 8 * 86400
+    os.utime(letter, (eight_days, eight_days))
+
+    with sharing(folder):
+        assert letter.exists()
+
+
+def test_without_a_temporary_folder_a_process_paces_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError("no usable temporary directory found")
+
+    monkeypatch.delenv("BATCHRUN_PACE_FOLDER")
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+
+    assert pace_folder(KEY) is None
 
 
 def test_a_file_thrown_away_under_a_process_is_made_again(tmp_path: Path) -> None:

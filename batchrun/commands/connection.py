@@ -61,8 +61,11 @@ def pace_folder(key: str) -> Path | None:
     named = os.environ.get("BATCHRUN_PACE_FOLDER")
     if named is not None:
         return Path(named) if named else None
-    # Not XDG_RUNTIME_DIR: a cron job has none, and shares the pace with the shell.
-    return Path(tempfile.gettempdir(), f"batchrun-{os.getuid()}")
+    try:
+        # Not XDG_RUNTIME_DIR: a cron job has none, and shares the pace with the shell.
+        return Path(tempfile.gettempdir(), f"batchrun-{os.getuid()}")
+    except OSError:  # there is none that can be written to
+        return None
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ Whatever goes wrong with the file, the process paces alone, and says so.
 import fcntl
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ _STUCK: Final = 2.0
 _LATE: Final = 1.0  # seconds that a claim may take
 _ASKED_AGAIN: Final = 1.0  # seconds, at the latest: the one that we wait for may be gone
 _OLD: Final = 7 * 86400.0
+_OURS: Final = re.compile(r"[0-9a-f]{32}(\.\d+)?")  # as `_name` and `_replace` call files
 _LOCK, _UNLOCK = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN
 
 
@@ -212,6 +214,8 @@ def _make_safe(folder: Path) -> None:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise OSError(f"{folder} is not a folder of this user alone")
     for path in folder.iterdir():
+        if not _OURS.fullmatch(path.name):  # the folder that a user names may hold anything
+            continue
         with suppress(OSError):  # whoever still has it open makes a new one
             if path.stat().st_mtime < time.time() - _OLD:
                 path.unlink()
