@@ -52,6 +52,12 @@ def test_what_is_kept_is_what_was_written() -> None:
     assert decode(encode(register), now=10.0) == register
 
 
+def test_a_call_in_two_hours_is_a_pace_like_any_other() -> None:
+    kept = encode(Register(last=5.0, intervals=[7200.0]))
+
+    assert decode(kept, now=10.0).wait(10.0) == pytest.approx(7195.0)
+
+
 def test_a_call_that_left_in_the_future_left_before_the_machine_was_started() -> None:
     kept = encode(Register(last=1e6, hold=1e9, intervals=[0.5]))
 

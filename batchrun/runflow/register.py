@@ -17,7 +17,7 @@ from msgspec import Struct, field
 _MAGIC: Final = b"batchrun pace 1\n"
 _HEAD: Final = struct.Struct(f"<{len(_MAGIC)}sdd")
 _MARGIN: Final = 1e-6  # as in `pace.py`
-_LONGEST: Final = 3600.0  # seconds; no interval is as long
+_LONGEST: Final = 86400.0  # seconds of a pause
 _REMEMBERED: Final = 60.0  # seconds of a pause that outlive the processes which were told of it
 SLOTS: Final = 256
 
@@ -54,10 +54,10 @@ def decode(text: bytes, now: float) -> Register:
     intervals = list(struct.unpack_from(f"<{tail // 8}d", text, _HEAD.size))
     if math.isnan(last) or math.isnan(hold) or len(intervals) > SLOTS:
         return Register()
-    if not all(0.0 <= each <= _LONGEST for each in intervals):
+    if not all(0.0 <= each < math.inf for each in intervals):  # NaN neither
         return Register()
     # No call has left in the future: the machine was started since, and so was its clock.
-    return Register(min(last, now), hold if hold <= now + 24 * _LONGEST else now, intervals)
+    return Register(min(last, now), hold if hold <= now + _LONGEST else now, intervals)
 
 
 def encode(register: Register) -> bytes:
