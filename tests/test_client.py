@@ -714,6 +714,14 @@ def test_https_and_this_machine_are_fine(endpoint: str) -> None:
     assert str(check_endpoint(endpoint)) == endpoint
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["https://a..b", "https://.a", f"https://{64 * 'a'}.example", "https://xn--a"]
+)
+def test_a_host_that_no_name_can_be_is_refused(endpoint: str) -> None:
+    with pytest.raises(UsageError, match="its host is no name"):
+        check_endpoint(endpoint)
+
+
 @pytest.mark.parametrize("key", ["", "  ", "two\nlines", "with space", "schlüssel", "tab\there"])
 def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) -> None:
     with pytest.raises(UsageError, match="RUNFLOW_API_KEY") as stopped:

@@ -105,9 +105,19 @@ def download_client(
 def check_endpoint(endpoint: str) -> httpx.URL:
     """Return the endpoint as a URL, or raise UsageError; what it held is not repeated."""
     try:
-        return httpx.URL(parse_endpoint(endpoint))
+        return _named(httpx.URL(parse_endpoint(endpoint)))
     except (ValueError, httpx.InvalidURL) as error:
         raise UsageError(f"the endpoint can't be used: {error}") from None
+
+
+def _named(url: httpx.URL) -> httpx.URL:
+    """Return *url*; ValueError for a host that can be no name, which its look-up would choke on."""
+    try:
+        url.raw_host.decode("ascii").encode("idna")  # as the system's look-up does
+        _ = url.host  # which takes the same apart
+    except UnicodeError:
+        raise ValueError("its host is no name") from None
+    return url
 
 
 def _checked(key: str) -> str:
