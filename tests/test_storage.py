@@ -14,6 +14,7 @@ from ledger_lines import finished, intent, saved, submitted
 from result_lines import MemoryLedger
 
 from batchrun.errors import FolderError
+from batchrun.ledger.history import State
 from batchrun.ledger.records import AnyRecord
 from batchrun.manifest.grid import Cell, expand
 from batchrun.manifest.load import load_manifest
@@ -304,10 +305,17 @@ def test_results_with_the_columns_of_another_version_do_not_stand(tmp_path: Path
     assert not results_stand(tmp_path, 0, expand(manifest))
 
 
+def test_an_old_copy_of_the_results_that_was_put_back_does_not_stand(tmp_path: Path) -> None:
+    manifest = manifest_of(tmp_path)
+    write_results(tmp_path, manifest, MemoryLedger([]))  # when nothing was done yet
+
+    assert not results_stand(tmp_path, 0, expand(manifest))
+
+
 def results_stand(folder: Path, since: int, cells: Iterable[Cell]) -> bool:
     comparison = Comparison(folder, since)
     for cell in cells:
-        comparison.add(cell)
+        comparison.add(cell, State.SUCCEEDED)
     return comparison.stand()
 
 

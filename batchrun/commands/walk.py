@@ -65,9 +65,9 @@ class Walk:
         self._comparison = None if since is None else Comparison(folder, since)
 
     def add(self, cell: Cell) -> None:
-        if self._comparison is not None:
-            self._comparison.add(cell)
         state = self._counting.add(cell)
+        if self._comparison is not None:
+            self._comparison.add(cell, state)
         if self._selection and self._selection.wants(cell):
             self._selected.add(cell)
         if state in BAD:

@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 
 from batchrun.errors import FolderError
 from batchrun.ledger.disk import sync_folder
-from batchrun.ledger.history import NOWHERE, History
+from batchrun.ledger.history import GOOD, NOWHERE, History, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.grid import Cell, expand
@@ -129,9 +129,9 @@ class Comparison:
             if min(path.stat().st_mtime_ns for path in self._paths) >= since and self._columns():
                 self._lines = self._paths[0].open("rb")
 
-    def add(self, cell: Cell) -> None:
-        """Compare the next line with the next cell."""
-        if self._lines is not None and not _tells_of(self._next(self._lines), cell):
+    def add(self, cell: Cell, state: State | None) -> None:
+        """Compare the next line with the next cell, which stands so, where that is known."""
+        if self._lines is not None and not _tells_of(self._next(self._lines), cell, state):
             self.close()
 
     def stand(self) -> bool:
@@ -166,9 +166,15 @@ class Comparison:
             return file.readline().rstrip().endswith(",".join(COLUMNS).encode())
 
 
-def _tells_of(line: bytes, cell: Cell) -> bool:
-    """Say whether a line of the results begins as that of *cell* would."""
-    return line.startswith(_line(point(cell)).removesuffix(b"}\n"))
+def _tells_of(line: bytes, cell: Cell, state: State | None) -> bool:
+    """Say whether a line of the results begins as that of *cell* would.
+
+    An old copy that was put back is as young as can be, but to it not all cells were done.
+    """
+    begin = point(cell)
+    if state in GOOD:
+        begin["status"] = str(state)
+    return line.startswith(_line(begin).removesuffix(b"}\n"))
 
 
 def _row(cell: Cell, ledger: Readable, attempts: int) -> dict[str, Any]:
