@@ -18,7 +18,7 @@ from raw_server import RawServer, Script, answer, raw_server
 from batchrun.errors import UsageError
 from batchrun.runflow import http11
 from batchrun.runflow.calls import FAILED, NEVER_WRITTEN
-from batchrun.runflow.http import api_client
+from batchrun.runflow.http import api_client, download_client
 from batchrun.runflow.http11 import Connection
 from batchrun.runflow.transport import ApiTransport
 
@@ -438,6 +438,8 @@ async def test_certificates_that_are_not_there_are_a_usage_error(
 
     with pytest.raises(UsageError, match="SSL_CERT_FILE"):
         api_client("https://api.example", KEY, connections=1)
+    with pytest.raises(UsageError, match="SSL_CERT_FILE"):
+        download_client()
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])

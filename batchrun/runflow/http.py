@@ -8,8 +8,10 @@ The API's client has a transport of ours (`transport.py`), unless there is a pro
 to httpx, and so are the downloads, which are few, large, and go anywhere.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.request import getproxies
 
@@ -93,11 +95,14 @@ def download_client(
     *, connections: int = 8, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
     """Return the client without the key. What it may open is checked by `downloads.py`."""
+    if transport is None and not _proxied():
+        _check_certificates()
+        transport = _Late(connections)
     return _client(
         base_url="",
         headers={},
         connections=connections,
-        transport=transport or (None if _proxied() else _Late(connections)),
+        transport=transport,
         loopback=False,
     )
 
@@ -130,6 +135,13 @@ def _checked(key: str) -> str:
 
 def _proxied() -> bool:
     return bool(getproxies().keys() & {"http", "https", "all"})
+
+
+def _check_certificates() -> None:
+    """Raise UsageError if the environment's certificates, which are read late, aren't there."""
+    with _of_the_environment():
+        if named := os.environ.get("SSL_CERT_FILE"):
+            Path(named).open("rb").close()
 
 
 def _limits(connections: int) -> httpx.Limits:
