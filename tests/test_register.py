@@ -37,13 +37,10 @@ def test_the_first_waits_for_nobody() -> None:
 
 
 def test_a_long_pause_does_not_outlive_those_who_were_told_of_it_by_much() -> None:
-    register, shorter = Register(hold=1000.0), Register(hold=50.0)
+    register, shorter = encode(Register(hold=1000.0)), encode(Register(hold=50.0))
 
-    register.begin(0.0)
-    shorter.begin(0.0)
-
-    assert register.wait(0.0) == 0.0
-    assert shorter.wait(0.0) == 50.0
+    assert decode(register, now=0.0).wait(0.0) == 0.0
+    assert decode(shorter, now=0.0).wait(0.0) == 50.0
 
 
 def test_what_is_kept_is_what_was_written() -> None:

@@ -60,6 +60,8 @@ with shared_pace(Path(folder), "https://api.example", "rf_live_do_not_tell", log
     shared.claim(float(interval))
     if then == "lock":
         shared._lock(0)
+    if then == "pause":
+        shared.hold(3600.0)
     print("here", flush=True)
     sys.stdin.read()
 """
@@ -270,6 +272,17 @@ def test_a_429_of_one_process_pauses_the_others(tmp_path: Path) -> None:
         kept = decode(the_file(tmp_path / "pace").read_bytes(), time.monotonic())
 
     assert kept.wait(time.monotonic()) == pytest.approx(30.0, abs=5.0)
+
+
+@pytest.mark.slow
+def test_a_pause_of_an_hour_is_asked_about_by_each_process_after_a_minute(tmp_path: Path) -> None:
+    with member(tmp_path / "pace", 0.001, "pause"), sharing(tmp_path / "pace") as shared:
+        began = time.monotonic()
+        shared._clock = lambda: began + 1.0
+        assert shared.claim(0.001) > 0
+        shared._clock = lambda: began + 61.0
+
+        assert shared.claim(0.001) == 0.0
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ processes of the machine read alike and which begins anew when the machine does.
 
 * The next call of anybody leaves no sooner after the last than the slowest of them would have it.
   So over all of them together any window w holds at most floor(lowest rate * w) + 1 departures.
-* Nobody's call leaves while the service has been told to be left alone.
+* Nobody's call leaves while the service has asked to be left alone; but after LONGEST_PAUSE each
+  process asks for itself: one that is told nothing could not know when to give up.
 """
 
 import math
@@ -17,8 +18,7 @@ from msgspec import Struct, field
 _MAGIC: Final = b"batchrun pace 1\n"
 _HEAD: Final = struct.Struct(f"<{len(_MAGIC)}sdd")
 _MARGIN: Final = 1e-6  # as in `pace.py`
-_LONGEST: Final = 86400.0  # seconds of a pause
-_REMEMBERED: Final = 60.0  # seconds of a pause that outlive the processes which were told of it
+LONGEST_PAUSE: Final = 60.0  # seconds
 SLOTS: Final = 256
 
 
@@ -39,11 +39,6 @@ class Register(Struct):
         self.intervals += [0.0] * (slot + 1 - len(self.intervals))
         self.intervals[slot] = interval
 
-    def begin(self, now: float) -> None:
-        """Note that nobody is left of those who wrote this, perhaps before the machine started."""
-        if self.hold > now + _REMEMBERED:
-            self.hold = float("-inf")
-
 
 def decode(text: bytes, now: float) -> Register:
     """Return what *text* says; where it isn't ours, or can't be true, a register begun anew."""
@@ -57,7 +52,7 @@ def decode(text: bytes, now: float) -> Register:
     if not all(0.0 <= each < math.inf for each in intervals):  # NaN neither
         return Register()
     # No call has left in the future: the machine was started since, and so was its clock.
-    return Register(min(last, now), hold if hold <= now + _LONGEST else now, intervals)
+    return Register(min(last, now), hold if hold <= now + LONGEST_PAUSE else now, intervals)
 
 
 def encode(register: Register) -> bytes:

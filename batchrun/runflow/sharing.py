@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from batchrun.runflow.register import SLOTS, Register, decode, encode
+from batchrun.runflow.register import LONGEST_PAUSE, SLOTS, Register, decode, encode
 
 _SIZE: Final = 4096  # more than any register takes
 _BUSY: Final = 0.0002  # seconds until somebody else has written
@@ -78,8 +78,11 @@ class SharedPace:
             return 0.0
 
     def hold(self, seconds: float) -> None:
-        """Let nobody's call leave for *seconds*; they hear of it when this process claims next."""
-        self._hold = max(self._hold, self._clock() + seconds)
+        """Let nobody's call leave for *seconds*, but for no longer than LONGEST_PAUSE.
+
+        They hear of it when this process claims next.
+        """
+        self._hold = max(self._hold, self._clock() + min(seconds, LONGEST_PAUSE))
         if self._fd is not None:
             with suppress(OSError):
                 self._write_hold()
@@ -100,7 +103,7 @@ class SharedPace:
                 self._move()
                 return _BUSY
             register = decode(os.pread(self._file, _SIZE, 0), now)
-            register.enter(self._own_slot(register, now), interval)
+            register.enter(self._own_slot(), interval)
             register.hold = max(register.hold, self._hold)
             self._bury(register)
             wait = register.wait(now)
@@ -129,12 +132,9 @@ class SharedPace:
         finally:
             self._unlock(0)
 
-    def _own_slot(self, register: Register, now: float) -> int:
+    def _own_slot(self) -> int:
         """Return the slot of this process, which it takes at its first claim."""
         if self._slot is None:
-            self._bury(register)
-            if not any(register.intervals):
-                register.begin(now)
             self._slot = next((slot for slot in range(SLOTS) if self._lock(1 + slot)), None)
             if self._slot is None:
                 raise OSError(f"{SLOTS} processes share it already")
