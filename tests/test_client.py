@@ -447,7 +447,8 @@ class Runs:
             runs = sorted(runs, key=lambda run: str(run["created_at"]), reverse=True)
         start = 0 if self.habits.get("ignores_pq") else int(asked.get("pq", "0"))
         end = start + self.page
-        after = str(end) if end < len(runs) else None
+        more = end < len(runs) or (self.habits.get("one_more") and start < len(runs))
+        after = str(end) if more else None
         if self.habits.get("circles") and after is None:
             after = "0"
         body: Json = {"items": runs[start:end]}
@@ -491,6 +492,18 @@ async def test_all_pages_of_a_wave_are_followed_in_any_envelope(habit: str) -> N
     assert service.asked[0]["q"] == "client_ref.EQ:'w1'"
     assert service.asked[0]["limit"] == "500"
     assert "status_code" in service.asked[0]["fields"]
+
+
+@pytest.mark.parametrize(("page", "cap"), [(6, None), (5, 5), (2, 2)])
+async def test_where_pages_end_is_seen_where_another_has_runs(page: int, cap: int | None) -> None:
+    service = Runs([run_body(n) for n in range(6)], page=page, one_more=True)
+    api = client(service)
+
+    found = await api.runs_of("w1")
+
+    assert found is not None
+    assert len(found) == 6
+    assert api.pages.cap == cap
 
 
 async def test_a_service_that_refuses_fields_is_asked_plainly_from_then_on() -> None:

@@ -26,10 +26,17 @@ class Pages(Struct):
     most_shown: int = 0
     cap: int | None = None
 
-    def note(self, page: Page, ours: int) -> None:
+    def note(self, page: Page, ours: int, before: int | None) -> int | None:
+        """Note a page with so many runs of *ours*; return those if there was nothing else on it.
+
+        *before* is what was returned for the page before. A cursor alone is no sign of a cap: it
+        may lead to an empty page.
+        """
         self.most_shown = max(self.most_shown, ours)
-        if page.next is not None and ours == len(page.runs) + page.over > 0:
-            self.cap = ours
+        shown = len(page.runs) + page.over
+        if before and shown:
+            self.cap = before
+        return ours if ours == shown else None
 
 
 class Listing:
@@ -82,6 +89,7 @@ class Listing:
         cursors: set[str | None] = {None}
         cursor: str | None = None
         foreign = 0
+        full: int | None = None
         references: set[str | None] = set()
         while len(cursors) < _PAGES and foreign < _FOREIGN_PAGES:
             page = await self.list_runs(client_ref=client_ref, cursor=cursor, over=over)
@@ -89,7 +97,7 @@ class Listing:
                 return None
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
-            self.pages.note(page, len(ours) + page.over)
+            full = self.pages.note(page, len(ours) + page.over, full)
             shown = {run.client_ref for run in page.runs} | ({client_ref} if page.over else set())
             references |= shown
             if shown - {client_ref}:
