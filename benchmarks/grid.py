@@ -1,6 +1,6 @@
 """A million cells, expanded: cells per second and peak memory.
 
-    python benchmarks/grid.py [--cells N]
+    python -m benchmarks.grid [--cells N]
 
 Each case runs in a process of its own, because peak memory never goes down. Every cell is hashed,
 as a sweep does; none is kept. Seconds say little of another machine: so the same points are made
@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import itertools
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from batchrun.manifest.grid import expand
 from batchrun.manifest.load import load_manifest
 
+Found = dict[str, float]
 MODELS = "models: [google/nano-banana-2, openai/gpt-image-1.5]\n"
 
 
@@ -58,7 +58,8 @@ CASES: dict[str, Callable[[Path, int], str]] = {
 }
 
 
-def measure(case: str, cells: int) -> None:
+def measure(case: str, cells: int) -> Found:
+    """Return seconds to "load" and to "expand", those of "naive", and MiB at "peak" and "more"."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "manifest.yaml")
         path.write_text(CASES[case](Path(folder), cells), encoding="utf-8")
@@ -67,13 +68,32 @@ def measure(case: str, cells: int) -> None:
         manifest = load_manifest(path, {})
         loaded = time.perf_counter()
         count = sum(1 for _ in expand(manifest))
-        took = time.perf_counter() - loaded
+        expanded = time.perf_counter()
     peak = _peak()
-    least = naive(cells)
-    print(
-        f"{case:<10}{count:>10,} cells {loaded - started:>7.2f} s to load {took:>7.2f} s to expand"
-        f" {cells / took:>10,.0f} points/s {took / least:>6.2f} x naive"
-        f" {peak:>7.0f} MiB peak ({peak - before:.0f} more)"
+    return {
+        "cells": count,
+        "load": loaded - started,
+        "expand": expanded - loaded,
+        "naive": naive(cells),
+        "peak": peak,
+        "more": peak - before,
+    }
+
+
+def in_process(case: str, cells: int) -> Found:
+    """Return the same of a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.grid", "--case", case, "--cells", str(cells)]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found: Found = json.loads(text)
+    return found
+
+
+def told(case: str, cells: int, found: Found) -> str:
+    return (
+        f"{case:<10}{found['cells']:>10,.0f} cells {found['load']:>7.2f} s to load"
+        f" {found['expand']:>7.2f} s to expand {cells / found['expand']:>10,.0f} points/s"
+        f" {found['expand'] / found['naive']:>6.2f} x naive"
+        f" {found['peak']:>7.0f} MiB peak ({found['more']:.0f} more)"
     )
 
 
@@ -92,7 +112,9 @@ def naive(cells: int) -> float:
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the MiB this process held at most: getrusage would tell of its parent, too."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def main() -> None:
@@ -101,11 +123,10 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES)
     options = parser.parse_args()
     if options.case:
-        measure(options.case, options.cells)
+        print(json.dumps(measure(options.case, options.cells)))
         return
     for case in CASES:
-        command = [sys.executable, __file__, "--case", case, "--cells", str(options.cells)]
-        subprocess.run(command, check=True)
+        print(told(case, options.cells, in_process(case, options.cells)), flush=True)
 
 
 if __name__ == "__main__":

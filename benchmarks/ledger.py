@@ -1,6 +1,6 @@
 """What the ledger costs: memory a cell, the fold, the group commit, a call with nothing to do.
 
-    python benchmarks/ledger.py [--cells N] [--lines N] [--case memory|fold|commit|again]
+    python -m benchmarks.ledger [--cells N] [--lines N] [--case memory|fold|commit|again]
 
 Times are given as ratios to something that is measured in the same run, because nothing else means
 anything on another machine: a streaming json.loads loop over the same file, an append that isn't
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import anyio
 
-from batchrun.ledger.disk import Disk, ThreadedDisk
+from batchrun.ledger.disk import Disk, InlineDisk, ThreadedDisk
 from batchrun.ledger.file import NAME, open_ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import (
@@ -166,7 +166,7 @@ def fold(lines: int) -> tuple[float, float]:
     return own / theirs, own
 
 
-class Careless:
+class Careless(InlineDisk):
     """Writes where a durable disk writes, and calls it done."""
 
     async def write(self, fd: int, data: bytes) -> None:

@@ -61,7 +61,7 @@ async def with_httpx(client: httpx.AsyncClient, runs: int, in_flight: int) -> No
 
 
 async def with_aiometer(client: httpx.AsyncClient, runs: int, in_flight: int) -> None:
-    import aiometer  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  (only measured)
+    import aiometer  # noqa: PLC0415  (only measured)
 
     async with client:
         post, get = _calls(client)
@@ -84,7 +84,7 @@ def _calls(client: httpx.AsyncClient) -> tuple[Post, Get]:
 
 
 async def with_aiohttp(url: str, runs: int, in_flight: int) -> None:
-    import aiohttp  # type: ignore[import-not-found, unused-ignore]  # noqa: PLC0415  (only measured)
+    import aiohttp  # noqa: PLC0415  (only measured)
 
     connector = aiohttp.TCPConnector(limit=in_flight)
     async with aiohttp.ClientSession(url, connector=connector) as session:
@@ -158,6 +158,23 @@ def compare(cases: Sequence[str], *, runs: int, in_flight: int, rounds: int) -> 
     return {
         case: {name: statistics.median(one[name] for one in found) for name in ("rate", "cpu")}
         for case, found in each.items()
+    }
+
+
+def crowded(
+    cases: Sequence[str], *, runs: int, crowds: Sequence[int], rounds: int
+) -> dict[str, dict[int, float]]:
+    """Return the median milliseconds of CPU per run of each case with so many runs in flight."""
+    found: dict[str, dict[int, list[float]]] = {
+        case: {in_flight: [] for in_flight in crowds} for case in cases
+    }
+    for _ in range(rounds):
+        for case, each in found.items():
+            for in_flight, used in each.items():
+                used.append(_in_process(case, runs, in_flight)["cpu"])
+    return {
+        case: {in_flight: statistics.median(used) for in_flight, used in each.items()}
+        for case, each in found.items()
     }
 
 

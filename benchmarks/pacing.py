@@ -146,14 +146,14 @@ def cold(
     return served.shares(allowed)
 
 
-def saturated(rate: float) -> dict[str, float]:
+def saturated(rate: float, rounds: int = ROUNDS) -> dict[str, float]:
     """Return "used" of *rate* at the real clock by callers who are answered at once, and "bare".
 
     That is what a loop uses that does nothing but look at the clock, in rounds between: no call
     may make up for a late one, so what a busy machine takes away is lost to both.
     """
-    rounds = [(anyio.run(limited, rate), bare(rate)) for _ in range(ROUNDS)]
-    used, yardstick = zip(*rounds, strict=True)
+    both = [(anyio.run(limited, rate), bare(rate)) for _ in range(rounds)]
+    used, yardstick = zip(*both, strict=True)
     return {"used": median(used), "bare": median(yardstick)}
 
 

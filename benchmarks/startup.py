@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -81,7 +82,7 @@ def _environ(*, key: str) -> dict[str, str]:
 def compare(rounds: int = 7) -> dict[str, float]:
     """Return the milliseconds of each case; the first round, which compiles, is left out."""
     found: dict[str, list[float]] = {}
-    cases = {
+    cases: dict[str, Callable[[], float]] = {
         "python": lambda: of_process("-c", "pass"),
         "help": lambda: of_process("-c", SCRIPT, "--help"),
         "bare to its end": lambda: of_process("-c", BARE),

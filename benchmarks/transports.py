@@ -162,8 +162,8 @@ def main() -> None:
     parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure is not None:
-        found = measure(*options.measure, options.runs, int(options.in_flight))
-        print(asyncio.run(found))
+        case, url = options.measure
+        print(asyncio.run(measure(case, url, options.runs, int(options.in_flight))))
         return
     cases = options.only.split(",")
     if find_spec("aiohttp") is None:
