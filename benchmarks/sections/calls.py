@@ -7,7 +7,7 @@ from benchmarks.page import Findings, Goal, Section, joined, table
 from benchmarks.virtual import SHAPES, Sweep
 
 PAGES: Final = (100, 500)
-WAVES: Final = (50, 100, 200, 300, 500, 0)  # 0 is the default
+WAVES: Final = (50, 100, 200, 500, 0)  # 0 is the default
 RATES: Final = (200.0, 10.0)
 UNDER: Final = 2.0
 LAG: Final = 3.0

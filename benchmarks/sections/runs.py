@@ -27,7 +27,7 @@ GOALS: Final = (
 
 
 def measure(*, quick: bool) -> Findings:
-    runs, rounds = (300, 1) if quick else (4000, 3)
+    runs, rounds = (300, 1) if quick else (3000, 3)
     found = compare(CASES, runs=runs, in_flight=64, rounds=rounds)
     crowds = crowded(list(CROWDED), runs=runs, crowds=CROWDS, rounds=rounds)
     told = (
