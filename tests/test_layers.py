@@ -29,6 +29,7 @@ PURE: Final = [
     "manifest/manifest.py",
     "manifest/template.py",
     "manifest/identity.py",
+    "manifest/jsontext.py",
     "ledger/records.py",
     "ledger/history.py",
     "ledger/keys.py",

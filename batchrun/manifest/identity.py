@@ -12,10 +12,11 @@ needs a new version, and a ledger of the old one must still be understood.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from batchrun.manifest.cells import LocalFile
+from batchrun.manifest.jsontext import made_once
 from batchrun.manifest.scalars import one_spelling
 
 IDENTITY_VERSION: Final = 1
@@ -68,22 +69,10 @@ IDENTITY: Final[Mapping[str, bool]] = {
 }
 
 
-def _encoder() -> Callable[[Any], str]:
-    """Return json's encoder; its C part made once, where there is one, and not for each cell."""
-    python = json.JSONEncoder(
-        ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
-    )
-    make, quote = (
-        getattr(json.encoder, f"c_{name}", None) for name in ("make_encoder", "encode_basestring")
-    )
-    if make is None or quote is None:
-        return python.encode
-    in_c = make(None, python.default, quote, None, ":", ",", True, False, False)
-    return lambda value: "".join(in_c(value, 0))
-
-
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
-_encode: Final = _encoder()
+_encode: Final = made_once(
+    json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+)
 
 
 def cell_key(model: str, input: Mapping[str, Any], replicate: int) -> str:  # noqa: A002 the API's word

@@ -21,6 +21,7 @@ from batchrun.ledger.history import GOOD, NOWHERE, History, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.jsontext import made_once
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.csvtext import field
 from batchrun.results.rows import COLUMNS, ENDED, columns, point, row
@@ -30,7 +31,7 @@ MANIFEST: Final = "manifest.yaml"
 RESULTS_JSONL: Final = "results.jsonl"
 RESULTS_CSV: Final = "results.csv"
 
-_encode: Final = json.JSONEncoder(ensure_ascii=False).encode
+_encode: Final = made_once(json.JSONEncoder(ensure_ascii=False))
 
 
 class Identity(Struct, frozen=True, kw_only=True):
@@ -201,9 +202,12 @@ def _saved(ledger: Readable, history: History) -> Saved | None:
 def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> list[str]:
     """Write *rows*; return the names of all columns in the order in which they came."""
     names: dict[str, None] = {}
+    shape: tuple[str, ...] = ()
     with replacing(path) as file:
         for each in rows:
-            names.update(dict.fromkeys(each))
+            if tuple(each) != shape:  # rarely another than the last row's
+                shape = tuple(each)
+                names.update(dict.fromkeys(shape))
             file.write(_line(each))
     return list(names)
 
