@@ -106,7 +106,7 @@ def with_batchrun(url: str, runs: int, in_flight: int, *, model: str) -> None:
         path.write_text(
             f"models: [{model}]\ninputs: {{prompt: p, seed: {{$range: [1, {runs}]}}}}\n"
             f"limits: {{concurrency: {in_flight}, rate: 100000/s}}\n"
-            "poll: {interval: 10ms}\noutputs: {download: false}\n",
+            "poll: {interval: 2ms}\noutputs: {download: false}\n",
             encoding="utf-8",
         )
         os.environ["RUNFLOW_API_KEY"] = "rf_live_benchmark"
