@@ -102,6 +102,16 @@ async def test_a_model_that_takes_none_is_asked_once_and_never_again(
     assert {line.attempt for line in lines(world, Submitted)} == {1}
 
 
+@pytest.mark.parametrize("word", ["422", "402"])
+async def test_cells_of_a_refused_batch_count_once_for_the_limit(tmp_path: Path, word: str) -> None:
+    world = World(tmp_path, FakeRunflow(script=[word]), text=MANY)
+
+    await world.call(limit=20)
+
+    assert states(world) == {State.SUCCEEDED: 20}
+    assert (world.service.calls["create_batch"], world.service.calls["create"]) == (1, 20)
+
+
 async def test_input_that_a_batch_was_refused_for_is_sent_alone(tmp_path: Path) -> None:
     """The model takes batches: it is one of the inputs, and the next batch is welcome."""
     service = FakeRunflow(script=["ok", "422", "ok", "422"], batches="yes")

@@ -8,6 +8,7 @@ from batchrun.engine.saver import Job, Saver
 from batchrun.engine.submitter import NameOf, Submitter
 from batchrun.engine.work import Work
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
+from batchrun.ledger.keys import Keys
 from batchrun.manifest.grid import Cell
 
 BACKLOG: Final = 1000
@@ -35,19 +36,20 @@ class Drawer:
         self._name_of = name_of
         self._before = work.ledger.end
         self._granted: dict[str, int] = {}
-        self._new_cells = 0
+        self._new_cells = Keys()
+        self._limit_used = False
         self._held_by_budget = False
 
     @property
     def done(self) -> bool:
         """Whether no cell will be drawn any more, but those that are tried again."""
-        return not self._work.stops.submitting or self._feed.exhausted
+        return not self._work.stops.submitting or self._feed.exhausted or self._limit_used
 
     def draw(self) -> bool:
         """Do what the next cell needs; False if no cell can be drawn now."""
         if not self._may_draw():
             return False
-        cell = self._feed.draw(self._work.live.has_room)
+        cell = self._feed.draw(self._work.live.has_room, new=not self._limit_used)
         if cell is None:
             return False
         attempt = self._work.live.get(cell.key)
@@ -69,7 +71,9 @@ class Drawer:
         return True
 
     def stop_if_held(self) -> None:
-        """Nothing is under way any more: what was held back for the budget stays undone."""
+        """Nothing is under way any more: what was held back stays undone."""
+        if self._limit_used:
+            self._work.stops.submit_no_more(f"`--limit {self._work.settings.limit}` is used up")
         if self._held_by_budget or self._work.held_by_budget:
             self._work.stops.submit_no_more(self._work.purse.reached())
 
@@ -81,7 +85,7 @@ class Drawer:
         )
 
     def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
-        """Begin an attempt; False where the limit or the budget leaves no room for it now."""
+        """Begin an attempt; False where the budget leaves no room for it now."""
         reserved = None
         if self._work.purse.limited:
             reserved = self._work.purse.reserve(cell.model, cell.input)
@@ -89,8 +93,8 @@ class Drawer:
             if reserved is None:
                 self._feed.put_back(cell)
                 return False
-        if not self._within_limit(history):
-            return False
+        if not self._within_limit(cell.key, history):
+            return True  # those that are tried again may still be drawn
         attempt = self._submitter.begin(cell, number, granted=granted, reserved=reserved)
         self._departures.put(attempt)
         return True
@@ -104,16 +108,18 @@ class Drawer:
             self._granted[key] = granted
         return granted
 
-    def _within_limit(self, history: History) -> bool:
-        """Count one more new cell; False, and a stop, where `--limit` is used up."""
+    def _within_limit(self, key: str, history: History) -> bool:
+        """Count a new cell; False where `--limit` is used up: from then on no other one is drawn.
+
+        One whose first attempt was dropped comes twice, and is one.
+        """
         limit = self._work.settings.limit
-        if limit is None or history.attempt:
+        if limit is None or history.attempt or key in self._new_cells:
             return True
-        if self._new_cells >= limit:
-            self._work.stops.submit_no_more(f"`--limit {limit}` is used up")
-            return False
-        self._new_cells += 1
-        return True
+        self._limit_used = len(self._new_cells) >= limit
+        if not self._limit_used:
+            self._new_cells.add(key)
+        return not self._limit_used
 
     def _owed(self, cell: Cell, history: History) -> None:
         """Save what an earlier call could not."""

@@ -37,14 +37,17 @@ class Feed:
         """Put back a cell that was drawn too early; it comes first."""
         self._again.appendleft(cell)
 
-    def draw(self, has_room: HasRoom) -> Cell | None:
-        """Return the next cell whose model has room, or None where there is none now."""
+    def draw(self, has_room: HasRoom, *, new: bool = True) -> Cell | None:
+        """Return the next cell whose model has room, or None where there is none now.
+
+        Without *new* only those that were put back are drawn.
+        """
         for cell in self._again:
             if has_room(cell.alias):
                 self._again.remove(cell)
                 return cell
         ready = [cell for cell in self._heads.values() if has_room(cell.alias)]
-        if not ready:
+        if not new or not ready:
             return None
         cell = min(ready, key=_ordinal)
         self._advance(cell.alias)
