@@ -1,5 +1,6 @@
 """What a budget allows over the ledger's life: calls with and without one, in virtual time."""
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 from test_post_outcomes import Crowded, parked
 
+from batchrun.engine.live import Attempt, Live
 from batchrun.errors import most_severe
 
 MANY = """\
@@ -19,6 +21,22 @@ inputs: {prompt: {$range: [1, 20]}}
 limits: {concurrency: 4, rate: 10/s, settle: 5s}
 """
 PRICE = Decimal("0.08")  # what a run of the fake service costs; it has no price labels
+
+
+def test_what_all_reserve_is_counted_through_every_change() -> None:
+    live = Live(concurrency=9, per_alias={})
+    attempts = [
+        Attempt(key=f"{n}", number=1, alias="a", model="a/b", name="", reserved=PRICE * (n % 2))
+        for n in range(4)
+    ]
+    for attempt in attempts:
+        live.begin(attempt)
+    live.reserve(attempts[0], None)
+    live.reserve(attempts[1], PRICE * 2)
+    live.end(attempts[2])
+
+    assert live.shares == Counter(("a/b", each.reserved) for each in live)
+    assert live.shares == {("a/b", None): 1, ("a/b", PRICE * 2): 1, ("a/b", PRICE): 1}
 
 
 async def in_doubt(path: Path, *, sends: int = 4) -> World:

@@ -53,6 +53,9 @@ class Companies:
     def __init__(self) -> None:
         self._waiting: dict[Hashable, Company] = {}
 
+    def __bool__(self) -> bool:
+        return any(company.attempts for company in self._waiting.values())
+
     def __iter__(self) -> Iterator[Company]:
         self._waiting = {kind: each for kind, each in self._waiting.items() if each.attempts}
         return iter(list(self._waiting.values()))

@@ -68,7 +68,7 @@ class Departures:
         *last* is whether nobody can join them that isn't here.
         """
         soonest = NEVER
-        if not self._submitter.halted:
+        if self._companies and not self._submitter.halted:
             last = last or all(attempt.waits or attempt.parked for attempt in self._work.live)
             last = last and not any(attempt.prepares for attempt in self._work.live)
             for company in self._companies:

@@ -69,14 +69,23 @@ class Attempt:
         return self.waits and self.sent is None
 
 
+Share = tuple[str, Decimal | None]
+"""What one attempt reserves, and the model that it is of."""
+
+
 class Live:
-    """The attempts under way, by cell; counts the slots in all and per model."""
+    """The attempts under way, by cell; counts the slots in all and per model.
+
+    What they reserve is counted, too: to add it up for each that begins would take longer the more
+    are under way. What one reserves is changed by `reserve` alone.
+    """
 
     def __init__(self, concurrency: int, per_alias: Mapping[str, int]) -> None:
         self._concurrency = concurrency
         self._per_alias = per_alias
         self._attempts: dict[str, Attempt] = {}
         self._used: Counter[str] = Counter()
+        self._shares: Counter[Share] = Counter()
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -102,14 +111,32 @@ class Live:
         """Return how many attempts of this model may be under way at once."""
         return min(self._concurrency, self._per_alias.get(alias, self._concurrency))
 
+    @property
+    def shares(self) -> Mapping[Share, int]:
+        """How many attempts reserve the same: there are few amounts, as there are few prices."""
+        return self._shares
+
     def begin(self, attempt: Attempt) -> None:
         self._attempts[attempt.key] = attempt
         self._used[attempt.alias] += 1
+        self._shares[share(attempt)] += 1
 
     def end(self, attempt: Attempt) -> None:
         """Give the attempt's slot back."""
         del self._attempts[attempt.key]
         self._used[attempt.alias] -= 1
+        self._forget_share(attempt)
+
+    def reserve(self, attempt: Attempt, amount: Decimal | None) -> None:
+        """Have an attempt that is under way reserve another *amount*."""
+        self._forget_share(attempt)
+        attempt.reserved = amount
+        self._shares[share(attempt)] += 1
+
+    def _forget_share(self, attempt: Attempt) -> None:
+        self._shares[share(attempt)] -= 1
+        if not self._shares[share(attempt)]:
+            del self._shares[share(attempt)]
 
     def busy(self) -> bool:
         """Say whether something is under way that this call still waits for."""
@@ -122,3 +149,8 @@ class Live:
     def sending(self) -> bool:
         """Say whether an answer is being waited for."""
         return any(attempt.sending for attempt in self)
+
+
+def share(attempt: Attempt) -> Share:
+    """Return what *attempt* reserves, and the model that it is of."""
+    return attempt.model, attempt.reserved

@@ -214,9 +214,9 @@ class LookUps:
     async def _unseen(self, wave: Wave, doubts: Iterable[Attempt]) -> None:
         """No run exists for these, unless the service commits later than it may."""
         missing = [group for group in _requests(wave, doubts) if await self._decide(wave, group)]
-        for group in missing:  # first of all: what isn't running costs nothing
-            for attempt in group:
-                attempt.reserved = Decimal(0) if self._work.purse.limited else attempt.reserved
+        if self._work.purse.limited:  # first of all: what isn't running costs nothing
+            for attempt in (attempt for group in missing for attempt in group):
+                self._work.live.reserve(attempt, Decimal(0))
         for group in missing:
             if all(attempt.in_doubt for attempt in group):
                 await self._send_again(group, wait=True)
@@ -302,7 +302,7 @@ class LookUps:
             self._resend(group)
             return
         for attempt, reserved in zip(group, before, strict=True):
-            attempt.reserved = reserved
+            work.live.reserve(attempt, reserved)
         if not (wait and work.purse.may_get_room()):
             work.held_by_budget = True
             if wait and len(group) > 1:  # there may be room for some

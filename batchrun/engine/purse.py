@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchrun.engine.budget import left, reservation
-from batchrun.engine.live import Attempt, Live
+from batchrun.engine.live import Attempt, Live, share
 from batchrun.errors import BudgetReachedError
 from batchrun.ledger.book import Book
 from batchrun.runflow.prices import estimate
@@ -49,7 +49,7 @@ class Purse:
         everything = Decimal("Infinity")
         expected = estimate(self.labels.get(attempt.model), inputs)
         wanted = reservation(self._book.facts(attempt.model), expected, everything)
-        attempt.reserved = None if wanted == everything else wanted
+        self._live.reserve(attempt, None if wanted == everything else wanted)
 
     def admits(self, attempt: Attempt, inputs: Mapping[str, Any]) -> bool:
         """Say whether an attempt may be sent again, and reserve for it."""
@@ -57,7 +57,7 @@ class Purse:
             return True
         reserved = self.reserve(attempt.model, inputs, besides=attempt)
         if reserved is not None:
-            attempt.reserved = reserved
+            self._live.reserve(attempt, reserved)
         return reserved is not None
 
     def may_get_room(self) -> bool:
@@ -89,15 +89,16 @@ class Purse:
     def _reserved(self, besides: Attempt | None = None) -> Decimal | None:
         """Return what the others under way may still cost; None is all that is left."""
         total = Decimal(0)
-        for attempt in self._live:
-            if attempt is besides:
-                continue
-            share = attempt.reserved
-            if share is None:
-                share = self._book.facts(attempt.model).dearest
-            if share is None:
+        own = None if besides is None else share(besides)
+        for each, number in self._live.shares.items():
+            model, amount = each
+            others = number - (each == own)
+            if amount is None:
+                amount = self._book.facts(model).dearest
+            if amount is not None:
+                total += others * amount
+            elif others:
                 return None
-            total += share
         return total
 
 
