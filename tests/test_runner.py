@@ -1,8 +1,10 @@
 """Whole calls against a small service in memory, in virtual time."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +14,7 @@ from fake_runflow import FakeRunflow
 
 from batchrun.errors import KeyRefusedError, LedgerError
 from batchrun.ledger.disk import InlineDisk
+from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
 
 T = TypeVar("T")
@@ -375,6 +378,32 @@ limits: {concurrency: 4}
     models = [run.model for run in world.service.runs]
     assert Counter(models) == {"/v1/models/a/slow/runs": 4, "/v1/models/b/quick/runs": 4}
     assert Counter(models[:4])["/v1/models/b/quick/runs"] == 3
+
+
+LONG_TAIL = """\
+models: [a/b]
+inputs: {prompt: {$range: [1, 99]}}
+limits: {concurrency: 2, rate: 100/s, timeout: 1h}
+outputs: {download: false}
+"""
+
+
+async def test_a_run_that_begins_beside_a_long_one_is_looked_at_in_its_own_time(
+    tmp_path: Path,
+) -> None:
+    """However many the wave has had before: that of a long run alone may be far away."""
+    service = FakeRunflow(duration=lambda n: 300.0 if n % 20 == 0 else 4.0)
+    world = World(tmp_path, service, text=LONG_TAIL)
+
+    await world.call(batch=1)
+
+    lines = map(json.loads, (world.folder / NAME).read_bytes().splitlines())
+    ends = [line for line in lines if line["type"] == "finished"]
+    lags = [
+        datetime.fromisoformat(line["at"]) - datetime.fromisoformat(line["completed_at"])
+        for line in ends
+    ]
+    assert max(lags).total_seconds() < 20
 
 
 async def test_looks_are_few(tmp_path: Path) -> None:

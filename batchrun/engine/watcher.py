@@ -186,5 +186,6 @@ class Watcher:
 
     def _plan(self, wave: Wave, asked: float) -> None:
         wave.next_look = float("inf")
-        if wave.open():
+        wave.opened = wave.expected = len(wave.open())
+        if wave.opened:
             wave.next_look = asked + self._work.wait_for(wave)
