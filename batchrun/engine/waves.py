@@ -25,9 +25,9 @@ class Wave:
     the service's name for it is *batch_id*. *seen* is True once a run of it is known: then that
     request was taken, and is never sent again. *opened* counts the runs that were open at the
     last look or came since, *expected* is how many they were when the next one was last thought of.
-    *familiar* are the ids of runs that are no news: the ledger has them, or they are another wave's;
-    of those that are *over* nothing more is asked. *checked* are those for which the ledger has been
-    read.
+    *familiar* are the ids of runs that are no news: the ledger has them, or they are another
+    wave's; of those that are *over* nothing more is asked. *checked* are those for which the ledger
+    has been read.
     """
 
     def __init__(self, ref: str, model: str, *, room: int = 0, batch: int = 0) -> None:
