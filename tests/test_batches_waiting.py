@@ -1,6 +1,7 @@
 """Cells that wait for company: nothing that happens meanwhile loses them, or holds them up."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,18 @@ from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 from test_batches import MANY, MODEL, lines, states
 
+from batchrun.engine.live import Attempt
 from batchrun.engine.runner import Runner
 from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
+from batchrun.engine.submitter import Submitter
 from batchrun.engine.uploads import files_in
 from batchrun.errors import most_severe
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Intent, Learnt, Submitted, Uploaded
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.manifest import Manifest, Model
 
 TWO = MANY.replace("[runflow/smart-resize]", "[runflow/smart-resize, runflow/skin-fix]")
 
@@ -313,3 +317,32 @@ async def test_a_file_that_was_not_taken_in_a_batch_is_given_otherwise(tmp_path:
     assert stops.codes == []
     assert states(world) == {State.SUCCEEDED: 20}
     assert service.calls["create_batch"] == 1
+
+
+async def test_who_waits_for_company_does_not_wait_for_a_long_walk_over_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawing a million cells that rest takes a minute; a slot must not be idle meanwhile."""
+    text = MANY.replace("[1, 30]", "[1, 300]").replace("concurrency: 30", "concurrency: 300")
+    service = FakeRunflow(batches="yes", ending=lambda n: "succeeded" if n else "failed")
+    world = World(tmp_path, service, text=text)
+    await world.call(attempts=1)
+    drawn, at_departure = 0, list[int]()
+    submit = Submitter.submit
+
+    def counted(manifest: Manifest, model: Model) -> Iterator[Cell]:
+        nonlocal drawn
+        for cell in expand(manifest, model):
+            drawn += 1
+            yield cell
+
+    async def noted(self: Submitter, attempts: Sequence[Attempt]) -> None:
+        at_departure.append(drawn)
+        await submit(self, attempts)
+
+    monkeypatch.setattr("batchrun.engine.runner.YIELD_EVERY", 50)
+    monkeypatch.setattr("batchrun.engine.runner.expand", counted)
+    monkeypatch.setattr(Submitter, "submit", noted)  # no time passes in a walk: nothing is sent
+    await world.call()
+
+    assert [number < 300 for number in at_departure] == [True]

@@ -196,12 +196,12 @@ class Runner:
     async def _feed_slots(self, departures: Departures, submitter: Submitter) -> None:
         """Draw cells into free slots until there is nothing left to do or to wait for."""
         drawer = self._drawer(departures, submitter)
-        drawn = 0
+        drawn, begun = 0, len(self._work.live)
         while not self.stops.leaving:
             if drawer.draw():
                 drawn += 1
                 if drawn % YIELD_EVERY == 0:
-                    await anyio.lowlevel.checkpoint()
+                    begun = await self._pause(departures, begun)
             elif self._over():
                 drawer.stop_if_held()
                 submitter.judge_at_end()
@@ -216,6 +216,17 @@ class Runner:
             await self._let_answers_arrive()
         elif not self._feed.exhausted and self.stops.submitting:
             self.stops.submit_no_more("parked runs hold the slots that are left")
+
+    async def _pause(self, departures: Departures, begun: int) -> int:
+        """Let others work amid a long walk; return how much is under way, *begun* was before.
+
+        Where all that was drawn since rests, no company is in sight for those that wait.
+        """
+        if len(self._work.live) <= begun:
+            departures.leave(last=False)
+        begun = len(self._work.live)
+        await anyio.lowlevel.checkpoint()
+        return begun
 
     def _drawer(self, departures: Departures, submitter: Submitter) -> Drawer:
         return Drawer(
