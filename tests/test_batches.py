@@ -87,7 +87,7 @@ async def test_small_batches_are_asked_for_like_large_ones(tmp_path: Path) -> No
     assert sizes == [5] * 6
 
 
-@pytest.mark.parametrize("word", ["400", "404", "413", "422"])
+@pytest.mark.parametrize("word", ["400", "404", "422"])
 async def test_a_model_that_takes_none_is_asked_once_and_never_again(
     tmp_path: Path, word: str
 ) -> None:
@@ -110,6 +110,53 @@ async def test_cells_of_a_refused_batch_count_once_for_the_limit(tmp_path: Path,
 
     assert states(world) == {State.SUCCEEDED: 20}
     assert (world.service.calls["create_batch"], world.service.calls["create"]) == (1, 20)
+
+
+async def test_a_request_that_is_too_large_says_nothing_of_the_model(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeRunflow(script=["413"], batches="yes"), text=MANY)
+
+    await world.call(limit=15)
+    await world.call()
+
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert [line.batches for line in lines(world, Learnt)] == [True]
+    assert (world.service.calls["create_batch"], world.service.calls["create"]) == (2, 15)
+
+
+async def test_a_throttled_first_batch_keeps_the_others_waiting_for_its_answer(
+    tmp_path: Path,
+) -> None:
+    service = FakeRunflow(script=["429"] * 3, batches="yes")
+    world = World(tmp_path, service, text=MANY)
+
+    await world.call(batch=15)
+
+    assert service.sent_batches[3][0] == service.sent_batches[0][0]
+    assert len({key for key, _ in service.sent_batches}) == 2
+    assert service.calls["create"] == 0
+
+
+async def test_a_first_batch_that_hangs_holds_up_the_others_for_a_moment_only(
+    tmp_path: Path,
+) -> None:
+    service = FakeRunflow(script=["hang"], batches="yes")
+    world = World(tmp_path, service, text=MANY)
+
+    await world.call(batch=15, max_duration=30.0)
+
+    assert service.calls["create"] == 15
+    assert service.posts[0][0] < 8
+
+
+async def test_cells_with_a_metadata_of_their_own_go_alone(tmp_path: Path) -> None:
+    text = MANY + 'metadata: {mine: "${cell}"}\n'
+    service = FakeRunflow(batches="yes")
+    world = World(tmp_path, service, text=text)
+
+    await world.call()
+
+    assert (service.calls["create_batch"], service.calls["create"]) == (0, 30)
+    assert states(world) == {State.SUCCEEDED: 30}
 
 
 async def test_input_that_a_batch_was_refused_for_is_sent_alone(tmp_path: Path) -> None:

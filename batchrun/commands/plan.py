@@ -224,6 +224,9 @@ def _too_little(budget: Decimal | None, found: Found) -> str:
 def onward(plan: Plan, found: Found) -> str:
     """Return the last line: how to do what is planned."""
     if number := found.to_do.cells.total():
+        if _too_little(plan.settings.budget, found):
+            what = number_of(number, "cell")
+            return f"`{plan.command}` begins as many of {what} as the budget has room for"
         return f"`{plan.command}` begins {number_of(number, 'cell')}"
     if found.selected.tally.unfinished:
         return f"`{plan.command}` goes on; no cell is to begin"

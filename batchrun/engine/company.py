@@ -19,6 +19,9 @@ LINGER: Final = 0.5
 """Intervals of `poll` that a freed slot waits for company, where enough is to be expected. Chosen,
 like the number above, by `benchmarks/batches.py`."""
 
+MOST: Final = 20
+"""Companies at once. Where there are so many, each cell has something of its own."""
+
 BACKLOG: Final = 4.0
 """So many times as long where calls wait for the limiter anyway."""
 
@@ -55,6 +58,10 @@ class Companies:
 
     def __bool__(self) -> bool:
         return any(company.attempts for company in self._waiting.values())
+
+    def have_room(self, model: str, kind: Hashable) -> bool:
+        """Say whether one more of that *kind* is let in."""
+        return len(self._waiting) < MOST or (model, kind) in self._waiting
 
     def __iter__(self) -> Iterator[Company]:
         self._waiting = {kind: each for kind, each in self._waiting.items() if each.attempts}

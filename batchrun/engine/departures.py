@@ -24,6 +24,10 @@ NEVER: Final = float("inf")
 PATIENCE: Final = 5.0
 """Seconds that the others wait for the answer."""
 
+LONGEST: Final = 30.0
+"""Seconds that they wait for the request to leave: while a 429 keeps it, they could not leave
+either."""
+
 RESERVED: Final = "client_ref"
 """A batch's item is the model's input with this beside it: a model's own can't be sent in one."""
 
@@ -39,7 +43,7 @@ class Departures:
         self._tasks = tasks
         self._metadata_of = metadata_of
         self._companies = Companies()
-        self._trials: dict[str, float] = {}  # when a model was first asked
+        self._trials: dict[str, tuple[Attempt, float]] = {}  # who asks for a model, since when
 
     def put(self, attempt: Attempt) -> None:
         """Have it leave in its turn, once its files are at the service."""
@@ -58,9 +62,10 @@ class Departures:
     def _join(self, attempt: Attempt) -> None:
         if self._may_share(attempt):
             kind = self._kind(attempt)
-            self._companies.join(attempt.model, kind, attempt, anyio.current_time())
-        else:
-            self._leave([attempt])
+            if self._companies.have_room(attempt.model, kind):
+                self._companies.join(attempt.model, kind, attempt, anyio.current_time())
+                return
+        self._leave([attempt])
 
     def leave(self, *, last: bool) -> float:
         """Let those leave that are due; return when the next are.
@@ -92,7 +97,7 @@ class Departures:
         full = len(company.attempts) >= (max(most, ENOUGH) if takes is None else most)
         at_once = last or takes is False or full
         if takes is None and company.model in self._trials:
-            due, at_once = self._trials[company.model] + PATIENCE, False
+            due, at_once = self._answer_due(company.model), False
         if at_once or anyio.current_time() >= due:
             return self._let_all_leave(company, takes=takes)
         return due
@@ -101,13 +106,22 @@ class Departures:
         """Let leave those of a company that is due; where it is a trial, the others stay."""
         enough, most = len(company.attempts) >= ENOUGH, self._work.settings.batch
         if takes is None and enough and company.model not in self._trials:
-            now = self._trials[company.model] = anyio.current_time()
-            self._leave(company.take(most))
-            return now + PATIENCE if company.attempts else NEVER
+            leaving = company.take(most)
+            self._trials[company.model] = leaving[0], anyio.current_time()
+            self._leave(leaving)
+            return self._answer_due(company.model) if company.attempts else NEVER
         size = most if takes and enough else 1
         while company.attempts:
             self._leave(company.take(size))
         return NEVER
+
+    def _answer_due(self, model: str) -> float:
+        """Return until when the others wait to hear whether *model* takes batches."""
+        first, began = self._trials[model]
+        since = began if first.waits else self._submitter.waits_since(first)
+        if since is None:  # the request is over, and has told nothing
+            return began
+        return min(since + PATIENCE, began + LONGEST)
 
     def _leave(self, attempts: Sequence[Attempt]) -> None:
         name = f"submit {attempts[0].key} and {len(attempts) - 1} more"

@@ -48,6 +48,9 @@ MOST_SENDS: Final = 5
 HELD_BACK: Final = "held back before it was sent"
 ALONE: Final = "sent alone from now on: the service doesn't take it in a batch"
 
+TOO_LARGE: Final = 413
+"""Of a request: that says nothing of batches."""
+
 NameOf = Callable[[Cell], str]
 """Where a cell's files go, without extension."""
 
@@ -70,7 +73,7 @@ class Submitter:
         self._answers = Answers()
         self._said: set[str] = set()
         self._begun: dict[str, anyio.CancelScope] = {}
-        self._on_their_way: set[str] = set()
+        self._on_their_way: dict[str, float] = {}  # since when, by the first of a request
 
     @property
     def halted(self) -> bool:
@@ -99,6 +102,15 @@ class Submitter:
             if name not in self._on_their_way:
                 scope.cancel()
 
+    def waits_since(self, attempt: Attempt) -> float | None:
+        """Return since when the answer to a request that began with *attempt* is waited for.
+
+        Infinity as long as it has not left, None once it is over.
+        """
+        if attempt.key not in self._begun:
+            return None
+        return self._on_their_way.get(attempt.key, float("inf"))
+
     @contextmanager
     def _may_be_held_back(self, attempts: Sequence[Attempt]) -> Iterator[None]:
         name = attempts[0].key
@@ -108,7 +120,7 @@ class Submitter:
                 yield
         finally:
             self._begun.pop(name, None)
-            self._on_their_way.discard(name)
+            self._on_their_way.pop(name, None)
 
     async def prepare(self, attempt: Attempt) -> bool:
         """Upload the input's files; False where that can't be, and the cell is done with."""
@@ -227,9 +239,16 @@ class Submitter:
             body,
             idempotency_key=first.idempotency_key,
             may_leave=lambda: not self._work.stops.holding,
-            on_departure=partial(self._on_their_way.add, name),
-            on_nothing=partial(self._on_their_way.discard, name),
+            on_departure=partial(self._departed, name),
+            on_nothing=partial(self._came_back, name),
         )
+
+    def _departed(self, name: str) -> None:
+        self._on_their_way[name] = anyio.current_time()
+        self._work.bell.ring()  # who waits for the answer knows from when on
+
+    def _came_back(self, name: str) -> None:
+        del self._on_their_way[name]
 
     def _done(self, attempts: Sequence[Attempt]) -> None:
         now = anyio.current_time()
@@ -266,7 +285,9 @@ class Submitter:
             if first.sends > 1:
                 await self._refused(attempts, _dropped(first, ALONE))
             else:
-                await work.learn(first.model, batches=False)
+                work.client.say(f"`{first.model}` took no batch (HTTP {outcome.http_status})")
+                if outcome.http_status != TOO_LARGE:
+                    await work.learn(first.model, batches=False)
                 await self._send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
         elif first.sends == 1 and self._gives_otherwise(first, outcome):
             reason = f"the reference to a file was refused: {outcome.message}"

@@ -78,7 +78,7 @@ class Calls:
         self._http = http
         self._limiter = limiter
         self._give_up = give_up
-        self._log = log
+        self.log = log
         self._clock = clock
         self._ahead: timedelta | None = None  # of the local clock: the service's
         self._good_at = float("-inf")
@@ -204,9 +204,11 @@ class Calls:
                 self.retries += patience.reason != ""
                 self.requests += 1
                 return sent_at
+        what, then = "gave no good answer", "check the network and the endpoint, then call again"
+        if not patience.tries:
+            what, then = "answered nothing but 429", "lower `--rate`, or call again later"
         raise UnreachableError(
-            f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s"
-            f" ({patience.reason}); check the network and the endpoint, then call again"
+            f"`{self._endpoint()}` {what} for {self._give_up:g} s ({patience.reason}); {then}"
         )
 
     async def _send(self, request: httpx.Request, sent_at: float) -> httpx.Response:
@@ -245,10 +247,11 @@ class Calls:
         self.rate_limited += 1
         patience.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
         self._limiter.throttled(sent_at, seconds_to_wait(response.headers, self.server_now()))
+        self.log(f"HTTP 429, too many requests: calls wait {self._limiter.pause:.1f} s")
 
     async def _troubled(self, patience: Patience, sent_at: float, reason: str) -> None:
         patience.failed(anyio.current_time(), reason)
-        self._log(f"try {patience.tries}: {reason}")
+        self.log(f"try {patience.tries}: {reason}")
         self._limiter.troubled(sent_at)
         # By itself too, or one call that always fails would be each probe, and pause everybody.
         left = max(0.0, patience.left(anyio.current_time(), self._good_at))

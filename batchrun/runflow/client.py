@@ -209,6 +209,10 @@ class Client:
         """Whether any call was answered well within the give-up time."""
         return self._calls.answers
 
+    def say(self, message: str) -> None:
+        """Tell whoever listens to what is tried in another way, and why."""
+        self._calls.log(message)
+
     @property
     def waiting(self) -> int:
         """How many calls wait for the limiter behind the one whose turn it is."""

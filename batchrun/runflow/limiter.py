@@ -43,6 +43,11 @@ class Limiter:
         """How many callers wait behind the one whose turn it is."""
         return self._turn.statistics().tasks_waiting
 
+    @property
+    def pause(self) -> float:
+        """How many seconds no call may leave for."""
+        return self._pace.delay(anyio.current_time())
+
     async def wait(self) -> float:
         """Return, with the time, when the caller may send. A cancelled wait uses nothing up.
 
