@@ -96,6 +96,7 @@ def expected_of_post(status: int, *, enveloped: bool) -> type:
     }.get(status, Unlike)
 
 
+GZIP = {"Content-Encoding": "gzip"}
 STATUSES = [*range(300, 309), *(n for n in range(400, 600) if n != 429)]
 
 
@@ -157,7 +158,11 @@ async def test_any_2xx_with_a_run_id_is_accepted(status: int, body: Json) -> Non
         httpx.Response(201, json={"status_code": "queued"}),
         httpx.Response(201, json=[RUN]),
         httpx.Response(201, content=b"[" * 100_000),
-        httpx.Response(201, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no")),
+        pytest.param(
+            lambda: httpx.Response(201, headers=GZIP, stream=httpx.ByteStream(b"no")),
+            # httpx leaves its generators to the garbage where it can't decode; trio complains.
+            marks=pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning"),
+        ),
         httpx.ReadError("reset"),
         httpx.ReadTimeout(""),
         httpx.WriteError("broken pipe"),
@@ -169,7 +174,7 @@ async def test_any_2xx_with_a_run_id_is_accepted(status: int, body: Json) -> Non
     ],
 )
 async def test_an_answer_that_is_not_whole_is_in_doubt_and_never_sent_again(
-    answer: httpx.Response | Exception,
+    answer: httpx.Response | Exception | Callable[[], httpx.Response],
 ) -> None:
     asked = 0
 
@@ -178,7 +183,7 @@ async def test_an_answer_that_is_not_whole_is_in_doubt_and_never_sent_again(
         asked += 1
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return answer() if callable(answer) else answer
 
     assert isinstance(await post(client(handle)), InDoubt)
     assert asked == 1
@@ -345,7 +350,7 @@ async def test_a_retry_after_beyond_the_give_up_time_is_not_waited_for() -> None
     handle, _ = answers(httpx.Response(429, headers={"Retry-After": "86400"}))
     started = anyio.current_time()
 
-    with pytest.raises(UnreachableError, match="429"):
+    with pytest.raises(UnreachableError, match=r"nothing but 429.*lower `--rate`"):
         await client(handle, give_up=60.0).get_run("r1")
 
     assert anyio.current_time() - started <= 61

@@ -22,7 +22,7 @@ from batchrun.engine.intents import Intents
 from batchrun.engine.live import Attempt
 from batchrun.engine.uploads import Uploads
 from batchrun.engine.waves import Wave
-from batchrun.engine.work import Work
+from batchrun.engine.work import Work, rejected_line
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.grid import Cell
@@ -293,7 +293,7 @@ class Submitter:
             reason = f"the reference to a file was refused: {outcome.message}"
             await work.begin_anew(attempts, reason)
         else:
-            await self._refused(attempts, _rejected(first, outcome))
+            await self._refused(attempts, rejected_line(first, outcome))
 
     async def _took(self, attempts: Sequence[Attempt], batch: Batch) -> None:
         """The batch exists. What its answer doesn't tell of an item, its wave will."""
@@ -367,13 +367,3 @@ class Submitter:
 
 def _dropped(attempt: Attempt, reason: str) -> Dropped:
     return Dropped(cell=attempt.key, attempt=attempt.number, reason=reason)
-
-
-def _rejected(attempt: Attempt, refusal: Refusal) -> Rejected:
-    return Rejected(
-        cell=attempt.key,
-        attempt=attempt.number,
-        http_status=refusal.http_status,
-        code=refusal.code,
-        message=refusal.message,
-    )
