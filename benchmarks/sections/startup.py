@@ -12,6 +12,8 @@ GOALS: Final = (
 CASES: Final = {
     "python": "`python -c pass`",
     "help": "`batchrun --help`",
+    "bare to its end": "importing the libraries, whole process",
+    "plan": "`batchrun plan`, whole process",
     "bare": "importing the libraries, and connecting",
     "bare + asyncio": "the same with the event loop",
     "first request": "`batchrun` on four cells, until its first request",
