@@ -11,8 +11,8 @@ itself is h11's, as in httpx's own transport (`http11.py`). What an error means:
   sends a request twice, follows a redirect or keeps a cookie.
 
 CPU of a request as `python -m benchmarks.transports` shows it, httpx's client layer included, with
-64 in flight: a tenth of httpx's own transport; a sixth less than aiohttp under the same API, which
-would also take as long to import as all else that a call needs, knows no trio, and sends some
+64 in flight: an eighth of httpx's own transport; an eighth less than aiohttp under the same API,
+which would also take as long to import as all else that a call needs, knows no trio, and sends some
 requests twice by itself unless it is kept from it. Half of what is left is httpx's client layer.
 With 200 or 1,000 in flight a request takes a fifth more than with 16.
 """
