@@ -84,6 +84,14 @@ async def test_a_record_is_in_the_file_when_append_returns(tmp_path: Path) -> No
     assert at_once.startswith(b'{"type":"intent","at":"2026-05-04T12:00:00.000250Z","group":1,')
 
 
+async def test_no_records_cost_no_write(tmp_path: Path) -> None:
+    disk = SlowDisk()
+    with opened(tmp_path, disk) as ledger:
+        await ledger.append(*())
+
+    assert disk.writes == []
+
+
 async def test_what_was_appended_is_there_for_the_next_process(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         await ledger.append(SWEEP)

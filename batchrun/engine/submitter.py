@@ -239,13 +239,14 @@ class Submitter:
             body,
             idempotency_key=first.idempotency_key,
             may_leave=lambda: not self._work.stops.holding,
-            on_departure=partial(self._departed, name),
+            on_departure=partial(self._departed, first),
             on_nothing=partial(self._came_back, name),
         )
 
-    def _departed(self, name: str) -> None:
-        self._on_their_way[name] = anyio.current_time()
-        self._work.bell.ring()  # who waits for the answer knows from when on
+    def _departed(self, first: Attempt) -> None:
+        self._on_their_way[first.key] = anyio.current_time()
+        if first.index is not None:
+            self._work.bell.ring()  # who waits for the answer to a batch knows from when on
 
     def _came_back(self, name: str) -> None:
         del self._on_their_way[name]

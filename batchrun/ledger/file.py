@@ -108,6 +108,8 @@ class Ledger:
         """
         if self._broken is not None:
             raise self._failed(self._broken)
+        if not records:
+            return  # an fsync for nothing
         self._enqueue(records)
         group = self._gathering
         while not group.durable:
