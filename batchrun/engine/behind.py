@@ -58,14 +58,14 @@ async def _check_known(work: Work, runs: Iterable[Run]) -> None:
         if run.id not in tags or run.id in known or not is_ours(run, sweep):
             continue
         tag = tags[run.id]
-        if tag.key not in known or not _has_intent(work, run, tag):
+        if tag.key not in known or not await _has_intent(work, run, tag):
             raise _behind(work, run)
     for ref, run in {run.client_ref or "": run for run in told.untold}.items():
-        if wave_number(ref) > work.ledger.book.last_wave or _ends_within(work, ref):
+        if wave_number(ref) > work.ledger.book.last_wave or await _ends_within(work, ref):
             raise _behind(work, run)
 
 
-def _has_intent(work: Work, run: Run, tag: Tag) -> bool:
+async def _has_intent(work: Work, run: Run, tag: Tag) -> bool:
     """Say whether the ledger has the intent of a run, whose key it may share with others.
 
     A copy that ends within a batch has those of some of its items, and their key.
@@ -76,16 +76,20 @@ def _has_intent(work: Work, run: Run, tag: Tag) -> bool:
         return True
     if run.client_ref is None:
         return line != NOWHERE
-    intents = work.ledger.intents_of(run.client_ref)
+    intents = await _intents_of(work, run.client_ref)
     return any((each.cell, each.idempotency_key) == (tag.cell, tag.key) for each in intents)
 
 
-def _ends_within(work: Work, ref: str) -> bool:
+async def _ends_within(work: Work, ref: str) -> bool:
     """Say whether the ledger has the intents of only some items of a batch: one was never sent."""
     if ref not in work.ledger.book.batches.values():
         return False
-    intents = work.ledger.intents_of(ref)
+    intents = await _intents_of(work, ref)
     return len(intents) < (intents[0].size or 0)
+
+
+async def _intents_of(work: Work, ref: str) -> list[Intent]:
+    return await work.ledger.apart(partial(work.ledger.intents_of, ref))
 
 
 def _behind(work: Work, run: Run) -> LostLedgerError:
