@@ -48,7 +48,7 @@ def printed_in_readme(folder: Path) -> str:
     """Return what README.md says that the quickstart prints, as if its files were in *folder*."""
     text = (QUICKSTART.parent.parent / "README.md").read_text(encoding="utf-8")
     _, _, printed = text.partition("```text\n")
-    shown = "/home/ada/batchrun/outputs/@simulator/quickstart"
+    shown = "/home/you/batchrun/outputs/@simulator/quickstart"
     assert shown in printed
     return printed.partition("```")[0].replace(shown, str(folder))
 
