@@ -21,7 +21,6 @@ import msgspec
 from batchrun.cli import main
 from batchrun.commands.place import find
 from batchrun.commands.run_options import parse, settings_of
-from batchrun.engine.folder import output_folder
 from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book, ModelFacts
 from batchrun.ledger.file import Ledger, open_ledger
@@ -158,7 +157,8 @@ def loads(path: Path) -> bool:
 def folder_of(path: Path, *, endpoint: str, label: str | None) -> Path:
     """Return the folder of the sweep of the manifest at *path*."""
     manifest = load_manifest(path, {})
-    return output_folder(manifest, endpoint=endpoint, label=label)
+    _, folder = find(manifest, endpoint=endpoint, outputs=None, label=label)
+    return folder
 
 
 def kinds() -> dict[str, dict[str, bool]]:
