@@ -5,6 +5,7 @@ because the first send got lost on its way; nothing was committed.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 
 from batchrun.errors import UnreachableError, most_severe
+from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.history import History, State
 from batchrun.ledger.records import Parked, decode
 from batchrun.manifest.values import Rate
@@ -124,6 +126,52 @@ async def test_a_refused_resend_says_nothing_of_the_first_send(tmp_path: Path, w
     assert only(world).state is State.SUCCEEDED
     assert only(world).run_id == service.runs[0].id
     assert len(service.runs) == 1
+
+
+class SlowDisk(InlineDisk):
+    """Takes a second for each write."""
+
+    async def write(self, fd: int, data: bytes) -> None:
+        await anyio.sleep(1)
+        await super().write(fd, data)
+
+
+@dataclass(kw_only=True)
+class Reader(FakeRunflow):
+    """Notes the keys of requests that no line of the ledger has when they leave."""
+
+    ledger: Path
+    unwritten: list[str] = field(default_factory=list)
+
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        key = request.headers.get("Idempotency-Key", "")
+        if key.encode() not in self.ledger.read_bytes():
+            self.unwritten.append(key)
+        return await super().answer(request)
+
+
+@pytest.mark.parametrize("batches", ["no", "yes"])
+async def test_no_request_leaves_before_its_intent_is_durable(tmp_path: Path, batches: str) -> None:
+    service = Reader(ledger=tmp_path / "sweep" / "ledger.jsonl", batches=batches)
+    world = World(tmp_path, service, text=MANY, disk=SlowDisk())
+
+    await world.call(download=False, concurrency=20)
+
+    assert set(service.paid().values()) == {1}
+    assert service.unwritten == []
+
+
+async def test_other_bytes_than_those_of_the_intent_are_never_sent(tmp_path: Path) -> None:
+    world = World(tmp_path, FakeRunflow(script=["reset"]), text=ONE)
+    await world.call(settle=SETTLE, download=False, max_duration=1.0)
+    ledger = world.folder / "ledger.jsonl"
+    digest, other = (rb'"body_sha256":"%s"' % each for each in (rb"\w+", b"0" * 64))
+    ledger.write_bytes(re.sub(digest, other, ledger.read_bytes()))
+
+    await world.call(settle=SETTLE, download=False, max_duration=60.0)
+
+    assert len(world.service.posts) == 1
+    assert parked(world) == ["the request cannot be rebuilt byte for byte"]
 
 
 @pytest.mark.parametrize("filters", ["yes", "no", "ignored", "empty"])
