@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
+from fake_runflow import FakeRun, FakeRunflow
 
 from batchrun.errors import KeyRefusedError, LedgerError
 from batchrun.ledger.disk import InlineDisk
@@ -165,6 +166,30 @@ async def test_a_run_committed_after_settle_is_found_and_said(tmp_path: Path) ->
 
     assert world.book().extras == 1
     assert any("second run" in note for note in world.listener.notes)
+
+
+@dataclass(kw_only=True)
+class FirstIsLate(FakeRunflow):
+    """Commits its first run long after it was asked for, and all others at once."""
+
+    def _commit(
+        self, request: httpx.Request, key: str, *, item: dict[str, Any] | None = None
+    ) -> FakeRun:
+        self.commit_lag = 0.0 if self.runs else 9.5
+        return super()._commit(request, key, item=item)
+
+
+async def test_a_run_committed_after_settle_is_found_however_often_its_wave_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    """Sent again after five seconds, so that another five pass before the last look."""
+    service = FirstIsLate(script=["lost"], duration=lambda _: 3.0)
+    world = World(tmp_path, service, text=HUNDRED)
+
+    await world.call(settle=5.0, batch=1, download=False)
+
+    assert len(service.runs) == 101
+    assert world.book().extras == 1
 
 
 @dataclass
