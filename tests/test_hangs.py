@@ -7,6 +7,7 @@ virtual clock runs away.
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow
+from fake_runflow import FakeRun, FakeRunflow, now
 from raw_server import Script, answer, raw_server
 
 from batchrun.errors import UnreachableError, most_severe
@@ -203,6 +204,16 @@ async def test_age_is_counted_from_the_services_own_time(tmp_path: Path) -> None
     [history] = world.book().histories.values()
     assert history.parked
     assert anyio.current_time() < 60
+
+
+async def test_a_clock_of_ours_that_is_ahead_parks_no_run(tmp_path: Path) -> None:
+    service = FakeRunflow(duration=lambda _: 60.0)
+    world = World(tmp_path, service, text=ONE, clock=lambda: now() + timedelta(hours=1))
+
+    await world.call(download=False, timeout=600.0)
+
+    assert states(world) == {State.SUCCEEDED: 1}
+    assert not any(history.parked for history in world.book().histories.values())
 
 
 async def test_a_service_that_hangs_in_everything_is_given_up(tmp_path: Path) -> None:
