@@ -3,6 +3,7 @@
 import base64
 import gzip
 import hashlib
+import os
 import resource
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -568,6 +569,25 @@ async def test_a_broken_answer_is_never_taken_for_a_file(tmp_path: Path, script:
     assert saved.path.read_bytes() == PNG[:500]
     assert files(tmp_path) == ["c.png"]
     assert files_host.connections == 2
+
+
+async def test_a_file_has_its_name_once_it_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync, names = os.fsync, list[list[str]]()
+
+    def noting(fd: int) -> None:
+        names.append(files(tmp_path))
+        fsync(fd)
+
+    http, _ = server(whole())
+    monkeypatch.setattr(os, "fsync", noting)
+
+    await fetch(http, URL, tmp_path / "cell", blocking=inline)
+
+    of_the_file, of_the_folder = names
+    assert of_the_file == ["cell.part"]
+    assert of_the_folder == files(tmp_path) == ["cell.png"]
 
 
 async def test_a_failed_fsync_publishes_nothing(tmp_path: Path) -> None:
