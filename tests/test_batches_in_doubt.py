@@ -23,6 +23,7 @@ from batchrun.ledger.history import State
 from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted
 
 Batch = dict[str, Any]
+DAY = 86_400.0
 
 
 class Listless(FakeRunflow):
@@ -30,6 +31,11 @@ class Listless(FakeRunflow):
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         return self._error(400, "NO_LIST", "no such list")
+
+
+def half_told(batch: Batch) -> Batch:
+    """Leave out all items but the first twelve."""
+    return {**batch, "items": batch["items"][:12]}
 
 
 def cut(world: World, kind: type, keep: int) -> None:
@@ -67,6 +73,22 @@ async def test_the_refusal_of_an_item_is_told_by_the_next_call(tmp_path: Path) -
     assert states(world) == {State.SUCCEEDED: 29, State.REJECTED: 1}
     assert len(service.sent_batches) == 1
     assert service.calls["create"] == 0
+
+
+async def test_what_a_batch_has_not_told_is_not_sent_again_once_all_it_told_is_over(
+    tmp_path: Path,
+) -> None:
+    """Its answer lacks some items, and the service forgets runs that have ended."""
+    service = FakeRunflow(batches="yes", list_lag=DAY, duration=lambda _: 1.0, retold=half_told)
+    world = World(tmp_path, service, text=MANY)
+    await world.call()
+    assert states(world) == {State.SUCCEEDED: 12, State.DOUBTFUL: 18}
+    service.known = service.keeps_batches = False
+
+    await world.call(trust_key=True)
+
+    assert states(world) == {State.SUCCEEDED: 12, State.DOUBTFUL: 18}
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
 
 
 async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Path) -> None:
