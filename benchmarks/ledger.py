@@ -25,7 +25,7 @@ from pathlib import Path
 
 import anyio
 
-from batchrun.ledger.disk import Disk, InlineDisk, ThreadedDisk
+from batchrun.base.disk import Disk, InlineDisk, ThreadedDisk
 from batchrun.ledger.file import NAME, open_ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import (

@@ -12,12 +12,12 @@ import httpx
 from fake_runflow import FakeRunflow, now
 from msgspec.structs import replace
 
+from batchrun.base.disk import Disk, InlineDisk
 from batchrun.engine.runner import Outside, Runner
 from batchrun.engine.settings import Settings, from_manifest
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
 from batchrun.ledger.book import Book
-from batchrun.ledger.disk import Disk, InlineDisk
 from batchrun.ledger.file import NAME, open_ledger
 from batchrun.ledger.replay import read_book
 from batchrun.manifest.load import load_manifest

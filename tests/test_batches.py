@@ -12,8 +12,8 @@ from engine_world import World
 from fake_runflow import FakeRunflow
 from test_post_outcomes import parked
 
+from batchrun.base.disk import InlineDisk
 from batchrun.errors import most_severe
-from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Dropped, Intent, Learnt, Submitted, decode

@@ -16,8 +16,8 @@ from terse_runflow import Crowd, Terse
 from test_batches import MANY, lines, states
 from test_recovery import find
 
+from batchrun.base.disk import InlineDisk
 from batchrun.errors import most_severe
-from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from batchrun.base.values import parse_rate, parse_seconds
 from batchrun.commands import run
 from batchrun.errors import ManifestError
 from batchrun.manifest.cells import LocalFile
@@ -18,7 +19,6 @@ from batchrun.manifest.identity import IDENTITY
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import DEFAULT_ENDPOINT, Limits
 from batchrun.manifest.naming import DEFAULT_NAME
-from batchrun.manifest.values import parse_rate, parse_seconds
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "manifest.md").read_text(encoding="utf-8")

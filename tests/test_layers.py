@@ -11,6 +11,7 @@ import batchrun
 ROOT: Final = Path(batchrun.__file__).parent
 LEVELS: Final = [
     {"errors", "batchrun"},
+    {"base"},
     {"manifest"},
     {"ledger", "runflow"},
     {"results"},
@@ -24,12 +25,12 @@ LEVEL: Final = {name: number for number, names in enumerate(LEVELS) for name in 
 PURE: Final = [
     "errors.py",
     "manifest/document.py",
-    "manifest/endpoint.py",
-    "manifest/values.py",
+    "base/endpoint.py",
+    "base/values.py",
     "manifest/manifest.py",
     "manifest/template.py",
     "manifest/identity.py",
-    "manifest/jsontext.py",
+    "base/json_text.py",
     "ledger/records.py",
     "ledger/history.py",
     "ledger/keys.py",

@@ -19,8 +19,8 @@ import anyio
 import pytest
 from ledger_lines import NOON, SWEEP, finished, intent, saved, submitted, text
 
+from batchrun.base.disk import Disk, InlineDisk, ThreadedDisk, write_durably
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError
-from batchrun.ledger.disk import Disk, InlineDisk, ThreadedDisk, write_durably
 from batchrun.ledger.file import LOCK, NAME, Ledger, open_ledger
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader

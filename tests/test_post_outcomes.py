@@ -20,11 +20,11 @@ import pytest
 from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 
+from batchrun.base.disk import InlineDisk
+from batchrun.base.values import Rate
 from batchrun.errors import UnreachableError, most_severe
-from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.history import History, State
 from batchrun.ledger.records import Parked, decode
-from batchrun.manifest.values import Rate
 
 ONE: Final = "models: [google/nano-banana-2]\ninputs: {prompt: a}\n"
 SETTLE: Final = 5.0

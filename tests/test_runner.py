@@ -13,8 +13,8 @@ import pytest
 from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 
+from batchrun.base.disk import InlineDisk
 from batchrun.errors import KeyRefusedError, LedgerError
-from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
 

@@ -26,6 +26,7 @@ from engine_world import World
 from fake_runflow import FakeRunflow
 from processes import BATCHRUN, ask, environment, run, simulator, start
 
+from batchrun.base.values import Rate
 from batchrun.commands.signals import Interrupted, Signals
 from batchrun.engine.interrupts import obey
 from batchrun.engine.runner import Runner
@@ -34,7 +35,6 @@ from batchrun.engine.stops import Bell, Stops
 from batchrun.errors import INCOMPLETE, KILLED, OutOfCreditError, most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
-from batchrun.manifest.values import Rate
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 ONCE: Sequence[Sequence[signal.Signals]] = ([INT], [TERM], [HUP])

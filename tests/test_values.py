@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from batchrun.manifest.endpoint import parse_endpoint
-from batchrun.manifest.scalars import from_field, number, one_spelling, resolve
-from batchrun.manifest.settings import (
-    parse_alias,
-    parse_model_id,
-    parse_name,
-)
-from batchrun.manifest.values import (
+from batchrun.base.endpoint import parse_endpoint
+from batchrun.base.values import (
     MOST_ITEMS,
     did_you_mean,
     parse_batch_size,
@@ -26,6 +20,12 @@ from batchrun.manifest.values import (
     parse_text,
     parse_wait,
     spell,
+)
+from batchrun.manifest.scalars import from_field, number, one_spelling, resolve
+from batchrun.manifest.settings import (
+    parse_alias,
+    parse_model_id,
+    parse_name,
 )
 
 

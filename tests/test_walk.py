@@ -9,10 +9,10 @@ import pytest
 from ledger_lines import NOON, SWEEP, finished, intent, saved, submitted
 from msgspec.structs import replace
 
+from batchrun.base.disk import InlineDisk
 from batchrun.commands import walk
 from batchrun.commands.walk import Alongside, Found, Walk
 from batchrun.engine.settings import from_manifest
-from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.grid import Cell, expand
 from batchrun.manifest.load import load_manifest

@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from batchrun.base.endpoint import SIMULATOR
 from batchrun.commands.options import simulator_missing
 from batchrun.engine.settings import Settings
 from batchrun.errors import UsageError
-from batchrun.manifest.endpoint import SIMULATOR
 from batchrun.runflow.client import Client
 from batchrun.runflow.http import api_client
 from batchrun.runflow.limiter import Limiter

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from batchrun.base.values import did_you_mean
 from batchrun.errors import UsageError
-from batchrun.manifest.values import did_you_mean
 
 T = TypeVar("T")
 

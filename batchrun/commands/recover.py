@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun import __version__
+from batchrun.base.values import parse_rate, parse_wait
 from batchrun.commands import status
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.options import Parser, add_place, value
@@ -24,7 +25,6 @@ from batchrun.ledger.file import Rebuilding, rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.values import parse_rate, parse_wait
 from batchrun.results.storage import Identity, read_identity, write_identity
 from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client

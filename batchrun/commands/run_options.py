@@ -10,13 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.commands.options import Parser, add_place, value
-from batchrun.engine.selection import check_statuses
-from batchrun.engine.settings import Settings, from_manifest
-from batchrun.errors import UsageError
-from batchrun.manifest.grid import check_found, expand, parse_only
-from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.values import (
+from batchrun.base.values import (
     MOST_ITEMS,
     FailOn,
     Rate,
@@ -28,6 +22,12 @@ from batchrun.manifest.values import (
     parse_seconds,
     parse_wait,
 )
+from batchrun.commands.options import Parser, add_place, value
+from batchrun.engine.selection import check_statuses
+from batchrun.engine.settings import Settings, from_manifest
+from batchrun.errors import UsageError
+from batchrun.manifest.grid import check_found, expand, parse_only
+from batchrun.manifest.manifest import Manifest
 
 SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})
 """What changes nothing but what is shown."""

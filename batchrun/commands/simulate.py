@@ -5,10 +5,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from batchrun.base.values import parse_money, parse_rate
 from batchrun.commands.options import Parser, simulator_missing, value
 from batchrun.commands.signals import Interrupted
 from batchrun.errors import UsageError
-from batchrun.manifest.values import parse_money, parse_rate
 
 try:
     from batchrun.simulator.faults import parse_fault

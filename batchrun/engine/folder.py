@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from batchrun.base.endpoint import SIMULATOR, parse_endpoint
 from batchrun.errors import UsageError
-from batchrun.manifest.endpoint import SIMULATOR, parse_endpoint
 from batchrun.manifest.manifest import DEFAULT_ENDPOINT, Manifest
 
 _UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")

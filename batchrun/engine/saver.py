@@ -17,12 +17,12 @@ import anyio
 import httpx
 from msgspec import Struct
 
+from batchrun.base.media_types import EXTENSIONS
 from batchrun.engine.stops import Bell
 from batchrun.engine.work import Work
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.results.storage import atomic_write
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
-from batchrun.runflow.filetypes import EXTENSIONS
 from batchrun.runflow.wire import OutputFile, output_files
 
 WORKERS: Final = 8

@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from batchrun.base.values import did_you_mean
 from batchrun.ledger.history import BAD, History, State
 from batchrun.ledger.keys import Keys
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected
 from batchrun.manifest.grid import Cell, selects
 from batchrun.manifest.only import OF_THE_LEDGER
-from batchrun.manifest.values import did_you_mean
 from batchrun.results.failures import reason
 from batchrun.results.tally import Standing, standing
 

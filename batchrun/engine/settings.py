@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from batchrun.base.values import FailOn, Rate
 from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.values import FailOn, Rate
 
 BY_ID: Final = 5.0
 """Seconds that the question for one run may take before the list of its wave is asked, too."""

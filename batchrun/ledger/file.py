@@ -24,9 +24,9 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.disk import Disk, ThreadedDisk, sync_folder
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError, LostLedgerError
 from batchrun.ledger.book import Book
-from batchrun.ledger.disk import Disk, ThreadedDisk, sync_folder
 from batchrun.ledger.reader import read_line
 from batchrun.ledger.records import (
     AnyRecord,

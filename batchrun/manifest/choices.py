@@ -6,6 +6,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.values import did_you_mean, spell
 from batchrun.manifest.desk import Desk, constants_of
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.expressions import Axis, Expression, NoValueError
@@ -13,7 +14,6 @@ from batchrun.manifest.manifest import Definition, Grid, Model, Rule
 from batchrun.manifest.matching import token
 from batchrun.manifest.names import not_sent, reserved, unknown_model
 from batchrun.manifest.section import Section, plain_value, text_keys
-from batchrun.manifest.values import did_you_mean, spell
 
 _SECTIONS: Final = (
     "inputs",

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from batchrun.base.values import did_you_mean, spell
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT, LocalFile
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
@@ -34,7 +35,6 @@ from batchrun.manifest.expressions import (
 )
 from batchrun.manifest.section import Environment, plain_value, text_keys
 from batchrun.manifest.template import BadReferenceError, Reference, split, understand
-from batchrun.manifest.values import did_you_mean, spell
 
 AXES: Final = ("$range", "$glob", "$lines")
 OPERATORS: Final = (*AXES, "$file", "$omit", "$value")

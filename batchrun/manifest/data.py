@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from batchrun.base.values import did_you_mean
 from batchrun.manifest.compiler import AXES
 from batchrun.manifest.datafile import DataFile, RowOptions
 from batchrun.manifest.desk import Desk, items_of
@@ -16,7 +17,6 @@ from batchrun.manifest.names import keys_of
 from batchrun.manifest.section import Section, plain_value, text_keys
 from batchrun.manifest.sources import placed
 from batchrun.manifest.tables import Beside, FileTable
-from batchrun.manifest.values import did_you_mean
 
 _ROWS: Final = (
     "`rows` expects a file such as prompts.csv, {file: prompts.csv}, {all: [a.csv, b.csv]}, "

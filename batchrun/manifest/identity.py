@@ -15,8 +15,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from batchrun.base.json_text import made_once
 from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.jsontext import made_once
 from batchrun.manifest.scalars import one_spelling
 
 IDENTITY_VERSION: Final = 1

@@ -8,10 +8,10 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct, field
 
+from batchrun.base.values import MOST_ITEMS, Rate
 from batchrun.errors import Problem
 from batchrun.manifest.document import Node
 from batchrun.manifest.expressions import Axis, Constant, Expression
-from batchrun.manifest.values import MOST_ITEMS, Rate
 
 DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from batchrun.base.values import did_you_mean, spell
 from batchrun.manifest.cells import OMIT, LocalFile, Omit
 from batchrun.manifest.template import kind
-from batchrun.manifest.values import did_you_mean, spell
 
 
 def token(value: Any) -> Any:

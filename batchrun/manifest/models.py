@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from batchrun.base.values import did_you_mean, parse_count, spell
 from batchrun.manifest.desk import Desk
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.expressions import Constant, NoValueError
@@ -14,7 +15,6 @@ from batchrun.manifest.matching import token
 from batchrun.manifest.names import keys_of, reserved
 from batchrun.manifest.section import REQUIRED, Section, plain_value, text_keys
 from batchrun.manifest.settings import parse_alias, parse_model_id
-from batchrun.manifest.values import did_you_mean, parse_count, spell
 
 
 class ModelReader(Struct, frozen=True):

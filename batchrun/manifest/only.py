@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from batchrun.base.values import did_you_mean, spell
 from batchrun.manifest.cells import OMIT, Cell, LocalFile
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.matching import spelling
 from batchrun.manifest.names import unknown_model
-from batchrun.manifest.values import did_you_mean, spell
 
 OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
 

@@ -7,6 +7,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from batchrun.base.endpoint import parse_endpoint
+from batchrun.base.values import parse_count
 from batchrun.errors import Problem
 from batchrun.manifest.choices import ChoiceReader
 from batchrun.manifest.compiler import OF_THE_CELL, REPLICATE, Compiler
@@ -14,7 +16,6 @@ from batchrun.manifest.data import DataReader
 from batchrun.manifest.datafile import DataFile
 from batchrun.manifest.desk import Desk, constants_of, items_of
 from batchrun.manifest.document import MapNode, Node, ScalarNode
-from batchrun.manifest.endpoint import parse_endpoint
 from batchrun.manifest.expressions import Broken, Expression, Text
 from batchrun.manifest.manifest import Definition, Grid, Manifest, Outputs
 from batchrun.manifest.models import ModelReader
@@ -30,7 +31,6 @@ from batchrun.manifest.settings import (
 )
 from batchrun.manifest.sources import LocalDisk
 from batchrun.manifest.template import split
-from batchrun.manifest.values import parse_count
 
 _FORMS: Final = {"inputs": "{prompt: a red chair}", "vars": "{color: [red, blue]}"}
 

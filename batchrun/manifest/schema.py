@@ -7,7 +7,7 @@ refuses, the loader refuses too.
 import json
 from typing import Any, Final
 
-from batchrun.manifest.values import MOST_ITEMS
+from batchrun.base.values import MOST_ITEMS
 
 _TEXT: Final = {"type": "string", "minLength": 1}
 _COUNT: Final = {"type": "integer", "minimum": 1}

@@ -10,9 +10,9 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
+from batchrun.base.values import HiddenValueError, did_you_mean, spell
 from batchrun.errors import Problem
 from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
-from batchrun.manifest.values import HiddenValueError, did_you_mean, spell
 
 T = TypeVar("T")
 

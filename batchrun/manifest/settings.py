@@ -5,10 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from batchrun.manifest.manifest import Limits, Sample
-from batchrun.manifest.section import REQUIRED, Section
-from batchrun.manifest.sources import placed
-from batchrun.manifest.values import (
+from batchrun.base.values import (
     parse_batch_size,
     parse_count,
     parse_flag,
@@ -18,6 +15,9 @@ from batchrun.manifest.values import (
     parse_text,
     parse_wait,
 )
+from batchrun.manifest.manifest import Limits, Sample
+from batchrun.manifest.section import REQUIRED, Section
+from batchrun.manifest.sources import placed
 
 _DEFAULTS = Limits()
 

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.values import did_you_mean
 from batchrun.manifest.cells import LocalFile, Omit
-from batchrun.manifest.values import did_you_mean
 
 ATTRIBUTES: Final = ("stem", "name", "path")
 _PIECE: Final = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")

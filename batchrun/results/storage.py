@@ -15,13 +15,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from batchrun.base.disk import sync_folder
+from batchrun.base.json_text import made_once
 from batchrun.errors import FolderError
-from batchrun.ledger.disk import sync_folder
 from batchrun.ledger.history import GOOD, NOWHERE, History, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.grid import Cell, expand
-from batchrun.manifest.jsontext import made_once
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.csvtext import field
 from batchrun.results.rows import COLUMNS, ENDED, columns, point, row

@@ -12,9 +12,9 @@ from typing import Final
 import anyio
 import httpx
 
+from batchrun.base.endpoint import is_loopback
 from batchrun.errors import UnreachableError
 from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.endpoint import is_loopback
 from batchrun.runflow.calls import FAILED
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Refusal, UploadPlace

@@ -12,7 +12,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from batchrun.manifest.values import MOST_ITEMS
+from batchrun.base.values import MOST_ITEMS
 from batchrun.runflow.tolerant import failure, moment, status, text, whole
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from batchrun.manifest.endpoint import is_loopback
+from batchrun.base.endpoint import is_loopback
 from batchrun.runflow import wire
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.calls import CALL_TIMEOUT, FAILED, REFUSALS, Answer, Calls

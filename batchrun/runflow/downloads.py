@@ -24,10 +24,10 @@ import anyio.to_thread
 import httpx
 from msgspec import Struct
 
+from batchrun.base.endpoint import is_loopback
+from batchrun.base.media_types import extension, sniffed
 from batchrun.errors import FolderError
-from batchrun.manifest.endpoint import is_loopback
 from batchrun.runflow.calls import FAILED
-from batchrun.runflow.filetypes import extension, sniffed
 from batchrun.runflow.headers import seconds_to_wait, sha256_of
 
 _HOPS: Final = 8

@@ -18,8 +18,8 @@ from urllib.request import getproxies
 import httpx
 
 from batchrun import __version__
+from batchrun.base.endpoint import is_loopback, parse_endpoint
 from batchrun.errors import UsageError
-from batchrun.manifest.endpoint import is_loopback, parse_endpoint
 from batchrun.runflow.transport import ApiTransport
 
 TIMEOUT: Final = httpx.Timeout(connect=10, read=30, write=30, pool=None)

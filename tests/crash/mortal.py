@@ -16,7 +16,7 @@ import httpx
 from anyio.abc import TaskGroup
 from fake_runflow import FakeRunflow
 
-from batchrun.ledger.disk import InlineDisk
+from batchrun.base.disk import InlineDisk
 
 Tail = Literal["kept", "half"]
 """What a write leaves that was not synced; one that was lost is a death before the write."""

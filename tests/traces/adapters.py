@@ -14,6 +14,7 @@ from engine_world import World
 from fake_runflow import FakeRunflow, now
 from msgspec.structs import asdict
 
+from batchrun.base.disk import InlineDisk
 from batchrun.commands.run_options import parse, settings_of
 from batchrun.engine.recovery import Finder, describe, find_sweeps, write_down
 from batchrun.engine.runner import Runner
@@ -21,7 +22,6 @@ from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import identity_of
 from batchrun.errors import BatchrunError, most_severe
-from batchrun.ledger.disk import InlineDisk
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest

@@ -10,7 +10,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from batchrun.manifest.values import HiddenValueError, did_you_mean
+from batchrun.base.values import HiddenValueError, did_you_mean
 
 SIMULATOR: Final = "simulator"
 _PORTS: Final = {"https": 443, "http": 80}
