@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 
 Found = dict[str, float]

@@ -39,7 +39,7 @@ from batchrun.ledger.records import (
     Sweep,
     encode,
 )
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 
 AT = "2026-05-04T12:00:00.000250Z"

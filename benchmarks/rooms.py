@@ -51,7 +51,7 @@ def room_of(module: str) -> str | None:
     match within:
         case ["runflow", name] if package == "batchrun":
             return next((room for room, names in RUNFLOW.items() if name in names), "client")
-        case [room, _] if package == "batchrun":
+        case [room, _, *_] if package == "batchrun":
             return PACKAGES.get(room, room)
     return "command line" if package == "batchrun" else LIBRARIES.get(package)
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import jsonschema
 
-from batchrun.manifest.document import parse_document
 from batchrun.manifest.schema import SCHEMA
-from batchrun.manifest.section import plain_value
+from batchrun.manifest.yaml.document import parse_document
+from batchrun.manifest.yaml.section import plain_value
 
 _VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 

@@ -23,7 +23,7 @@ from batchrun.errors import most_severe
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Intent, Learnt, Submitted, Uploaded
-from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest, Model
 
 TWO = MANY.replace("[runflow/smart-resize]", "[runflow/smart-resize, runflow/skin-fix]")

@@ -126,7 +126,7 @@ def test_the_modules_that_the_profile_names_are_there() -> None:
         ("batchrun.runflow.limiter", "limiter"),
         ("batchrun.runflow.client", "client"),
         ("batchrun.ledger.file", "ledger"),
-        ("batchrun.manifest.grid", "manifest and grid"),
+        ("batchrun.manifest.grid.expand", "manifest and grid"),
         ("batchrun.cli", "command line"),
         ("httpx._client", "httpx"),
         ("asyncio.events", "event loop"),

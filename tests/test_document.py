@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrun.errors import Problem
-from batchrun.manifest import document
-from batchrun.manifest.document import MapNode, ScalarNode, parse_document
-from batchrun.manifest.section import plain_value
+from batchrun.manifest.yaml import document
+from batchrun.manifest.yaml.document import MapNode, ScalarNode, parse_document
+from batchrun.manifest.yaml.section import plain_value
 
 PIECES = [
     "a: 1\n",

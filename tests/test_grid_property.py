@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from manifest_schema import complaints, value_of
 
-from batchrun.manifest.grid import Cell, expand, upper_bound
-from batchrun.manifest.identity import cell_key
+from batchrun.manifest.cell_key import cell_key
+from batchrun.manifest.grid.expand import Cell, expand, upper_bound
 from batchrun.manifest.load import load_manifest
 
 Manifest = dict[str, Any]

@@ -24,12 +24,12 @@ LEVEL: Final = {name: number for number, names in enumerate(LEVELS) for name in 
 
 PURE: Final = [
     "errors.py",
-    "manifest/document.py",
+    "manifest/yaml/document.py",
     "base/endpoint.py",
     "base/values.py",
     "manifest/manifest.py",
-    "manifest/template.py",
-    "manifest/identity.py",
+    "manifest/expressions/template.py",
+    "manifest/cell_key.py",
     "base/json_text.py",
     "ledger/records.py",
     "ledger/history.py",

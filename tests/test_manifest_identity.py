@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import fields
 
+from batchrun.manifest.cell_key import IDENTITY, cell_key
 from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.grid import expand
-from batchrun.manifest.identity import IDENTITY, cell_key
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Limits
 
@@ -167,7 +167,7 @@ def test_a_field_that_is_not_identity_changes_no_key(tmp_path: Path, field: str)
 
 def test_every_field_the_reader_asks_for_is_said_to_be_identity_or_not() -> None:
     asked = set()
-    for path in ROOM.glob("*.py"):
+    for path in ROOM.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue

@@ -10,7 +10,7 @@ import pytest
 from manifest_schema import complaints, value_of
 
 from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.grid import Cell, expand, file_name, upper_bound
+from batchrun.manifest.grid.expand import Cell, expand, file_name, upper_bound
 from batchrun.manifest.load import load_manifest
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -9,7 +9,7 @@ from processes import run
 
 from batchrun.errors import ManifestError
 from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.load import load_manifest
 
 FILES = {

@@ -11,7 +11,7 @@ from result_lines import PHOTO, cell
 
 from batchrun.cli import main
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.grid import check_found, expand, parse_only
+from batchrun.manifest.grid.expand import check_found, expand, parse_only
 from batchrun.manifest.load import load_manifest
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings

@@ -11,7 +11,7 @@ from raw_server import raw_server
 from batchrun.commands.plan import total
 from batchrun.commands.run import main
 from batchrun.ledger.records import AnyRecord
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.results.table import NO_CELL
 

@@ -13,8 +13,8 @@ from test_docs_manifest import Example, examples
 
 from batchrun.commands import init, schema
 from batchrun.errors import UsageError
-from batchrun.manifest.grid import expand
-from batchrun.manifest.identity import IDENTITY
+from batchrun.manifest.cell_key import IDENTITY
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.schema import SCHEMA
 

@@ -15,7 +15,7 @@ from batchrun.commands.status import main
 from batchrun.errors import LedgerError, ManifestError, UsageError
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.records import AnyRecord
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.results.storage import Identity, write_identity
 

@@ -16,7 +16,7 @@ from result_lines import MemoryLedger
 from batchrun.errors import FolderError
 from batchrun.ledger.history import State
 from batchrun.ledger.records import AnyRecord
-from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.csvtext import field

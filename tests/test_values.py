@@ -21,12 +21,12 @@ from batchrun.base.values import (
     parse_wait,
     spell,
 )
-from batchrun.manifest.scalars import from_field, number, one_spelling, resolve
-from batchrun.manifest.settings import (
+from batchrun.manifest.parse.limits import (
     parse_alias,
     parse_model_id,
     parse_name,
 )
+from batchrun.manifest.yaml.scalars import from_field, number, one_spelling, resolve
 
 
 @pytest.mark.parametrize(

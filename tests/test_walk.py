@@ -14,7 +14,7 @@ from batchrun.commands import walk
 from batchrun.commands.walk import Alongside, Found, Walk
 from batchrun.engine.settings import from_manifest
 from batchrun.ledger.file import Ledger, open_ledger
-from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.storage import write_results

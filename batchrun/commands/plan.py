@@ -26,7 +26,7 @@ from batchrun.ledger.book import Book
 from batchrun.ledger.file import NAME, check_sweep
 from batchrun.ledger.history import History, grant
 from batchrun.ledger.reader import open_reader
-from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.summary import Summary, money, number_of
 from batchrun.results.table import NO_CELL

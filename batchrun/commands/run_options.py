@@ -26,7 +26,7 @@ from batchrun.commands.options import Parser, add_place, value
 from batchrun.engine.selection import check_statuses
 from batchrun.engine.settings import Settings, from_manifest
 from batchrun.errors import UsageError
-from batchrun.manifest.grid import check_found, expand, parse_only
+from batchrun.manifest.grid.expand import check_found, expand, parse_only
 from batchrun.manifest.manifest import Manifest
 
 SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})

@@ -20,7 +20,7 @@ from batchrun.ledger.file import NAME, check_sweep
 from batchrun.ledger.history import BAD, History, State
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.ledger.records import Finished, Intent, Rejected
-from batchrun.manifest.grid import expand
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import Failure, Grouping, failures

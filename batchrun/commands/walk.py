@@ -18,7 +18,7 @@ from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import BAD
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected
-from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.failures import Failure, Grouping
 from batchrun.results.storage import Comparison

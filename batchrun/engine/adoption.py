@@ -12,7 +12,7 @@ from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
-from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest
 
 YIELD_EVERY: Final = 500

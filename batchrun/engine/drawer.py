@@ -9,7 +9,7 @@ from batchrun.engine.submitter import NameOf, Submitter
 from batchrun.engine.work import Work
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
 from batchrun.ledger.keys import Keys
-from batchrun.manifest.grid import Cell
+from batchrun.manifest.grid.expand import Cell
 
 BACKLOG: Final = 1000
 """Downloads that may wait before nothing new is submitted: what waits is held in memory."""

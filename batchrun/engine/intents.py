@@ -13,7 +13,7 @@ from batchrun.engine.live import Attempt
 from batchrun.engine.tags import Tag, tagged, with_cells
 from batchrun.engine.work import Work
 from batchrun.ledger.records import Intent, timestamp
-from batchrun.manifest.grid import Cell
+from batchrun.manifest.grid.expand import Cell
 from batchrun.runflow.batches import batch_body
 from batchrun.runflow.wire import run_body
 

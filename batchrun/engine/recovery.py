@@ -24,7 +24,7 @@ from batchrun.ledger.book import wave_number
 from batchrun.ledger.file import Ledger, Rebuilding
 from batchrun.ledger.history import CellLine, State
 from batchrun.ledger.records import Extra, Intent, Submitted
-from batchrun.manifest.grid import expand, file_name
+from batchrun.manifest.grid.expand import expand, file_name
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client

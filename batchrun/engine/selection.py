@@ -8,8 +8,8 @@ from batchrun.ledger.history import BAD, History, State
 from batchrun.ledger.keys import Keys
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected
-from batchrun.manifest.grid import Cell, selects
-from batchrun.manifest.only import OF_THE_LEDGER
+from batchrun.manifest.grid.expand import Cell, selects
+from batchrun.manifest.select import OF_THE_LEDGER
 from batchrun.results.failures import reason
 from batchrun.results.tally import Standing, standing
 

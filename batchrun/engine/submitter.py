@@ -25,7 +25,7 @@ from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work, rejected_line
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Dropped, Rejected
-from batchrun.manifest.grid import Cell
+from batchrun.manifest.grid.expand import Cell
 from batchrun.results.rows import plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
 from batchrun.runflow.batches import Batch

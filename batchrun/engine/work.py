@@ -40,7 +40,7 @@ from batchrun.ledger.records import (
     Submitted,
     timestamp,
 )
-from batchrun.manifest.grid import Cell
+from batchrun.manifest.grid.expand import Cell
 from batchrun.results.progress import Progress
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.check import check
-from batchrun.manifest.document import parse_document, raise_if
+from batchrun.manifest.grid.check import check
 from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.reader import Reader
-from batchrun.manifest.section import Environment
+from batchrun.manifest.parse.reader import Reader
+from batchrun.manifest.yaml.document import parse_document, raise_if
+from batchrun.manifest.yaml.section import Environment
 
 
 def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:

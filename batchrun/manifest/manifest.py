@@ -10,8 +10,8 @@ from msgspec import Struct, field
 
 from batchrun.base.values import MOST_ITEMS, Rate
 from batchrun.errors import Problem
-from batchrun.manifest.document import Node
-from batchrun.manifest.expressions import Axis, Constant, Expression
+from batchrun.manifest.expressions.expression import Axis, Constant, Expression
+from batchrun.manifest.yaml.document import Node
 
 DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from batchrun.base.values import did_you_mean, spell
 from batchrun.manifest.cells import OMIT, LocalFile, Omit
-from batchrun.manifest.template import kind
+from batchrun.manifest.expressions.template import kind
 
 
 def token(value: Any) -> Any:

@@ -21,7 +21,7 @@ from batchrun.errors import FolderError
 from batchrun.ledger.history import GOOD, NOWHERE, History, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
-from batchrun.manifest.grid import Cell, expand
+from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.csvtext import field
 from batchrun.results.rows import COLUMNS, ENDED, columns, point, row

@@ -28,7 +28,7 @@ from batchrun.ledger.history import History, LookUp, Rest, Submit, Watch, grant,
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.ledger.records import KINDS, AnyRecord, NewerFormatError, decode, encode, starts_group
 from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.grid import expand, file_name, user_metadata
+from batchrun.manifest.grid.expand import expand, file_name, user_metadata
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.tally import standing

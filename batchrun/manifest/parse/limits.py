@@ -15,9 +15,9 @@ from batchrun.base.values import (
     parse_text,
     parse_wait,
 )
+from batchrun.manifest.data.local import placed
 from batchrun.manifest.manifest import Limits, Sample
-from batchrun.manifest.section import REQUIRED, Section
-from batchrun.manifest.sources import placed
+from batchrun.manifest.yaml.section import REQUIRED, Section
 
 _DEFAULTS = Limits()
 

@@ -10,27 +10,27 @@ from msgspec.structs import replace
 from batchrun.base.endpoint import parse_endpoint
 from batchrun.base.values import parse_count
 from batchrun.errors import Problem
-from batchrun.manifest.choices import ChoiceReader
-from batchrun.manifest.compiler import OF_THE_CELL, REPLICATE, Compiler
-from batchrun.manifest.data import DataReader
-from batchrun.manifest.datafile import DataFile
-from batchrun.manifest.desk import Desk, constants_of, items_of
-from batchrun.manifest.document import MapNode, Node, ScalarNode
-from batchrun.manifest.expressions import Broken, Expression, Text
+from batchrun.manifest.data.file import DataFile
+from batchrun.manifest.data.local import LocalDisk
+from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE, Compiler
+from batchrun.manifest.expressions.expression import Broken, Expression, Text
+from batchrun.manifest.expressions.template import split
+from batchrun.manifest.file_names import DEFAULT_NAME, leaves
 from batchrun.manifest.manifest import Definition, Grid, Manifest, Outputs
-from batchrun.manifest.models import ModelReader
-from batchrun.manifest.names import check_model, conflicts, keys_of, not_sent
-from batchrun.manifest.naming import DEFAULT_NAME, leaves
-from batchrun.manifest.section import Environment, Section, text_keys, text_of
-from batchrun.manifest.settings import (
+from batchrun.manifest.parse.context import Desk, constants_of, items_of
+from batchrun.manifest.parse.limits import (
     parse_name,
     read_limits,
     read_outputs,
     read_poll_interval,
     read_sample,
 )
-from batchrun.manifest.sources import LocalDisk
-from batchrun.manifest.template import split
+from batchrun.manifest.parse.models import ModelReader
+from batchrun.manifest.parse.namespace import check_model, conflicts, keys_of, not_sent
+from batchrun.manifest.parse.rows import DataReader
+from batchrun.manifest.parse.rules import ChoiceReader
+from batchrun.manifest.yaml.document import MapNode, Node, ScalarNode
+from batchrun.manifest.yaml.section import Environment, Section, text_keys, text_of
 
 _FORMS: Final = {"inputs": "{prompt: a red chair}", "vars": "{color: [red, blue]}"}
 

@@ -15,10 +15,10 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.document import said, shown
-from batchrun.manifest.expressions import Spot
-from batchrun.manifest.scalars import from_field, normal, number
-from batchrun.manifest.sources import opened
+from batchrun.manifest.data.local import opened
+from batchrun.manifest.expressions.expression import Spot
+from batchrun.manifest.yaml.document import said, shown
+from batchrun.manifest.yaml.scalars import from_field, normal, number
 
 AT_ONCE: Final = 20  # problems of one file that are worth reading together
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from batchrun.base.values import did_you_mean, nearest, spell
 from batchrun.errors import Problem
-from batchrun.manifest.compiler import OF_THE_CELL, REPLICATE
-from batchrun.manifest.document import ListNode, MapNode, Node
-from batchrun.manifest.expressions import Axis
+from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE
+from batchrun.manifest.expressions.expression import Axis
 from batchrun.manifest.manifest import Definition, Grid, Model, Table
-from batchrun.manifest.section import text_of
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node
+from batchrun.manifest.yaml.section import text_of
 
 RESERVED = frozenset({REPLICATE, *OF_THE_CELL})
 

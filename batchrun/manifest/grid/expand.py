@@ -12,16 +12,16 @@ from operator import attrgetter
 from typing import Any
 
 from batchrun.errors import ManifestError, Problem
+from batchrun.manifest.cell_key import cell_key
 from batchrun.manifest.cells import OMIT, Cell, LocalFile
-from batchrun.manifest.compiler import REPLICATE
-from batchrun.manifest.expressions import NoValueError
-from batchrun.manifest.identity import cell_key
+from batchrun.manifest.expressions.compiler import REPLICATE
+from batchrun.manifest.expressions.expression import NoValueError
+from batchrun.manifest.file_names import file_name, user_metadata
+from batchrun.manifest.grid.layout import Level, Plan, Walk, build, digits
+from batchrun.manifest.grid.sample import Point, drawn, tree
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
 from batchrun.manifest.matching import kind_of_mismatch, token, tokens
-from batchrun.manifest.naming import file_name, user_metadata
-from batchrun.manifest.only import check_found, parse_only, selects
-from batchrun.manifest.plan import Level, Plan, Walk, build, digits
-from batchrun.manifest.sampling import Point, drawn, tree
+from batchrun.manifest.select import check_found, parse_only, selects
 
 __all__ = [
     "Cell",

@@ -9,10 +9,9 @@ from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.compiler import Compiler
-from batchrun.manifest.datafile import AT_ONCE, DataFile
-from batchrun.manifest.document import Node
-from batchrun.manifest.expressions import (
+from batchrun.manifest.data.file import AT_ONCE, DataFile
+from batchrun.manifest.expressions.compiler import Compiler
+from batchrun.manifest.expressions.expression import (
     Broken,
     Constant,
     Expression,
@@ -23,6 +22,7 @@ from batchrun.manifest.expressions import (
     NoValueError,
 )
 from batchrun.manifest.manifest import Row
+from batchrun.manifest.yaml.document import Node
 
 _ELSEWHERE: Final = ("http://", "https://", "data:", "runflow://")
 

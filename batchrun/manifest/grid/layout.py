@@ -12,9 +12,8 @@ from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
-from batchrun.manifest.compiler import REPLICATE
-from batchrun.manifest.document import Node
-from batchrun.manifest.expressions import (
+from batchrun.manifest.expressions.compiler import REPLICATE
+from batchrun.manifest.expressions.expression import (
     Axis,
     Broken,
     Constant,
@@ -27,6 +26,7 @@ from batchrun.manifest.expressions import (
     pointed,
 )
 from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowPlace, Table
+from batchrun.manifest.yaml.document import Node
 
 BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it

@@ -7,14 +7,14 @@ from typing import Any
 from msgspec import Struct
 
 from batchrun.base.values import did_you_mean, parse_count, spell
-from batchrun.manifest.desk import Desk
-from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
-from batchrun.manifest.expressions import Constant, NoValueError
+from batchrun.manifest.expressions.expression import Constant, NoValueError
 from batchrun.manifest.manifest import Definition, Model, ValueMap
 from batchrun.manifest.matching import token
-from batchrun.manifest.names import keys_of, reserved
-from batchrun.manifest.section import REQUIRED, Section, plain_value, text_keys
-from batchrun.manifest.settings import parse_alias, parse_model_id
+from batchrun.manifest.parse.context import Desk
+from batchrun.manifest.parse.limits import parse_alias, parse_model_id
+from batchrun.manifest.parse.namespace import keys_of, reserved
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.yaml.section import REQUIRED, Section, plain_value, text_keys
 
 
 class ModelReader(Struct, frozen=True):

@@ -10,8 +10,9 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from batchrun.manifest.cell_key import canonical
 from batchrun.manifest.cells import OMIT
-from batchrun.manifest.expressions import (
+from batchrun.manifest.expressions.expression import (
     Axis,
     Constant,
     Expression,
@@ -21,9 +22,8 @@ from batchrun.manifest.expressions import (
     Single,
     Text,
 )
-from batchrun.manifest.identity import canonical
+from batchrun.manifest.grid.layout import Digit, Level, Plan, raws
 from batchrun.manifest.manifest import Row, Sample
-from batchrun.manifest.plan import Digit, Level, Plan, raws
 
 Raw = Row | Expression | int
 Point = tuple[int, ...]

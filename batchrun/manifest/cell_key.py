@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from batchrun.base.json_text import made_once
 from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.scalars import one_spelling
+from batchrun.manifest.yaml.scalars import one_spelling
 
 IDENTITY_VERSION: Final = 1
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batchrun.base.values import HiddenValueError, did_you_mean, spell
 from batchrun.errors import Problem
-from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from batchrun.base.values import did_you_mean, spell
 from batchrun.manifest.cells import OMIT, Cell, LocalFile
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.matching import spelling
-from batchrun.manifest.names import unknown_model
+from batchrun.manifest.parse.namespace import unknown_model
 
 OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
 

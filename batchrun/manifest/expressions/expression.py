@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT, LocalFile, Omit
-from batchrun.manifest.document import Node
-from batchrun.manifest.scalars import plain
-from batchrun.manifest.template import Reference, in_text, look_up
+from batchrun.manifest.expressions.template import Reference, in_text, look_up
+from batchrun.manifest.yaml.document import Node
+from batchrun.manifest.yaml.scalars import plain
 
 NOTHING: Final[frozenset[str]] = frozenset()
 Scope = Mapping[str, Any]

@@ -7,16 +7,16 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.base.values import did_you_mean
-from batchrun.manifest.compiler import AXES
-from batchrun.manifest.datafile import DataFile, RowOptions
-from batchrun.manifest.desk import Desk, items_of
-from batchrun.manifest.document import ListNode, MapNode, Node
-from batchrun.manifest.expressions import Expression
+from batchrun.manifest.data.file import DataFile, RowOptions
+from batchrun.manifest.data.local import placed
+from batchrun.manifest.data.table import Beside, FileTable
+from batchrun.manifest.expressions.compiler import AXES
+from batchrun.manifest.expressions.expression import Expression
 from batchrun.manifest.manifest import FixedTable, Table
-from batchrun.manifest.names import keys_of
-from batchrun.manifest.section import Section, plain_value, text_keys
-from batchrun.manifest.sources import placed
-from batchrun.manifest.tables import Beside, FileTable
+from batchrun.manifest.parse.context import Desk, items_of
+from batchrun.manifest.parse.namespace import keys_of
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node
+from batchrun.manifest.yaml.section import Section, plain_value, text_keys
 
 _ROWS: Final = (
     "`rows` expects a file such as prompts.csv, {file: prompts.csv}, {all: [a.csv, b.csv]}, "

@@ -10,10 +10,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from batchrun.manifest.cells import OMIT, Cell, LocalFile
-from batchrun.manifest.expressions import Expression, NoValueError, Single, Text
+from batchrun.manifest.expressions.expression import Expression, NoValueError, Single, Text
+from batchrun.manifest.expressions.template import Reference, look_up, split
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.matching import spelling
-from batchrun.manifest.template import Reference, look_up, split
 
 DEFAULT_NAME: Final = "${alias}/${cell}"
 _UNSAFE: Final = re.compile(

@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import Struct
 
 from batchrun.errors import Problem
-from batchrun.manifest.compiler import AXES, Compiler
-from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
-from batchrun.manifest.expressions import Axis, Broken, Expression, NoValueError
-from batchrun.manifest.section import Environment
-from batchrun.manifest.sources import LocalDisk
+from batchrun.manifest.data.local import LocalDisk
+from batchrun.manifest.expressions.compiler import AXES, Compiler
+from batchrun.manifest.expressions.expression import Axis, Broken, Expression, NoValueError
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.yaml.section import Environment
 
 
 class Desk(Struct, frozen=True):

@@ -17,8 +17,7 @@ from msgspec import Struct
 from batchrun.base.values import did_you_mean, spell
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT, LocalFile
-from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
-from batchrun.manifest.expressions import (
+from batchrun.manifest.expressions.expression import (
     Axis,
     Broken,
     Constant,
@@ -33,8 +32,9 @@ from batchrun.manifest.expressions import (
     Text,
     pointed,
 )
-from batchrun.manifest.section import Environment, plain_value, text_keys
-from batchrun.manifest.template import BadReferenceError, Reference, split, understand
+from batchrun.manifest.expressions.template import BadReferenceError, Reference, split, understand
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.yaml.section import Environment, plain_value, text_keys
 
 AXES: Final = ("$range", "$glob", "$lines")
 OPERATORS: Final = (*AXES, "$file", "$omit", "$value")

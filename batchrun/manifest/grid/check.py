@@ -10,12 +10,12 @@ from typing import Final
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
-from batchrun.manifest.compiler import OF_THE_CELL, REPLICATE
-from batchrun.manifest.expressions import NoValueError, Single, Text, pointed
-from batchrun.manifest.grid import Shape, mapped
+from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE
+from batchrun.manifest.expressions.expression import NoValueError, Single, Text, pointed
+from batchrun.manifest.expressions.template import Reference, in_text, look_up
+from batchrun.manifest.grid.expand import Shape, mapped
+from batchrun.manifest.grid.layout import Plan, Walk, build, digits
 from batchrun.manifest.manifest import Grid, Manifest
-from batchrun.manifest.plan import Plan, Walk, build, digits
-from batchrun.manifest.template import Reference, in_text, look_up
 
 _POINTS: Final = 100_000  # checked for each value; what lies beyond is found while expanding
 _ENOUGH: Final = 20

@@ -13,8 +13,8 @@ import yaml
 from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.scalars import DEEPEST, resolve
-from batchrun.manifest.syntax import syntax_problem, unreadable
+from batchrun.manifest.yaml.scalars import DEEPEST, resolve
+from batchrun.manifest.yaml.syntax import syntax_problem, unreadable
 
 _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _BREAKS: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")

@@ -7,13 +7,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.values import did_you_mean, spell
-from batchrun.manifest.desk import Desk, constants_of
-from batchrun.manifest.document import ListNode, MapNode, Node, ScalarNode
-from batchrun.manifest.expressions import Axis, Expression, NoValueError
+from batchrun.manifest.expressions.expression import Axis, Expression, NoValueError
 from batchrun.manifest.manifest import Definition, Grid, Model, Rule
 from batchrun.manifest.matching import token
-from batchrun.manifest.names import not_sent, reserved, unknown_model
-from batchrun.manifest.section import Section, plain_value, text_keys
+from batchrun.manifest.parse.context import Desk, constants_of
+from batchrun.manifest.parse.namespace import not_sent, reserved, unknown_model
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.yaml.section import Section, plain_value, text_keys
 
 _SECTIONS: Final = (
     "inputs",
