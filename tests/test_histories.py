@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger_lines import finished, intent, saved, submitted
 
-from batchrun.ledger import histories
-from batchrun.ledger.histories import Histories, Rows
+from batchrun.ledger import history_index
 from batchrun.ledger.history import NOWHERE, CellLine, History, State, apply
+from batchrun.ledger.history_index import Histories, Rows
 from batchrun.ledger.records import Dropped, Parked, Rejected
 
 UUID = "eb6b75d8-08f8-94af-af4c-40d1399d9a8d"
@@ -21,7 +21,7 @@ CELLS = [DIGEST, DIGEST.upper(), f"{DIGEST[:30]} 2", "0" * 32, "c1", "", "é", "
 
 @pytest.fixture(autouse=True)
 def _few_recent_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(histories, "RECENT", 2)
+    monkeypatch.setattr(history_index, "RECENT", 2)
 
 
 def life(cell: str, run_id: str = UUID, *, status: str = "succeeded") -> list[CellLine]:
@@ -59,9 +59,9 @@ LIVES = st.tuples(
 def lines_of(lives: list[tuple[str, str, str]]) -> list[CellLine]:
     """Return the lines of lives one after the other, as far as they can follow."""
     lines: list[CellLine] = []
-    histories: dict[str, History] = {}
+    history_index: dict[str, History] = {}
     for cell, run_id, end in lives:
-        attempt = histories.setdefault(cell, History()).attempt + 1
+        attempt = history_index.setdefault(cell, History()).attempt + 1
         given: list[CellLine] = [intent(cell, attempt, alias=end)]
         if end == "dropped":
             given.append(Dropped(cell=cell, attempt=attempt, reason=""))
@@ -75,7 +75,7 @@ def lines_of(lives: list[tuple[str, str, str]]) -> list[CellLine]:
                 given += [saved(cell, attempt)] if end == "succeeded" else []
         for line in given:
             try:
-                apply(histories[cell], line, len(lines))
+                apply(history_index[cell], line, len(lines))
             except ValueError:
                 break
             lines.append(line)
@@ -162,7 +162,7 @@ def test_many_cells_are_all_found_again() -> None:
 def test_a_cell_costs_at_most_a_hundred_and_twenty_bytes(
     cells: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(histories, "RECENT", 1000)
+    monkeypatch.setattr(history_index, "RECENT", 1000)
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.ledger.keys import Keys
+from batchrun.ledger.key_index import Keys
 
 DIGEST = "7305dd29c3e7aec57eafcddbb9f131d2"
 TEXTS = [DIGEST, DIGEST.upper(), f"{DIGEST[:30]} 2", f"{DIGEST}\n", "0" * 32, "c1", "", "\ud800"]

@@ -8,7 +8,7 @@ from batchrun.engine.saver import Job, Saver
 from batchrun.engine.submitter import NameOf, Submitter
 from batchrun.engine.work import Work
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
-from batchrun.ledger.keys import Keys
+from batchrun.ledger.key_index import Keys
 from batchrun.manifest.grid.expand import Cell
 
 BACKLOG: Final = 1000

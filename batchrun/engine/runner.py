@@ -34,7 +34,7 @@ from batchrun.engine.watcher import Watcher
 from batchrun.engine.waves import Waves, best_size
 from batchrun.engine.work import Work
 from batchrun.ledger.file import Ledger
-from batchrun.ledger.keys import Keys
+from batchrun.ledger.key_index import Keys
 from batchrun.manifest.grid.expand import Cell, expand, file_name, upper_bound, user_metadata
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.progress import Moment, Progress

@@ -5,7 +5,7 @@ from typing import Final
 
 from batchrun.base.values import did_you_mean
 from batchrun.ledger.history import BAD, History, State
-from batchrun.ledger.keys import Keys
+from batchrun.ledger.key_index import Keys
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected
 from batchrun.manifest.grid.expand import Cell, selects

@@ -15,8 +15,8 @@ from typing import ClassVar, Final
 
 from msgspec import Struct, field
 
-from batchrun.ledger.histories import Histories
 from batchrun.ledger.history import CellLine, History, State, apply
+from batchrun.ledger.history_index import Histories
 from batchrun.ledger.records import (
     AnyRecord,
     Dropped,

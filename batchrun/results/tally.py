@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import GOOD, History, State, Submit, next_step
-from batchrun.ledger.keys import Keys
+from batchrun.ledger.key_index import Keys
 from batchrun.manifest.cells import Cell
 
 NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})

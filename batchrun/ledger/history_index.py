@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from batchrun.ledger.history import CHANGES, NOWHERE, OPEN, CellLine, History, State
-from batchrun.ledger.keys import SIZE, Keys, hashed, plain
+from batchrun.ledger.key_index import SIZE, Keys, hashed, plain
 
 RECENT: Final = 256
 """Histories beside the open ones that are kept as objects: their next line comes soon."""
