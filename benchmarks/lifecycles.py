@@ -29,7 +29,7 @@ import httpx
 
 import batchrun.commands.run  # noqa: F401  (imported late by the command line)
 from batchrun.cli import main as batchrun_main
-from batchrun.runflow.http import api_client
+from batchrun.runflow.http.client import api_client
 from benchmarks.instant import instant
 
 Post = Callable[[], Awaitable[str]]

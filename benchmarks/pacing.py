@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from throttles import Bucket, Window
 from virtual_time import VirtualTimeLoop
 
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 SECONDS = 60.0
 TIMES = 10  # what is asked for, of what is allowed

@@ -24,10 +24,7 @@ from benchmarks.instant import instant
 from benchmarks.lifecycles import with_batchrun
 
 INTERVAL = 0.001  # seconds of CPU; the kernel makes it what it can
-RUNFLOW = {
-    "limiter": {"limiter", "pace", "sharing", "allowance", "patience"},
-    "transport": {"transport", "http11", "loop_stream", "anyio_stream", "headers"},
-}
+RUNFLOW = {"ratelimit": "limiter", "http": "transport"}
 PACKAGES = {"manifest": "manifest and grid", "results": "results", "commands": "command line"}
 LIBRARIES = {
     "httpx": "httpx",
@@ -49,8 +46,8 @@ def room_of(module: str) -> str | None:
     """Return the room of a module, ours or a library's, if it is in one."""
     package, *within = module.split(".")
     match within:
-        case ["runflow", name] if package == "batchrun":
-            return next((room for room, names in RUNFLOW.items() if name in names), "client")
+        case ["runflow", name, *_] if package == "batchrun":
+            return RUNFLOW.get(name, "client")
         case [room, _, *_] if package == "batchrun":
             return PACKAGES.get(room, room)
     return "command line" if package == "batchrun" else LIBRARIES.get(package)

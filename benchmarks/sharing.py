@@ -16,9 +16,9 @@ from random import Random
 
 import anyio
 
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
-from batchrun.runflow.sharing import SharedPace, shared_pace
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.runflow.ratelimit.shared_pace import SharedPace, shared_pace
 
 ENDPOINT, KEY = "http://127.0.0.1", "key"
 FASTEST = 1e7  # calls a second: none has to wait
@@ -27,7 +27,7 @@ DEPARTURES, ROUNDS = 5000, 5
 PEER = f"""
 import sys
 from pathlib import Path
-from batchrun.runflow.sharing import shared_pace
+from batchrun.runflow.ratelimit.shared_pace import shared_pace
 with shared_pace(Path(sys.argv[1]), {ENDPOINT!r}, {KEY!r}, log=print) as shared:
     shared.claim(1 / {FASTEST})
     print(flush=True)

@@ -23,7 +23,7 @@ from typing import Any
 import anyio
 import httpx
 
-from batchrun.runflow.http import api_client
+from batchrun.runflow.http.client import api_client
 from benchmarks.instant import instant
 
 Ask = Callable[[str, str, bytes | None], Awaitable[Any]]

@@ -34,9 +34,9 @@ from batchrun.ledger.file import open_ledger
 from batchrun.manifest.load import load_manifest
 from batchrun.results.progress import Silent
 from batchrun.runflow.client import Client
-from batchrun.runflow.http import api_client, download_client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.http.client import api_client, download_client
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 MEAN = 30.0
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)

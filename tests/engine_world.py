@@ -24,9 +24,9 @@ from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.progress import Moment
 from batchrun.runflow.client import Client
-from batchrun.runflow.http import api_client, download_client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.http.client import api_client, download_client
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 MANIFEST = """\
 models: [google/nano-banana-2]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchrun.runflow.allowance import Allowance
+from batchrun.runflow.ratelimit.adaptive_rate import Allowance
 
 
 def refused_once(pace: float) -> Allowance:

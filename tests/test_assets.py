@@ -13,9 +13,9 @@ from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.manifest.cells import LocalFile
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError, upload
 from batchrun.runflow.client import Client
-from batchrun.runflow.http import api_client, download_client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.http.client import api_client, download_client
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 CONTENT = bytes(range(256)) * 3000  # more than one chunk

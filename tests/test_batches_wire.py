@@ -23,10 +23,10 @@ from batchrun.runflow.client import (
     Unlike,
     Withheld,
 )
-from batchrun.runflow.http import api_client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.outcomes import judge_batch
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.http.client import api_client
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.runflow.responses import judge_batch
 
 KEY = "rf_live_canary_0123456789"
 BODY = b'{"input":[{"client_ref":"w"}]}'

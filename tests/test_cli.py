@@ -32,7 +32,8 @@ def test_help_names_every_command_and_waits_for_nothing() -> None:
 
 def test_a_call_waits_for_no_bar_and_no_downloads_before_there_are_any() -> None:
     program = (
-        "import sys, batchrun.commands.run; from batchrun.runflow.http import download_client;"
+        "import sys, batchrun.commands.run;"
+        "from batchrun.runflow.http.client import download_client;"
         "download_client(); print({'tqdm', 'httpcore', 'trio'} & sys.modules.keys())"
     )
     environ = {name: text for name, text in os.environ.items() if "PROXY" not in name.upper()}

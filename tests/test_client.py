@@ -20,9 +20,9 @@ from batchrun.runflow.client import (
     Rejected,
     Unlike,
 )
-from batchrun.runflow.http import api_client, check_endpoint, download_client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.http.client import api_client, check_endpoint, download_client
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 KEY = "rf_live_canary_0123456789"
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)

@@ -25,7 +25,7 @@ from batchrun.runflow.downloads import (
     fetch,
     inline,
 )
-from batchrun.runflow.http import api_client, download_client
+from batchrun.runflow.http.client import api_client, download_client
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
 URL = "https://files.example/a/b.png?signature=canary"

@@ -21,9 +21,9 @@ from raw_server import Script, answer, raw_server
 from batchrun.errors import UnreachableError, most_severe
 from batchrun.ledger.history import State
 from batchrun.runflow.client import CALL_TIMEOUT, Client, InDoubt
-from batchrun.runflow.http import TIMEOUT, api_client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.http.client import TIMEOUT, api_client
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 HOURS = 10_000.0
 ONE = "models: [google/nano-banana-2]\ninputs: {prompt: a}\n"

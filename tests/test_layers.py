@@ -38,13 +38,13 @@ PURE: Final = [
     "ledger/book.py",
     "runflow/wire.py",
     "runflow/batches.py",
-    "runflow/tolerant.py",
-    "runflow/outcomes.py",
-    "runflow/allowance.py",
-    "runflow/pace.py",
-    "runflow/register.py",
+    "runflow/lenient.py",
+    "runflow/responses.py",
+    "runflow/ratelimit/adaptive_rate.py",
+    "runflow/ratelimit/pace.py",
+    "runflow/ratelimit/shared_state.py",
     "runflow/outputs.py",
-    "runflow/secrets.py",
+    "runflow/redact.py",
     "engine/feed.py",
     "engine/live.py",
     "engine/schedule.py",
@@ -58,7 +58,10 @@ PURE: Final = [
 NOT_IN_PURE: Final = {"anyio", "asyncio", "httpx", "os", "random", "tempfile", "time", "tqdm"}
 OWNERS: Final = {
     "tqdm": {"results/bar.py"},
-    "fcntl": {"ledger/file.py", "runflow/sharing.py"},  # one sweep, one process; one pace for all
+    "fcntl": {
+        "ledger/file.py",
+        "runflow/ratelimit/shared_pace.py",
+    },  # one sweep, one process; one pace for all
     "yaml": {"manifest"},
     "starlette": {"simulator"},
     "uvicorn": {"simulator"},

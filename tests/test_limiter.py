@@ -5,8 +5,8 @@ import random
 import anyio
 import pytest
 
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 
 def limiter(rate: float = 10.0) -> Limiter:

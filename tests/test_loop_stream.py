@@ -5,7 +5,7 @@ import httpx
 import pytest
 from raw_server import raw_server
 
-from batchrun.runflow import loop_stream
+from batchrun.runflow.http import asyncio_stream
 
 LARGE = b"x" * 20_000_000
 
@@ -14,7 +14,9 @@ LARGE = b"x" * 20_000_000
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_what_nobody_reads_yet_is_left_with_the_peer() -> None:
     with raw_server([LARGE, "hang"]) as server:
-        stream = await loop_stream.connect("127.0.0.1", httpx.URL(server.url).port or 0, None, 1.0)
+        stream = await asyncio_stream.connect(
+            "127.0.0.1", httpx.URL(server.url).port or 0, None, 1.0
+        )
         await anyio.sleep(0.3)
         waiting = len(stream._received)
         come = 0

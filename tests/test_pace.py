@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from throttles import Bucket, Window
 
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.ratelimit.pace import Pace
 
 
 def pace(rate: float = 10.0) -> Pace:

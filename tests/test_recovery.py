@@ -21,7 +21,7 @@ from batchrun.ledger.history import CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Finished, Intent, Rejected, Submitted
 from batchrun.ledger.replay import read_book
 from batchrun.runflow.client import Client
-from batchrun.runflow.http import api_client
+from batchrun.runflow.http.client import api_client
 from batchrun.runflow.wire import Run
 
 ABOUT = About(model="m", alias="a", name="files/x")

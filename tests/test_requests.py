@@ -6,8 +6,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from batchrun.runflow.http import TIMEOUT, api_client
-from batchrun.runflow.requests import Requests
+from batchrun.runflow.http.client import TIMEOUT, api_client
+from batchrun.runflow.http.requests import Requests
 
 KEY = "rf_live_canary_0123456789"
 ENDPOINTS = [

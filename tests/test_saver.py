@@ -21,7 +21,7 @@ from batchrun.engine.stops import Stops
 from batchrun.errors import most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Saved, decode
-from batchrun.runflow.http import download_client
+from batchrun.runflow.http.client import download_client
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ONE = "models: [a/b]\ninputs: {prompt: a}\n"

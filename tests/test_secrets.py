@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from processes import BATCHRUN, environment
 
 from batchrun.cli import main
-from batchrun.runflow.secrets import spellings
+from batchrun.runflow.redact import spellings
 
 KEY = "rf_live_c4n4ry+/&=5f0e9c"
 ECHO = (

@@ -17,8 +17,8 @@ import pytest
 from processes import ask, simulator, start
 
 from batchrun.commands.connection import pace_folder
-from batchrun.runflow.register import Register, decode, encode
-from batchrun.runflow.sharing import SharedPace, shared_pace
+from batchrun.runflow.ratelimit.shared_pace import SharedPace, shared_pace
+from batchrun.runflow.ratelimit.shared_state import Register, decode, encode
 
 KEY = "rf_live_do_not_tell"
 URL = "https://api.example"
@@ -54,7 +54,7 @@ def the_file(folder: Path) -> Path:
 MEMBER = """
 import sys, fcntl, os
 from pathlib import Path
-from batchrun.runflow.sharing import shared_pace
+from batchrun.runflow.ratelimit.shared_pace import shared_pace
 folder, interval, then = sys.argv[1:]
 with shared_pace(Path(folder), "https://api.example", "rf_live_do_not_tell", log=print) as shared:
     shared.claim(float(interval))
@@ -304,9 +304,9 @@ CALLER = """
 import random, socket, sys
 from pathlib import Path
 import anyio
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
-from batchrun.runflow.sharing import shared_pace
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.runflow.ratelimit.shared_pace import shared_pace
 
 async def call(name, rate, port, folder):
     out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

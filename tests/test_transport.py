@@ -16,11 +16,11 @@ import trustme
 from raw_server import RawServer, Script, answer, raw_server
 
 from batchrun.errors import UsageError
-from batchrun.runflow import http11
-from batchrun.runflow.calls import FAILED, NEVER_WRITTEN
-from batchrun.runflow.http import api_client, download_client
-from batchrun.runflow.http11 import Connection
-from batchrun.runflow.transport import ApiTransport
+from batchrun.runflow.http import connection
+from batchrun.runflow.http.client import api_client, download_client
+from batchrun.runflow.http.connection import Connection
+from batchrun.runflow.http.transport import ApiTransport
+from batchrun.runflow.retry import FAILED, NEVER_WRITTEN
 
 pytestmark = [
     pytest.mark.slow,
@@ -344,7 +344,7 @@ class Silent:
 
 
 async def test_an_answer_without_bounds_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http11, "MOST_BYTES", 1000)
+    monkeypatch.setattr(connection, "MOST_BYTES", 1000)
     endless: Script = ["read", HEAD + b"\r\n", *[b"x" * 900] * 10_000]
     ended: Script = ["read", HEAD + b"\r\n" + b"x" * 1000, "close"]
     with raw_server(endless, ended) as server:
@@ -399,7 +399,7 @@ async def over_tls(
     """A client that trusts *trusted*, by SSL_CERT_FILE; a server that *authority* vouches for."""
     trusted.cert_pem.write_to_path(folder / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
-    monkeypatch.setattr("batchrun.runflow.http.is_loopback", lambda _: False)
+    monkeypatch.setattr("batchrun.runflow.http.client.is_loopback", lambda _: False)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     context.set_alpn_protocols(["h2", "http/1.1"])

@@ -6,7 +6,7 @@ import tempfile
 import traceback
 
 from batchrun import __version__
-from batchrun.runflow.secrets import HIDDEN, spellings
+from batchrun.runflow.redact import HIDDEN, spellings
 
 
 def write_traceback(error: Exception) -> str:

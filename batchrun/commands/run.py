@@ -36,7 +36,7 @@ from batchrun.results.progress import Progress
 from batchrun.results.storage import keep_manifest
 from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
-from batchrun.runflow.http import download_client
+from batchrun.runflow.http.client import download_client
 
 
 class Call(Struct, frozen=True, kw_only=True):

@@ -15,8 +15,8 @@ import httpx
 from batchrun.base.endpoint import is_loopback
 from batchrun.errors import UnreachableError
 from batchrun.manifest.cells import LocalFile
-from batchrun.runflow.calls import FAILED
 from batchrun.runflow.client import Client
+from batchrun.runflow.retry import FAILED
 from batchrun.runflow.wire import Refusal, UploadPlace
 
 SCHEME: Final = "runflow://assets/"

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from batchrun.base.values import MOST_ITEMS
-from batchrun.runflow.tolerant import failure, moment, status, text, whole
+from batchrun.runflow.lenient import failure, moment, status, text, whole
 
 
 class Item(Struct, frozen=True, kw_only=True):

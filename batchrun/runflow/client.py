@@ -17,10 +17,10 @@ import msgspec
 from batchrun.base.endpoint import is_loopback
 from batchrun.runflow import wire
 from batchrun.runflow.batches import Batch, parse_batch
-from batchrun.runflow.calls import CALL_TIMEOUT, FAILED, REFUSALS, Answer, Calls
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.listing import Listing, Pages
-from batchrun.runflow.outcomes import (
+from batchrun.runflow.http.requests import Requests
+from batchrun.runflow.pagination import Listing, Pages
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.responses import (
     Accepted,
     AcceptedBatch,
     BatchOutcome,
@@ -34,7 +34,7 @@ from batchrun.runflow.outcomes import (
     judge,
     judge_batch,
 )
-from batchrun.runflow.requests import Requests
+from batchrun.runflow.retry import CALL_TIMEOUT, FAILED, REFUSALS, Answer, Calls
 from batchrun.runflow.wire import Asset, Page, Run
 
 __all__ = [

@@ -27,8 +27,8 @@ from msgspec import Struct
 from batchrun.base.endpoint import is_loopback
 from batchrun.base.media_types import extension, sniffed
 from batchrun.errors import FolderError
-from batchrun.runflow.calls import FAILED
 from batchrun.runflow.headers import seconds_to_wait, sha256_of
+from batchrun.runflow.retry import FAILED
 
 _HOPS: Final = 8
 _LONGEST_PAUSE: Final = 30.0

@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
+from batchrun.runflow.lenient import failure, moment, money, status, text, whole
 from batchrun.runflow.outputs import OutputFile, output_files
-from batchrun.runflow.tolerant import failure, moment, money, status, text, whole
 
 __all__ = [
     "RUN_FIELDS",

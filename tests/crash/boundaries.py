@@ -23,9 +23,9 @@ import httpx
 
 from batchrun.commands import run
 from batchrun.ledger.file import Ledger, open_ledger
-from batchrun.runflow.http11 import Connection
-from batchrun.runflow.loop_stream import LoopStream
-from batchrun.runflow.transport import ApiTransport
+from batchrun.runflow.http.asyncio_stream import LoopStream
+from batchrun.runflow.http.connection import Connection
+from batchrun.runflow.http.transport import ApiTransport
 
 ANY: Final = "any"
 """Stands for whatever boundary is passed: its passings are those of all of them together."""

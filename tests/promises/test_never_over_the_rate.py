@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrun.runflow.client import Client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
-from batchrun.runflow.register import Register, decode, encode
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.runflow.ratelimit.shared_state import Register, decode, encode
 
 GAPS = st.lists(
     st.tuples(

@@ -15,9 +15,9 @@ from raw_server import Script, answer, raw_server
 
 from batchrun.errors import UnreachableError
 from batchrun.runflow.client import Accepted, Client, InDoubt, Outcome
-from batchrun.runflow.http import api_client
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.http.client import api_client
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 pytestmark = [
     pytest.mark.slow,

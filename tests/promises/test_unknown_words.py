@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from batchrun.errors import BatchrunError
 from batchrun.runflow.client import Accepted, Client, InDoubt, Rejected, Unlike
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.outcomes import Conflicted, judge
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.runflow.responses import Conflicted, judge
 from batchrun.runflow.wire import output_files
 
 

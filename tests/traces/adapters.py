@@ -26,7 +26,7 @@ from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.storage import read_identity, write_identity
-from batchrun.runflow.http import api_client
+from batchrun.runflow.http.client import api_client
 
 ENDPOINT = "https://fake"
 

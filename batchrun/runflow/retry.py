@@ -25,10 +25,10 @@ from msgspec import Struct
 from batchrun.errors import UnreachableError
 from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
-from batchrun.runflow.limiter import Limiter
-from batchrun.runflow.outcomes import InDoubt, Unlike, Withheld, raise_for_account
-from batchrun.runflow.patience import Patience
-from batchrun.runflow.secrets import HIDDEN, spellings
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.redact import HIDDEN, spellings
+from batchrun.runflow.responses import InDoubt, Unlike, Withheld, raise_for_account
+from batchrun.runflow.retry_budget import Patience
 from batchrun.runflow.wire import Refusal
 
 # Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows

@@ -17,7 +17,7 @@ The rules:
 from collections.abc import Callable
 from typing import Final
 
-from batchrun.runflow.allowance import Allowance
+from batchrun.runflow.ratelimit.adaptive_rate import Allowance
 
 _MARGIN: Final = 1e-6  # keeps the first rule exact in floating point, at any clock reading
 _LONGEST_PAUSE: Final = 32.0

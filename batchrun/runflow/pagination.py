@@ -12,8 +12,8 @@ from typing import Final, cast
 from msgspec import Struct
 
 from batchrun.runflow import wire
-from batchrun.runflow.calls import Answer, Calls
-from batchrun.runflow.requests import Requests
+from batchrun.runflow.http.requests import Requests
+from batchrun.runflow.retry import Answer, Calls
 from batchrun.runflow.wire import Page, Run
 
 _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered

@@ -20,7 +20,7 @@ import httpx
 from batchrun import __version__
 from batchrun.base.endpoint import is_loopback, parse_endpoint
 from batchrun.errors import UsageError
-from batchrun.runflow.transport import ApiTransport
+from batchrun.runflow.http.transport import ApiTransport
 
 TIMEOUT: Final = httpx.Timeout(connect=10, read=30, write=30, pool=None)
 USER_AGENT: Final = f"batchrun/{__version__}"

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 import anyio
 import anyio.lowlevel
 
-from batchrun.runflow.pace import Pace
+from batchrun.runflow.ratelimit.pace import Pace
 
 _LATEST: Final = 0.003  # the most of a wait that is spent awake
 

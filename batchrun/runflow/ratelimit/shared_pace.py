@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from batchrun.runflow.register import LONGEST_PAUSE, SLOTS, Register, decode, encode
+from batchrun.runflow.ratelimit.shared_state import LONGEST_PAUSE, SLOTS, Register, decode, encode
 
 _SIZE: Final = 4096  # more than any register takes
 _BUSY: Final = 0.0002  # seconds until somebody else has written

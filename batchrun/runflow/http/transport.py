@@ -24,8 +24,8 @@ import anyio
 import httpx
 import sniffio
 
-from batchrun.runflow import anyio_stream, loop_stream
-from batchrun.runflow.http11 import Connection
+from batchrun.runflow.http import anyio_stream, asyncio_stream
+from batchrun.runflow.http.connection import Connection
 
 
 class ApiTransport(httpx.AsyncBaseTransport):
@@ -91,7 +91,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
         port = port or (443 if scheme == "https" else 80)
         seconds = request.extensions.get("timeout", {}).get("connect")
         plain = sniffio.current_async_library() == "asyncio"
-        connect = loop_stream.connect if plain else anyio_stream.connect
+        connect = asyncio_stream.connect if plain else anyio_stream.connect
         try:
             stream = await connect(host, port, self._tls, seconds)
         except TimeoutError as error:
