@@ -28,7 +28,6 @@ from virtual_time import VirtualTimeLoop
 
 from batchrun.base.disk import InlineDisk
 from batchrun.engine.runner import Outside, Runner
-from batchrun.engine.settings import from_manifest
 from batchrun.engine.sweep import open_sweep
 from batchrun.ledger.file import open_ledger
 from batchrun.manifest.load import load_manifest
@@ -37,6 +36,7 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, download_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.settings import from_manifest
 
 MEAN = 30.0
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)

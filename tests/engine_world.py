@@ -14,7 +14,6 @@ from msgspec.structs import replace
 
 from batchrun.base.disk import Disk, InlineDisk
 from batchrun.engine.runner import Outside, Runner
-from batchrun.engine.settings import Settings, from_manifest
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
 from batchrun.ledger.book import Book
@@ -27,6 +26,7 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, download_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.settings import Settings, from_manifest
 
 MANIFEST = """\
 models: [google/nano-banana-2]

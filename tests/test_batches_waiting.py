@@ -15,7 +15,6 @@ from test_batches import MANY, MODEL, lines, states
 
 from batchrun.engine.live import Attempt
 from batchrun.engine.runner import Runner
-from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.engine.submitter import Submitter
 from batchrun.engine.uploads import files_in
@@ -25,6 +24,7 @@ from batchrun.ledger.history import State
 from batchrun.ledger.records import Intent, Learnt, Submitted, Uploaded
 from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest, Model
+from batchrun.settings import Settings
 
 TWO = MANY.replace("[runflow/smart-resize]", "[runflow/smart-resize, runflow/skin-fix]")
 

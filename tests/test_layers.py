@@ -13,6 +13,8 @@ LEVELS: Final = [
     {"errors", "batchrun"},
     {"base"},
     {"manifest"},
+    {"settings"},
+    {"sweep"},
     {"ledger", "runflow"},
     {"results"},
     {"engine"},

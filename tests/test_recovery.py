@@ -13,7 +13,6 @@ from terse_runflow import Terse
 
 from batchrun.engine.recovery import Finder, find_sweeps
 from batchrun.engine.retelling import About, Found, retell
-from batchrun.engine.settings import from_manifest
 from batchrun.engine.tags import Tag
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import NAME, rebuild_ledger
@@ -23,6 +22,7 @@ from batchrun.ledger.replay import read_book
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.wire import Run
+from batchrun.settings import from_manifest
 
 ABOUT = About(model="m", alias="a", name="files/x")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

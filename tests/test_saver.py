@@ -16,12 +16,12 @@ from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 
 from batchrun.engine.runner import Runner
-from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.errors import most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Saved, decode
 from batchrun.runflow.http.client import download_client
+from batchrun.settings import Settings
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ONE = "models: [a/b]\ninputs: {prompt: a}\n"

@@ -30,11 +30,11 @@ from batchrun.base.values import Rate
 from batchrun.commands.signals import Interrupted, Signals
 from batchrun.engine.interrupts import obey
 from batchrun.engine.runner import Runner
-from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops
 from batchrun.errors import INCOMPLETE, KILLED, OutOfCreditError, most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
+from batchrun.settings import Settings
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 ONCE: Sequence[Sequence[signal.Signals]] = ([INT], [TERM], [HUP])

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from batchrun.base.disk import InlineDisk
 from batchrun.commands import walk
 from batchrun.commands.walk import Alongside, Found, Walk
-from batchrun.engine.settings import from_manifest
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.storage import write_results
+from batchrun.settings import from_manifest
 
 TEXT = """\
 models:

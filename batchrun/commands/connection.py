@@ -10,13 +10,13 @@ from typing import Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.commands.options import simulator_missing
-from batchrun.engine.settings import Settings
 from batchrun.errors import UsageError
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
 from batchrun.runflow.ratelimit.shared_pace import shared_pace
+from batchrun.settings import Settings
 
 STATE: Final = "simulator.sqlite"
 """Where the embedded simulator keeps its runs, so that a killed sweep finds them again."""

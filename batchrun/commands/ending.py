@@ -11,7 +11,6 @@ from msgspec import Struct
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.walk import Alongside, Found, Walk
 from batchrun.engine.selection import Selection
-from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
 from batchrun.ledger.file import Ledger
@@ -24,6 +23,7 @@ from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
 from batchrun.results.table import table
 from batchrun.results.tally import Tally
 from batchrun.runflow.client import Client
+from batchrun.settings import Settings
 
 MOST_WHEN_INTERRUPTED: Final = 20_000
 """Points up to which the results are written although somebody waits: half a second's work."""

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batchrun.engine.folder import choose_endpoint, output_folder
 from batchrun.errors import LostLedgerError
 from batchrun.manifest.manifest import Manifest
+from batchrun.sweep.location import choose_endpoint, output_folder
 
 
 def find(

@@ -19,7 +19,6 @@ from msgspec.structs import replace
 
 from batchrun.commands.connection import connected, key_of, served
 from batchrun.engine.selection import Selection
-from batchrun.engine.settings import Settings
 from batchrun.engine.sweep import check_folder
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
@@ -32,6 +31,7 @@ from batchrun.results.summary import Summary, money, number_of
 from batchrun.results.table import NO_CELL
 from batchrun.results.tally import Count, Counting, ModelRow, Standing, standing
 from batchrun.runflow.prices import estimate
+from batchrun.settings import Settings
 
 PATIENCE: Final = 5.0
 """Seconds that a plan waits for a service that gives no good answer: it can do without."""

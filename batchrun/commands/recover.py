@@ -18,7 +18,6 @@ from batchrun.commands.options import Parser, add_place, value
 from batchrun.commands.place import find
 from batchrun.engine.gate import check_organisation
 from batchrun.engine.recovery import Finder, Recovered, describe, find_sweeps, write_down
-from batchrun.engine.settings import Settings, from_manifest
 from batchrun.engine.sweep import identity_of
 from batchrun.errors import LedgerError
 from batchrun.ledger.file import Rebuilding, rebuild_ledger
@@ -28,6 +27,7 @@ from batchrun.manifest.manifest import Manifest
 from batchrun.results.storage import Identity, read_identity, write_identity
 from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
+from batchrun.settings import Settings, from_manifest
 
 Say = Callable[[str], None]
 

@@ -26,7 +26,6 @@ from batchrun.commands.walk import Alongside
 from batchrun.engine.interrupts import obey
 from batchrun.engine.runner import Outside, Points, Runner
 from batchrun.engine.selection import Selection
-from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import check_folder, open_sweep
 from batchrun.ledger.file import Ledger, open_ledger
@@ -37,6 +36,7 @@ from batchrun.results.storage import keep_manifest
 from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import download_client
+from batchrun.settings import Settings
 
 
 class Call(Struct, frozen=True, kw_only=True):

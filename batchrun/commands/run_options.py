@@ -24,10 +24,10 @@ from batchrun.base.values import (
 )
 from batchrun.commands.options import Parser, add_place, value
 from batchrun.engine.selection import check_statuses
-from batchrun.engine.settings import Settings, from_manifest
 from batchrun.errors import UsageError
 from batchrun.manifest.grid.expand import check_found, expand, parse_only
 from batchrun.manifest.manifest import Manifest
+from batchrun.settings import Settings, from_manifest
 
 SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})
 """What changes nothing but what is shown."""

@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from batchrun.commands.options import Parser, add_place
 from batchrun.commands.place import command_of, find, naming_recover, recover_of
-from batchrun.engine.folder import endpoint_folder
 from batchrun.engine.sweep import check_folder
 from batchrun.errors import UsageError
 from batchrun.ledger.file import NAME, check_sweep
@@ -29,6 +28,7 @@ from batchrun.results.storage import Identity, read_identity
 from batchrun.results.summary import Summary, how_to_go_on
 from batchrun.results.table import table
 from batchrun.results.tally import Count, Counting, ModelRow, count_ledger
+from batchrun.sweep.location import endpoint_folder
 
 MOST_SHOWN: Final = 20
 DEFAULT_ATTEMPTS: Final = 2

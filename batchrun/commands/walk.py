@@ -13,7 +13,6 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.engine.selection import Selection
-from batchrun.engine.settings import Settings
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import BAD
 from batchrun.ledger.reader import Readable
@@ -23,6 +22,7 @@ from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.failures import Failure, Grouping
 from batchrun.results.storage import Comparison
 from batchrun.results.tally import Count, Counting, Tally
+from batchrun.settings import Settings
 
 APART: Final = 1000
 """Cells that one model may be ahead of another before they are no longer counted on the way."""

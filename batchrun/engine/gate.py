@@ -9,11 +9,11 @@ from typing import Final
 import anyio
 
 from batchrun.engine.behind import check_ledger, check_new_wave
-from batchrun.engine.settings import BY_ID
 from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
 from batchrun.errors import KeyRefusedError
 from batchrun.ledger.book import KnownRun, wave_number
+from batchrun.settings import BY_ID
 
 EACH_TENTH: Final = 10
 

@@ -25,7 +25,6 @@ from batchrun.engine.lookup import LookUps
 from batchrun.engine.purse import Purse
 from batchrun.engine.saver import Job, Saver
 from batchrun.engine.selection import Selection
-from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops, only_expected
 from batchrun.engine.submitter import Submitter
 from batchrun.engine.sweep import SweepFolder
@@ -40,6 +39,7 @@ from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.progress import Moment, Progress
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
+from batchrun.settings import Settings
 
 TICK: Final = 1.0
 GRACE: Final = 1.0

@@ -12,11 +12,11 @@ from anyio.abc import TaskGroup
 
 from batchrun.engine.live import Attempt
 from batchrun.engine.lookup import LookUps
-from batchrun.engine.settings import BY_ID
 from batchrun.engine.waves import Wave
 from batchrun.engine.work import Work
 from batchrun.errors import UnreachableError
 from batchrun.runflow.wire import OPEN, Run
+from batchrun.settings import BY_ID
 
 FEW: Final = 2
 """A wave with so few open runs is asked by run id; the list would tell of all that ended, too."""

@@ -25,7 +25,6 @@ import anyio
 from batchrun.engine.live import Attempt, Live
 from batchrun.engine.purse import Purse
 from batchrun.engine.schedule import CHEAP, DEAR, LARGE, next_wait
-from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Bell, Stops
 from batchrun.engine.waves import NEVER, Wave, Waves
 from batchrun.ledger.file import Ledger
@@ -44,6 +43,7 @@ from batchrun.manifest.grid.expand import Cell
 from batchrun.results.progress import Progress
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
+from batchrun.settings import Settings
 
 UNKNOWN_STATUS: Final = "the service says a run is {word!r}, a status this batchrun doesn't know"
 

@@ -18,7 +18,6 @@ from batchrun.base.disk import InlineDisk
 from batchrun.commands.run_options import parse, settings_of
 from batchrun.engine.recovery import Finder, describe, find_sweeps, write_down
 from batchrun.engine.runner import Runner
-from batchrun.engine.settings import Settings
 from batchrun.engine.stops import Stops
 from batchrun.engine.sweep import identity_of
 from batchrun.errors import BatchrunError, most_severe
@@ -27,6 +26,7 @@ from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.storage import read_identity, write_identity
 from batchrun.runflow.http.client import api_client
+from batchrun.settings import Settings
 
 ENDPOINT = "https://fake"
 
