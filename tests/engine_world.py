@@ -13,9 +13,9 @@ from fake_runflow import FakeRunflow, now
 from msgspec.structs import replace
 
 from batchrun.base.disk import Disk, InlineDisk
-from batchrun.engine.runner import Outside, Runner
-from batchrun.engine.stops import Stops
-from batchrun.engine.sweep import check_folder, open_sweep
+from batchrun.engine.run import Outside, Runner
+from batchrun.engine.shutdown import Stops
+from batchrun.engine.start import check_folder, open_sweep
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import NAME, open_ledger
 from batchrun.ledger.replay import read_book

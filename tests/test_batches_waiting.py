@@ -13,11 +13,11 @@ from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 from test_batches import MANY, MODEL, lines, states
 
-from batchrun.engine.live import Attempt
-from batchrun.engine.runner import Runner
-from batchrun.engine.stops import Stops
-from batchrun.engine.submitter import Submitter
-from batchrun.engine.uploads import files_in
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.run import Runner
+from batchrun.engine.shutdown import Stops
+from batchrun.engine.submit import Submitter
+from batchrun.engine.upload import files_in
 from batchrun.errors import most_severe
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.history import State
@@ -340,8 +340,8 @@ async def test_who_waits_for_company_does_not_wait_for_a_long_walk_over_what_is_
         at_departure.append(drawn)
         await submit(self, attempts)
 
-    monkeypatch.setattr("batchrun.engine.runner.YIELD_EVERY", 50)
-    monkeypatch.setattr("batchrun.engine.runner.expand", counted)
+    monkeypatch.setattr("batchrun.engine.run.YIELD_EVERY", 50)
+    monkeypatch.setattr("batchrun.engine.run.expand", counted)
     monkeypatch.setattr(Submitter, "submit", noted)  # no time passes in a walk: nothing is sent
     await world.call()
 

@@ -16,7 +16,7 @@ from crash.mortal import Mortal, MortalDisk, MortalTransport, Service, Tail, ser
 from engine_world import World
 from fake_runflow import FakeRunflow
 
-from batchrun.engine.stops import Stops
+from batchrun.engine.shutdown import Stops
 from batchrun.ledger.records import Extra, Submitted, decode
 
 pytestmark = pytest.mark.timeout(300)

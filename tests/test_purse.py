@@ -12,7 +12,7 @@ from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 from test_post_outcomes import Crowded, parked
 
-from batchrun.engine.live import Attempt, Live
+from batchrun.engine.in_flight import Attempt, Live
 from batchrun.errors import most_severe
 
 MANY = """\

@@ -11,9 +11,9 @@ from engine_world import World
 from fake_runflow import FakeRunflow, now
 from terse_runflow import Terse
 
-from batchrun.engine.recovery import Finder, find_sweeps
-from batchrun.engine.retelling import About, Found, retell
-from batchrun.engine.tags import Tag
+from batchrun.engine.missing_records import About, Found, retell
+from batchrun.engine.rebuild import Finder, find_sweeps
+from batchrun.engine.run_tag import Tag
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import NAME, rebuild_ledger
 from batchrun.ledger.history import CellLine, History, State, apply
@@ -150,7 +150,7 @@ async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
 async def test_a_list_without_an_end_rebuilds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchrun.engine.recovery.ALL_PAGES", 2)
+    monkeypatch.setattr("batchrun.engine.rebuild.ALL_PAGES", 2)
     world = World(tmp_path, FakeRunflow(filters="no"))
     await world.call()
     world.service.page_cap = 1

@@ -15,8 +15,8 @@ import pytest
 from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 
-from batchrun.engine.runner import Runner
-from batchrun.engine.stops import Stops
+from batchrun.engine.run import Runner
+from batchrun.engine.shutdown import Stops
 from batchrun.errors import most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Saved, decode

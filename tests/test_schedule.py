@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchrun.engine.schedule import DEAR, LARGE, LONGEST, next_wait, worth
+from batchrun.engine.poll_schedule import DEAR, LARGE, LONGEST, next_wait, worth
 from batchrun.engine.waves import best_size
 
 EVENLY = [float(second) for second in range(6, 55)]

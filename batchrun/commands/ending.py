@@ -11,7 +11,7 @@ from msgspec import Struct
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.walk import Alongside, Found, Walk
 from batchrun.engine.selection import Selection
-from batchrun.engine.stops import Stops
+from batchrun.engine.shutdown import Stops
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from batchrun.commands.connection import connected, key_of, served
 from batchrun.engine.selection import Selection
-from batchrun.engine.sweep import check_folder
+from batchrun.engine.start import check_folder
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import NAME, check_sweep

@@ -16,9 +16,9 @@ from batchrun.commands import status
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.options import Parser, add_place, value
 from batchrun.commands.place import find
-from batchrun.engine.gate import check_organisation
-from batchrun.engine.recovery import Finder, Recovered, describe, find_sweeps, write_down
-from batchrun.engine.sweep import identity_of
+from batchrun.engine.preflight import check_organisation
+from batchrun.engine.rebuild import Finder, Recovered, describe, find_sweeps, write_down
+from batchrun.engine.start import identity_of
 from batchrun.errors import LedgerError
 from batchrun.ledger.file import Rebuilding, rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep

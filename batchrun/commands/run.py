@@ -24,10 +24,10 @@ from batchrun.commands.run_options import (
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.walk import Alongside
 from batchrun.engine.interrupts import obey
-from batchrun.engine.runner import Outside, Points, Runner
+from batchrun.engine.run import Outside, Points, Runner
 from batchrun.engine.selection import Selection
-from batchrun.engine.stops import Stops
-from batchrun.engine.sweep import check_folder, open_sweep
+from batchrun.engine.shutdown import Stops
+from batchrun.engine.start import check_folder, open_sweep
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from batchrun.commands.options import Parser, add_place
 from batchrun.commands.place import command_of, find, naming_recover, recover_of
-from batchrun.engine.sweep import check_folder
+from batchrun.engine.start import check_folder
 from batchrun.errors import UsageError
 from batchrun.ledger.file import NAME, check_sweep
 from batchrun.ledger.history import BAD, History, State

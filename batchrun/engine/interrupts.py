@@ -5,7 +5,7 @@ from typing import Final
 
 import anyio
 
-from batchrun.engine.stops import Stops
+from batchrun.engine.shutdown import Stops
 from batchrun.errors import KILLED
 
 LATEST: Final = 0.1

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchrun.engine.budget import left, reservation
-from batchrun.engine.live import Attempt, Live, share
+from batchrun.engine.in_flight import Attempt, Live, share
 from batchrun.errors import BudgetReachedError
 from batchrun.ledger.book import Book
 from batchrun.runflow.prices import estimate

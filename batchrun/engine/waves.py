@@ -9,7 +9,7 @@ number that is about to be used mean that the ledger is behind.
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from batchrun.engine.live import Attempt
+from batchrun.engine.in_flight import Attempt
 from batchrun.runflow.wire import Run
 
 NEVER: Final = float("inf")

@@ -14,10 +14,10 @@ from typing import Final
 import anyio
 from msgspec import Struct
 
-from batchrun.engine.children import Children
-from batchrun.engine.retelling import About, Found, retell
-from batchrun.engine.tags import is_ours, tag_of
-from batchrun.engine.walk import BEGINNING, newest_runs, walk
+from batchrun.engine.batch_items import Children
+from batchrun.engine.missing_records import About, Found, retell
+from batchrun.engine.recent_runs import BEGINNING, newest_runs, walk
+from batchrun.engine.run_tag import is_ours, tag_of
 from batchrun.engine.waves import reference, sweep_of
 from batchrun.errors import UnreachableError
 from batchrun.ledger.book import wave_number

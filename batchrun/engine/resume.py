@@ -7,9 +7,9 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
-from batchrun.engine.live import Attempt
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
-from batchrun.engine.work import Work
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
 from batchrun.manifest.grid.expand import Cell, expand

@@ -8,9 +8,9 @@ from typing import Final
 
 import anyio
 
-from batchrun.engine.behind import check_ledger, check_new_wave
+from batchrun.engine.stale_ledger import check_ledger, check_new_wave
+from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
-from batchrun.engine.work import Work
 from batchrun.errors import KeyRefusedError
 from batchrun.ledger.book import KnownRun, wave_number
 from batchrun.settings import BY_ID

@@ -12,8 +12,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from batchrun.engine.live import Attempt
-from batchrun.engine.tags import Tag, is_ours, tag_of, tagged, tags_of
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.run_tag import Tag, is_ours, tag_of, tagged, tags_of
 from batchrun.errors import UnreachableError
 from batchrun.runflow.batches import Batch, Item
 from batchrun.runflow.client import Client

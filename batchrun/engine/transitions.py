@@ -22,10 +22,10 @@ from typing import Any, Final, Protocol
 
 import anyio
 
-from batchrun.engine.live import Attempt, Live
+from batchrun.engine.in_flight import Attempt, Live
+from batchrun.engine.poll_schedule import CHEAP, DEAR, LARGE, next_wait
 from batchrun.engine.purse import Purse
-from batchrun.engine.schedule import CHEAP, DEAR, LARGE, next_wait
-from batchrun.engine.stops import Bell, Stops
+from batchrun.engine.shutdown import Bell, Stops
 from batchrun.engine.waves import NEVER, Wave, Waves
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import GOOD, NOWHERE, State, Submit, next_step

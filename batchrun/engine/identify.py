@@ -11,10 +11,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.engine.children import Children
-from batchrun.engine.tags import tag_of
+from batchrun.engine.batch_items import Children
+from batchrun.engine.run_tag import tag_of
+from batchrun.engine.transitions import Work
 from batchrun.engine.waves import reference
-from batchrun.engine.work import Work
 from batchrun.runflow.wire import Run
 
 MOST_ASKED: Final = 200

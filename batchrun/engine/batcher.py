@@ -12,12 +12,12 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from batchrun.engine.company import ENOUGH, Companies, Company, linger
-from batchrun.engine.intents import MetadataOf
-from batchrun.engine.live import Attempt
-from batchrun.engine.submitter import Submitter
-from batchrun.engine.uploads import files_in
-from batchrun.engine.work import Work
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.pending_batches import ENOUGH, Companies, Company, linger
+from batchrun.engine.request import MetadataOf
+from batchrun.engine.submit import Submitter
+from batchrun.engine.transitions import Work
+from batchrun.engine.upload import files_in
 
 NEVER: Final = float("inf")
 

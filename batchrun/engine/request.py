@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from batchrun.engine.live import Attempt
-from batchrun.engine.tags import Tag, tagged, with_cells
-from batchrun.engine.work import Work
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.run_tag import Tag, tagged, with_cells
+from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.manifest.grid.expand import Cell
 from batchrun.runflow.batches import batch_body

@@ -10,10 +10,10 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from batchrun.engine.live import Attempt
-from batchrun.engine.lookup import LookUps
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.reconcile import LookUps
+from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
-from batchrun.engine.work import Work
 from batchrun.errors import UnreachableError
 from batchrun.runflow.wire import OPEN, Run
 from batchrun.settings import BY_ID

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from batchrun.engine.children import Children
-from batchrun.engine.tags import Tag, is_ours, tag_of
-from batchrun.engine.untagged import Untagged
-from batchrun.engine.walk import newest_runs
+from batchrun.engine.batch_items import Children
+from batchrun.engine.identify import Untagged
+from batchrun.engine.recent_runs import newest_runs
+from batchrun.engine.run_tag import Tag, is_ours, tag_of
+from batchrun.engine.transitions import Work
 from batchrun.engine.waves import reference
-from batchrun.engine.work import Work
 from batchrun.errors import LostLedgerError
 from batchrun.ledger.book import wave_number
 from batchrun.ledger.history import NOWHERE

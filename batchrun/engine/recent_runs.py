@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from batchrun.engine.tags import is_ours
+from batchrun.engine.run_tag import is_ours
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Page, Run
 

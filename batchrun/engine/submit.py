@@ -15,14 +15,14 @@ from typing import Any, Final
 
 import anyio
 
-from batchrun.engine.answers import Answers
-from batchrun.engine.children import answered
-from batchrun.engine.gate import Gate
-from batchrun.engine.intents import Intents
-from batchrun.engine.live import Attempt
-from batchrun.engine.uploads import Uploads
+from batchrun.engine.batch_items import answered
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.preflight import Gate
+from batchrun.engine.request import Intents
+from batchrun.engine.service_health import Answers
+from batchrun.engine.transitions import Work, rejected_line
+from batchrun.engine.upload import Uploads
 from batchrun.engine.waves import Wave
-from batchrun.engine.work import Work, rejected_line
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.grid.expand import Cell

@@ -18,8 +18,8 @@ import httpx
 from msgspec import Struct
 
 from batchrun.base.media_types import EXTENSIONS
-from batchrun.engine.stops import Bell
-from batchrun.engine.work import Work
+from batchrun.engine.shutdown import Bell
+from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.results.storage import atomic_write
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch

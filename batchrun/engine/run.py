@@ -13,25 +13,25 @@ import anyio.lowlevel
 import httpx
 from msgspec import Struct
 
-from batchrun.engine.adoption import YIELD_EVERY, adopt, reserve
-from batchrun.engine.departures import Departures
-from batchrun.engine.drawer import Drawer
-from batchrun.engine.extras import Extras
-from batchrun.engine.feed import Feed
-from batchrun.engine.gate import Gate
-from batchrun.engine.intents import Intents
-from batchrun.engine.live import Attempt, Live
-from batchrun.engine.lookup import LookUps
+from batchrun.engine.batcher import Departures
+from batchrun.engine.download import Job, Saver
+from batchrun.engine.duplicate_runs import Extras
+from batchrun.engine.in_flight import Attempt, Live
+from batchrun.engine.poll import Watcher
+from batchrun.engine.preflight import Gate
 from batchrun.engine.purse import Purse
-from batchrun.engine.saver import Job, Saver
+from batchrun.engine.ready_queue import Feed
+from batchrun.engine.reconcile import LookUps
+from batchrun.engine.request import Intents
+from batchrun.engine.resume import YIELD_EVERY, adopt, reserve
+from batchrun.engine.scheduler import Drawer
 from batchrun.engine.selection import Selection
-from batchrun.engine.stops import Bell, Stops, only_expected
-from batchrun.engine.submitter import Submitter
-from batchrun.engine.sweep import SweepFolder
-from batchrun.engine.uploads import Uploads
-from batchrun.engine.watcher import Watcher
+from batchrun.engine.shutdown import Bell, Stops, only_expected
+from batchrun.engine.start import SweepFolder
+from batchrun.engine.submit import Submitter
+from batchrun.engine.transitions import Work
+from batchrun.engine.upload import Uploads
 from batchrun.engine.waves import Waves, best_size
-from batchrun.engine.work import Work
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import Keys
 from batchrun.manifest.grid.expand import Cell, expand, file_name, upper_bound, user_metadata

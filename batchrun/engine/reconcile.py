@@ -19,14 +19,14 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from batchrun.engine.children import Answered, Children, answered
-from batchrun.engine.live import Attempt
-from batchrun.engine.submitter import MOST_SENDS, Submitter
-from batchrun.engine.tags import Tag, tag_of
-from batchrun.engine.untagged import Untagged
-from batchrun.engine.walk import BEGINNING, Walk, walk
+from batchrun.engine.batch_items import Answered, Children, answered
+from batchrun.engine.identify import Untagged
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.recent_runs import BEGINNING, Walk, walk
+from batchrun.engine.run_tag import Tag, tag_of
+from batchrun.engine.submit import MOST_SENDS, Submitter
+from batchrun.engine.transitions import Work, billed
 from batchrun.engine.waves import Wave
-from batchrun.engine.work import Work, billed
 from batchrun.ledger.records import Extra, Looked
 from batchrun.runflow.wire import Run
 

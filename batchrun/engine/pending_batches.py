@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from batchrun.engine.live import Attempt
+from batchrun.engine.in_flight import Attempt
 
 ENOUGH: Final = 10
 """Cells that share a request rather than each having its own, where the model takes batches."""

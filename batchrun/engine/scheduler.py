@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from batchrun.engine.departures import Departures
-from batchrun.engine.feed import Feed
-from batchrun.engine.saver import Job, Saver
-from batchrun.engine.submitter import NameOf, Submitter
-from batchrun.engine.work import Work
+from batchrun.engine.batcher import Departures
+from batchrun.engine.download import Job, Saver
+from batchrun.engine.ready_queue import Feed
+from batchrun.engine.submit import NameOf, Submitter
+from batchrun.engine.transitions import Work
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
 from batchrun.ledger.key_index import Keys
 from batchrun.manifest.grid.expand import Cell

@@ -3,7 +3,7 @@
 import anyio
 from msgspec.structs import replace
 
-from batchrun.engine.work import Work, billed
+from batchrun.engine.transitions import Work, billed
 from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.records import Extra
 
