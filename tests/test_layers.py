@@ -54,12 +54,12 @@ PURE: Final = [
     "engine/waves.py",
     "results/rows.py",
     "results/tally.py",
-    "results/table.py",
+    "results/terminal_table.py",
     "results/summary.py",
 ]
 NOT_IN_PURE: Final = {"anyio", "asyncio", "httpx", "os", "random", "tempfile", "time", "tqdm"}
 OWNERS: Final = {
-    "tqdm": {"results/bar.py"},
+    "tqdm": {"results/progress_bar.py"},
     "fcntl": {
         "ledger/file.py",
         "runflow/ratelimit/shared_pace.py",

@@ -13,7 +13,7 @@ from batchrun.commands.run import main
 from batchrun.ledger.records import AnyRecord
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
-from batchrun.results.table import NO_CELL
+from batchrun.results.terminal_table import NO_CELL
 
 MANIFEST = """\
 name: chairs

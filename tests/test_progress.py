@@ -8,8 +8,8 @@ from decimal import Decimal
 import pytest
 
 from batchrun.commands.listener import choose
-from batchrun.results.bar import Bar
 from batchrun.results.progress import Lines, Moment, Progress, Silent, span
+from batchrun.results.progress_bar import Bar
 
 
 class Terminal(io.StringIO):

@@ -19,8 +19,8 @@ from batchrun.ledger.records import AnyRecord
 from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.csvtext import field
-from batchrun.results.storage import (
+from batchrun.results.csv_text import field
+from batchrun.results.result_files import (
     Comparison,
     Identity,
     atomic_write,

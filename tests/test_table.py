@@ -10,8 +10,8 @@ from ledger_lines import finished
 from batchrun.ledger.records import Finished, Rejected
 from batchrun.results.failures import LONGEST, Failure, failures, group, normalise
 from batchrun.results.summary import Summary
-from batchrun.results.table import table
 from batchrun.results.tally import ModelRow, Tally
+from batchrun.results.terminal_table import table
 
 
 def model(alias: str, cost: str = "0", /, **numbers: int) -> ModelRow:

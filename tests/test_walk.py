@@ -16,7 +16,7 @@ from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.storage import write_results
+from batchrun.results.result_files import write_results
 from batchrun.settings import from_manifest
 
 TEXT = """\

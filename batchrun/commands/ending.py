@@ -18,10 +18,10 @@ from batchrun.ledger.reader import open_reader
 from batchrun.manifest.grid.expand import Cell, expand, upper_bound
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import failures
-from batchrun.results.storage import RESULTS_CSV, RESULTS_JSONL, write_results
+from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
 from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
-from batchrun.results.table import table
 from batchrun.results.tally import Tally
+from batchrun.results.terminal_table import table
 from batchrun.runflow.client import Client
 from batchrun.settings import Settings
 

@@ -15,7 +15,7 @@ def choose(
     if no_progress:
         return Silent(stream)
     if stream.isatty() and environ.get("TERM", "dumb") != "dumb" and not environ.get("CI"):
-        from batchrun.results.bar import Bar
+        from batchrun.results.progress_bar import Bar
 
         return Bar(stream)
     return Lines(stream)

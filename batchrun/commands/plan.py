@@ -28,8 +28,8 @@ from batchrun.ledger.reader import open_reader
 from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.summary import Summary, money, number_of
-from batchrun.results.table import NO_CELL
 from batchrun.results.tally import Count, Counting, ModelRow, Standing, standing
+from batchrun.results.terminal_table import NO_CELL
 from batchrun.runflow.prices import estimate
 from batchrun.settings import Settings
 

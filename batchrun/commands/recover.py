@@ -24,7 +24,7 @@ from batchrun.ledger.file import Rebuilding, rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.storage import Identity, read_identity, write_identity
+from batchrun.results.result_files import Identity, read_identity, write_identity
 from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
 from batchrun.settings import Settings, from_manifest

@@ -32,7 +32,7 @@ from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.progress import Progress
-from batchrun.results.storage import keep_manifest
+from batchrun.results.result_files import keep_manifest
 from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import download_client

@@ -24,10 +24,10 @@ from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import Failure, Grouping, failures
 from batchrun.results.progress import span
-from batchrun.results.storage import Identity, read_identity
+from batchrun.results.result_files import Identity, read_identity
 from batchrun.results.summary import Summary, how_to_go_on
-from batchrun.results.table import table
 from batchrun.results.tally import Count, Counting, ModelRow, count_ledger
+from batchrun.results.terminal_table import table
 from batchrun.sweep.location import endpoint_folder
 
 MOST_SHOWN: Final = 20

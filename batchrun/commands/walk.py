@@ -20,7 +20,7 @@ from batchrun.ledger.records import Finished, Rejected
 from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.failures import Failure, Grouping
-from batchrun.results.storage import Comparison
+from batchrun.results.result_files import Comparison
 from batchrun.results.tally import Count, Counting, Tally
 from batchrun.settings import Settings
 

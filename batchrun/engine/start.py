@@ -16,7 +16,7 @@ from batchrun.errors import LedgerError, LostLedgerError
 from batchrun.ledger.file import NAME, Ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.storage import Identity, read_identity, write_identity
+from batchrun.results.result_files import Identity, read_identity, write_identity
 
 ID_BYTES: Final = 10
 

@@ -24,7 +24,7 @@ from batchrun.errors import BatchrunError, most_severe
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.storage import read_identity, write_identity
+from batchrun.results.result_files import read_identity, write_identity
 from batchrun.runflow.http.client import api_client
 from batchrun.settings import Settings
 

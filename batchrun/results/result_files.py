@@ -23,7 +23,7 @@ from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.csvtext import field
+from batchrun.results.csv_text import field
 from batchrun.results.rows import COLUMNS, ENDED, columns, point, row
 
 IDENTITY: Final = "sweep.json"
