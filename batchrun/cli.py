@@ -44,7 +44,7 @@ def at_once(words: list[str]) -> str | None:
 
 def picked(words: list[str]) -> int:
     """Run the command that *words* name, a manifest's by default."""
-    from batchrun.commands.boundary import guarded, stopped
+    from batchrun.commands.error_boundary import guarded, stopped
     from batchrun.errors import UsageError
 
     if words[0] in NOT_YET:

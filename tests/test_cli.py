@@ -13,7 +13,7 @@ import pytest
 
 from batchrun import errors
 from batchrun.cli import COMMANDS, main, overview
-from batchrun.commands.boundary import guarded
+from batchrun.commands.error_boundary import guarded
 from batchrun.results.result_files import Identity, write_identity
 
 

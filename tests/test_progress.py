@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from batchrun.commands.listener import choose
+from batchrun.commands.progress_choice import choose
 from batchrun.results.progress import Lines, Moment, Progress, Silent, span
 from batchrun.results.progress_bar import Bar
 

@@ -10,8 +10,8 @@ from ledger_lines import NOON, SWEEP, finished, intent, saved, submitted
 from msgspec.structs import replace
 
 from batchrun.base.disk import InlineDisk
-from batchrun.commands import walk
-from batchrun.commands.walk import Alongside, Found, Walk
+from batchrun.commands import grid_counts
+from batchrun.commands.grid_counts import Alongside, Found, Walk
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.grid.expand import Cell, expand
 from batchrun.manifest.load import load_manifest
@@ -153,7 +153,7 @@ async def test_a_grid_that_was_not_drawn_to_its_end_is_not_counted(
 async def test_cells_of_a_model_far_ahead_are_not_kept(
     tmp_path: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(walk, "APART", 5)
+    monkeypatch.setattr(grid_counts, "APART", 5)
     await first_call(tmp_path, list(expand(manifest)))
     with again(tmp_path) as ledger:
         for ahead, kept in ((0, True), (10**9, False)):

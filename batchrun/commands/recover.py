@@ -15,7 +15,7 @@ from batchrun.base.values import parse_rate, parse_wait
 from batchrun.commands import status
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.options import Parser, add_place, value
-from batchrun.commands.place import find
+from batchrun.commands.target import find
 from batchrun.engine.preflight import check_organisation
 from batchrun.engine.rebuild import Finder, Recovered, describe, find_sweeps, write_down
 from batchrun.engine.start import identity_of

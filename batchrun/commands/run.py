@@ -10,9 +10,9 @@ import anyio
 from msgspec import Struct
 
 from batchrun.commands.connection import connected, needed_key, served
-from batchrun.commands.ending import Ending, show
-from batchrun.commands.listener import choose
-from batchrun.commands.place import command_of, find, name_recover, naming_recover, recover_of
+from batchrun.commands.final_report import Ending, show
+from batchrun.commands.grid_counts import Alongside
+from batchrun.commands.progress_choice import choose
 from batchrun.commands.run_options import (
     FOR_ONE_CALL,
     SHOWING,
@@ -22,7 +22,7 @@ from batchrun.commands.run_options import (
     settings_of,
 )
 from batchrun.commands.signals import SIGNALS
-from batchrun.commands.walk import Alongside
+from batchrun.commands.target import command_of, find, name_recover, naming_recover, recover_of
 from batchrun.engine.interrupts import obey
 from batchrun.engine.run import Outside, Points, Runner
 from batchrun.engine.selection import Selection

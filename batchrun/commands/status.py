@@ -12,7 +12,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from batchrun.commands.options import Parser, add_place
-from batchrun.commands.place import command_of, find, naming_recover, recover_of
+from batchrun.commands.target import command_of, find, naming_recover, recover_of
 from batchrun.engine.start import check_folder
 from batchrun.errors import UsageError
 from batchrun.ledger.file import NAME, check_sweep

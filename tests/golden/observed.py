@@ -19,8 +19,8 @@ from unittest.mock import patch
 import msgspec
 
 from batchrun.cli import main
-from batchrun.commands.place import find
 from batchrun.commands.run_options import parse, settings_of
+from batchrun.commands.target import find
 from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book, ModelFacts
 from batchrun.ledger.file import Ledger, open_ledger

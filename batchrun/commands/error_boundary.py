@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
-from batchrun.commands.output import guarded_output
 from batchrun.commands.signals import SIGNALS, Interrupted
+from batchrun.commands.stdout import guarded_output
 from batchrun.errors import BUG, BatchrunError, FolderError, UsageError, most_severe
 
 
@@ -76,7 +76,7 @@ def stopped(
 
 def bug(error: Exception) -> str:
     """Write the traceback of an unexpected error to a file, and return what to say of it."""
-    from batchrun.commands.bug import write_traceback
+    from batchrun.commands.bug_report import write_traceback
 
     return (
         f"this is a bug in batchrun ({type(error).__name__}); the ledger is whole and the same "

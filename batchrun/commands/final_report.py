@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.commands.grid_counts import Alongside, Found, Walk
 from batchrun.commands.signals import SIGNALS
-from batchrun.commands.walk import Alongside, Found, Walk
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Stops
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
