@@ -67,7 +67,7 @@ def is_nothing(word: str) -> bool:
 
 def near_command(word: str) -> str:
     """Return which command was meant, or else where they all are."""
-    from batchrun.base.values import did_you_mean
+    from batchrun.base.text import did_you_mean
 
     return did_you_mean(word, COMMANDS) or "; see `batchrun --help`"
 

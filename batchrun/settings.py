@@ -7,7 +7,6 @@ from typing import Final
 from msgspec import Struct, field
 
 from batchrun.base.values import FailOn, Rate
-from batchrun.manifest.manifest import Manifest
 
 BY_ID: Final = 5.0
 """Seconds that the question for one run may take before the list of its wave is asked, too."""
@@ -41,25 +40,3 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain: bool = False
     trust_key: bool = False
     resubmit_in_doubt: bool = False
-
-
-def from_manifest(manifest: Manifest) -> Settings:
-    """Return what *manifest* asks for; the command line replaces fields of it."""
-    limits = manifest.limits
-    return Settings(
-        concurrency=limits.concurrency,
-        rate=limits.rate,
-        attempts=limits.attempts,
-        timeout=limits.timeout,
-        settle=limits.settle,
-        give_up=limits.give_up,
-        batch=limits.batch,
-        budget=limits.budget,
-        poll_interval=manifest.poll_interval,
-        download=manifest.outputs.download,
-        model_concurrency={
-            model.alias: model.concurrency
-            for model in manifest.models
-            if model.concurrency is not None
-        },
-    )

@@ -26,7 +26,7 @@ from pathlib import Path
 import anyio
 
 from batchrun.base.disk import Disk, InlineDisk, ThreadedDisk
-from batchrun.ledger.file import NAME, open_ledger
+from batchrun.ledger.file import open_ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import (
     FORMAT,
@@ -41,6 +41,7 @@ from batchrun.ledger.records import (
 )
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
+from batchrun.sweep.location import LEDGER
 
 AT = "2026-05-04T12:00:00.000250Z"
 LINES_PER_CELL = 4
@@ -106,7 +107,7 @@ def finished_sweep(folder: Path, cells: int) -> Path:
         manifest_sha256="",
         version="0",
     )
-    with (sweep / NAME).open("wb") as file:
+    with (sweep / LEDGER).open("wb") as file:
         file.write(encode(first))
         found = enumerate(expand(load_manifest(manifest, {})))
         file.writelines(map(encode, mixed(one_life(number, cell.key) for number, cell in found)))
@@ -137,7 +138,7 @@ def _step(lanes: list[Iterator[AnyRecord]], lane: int) -> Iterator[AnyRecord]:
 def memory(cells: int) -> float:
     """Return the bytes that the book of a finished sweep holds for each cell."""
     with tempfile.TemporaryDirectory() as folder:
-        path = finished_sweep(Path(folder), cells) / NAME
+        path = finished_sweep(Path(folder), cells) / LEDGER
         with open_reader(path):  # what the first ledger alone costs is none of its cells'
             pass
         tracemalloc.start()
@@ -161,7 +162,7 @@ def fold(lines: int) -> tuple[float, float]:
             pass
 
     with tempfile.TemporaryDirectory() as folder:
-        path = finished_sweep(Path(folder), lines // LINES_PER_CELL) / NAME
+        path = finished_sweep(Path(folder), lines // LINES_PER_CELL) / LEDGER
         theirs, own = interleaved(loads, ours, rounds=3, clock=time.process_time)
     return own / theirs, own
 

@@ -36,7 +36,6 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, download_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.settings import from_manifest
 
 MEAN = 30.0
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -178,7 +177,7 @@ async def _sweep(
         f"limits: {{concurrency: {in_flight}, rate: {rate}/s}}\n"
     )
     manifest = load_manifest(path, {})
-    settings = replace(from_manifest(manifest), **changes)
+    settings = replace(manifest.settings(), **changes)
     began = anyio.current_time()
 
     def clock() -> datetime:

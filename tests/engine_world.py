@@ -13,20 +13,22 @@ from fake_runflow import FakeRunflow, now
 from msgspec.structs import replace
 
 from batchrun.base.disk import Disk, InlineDisk
+from batchrun.base.progress import Moment
 from batchrun.engine.run import Outside, Runner
 from batchrun.engine.shutdown import Stops
-from batchrun.engine.start import check_folder, open_sweep
+from batchrun.engine.start import open_sweep
 from batchrun.ledger.book import Book
-from batchrun.ledger.file import NAME, open_ledger
+from batchrun.ledger.file import open_ledger
 from batchrun.ledger.replay import read_book
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.progress import Moment
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, download_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.settings import Settings, from_manifest
+from batchrun.settings import Settings
+from batchrun.sweep.identity import check_folder
+from batchrun.sweep.location import LEDGER
 
 MANIFEST = """\
 models: [google/nano-banana-2]
@@ -91,12 +93,12 @@ class World:
         return load_manifest(file, os.environ)
 
     def book(self) -> Book:
-        return read_book(self.folder / NAME)
+        return read_book(self.folder / LEDGER)
 
     async def call(self, **changes: Any) -> Stops:
         """Run or resume as one process would; *changes* are settings."""
         manifest = self.manifest()
-        settings = replace(from_manifest(manifest), **changes)
+        settings = replace(manifest.settings(), **changes)
         known = check_folder(self.folder)
         with open_ledger(self.folder, sweep=known, disk=self.disk, clock=self.clock) as ledger:
             sweep = await open_sweep(

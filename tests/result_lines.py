@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from batchrun.base.local_file import LocalFile
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord
-from batchrun.manifest.cells import Cell, LocalFile
+from batchrun.manifest.cells import Cell
 
 PHOTO = LocalFile(
     path=Path("/photos/a.png"), written="photos/a.png", sha256="ab" * 32, size=9, mime="image/png"

@@ -9,8 +9,8 @@ from random import Random
 import httpx
 import pytest
 
+from batchrun.base.local_file import LocalFile
 from batchrun.errors import KeyRefusedError, UnreachableError
-from batchrun.manifest.cells import LocalFile
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError, upload
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, download_client

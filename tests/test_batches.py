@@ -14,9 +14,9 @@ from test_post_outcomes import parked
 
 from batchrun.base.disk import InlineDisk
 from batchrun.errors import most_severe
-from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Dropped, Intent, Learnt, Submitted, decode
+from batchrun.sweep.location import LEDGER
 
 MODEL = "runflow/smart-resize"
 MANY = """\
@@ -33,7 +33,7 @@ def states(world: World) -> Counter[State]:
 
 
 def lines(world: World, kind: type) -> list[Any]:
-    records = map(decode, (world.folder / NAME).read_bytes().splitlines(keepends=True))
+    records = map(decode, (world.folder / LEDGER).read_bytes().splitlines(keepends=True))
     return [record for record in records if isinstance(record, kind)]
 
 
@@ -384,9 +384,9 @@ async def test_a_restored_copy_is_noticed_though_runs_do_not_tell_their_cells(
     service = FakeRunflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(limit=10)
-    copy = (world.folder / NAME).read_bytes()
+    copy = (world.folder / LEDGER).read_bytes()
     await world.call(limit=10)
-    (world.folder / NAME).write_bytes(copy)
+    (world.folder / LEDGER).write_bytes(copy)
     before = len(service.sent_batches), service.calls["create"]
 
     stops = await world.call()

@@ -18,9 +18,9 @@ from test_recovery import find
 
 from batchrun.base.disk import InlineDisk
 from batchrun.errors import most_severe
-from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted
+from batchrun.sweep.location import LEDGER
 
 Batch = dict[str, Any]
 DAY = 86_400.0
@@ -40,10 +40,10 @@ def half_told(batch: Batch) -> Batch:
 
 def cut(world: World, kind: type, keep: int) -> None:
     """Leave of the lines of *kind* the first *keep*, and nothing of what comes behind these."""
-    whole = (world.folder / NAME).read_bytes().splitlines(keepends=True)
+    whole = (world.folder / LEDGER).read_bytes().splitlines(keepends=True)
     word = f'{{"type":"{kind.__name__.lower()}"'.encode()
     places = [number for number, line in enumerate(whole) if line.startswith(word)]
-    (world.folder / NAME).write_bytes(b"".join(whole[: places[keep]]))
+    (world.folder / LEDGER).write_bytes(b"".join(whole[: places[keep]]))
 
 
 async def test_what_was_dropped_by_half_is_begun_anew(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from batchrun.errors import most_severe
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Intent, Learnt, Submitted, Uploaded
-from batchrun.manifest.grid.expand import Cell, expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.settings import Settings
 

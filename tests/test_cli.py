@@ -14,7 +14,7 @@ import pytest
 from batchrun import errors
 from batchrun.cli import COMMANDS, main, overview
 from batchrun.commands.error_boundary import guarded
-from batchrun.results.result_files import Identity, write_identity
+from batchrun.sweep.identity import Identity, write_identity
 
 
 def test_help_names_every_command_and_waits_for_nothing() -> None:

@@ -9,12 +9,11 @@ from ledger_lines import EACH
 from msgspec.structs import fields
 
 from batchrun.ledger.book import Book
-from batchrun.ledger.history import AFTER, State
+from batchrun.ledger.history import AFTER, Standing, State
 from batchrun.ledger.records import KINDS, Extra, Record, decode, encode
 from batchrun.ledger.replay import replay
 from batchrun.results.rows import COLUMNS
 from batchrun.results.summary import Summary
-from batchrun.results.tally import Standing
 
 DOCS = Path(__file__).parent.parent / "docs"
 LEDGER = (DOCS / "ledger.md").read_text(encoding="utf-8")

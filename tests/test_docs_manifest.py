@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+from batchrun.base.endpoint import DEFAULT_ENDPOINT
+from batchrun.base.local_file import LocalFile
 from batchrun.base.values import parse_rate, parse_seconds
 from batchrun.commands import run
 from batchrun.errors import ManifestError
 from batchrun.manifest.cell_key import IDENTITY
-from batchrun.manifest.cells import LocalFile
 from batchrun.manifest.expressions.compiler import OPERATORS
 from batchrun.manifest.file_names import DEFAULT_NAME
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
-from batchrun.manifest.manifest import DEFAULT_ENDPOINT, Limits
+from batchrun.manifest.manifest import Limits
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "manifest.md").read_text(encoding="utf-8")

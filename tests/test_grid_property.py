@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from manifest_schema import complaints, value_of
 
 from batchrun.manifest.cell_key import cell_key
-from batchrun.manifest.grid.expand import Cell, expand, upper_bound
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.load import load_manifest
 
 Manifest = dict[str, Any]

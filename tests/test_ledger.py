@@ -21,10 +21,11 @@ from ledger_lines import NOON, SWEEP, finished, intent, saved, submitted, text
 
 from batchrun.base.disk import Disk, InlineDisk, ThreadedDisk, write_durably
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError
-from batchrun.ledger.file import LOCK, NAME, Ledger, open_ledger
+from batchrun.ledger.file import LOCK, Ledger, open_ledger
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import AnyRecord, Intent, decode
+from batchrun.sweep.location import LEDGER
 
 
 class SlowDisk(InlineDisk):
@@ -66,7 +67,7 @@ def opened(folder: Path, disk: Disk | None = None) -> Iterator[Ledger]:
 
 def cells(folder: Path) -> list[str]:
     """Return the cells whose intents are in the file, in the file's order."""
-    records = [decode(line) for line in (folder / NAME).read_bytes().splitlines(keepends=True)]
+    records = [decode(line) for line in (folder / LEDGER).read_bytes().splitlines(keepends=True)]
     return [record.cell for record in records if isinstance(record, Intent)]
 
 
@@ -76,7 +77,7 @@ def cells(folder: Path) -> list[str]:
 async def test_a_record_is_in_the_file_when_append_returns(tmp_path: Path) -> None:
     with opened(tmp_path) as ledger:
         await ledger.append(intent())
-        at_once = (tmp_path / NAME).read_bytes()
+        at_once = (tmp_path / LEDGER).read_bytes()
 
     record = decode(at_once)
     assert record is not None
@@ -133,7 +134,9 @@ async def test_a_group_begins_anew_after_each_write_and_each_start(tmp_path: Pat
         with opened(tmp_path) as ledger:
             await ledger.append(SWEEP)
             await ledger.append(SWEEP, SWEEP)
-    groups = [json.loads(line).get("group") for line in (tmp_path / NAME).read_bytes().splitlines()]
+    groups = [
+        json.loads(line).get("group") for line in (tmp_path / LEDGER).read_bytes().splitlines()
+    ]
 
     assert groups == [1, 2, None, 3, 4, None]
 
@@ -161,7 +164,7 @@ async def test_the_offsets_in_the_book_are_those_of_the_file(tmp_path: Path) -> 
             for number in range(20):
                 tasks.start_soon(ledger.append, intent(f"ç{number}"), submitted(f"ç{number}"))
         live = ledger.book
-    with open_reader(tmp_path / NAME) as reader:
+    with open_reader(tmp_path / LEDGER) as reader:
         assert vars(reader.book) == vars(live)
 
 
@@ -177,7 +180,7 @@ async def test_of_records_of_which_one_cannot_follow_none_is_written(
         await ledger.append(SWEEP)
 
         assert not ledger.book.histories
-    assert (tmp_path / NAME).read_bytes().count(b"\n") == 1
+    assert (tmp_path / LEDGER).read_bytes().count(b"\n") == 1
 
 
 async def test_text_that_is_no_utf_8_reaches_the_file_as_text(tmp_path: Path) -> None:
@@ -280,13 +283,13 @@ async def test_after_a_failed_write_nothing_is_written_and_nobody_is_told_it_was
     with opened(tmp_path, disk) as ledger:
         await ledger.append(intent("before"))
         told = await append_all(ledger, ["c1", "c2", "c3"])
-        size = (tmp_path / NAME).stat().st_size
+        size = (tmp_path / LEDGER).stat().st_size
         later = await append_all(ledger, ["c4"])
         await ledger.settle()
 
     assert all(isinstance(error, LedgerError) for error in [*told.values(), *later.values()])
     assert disk.calls == 2
-    assert (tmp_path / NAME).stat().st_size == size
+    assert (tmp_path / LEDGER).stat().st_size == size
 
 
 async def test_those_whose_lines_were_durable_before_the_failure_are_told_so(
@@ -324,7 +327,7 @@ async def test_a_failed_write_is_said_with_the_file_the_reason_and_the_way_on(
         told = await append_all(ledger, ["c1"])
 
     assert str(told["c1"]) == (
-        f"cannot write to the ledger {tmp_path / NAME}: No space left on device; "
+        f"cannot write to the ledger {tmp_path / LEDGER}: No space left on device; "
         "free some space; nothing that is not written is sent, what was sent is found again by "
         "the next call"
     )
@@ -389,12 +392,12 @@ async def test_a_ledger_torn_at_any_byte_of_its_last_group_goes_on(
 ) -> None:
     whole, durable = text(*GROUPS, last), len(text(*GROUPS))
     for cut in range(durable, len(whole)):
-        (tmp_path / NAME).write_bytes(whole[:cut])
+        (tmp_path / LEDGER).write_bytes(whole[:cut])
         kept = whole[:cut].rfind(b"\n") + 1
 
         with opened(tmp_path) as ledger:
             assert ledger.torn == cut - kept
-            assert (tmp_path / NAME).read_bytes() == whole[:kept]
+            assert (tmp_path / LEDGER).read_bytes() == whole[:kept]
             await ledger.append(intent("new"))
         with opened(tmp_path) as ledger:
             assert ledger.torn == 0
@@ -406,45 +409,45 @@ async def test_blocks_missing_in_the_last_group_are_cut_with_what_follows(tmp_pa
     for start in range(durable, len(whole), 5):
         damaged = bytearray(whole)
         damaged[start : start + 64] = bytes(len(damaged[start : start + 64]))
-        (tmp_path / NAME).write_bytes(damaged)
+        (tmp_path / LEDGER).write_bytes(damaged)
 
         with opened(tmp_path) as ledger:
             await ledger.append(intent("new"))
-        data = (tmp_path / NAME).read_bytes()
+        data = (tmp_path / LEDGER).read_bytes()
         assert data.startswith(whole[: whole[:start].rfind(b"\n") + 1])
         assert b"\0" not in data
 
 
 def test_a_broken_ledger_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     damaged = text(*GROUPS).replace(b'"c2"', b'"c2\0', 1)
-    (tmp_path / NAME).write_bytes(damaged)
+    (tmp_path / LEDGER).write_bytes(damaged)
 
     with pytest.raises(LedgerError, match=r"broken at line 3, byte \d+"), opened(tmp_path):
         pass
-    assert (tmp_path / NAME).read_bytes() == damaged
+    assert (tmp_path / LEDGER).read_bytes() == damaged
 
 
 def test_a_newer_ledger_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     newer = text([SWEEP]).replace(b'"format":1', b'"format":2') + b'{"type":"torn'
-    (tmp_path / NAME).write_bytes(newer)
+    (tmp_path / LEDGER).write_bytes(newer)
 
     with pytest.raises(LedgerError, match="format 2 of a newer batchrun"), opened(tmp_path):
         pass
-    assert (tmp_path / NAME).read_bytes() == newer
+    assert (tmp_path / LEDGER).read_bytes() == newer
 
 
 async def test_lines_of_a_later_version_are_kept(tmp_path: Path) -> None:
     blessed = b'{"type":"blessed","at":"2026-05-04T12:00:00.000250Z","group":1,"by":"whom"}\n'
-    (tmp_path / NAME).write_bytes(blessed)
+    (tmp_path / LEDGER).write_bytes(blessed)
 
     with opened(tmp_path) as ledger:
         await ledger.append(intent())
-    assert (tmp_path / NAME).read_bytes().startswith(blessed)
+    assert (tmp_path / LEDGER).read_bytes().startswith(blessed)
 
 
 def test_a_ledger_that_is_not_there_is_made_with_its_folders(tmp_path: Path) -> None:
     with opened(tmp_path / "a" / "b") as ledger:
-        assert ledger.path == tmp_path / "a" / "b" / NAME
+        assert ledger.path == tmp_path / "a" / "b" / LEDGER
         assert ledger.path.read_bytes() == b""
 
 
@@ -454,7 +457,7 @@ def _file_in_the_way(folder: Path) -> Path:
 
 
 def _folder_for_a_ledger(folder: Path) -> Path:
-    (folder / NAME).mkdir()
+    (folder / LEDGER).mkdir()
     return folder
 
 
@@ -514,10 +517,10 @@ def test_the_ledger_is_free_once_its_holder_has_left_it(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_was_refused_is_not_held(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(b"{}\n" + text([SWEEP]))
+    (tmp_path / LEDGER).write_bytes(b"{}\n" + text([SWEEP]))
     with pytest.raises(LedgerError), opened(tmp_path):
         pass
-    (tmp_path / NAME).write_bytes(text([SWEEP]))
+    (tmp_path / LEDGER).write_bytes(text([SWEEP]))
     with opened(tmp_path):
         pass
 
@@ -531,8 +534,8 @@ def test_a_ledger_that_was_swapped_between_opening_and_locking_is_not_used(
     lock = fcntl.flock
 
     def swapping(fd: int, operation: int) -> None:
-        (tmp_path / NAME).rename(tmp_path / "moved")
-        (tmp_path / NAME).touch()
+        (tmp_path / LEDGER).rename(tmp_path / "moved")
+        (tmp_path / LEDGER).touch()
         lock(fd, operation)
 
     monkeypatch.setattr(fcntl, "flock", swapping)
@@ -544,7 +547,7 @@ async def test_a_reader_is_not_held_up_and_sees_what_is_written(tmp_path: Path) 
     with opened(tmp_path) as ledger:
         await ledger.append(SWEEP)
         await ledger.append(intent(), submitted())
-        with open_reader(tmp_path / NAME) as reader:
+        with open_reader(tmp_path / LEDGER) as reader:
             await ledger.append(finished())
             record = reader.read(reader.book.history("c1").intent_line)
 
@@ -626,7 +629,7 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_is_on_disk(tmp_path: Pat
             assert running.stdout is not None
             for _ in range(lines):
                 told.add(running.stdout.readline().strip())
-            with open_reader(tmp_path / NAME) as reader:
+            with open_reader(tmp_path / LEDGER) as reader:
                 assert told <= set(reader.book.histories)
             running.kill()
             told |= {line.strip() for line in running.stdout if line.endswith("\n")}

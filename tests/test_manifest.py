@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from batchrun.errors import ManifestError
-from batchrun.manifest.grid.expand import Cell, expand, file_name, upper_bound
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.file_names import file_name
+from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.load import load_manifest
 
 MANIFESTS = Path(__file__).parent.parent / "manifests"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from manifest_schema import complaints, value_of
 
 from batchrun.errors import ManifestError
-from batchrun.manifest.grid.expand import expand, file_name, upper_bound, user_metadata
+from batchrun.manifest.file_names import file_name, user_metadata
+from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.load import load_manifest
 
 ROOT = Path(__file__).parent.parent

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import fields
 
+from batchrun.base.local_file import LocalFile
 from batchrun.manifest.cell_key import IDENTITY, cell_key
-from batchrun.manifest.cells import LocalFile
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Limits

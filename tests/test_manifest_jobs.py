@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from manifest_schema import complaints, value_of
 
-from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.grid.expand import Cell, expand, file_name, upper_bound
+from batchrun.base.local_file import LocalFile
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.file_names import file_name
+from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.load import load_manifest
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from processes import run
 
+from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError
-from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.grid.expand import Cell, expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 
 FILES = {

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from batchrun.errors import ManifestError
-from batchrun.manifest.grid.expand import expand, file_name
+from batchrun.manifest.file_names import file_name
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 
 

@@ -11,8 +11,9 @@ from result_lines import PHOTO, cell
 
 from batchrun.cli import main
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.grid.expand import check_found, expand, parse_only
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
+from batchrun.manifest.select import check_found, parse_only
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 

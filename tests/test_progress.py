@@ -7,8 +7,10 @@ from decimal import Decimal
 
 import pytest
 
+from batchrun.base.progress import Moment, Progress
+from batchrun.base.text import span
 from batchrun.commands.progress_choice import choose
-from batchrun.results.progress import Lines, Moment, Progress, Silent, span
+from batchrun.results.progress import Lines, Silent
 from batchrun.results.progress_bar import Bar
 
 

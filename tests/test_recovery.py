@@ -15,14 +15,14 @@ from batchrun.engine.missing_records import About, Found, retell
 from batchrun.engine.rebuild import Finder, find_sweeps
 from batchrun.engine.run_tag import Tag
 from batchrun.errors import UnreachableError
-from batchrun.ledger.file import NAME, rebuild_ledger
+from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.history import CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Finished, Intent, Rejected, Submitted
 from batchrun.ledger.replay import read_book
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.wire import Run
-from batchrun.settings import from_manifest
+from batchrun.sweep.location import LEDGER
 
 ABOUT = About(model="m", alias="a", name="files/x")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ async def find(world: World, *, last: int = 0) -> set[str]:
     """Return the ids of the runs that are found without the ledger."""
     sweep = world.book().sweep
     assert sweep is not None
-    settings = from_manifest(world.manifest())
+    settings = world.manifest().settings()
     async with api_client(
         "https://fake", "key", connections=4, transport=world.service.transport()
     ) as http:
@@ -102,7 +102,7 @@ async def test_what_a_list_leaves_out_is_asked_for_by_id(tmp_path: Path, left_ou
     async with api_client(
         "https://fake", "key", connections=4, transport=service.transport()
     ) as http:
-        client = world.client(http, from_manifest(world.manifest()))
+        client = world.client(http, world.manifest().settings())
         found = await Finder(client, sweep.sweep, lambda _: None).find(0)
 
     assert {each.run.id for each in found} == {run.id for run in service.runs}
@@ -140,7 +140,7 @@ async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
     async with api_client(
         "https://fake", "key", connections=4, transport=service.transport()
     ) as http:
-        client = one.client(http, from_manifest(one.manifest()))
+        client = one.client(http, one.manifest().settings())
         found = await Finder(client, sweep.sweep, lambda _: None).find(0)
         assert sorted((await find_sweeps(client, "m", None)).values()) == [2, 6]
 
@@ -162,7 +162,7 @@ async def test_a_list_without_an_end_rebuilds_nothing(
 async def test_a_rebuilding_that_fails_changes_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, FakeRunflow())
     await world.call()
-    before = (world.folder / NAME).read_bytes()
+    before = (world.folder / LEDGER).read_bytes()
     names = sorted(path.name for path in world.folder.iterdir())
 
     def fail() -> None:
@@ -173,9 +173,9 @@ async def test_a_rebuilding_that_fails_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError):
         fail()
 
-    assert (world.folder / NAME).read_bytes() == before
+    assert (world.folder / LEDGER).read_bytes() == before
     assert sorted(path.name for path in world.folder.iterdir()) == names
-    assert read_book(world.folder / NAME).histories == world.book().histories
+    assert read_book(world.folder / LEDGER).histories == world.book().histories
 
 
 @pytest.mark.parametrize("step", ["hardlink_to", "replace"])
@@ -184,7 +184,7 @@ async def test_the_old_ledger_is_there_until_the_new_one_is(
 ) -> None:
     world = World(tmp_path, FakeRunflow())
     await world.call()
-    before = (world.folder / NAME).read_bytes()
+    before = (world.folder / LEDGER).read_bytes()
 
     def die(*_: object) -> None:
         raise KeyboardInterrupt
@@ -197,7 +197,7 @@ async def test_the_old_ledger_is_there_until_the_new_one_is(
         recover()
     monkeypatch.undo()
 
-    assert (world.folder / NAME).read_bytes() == before
+    assert (world.folder / LEDGER).read_bytes() == before
     await world.call()
     assert len(world.service.runs) == 6
 

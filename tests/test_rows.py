@@ -7,8 +7,8 @@ from result_lines import PHOTO, MemoryLedger, cell
 
 from batchrun.ledger.history import History
 from batchrun.ledger.records import AnyRecord, Finished, Rejected, Saved
-from batchrun.manifest.cells import OMIT
-from batchrun.results.rows import COLUMNS, columns, plain, row
+from batchrun.manifest.cells import OMIT, plain
+from batchrun.results.rows import COLUMNS, columns, row
 
 
 def row_of(

@@ -15,8 +15,8 @@ from fake_runflow import FakeRun, FakeRunflow
 
 from batchrun.base.disk import InlineDisk
 from batchrun.errors import KeyRefusedError, LedgerError
-from batchrun.ledger.file import NAME
 from batchrun.ledger.history import State
+from batchrun.sweep.location import LEDGER
 
 T = TypeVar("T")
 
@@ -422,7 +422,7 @@ async def test_a_run_that_begins_beside_a_long_one_is_looked_at_in_its_own_time(
 
     await world.call(batch=1)
 
-    lines = map(json.loads, (world.folder / NAME).read_bytes().splitlines())
+    lines = map(json.loads, (world.folder / LEDGER).read_bytes().splitlines())
     ends = [line for line in lines if line["type"] == "finished"]
     lags = [
         datetime.fromisoformat(line["at"]) - datetime.fromisoformat(line["completed_at"])

@@ -17,7 +17,7 @@ from batchrun.ledger.file import open_ledger
 from batchrun.ledger.records import AnyRecord
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
-from batchrun.results.result_files import Identity, write_identity
+from batchrun.sweep.identity import Identity, write_identity
 
 
 async def test_it_counts_by_the_manifest_and_groups_failures(

@@ -13,21 +13,17 @@ from hypothesis import strategies as st
 from ledger_lines import finished, intent, saved, submitted
 from result_lines import MemoryLedger
 
+from batchrun.base.disk import atomic_write
 from batchrun.errors import FolderError
 from batchrun.ledger.history import State
 from batchrun.ledger.records import AnyRecord
-from batchrun.manifest.grid.expand import Cell, expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.csv_text import field
-from batchrun.results.result_files import (
-    Comparison,
-    Identity,
-    atomic_write,
-    read_identity,
-    write_identity,
-    write_results,
-)
+from batchrun.results.result_files import Comparison, write_results
+from batchrun.sweep.identity import Identity, read_identity, write_identity
 
 MANIFEST = """\
 models:

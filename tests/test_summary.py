@@ -3,8 +3,9 @@ from decimal import Decimal
 
 import pytest
 
+from batchrun.base.text import money, number_of
 from batchrun.errors import LedgerError, ManifestError, Place, Problem, UnreachableError
-from batchrun.results.summary import Others, Stop, Summary, how_to_go_on, money, number_of, stop_of
+from batchrun.results.summary import Others, Stop, Summary, how_to_go_on, stop_of
 from batchrun.results.tally import Tally
 
 FIELDS = """

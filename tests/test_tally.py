@@ -7,9 +7,9 @@ from msgspec import structs
 from result_lines import MemoryLedger, cell, counts
 
 from batchrun.ledger.book import Book
-from batchrun.ledger.history import History, State
+from batchrun.ledger.history import History, Standing, State, standing
 from batchrun.ledger.records import AnyRecord, Dropped, Extra, Parked, Rejected
-from batchrun.results.tally import Standing, Tally, count, count_ledger, standing, tally
+from batchrun.results.tally import Tally, count, count_ledger, tally
 
 REJECTED = Rejected(cell="c1", attempt=1, http_status=422)
 

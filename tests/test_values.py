@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from batchrun.base.endpoint import parse_endpoint
+from batchrun.base.text import did_you_mean
 from batchrun.base.values import (
     MOST_ITEMS,
-    did_you_mean,
     parse_batch_size,
     parse_count,
     parse_fail_on,

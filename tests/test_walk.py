@@ -13,11 +13,11 @@ from batchrun.base.disk import InlineDisk
 from batchrun.commands import grid_counts
 from batchrun.commands.grid_counts import Alongside, Found, Walk
 from batchrun.ledger.file import Ledger, open_ledger
-from batchrun.manifest.grid.expand import Cell, expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.result_files import write_results
-from batchrun.settings import from_manifest
 
 TEXT = """\
 models:
@@ -57,7 +57,7 @@ async def first_call(folder: Path, cells: list[Cell]) -> None:
 
 
 def by_itself(folder: Path, ledger: Ledger, manifest: Manifest) -> Found:
-    own = Walk(folder, from_manifest(manifest), ledger, since=ledger.untouched_since)
+    own = Walk(folder, manifest.settings(), ledger, since=ledger.untouched_since)
     for _ in own.over(expand(manifest)):
         pass
     return own.found()
@@ -93,7 +93,7 @@ async def test_what_was_drawn_in_any_order_counts_as_the_grid_does(
         since = ledger.untouched_since
         if not stale:
             write_results(tmp_path, manifest, ledger)
-        with Alongside(manifest, from_manifest(manifest), ledger, tmp_path) as alongside:
+        with Alongside(manifest, manifest.settings(), ledger, tmp_path) as alongside:
             await ledger.append(SWEEP)
             draw(alongside, manifest, random.Random(seed))
             found = alongside.found()
@@ -114,7 +114,7 @@ async def test_what_has_happened_meanwhile_is_not_counted_as_it_was(
     for moment in ("before", "amid", "after"):
         with (
             again(tmp_path) as ledger,
-            Alongside(manifest, from_manifest(manifest), ledger, tmp_path) as seen,
+            Alongside(manifest, manifest.settings(), ledger, tmp_path) as seen,
         ):
             streams = [seen.points(model) for model in manifest.models]
             record = intent(f"another {moment}")
@@ -138,7 +138,7 @@ async def test_a_grid_that_was_not_drawn_to_its_end_is_not_counted(
     await first_call(tmp_path, list(expand(manifest)))
     with (
         again(tmp_path) as ledger,
-        Alongside(manifest, from_manifest(manifest), ledger, tmp_path) as alongside,
+        Alongside(manifest, manifest.settings(), ledger, tmp_path) as alongside,
     ):
         *others, last = [alongside.points(model) for model in manifest.models]
         for stream in others:
@@ -157,7 +157,7 @@ async def test_cells_of_a_model_far_ahead_are_not_kept(
     await first_call(tmp_path, list(expand(manifest)))
     with again(tmp_path) as ledger:
         for ahead, kept in ((0, True), (10**9, False)):
-            with Alongside(manifest, from_manifest(manifest), ledger, tmp_path) as alongside:
+            with Alongside(manifest, manifest.settings(), ledger, tmp_path) as alongside:
                 draw(alongside, manifest, random.Random(1), most=ahead)
 
                 assert (alongside.found() is not None) is kept
@@ -166,7 +166,7 @@ async def test_cells_of_a_model_far_ahead_are_not_kept(
 async def test_with_cells_chosen_nothing_is_counted_on_the_way(
     tmp_path: Path, manifest: Manifest
 ) -> None:
-    settings = replace(from_manifest(manifest), only={"alias": ("banana",)})
+    settings = replace(manifest.settings(), only={"alias": ("banana",)})
     await first_call(tmp_path, list(expand(manifest)))
     with again(tmp_path) as ledger, Alongside(manifest, settings, ledger, tmp_path) as alongside:
         draw(alongside, manifest, random.Random(1))

@@ -1,10 +1,14 @@
 """Where bytes become durable. An argument of the ledger: tests pass a full or a mortal one."""
 
 import os
-from collections.abc import Callable
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Protocol, TypeVar
 
 from anyio import to_thread
+
+from batchrun.errors import FolderError
 
 T = TypeVar("T")
 
@@ -50,3 +54,29 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def atomic_write(path: Path, data: bytes) -> None:
+    """Put *data* in place of *path*, durably; FolderError, and the old file, if that fails."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file that takes the place of *path* once it is whole and on disk."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        # A link put there beforehand would have us write over what it points at.
+        part.unlink(missing_ok=True)
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise FolderError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

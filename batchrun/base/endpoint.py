@@ -10,8 +10,10 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from batchrun.base.values import HiddenValueError, did_you_mean
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import HiddenValueError
 
+DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
 SIMULATOR: Final = "simulator"
 _PORTS: Final = {"https": 443, "http": 80}
 _EXPECTED: Final = "expected simulator, or a URL such as https://api.runflow.io"

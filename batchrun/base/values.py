@@ -6,9 +6,7 @@ Each returns a value or raises ValueError("expected ..."), which completes the s
 
 import json
 import re
-from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from difflib import get_close_matches
 from typing import Any, Final
 
 from msgspec import Struct
@@ -153,16 +151,3 @@ def spell(value: Any, limit: int = 60) -> str:
     text = value if type(value) is str else json.dumps(value, ensure_ascii=False, default=str)
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return "; did you mean `known`?" for a near miss, else nothing."""
-    near = nearest(word, known)
-    return f"; did you mean `{near}`?" if near else ""
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the one of *known* that *word* is a near miss of."""
-    folded = {name.casefold(): name for name in known}
-    near = get_close_matches(word.casefold(), folded, n=1, cutoff=0.65)
-    return folded[near[0]] if near else None

@@ -15,7 +15,8 @@ from batchrun.engine.shutdown import Stops
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader
-from batchrun.manifest.grid.expand import Cell, expand, upper_bound
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import failures
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results

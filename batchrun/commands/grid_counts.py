@@ -17,7 +17,8 @@ from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import BAD
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected
-from batchrun.manifest.grid.expand import Cell, expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.results.failures import Failure, Grouping
 from batchrun.results.result_files import Comparison

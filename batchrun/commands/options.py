@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from batchrun.base.values import did_you_mean
+from batchrun.base.text import did_you_mean
 from batchrun.errors import UsageError
 
 T = TypeVar("T")

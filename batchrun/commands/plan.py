@@ -17,21 +17,24 @@ import anyio
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from batchrun.base.text import money, number_of
 from batchrun.commands.connection import connected, key_of, served
 from batchrun.engine.selection import Selection
-from batchrun.engine.start import check_folder
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
-from batchrun.ledger.file import NAME, check_sweep
-from batchrun.ledger.history import History, grant
+from batchrun.ledger.file import check_sweep
+from batchrun.ledger.history import History, Standing, grant, standing
 from batchrun.ledger.reader import open_reader
-from batchrun.manifest.grid.expand import Cell, expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.summary import Summary, money, number_of
-from batchrun.results.tally import Count, Counting, ModelRow, Standing, standing
+from batchrun.results.summary import Summary
+from batchrun.results.tally import Count, Counting, ModelRow
 from batchrun.results.terminal_table import NO_CELL
 from batchrun.runflow.prices import estimate
 from batchrun.settings import Settings
+from batchrun.sweep.identity import check_folder
+from batchrun.sweep.location import LEDGER
 
 PATIENCE: Final = 5.0
 """Seconds that a plan waits for a service that gives no good answer: it can do without."""
@@ -107,7 +110,7 @@ def main(argv: Sequence[str]) -> int:
 def show_plan(plan: Plan, *, as_json: bool) -> int:
     """Print what a call would do; no run is sent, and nothing is written."""
     with ExitStack() as stack:
-        path, settings = plan.folder / NAME, plan.settings
+        path, settings = plan.folder / LEDGER, plan.settings
         sweep = check_folder(plan.folder)
         reader = stack.enter_context(open_reader(path)) if path.exists() else None
         if reader is not None:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import TextIO
 
-from batchrun.results.progress import Lines, Progress, Silent
+from batchrun.base.progress import Progress
+from batchrun.results.progress import Lines, Silent
 
 
 def choose(

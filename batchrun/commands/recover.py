@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun import __version__
+from batchrun.base.text import number_of
 from batchrun.base.values import parse_rate, parse_wait
 from batchrun.commands import status
 from batchrun.commands.connection import connected, needed_key, served
@@ -24,10 +25,9 @@ from batchrun.ledger.file import Rebuilding, rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.result_files import Identity, read_identity, write_identity
-from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
-from batchrun.settings import Settings, from_manifest
+from batchrun.settings import Settings
+from batchrun.sweep.identity import Identity, read_identity, write_identity
 
 Say = Callable[[str], None]
 
@@ -145,7 +145,7 @@ class Recovery(Struct, frozen=True, kw_only=True):
 def _settings(manifest: Manifest, options: Namespace) -> Settings:
     given = {"rate": options.rate, "settle": options.settle}
     known = {name: each for name, each in given.items() if each is not None}
-    return replace(from_manifest(manifest), **known)
+    return replace(manifest.settings(), **known)
 
 
 def _say(message: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 from msgspec import Struct
 
+from batchrun.base.progress import Progress
+from batchrun.base.text import number_of
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.grid_counts import Alongside
@@ -27,16 +29,15 @@ from batchrun.engine.interrupts import obey
 from batchrun.engine.run import Outside, Points, Runner
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Stops
-from batchrun.engine.start import check_folder, open_sweep
+from batchrun.engine.start import open_sweep
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.progress import Progress
 from batchrun.results.result_files import keep_manifest
-from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import download_client
 from batchrun.settings import Settings
+from batchrun.sweep.identity import check_folder
 
 
 class Call(Struct, frozen=True, kw_only=True):

@@ -25,9 +25,10 @@ from batchrun.base.values import (
 from batchrun.commands.options import Parser, add_place, value
 from batchrun.engine.selection import check_statuses
 from batchrun.errors import UsageError
-from batchrun.manifest.grid.expand import check_found, expand, parse_only
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.settings import Settings, from_manifest
+from batchrun.manifest.select import check_found, parse_only
+from batchrun.settings import Settings
 
 SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})
 """What changes nothing but what is shown."""
@@ -216,7 +217,7 @@ def settings_of(options: Options, manifest: Manifest) -> Settings:
         "max_duration": options.max_duration,
         "fail_on": options.fail_on,
     }
-    settings = from_manifest(manifest)
+    settings = manifest.settings()
     try:
         only = parse_only(manifest, options.only)
         check_statuses(only)

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.text import span
 from batchrun.commands.options import Parser, add_place
 from batchrun.commands.target import command_of, find, naming_recover, recover_of
-from batchrun.engine.start import check_folder
 from batchrun.errors import UsageError
-from batchrun.ledger.file import NAME, check_sweep
+from batchrun.ledger.file import check_sweep
 from batchrun.ledger.history import BAD, History, State
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.ledger.records import Finished, Intent, Rejected
@@ -23,12 +23,11 @@ from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import Failure, Grouping, failures
-from batchrun.results.progress import span
-from batchrun.results.result_files import Identity, read_identity
 from batchrun.results.summary import Summary, how_to_go_on
 from batchrun.results.tally import Count, Counting, ModelRow, count_ledger
 from batchrun.results.terminal_table import table
-from batchrun.sweep.location import endpoint_folder
+from batchrun.sweep.identity import Identity, check_folder, read_identity
+from batchrun.sweep.location import LEDGER, endpoint_folder
 
 MOST_SHOWN: Final = 20
 DEFAULT_ATTEMPTS: Final = 2
@@ -63,7 +62,7 @@ def main(argv: Sequence[str]) -> int:
 @contextmanager
 def opened(subject: Subject) -> Iterator[Reader]:
     """Read the sweep's ledger; UsageError where there is none yet."""
-    path = subject.folder / NAME
+    path = subject.folder / LEDGER
     sweep = check_folder(subject.folder)
     if not path.exists():
         start = f" yet; start it with `{subject.command}`"
@@ -152,7 +151,7 @@ def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
         **numbers,
         cost=reader.book.cost,
         outputs=str(subject.folder),
-        ledger=str(subject.folder / NAME),
+        ledger=str(subject.folder / LEDGER),
         complete=not counted.tally.unfinished,
         next=how_to_go_on(counted.tally, 0, command=subject.command),
     )

@@ -16,7 +16,14 @@ def find(
 ) -> tuple[str, Path]:
     """Return the endpoint and the folder; UsageError where the options are no place."""
     chosen = choose_endpoint(endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL"))
-    return chosen, output_folder(manifest, endpoint=chosen, outputs=outputs, label=label)
+    folder = output_folder(
+        manifest.name,
+        manifest.path,
+        endpoint=chosen,
+        outputs=outputs or manifest.outputs.directory,
+        label=label,
+    )
+    return chosen, folder
 
 
 def command_of(

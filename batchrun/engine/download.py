@@ -17,11 +17,11 @@ import anyio
 import httpx
 from msgspec import Struct
 
+from batchrun.base.disk import atomic_write
 from batchrun.base.media_types import EXTENSIONS
 from batchrun.engine.shutdown import Bell
 from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Saved, SavedFile
-from batchrun.results.result_files import atomic_write
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
 from batchrun.runflow.wire import OutputFile, output_files
 

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchrun.ledger.records import Dropped, Rejected
-from batchrun.manifest.grid.expand import Cell
+from batchrun.manifest.cells import Cell
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

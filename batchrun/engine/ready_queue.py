@@ -7,7 +7,7 @@ holds up none of the others, and what is held is one cell a model, however large
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
-from batchrun.manifest.grid.expand import Cell
+from batchrun.manifest.cells import Cell
 
 HasRoom = Callable[[str], bool]
 

@@ -14,6 +14,7 @@ from typing import Final
 import anyio
 from msgspec import Struct
 
+from batchrun.base.text import number_of
 from batchrun.engine.batch_items import Children
 from batchrun.engine.missing_records import About, Found, retell
 from batchrun.engine.recent_runs import BEGINNING, newest_runs, walk
@@ -24,9 +25,9 @@ from batchrun.ledger.book import wave_number
 from batchrun.ledger.file import Ledger, Rebuilding
 from batchrun.ledger.history import CellLine, State
 from batchrun.ledger.records import Extra, Intent, Submitted
-from batchrun.manifest.grid.expand import expand, file_name
+from batchrun.manifest.file_names import file_name
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.summary import number_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
 

@@ -13,7 +13,7 @@ from batchrun.engine.in_flight import Attempt
 from batchrun.engine.run_tag import Tag, tagged, with_cells
 from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Intent, timestamp
-from batchrun.manifest.grid.expand import Cell
+from batchrun.manifest.cells import Cell
 from batchrun.runflow.batches import batch_body
 from batchrun.runflow.wire import run_body
 

@@ -12,7 +12,8 @@ from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
-from batchrun.manifest.grid.expand import Cell, expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 
 YIELD_EVERY: Final = 500

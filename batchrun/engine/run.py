@@ -13,6 +13,7 @@ import anyio.lowlevel
 import httpx
 from msgspec import Struct
 
+from batchrun.base.progress import Moment, Progress
 from batchrun.engine.batcher import Departures
 from batchrun.engine.download import Job, Saver
 from batchrun.engine.duplicate_runs import Extras
@@ -34,9 +35,10 @@ from batchrun.engine.upload import Uploads
 from batchrun.engine.waves import Waves, best_size
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import Keys
-from batchrun.manifest.grid.expand import Cell, expand, file_name, upper_bound, user_metadata
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.file_names import file_name, user_metadata
+from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
-from batchrun.results.progress import Moment, Progress
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
 from batchrun.settings import Settings

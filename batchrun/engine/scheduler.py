@@ -9,7 +9,7 @@ from batchrun.engine.submit import NameOf, Submitter
 from batchrun.engine.transitions import Work
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
 from batchrun.ledger.key_index import Keys
-from batchrun.manifest.grid.expand import Cell
+from batchrun.manifest.cells import Cell
 
 BACKLOG: Final = 1000
 """Downloads that may wait before nothing new is submitted: what waits is held in memory."""

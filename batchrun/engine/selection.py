@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from batchrun.base.values import did_you_mean
-from batchrun.ledger.history import BAD, History, State
+from batchrun.base.text import did_you_mean
+from batchrun.ledger.history import BAD, History, Standing, State, standing
 from batchrun.ledger.key_index import Keys
 from batchrun.ledger.reader import Readable
-from batchrun.ledger.records import Finished, Rejected
-from batchrun.manifest.grid.expand import Cell, selects
-from batchrun.manifest.select import OF_THE_LEDGER
-from batchrun.results.failures import reason
-from batchrun.results.tally import Standing, standing
+from batchrun.ledger.records import Finished, Rejected, reason
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.select import OF_THE_LEDGER, selects
 
 Only = Mapping[str, tuple[str, ...]]
 

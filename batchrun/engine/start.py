@@ -1,8 +1,4 @@
-"""Who a sweep is: its folder, its id, and the second copy of both in `sweep.json`.
-
-A folder with a `sweep.json` and no ledger has lost its ledger: going on there would pay for
-everything again, so it is refused.
-"""
+"""The start of a call in a sweep's folder: its `sweep` line, and the copy of it in `sweep.json`."""
 
 import secrets
 from pathlib import Path
@@ -12,11 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun import __version__
-from batchrun.errors import LedgerError, LostLedgerError
-from batchrun.ledger.file import NAME, Ledger
+from batchrun.errors import LedgerError
+from batchrun.ledger.file import Ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.result_files import Identity, read_identity, write_identity
+from batchrun.sweep.identity import Identity, write_identity
 
 ID_BYTES: Final = 10
 
@@ -43,17 +39,6 @@ class SweepFolder(Struct, frozen=True, kw_only=True):
         line = replace(self.line, organisation=organisation)
         await self.ledger.append(line)
         write_identity(self.path, identity_of(line, self.manifest))
-
-
-def check_folder(folder: Path) -> str | None:
-    """Return the id of the sweep that *folder* is of, None for a new one.
-
-    Raises LostLedgerError where it has lost its ledger. To be called before that is opened.
-    """
-    ledger, identity = folder / NAME, read_identity(folder)
-    if identity is not None and not (ledger.exists() and ledger.stat().st_size):
-        raise LostLedgerError(f"{folder} has a sweep.json and no {NAME}: the ledger is lost")
-    return None if identity is None else identity.sweep
 
 
 async def open_sweep(

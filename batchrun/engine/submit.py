@@ -25,8 +25,7 @@ from batchrun.engine.upload import Uploads
 from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Dropped, Rejected
-from batchrun.manifest.grid.expand import Cell
-from batchrun.results.rows import plain
+from batchrun.manifest.cells import Cell, plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
 from batchrun.runflow.batches import Batch
 from batchrun.runflow.client import (

@@ -22,6 +22,7 @@ from typing import Any, Final, Protocol
 
 import anyio
 
+from batchrun.base.progress import Progress
 from batchrun.engine.in_flight import Attempt, Live
 from batchrun.engine.poll_schedule import CHEAP, DEAR, LARGE, next_wait
 from batchrun.engine.purse import Purse
@@ -39,8 +40,7 @@ from batchrun.ledger.records import (
     Submitted,
     timestamp,
 )
-from batchrun.manifest.grid.expand import Cell
-from batchrun.results.progress import Progress
+from batchrun.manifest.cells import Cell
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
 from batchrun.settings import Settings

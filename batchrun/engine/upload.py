@@ -15,10 +15,11 @@ from typing import Any, Final
 import anyio
 import httpx
 
+from batchrun.base.local_file import LocalFile
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.records import Uploaded
-from batchrun.manifest.cells import Cell, LocalFile
+from batchrun.manifest.cells import Cell
 from batchrun.runflow.assets import (
     SCHEME,
     FailedUploadError,

@@ -40,8 +40,8 @@ from batchrun.ledger.records import (
     timestamp,
 )
 from batchrun.ledger.replay import Replayed, replay, salvage
+from batchrun.sweep.location import LEDGER
 
-NAME: Final = "ledger.jsonl"
 LOCK: Final = "lock"
 
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
@@ -255,7 +255,7 @@ class Ledger:
 @contextmanager
 def held(folder: Path) -> Iterator[FileIO]:
     """Hold the file of the ledger in *folder*, made where there is none, under its lock."""
-    path = folder / NAME
+    path = folder / LEDGER
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = path.open("a+b", buffering=0)
@@ -278,7 +278,7 @@ def open_ledger(
     anything is cut off it. Raises LedgerLockedError if another process holds it,
     LedgerError if it is broken, FolderError if the folder cannot be used.
     """
-    path = folder / NAME
+    path = folder / LEDGER
     with held(folder) as file:
         try:
             with path.open("rb") as lines:
@@ -315,7 +315,7 @@ def rebuild_ledger(
     the end nothing has changed, whatever happens. Raises what `open_ledger` raises, and LedgerError
     for a ledger of a newer format.
     """
-    path, new = folder / NAME, folder / f"{NAME}.new"
+    path, new = folder / LEDGER, folder / f"{LEDGER}.new"
     with held(folder):
         try:
             with _written(new), new.open("w+b") as file, path.open("rb") as lines:

@@ -274,3 +274,29 @@ def next_step(history: History, *, attempts: int, granted: int = 0) -> Step:
 def grant(history: History, *, attempts: int) -> int:
     """Return how many runs of a cell may end badly with `--retry-failed`: *attempts* more."""
     return history.failures + attempts if history.state in BAD else 0
+
+
+class Standing(StrEnum):
+    """What a cell counts as. The words are those of the results and of `--json`."""
+
+    SUCCEEDED = "succeeded"
+    PARTIAL_SUCCEEDED = "partial_succeeded"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    PARKED = "parked"
+    IN_DOUBT = "in_doubt"
+    PENDING = "pending"
+    IN_FLIGHT = "in_flight"
+
+
+def standing(history: History, *, attempts: int, granted: int = 0) -> Standing:
+    """Say what a cell counts as; one that has an attempt left is pending, however it ended."""
+    match history.state:
+        case State.DOUBTFUL:
+            return Standing.IN_DOUBT
+        case State.IN_FLIGHT:
+            return Standing.PARKED if history.parked else Standing.IN_FLIGHT
+        case state:
+            again = isinstance(next_step(history, attempts=attempts, granted=granted), Submit)
+            return Standing.PENDING if again else Standing(state)

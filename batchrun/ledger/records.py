@@ -331,3 +331,10 @@ def _kind_of(line: bytes, error: Exception) -> _Kind:
         return _kind.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ValueError(f"not a line of a ledger: {error}") from error
+
+
+def reason(record: Finished | Rejected) -> tuple[str, str]:
+    """Return the code and the message of what ended a cell badly; no code: its status."""
+    if isinstance(record, Rejected):
+        return record.code or f"HTTP {record.http_status}", record.message or ""
+    return record.failure_code or record.status_code, record.failure_message or ""

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from batchrun.base.json_text import made_once
-from batchrun.manifest.cells import LocalFile
+from batchrun.base.local_file import LocalFile
 from batchrun.manifest.yaml.scalars import one_spelling
 
 IDENTITY_VERSION: Final = 1

@@ -1,10 +1,11 @@
 """What the manifest comes to: cells, and the local files that stand in their inputs."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct
+
+from batchrun.base.local_file import LocalFile
 
 
 class Omit:
@@ -15,28 +16,6 @@ class Omit:
 
 
 OMIT: Final = Omit()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)  # a struct would compare `written`, too
-class LocalFile:
-    """A file to upload. It is its content: equal bytes are one value, wherever they lie."""
-
-    path: Path  # absolute
-    written: str = field(compare=False)  # relative to the manifest, where it lies below it
-    sha256: str
-    size: int
-    mime: str
-
-    @property
-    def stem(self) -> str:
-        return self.path.stem
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    def __str__(self) -> str:
-        return self.written
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -53,3 +32,16 @@ class Cell(Struct, frozen=True, kw_only=True):
     @property
     def short(self) -> str:
         return self.key[:12]
+
+
+def plain(value: Any) -> Any:
+    """Return *value* as JSON can say it: a local file is its path, as the manifest has it."""
+    match value:
+        case LocalFile():
+            return str(value)
+        case Mapping():
+            return {name: plain(each) for name, each in value.items() if each is not OMIT}
+        case list() | tuple():
+            return [plain(each) for each in value if each is not OMIT]
+        case _:
+            return value

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from batchrun.manifest.cells import OMIT, Cell, LocalFile
+from batchrun.base.local_file import LocalFile
+from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.expressions.expression import Expression, NoValueError, Single, Text
 from batchrun.manifest.expressions.template import Reference, look_up, split
 from batchrun.manifest.manifest import Manifest

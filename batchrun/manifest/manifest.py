@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct, field
 
@@ -12,8 +12,7 @@ from batchrun.base.values import MOST_ITEMS, Rate
 from batchrun.errors import Problem
 from batchrun.manifest.expressions.expression import Axis, Constant, Expression
 from batchrun.manifest.yaml.document import Node
-
-DEFAULT_ENDPOINT: Final = "https://api.runflow.io"
+from batchrun.settings import Settings
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -186,3 +185,24 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     endpoint: str | None = None
     metadata: Mapping[str, Expression] = field(default_factory=dict)
     grids: tuple[Grid, ...] = ()
+
+    def settings(self) -> Settings:
+        """Return what the manifest asks for; the command line replaces fields of it."""
+        limits = self.limits
+        return Settings(
+            concurrency=limits.concurrency,
+            rate=limits.rate,
+            attempts=limits.attempts,
+            timeout=limits.timeout,
+            settle=limits.settle,
+            give_up=limits.give_up,
+            batch=limits.batch,
+            budget=limits.budget,
+            poll_interval=self.poll_interval,
+            download=self.outputs.download,
+            model_concurrency={
+                model.alias: model.concurrency
+                for model in self.models
+                if model.concurrency is not None
+            },
+        )

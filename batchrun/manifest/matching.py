@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from batchrun.base.values import did_you_mean, spell
-from batchrun.manifest.cells import OMIT, LocalFile, Omit
+from batchrun.base.local_file import LocalFile
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import spell
+from batchrun.manifest.cells import OMIT, Omit
 from batchrun.manifest.expressions.template import kind
 
 

@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from batchrun.base.values import did_you_mean, spell
-from batchrun.manifest.cells import OMIT, Cell, LocalFile
+from batchrun.base.local_file import LocalFile
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import spell
+from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.matching import spelling
 from batchrun.manifest.parse.namespace import unknown_model

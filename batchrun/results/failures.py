@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.ledger.records import Finished, Rejected
+from batchrun.ledger.records import Finished, Rejected, reason
 
 LONGEST: Final = 160
 """Characters of a failure's message that are shown."""
@@ -77,13 +77,6 @@ def normalise(message: str) -> str:
     for pattern, word in _VARYING:
         message = pattern.sub(word, message)
     return " ".join(message.split()).lower()
-
-
-def reason(record: Finished | Rejected) -> tuple[str, str]:
-    """Return the code and the message of what ended a cell badly; no code: its status."""
-    if isinstance(record, Rejected):
-        return record.code or f"HTTP {record.http_status}", record.message or ""
-    return record.failure_code or record.status_code, record.failure_message or ""
 
 
 def _one_line(message: str) -> str:

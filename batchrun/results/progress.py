@@ -9,50 +9,13 @@ each point that turns out to be no cell of this call. Only the pace is this call
 
 import time
 from collections.abc import Callable
-from decimal import Decimal
-from typing import Final, Protocol, TextIO
+from typing import Final, TextIO
 
-from msgspec import Struct
-
-from batchrun.results.summary import money
+from batchrun.base.progress import NOTHING, Moment
+from batchrun.base.text import money, span
 
 EVERY: Final = 30.0
 """Seconds between two plain lines."""
-
-
-class Moment(Struct, frozen=True):
-    """What is under way now, runs of earlier calls included, and what the sweep has cost so far."""
-
-    in_flight: int
-    cost: Decimal
-
-
-NOTHING: Final = Moment(0, Decimal(0))
-
-
-class Progress(Protocol):
-    """Told what happens, in the order in which it happens."""
-
-    def start(self, total: int, now: Callable[[], Moment]) -> None:
-        """The sweep has at most *total* cells; *now* tells what is under way."""
-
-    def fewer(self, points: int) -> None:
-        """So many points of the grid are no cells of this call: folded, excluded, not asked for."""
-
-    def passed(self, *, good: bool) -> None:
-        """A cell was at its end before this call."""
-
-    def ended(self, *, good: bool) -> None:
-        """A cell came to its end: it has no attempt left, or needs none."""
-
-    def note(self, message: str) -> None:
-        """Say something now, on a line of its own."""
-
-    def tick(self) -> None:
-        """Called now and then; says how things stand where it is time to."""
-
-    def close(self) -> None:
-        """No more is coming."""
 
 
 class Standings:
@@ -178,13 +141,3 @@ class Silent:
 
     def close(self) -> None:
         pass
-
-
-def span(seconds: float) -> str:
-    """Spell a length of time as people say it: `40 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60} min"

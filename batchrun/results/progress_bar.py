@@ -6,7 +6,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from batchrun.results.progress import Moment, Shown, Standings
+from batchrun.base.progress import Moment
+from batchrun.results.progress import Shown, Standings
 
 
 class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone

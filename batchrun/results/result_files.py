@@ -6,27 +6,22 @@ A reader sees the old file or the new one, never half of either; a crash leaves 
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-import msgspec
-from msgspec import Struct
-from msgspec.structs import asdict
-
-from batchrun.base.disk import sync_folder
+from batchrun.base.disk import atomic_write, replacing
 from batchrun.base.json_text import made_once
-from batchrun.errors import FolderError
 from batchrun.ledger.history import GOOD, NOWHERE, History, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
-from batchrun.manifest.grid.expand import Cell, expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.csv_text import field
 from batchrun.results.rows import COLUMNS, ENDED, columns, point, row
 
-IDENTITY: Final = "sweep.json"
 MANIFEST: Final = "manifest.yaml"
 RESULTS_JSONL: Final = "results.jsonl"
 RESULTS_CSV: Final = "results.csv"
@@ -34,66 +29,9 @@ RESULTS_CSV: Final = "results.csv"
 _encode: Final = made_once(json.JSONEncoder(ensure_ascii=False))
 
 
-class Identity(Struct, frozen=True, kw_only=True):
-    """Who a sweep is: the copy that is left when the ledger is lost. *manifest* is its path."""
-
-    sweep: str
-    name: str
-    endpoint: str
-    label: str | None = None
-    organisation: str | None = None
-    manifest: str | None = None
-
-
-def read_identity(folder: Path) -> Identity | None:
-    """Return what `sweep.json` says, None if there is none; FolderError if it cannot be read."""
-    path = folder / IDENTITY
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Identity)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise FolderError(f"cannot read {path}: {error.strerror}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise FolderError(
-            f"{path} is damaged: {error}; move it away, the ledger beside it knows the same"
-        ) from error
-
-
-def write_identity(folder: Path, identity: Identity) -> None:
-    text = json.dumps(asdict(identity), indent=2, ensure_ascii=False)
-    atomic_write(folder / IDENTITY, text.encode("utf-8", "backslashreplace") + b"\n")
-
-
 def keep_manifest(folder: Path, text: bytes) -> None:
     """Keep the manifest as it was at the last start."""
     atomic_write(folder / MANIFEST, text)
-
-
-def atomic_write(path: Path, data: bytes) -> None:
-    """Put *data* in place of *path*, durably; FolderError, and the old file, if that fails."""
-    with replacing(path) as file:
-        file.write(data)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Give a file that takes the place of *path* once it is whole and on disk."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        # A link put there beforehand would have us write over what it points at.
-        part.unlink(missing_ok=True)
-        with part.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise FolderError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def write_results(

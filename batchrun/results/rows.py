@@ -1,13 +1,12 @@
 """A row of the results: a point's axes, how it stands, what it cost, where it is. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final
 
-from batchrun.ledger.history import History, State
+from batchrun.base.text import money
+from batchrun.ledger.history import History, State, standing
 from batchrun.ledger.records import Finished, Rejected, Saved
-from batchrun.manifest.cells import OMIT, Cell, LocalFile
-from batchrun.results.summary import money
-from batchrun.results.tally import standing
+from batchrun.manifest.cells import Cell, plain
 
 COLUMNS: Final = (
     "model",
@@ -82,19 +81,6 @@ def axis_column(name: str) -> str:
 def columns(axes: Iterable[str]) -> list[str]:
     """Return all columns of a table whose rows have the columns *axes* before ours."""
     return [*dict.fromkeys(name for name in axes if name not in COLUMNS), *COLUMNS]
-
-
-def plain(value: Any) -> Any:
-    """Return *value* as JSON can say it: a local file is its path, as the manifest has it."""
-    match value:
-        case LocalFile():
-            return str(value)
-        case Mapping():
-            return {name: plain(each) for name, each in value.items() if each is not OMIT}
-        case list() | tuple():
-            return [plain(each) for each in value if each is not OMIT]
-        case _:
-            return value
 
 
 def _outcome(ended: Finished | Rejected | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from batchrun.base.text import money, number_of
 from batchrun.errors import BatchrunError, ManifestError, Problem
 from batchrun.results.tally import Tally
 
@@ -88,18 +89,6 @@ class Summary(Struct, frozen=True, kw_only=True):
     def as_json(self) -> str:
         """Return the object as one line of text that any terminal or pipe can take."""
         return json.dumps(self.as_dict())
-
-
-def number_of(number: int, noun: str) -> str:
-    """Return "1 cell", or "2 cells"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def money(amount: Decimal) -> str:
-    """Spell an amount of USD: plain notation, at least two decimals, no more than it has."""
-    text = f"{amount.normalize():f}"
-    whole, _, cents = text.partition(".")
-    return f"{whole}.{cents:0<2}"
 
 
 class Others(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ longer names is orphaned; a point that comes to a cell already counted is folded
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
@@ -15,37 +14,11 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from batchrun.ledger.book import Book
-from batchrun.ledger.history import GOOD, History, State, Submit, next_step
+from batchrun.ledger.history import GOOD, Standing, State, standing
 from batchrun.ledger.key_index import Keys
 from batchrun.manifest.cells import Cell
 
 NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})
-
-
-class Standing(StrEnum):
-    """What a cell counts as. The words are those of the results and of `--json`."""
-
-    SUCCEEDED = "succeeded"
-    PARTIAL_SUCCEEDED = "partial_succeeded"
-    FAILED = "failed"
-    REJECTED = "rejected"
-    CANCELLED = "cancelled"
-    PARKED = "parked"
-    IN_DOUBT = "in_doubt"
-    PENDING = "pending"
-    IN_FLIGHT = "in_flight"
-
-
-def standing(history: History, *, attempts: int, granted: int = 0) -> Standing:
-    """Say what a cell counts as; one that has an attempt left is pending, however it ended."""
-    match history.state:
-        case State.DOUBTFUL:
-            return Standing.IN_DOUBT
-        case State.IN_FLIGHT:
-            return Standing.PARKED if history.parked else Standing.IN_FLIGHT
-        case state:
-            again = isinstance(next_step(history, attempts=attempts, granted=granted), Submit)
-            return Standing.PENDING if again else Standing(state)
 
 
 class Tally(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Final
 from unicodedata import east_asian_width
 
-from batchrun.results.summary import Summary, money, number_of
+from batchrun.base.text import money, number_of
+from batchrun.results.summary import Summary
 from batchrun.results.tally import ModelRow, Tally
 
 # Heading and field of Tally; a column that is zero everywhere is left out, but for the first.

@@ -13,8 +13,8 @@ import anyio
 import httpx
 
 from batchrun.base.endpoint import is_loopback
+from batchrun.base.local_file import LocalFile
 from batchrun.errors import UnreachableError
-from batchrun.manifest.cells import LocalFile
 from batchrun.runflow.client import Client
 from batchrun.runflow.retry import FAILED
 from batchrun.runflow.wire import Refusal, UploadPlace

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from batchrun.base.endpoint import SIMULATOR, parse_endpoint
+from batchrun.base.endpoint import DEFAULT_ENDPOINT, SIMULATOR, parse_endpoint
 from batchrun.errors import UsageError
-from batchrun.manifest.manifest import DEFAULT_ENDPOINT, Manifest
+
+LEDGER: Final = "ledger.jsonl"
 
 _UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")
 
@@ -32,16 +33,22 @@ def choose_endpoint(given: str | None, manifest: str | None, environment: str | 
 
 
 def output_folder(
-    manifest: Manifest, *, endpoint: str, outputs: Path | None = None, label: str | None = None
+    name: str,
+    manifest: Path,
+    *,
+    endpoint: str,
+    outputs: Path | None = None,
+    label: str | None = None,
 ) -> Path:
-    """Return the absolute folder of the sweep; *outputs* and the manifest's `outputs.dir` are
-    places for the folders of many sweeps.
+    """Return the absolute folder of the sweep *name* that the file *manifest* describes.
+
+    *outputs* is a place for the folders of many sweeps.
     """
-    base = outputs or manifest.outputs.directory or default_base(manifest.path)
+    base = outputs or default_base(manifest)
     folder = base.absolute()
     if (host := endpoint_folder(endpoint)) is not None:
         folder /= host
-    folder /= _segment(manifest.name, "name")
+    folder /= _segment(name, "name")
     return folder if label is None else folder / f"@{_segment(label, 'label')}"
 
 

@@ -18,20 +18,20 @@ from unittest.mock import patch
 
 import msgspec
 
+from batchrun.base.local_file import LocalFile
 from batchrun.cli import main
 from batchrun.commands.run_options import parse, settings_of
 from batchrun.commands.target import find
 from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book, ModelFacts
 from batchrun.ledger.file import Ledger, open_ledger
-from batchrun.ledger.history import History, LookUp, Rest, Submit, Watch, grant, next_step
+from batchrun.ledger.history import History, LookUp, Rest, Submit, Watch, grant, next_step, standing
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.ledger.records import KINDS, AnyRecord, NewerFormatError, decode, encode, starts_group
-from batchrun.manifest.cells import LocalFile
-from batchrun.manifest.grid.expand import expand, file_name, user_metadata
+from batchrun.manifest.file_names import file_name, user_metadata
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.tally import standing
 
 ATTEMPTS = 2
 """What the next step of a cell is asked with; the limit is no part of a ledger."""

@@ -24,9 +24,9 @@ from batchrun.errors import BatchrunError, most_severe
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.result_files import read_identity, write_identity
 from batchrun.runflow.http.client import api_client
 from batchrun.settings import Settings
+from batchrun.sweep.identity import read_identity, write_identity
 
 ENDPOINT = "https://fake"
 

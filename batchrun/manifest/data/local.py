@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from batchrun.base.values import did_you_mean
-from batchrun.manifest.cells import LocalFile
+from batchrun.base.local_file import LocalFile
+from batchrun.base.text import did_you_mean
 
 LARGEST_FILE: Final = 52_428_800  # runflow-api: size_bytes of an asset upload
 _LONGEST_NAME: Final = 500

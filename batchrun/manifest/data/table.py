@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError, Problem
-from batchrun.manifest.cells import LocalFile
 from batchrun.manifest.data.file import AT_ONCE, DataFile
 from batchrun.manifest.expressions.compiler import Compiler
 from batchrun.manifest.expressions.expression import (

@@ -14,9 +14,11 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from batchrun.base.values import did_you_mean, spell
+from batchrun.base.local_file import LocalFile
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import spell
 from batchrun.errors import Problem
-from batchrun.manifest.cells import OMIT, LocalFile
+from batchrun.manifest.cells import OMIT
 from batchrun.manifest.expressions.expression import (
     Axis,
     Broken,

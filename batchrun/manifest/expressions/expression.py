@@ -7,8 +7,9 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from batchrun.base.local_file import LocalFile
 from batchrun.errors import Problem
-from batchrun.manifest.cells import OMIT, LocalFile, Omit
+from batchrun.manifest.cells import OMIT, Omit
 from batchrun.manifest.expressions.template import Reference, in_text, look_up
 from batchrun.manifest.yaml.document import Node
 from batchrun.manifest.yaml.scalars import plain

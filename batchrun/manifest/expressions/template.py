@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.values import did_you_mean
-from batchrun.manifest.cells import LocalFile, Omit
+from batchrun.base.local_file import LocalFile
+from batchrun.base.text import did_you_mean
+from batchrun.manifest.cells import Omit
 
 ATTRIBUTES: Final = ("stem", "name", "path")
 _PIECE: Final = re.compile(r"\$\$\{|\$\{([^{}]*)(\}?)")

@@ -13,27 +13,13 @@ from typing import Any
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cell_key import cell_key
-from batchrun.manifest.cells import OMIT, Cell, LocalFile
+from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
-from batchrun.manifest.file_names import file_name, user_metadata
 from batchrun.manifest.grid.layout import Level, Plan, Walk, build, digits
 from batchrun.manifest.grid.sample import Point, drawn, tree
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
 from batchrun.manifest.matching import kind_of_mismatch, token, tokens
-from batchrun.manifest.select import check_found, parse_only, selects
-
-__all__ = [
-    "Cell",
-    "LocalFile",
-    "check_found",
-    "expand",
-    "file_name",
-    "parse_only",
-    "selects",
-    "upper_bound",
-    "user_metadata",
-]
 
 
 def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:

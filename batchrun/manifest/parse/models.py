@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from batchrun.base.values import did_you_mean, parse_count, spell
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import parse_count, spell
 from batchrun.manifest.expressions.expression import Constant, NoValueError
 from batchrun.manifest.manifest import Definition, Model, ValueMap
 from batchrun.manifest.matching import token

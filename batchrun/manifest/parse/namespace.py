@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from batchrun.base.values import did_you_mean, nearest, spell
+from batchrun.base.text import did_you_mean, nearest
+from batchrun.base.values import spell
 from batchrun.errors import Problem
 from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE
 from batchrun.manifest.expressions.expression import Axis

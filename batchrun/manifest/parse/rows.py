@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.base.values import did_you_mean
+from batchrun.base.text import did_you_mean
 from batchrun.manifest.data.file import DataFile, RowOptions
 from batchrun.manifest.data.local import placed
 from batchrun.manifest.data.table import Beside, FileTable

@@ -6,7 +6,8 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.values import did_you_mean, spell
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import spell
 from batchrun.manifest.expressions.expression import Axis, Expression, NoValueError
 from batchrun.manifest.manifest import Definition, Grid, Model, Rule
 from batchrun.manifest.matching import token

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from batchrun.base.values import HiddenValueError, did_you_mean, spell
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import HiddenValueError, spell
 from batchrun.errors import Problem
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 

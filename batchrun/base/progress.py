@@ -1,0 +1,42 @@
+"""What a sweep tells the one that shows its progress: see `results/progress.py`. Pure."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+
+class Moment(Struct, frozen=True):
+    """What is under way now, runs of earlier calls included, and what the sweep has cost so far."""
+
+    in_flight: int
+    cost: Decimal
+
+
+NOTHING: Final = Moment(0, Decimal(0))
+
+
+class Progress(Protocol):
+    """Told what happens, in the order in which it happens."""
+
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        """The sweep has at most *total* cells; *now* tells what is under way."""
+
+    def fewer(self, points: int) -> None:
+        """So many points of the grid are no cells of this call: folded, excluded, not asked for."""
+
+    def passed(self, *, good: bool) -> None:
+        """A cell was at its end before this call."""
+
+    def ended(self, *, good: bool) -> None:
+        """A cell came to its end: it has no attempt left, or needs none."""
+
+    def note(self, message: str) -> None:
+        """Say something now, on a line of its own."""
+
+    def tick(self) -> None:
+        """Called now and then; says how things stand where it is time to."""
+
+    def close(self) -> None:
+        """No more is coming."""
