@@ -8,7 +8,7 @@ import pytest
 from ledger_lines import SWEEP, finished, intent, submitted, text
 from raw_server import raw_server
 
-from batchrun.commands.plan import total
+from batchrun.commands.preview import total
 from batchrun.commands.run import main
 from batchrun.ledger.records import AnyRecord
 from batchrun.manifest.grid.expand import expand

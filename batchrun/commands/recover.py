@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from batchrun import __version__
 from batchrun.base.text import number_of
 from batchrun.base.values import parse_rate, parse_wait
-from batchrun.commands import status
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.options import Parser, add_place, value
-from batchrun.commands.target import find
+from batchrun.commands.status_report import show_status
+from batchrun.commands.target import Subject, command_of, find
 from batchrun.engine.preflight import check_organisation
 from batchrun.engine.rebuild import Finder, Recovered, describe, find_sweeps, write_down
 from batchrun.engine.start import identity_of
@@ -60,9 +60,10 @@ def main(argv: Sequence[str]) -> int:
         say=_silent if options.quiet else _say,
     )
     recovery.run(needed_key(endpoint), options.sweep)
-    words = [str(options.manifest), *(["--json"] if options.json else [])]
-    words += [part for name, each in place.items() if each for part in (f"--{name}", str(each))]
-    return status.main(words)
+    subject = Subject(
+        folder=folder, manifest=manifest, command=command_of(options.manifest, **place)
+    )
+    return show_status(subject, as_json=options.json)
 
 
 class Recovery(Struct, frozen=True, kw_only=True):

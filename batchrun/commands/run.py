@@ -4,90 +4,46 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import anyio
 from msgspec import Struct
 
 from batchrun.base.progress import Progress
 from batchrun.base.text import number_of
-from batchrun.commands.connection import connected, needed_key, served
+from batchrun.commands.call import Call, prepare, recover_command
+from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.grid_counts import Alongside
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.run_options import (
     FOR_ONE_CALL,
-    SHOWING,
-    Options,
     command_in,
     parse,
-    settings_of,
 )
 from batchrun.commands.signals import SIGNALS
-from batchrun.commands.target import command_of, find, name_recover, naming_recover, recover_of
+from batchrun.commands.target import name_recover, naming_recover
 from batchrun.engine.interrupts import obey
 from batchrun.engine.run import Outside, Points, Runner
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Stops
 from batchrun.engine.start import open_sweep
 from batchrun.ledger.file import Ledger, open_ledger
-from batchrun.manifest.load import load_manifest
-from batchrun.manifest.manifest import Manifest
 from batchrun.results.result_files import keep_manifest
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import download_client
-from batchrun.settings import Settings
 from batchrun.sweep.identity import check_folder
 
 
-class Call(Struct, frozen=True, kw_only=True):
-    """What one call is about."""
-
-    options: Options
-    manifest: Manifest
-    settings: Settings
-    endpoint: str
-    folder: Path
-    key: str
-
-
-def main(argv: Sequence[str], *, command: str = "run") -> int:
-    """Run or resume the manifest that *argv* names; return the exit code.
-
-    *command* is the word that help and mistakes name.
-    """
+def main(argv: Sequence[str]) -> int:
+    """Run or resume the manifest that *argv* names; return the exit code."""
     started = time.monotonic()
-    call = prepare(parse(argv, command=command))
-    with naming_recover(_recover(call)):
+    call = prepare(parse(argv))
+    with naming_recover(recover_command(call)):
         if call.options.dry_run:
-            return _show_plan(call, argv)
+            from batchrun.commands.preview import preview
+
+            return preview(call, argv)
         return _run(call, argv, started)
-
-
-def _show_plan(call: Call, argv: Sequence[str]) -> int:
-    from batchrun.commands.plan import Plan, show_plan
-
-    plan = Plan(
-        manifest=call.manifest,
-        settings=call.settings,
-        folder=call.folder,
-        endpoint=call.endpoint,
-        command=command_in(argv, without=SHOWING),
-    )
-    return show_plan(plan, as_json=call.options.json)
-
-
-def _recover(call: Call) -> str:
-    """Return the command that rebuilds this sweep's ledger."""
-    options = call.options
-    return recover_of(
-        command_of(
-            options.manifest,
-            endpoint=options.endpoint,
-            outputs=options.outputs,
-            label=options.label,
-        )
-    )
 
 
 def _run(call: Call, argv: Sequence[str], started: float) -> int:
@@ -112,7 +68,7 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
         with SIGNALS.counted() as received:
             done = anyio.run(work, call, ledger, url, progress, received, alongside.points)
         for error in done.stops.errors:
-            name_recover(error, _recover(call))
+            name_recover(error, recover_command(call))
         return show(
             Ending(
                 manifest=call.manifest,
@@ -132,22 +88,6 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
             as_json=call.options.json,
             quiet=call.options.quiet,
         )
-
-
-def prepare(options: Options) -> Call:
-    """Return what is to be done; ManifestError or UsageError where it can't be."""
-    manifest = load_manifest(options.manifest, os.environ)
-    endpoint, folder = find(
-        manifest, endpoint=options.endpoint, outputs=options.outputs, label=options.label
-    )
-    return Call(
-        options=options,
-        manifest=manifest,
-        settings=settings_of(options, manifest),
-        endpoint=endpoint,
-        folder=folder,
-        key="" if options.dry_run else needed_key(endpoint),
-    )
 
 
 class Done(Struct, frozen=True, kw_only=True):

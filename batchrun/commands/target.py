@@ -1,14 +1,23 @@
-"""Which sweep a command line means: its endpoint, its folder, and the command that finds both."""
+"""Which sweep a command line means: its endpoint, its folder, its ledger, and the command that
+finds them again.
+"""
 
 import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from batchrun.errors import LostLedgerError
+from msgspec import Struct
+
+from batchrun.errors import LostLedgerError, UsageError
+from batchrun.ledger.file import check_sweep
+from batchrun.ledger.reader import Reader, open_reader
+from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.sweep.location import choose_endpoint, output_folder
+from batchrun.sweep.identity import Identity, check_folder, read_identity
+from batchrun.sweep.location import LEDGER, choose_endpoint, endpoint_folder, output_folder
 
 
 def find(
@@ -58,3 +67,56 @@ def naming_recover(command: str) -> Iterator[None]:
     except LostLedgerError as error:
         name_recover(error, command)
         raise
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """What is asked about: a folder, and the manifest where there still is one."""
+
+    folder: Path
+    manifest: Manifest | None
+    command: str
+
+
+@contextmanager
+def opened(subject: Subject) -> Iterator[Reader]:
+    """Read the sweep's ledger; UsageError where there is none yet."""
+    path = subject.folder / LEDGER
+    sweep = check_folder(subject.folder)
+    if not path.exists():
+        start = f" yet; start it with `{subject.command}`"
+        if subject.manifest is None:
+            start = "; name the folder of one, or its manifest"
+        raise UsageError(f"there is no sweep in {subject.folder}{start}")
+    with open_reader(path) as reader:
+        check_sweep(reader.book, sweep, path)
+        yield reader
+
+
+def subject_of(options: Any) -> Subject:
+    """Return what the command line names; UsageError where it is neither of the two."""
+    target: Path = options.target
+    if target.is_dir():
+        identity = read_identity(target)
+        path = Path(identity.manifest) if identity is not None and identity.manifest else None
+        exists = path is not None and path.exists()
+        manifest = load_manifest(path, os.environ) if path is not None and exists else None
+        command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
+        return Subject(folder=target, manifest=manifest, command=command)
+    manifest = load_manifest(target, os.environ)
+    place = {name: getattr(options, name) for name in ("endpoint", "outputs", "label")}
+    _, folder = find(manifest, **place)
+    return Subject(folder=folder, manifest=manifest, command=command_of(target, **place))
+
+
+def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str:
+    """Return the command that finds *folder* again, from what its `sweep.json` says."""
+    label = identity.label
+    if manifest is not None:
+        _, found = find(manifest, endpoint=None, outputs=None, label=label)
+        if found == folder.resolve():
+            return command_of(manifest.path, label=label)
+    base = folder.resolve().parents[1 if identity.label else 0]
+    if endpoint_folder(identity.endpoint) is not None:
+        base = base.parent
+    known = identity.manifest or "MANIFEST"
+    return command_of(known, endpoint=identity.endpoint, outputs=base, label=label)

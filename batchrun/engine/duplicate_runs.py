@@ -3,7 +3,8 @@
 import anyio
 from msgspec.structs import replace
 
-from batchrun.engine.transitions import Work, billed
+from batchrun.engine.run_records import billed
+from batchrun.engine.transitions import Work
 from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.records import Extra
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from batchrun.engine.run_records import billed, finished_line
 from batchrun.engine.run_tag import Tag
-from batchrun.engine.transitions import billed, finished_line
 from batchrun.ledger.history import BAD, GOOD, CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Intent, Submitted
 from batchrun.runflow.wire import Run

@@ -23,9 +23,10 @@ from batchrun.engine.batch_items import Answered, Children, answered
 from batchrun.engine.identify import Untagged
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.recent_runs import BEGINNING, Walk, walk
+from batchrun.engine.run_records import billed
 from batchrun.engine.run_tag import Tag, tag_of
 from batchrun.engine.submit import MOST_SENDS, Submitter
-from batchrun.engine.transitions import Work, billed
+from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
 from batchrun.ledger.records import Extra, Looked
 from batchrun.runflow.wire import Run

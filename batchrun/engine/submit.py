@@ -19,8 +19,9 @@ from batchrun.engine.batch_items import answered
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.preflight import Gate
 from batchrun.engine.request import Intents
+from batchrun.engine.run_records import rejected_line
 from batchrun.engine.service_health import Answers
-from batchrun.engine.transitions import Work, rejected_line
+from batchrun.engine.transitions import Work
 from batchrun.engine.upload import Uploads
 from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError

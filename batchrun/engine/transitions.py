@@ -16,9 +16,7 @@ from collections.abc import (
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import anyio
 
@@ -26,19 +24,17 @@ from batchrun.base.progress import Progress
 from batchrun.engine.in_flight import Attempt, Live
 from batchrun.engine.poll_schedule import CHEAP, DEAR, LARGE, next_wait
 from batchrun.engine.purse import Purse
+from batchrun.engine.run_records import Refused, finished_line, rejected_line
 from batchrun.engine.shutdown import Bell, Stops
 from batchrun.engine.waves import NEVER, Wave, Waves
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import GOOD, NOWHERE, State, Submit, next_step
 from batchrun.ledger.records import (
     Dropped,
-    Finished,
     Intent,
     Learnt,
     Parked,
-    Rejected,
     Submitted,
-    timestamp,
 )
 from batchrun.manifest.cells import Cell
 from batchrun.runflow.client import Client
@@ -46,17 +42,6 @@ from batchrun.runflow.wire import Run
 from batchrun.settings import Settings
 
 UNKNOWN_STATUS: Final = "the service says a run is {word!r}, a status this batchrun doesn't know"
-
-
-class Refused(Protocol):
-    """What a refusal says, whoever it is of."""
-
-    @property
-    def http_status(self) -> int: ...
-    @property
-    def code(self) -> str | None: ...
-    @property
-    def message(self) -> str | None: ...
 
 
 @dataclass(slots=True)
@@ -315,45 +300,3 @@ class Work:
             self._tell_end(attempt, good=False)
         elif attempt.drawn and attempt.cell is not None:
             self.again(attempt.cell)
-
-
-def billed(run: Run) -> Decimal | None:
-    """Return what a run costs, None as long as it may still become known."""
-    if not run.terminal:
-        return None
-    # Failed runs are not billed, and need not say so (runflow-api.md, section 11).
-    return Decimal(0) if run.cost is None and run.status_code == State.FAILED else run.cost
-
-
-def rejected_line(attempt: Attempt, refusal: Refused) -> Rejected:
-    """Return the line that says that the API refused the input of an attempt."""
-    return Rejected(
-        cell=attempt.key,
-        attempt=attempt.number,
-        http_status=refusal.http_status,
-        code=refusal.code,
-        message=refusal.message,
-        doubted=attempt.doubted,
-    )
-
-
-def finished_line(cell: str, attempt: int, run: Run) -> Finished:
-    """Return the line that says how the run of an attempt ended."""
-    return Finished(
-        cell=cell,
-        attempt=attempt,
-        run_id=run.id,
-        status_code=run.status_code,
-        cost=run.cost,
-        duration_ms=run.duration_ms,
-        created_at=_text(run.created_at),
-        completed_at=_text(run.completed_at),
-        failure_code=run.failure_code,
-        failure_message=run.failure_message,
-        failure_stage=run.failure_stage,
-        output=run.output,
-    )
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else timestamp(moment)

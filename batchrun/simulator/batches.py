@@ -1,26 +1,23 @@
 """The routes that tell of batches: the whole of one with lean items, and its items in full."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from batchrun.simulator import batch_views, paging
+from batchrun.simulator.api import Api, base_of
 from batchrun.simulator.errors import ApiError
-from batchrun.simulator.media import base_of
 from batchrun.simulator.store import Batch, Run
-
-if TYPE_CHECKING:
-    from batchrun.simulator.app import Api
 
 ITEM_FIELDS: Final = frozenset(
     ["id", "sequence_index", "run_id", "client_ref", "status_code", "created_at", "cost"]
 )
 
 
-def batch_routes(api: "Api") -> Sequence[Route]:
+def batch_routes(api: Api) -> Sequence[Route]:
     """Return the routes below `/v1/batches`; a list of batches is not documented."""
     batches = Batches(api)
     return (
@@ -33,7 +30,7 @@ def batch_routes(api: "Api") -> Sequence[Route]:
 class Batches:
     """One method a route."""
 
-    def __init__(self, api: "Api") -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
         self._world = api.world
 

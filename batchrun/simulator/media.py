@@ -6,17 +6,15 @@ The bytes are counted and hashed, and not kept: a rehearsal with a folder of pho
 import hashlib
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from batchrun.simulator import mishaps, paging, views
+from batchrun.simulator.api import Api, base_of
 from batchrun.simulator.errors import ApiError, invalid
-
-if TYPE_CHECKING:
-    from batchrun.simulator.app import Api
 
 LARGEST: Final = 52_428_800
 TYPES: Final = (
@@ -29,7 +27,7 @@ TYPES: Final = (
 )
 
 
-def media_routes(api: "Api") -> Sequence[Route]:
+def media_routes(api: Api) -> Sequence[Route]:
     """Return the routes of assets; the bytes are put without the key."""
     media = Media(api)
     confirm = api.guarded("confirm", media.confirm)
@@ -45,7 +43,7 @@ def media_routes(api: "Api") -> Sequence[Route]:
 class Media:
     """One method a route."""
 
-    def __init__(self, api: "Api") -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
         self._world = api.world
 
@@ -152,11 +150,6 @@ def _mistakes(body: Any) -> list[dict[str, Any]]:
         for field, good in checks.items()
         if not good
     ]
-
-
-def base_of(request: Request) -> str:
-    """Return the URL at which the caller has found us."""
-    return str(request.base_url).rstrip("/")
 
 
 def _unknown() -> ApiError:

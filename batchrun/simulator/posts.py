@@ -3,25 +3,22 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from batchrun.simulator import batch_views, life, mishaps
+from batchrun.simulator.api import Api, base_of
 from batchrun.simulator.errors import ApiError
 from batchrun.simulator.making import Taken
-from batchrun.simulator.media import base_of
-
-if TYPE_CHECKING:
-    from batchrun.simulator.app import Api
 
 Body = Mapping[str, Any]
 Make = Callable[[Taken, Body, str], dict[str, Any]]
 
 
-def post_routes(api: "Api") -> Sequence[Route]:
+def post_routes(api: Api) -> Sequence[Route]:
     """Return the routes that create; a model's id has two segments or more."""
     posts = Posts(api)
     create = api.guarded("create", posts.create)
@@ -36,7 +33,7 @@ def post_routes(api: "Api") -> Sequence[Route]:
 class Posts:
     """One method a route."""
 
-    def __init__(self, api: "Api") -> None:
+    def __init__(self, api: Api) -> None:
         self._api = api
         self._world = api.world
 

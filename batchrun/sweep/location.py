@@ -1,4 +1,4 @@
-"""Where a sweep lives. Pure: it names the folder, and doesn't look at it.
+"""Where a sweep lives. It names the folder, and doesn't look at it.
 
 The folder never depends on the current directory, so that cron and a shell find the same ledger;
 and each endpoint has its own, so that trying a sweep out never counts as having done it.
