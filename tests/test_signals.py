@@ -28,9 +28,8 @@ from processes import BATCHRUN, ask, environment, run, simulator, start
 
 from batchrun.base.values import Rate
 from batchrun.commands.signals import Interrupted, Signals
-from batchrun.engine.interrupts import obey
 from batchrun.engine.run import Runner
-from batchrun.engine.shutdown import Bell, Stops
+from batchrun.engine.shutdown import Bell, Stops, obey
 from batchrun.errors import INCOMPLETE, KILLED, OutOfCreditError, most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader

@@ -21,8 +21,7 @@ from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.csv_text import field
-from batchrun.results.result_files import Comparison, write_results
+from batchrun.results.result_files import Comparison, field, write_results
 from batchrun.sweep.identity import Identity, read_identity, write_identity
 
 MANIFEST = """\

@@ -22,10 +22,9 @@ from batchrun.commands.run_options import (
 )
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover, naming_recover
-from batchrun.engine.interrupts import obey
 from batchrun.engine.run import Outside, Points, Runner
 from batchrun.engine.selection import Selection
-from batchrun.engine.shutdown import Stops
+from batchrun.engine.shutdown import Stops, obey
 from batchrun.engine.start import open_sweep
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest

@@ -1,13 +1,18 @@
-"""How much a run may cost before it is known what it did cost. Pure.
+"""What may still be spent: how much a run reserves before its cost is known. Pure.
 
 Settled plus reserved never exceeds the budget. A run reserves what the dearest run of its model has
 cost in this sweep, else what the price label says; where neither is known, all that is left: so
 runs go one by one until the first has told the price.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
-from batchrun.ledger.book import ModelFacts
+from batchrun.engine.in_flight import Attempt, Live, share
+from batchrun.errors import BudgetReachedError
+from batchrun.ledger.book import Book, ModelFacts
+from batchrun.runflow.prices import estimate
 
 
 def left(budget: Decimal, *, settled: Decimal, reserved: Decimal) -> Decimal:
@@ -21,3 +26,98 @@ def reservation(facts: ModelFacts, estimate: Decimal | None, room: Decimal) -> D
     if expected is None:
         return room if room > 0 else None
     return expected if expected <= room else None
+
+
+class Purse:
+    """Holds *budget*, None for a call without one: then there is always room.
+
+    *labels* are the price labels of models, by id; only a budget asks for them. What an earlier
+    call sent without a budget, reserves nothing until its model's price is known, and all that is
+    left as long as it isn't.
+    """
+
+    def __init__(self, budget: Decimal | None, book: Book, live: Live) -> None:
+        self._budget = budget
+        self._book = book
+        self._live = live
+        self.labels: Mapping[str, str | None] = {}
+
+    @property
+    def limited(self) -> bool:
+        return self._budget is not None
+
+    def reserve(
+        self, model: str, inputs: Mapping[str, Any], *, besides: Attempt | None = None
+    ) -> Decimal | None:
+        """Return what a run reserves, None if there is no room for it.
+
+        *besides* is the attempt that it is of, where that is under way already.
+        """
+        assert self._budget is not None
+        reserved, assumed = self._reserved(besides), self._assumed()
+        if reserved is None or assumed is None:
+            return None
+        room = left(self._budget, settled=self._book.cost + assumed, reserved=reserved)
+        expected = estimate(self.labels.get(model), inputs)
+        return reservation(self._book.facts(model), expected, room)
+
+    def hold(self, attempt: Attempt, inputs: Mapping[str, Any]) -> None:
+        """Reserve for what may be running already, whether there is room for it or not."""
+        everything = Decimal("Infinity")
+        expected = estimate(self.labels.get(attempt.model), inputs)
+        wanted = reservation(self._book.facts(attempt.model), expected, everything)
+        self._live.reserve(attempt, None if wanted == everything else wanted)
+
+    def admits(self, attempt: Attempt, inputs: Mapping[str, Any]) -> bool:
+        """Say whether an attempt may be sent again, and reserve for it."""
+        if not self.limited:
+            return True
+        reserved = self.reserve(attempt.model, inputs, besides=attempt)
+        if reserved is not None:
+            self._live.reserve(attempt, reserved)
+        return reserved is not None
+
+    def may_get_room(self) -> bool:
+        """Say whether something that is under way holds a part of the budget."""
+        return any(each.reserved != 0 and not each.parked for each in self._live)
+
+    def reached(self) -> BudgetReachedError:
+        """Return the reason to ask for no further run."""
+        told = f"{self._book.cost} USD are spent"
+        if (reserved := self._reserved()) != 0:
+            told += f", {_share(reserved)} reserved for what may be running"
+        if untold := sum(facts.untold for facts in self._book.models.values()):
+            runs = f"{untold} run{'s' * (untold > 1)}"
+            told += f"; {runs} told no cost, counted as {_share(self._assumed())}"
+        return BudgetReachedError(f"the budget of {self._budget} USD allows no further run: {told}")
+
+    def _assumed(self) -> Decimal | None:
+        """Return what runs that told no cost count as; None is all that is left."""
+        total = Decimal(0)
+        for model, facts in self._book.models.items():
+            each = facts.dearest
+            if each is None:
+                each = estimate(self.labels.get(model), {})
+            if facts.unreserved and each is None:
+                return None
+            total += facts.assumed + facts.unreserved * (each or 0)
+        return total
+
+    def _reserved(self, besides: Attempt | None = None) -> Decimal | None:
+        """Return what the others under way may still cost; None is all that is left."""
+        total = Decimal(0)
+        own = None if besides is None else share(besides)
+        for each, number in self._live.shares.items():
+            model, amount = each
+            others = number - (each == own)
+            if amount is None:
+                amount = self._book.facts(model).dearest
+            if amount is not None:
+                total += others * amount
+            elif others:
+                return None
+        return total
+
+
+def _share(amount: Decimal | None) -> str:
+    return "the rest" if amount is None else f"{amount} USD"

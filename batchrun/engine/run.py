@@ -15,12 +15,12 @@ from msgspec import Struct
 
 from batchrun.base.progress import Moment, Progress
 from batchrun.engine.batcher import Departures
+from batchrun.engine.budget import Purse
 from batchrun.engine.download import Job, Saver
 from batchrun.engine.duplicate_runs import Extras
 from batchrun.engine.in_flight import Attempt, Live
 from batchrun.engine.poll import Watcher
 from batchrun.engine.preflight import Gate
-from batchrun.engine.purse import Purse
 from batchrun.engine.ready_queue import Feed
 from batchrun.engine.reconcile import LookUps
 from batchrun.engine.request import Intents

@@ -21,9 +21,9 @@ from typing import Any, Final
 import anyio
 
 from batchrun.base.progress import Progress
+from batchrun.engine.budget import Purse
 from batchrun.engine.in_flight import Attempt, Live
 from batchrun.engine.poll_schedule import CHEAP, DEAR, LARGE, next_wait
-from batchrun.engine.purse import Purse
 from batchrun.engine.run_records import Refused, finished_line, rejected_line
 from batchrun.engine.shutdown import Bell, Stops
 from batchrun.engine.waves import NEVER, Wave, Waves

@@ -19,7 +19,6 @@ from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.csv_text import field
 from batchrun.results.rows import COLUMNS, ENDED, columns, point, row
 
 MANIFEST: Final = "manifest.yaml"
@@ -174,3 +173,23 @@ class _Text:
 
     def write(self, text: str) -> None:
         self._file.write(text.encode("utf-8", "backslashreplace"))
+
+
+FORMULA: Final = (*"=+-@", *"\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
+"""What text must not begin with, or a spreadsheet runs it; the last four are full-width forms."""
+
+
+_MARKED: Final = (*FORMULA, "'")
+
+
+def field(value: Any) -> str:
+    """Spell one value: text safe to open, anything else as JSON, nothing for null.
+
+    Text that a spreadsheet would run gets an apostrophe in front, which it takes as "this is text"
+    and does not show. So does text that already has one there: else it could not be told apart.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_MARKED) else value
+    return str(value) if type(value) is int else json.dumps(value, ensure_ascii=False)
