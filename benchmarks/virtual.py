@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from virtual_time import VirtualTimeLoop
 
 from batchrun.base.disk import InlineDisk
-from batchrun.engine.run import Outside, Runner
+from batchrun.engine.run import Runner, Services
 from batchrun.engine.start import open_sweep
 from batchrun.ledger.file import open_ledger
 from batchrun.manifest.load import load_manifest
@@ -192,8 +192,8 @@ async def _sweep(
         ):
             pace = Pace(settings.rate.per_second, jitter=Random(1).random)
             client = Client(http, Limiter(pace), give_up=60, clock=clock)
-            outside = Outside(client=client, downloads=downloads, progress=Silent())
-            await Runner(manifest, settings, identity, ledger, outside).run()
+            services = Services(client=client, downloads=downloads, progress=Silent())
+            await Runner(manifest, settings, identity, ledger, services).run()
     assert len(service.told) == cells
     return anyio.current_time() - began
 

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from batchrun.base.disk import Disk, InlineDisk
 from batchrun.base.progress import Moment
-from batchrun.engine.run import Outside, Runner
-from batchrun.engine.shutdown import Stops
+from batchrun.engine.run import Runner, Services
+from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.start import open_sweep
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import open_ledger
@@ -95,7 +95,7 @@ class World:
     def book(self) -> Book:
         return read_book(self.folder / LEDGER)
 
-    async def call(self, **changes: Any) -> Stops:
+    async def call(self, **changes: Any) -> Shutdown:
         """Run or resume as one process would; *changes* are settings."""
         manifest = self.manifest()
         settings = replace(manifest.settings(), **changes)
@@ -113,15 +113,15 @@ class World:
                 ) as http,
                 download_client(transport=httpx.MockTransport(_no_downloads)) as downloads,
             ):
-                outside = Outside(
+                services = Services(
                     client=self.client(http, settings),
                     downloads=downloads,
                     progress=self.listener,
                 )
-                runner = Runner(manifest, settings, sweep, ledger, outside)
+                runner = Runner(manifest, settings, sweep, ledger, services)
                 return await self.run(runner, settings)
 
-    async def run(self, runner: Runner, settings: Settings) -> Stops:
+    async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         """Let the runner run; to be overridden by what happens to a process meanwhile."""
         return await runner.run()
 

@@ -15,7 +15,7 @@ from test_batches import MANY, MODEL, lines, states
 
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.run import Runner
-from batchrun.engine.shutdown import Stops
+from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.submit import Submitter
 from batchrun.engine.upload import files_in
 from batchrun.errors import most_severe
@@ -47,10 +47,10 @@ class Interrupted(World):
     after: float = 1.0
     drain: bool = False
 
-    async def run(self, runner: Runner, settings: Settings) -> Stops:
+    async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         async def interrupt() -> None:
             await anyio.sleep(self.after)
-            runner.stops.interrupt("interrupted", drain=self.drain)
+            runner.shutdown.interrupt("interrupted", drain=self.drain)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(interrupt)

@@ -28,8 +28,8 @@ KEY = "rf_live_canary_0123456789"
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
 Json = dict[str, Any]
-Answered = Callable[[httpx.Request], httpx.Response]
-Handler = Answered | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
+BatchAnswer = Callable[[httpx.Request], httpx.Response]
+Handler = BatchAnswer | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 
 FLAT = {"code": "SOME_CODE", "message": "some words", "errors": None}
 NESTED = {"error": {"code": "SOME_CODE", "message": "some words"}}
@@ -57,7 +57,7 @@ async def post(api: Client) -> Outcome:
     return await api.create_run("a/b", b'{"input":{}}', idempotency_key="k-1")
 
 
-def answers(*given: httpx.Response | Exception) -> tuple[Answered, list[httpx.Request]]:
+def answers(*given: httpx.Response | Exception) -> tuple[BatchAnswer, list[httpx.Request]]:
     """Return a handler that gives these answers, the last one for ever, and what it was asked."""
     asked: list[httpx.Request] = []
 

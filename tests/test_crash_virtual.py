@@ -16,7 +16,7 @@ from crash.mortal import Mortal, MortalDisk, MortalTransport, Service, Tail, ser
 from engine_world import World
 from fake_runflow import FakeRunflow
 
-from batchrun.engine.shutdown import Stops
+from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.records import Extra, Submitted, decode
 
 pytestmark = pytest.mark.timeout(300)
@@ -123,7 +123,7 @@ class Case:
         self.runflow = FakeRunflow(duration=lambda _: 2.0, **settings)
         self.world = World(self.path, self.runflow, text=self.kind.text)
 
-    async def live(self, service: Service, life: Mortal) -> Stops | None:
+    async def live(self, service: Service, life: Mortal) -> Shutdown | None:
         """Return how a call ended, None if it was killed."""
         self.world.disk = MortalDisk(life)
         self.world.transport = MortalTransport(service, life)

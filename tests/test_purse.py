@@ -12,7 +12,7 @@ from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 from test_post_outcomes import Crowded, parked
 
-from batchrun.engine.in_flight import Attempt, Live
+from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.errors import most_severe
 
 MANY = """\
@@ -24,7 +24,7 @@ PRICE = Decimal("0.08")  # what a run of the fake service costs; it has no price
 
 
 def test_what_all_reserve_is_counted_through_every_change() -> None:
-    live = Live(concurrency=9, per_alias={})
+    live = InFlight(concurrency=9, per_alias={})
     attempts = [
         Attempt(key=f"{n}", number=1, alias="a", model="a/b", name="", reserved=PRICE * (n % 2))
         for n in range(4)

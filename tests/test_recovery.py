@@ -11,9 +11,9 @@ from engine_world import World
 from fake_runflow import FakeRunflow, now
 from terse_runflow import Terse
 
-from batchrun.engine.missing_records import About, Found, retell
-from batchrun.engine.rebuild import Finder, find_sweeps
-from batchrun.engine.run_tag import Tag
+from batchrun.engine.missing_records import CellDescription, FoundRun, missing_records
+from batchrun.engine.rebuild import RunFinder, find_sweeps
+from batchrun.engine.run_tag import RunTag
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.history import CellLine, History, State, apply
@@ -24,7 +24,7 @@ from batchrun.runflow.http.client import api_client
 from batchrun.runflow.wire import Run
 from batchrun.sweep.location import LEDGER
 
-ABOUT = About(model="m", alias="a", name="files/x")
+ABOUT = CellDescription(model="m", alias="a", name="files/x")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -37,7 +37,7 @@ async def find(world: World, *, last: int = 0) -> set[str]:
         "https://fake", "key", connections=4, transport=world.service.transport()
     ) as http:
         client: Client = world.client(http, settings)
-        found = await Finder(client, sweep.sweep, lambda _: None).find(last)
+        found = await RunFinder(client, sweep.sweep, lambda _: None).find(last)
         assert await find_sweeps(client, sweep.name, None) == {sweep.sweep: len(found)}
     return {each.run.id for each in found}
 
@@ -103,7 +103,7 @@ async def test_what_a_list_leaves_out_is_asked_for_by_id(tmp_path: Path, left_ou
         "https://fake", "key", connections=4, transport=service.transport()
     ) as http:
         client = world.client(http, world.manifest().settings())
-        found = await Finder(client, sweep.sweep, lambda _: None).find(0)
+        found = await RunFinder(client, sweep.sweep, lambda _: None).find(0)
 
     assert {each.run.id for each in found} == {run.id for run in service.runs}
     assert {each.run.client_ref for each in found} == {f"br1.{sweep.sweep}.1"}
@@ -141,7 +141,7 @@ async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
         "https://fake", "key", connections=4, transport=service.transport()
     ) as http:
         client = one.client(http, one.manifest().settings())
-        found = await Finder(client, sweep.sweep, lambda _: None).find(0)
+        found = await RunFinder(client, sweep.sweep, lambda _: None).find(0)
         assert sorted((await find_sweeps(client, "m", None)).values()) == [2, 6]
 
     assert {each.run.id for each in found} == {h.run_id for h in book.histories.values()}
@@ -213,8 +213,8 @@ def run(run_id: str, status: str = "succeeded", *, cost: str | None = "1") -> Ru
     )
 
 
-def found(run_id: str, attempt: int = 1, status: str = "succeeded", key: str = "k1") -> Found:
-    return Found(Tag("c", attempt, key), run(run_id, status))
+def found(run_id: str, attempt: int = 1, status: str = "succeeded", key: str = "k1") -> FoundRun:
+    return FoundRun(RunTag("c", attempt, key), run(run_id, status))
 
 
 def intent(attempt: int = 1, key: str = "k1") -> Intent:
@@ -235,7 +235,7 @@ SUBMITTED = Submitted(cell="c", attempt=1, run_id="r1")
 FAILED = Finished(cell="c", attempt=1, run_id="r1", status_code="failed")
 REJECTED = Rejected(cell="c", attempt=1, http_status=422)
 
-STORIES: dict[str, tuple[list[CellLine], list[Found], str, State]] = {
+STORIES: dict[str, tuple[list[CellLine], list[FoundRun], str, State]] = {
     "nothing known": ([], [found("r1")], "intent submitted finished", State.SUCCEEDED),
     "still running": ([], [found("r1", status="running")], "intent submitted", State.IN_FLIGHT),
     "two attempts, in any order": (
@@ -304,7 +304,7 @@ STORIES: dict[str, tuple[list[CellLine], list[Found], str, State]] = {
 
 @pytest.mark.parametrize(("before", "runs", "told", "state"), STORIES.values(), ids=STORIES)
 def test_a_cell_is_told_from_its_runs(
-    before: list[CellLine], runs: list[Found], told: str, state: State
+    before: list[CellLine], runs: list[FoundRun], told: str, state: State
 ) -> None:
     history = History()
     for line in before:
@@ -312,7 +312,7 @@ def test_a_cell_is_told_from_its_runs(
     known = {line.run_id for line in before if isinstance(line, Submitted | Extra)}
     doubtful = "k1" if history.state is State.DOUBTFUL else None
 
-    lines = retell("c", history, doubtful, runs, known=known, about=ABOUT)
+    lines = missing_records("c", history, doubtful, runs, known=known, about=ABOUT)
 
     assert [type(line).__name__.lower() for line in lines] == told.split()
     for line in lines:
@@ -320,7 +320,7 @@ def test_a_cell_is_told_from_its_runs(
     assert history.state is state
     everything = {each.run.id for each in runs}
     assert known | {ln.run_id for ln in lines if isinstance(ln, Submitted | Extra)} == everything
-    again = retell("c", history, None, runs, known=everything, about=ABOUT)
+    again = missing_records("c", history, None, runs, known=everything, about=ABOUT)
     assert again == []
 
 
@@ -328,7 +328,9 @@ def test_what_is_dropped_leaves_its_wave_owed_a_last_look() -> None:
     history = History()
     apply(history, intent())
 
-    dropped = retell("c", history, "k1", [found("r2", key="k2")], known=set(), about=ABOUT)[0]
+    dropped = missing_records(
+        "c", history, "k1", [found("r2", key="k2")], known=set(), about=ABOUT
+    )[0]
 
     assert isinstance(dropped, Dropped)
     assert dropped.doubted

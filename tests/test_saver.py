@@ -16,7 +16,7 @@ from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow
 
 from batchrun.engine.run import Runner
-from batchrun.engine.shutdown import Stops
+from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Saved, decode
@@ -57,9 +57,9 @@ class Gallery(World):
 
     host: Callable[[httpx.Request], Any] = whole
 
-    async def run(self, runner: Runner, settings: Settings) -> Stops:
+    async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         async with download_client(transport=httpx.MockTransport(self.host)) as http:
-            runner._saver._http = http
+            runner._downloader._http = http
             return await super().run(runner, settings)
 
     def saved(self) -> dict[str, list[str]]:

@@ -29,7 +29,7 @@ from processes import BATCHRUN, ask, environment, run, simulator, start
 from batchrun.base.values import Rate
 from batchrun.commands.signals import Interrupted, Signals
 from batchrun.engine.run import Runner
-from batchrun.engine.shutdown import Bell, Stops, obey
+from batchrun.engine.shutdown import Shutdown, Wakeup, obey
 from batchrun.errors import INCOMPLETE, KILLED, OutOfCreditError, most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
@@ -327,7 +327,7 @@ class Signalled(World):
 
     signals: dict[float, str] = field(default_factory=dict)
 
-    async def run(self, runner: Runner, settings: Settings) -> Stops:
+    async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         received: list[str] = []
 
         async def send() -> None:
@@ -336,7 +336,7 @@ class Signalled(World):
                 received.append(name)
 
         async def obeying() -> None:
-            await obey(runner.stops, received, drain=settings.drain)
+            await obey(runner.shutdown, received, drain=settings.drain)
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(send)
@@ -400,9 +400,9 @@ class Slow(FakeRunflow):
 class Draining(World):
     """A world that is signalled to drain in the middle of a POST."""
 
-    async def run(self, runner: Runner, settings: Settings) -> Stops:
+    async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         assert isinstance(self.service, Slow)
-        self.service.meanwhile = lambda: runner.stops.interrupt("SIGTERM", drain=True)
+        self.service.meanwhile = lambda: runner.shutdown.interrupt("SIGTERM", drain=True)
         return await super().run(runner, settings)
 
 
@@ -451,7 +451,7 @@ async def test_the_second_signal_waits_for_no_answer(tmp_path: Path) -> None:
 
 
 async def test_each_signal_is_obeyed_once_and_in_its_order() -> None:
-    stops = Stops(Bell())
+    stops = Shutdown(Wakeup())
     received: list[str] = []
 
     async with anyio.create_task_group() as tasks:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from batchrun.commands.grid_counts import Alongside, Found, Walk
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
-from batchrun.engine.shutdown import Stops
+from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader
@@ -45,7 +45,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     for_all: str
     ledger: Ledger
     selection: Selection
-    stops: Stops
+    shutdown: Shutdown
     client: Client
     alongside: Alongside
     seconds: float
@@ -59,11 +59,11 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     found = walk(ending)
     summary = summary_of(ending, found)
     SIGNALS.hush()
-    for error in ending.stops.errors:
+    for error in ending.shutdown.errors:
         print(f"batchrun: {error}", file=sys.stderr)
     if ending.selection and found is not None and not found.selected.cells:
-        ending.stops.notes.append("no cell has the status or the code that `--only` asks for")
-    for note in () if quiet else ending.stops.notes:
+        ending.shutdown.notes.append("no cell has the status or the code that `--only` asks for")
+    for note in () if quiet else ending.shutdown.notes:
         print(note, file=sys.stderr)
     if as_json:
         print(summary.as_json())
@@ -84,15 +84,15 @@ def walk(ending: Ending) -> Found | None:
     Who interrupts a large sweep doesn't wait for its results: the next call writes them anyway.
     Who does so twice waits for nothing that takes long.
     """
-    stops = ending.stops
+    shutdown = ending.shutdown
     large = upper_bound(ending.manifest) > MOST_WHEN_INTERRUPTED
-    if stops.at_once and large:
+    if shutdown.at_once and large:
         return None
-    if any(isinstance(error, FolderError) for error in stops.errors):
+    if any(isinstance(error, FolderError) for error in shutdown.errors):
         return _on_disk(ending)
-    if stops.interrupted and large:
-        stops.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
-    results = not stops.at_once and not (stops.interrupted and large)
+    if shutdown.interrupted and large:
+        shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
+    results = not shutdown.at_once and not (shutdown.interrupted and large)
     found = ending.alongside.found() or _walked(ending, results=results)
     # What has attempts left may count as something else by now.
     done = not (found.counted.tally.bad or found.counted.tally.unfinished)
@@ -137,7 +137,7 @@ def _write(ending: Ending, cells: Iterator[Cell] | None) -> None:
     try:
         write_results(ending.folder, ending.manifest, ending.ledger, attempts=attempts, cells=cells)
     except FolderError as error:
-        ending.stops.leave(error)
+        ending.shutdown.leave(error)
 
 
 def summary_of(ending: Ending, found: Found | None) -> Summary:
@@ -165,7 +165,7 @@ def summary_of(ending: Ending, found: Found | None) -> Summary:
         complete=tally is not None and not tally.unfinished,
         exit_code=code,
         next=_next(ending, found, code),
-        error=stop_of(ending.stops.errors),
+        error=stop_of(ending.shutdown.errors),
     )
 
 
@@ -185,7 +185,7 @@ def _next(ending: Ending, found: Found | None, code: int) -> str:
 
 def exit_code(ending: Ending, tally: Tally) -> int:
     """Return the most severe of the reasons: what stopped the call, what is left, what failed."""
-    codes = list(ending.stops.codes)
+    codes = list(ending.shutdown.codes)
     if tally.unfinished:
         codes.append(INCOMPLETE)
     fail_on = ending.settings.fail_on

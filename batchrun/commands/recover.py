@@ -18,7 +18,7 @@ from batchrun.commands.options import Parser, add_place, value
 from batchrun.commands.status_report import show_status
 from batchrun.commands.target import Subject, command_of, find
 from batchrun.engine.preflight import check_organisation
-from batchrun.engine.rebuild import Finder, Recovered, describe, find_sweeps, write_down
+from batchrun.engine.rebuild import Recovered, RunFinder, describe, find_sweeps, write_down
 from batchrun.engine.start import identity_of
 from batchrun.errors import LedgerError
 from batchrun.ledger.file import Rebuilding, rebuild_ledger
@@ -85,10 +85,10 @@ class Recovery(Struct, frozen=True, kw_only=True):
                 )
             line, recovered = anyio.run(self._recover, rebuilding, url, key, sweep)
             write_identity(self.folder, identity_of(line, self.manifest.path))
-        extras = f", {recovered.extras} one too many" if recovered.extras else ""
+        duplicates = f", {recovered.duplicates} one too many" if recovered.duplicates else ""
         self.say(
             f"the service has {number_of(recovered.runs, 'run')} of this sweep, {recovered.new} of "
-            f"them new to the ledger{extras}"
+            f"them new to the ledger{duplicates}"
         )
 
     async def _recover(
@@ -98,7 +98,7 @@ class Recovery(Struct, frozen=True, kw_only=True):
             line = await self._identify(client, rebuilding.ledger.book.sweep, sweep)
             self.say(f"sweep {line.sweep}; waiting {self.settings.settle:g} s for its last runs")
             await anyio.sleep(self.settings.settle)
-            found = await Finder(client, line.sweep, self.say).find(
+            found = await RunFinder(client, line.sweep, self.say).find(
                 rebuilding.ledger.book.last_wave
             )
         await rebuilding.ledger.append(line)

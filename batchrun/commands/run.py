@@ -22,9 +22,9 @@ from batchrun.commands.run_options import (
 )
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover, naming_recover
-from batchrun.engine.run import Outside, Points, Runner
+from batchrun.engine.run import Points, Runner, Services
 from batchrun.engine.selection import Selection
-from batchrun.engine.shutdown import Stops, obey
+from batchrun.engine.shutdown import Shutdown, obey
 from batchrun.engine.start import open_sweep
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest
@@ -66,7 +66,7 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
             )
         with SIGNALS.counted() as received:
             done = anyio.run(work, call, ledger, url, progress, received, alongside.points)
-        for error in done.stops.errors:
+        for error in done.shutdown.errors:
             name_recover(error, recover_command(call))
         return show(
             Ending(
@@ -79,7 +79,7 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
                 for_all=command_in(argv, without={*FOR_ONE_CALL, "--only"}),
                 ledger=ledger,
                 selection=done.selection,
-                stops=done.stops,
+                shutdown=done.shutdown,
                 client=done.client,
                 alongside=alongside,
                 seconds=time.monotonic() - started,
@@ -92,7 +92,7 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
 class Done(Struct, frozen=True, kw_only=True):
     """What is left of a call once its task group has ended."""
 
-    stops: Stops
+    shutdown: Shutdown
     client: Client
     selection: Selection
 
@@ -115,17 +115,17 @@ async def work(
         connected(url, call.key, settings, log=log) as client,
         download_client() as downloads,
     ):
-        outside = Outside(client=client, downloads=downloads, progress=progress)
-        runner = Runner(call.manifest, settings, sweep, ledger, outside, points=points)
+        services = Services(client=client, downloads=downloads, progress=progress)
+        runner = Runner(call.manifest, settings, sweep, ledger, services, points=points)
         async with anyio.create_task_group() as tasks:
 
             async def watch_signals() -> None:
-                await obey(runner.stops, received, drain=settings.drain)
+                await obey(runner.shutdown, received, drain=settings.drain)
 
             tasks.start_soon(watch_signals, name="signals")
-            stops = await runner.run()
+            shutdown = await runner.run()
             tasks.cancel_scope.cancel()
-    return Done(stops=stops, client=client, selection=runner.selection)
+    return Done(shutdown=shutdown, client=client, selection=runner.selection)
 
 
 def _silent(_message: str) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.run_tag import Tag, is_ours, tag_of, tagged, tags_of
+from batchrun.engine.run_tag import RunTag, is_ours, tag_of, tagged, tags_of
 from batchrun.errors import UnreachableError
 from batchrun.runflow.batches import Batch, Item
 from batchrun.runflow.client import Client
@@ -28,13 +28,13 @@ NO_RUN: Final = frozenset({"failed", "cancelled"})
 """What an item without a run ends as, if the service refused its input."""
 
 
-class Children:
+class BatchItems:
     """Asks for batches: each once, and again at another time where it didn't tell of a run."""
 
     def __init__(self, client: Client, sweep: str) -> None:
         self._client = client
         self._sweep = sweep
-        self._told: dict[str, Mapping[str, Tag]] = {}
+        self._told: dict[str, Mapping[str, RunTag]] = {}
         self._others: set[str] = set()  # batches that are not of this sweep
 
     async def named(self, runs: Iterable[Run]) -> list[Run]:
@@ -68,7 +68,7 @@ class Children:
         metadata = {"batchrun": tagged({"sweep": self._sweep}, tag)}
         return replace(run, metadata={**run.metadata, **metadata})
 
-    def _tag(self, run: Run) -> Tag | None:
+    def _tag(self, run: Run) -> RunTag | None:
         batches = self._told.values() if run.batch_id is None else [self._told.get(run.batch_id)]
         return next((told[run.id] for told in batches if told and run.id in told), None)
 
@@ -85,7 +85,7 @@ class Children:
         self._told[batch_id] = {} if batch is None else dict(_tagged_items(batch, tags))
 
 
-def _tagged_items(batch: Batch, tags: Sequence[Tag]) -> Iterable[tuple[str, Tag]]:
+def _tagged_items(batch: Batch, tags: Sequence[RunTag]) -> Iterable[tuple[str, RunTag]]:
     for place, item in _placed(batch, len(tags)).items():
         if item.run_id is not None and 0 <= place < len(tags):
             yield item.run_id, tags[place]
@@ -108,7 +108,7 @@ def _placed(batch: Batch, size: int) -> Mapping[int, Item]:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class BatchAnswer:
     """What a batch says of the attempts that it was made for: runs, refusals, and nothing."""
 
     runs: Sequence[tuple[Attempt, Run]]
@@ -116,7 +116,7 @@ class Answered:
     untold: Sequence[Attempt]
 
 
-def answered(batch: Batch, attempts: Iterable[Attempt], size: int) -> Answered:
+def answered(batch: Batch, attempts: Iterable[Attempt], size: int) -> BatchAnswer:
     """Return what *batch*, which was made of *size* items, says of *attempts*, by their places."""
     items = _placed(batch, size)
     runs, refused, untold = [], [], []
@@ -130,7 +130,7 @@ def answered(batch: Batch, attempts: Iterable[Attempt], size: int) -> Answered:
             refused.append((attempt, _refusal(item)))
         else:
             untold.append(attempt)
-    return Answered(runs, refused, untold)
+    return BatchAnswer(runs, refused, untold)
 
 
 def _child(batch: Batch, item: Item, run_id: str, client_ref: str) -> Run:

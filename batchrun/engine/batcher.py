@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.pending_batches import ENOUGH, Companies, Company, linger
+from batchrun.engine.pending_batches import ENOUGH, PendingBatch, PendingBatches, linger
 from batchrun.engine.request import MetadataOf
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Work
@@ -32,7 +32,7 @@ RESERVED: Final = "client_ref"
 """A batch's item is the model's input with this beside it: a model's own can't be sent in one."""
 
 
-class Departures:
+class Batcher:
     """Starts a task for each request that leaves."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Departures:
         self._submitter = submitter
         self._tasks = tasks
         self._metadata_of = metadata_of
-        self._companies = Companies()
+        self._pending_batches = PendingBatches()
         self._trials: dict[str, tuple[Attempt, float]] = {}  # who asks for a model, since when
 
     def put(self, attempt: Attempt) -> None:
@@ -57,13 +57,13 @@ class Departures:
     async def _prepare(self, attempt: Attempt) -> None:
         if await self._submitter.prepare(attempt):
             self._join(attempt)
-            self._work.bell.ring()
+            self._work.wakeup.ring()
 
     def _join(self, attempt: Attempt) -> None:
         if self._may_share(attempt):
             kind = self._kind(attempt)
-            if self._companies.have_room(attempt.model, kind):
-                self._companies.join(attempt.model, kind, attempt, anyio.current_time())
+            if self._pending_batches.have_room(attempt.model, kind):
+                self._pending_batches.join(attempt.model, kind, attempt, anyio.current_time())
                 return
         self._leave([attempt])
 
@@ -73,46 +73,46 @@ class Departures:
         *last* is whether nobody can join them that isn't here.
         """
         soonest = NEVER
-        if self._companies and not self._submitter.halted:
-            last = last or all(attempt.waits or attempt.parked for attempt in self._work.live)
-            last = last and not any(attempt.prepares for attempt in self._work.live)
-            for company in self._companies:
-                soonest = min(soonest, self._let_leave(company, last=last))
+        if self._pending_batches and not self._submitter.halted:
+            last = last or all(attempt.waits or attempt.parked for attempt in self._work.in_flight)
+            last = last and not any(attempt.prepares for attempt in self._work.in_flight)
+            for batch in self._pending_batches:
+                soonest = min(soonest, self._let_leave(batch, last=last))
         return soonest
 
     def hold_back(self) -> None:
         """Give back the slots of all that wait."""
-        for attempt in self._companies.withdraw():
+        for attempt in self._pending_batches.withdraw():
             self._work.withdraw(attempt)
 
-    def _let_leave(self, company: Company, *, last: bool) -> float:
+    def _let_leave(self, batch: PendingBatch, *, last: bool) -> float:
         """Let leave those of a company that are due; return when the others are."""
-        takes = self._work.ledger.book.facts(company.model).takes_batches
+        takes = self._work.ledger.book.facts(batch.model).takes_batches
         most = self._work.settings.batch
-        while len(company.attempts) >= most and takes:
-            self._leave(company.take(most))
-        if not company.attempts:
+        while len(batch.attempts) >= most and takes:
+            self._leave(batch.take(most))
+        if not batch.attempts:
             return NEVER
-        due = company.since + self._linger(company.model)
-        full = len(company.attempts) >= (max(most, ENOUGH) if takes is None else most)
+        due = batch.since + self._linger(batch.model)
+        full = len(batch.attempts) >= (max(most, ENOUGH) if takes is None else most)
         at_once = last or takes is False or full
-        if takes is None and company.model in self._trials:
-            due, at_once = self._answer_due(company.model), False
+        if takes is None and batch.model in self._trials:
+            due, at_once = self._answer_due(batch.model), False
         if at_once or anyio.current_time() >= due:
-            return self._let_all_leave(company, takes=takes)
+            return self._let_all_leave(batch, takes=takes)
         return due
 
-    def _let_all_leave(self, company: Company, *, takes: bool | None) -> float:
+    def _let_all_leave(self, batch: PendingBatch, *, takes: bool | None) -> float:
         """Let leave those of a company that is due; where it is a trial, the others stay."""
-        enough, most = len(company.attempts) >= ENOUGH, self._work.settings.batch
-        if takes is None and enough and company.model not in self._trials:
-            leaving = company.take(most)
-            self._trials[company.model] = leaving[0], anyio.current_time()
+        enough, most = len(batch.attempts) >= ENOUGH, self._work.settings.batch
+        if takes is None and enough and batch.model not in self._trials:
+            leaving = batch.take(most)
+            self._trials[batch.model] = leaving[0], anyio.current_time()
             self._leave(leaving)
-            return self._answer_due(company.model) if company.attempts else NEVER
+            return self._answer_due(batch.model) if batch.attempts else NEVER
         size = most if takes and enough else 1
-        while company.attempts:
-            self._leave(company.take(size))
+        while batch.attempts:
+            self._leave(batch.take(size))
         return NEVER
 
     def _answer_due(self, model: str) -> float:
@@ -131,19 +131,19 @@ class Departures:
         work = self._work
         return linger(
             work.settings.poll_interval,
-            in_flight=len(work.live),
+            in_flight=len(work.in_flight),
             durations=work.ledger.book.facts(model).durations,
             backlog=work.client.waiting > 0,
         )
 
     def _may_share(self, attempt: Attempt) -> bool:
-        if self._work.settings.batch < 2 or attempt.key in self._submitter.alone:
+        if self._work.settings.batch < 2 or attempt.key in self._submitter.unbatchable:
             return False
         if RESERVED in (attempt.sent or {}) or self._may_need_otherwise(attempt):
             return False
         takes = self._work.ledger.book.facts(attempt.model).takes_batches
         # Where so few may be under way at once there will never be enough of them to ask.
-        return takes or (takes is None and self._work.live.most(attempt.alias) >= ENOUGH)
+        return takes or (takes is None and self._work.in_flight.most(attempt.alias) >= ENOUGH)
 
     def _may_need_otherwise(self, attempt: Attempt) -> bool:
         """Say whether it may have failed for a file that is to be given in another way.

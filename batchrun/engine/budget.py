@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from batchrun.engine.in_flight import Attempt, Live, share
+from batchrun.engine.in_flight import Attempt, InFlight, share
 from batchrun.errors import BudgetReachedError
 from batchrun.ledger.book import Book, ModelFacts
 from batchrun.runflow.prices import estimate
@@ -28,7 +28,7 @@ def reservation(facts: ModelFacts, estimate: Decimal | None, room: Decimal) -> D
     return expected if expected <= room else None
 
 
-class Purse:
+class Budget:
     """Holds *budget*, None for a call without one: then there is always room.
 
     *labels* are the price labels of models, by id; only a budget asks for them. What an earlier
@@ -36,7 +36,7 @@ class Purse:
     left as long as it isn't.
     """
 
-    def __init__(self, budget: Decimal | None, book: Book, live: Live) -> None:
+    def __init__(self, budget: Decimal | None, book: Book, live: InFlight) -> None:
         self._budget = budget
         self._book = book
         self._live = live

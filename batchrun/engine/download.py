@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from batchrun.base.disk import atomic_write
 from batchrun.base.media_types import EXTENSIONS
-from batchrun.engine.shutdown import Bell
+from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
@@ -39,7 +39,7 @@ class Job(Struct, frozen=True, kw_only=True):
     output: Any = None
 
 
-class Saver:
+class Downloader:
     """Saves jobs below *folder*/files with a few workers."""
 
     def __init__(self, work: Work, http: httpx.AsyncClient, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Saver:
         self._http = http
         self._folder = folder
         self._jobs: deque[Job] = deque()
-        self._news = Bell()
+        self._news = Wakeup()
         self._taken: set[str] = set()
         self._cells: set[str] = set()
         self.waiting = 0
@@ -84,7 +84,7 @@ class Saver:
             finally:
                 self.waiting -= 1
                 self._cells.discard(job.key)
-                self._work.bell.ring()
+                self._work.wakeup.ring()
 
     async def _save(self, job: Job) -> None:
         name = await self._free_name(job)

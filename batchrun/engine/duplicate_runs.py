@@ -9,7 +9,7 @@ from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.records import Extra
 
 
-class Extras:
+class DuplicateRuns:
     """Asks each of them once in a call. *waiting* are those that haven't answered yet."""
 
     def __init__(self, work: Work) -> None:
@@ -37,4 +37,4 @@ class Extras:
         if cost is not None:
             await self._work.ledger.append(replace(owed, cost=cost))
         self.waiting -= 1
-        self._work.bell.ring()
+        self._work.wakeup.ring()

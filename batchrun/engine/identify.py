@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.engine.batch_items import Children
+from batchrun.engine.batch_items import BatchItems
 from batchrun.engine.run_tag import tag_of
 from batchrun.engine.transitions import Work
 from batchrun.engine.waves import reference
@@ -21,24 +21,24 @@ MOST_ASKED: Final = 200
 """Runs of one look that are asked for by id; where there are more, the list is of no help."""
 
 
-class Told(Struct, frozen=True):
+class Identified(Struct, frozen=True):
     """Runs that tell whose they are, and those that don't even when asked for by id."""
 
     runs: tuple[Run, ...]
     untold: tuple[Run, ...]
 
 
-class Untagged:
+class RunIdentifier:
     """Remembers which runs turned out to be somebody else's."""
 
-    def __init__(self, work: Work, children: Children) -> None:
+    def __init__(self, work: Work, batch_items: BatchItems) -> None:
         self._work = work
-        self._children = children
+        self._batch_items = batch_items
         self._sweep: str = work.identity["sweep"]
         self._others: set[str] = set()
         self._tags_shown = False
 
-    async def tell(self, runs: Iterable[Run]) -> Told:
+    async def tell(self, runs: Iterable[Run]) -> Identified:
         """Return what *runs* tell, after asking by id for those of them that don't.
 
         Runs that the ledger knows, and those without anything that could make them ours, go with
@@ -52,25 +52,25 @@ class Untagged:
         known = await self._known(ids)
         told += [run for run in silent if run.id in known]
         asked: list[Run] = []
-        for run in await self._children.named(run for run in silent if run.id not in known):
+        for run in await self._batch_items.named(run for run in silent if run.id not in known):
             (asked if self._is_silent(run) else told).append(run)
         if len(asked) > MOST_ASKED:
-            return Told(tuple(told), tuple(asked))
+            return Identified(tuple(told), tuple(asked))
         untold: list[Run] = []
         for run in asked:
             whole = await self._by_id(run)
             (told if await self._tells(run, whole) else untold).append(whole or run)
-        return Told(tuple(told), tuple(untold))
+        return Identified(tuple(told), tuple(untold))
 
     async def _by_id(self, run: Run) -> Run | None:
         """Return what a run tells when asked for by id, or its batch where that is news."""
         if run.batch_id is None:  # the run before may have told of the batch of both
-            (named,) = await self._children.named([run])
+            (named,) = await self._batch_items.named([run])
             if named is not run:
                 return named
         whole = await self._work.client.get_run(run.id)
         if whole is not None and whole.batch_id != run.batch_id:
-            (whole,) = await self._children.named([whole])
+            (whole,) = await self._batch_items.named([whole])
         return whole
 
     async def _known(self, ids: AbstractSet[str]) -> AbstractSet[str]:

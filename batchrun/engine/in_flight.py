@@ -21,10 +21,9 @@ class Attempt:
     *client_ref* and *idempotency_key* are empty until it is known in which request it travels; of a
     batch, *index* is its place in it. *sent* is the cell's input as it is sent, None until it is
     known and again once the intent has it. *cell* is what it takes to send it again, None where
-    that isn't known; *wanted* is whether this call is about it, *drawn* whether the walk of the
-    grid has come to it. *quiet_since* is when our
-    last send of the intent ended, or when this process took the lock: an empty look-up counts only
-    `settle` after it.
+    that isn't known; *selected* is whether this call is about it, *yielded* whether the walk of the
+    grid has come to it. *last_send_ended_at* is when our last send of the intent ended, or when
+    this process took the lock: an empty look-up counts only `settle` after it.
     *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
     says nothing about the first send.
     """
@@ -39,15 +38,15 @@ class Attempt:
     name: str
     cell: Cell | None = None
     sent: Mapping[str, Any] | None = None
-    wanted: bool = True
-    drawn: bool = False
+    selected: bool = True
+    yielded: bool = False
     granted: int = 0
     reserved: Decimal | None = None
     run_id: str | None = None
     started: float = 0.0
     sends: int = 0
     sending: bool = False
-    quiet_since: float = 0.0
+    last_send_ended_at: float = 0.0
     doubted: bool = False
     conflicted: bool = False
     verdict: Rejected | Dropped | None = None
@@ -73,7 +72,7 @@ Share = tuple[str, Decimal | None]
 """What one attempt reserves, and the model that it is of."""
 
 
-class Live:
+class InFlight:
     """The attempts under way, by cell; counts the slots in all and per model.
 
     What they reserve is counted, too: to add it up for each that begins would take longer the more

@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.engine.run_records import billed, finished_line
-from batchrun.engine.run_tag import Tag
+from batchrun.engine.run_tag import RunTag
 from batchrun.ledger.history import BAD, GOOD, CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Intent, Submitted
 from batchrun.runflow.wire import Run
@@ -18,7 +18,7 @@ NO_RUN: Final = "the service shows no run for it, and one for a later attempt"
 _EPOCH: Final = datetime.min.replace(tzinfo=UTC)
 
 
-class About(Struct, frozen=True, kw_only=True):
+class CellDescription(Struct, frozen=True, kw_only=True):
     """What the runs of a cell don't tell: its model, and where its files go."""
 
     model: str
@@ -26,21 +26,21 @@ class About(Struct, frozen=True, kw_only=True):
     name: str
 
 
-class Found(Struct, frozen=True):
+class FoundRun(Struct, frozen=True):
     """A run that the service shows, and what it was made for."""
 
-    tag: Tag
+    tag: RunTag
     run: Run
 
 
-def retell(
+def missing_records(
     cell: str,
     history: History,
     doubtful: str | None,
-    found: Iterable[Found],
+    found: Iterable[FoundRun],
     *,
     known: AbstractSet[str],
-    about: About,
+    about: CellDescription,
 ) -> list[CellLine]:
     """Return the lines of *cell* that are missing behind its *history*.
 
@@ -48,7 +48,7 @@ def retell(
     ledger has. The runs are told in the order of their attempts; of two runs of one attempt the
     better one is the attempt's, the other an `extra`.
     """
-    story = _Story(cell, copy(history), about)
+    story = _MissingRecords(cell, copy(history), about)
     for each in sorted(found, key=lambda each: _order(each, doubtful)):
         if each.run.id not in known:
             story.begin(each, doubtful)
@@ -56,14 +56,14 @@ def retell(
     return story.lines
 
 
-class _Story:
-    def __init__(self, cell: str, history: History, about: About) -> None:
+class _MissingRecords:
+    def __init__(self, cell: str, history: History, about: CellDescription) -> None:
         self.lines: list[CellLine] = []
         self._cell = cell
         self._history = history
         self._about = about
 
-    def begin(self, found: Found, doubtful: str | None) -> None:
+    def begin(self, found: FoundRun, doubtful: str | None) -> None:
         """Tell that a run was made: by the open intent, by a later one, or one too many."""
         history, tag, cell = self._history, found.tag, self._cell
         if history.state is State.DOUBTFUL and tag.key != doubtful:
@@ -83,7 +83,7 @@ class _Story:
         if history.state is State.IN_FLIGHT and history.run_id == run.id and run.terminal:
             self._tell(finished_line(self._cell, history.attempt, run))
 
-    def _intent(self, found: Found) -> Intent:
+    def _intent(self, found: FoundRun) -> Intent:
         """Return the intent as far as it is known. It is never sent: its run exists."""
         return Intent(
             cell=self._cell,
@@ -102,7 +102,7 @@ class _Story:
         self.lines.append(line)
 
 
-def _order(found: Found, doubtful: str | None) -> tuple[object, ...]:
+def _order(found: FoundRun, doubtful: str | None) -> tuple[object, ...]:
     status = found.run.status_code
     rank = 0 if status in GOOD else 2 if status in BAD else 1
     created = found.run.created_at or _EPOCH

@@ -37,7 +37,7 @@ def linger(interval: float, *, in_flight: int, durations: Sequence[float], backl
 
 
 @dataclass(slots=True, eq=False)
-class Company:
+class PendingBatch:
     """Attempts that may share a request; *since* is when the first of them came."""
 
     model: str
@@ -50,31 +50,31 @@ class Company:
         return leaving
 
 
-class Companies:
+class PendingBatches:
     """Those that wait, by what they must have in common to share a request."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Hashable, Company] = {}
+        self._waiting: dict[Hashable, PendingBatch] = {}
 
     def __bool__(self) -> bool:
-        return any(company.attempts for company in self._waiting.values())
+        return any(batch.attempts for batch in self._waiting.values())
 
     def have_room(self, model: str, kind: Hashable) -> bool:
         """Say whether one more of that *kind* is let in."""
         return len(self._waiting) < MOST or (model, kind) in self._waiting
 
-    def __iter__(self) -> Iterator[Company]:
+    def __iter__(self) -> Iterator[PendingBatch]:
         self._waiting = {kind: each for kind, each in self._waiting.items() if each.attempts}
         return iter(list(self._waiting.values()))
 
     def join(self, model: str, kind: Hashable, attempt: Attempt, now: float) -> None:
-        company = self._waiting.get((model, kind))
-        if company is None or not company.attempts:
-            company = self._waiting[model, kind] = Company(model, now)
-        company.attempts.append(attempt)
+        batch = self._waiting.get((model, kind))
+        if batch is None or not batch.attempts:
+            batch = self._waiting[model, kind] = PendingBatch(model, now)
+        batch.attempts.append(attempt)
 
     def withdraw(self) -> list[Attempt]:
         """Return all that wait; nobody does any more."""
-        waiting = [attempt for company in self._waiting.values() for attempt in company.attempts]
+        waiting = [attempt for batch in self._waiting.values() for attempt in batch.attempts]
         self._waiting.clear()
         return waiting

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.reconcile import LookUps
+from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
 from batchrun.errors import UnreachableError
@@ -29,16 +29,16 @@ SILENT: Final = (
 )
 
 
-class Watcher:
+class Poller:
     """Knows when each wave is to be looked at, and does it; no look waits for another wave's.
 
     Nor does it wait long for a run that gives no answer by its id: that one is asked for apart,
     and the list of its wave is asked instead, from then on.
     """
 
-    def __init__(self, work: Work, lookups: LookUps) -> None:
+    def __init__(self, work: Work, reconciler: Reconciler) -> None:
         self._work = work
-        self._lookups = lookups
+        self._reconciler = reconciler
         self._asking: dict[str, anyio.CancelScope] = {}  # by run id
         self._silent: set[str] = set()  # references of waves whose list is asked instead
         self._tasks: TaskGroup
@@ -49,7 +49,7 @@ class Watcher:
             while True:
                 soonest = self._start_due()
                 with anyio.move_on_at(soonest):
-                    await self._work.watch.wait()
+                    await self._work.poll_wakeup.wait()
 
     def _start_due(self) -> float:
         """Start the looks that are due; return when the next one is."""
@@ -78,24 +78,24 @@ class Watcher:
             wave.looking = False
         wave.idle_looks = 0 if len(wave.attempts) < before else wave.idle_looks + 1
         self._plan(wave, asked)
-        self._work.watch.ring()
-        self._work.bell.ring()
+        self._work.poll_wakeup.ring()
+        self._work.wakeup.ring()
 
     def _listed(self, wave: Wave) -> bool:
         """Say whether the wave is looked at through its list."""
         return wave.doubted or wave.ref in self._silent or len(wave.open()) > FEW
 
     async def _look_at_list(self, wave: Wave, asked: float) -> None:
-        runs = await self._work.listing(wave.ref, over=wave.over)
+        runs = await self._work.listing(wave.ref, over=wave.finished_run_ids)
         extras_running = 0
         if runs is not None:
-            extras_running = await self._lookups.meet(wave, runs)
+            extras_running = await self._reconciler.meet(wave, runs)
             await self._tell(wave, runs)
         untold = await self._not_running(wave) if runs is None else self._missing(wave, runs)
         await self._look_one_by_one(untold)
-        await self._lookups.resolve(wave, asked, runs)
+        await self._reconciler.resolve(wave, asked, runs)
         if not extras_running:
-            await self._lookups.last_look(wave, asked, runs)
+            await self._reconciler.last_look(wave, asked, runs)
 
     async def _tell(self, wave: Wave, runs: Sequence[Run]) -> None:
         by_id = {a.run_id: a for a in wave.attempts.values() if a.run_id is not None}
@@ -114,7 +114,7 @@ class Watcher:
         """
         work, open_runs, running = self._work, wave.open(), set[str | None]()
         if wave.batch_id is not None and len(open_runs) > FEW:
-            batch = await self._lookups.children.batch(wave.batch_id)
+            batch = await self._reconciler.batch_items.batch(wave.batch_id)
             items = () if batch is None else batch.items
             running = {item.run_id for item in items if item.status_code in OPEN}
         old = anyio.current_time() - work.settings.timeout
@@ -163,7 +163,7 @@ class Watcher:
             await self._give_up(attempt, UNKNOWN)
 
     async def _give_up(self, attempt: Attempt, reason: str) -> None:
-        if self._work.live.get(attempt.key) is attempt and not attempt.parked:
+        if self._work.in_flight.get(attempt.key) is attempt and not attempt.parked:
             await self._work.park([attempt], reason)
 
     async def _heard(self, told: Iterable[tuple[Attempt, Run]]) -> None:
@@ -171,7 +171,7 @@ class Watcher:
         work = self._work
         # Those that ended while we asked are no news. From here to the first line nothing waits, or
         # two that were told of the same end would both write it.
-        news = [(a, run) for a, run in told if work.live.get(a.key) is a]
+        news = [(a, run) for a, run in told if work.in_flight.get(a.key) is a]
         for _, run in news:
             work.hear(run)
         if ended := [(attempt, run) for attempt, run in news if run.terminal]:

@@ -18,7 +18,7 @@ from batchrun.settings import BY_ID
 EACH_TENTH: Final = 10
 
 
-class Gate:
+class Preflight:
     """Opens once for the key and once for each wave; whoever comes meanwhile waits."""
 
     def __init__(self, work: Work) -> None:

@@ -12,7 +12,7 @@ from batchrun.manifest.cells import Cell
 HasRoom = Callable[[str], bool]
 
 
-class Feed:
+class ReadyQueue:
     """Draws cells from one stream per model alias; cells to be tried again come first."""
 
     def __init__(self, streams: Mapping[str, Iterator[Cell]]) -> None:

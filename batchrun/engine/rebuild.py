@@ -15,9 +15,9 @@ import anyio
 from msgspec import Struct
 
 from batchrun.base.text import number_of
-from batchrun.engine.batch_items import Children
-from batchrun.engine.missing_records import About, Found, retell
-from batchrun.engine.recent_runs import BEGINNING, newest_runs, walk
+from batchrun.engine.batch_items import BatchItems
+from batchrun.engine.missing_records import CellDescription, FoundRun, missing_records
+from batchrun.engine.recent_runs import BEGINNING, newest_runs, recent_runs
 from batchrun.engine.run_tag import is_ours, tag_of
 from batchrun.engine.waves import reference, sweep_of
 from batchrun.errors import UnreachableError
@@ -47,19 +47,19 @@ class Recovered(Struct, frozen=True, kw_only=True):
 
     runs: int
     new: int
-    extras: int
+    duplicates: int
 
 
-class Finder:
+class RunFinder:
     """Finds the runs of one sweep."""
 
     def __init__(self, client: Client, sweep: str, say: Say) -> None:
         self._client = client
         self._sweep = sweep
         self._say = say
-        self._children = Children(client, sweep)
+        self._batch_items = BatchItems(client, sweep)
 
-    async def find(self, last: int) -> list[Found]:
+    async def find(self, last: int) -> list[FoundRun]:
         """Return all runs of the sweep, of which wave *last* is known.
 
         Raises UnreachableError where the service's lists don't tell.
@@ -101,7 +101,7 @@ class Finder:
                 silent.append(run)
             return is_ours(run, self._sweep)
 
-        seen = await walk(
+        seen = await recent_runs(
             self._client,
             BEGINNING,
             anyio.current_time(),
@@ -114,18 +114,18 @@ class Finder:
                 return None  # the list leaves out what runs tell: ours may be among the others
         return None if seen is None else {run.id: run for run in seen.runs}
 
-    async def _tagged(self, run: Run) -> Found:
-        (run,) = await self._children.named([run])
+    async def _tagged(self, run: Run) -> FoundRun:
+        (run,) = await self._batch_items.named([run])
         tag = tag_of(run, self._sweep)
         if tag is None or run.client_ref is None:  # a list may leave these out
-            (run,) = await self._children.named([await self._client.get_run(run.id) or run])
+            (run,) = await self._batch_items.named([await self._client.get_run(run.id) or run])
             tag = tag_of(run, self._sweep)
         if tag is None:
             raise UnreachableError(
                 f"run {run.id} of this sweep doesn't tell what it was made for; the ledger can't "
                 "be rebuilt without it, nothing was changed"
             )
-        return Found(tag, run)
+        return FoundRun(tag, run)
 
 
 async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[str, int]:
@@ -146,7 +146,7 @@ async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[s
         return False
 
     asked = anyio.current_time()
-    if await walk(client, BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
+    if await recent_runs(client, BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
         raise UnreachableError("the service's list of runs can't be walked to its end")
     for sweep, batches in silent.items():
         if counts[sweep] or await _tells_of(client, batches, name, label):
@@ -165,18 +165,18 @@ async def _tells_of(client: Client, batches: Iterable[str], name: str, label: st
 
 
 async def write_down(
-    found: Collection[Found], rebuilding: Rebuilding, about: Mapping[str, About]
+    found: Collection[FoundRun], rebuilding: Rebuilding, about: Mapping[str, CellDescription]
 ) -> Recovered:
     """Append to the new ledger what it doesn't know of the runs *found*."""
     ledger = rebuilding.ledger
-    by_cell: defaultdict[str, list[Found]] = defaultdict(list)
+    by_cell: defaultdict[str, list[FoundRun]] = defaultdict(list)
     for each in found:
         by_cell[each.tag.cell].append(each)
     lines: list[CellLine] = []
     for cell, runs in by_cell.items():
         history = ledger.book.history(cell)
-        unknown = About(model="", alias="", name=cell[:12])
-        lines += retell(
+        unknown = CellDescription(model="", alias="", name=cell[:12])
+        lines += missing_records(
             cell,
             history,
             _key_in_doubt(ledger, cell),
@@ -189,18 +189,18 @@ async def write_down(
     return Recovered(
         runs=len(found),
         new=sum(isinstance(line, Submitted | Extra) for line in lines),
-        extras=sum(isinstance(line, Extra) for line in lines),
+        duplicates=sum(isinstance(line, Extra) for line in lines),
     )
 
 
-def describe(manifest: Manifest, found: Collection[Found]) -> dict[str, About]:
+def describe(manifest: Manifest, found: Collection[FoundRun]) -> dict[str, CellDescription]:
     """Return what the grid knows of the cells that have runs; some it may not name any more."""
     cells = {each.tag.cell for each in found}
-    about: dict[str, About] = {}
+    about: dict[str, CellDescription] = {}
     for cell in expand(manifest):
         if cell.key in cells and cell.key not in about:
             name = file_name(manifest, cell)
-            about[cell.key] = About(model=cell.model, alias=cell.alias, name=name)
+            about[cell.key] = CellDescription(model=cell.model, alias=cell.alias, name=name)
             if len(about) == len(cells):
                 break
     return about

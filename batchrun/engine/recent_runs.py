@@ -19,7 +19,7 @@ BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class RecentRuns:
     """What a walk that began at *asked* (the loop's clock) saw of the runs since *horizon*.
 
     *untold* are those that don't tell whose they are, where somebody has asked them.
@@ -31,7 +31,7 @@ class Walk:
     untold: tuple[Run, ...] = ()
 
 
-class Order:
+class PageOrder:
     """Whether the pages really come newest first; only then a walk may end early."""
 
     def __init__(self) -> None:
@@ -54,17 +54,17 @@ async def newest_runs(client: Client, sweep: str) -> list[Run]:
     return [run for run in (page.runs if page else ()) if is_ours(run, sweep)]
 
 
-async def walk(
+async def recent_runs(
     client: Client,
     horizon: datetime,
     asked: float,
     *,
     most_pages: int = MOST_PAGES,
     wanted: Callable[[Run], bool] = lambda _: True,
-) -> Walk | None:
+) -> RecentRuns | None:
     """Return all runs created since *horizon* that are *wanted*, or None if they can't be had."""
     found: list[Run] = []
-    order = Order()
+    order = PageOrder()
     cursor: str | None = None
     for _ in range(most_pages):
         page = await client.list_runs(cursor=cursor, newest_first=True)
@@ -73,5 +73,5 @@ async def walk(
         found.extend(run for run in page.runs if wanted(run))
         cursor = page.next
         if cursor is None or order.passed(page, horizon):
-            return Walk(asked, horizon, tuple(found))
+            return RecentRuns(asked, horizon, tuple(found))
     return None

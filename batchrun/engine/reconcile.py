@@ -19,12 +19,12 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from batchrun.engine.batch_items import Answered, Children, answered
-from batchrun.engine.identify import Untagged
+from batchrun.engine.batch_items import BatchAnswer, BatchItems, answered
+from batchrun.engine.identify import RunIdentifier
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.recent_runs import BEGINNING, Walk, walk
+from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
 from batchrun.engine.run_records import billed
-from batchrun.engine.run_tag import Tag, tag_of
+from batchrun.engine.run_tag import RunTag, tag_of
 from batchrun.engine.submit import MOST_SENDS, Submitter
 from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
@@ -50,10 +50,10 @@ DECIDED: Final = "begun anew by --resubmit-in-doubt, whether a run exists or not
 NO_ROOM: Final = "the budget has no room to send it again; raise it, and call again"
 
 
-class LookUps:
+class Reconciler:
     """Resolves doubts; one walk serves all that are in doubt at that time.
 
-    *children* knows the batches that runs are of.
+    *batch_items* knows the batches that runs are of.
     """
 
     def __init__(self, work: Work, submitter: Submitter, tasks: TaskGroup) -> None:
@@ -61,9 +61,9 @@ class LookUps:
         self._submitter = submitter
         self._tasks = tasks
         self._walking = anyio.Lock()
-        self._last_walk: Walk | None = None
-        self.children = Children(work.client, work.identity["sweep"])
-        self._untagged = Untagged(work, self.children)
+        self._last_walk: RecentRuns | None = None
+        self.batch_items = BatchItems(work.client, work.identity["sweep"])
+        self._run_identifier = RunIdentifier(work, self.batch_items)
 
     async def meet(self, wave: Wave, runs: Iterable[Run]) -> int:
         """Adopt what is in doubt, write what is one too many; return how many of these still run.
@@ -74,7 +74,7 @@ class LookUps:
         runs = [run for run in runs if run.client_ref in {None, wave.ref}]
         wave.note(runs)
         if wave.doubted:
-            runs = await self.children.named(runs)
+            runs = await self.batch_items.named(runs)
         found, others = self._sorted(wave, runs)
         if found:
             await self._work.accept(found, adopted=True)
@@ -87,11 +87,11 @@ class LookUps:
 
     def _sorted(
         self, wave: Wave, runs: Iterable[Run]
-    ) -> tuple[list[tuple[Attempt, Run]], list[tuple[Tag, Run]]]:
+    ) -> tuple[list[tuple[Attempt, Run]], list[tuple[RunTag, Run]]]:
         """Return the runs of attempts in doubt, and those that may be one too many."""
         by_tag = {(a.idempotency_key, a.key): a for a in wave.attempts.values()}
         found: dict[str, tuple[Attempt, Run]] = {}
-        others: list[tuple[Tag, Run]] = []
+        others: list[tuple[RunTag, Run]] = []
         for run in runs:
             tag = tag_of(run, self._work.identity["sweep"])
             if tag is None:
@@ -100,37 +100,37 @@ class LookUps:
             if attempt is not None and attempt.run_id is None and attempt.key not in found:
                 if attempt.in_doubt:
                     found[attempt.key] = attempt, run
-            elif wave.doubted and run.id not in wave.familiar:
+            elif wave.doubted and run.id not in wave.known_run_ids:
                 others.append((tag, run))
         return list(found.values()), others
 
     async def _strange(
-        self, wave: Wave, tagged: Sequence[tuple[Tag, Run]]
-    ) -> Sequence[tuple[Tag, Run]]:
+        self, wave: Wave, tagged: Sequence[tuple[RunTag, Run]]
+    ) -> Sequence[tuple[RunTag, Run]]:
         """Return those of the runs that are of this wave, and that the ledger doesn't have.
 
         It is read once for all for which it hasn't been yet; what is written from then on is known.
         """
         ledger = self._work.ledger
-        new = {run.id for _, run in tagged} - wave.checked
+        new = {run.id for _, run in tagged} - wave.verified_run_ids
         if new:
-            wave.checked |= new
-            wave.familiar |= await ledger.apart(partial(ledger.identities, new))
+            wave.verified_run_ids |= new
+            wave.known_run_ids |= await ledger.apart(partial(ledger.identities, new))
             terse = [run for _, run in tagged if run.client_ref is None]
             keys = await ledger.apart(partial(ledger.keys_of, wave.ref)) if terse else set()
-            wave.familiar |= {
+            wave.known_run_ids |= {
                 run.id for tag, run in tagged if run.client_ref is None and tag.key not in keys
             }
-        return [(tag, run) for tag, run in tagged if run.id not in wave.familiar]
+        return [(tag, run) for tag, run in tagged if run.id not in wave.known_run_ids]
 
     async def resolve(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """Decide what the look that began at *asked* and did not show an attempt means for it."""
         settle = self._work.settings.settle
-        doubts = [a for a in wave.doubts() if asked >= a.quiet_since + settle]
+        doubts = [a for a in wave.doubts() if asked >= a.last_send_ended_at + settle]
         if not doubts:
             return
         if runs is not None:
-            told = await self._untagged.tell(runs)
+            told = await self._run_identifier.tell(runs)
             await self.meet(wave, told.runs)
             if told.untold:
                 await self._undecided(wave, doubts, UNTAGGED)
@@ -145,7 +145,7 @@ class LookUps:
         if not self._shows_all(wave, asked):
             return
         if runs is None or not await self._proven():
-            settled = wave.quiet_since + self._work.settings.settle
+            settled = wave.last_send_ended_at + self._work.settings.settle
             seen = await self._walk(settled, self._horizon(()))
             if seen is not None and await self.meet(wave, seen.runs):
                 return
@@ -155,12 +155,12 @@ class LookUps:
 
     def _shows_all(self, wave: Wave, asked: float) -> bool:
         """Say whether a look that began at *asked* shows all that may come to light late."""
-        settled = asked >= wave.quiet_since + self._work.settings.settle
+        settled = asked >= wave.last_send_ended_at + self._work.settings.settle
         under_way = any(a.doubted and a.sending for a in wave.attempts.values())
         return wave.doubted and settled and not under_way and not wave.doubts()
 
     async def _by_walking(self, wave: Wave, doubts: Sequence[Attempt]) -> None:
-        since = max(a.quiet_since for a in doubts) + self._work.settings.settle
+        since = max(a.last_send_ended_at for a in doubts) + self._work.settings.settle
         seen = await self._walk(since, self._horizon(doubts))
         if seen is None:
             await self._undecided(wave, doubts, UNCLEAR)
@@ -171,24 +171,24 @@ class LookUps:
         else:
             await self._unseen(wave, doubts)
 
-    async def _walk(self, since: float, horizon: datetime) -> Walk | None:
+    async def _walk(self, since: float, horizon: datetime) -> RecentRuns | None:
         """Return a walk that began at *since* or later and went back to *horizon*."""
         async with self._walking:
             last = self._last_walk
             if last is None or last.asked < since or last.horizon > horizon:
                 asked = anyio.current_time()
-                last = await walk(self._work.client, horizon, asked)
+                last = await recent_runs(self._work.client, horizon, asked)
                 self._last_walk = last and await self._told(last)
             return self._last_walk
 
-    async def _told(self, walked: Walk) -> Walk:
+    async def _told(self, walked: RecentRuns) -> RecentRuns:
         """Return the walk with what its runs tell when they are asked for by id."""
         before: list[Run] = []
         since: list[Run] = []
         for run in walked.runs:
             over = run.created_at is not None and run.created_at < walked.horizon
             (before if over else since).append(run)
-        told = await self._untagged.tell(since)
+        told = await self._run_identifier.tell(since)
         return replace(walked, runs=(*told.runs, *before), untold=told.untold)
 
     def _horizon(self, doubts: Iterable[Attempt]) -> datetime:
@@ -215,9 +215,9 @@ class LookUps:
     async def _unseen(self, wave: Wave, doubts: Iterable[Attempt]) -> None:
         """No run exists for these, unless the service commits later than it may."""
         missing = [group for group in _requests(wave, doubts) if await self._decide(wave, group)]
-        if self._work.purse.limited:  # first of all: what isn't running costs nothing
+        if self._work.budget.limited:  # first of all: what isn't running costs nothing
             for attempt in (attempt for group in missing for attempt in group):
-                self._work.live.reserve(attempt, Decimal(0))
+                self._work.in_flight.reserve(attempt, Decimal(0))
         for group in missing:
             if all(attempt.in_doubt for attempt in group):
                 await self._send_again(group, wait=True)
@@ -246,9 +246,9 @@ class LookUps:
                 "the service answered 409 and shows no run; look at the service, then decide "
                 "with --resubmit-in-doubt"
             )
-        if not any(attempt.wanted for attempt in group):
+        if not any(attempt.selected for attempt in group):
             return "no run exists yet, and this call is about other cells"
-        if not self._work.stops.submitting:
+        if not self._work.shutdown.submitting:
             return "no run exists yet, and submitting has stopped"
         if group[0].sends >= MOST_SENDS:
             return f"{group[0].sends} sends got no clear answer"
@@ -258,14 +258,14 @@ class LookUps:
         """Take from the batch itself what its list doesn't tell; it is never sent again."""
         work, batch = self._work, None
         if wave.batch_id is not None:
-            batch = await self.children.batch(wave.batch_id)
-        told = Answered((), (), group) if batch is None else answered(batch, group, wave.batch)
+            batch = await self.batch_items.batch(wave.batch_id)
+        told = BatchAnswer((), (), group) if batch is None else answered(batch, group, wave.batch)
         await work.accept([each for each in told.runs if each[0].in_doubt], adopted=True)
         for attempt, refusal in told.refused:
             if attempt.in_doubt:
                 await work.reject([attempt], refusal)
         if lost := [attempt for attempt in told.untold if attempt.in_doubt]:
-            self._submitter.alone.update(attempt.key for attempt in lost)
+            self._submitter.unbatchable.update(attempt.key for attempt in lost)
             await self._begin_wanted_anew(lost, LOST_ITEM)
 
     async def _undecided(self, wave: Wave, doubts: Iterable[Attempt], reason: str) -> None:
@@ -282,11 +282,11 @@ class LookUps:
     @property
     def _decided(self) -> bool:
         """Whether it was decided that what is in doubt is sent again."""
-        return self._work.settings.resubmit_in_doubt and self._work.stops.submitting
+        return self._work.settings.resubmit_in_doubt and self._work.shutdown.submitting
 
     async def _begin_wanted_anew(self, group: Sequence[Attempt], reason: str) -> None:
         """Begin anew what of a batch is wanted, where that was decided; park the rest."""
-        wanted = [a for a in group if a.wanted and a.cell is not None] if self._decided else []
+        wanted = [a for a in group if a.selected and a.cell is not None] if self._decided else []
         if wanted:
             await self._work.begin_anew(wanted, DECIDED)
         if rest := [attempt for attempt in group if attempt not in wanted]:
@@ -299,12 +299,12 @@ class LookUps:
         """
         work = self._work
         before = [attempt.reserved for attempt in group]
-        if all(work.purse.admits(attempt, work.last_input(attempt) or {}) for attempt in group):
+        if all(work.budget.admits(attempt, work.last_input(attempt) or {}) for attempt in group):
             self._resend(group)
             return
         for attempt, reserved in zip(group, before, strict=True):
-            work.live.reserve(attempt, reserved)
-        if not (wait and work.purse.may_get_room()):
+            work.in_flight.reserve(attempt, reserved)
+        if not (wait and work.budget.may_get_room()):
             work.held_by_budget = True
             if wait and len(group) > 1:  # there may be room for some
                 await self._work.begin_anew(group, NO_ROOM)
@@ -317,11 +317,11 @@ class LookUps:
         name = f"resend {group[0].key}"
         self._tasks.start_soon(self._submitter.resend, group, name=name)
 
-    async def _extra(self, wave: Wave, tag: Tag, run: Run) -> bool:
+    async def _extra(self, wave: Wave, tag: RunTag, run: Run) -> bool:
         """Write down a run that is one too many, once it has ended; return whether it has."""
         if not run.terminal and self._work.age(run) < self._work.settings.timeout:
             return False
-        wave.familiar.add(run.id)
+        wave.known_run_ids.add(run.id)
         record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=billed(run))
         self._work.progress.note(
             f"cell {tag.cell[:12]} has a second run, {run.id}: the service committed it later "
@@ -342,7 +342,7 @@ def _requests(wave: Wave, doubts: Iterable[Attempt]) -> list[list[Attempt]]:
 def _is_whole(wave: Wave, group: Sequence[Attempt]) -> bool:
     """Say whether all that a request asked for is still to be asked for."""
     return len(group) == max(1, wave.batch) and all(
-        attempt.cell is not None and attempt.wanted for attempt in group
+        attempt.cell is not None and attempt.selected for attempt in group
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.run_tag import Tag, tagged, with_cells
+from batchrun.engine.run_tag import RunTag, tagged, with_cells
 from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.manifest.cells import Cell
@@ -73,7 +73,7 @@ class Intents:
         if _shared(attempts):
             tag = {**identity, "key": first.idempotency_key}
         else:
-            tag = tagged(identity, Tag(first.key, first.number, first.idempotency_key))
+            tag = tagged(identity, RunTag(first.key, first.number, first.idempotency_key))
         return {**self.metadata_of(first.cell), "batchrun": tag}
 
 
@@ -87,5 +87,5 @@ def _body(
     ref = attempts[0].client_ref
     if not _shared(attempts):
         return run_body(sent[0], client_ref=ref, metadata=metadata)
-    tags = [Tag(attempt.key, attempt.number, attempt.idempotency_key) for attempt in attempts]
+    tags = [RunTag(attempt.key, attempt.number, attempt.idempotency_key) for attempt in attempts]
     return batch_body(sent, client_ref=ref, metadata=with_cells(metadata, tags))

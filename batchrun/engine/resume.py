@@ -32,7 +32,7 @@ async def adopt(work: Work, manifest: Manifest, wants: Wants) -> bool:
     for key, history in book.open_cells():
         attempt, batch = _attempt(work, manifest, key, history)
         wave = work.waves.adopt(history.client_ref, history.model, batch=batch)
-        work.live.begin(attempt)
+        work.in_flight.begin(attempt)
         wave.join(attempt)
         if attempt.run_id is None:
             work.doubt([attempt])
@@ -49,9 +49,9 @@ async def adopt(work: Work, manifest: Manifest, wants: Wants) -> bool:
 
 def reserve(work: Work) -> None:
     """Reserve for all that may be running and was sent by a call without a budget."""
-    for attempt in work.live:
+    for attempt in work.in_flight:
         if attempt.reserved is None:
-            work.purse.hold(attempt, work.last_input(attempt) or {})
+            work.budget.hold(attempt, work.last_input(attempt) or {})
 
 
 async def _see(work: Work, wave: Wave) -> None:
@@ -82,7 +82,7 @@ def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> tupl
         run_id=history.run_id,
         started=now,
         sends=2,  # or more: an earlier call may have sent it again
-        quiet_since=now,
+        last_send_ended_at=now,
     )
     return attempt, intent.size or 0
 
@@ -103,11 +103,11 @@ async def _bind(work: Work, manifest: Manifest, wants: Wants, keys: set[str]) ->
     for number, cell in enumerate(expand(manifest)):
         if number % YIELD_EVERY == 0:
             await anyio.lowlevel.checkpoint()
-        attempt = work.live.get(cell.key) if cell.key in keys else None
+        attempt = work.in_flight.get(cell.key) if cell.key in keys else None
         if attempt is not None:
             attempt.cell = cell
-            attempt.wanted = wants(cell)
-            if attempt.wanted:
+            attempt.selected = wants(cell)
+            if attempt.selected:
                 keys.discard(cell.key)
             if not keys:
                 return

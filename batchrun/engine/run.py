@@ -14,24 +14,24 @@ import httpx
 from msgspec import Struct
 
 from batchrun.base.progress import Moment, Progress
-from batchrun.engine.batcher import Departures
-from batchrun.engine.budget import Purse
-from batchrun.engine.download import Job, Saver
-from batchrun.engine.duplicate_runs import Extras
-from batchrun.engine.in_flight import Attempt, Live
-from batchrun.engine.poll import Watcher
-from batchrun.engine.preflight import Gate
-from batchrun.engine.ready_queue import Feed
-from batchrun.engine.reconcile import LookUps
+from batchrun.engine.batcher import Batcher
+from batchrun.engine.budget import Budget
+from batchrun.engine.download import Downloader, Job
+from batchrun.engine.duplicate_runs import DuplicateRuns
+from batchrun.engine.in_flight import Attempt, InFlight
+from batchrun.engine.poll import Poller
+from batchrun.engine.preflight import Preflight
+from batchrun.engine.ready_queue import ReadyQueue
+from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.request import Intents
 from batchrun.engine.resume import YIELD_EVERY, adopt, reserve
-from batchrun.engine.scheduler import Drawer
+from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
-from batchrun.engine.shutdown import Bell, Stops, only_expected
+from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
 from batchrun.engine.start import SweepFolder
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Work
-from batchrun.engine.upload import Uploads
+from batchrun.engine.upload import Uploader
 from batchrun.engine.waves import Waves, best_size
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import Keys
@@ -48,7 +48,7 @@ GRACE: Final = 1.0
 """Seconds that answers under way get to arrive once a call leaves."""
 
 
-class Outside(Struct, frozen=True, kw_only=True):
+class Services(Struct, frozen=True, kw_only=True):
     """Where a call meets the world; *downloads*, which carries uploads too, is without the key."""
 
     client: Client
@@ -69,7 +69,7 @@ class Runner:
         settings: Settings,
         folder: SweepFolder,
         ledger: Ledger,
-        outside: Outside,
+        services: Services,
         *,
         points: Points | None = None,
     ) -> None:
@@ -79,66 +79,72 @@ class Runner:
         self._name_of = partial(file_name, manifest)
         self._ledger = ledger
         self.selection = Selection(settings.only, ledger, attempts=settings.attempts)
-        bell = Bell()
-        self.stops = Stops(bell)
-        self._progress = outside.progress
+        wakeup = Wakeup()
+        self.shutdown = Shutdown(wakeup)
+        self._progress = services.progress
         self._seen = Keys()
-        self._feed = Feed({model.alias: self._stream(model) for model in manifest.models})
-        live = Live(settings.concurrency, settings.model_concurrency)
+        self._ready_queue = ReadyQueue(
+            {model.alias: self._stream(model) for model in manifest.models}
+        )
+        live = InFlight(settings.concurrency, settings.model_concurrency)
         self._work = Work(
             settings=settings,
             ledger=ledger,
-            client=outside.client,
-            live=live,
-            purse=Purse(settings.budget, ledger.book, live),
+            client=services.client,
+            in_flight=live,
+            budget=Budget(settings.budget, ledger.book, live),
             waves=Waves(folder.sweep, last=ledger.book.last_wave, size=self._wave_size),
-            progress=outside.progress,
-            stops=self.stops,
-            bell=bell,
-            watch=Bell(),
+            progress=services.progress,
+            shutdown=self.shutdown,
+            wakeup=wakeup,
+            poll_wakeup=Wakeup(),
             identity=folder.tag,
-            again=self._feed.again,
+            again=self._ready_queue.again,
             finished=self._put,
             remember_organisation=folder.remember_organisation,
         )
-        self._saver = Saver(self._work, outside.downloads, folder.path)
-        self._gate = Gate(self._work)
-        self._extras = Extras(self._work)
-        self._uploads = Uploads(ledger, outside.client, outside.downloads)
+        self._downloader = Downloader(self._work, services.downloads, folder.path)
+        self._preflight = Preflight(self._work)
+        self._duplicates = DuplicateRuns(self._work)
+        self._uploads = Uploader(ledger, services.client, services.downloads)
 
-    async def run(self) -> Stops:
+    async def run(self) -> Shutdown:
         """Return why the call ended, when nothing more can be done in it.
 
         Expected stops are in what is returned; anything else that goes wrong is raised.
         """
         intents = Intents(self._work, partial(user_metadata, self._manifest))
         submitter = Submitter(
-            self._work, self._gate, uploads=self._uploads, name_of=self._name_of, intents=intents
+            self._work,
+            self._preflight,
+            uploads=self._uploads,
+            name_of=self._name_of,
+            intents=intents,
         )
         self._progress.start(upper_bound(self._manifest), self._moment)
-        self._feed.begin()
+        self._ready_queue.begin()
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick, submitter, name="ticker")
                 if await self._begin():
-                    departures = Departures(self._work, submitter, tasks, intents.metadata_of)
-                    lookups = LookUps(self._work, submitter, tasks)
-                    tasks.start_soon(Watcher(self._work, lookups).run, name="watcher")
-                    tasks.start_soon(self._saver.run, name="saver")
-                    tasks.start_soon(self._extras.run, name="extras")
-                    await self._feed_slots(departures, submitter)
+                    batcher = Batcher(self._work, submitter, tasks, intents.metadata_of)
+                    reconciler = Reconciler(self._work, submitter, tasks)
+                    tasks.start_soon(Poller(self._work, reconciler).run, name="watcher")
+                    tasks.start_soon(self._downloader.run, name="saver")
+                    tasks.start_soon(self._duplicates.run, name="extras")
+                    await self._feed_slots(batcher, submitter)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             errors = only_expected(group)
             if errors is None:
                 raise
             for error in errors:
-                self.stops.leave(error)
+                self.shutdown.leave(error)
         finally:
             with anyio.CancelScope(shield=True):
                 await self._ledger.settle()
             self._work.progress.close()
-        return self.stops
+        return self.shutdown
 
     async def _begin(self) -> bool:
         """Take over what earlier calls left; False where the call is to leave before that is done.
@@ -149,14 +155,14 @@ class Runner:
         async with anyio.create_task_group() as tasks:
 
             async def give_way() -> None:
-                while not self.stops.leaving:
-                    await self._work.bell.wait()
+                while not self.shutdown.leaving:
+                    await self._work.wakeup.wait()
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(give_way, name="give way")
             if await adopt(self._work, self._manifest, self.selection.wants):
-                await self._gate.check_key()
-            if self._work.purse.limited:
+                await self._preflight.check_key()
+            if self._work.budget.limited:
                 await self._learn_prices()
                 reserve(self._work)
             begun = True
@@ -168,7 +174,7 @@ class Runner:
         for model in self._manifest.models:
             found = await self._work.client.model(model.id)
             labels[model.id] = str((found or {}).get("pricing_note") or "")
-        self._work.purse.labels = labels
+        self._work.budget.labels = labels
 
     def _wave_size(self) -> int:
         pages = self._work.client.pages
@@ -191,66 +197,71 @@ class Runner:
         progress.fewer(beyond)
 
     def _moment(self) -> Moment:
-        return Moment(self._work.live.flying(), self._ledger.book.cost)
+        return Moment(self._work.in_flight.flying(), self._ledger.book.cost)
 
     # The slots.
 
-    async def _feed_slots(self, departures: Departures, submitter: Submitter) -> None:
+    async def _feed_slots(self, batcher: Batcher, submitter: Submitter) -> None:
         """Draw cells into free slots until there is nothing left to do or to wait for."""
-        drawer = self._drawer(departures, submitter)
-        drawn, begun = 0, len(self._work.live)
-        while not self.stops.leaving:
-            if drawer.draw():
+        scheduler = self._scheduler(batcher, submitter)
+        drawn, begun = 0, len(self._work.in_flight)
+        while not self.shutdown.leaving:
+            if scheduler.draw():
                 drawn += 1
                 if drawn % YIELD_EVERY == 0:
-                    begun = await self._pause(departures, begun)
+                    begun = await self._pause(batcher, begun)
             elif self._over():
-                drawer.stop_if_held()
+                scheduler.stop_if_held()
                 submitter.judge_at_end()
                 break
             else:
-                with anyio.move_on_at(departures.leave(last=drawer.done)):
-                    await self._work.bell.wait()
-            if self.stops.holding:
-                departures.hold_back()
+                with anyio.move_on_at(batcher.leave(last=scheduler.done)):
+                    await self._work.wakeup.wait()
+            if self.shutdown.holding:
+                batcher.hold_back()
                 submitter.hold_back()
-        if self.stops.leaving and not self.stops.at_once:
+        if self.shutdown.leaving and not self.shutdown.at_once:
             await self._let_answers_arrive()
-        elif not self._feed.exhausted and self.stops.submitting:
-            self.stops.submit_no_more("parked runs hold the slots that are left")
+        elif not self._ready_queue.exhausted and self.shutdown.submitting:
+            self.shutdown.submit_no_more("parked runs hold the slots that are left")
 
-    async def _pause(self, departures: Departures, begun: int) -> int:
+    async def _pause(self, batcher: Batcher, begun: int) -> int:
         """Let others work amid a long walk; return how much is under way, *begun* was before.
 
         Where all that was drawn since rests, no company is in sight for those that wait.
         """
-        if len(self._work.live) <= begun:
-            departures.leave(last=False)
-        begun = len(self._work.live)
+        if len(self._work.in_flight) <= begun:
+            batcher.leave(last=False)
+        begun = len(self._work.in_flight)
         await anyio.lowlevel.checkpoint()
         return begun
 
-    def _drawer(self, departures: Departures, submitter: Submitter) -> Drawer:
-        return Drawer(
-            self._work, self._feed, submitter, departures, self._saver, name_of=self._name_of
+    def _scheduler(self, batcher: Batcher, submitter: Submitter) -> Scheduler:
+        return Scheduler(
+            self._work,
+            self._ready_queue,
+            submitter,
+            batcher,
+            self._downloader,
+            name_of=self._name_of,
         )
 
     def _over(self) -> bool:
         """Say whether nothing is under way that this call waits for."""
         owed = any(wave.doubted or wave.looking for wave in self._work.waves)
-        asked = self._saver.waiting or self._extras.waiting or self._work.deciding
-        return not (self._work.live.busy() or owed or asked)
+        asked = self._downloader.waiting or self._duplicates.waiting or self._work.deciding
+        return not (self._work.in_flight.busy() or owed or asked)
 
     async def _let_answers_arrive(self) -> None:
         """Wait a little for the answers of requests that have left; what has not left, doesn't."""
         with anyio.move_on_after(GRACE):
-            while self._work.live.sending() and not self.stops.at_once:
-                await self._work.bell.wait()
+            while self._work.in_flight.sending() and not self.shutdown.at_once:
+                await self._work.wakeup.wait()
 
     def _put(self, attempt: Attempt, run: Run) -> None:
         if self._settings.download:
             job = Job(key=attempt.key, run_id=run.id, name=attempt.name, output=run.output)
-            self._saver.put(job)
+            self._downloader.put(job)
 
     async def _tick(self, submitter: Submitter) -> None:
         """Let the progress breathe, and leave when it is time to."""
@@ -261,6 +272,6 @@ class Runner:
             await anyio.sleep(min(TICK, max(0.0, end - anyio.current_time())))
             self._work.progress.tick()
             submitter.judge()
-            if anyio.current_time() >= end and not self.stops.leaving:
-                self.stops.leave("`--max-duration` is over")
+            if anyio.current_time() >= end and not self.shutdown.leaving:
+                self.shutdown.leave("`--max-duration` is over")
                 end = float("inf")

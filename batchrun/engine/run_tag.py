@@ -13,7 +13,7 @@ from batchrun.engine.waves import reference
 from batchrun.runflow.wire import Run
 
 
-class Tag(Struct, frozen=True):
+class RunTag(Struct, frozen=True):
     """What a run was made for; *key* is the intent's Idempotency-Key.
 
     It names the intent alone, or with the others of a batch, among which *cell* does.
@@ -24,24 +24,24 @@ class Tag(Struct, frozen=True):
     key: str
 
 
-def tag_of(run: Run, sweep: str) -> Tag | None:
+def tag_of(run: Run, sweep: str) -> RunTag | None:
     """Return the tag of a run of this sweep, None for other runs."""
     tag = run.metadata.get("batchrun")
     if not isinstance(tag, Mapping) or tag.get("sweep") != sweep:
         return None
     match tag:
         case {"cell": str(cell), "attempt": int(attempt), "key": str(key)}:
-            return Tag(cell, attempt, key)
+            return RunTag(cell, attempt, key)
         case _:
             return None
 
 
-def tags_of(metadata: Mapping[str, Any], sweep: str) -> Sequence[Tag]:
+def tags_of(metadata: Mapping[str, Any], sweep: str) -> Sequence[RunTag]:
     """Return the tags of a batch's items, in their order; none where it isn't of this sweep."""
     match metadata.get("batchrun"):
         case {"sweep": str(of), "key": str(key), "cells": [*cells]} if of == sweep:
             pairs = [(cell, number) for cell, number in map(_pair, cells)]
-            return [Tag(cell, number, key) for cell, number in pairs]
+            return [RunTag(cell, number, key) for cell, number in pairs]
         case _:
             return ()
 
@@ -61,12 +61,12 @@ def is_ours(run: Run, sweep: str) -> bool:
     return tag_of(run, sweep) is not None
 
 
-def tagged(identity: Mapping[str, Any], tag: Tag) -> dict[str, Any]:
+def tagged(identity: Mapping[str, Any], tag: RunTag) -> dict[str, Any]:
     """Return `metadata.batchrun` for one intent of the sweep that *identity* names."""
     return {**identity, "cell": tag.cell, "attempt": tag.attempt, "key": tag.key}
 
 
-def with_cells(metadata: Mapping[str, Any], tags: Sequence[Tag]) -> dict[str, Any]:
+def with_cells(metadata: Mapping[str, Any], tags: Sequence[RunTag]) -> dict[str, Any]:
     """Return what a batch's request carries, from the *metadata* that its intents have."""
     cells = [[tag.cell, tag.attempt] for tag in tags]
     return {**metadata, "batchrun": {**metadata["batchrun"], "cells": cells}}

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from batchrun.engine.batcher import Departures
-from batchrun.engine.download import Job, Saver
-from batchrun.engine.ready_queue import Feed
+from batchrun.engine.batcher import Batcher
+from batchrun.engine.download import Downloader, Job
+from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.submit import NameOf, Submitter
 from batchrun.engine.transitions import Work
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
@@ -15,24 +15,24 @@ BACKLOG: Final = 1000
 """Downloads that may wait before nothing new is submitted: what waits is held in memory."""
 
 
-class Drawer:
+class Scheduler:
     """Decides by a cell's history whether it rests, is under way, or gets a run."""
 
     def __init__(
         self,
         work: Work,
-        feed: Feed,
+        ready_queue: ReadyQueue,
         submitter: Submitter,
-        departures: Departures,
-        saver: Saver,
+        batcher: Batcher,
+        downloader: Downloader,
         *,
         name_of: NameOf,
     ) -> None:
         self._work = work
-        self._feed = feed
+        self._ready_queue = ready_queue
         self._submitter = submitter
-        self._departures = departures
-        self._saver = saver
+        self._batcher = batcher
+        self._downloader = downloader
         self._name_of = name_of
         self._before = work.ledger.end
         self._granted: dict[str, int] = {}
@@ -43,19 +43,19 @@ class Drawer:
     @property
     def done(self) -> bool:
         """Whether no cell will be drawn any more, but those that are tried again."""
-        return not self._work.stops.submitting or self._feed.exhausted or self._limit_used
+        return not self._work.shutdown.submitting or self._ready_queue.exhausted or self._limit_used
 
     def draw(self) -> bool:
         """Do what the next cell needs; False if no cell can be drawn now."""
         if not self._may_draw():
             return False
-        cell = self._feed.draw(self._work.live.has_room, new=not self._limit_used)
+        cell = self._ready_queue.draw(self._work.in_flight.has_room, new=not self._limit_used)
         if cell is None:
             return False
-        attempt = self._work.live.get(cell.key)
+        attempt = self._work.in_flight.get(cell.key)
         if attempt is not None:
             attempt.cell = attempt.cell or cell
-            attempt.drawn = True
+            attempt.yielded = True
             return True
         history = self._work.ledger.book.history(cell.key)
         granted = self._grant(cell.key, history)
@@ -73,30 +73,30 @@ class Drawer:
     def stop_if_held(self) -> None:
         """Nothing is under way any more: what was held back stays undone."""
         if self._limit_used:
-            self._work.stops.submit_no_more(f"`--limit {self._work.settings.limit}` is used up")
+            self._work.shutdown.submit_no_more(f"`--limit {self._work.settings.limit}` is used up")
         if self._held_by_budget or self._work.held_by_budget:
-            self._work.stops.submit_no_more(self._work.purse.reached())
+            self._work.shutdown.submit_no_more(self._work.budget.reached())
 
     def _may_draw(self) -> bool:
         return (
-            self._work.stops.submitting
+            self._work.shutdown.submitting
             and not self._submitter.halted
-            and self._saver.waiting < BACKLOG
+            and self._downloader.waiting < BACKLOG
         )
 
     def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
         """Begin an attempt; False where the budget leaves no room for it now."""
         reserved = None
-        if self._work.purse.limited:
-            reserved = self._work.purse.reserve(cell.model, cell.input)
+        if self._work.budget.limited:
+            reserved = self._work.budget.reserve(cell.model, cell.input)
             self._held_by_budget = reserved is None
             if reserved is None:
-                self._feed.put_back(cell)
+                self._ready_queue.put_back(cell)
                 return False
         if not self._within_limit(cell.key, history):
             return True  # those that are tried again may still be drawn
         attempt = self._submitter.begin(cell, number, granted=granted, reserved=reserved)
-        self._departures.put(attempt)
+        self._batcher.put(attempt)
         return True
 
     def _grant(self, key: str, history: History) -> int:
@@ -126,4 +126,4 @@ class Drawer:
         if history.state in GOOD and not history.saved and self._work.settings.download:
             assert history.run_id is not None
             job = Job(key=cell.key, run_id=history.run_id, name=self._name_of(cell))
-            self._saver.put(job)
+            self._downloader.put(job)

@@ -3,7 +3,7 @@
 from batchrun.runflow.client import BatchOutcome, InDoubt, Outcome, Unlike, Withheld
 
 
-class Answers:
+class ServiceHealth:
     """Remembers how POSTs were answered; times are the loop's clock.
 
     *good* is True once one was answered as the API answers, a refusal included; *bad* is the last

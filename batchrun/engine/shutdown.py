@@ -11,7 +11,7 @@ import anyio
 from batchrun.errors import INCOMPLETE, KILLED, BatchrunError
 
 
-class Bell:
+class Wakeup:
     """Wakes everybody who waits for a change. What changed, they look up themselves."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Bell:
         await self._event.wait()
 
 
-class Stops:
+class Shutdown:
     """The reasons to stop, and how soon.
 
     *submitting* is False once no further run may be asked for; *holding* is True once not even
@@ -38,7 +38,7 @@ class Stops:
     somebody waits for the end.
     """
 
-    def __init__(self, bell: Bell) -> None:
+    def __init__(self, wakeup: Wakeup) -> None:
         self.submitting = True
         self.holding = False
         self.interrupted = False
@@ -47,7 +47,7 @@ class Stops:
         self.codes: list[int] = []
         self.errors: list[BatchrunError] = []
         self.notes: list[str] = []
-        self._bell = bell
+        self._wakeup = wakeup
 
     def submit_no_more(self, reason: BatchrunError | str) -> None:
         """Ask for no further run; see those in flight to their end."""
@@ -82,7 +82,7 @@ class Stops:
         else:
             self.notes.append(reason)
             self.codes.append(INCOMPLETE)
-        self._bell.ring()
+        self._wakeup.ring()
 
 
 def only_expected(group: BaseExceptionGroup[BaseException]) -> Sequence[BatchrunError] | None:
@@ -107,7 +107,7 @@ LATEST: Final = 0.1
 """Seconds until a signal is obeyed: it only leaves its name, and wakes nobody."""
 
 
-async def obey(stops: Stops, received: Sequence[str], *, drain: bool) -> None:
+async def obey(shutdown: Shutdown, received: Sequence[str], *, drain: bool) -> None:
     """Turn each name in *received* into a stop, until cancelled.
 
     *drain* sees runs in flight to their end first.
@@ -116,8 +116,8 @@ async def obey(stops: Stops, received: Sequence[str], *, drain: bool) -> None:
     while True:
         for name in received[obeyed:]:
             if obeyed:
-                stops.kill(KILLED, f"killed by a second {name}")
+                shutdown.kill(KILLED, f"killed by a second {name}")
             else:
-                stops.interrupt(f"interrupted by {name}", drain=drain)
+                shutdown.interrupt(f"interrupted by {name}", drain=drain)
             obeyed += 1
         await anyio.sleep(LATEST)

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
-from batchrun.engine.batch_items import Children
-from batchrun.engine.identify import Untagged
+from batchrun.engine.batch_items import BatchItems
+from batchrun.engine.identify import RunIdentifier
 from batchrun.engine.recent_runs import newest_runs
-from batchrun.engine.run_tag import Tag, is_ours, tag_of
+from batchrun.engine.run_tag import RunTag, is_ours, tag_of
 from batchrun.engine.transitions import Work
 from batchrun.engine.waves import reference
 from batchrun.errors import LostLedgerError
@@ -50,7 +50,7 @@ def check_new_wave(work: Work, runs: Iterable[Run]) -> None:
 async def _check_known(work: Work, runs: Iterable[Run]) -> None:
     """Raise LostLedgerError if one of these runs of the sweep is of no intent of the ledger."""
     sweep = work.identity["sweep"]
-    told = await Untagged(work, Children(work.client, sweep)).tell(runs)
+    told = await RunIdentifier(work, BatchItems(work.client, sweep)).tell(runs)
     tags = {run.id: tag for run in told.runs if (tag := tag_of(run, sweep)) is not None}
     ledger, names = work.ledger, {*tags, *(tag.key for tag in tags.values())}
     known = await ledger.apart(partial(ledger.identities, names)) if names else set()
@@ -65,7 +65,7 @@ async def _check_known(work: Work, runs: Iterable[Run]) -> None:
             raise _behind(work, run)
 
 
-async def _has_intent(work: Work, run: Run, tag: Tag) -> bool:
+async def _has_intent(work: Work, run: Run, tag: RunTag) -> bool:
     """Say whether the ledger has the intent of a run, whose key it may share with others.
 
     A copy that ends within a batch has those of some of its items, and their key.

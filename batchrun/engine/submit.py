@@ -17,12 +17,12 @@ import anyio
 
 from batchrun.engine.batch_items import answered
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.preflight import Gate
+from batchrun.engine.preflight import Preflight
 from batchrun.engine.request import Intents
 from batchrun.engine.run_records import rejected_line
-from batchrun.engine.service_health import Answers
+from batchrun.engine.service_health import ServiceHealth
 from batchrun.engine.transitions import Work
-from batchrun.engine.upload import Uploads
+from batchrun.engine.upload import Uploader
 from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Dropped, Rejected
@@ -58,19 +58,25 @@ NameOf = Callable[[Cell], str]
 class Submitter:
     """Sends what the engine has decided to send, and files the answers.
 
-    *alone* are the cells that are not to be sent in a batch any more.
+    *unbatchable* are the cells that are not to be sent in a batch any more.
     """
 
     def __init__(
-        self, work: Work, gate: Gate, *, uploads: Uploads, name_of: NameOf, intents: Intents
+        self,
+        work: Work,
+        preflight: Preflight,
+        *,
+        uploads: Uploader,
+        name_of: NameOf,
+        intents: Intents,
     ) -> None:
-        self.alone: set[str] = set()
+        self.unbatchable: set[str] = set()
         self._work = work
         self._name_of = name_of
         self._uploads = uploads
         self._intents = intents
-        self._gate = gate
-        self._answers = Answers()
+        self._preflight = preflight
+        self._answers = ServiceHealth()
         self._said: set[str] = set()
         self._begun: dict[str, anyio.CancelScope] = {}
         self._on_their_way: dict[str, float] = {}  # since when, by the first of a request
@@ -89,11 +95,11 @@ class Submitter:
             model=cell.model,
             name=self._name_of(cell),
             cell=cell,
-            drawn=True,
+            yielded=True,
             granted=granted,
             reserved=reserved,
         )
-        self._work.live.begin(attempt)
+        self._work.in_flight.begin(attempt)
         return attempt
 
     def hold_back(self) -> None:
@@ -127,7 +133,7 @@ class Submitter:
         assert attempt.cell is not None
         with self._may_be_held_back([attempt]):
             try:
-                await self._gate.check_key()
+                await self._preflight.check_key()
                 attempt.sent = await self._uploads.resolve(attempt.cell)
             except anyio.get_cancelled_exc_class():
                 self._work.withdraw(attempt)
@@ -148,7 +154,7 @@ class Submitter:
         with self._may_be_held_back(attempts):
             wave = self._place(attempts)
             try:
-                await self._gate.open(wave)
+                await self._preflight.open(wave)
             except anyio.get_cancelled_exc_class():
                 for attempt in attempts:
                     self._work.withdraw(attempt)
@@ -201,7 +207,7 @@ class Submitter:
             await self._not_admitted(attempts, error)
         except UnreachableError as error:
             self._done(attempts)
-            work.stops.leave(error)
+            work.shutdown.leave(error)
             await self._refused(attempts, _dropped(first, "the service was not reached"))
         except anyio.get_cancelled_exc_class():
             self._done(attempts)
@@ -220,7 +226,7 @@ class Submitter:
             # The whole of a batch costs more than there is; some of its items may not.
             await self._send_alone(attempts, str(error))
         else:
-            self._work.stops.submit_no_more(error)
+            self._work.shutdown.submit_no_more(error)
             await self._refused(attempts, _dropped(first, str(error)))
 
     async def _cut_off(self, attempts: Sequence[Attempt]) -> None:
@@ -229,7 +235,7 @@ class Submitter:
         if first.key not in self._on_their_way and first.sends == 1:
             with anyio.CancelScope(shield=True):
                 await self._work.drop(attempts, HELD_BACK)
-        self._work.bell.ring()
+        self._work.wakeup.ring()
 
     async def _posted(self, first: Attempt, body: bytes) -> Outcome | BatchOutcome:
         client, name = self._work.client, first.key
@@ -238,7 +244,7 @@ class Submitter:
             first.model,
             body,
             idempotency_key=first.idempotency_key,
-            may_leave=lambda: not self._work.stops.holding,
+            may_leave=lambda: not self._work.shutdown.holding,
             on_departure=partial(self._departed, first),
             on_nothing=partial(self._came_back, name),
         )
@@ -246,7 +252,7 @@ class Submitter:
     def _departed(self, first: Attempt) -> None:
         self._on_their_way[first.key] = anyio.current_time()
         if first.index is not None:
-            self._work.bell.ring()  # who waits for the answer to a batch knows from when on
+            self._work.wakeup.ring()  # who waits for the answer to a batch knows from when on
 
     def _came_back(self, name: str) -> None:
         del self._on_their_way[name]
@@ -255,7 +261,7 @@ class Submitter:
         now = anyio.current_time()
         for attempt in attempts:
             attempt.sending = False
-            attempt.quiet_since = now
+            attempt.last_send_ended_at = now
         if attempts[0].doubted:
             # What an earlier send committed late may show until `settle` after this one.
             self._work.waves[attempts[0].client_ref].doubt(now)
@@ -312,7 +318,7 @@ class Submitter:
 
     async def _send_alone(self, attempts: Sequence[Attempt], why: str) -> None:
         """Give up a batch that has certainly created nothing; its cells are drawn again."""
-        self.alone.update(attempt.key for attempt in attempts)
+        self.unbatchable.update(attempt.key for attempt in attempts)
         await self._work.begin_anew(attempts, f"{ALONE} ({why})")
 
     def _gives_otherwise(self, attempt: Attempt, outcome: Refusal) -> bool:
@@ -340,17 +346,17 @@ class Submitter:
         """Leave once something else has answered every POST for `give_up` seconds."""
         if self._answers.unlike_for(anyio.current_time()) > self._work.settings.give_up:
             self._leave_unlike()
-        elif self.halted and not any(a.in_doubt or a.sending for a in self._work.live):
+        elif self.halted and not any(a.in_doubt or a.sending for a in self._work.in_flight):
             self._answers.forget()  # else nothing would ever be sent that could be answered well
-            self._work.bell.ring()
+            self._work.wakeup.ring()
 
     def judge_at_end(self) -> None:
         """Nothing more can be done: say so if it is the service that left the rest in doubt."""
-        doubts = [attempt for attempt in self._work.live if attempt.in_doubt]
+        doubts = [attempt for attempt in self._work.in_flight if attempt.in_doubt]
         if doubts and self.halted:
             self._leave_unlike()
         elif not self._answers.good and any(a.sends >= MOST_SENDS for a in doubts):
-            self._work.stops.leave(
+            self._work.shutdown.leave(
                 UnreachableError(
                     "the service gave no clear answer to any request for a run, the last being: "
                     f"{self._answers.bad}; look at the service, then call again"
@@ -358,7 +364,7 @@ class Submitter:
             )
 
     def _leave_unlike(self) -> None:
-        self._work.stops.leave(
+        self._work.shutdown.leave(
             UnreachableError(
                 f"what answers at the endpoint is not the Runflow API: {self._answers.bad}; "
                 "look at the endpoint, or at a proxy on the way"

@@ -21,11 +21,11 @@ from typing import Any, Final
 import anyio
 
 from batchrun.base.progress import Progress
-from batchrun.engine.budget import Purse
-from batchrun.engine.in_flight import Attempt, Live
+from batchrun.engine.budget import Budget
+from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.poll_schedule import CHEAP, DEAR, LARGE, next_wait
 from batchrun.engine.run_records import Refused, finished_line, rejected_line
-from batchrun.engine.shutdown import Bell, Stops
+from batchrun.engine.shutdown import Shutdown, Wakeup
 from batchrun.engine.waves import NEVER, Wave, Waves
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import GOOD, NOWHERE, State, Submit, next_step
@@ -59,22 +59,22 @@ class Filter:
 class Work:
     """One call's work. *again* takes a cell to be tried once more, *finished* one to be saved.
 
-    *bell* rings when a slot may be free or something is over, *watch* when a wave is to be looked
-    at sooner than was said. *held_by_budget* is True once something that was to be sent again had
-    to be left for it. *deciding* counts the attempts that are over and whose cells may be drawn
-    again once that is written: the call doesn't end meanwhile.
+    *wakeup* rings when a slot may be free or something is over, *poll_wakeup* when a wave is due
+    sooner than planned. *held_by_budget* is True once the budget kept an intent from a second send.
+    *deciding* counts the attempts that are over and whose cells may be drawn again once that is
+    written: the call doesn't end meanwhile.
     """
 
     settings: Settings
     ledger: Ledger
     client: Client
-    live: Live
-    purse: Purse
+    in_flight: InFlight
+    budget: Budget
     waves: Waves
     progress: Progress
-    stops: Stops
-    bell: Bell
-    watch: Bell
+    shutdown: Shutdown
+    wakeup: Wakeup
+    poll_wakeup: Wakeup
     identity: Mapping[str, Any]
     again: Callable[[Cell], None]
     finished: Callable[[Attempt, Run], None]
@@ -111,7 +111,7 @@ class Work:
         attempt.parked = False
         attempt.started = anyio.current_time() - self.age(run)
         wave = self.waves[attempt.client_ref]
-        wave.familiar.add(run.id)
+        wave.known_run_ids.add(run.id)
         wave.seen, wave.batch_id = True, run.batch_id or wave.batch_id
         wave.opened += 1
         return Submitted(
@@ -134,7 +134,7 @@ class Work:
                     self.finished(attempt, run)
                 else:
                     self._try_again(attempt)
-        self.bell.ring()
+        self.wakeup.ring()
 
     async def reject(
         self, attempts: Iterable[Attempt], refusal: Refused, intent: Intent | None = None
@@ -150,7 +150,7 @@ class Work:
         await self.ledger.append(*([] if intent is None else [intent]), *records)
         for attempt in attempts:
             self._tell_end(attempt, good=False)
-        self.bell.ring()
+        self.wakeup.ring()
 
     async def drop(self, attempts: Iterable[Attempt], reason: str) -> None:
         """It is certain that no run exists; the attempts don't count."""
@@ -162,7 +162,7 @@ class Work:
             for each in attempts
         )
         await self.ledger.append(*records)
-        self.bell.ring()
+        self.wakeup.ring()
 
     async def begin_anew(self, attempts: Iterable[Attempt], reason: str) -> None:
         """Drop the attempts, and have those of their cells that are wanted drawn again."""
@@ -170,7 +170,7 @@ class Work:
         with self._deciding():
             await self.drop(attempts, reason)
             for attempt in attempts:
-                if attempt.wanted:
+                if attempt.selected:
                     self._try_again(attempt)
 
     @contextmanager
@@ -184,7 +184,7 @@ class Work:
     def withdraw(self, attempt: Attempt) -> None:
         """Give back a slot for which nothing was written or sent."""
         self._end(attempt)
-        self.bell.ring()
+        self.wakeup.ring()
 
     async def park(self, attempts: Iterable[Attempt], reason: str) -> None:
         """Give the attempts up for this call. They keep their slots: the runs may be running.
@@ -203,31 +203,31 @@ class Work:
             for each in attempts
         )
         await self.ledger.append(*records)
-        self.bell.ring()
+        self.wakeup.ring()
 
     def doubt(self, attempts: Iterable[Attempt]) -> None:
         """Nobody knows whether the send that has just ended created these runs."""
         now = anyio.current_time()
         for attempt in attempts:
             attempt.doubted = True
-            attempt.quiet_since = now
+            attempt.last_send_ended_at = now
             # Of several sends the last may come to light as late as an earlier one did, and that
             # one had another `settle` for it.
             later = self.settings.settle if attempt.sends > 1 else 0.0
             self.waves[attempt.client_ref].doubt(now + later)
-        self.bell.ring()
-        self.watch.ring()
+        self.wakeup.ring()
+        self.poll_wakeup.ring()
 
     def wait_for(self, wave: Wave) -> float:
         """Return the seconds to the next look at *wave*, from what is known of its model."""
         now = anyio.current_time()
-        plenty = wave.batch and len(self.live) >= LARGE and not self.client.waiting
+        plenty = wave.batch and len(self.in_flight) >= LARGE and not self.client.waiting
         return next_wait(
             [now - attempt.started for attempt in wave.open()],
             sorted(self.ledger.book.facts(wave.model).durations),
             interval=self.settings.poll_interval,
             idle_looks=wave.idle_looks,
-            in_flight=len(self.live),
+            in_flight=len(self.in_flight),
             dear=CHEAP if plenty else DEAR,
         )
 
@@ -245,7 +245,7 @@ class Work:
         facts = self.ledger.book.facts(model)
         if facts.takes_batches is None or (batches and not facts.takes_batches):
             await self.ledger.append(Learnt(model=model, batches=batches))
-            self.bell.ring()  # others wait for just that
+            self.wakeup.ring()  # others wait for just that
 
     def hear(self, run: Run) -> None:
         """Say once for each word that the service uses a status we don't know."""
@@ -277,16 +277,16 @@ class Work:
             next_look = anyio.current_time() + self.wait_for(wave)
             if next_look < wave.next_look:
                 wave.next_look = next_look
-                self.watch.ring()
+                self.poll_wakeup.ring()
 
     def _end(self, attempt: Attempt) -> None:
-        self.live.end(attempt)
+        self.in_flight.end(attempt)
         if attempt.client_ref:
             self.waves[attempt.client_ref].leave(attempt)
 
     def _tell_end(self, attempt: Attempt, *, good: bool) -> None:
         """Count the cell as done, unless the walk of the grid is still to come to it: it will."""
-        if attempt.drawn:
+        if attempt.yielded:
             self.progress.ended(good=good)
 
     def _try_again(self, attempt: Attempt) -> None:
@@ -298,5 +298,5 @@ class Work:
         step = next_step(history, attempts=self.settings.attempts, granted=attempt.granted)
         if not isinstance(step, Submit):
             self._tell_end(attempt, good=False)
-        elif attempt.drawn and attempt.cell is not None:
+        elif attempt.yielded and attempt.cell is not None:
             self.again(attempt.cell)

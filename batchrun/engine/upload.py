@@ -37,7 +37,7 @@ ENOUGH_FAILED: Final = 3
 """Files that could not be uploaded, and none that could: then it is not the file."""
 
 
-class Uploads:
+class Uploader:
     """Puts files at the service; *storage* is a client without the key."""
 
     def __init__(self, ledger: Ledger, client: Client, storage: httpx.AsyncClient) -> None:

@@ -25,9 +25,9 @@ class Wave:
     the service's name for it is *batch_id*. *seen* is True once a run of it is known: then that
     request was taken, and is never sent again. *opened* counts the runs that were open at the
     last look or came since, *expected* is how many they were when the next one was last thought of.
-    *familiar* are the ids of runs that are no news: the ledger has them, or they are another
-    wave's; of those that are *over* nothing more is asked. *checked* are those for which the ledger
-    has been read.
+    *known_run_ids* are the ids of runs that are no news: the ledger has them, or they are another
+    wave's; of those in *finished_run_ids* nothing more is asked. *verified_run_ids* are those for
+    which the ledger has been read.
     """
 
     def __init__(self, ref: str, model: str, *, room: int = 0, batch: int = 0) -> None:
@@ -39,11 +39,11 @@ class Wave:
         self.seen = False
         self.opened = self.expected = 0
         self.attempts: dict[str, Attempt] = {}
-        self.familiar: set[str] = set()
-        self.over: set[str] = set()
-        self.checked: set[str] = set()
+        self.known_run_ids: set[str] = set()
+        self.finished_run_ids: set[str] = set()
+        self.verified_run_ids: set[str] = set()
         self.doubted = False
-        self.quiet_since = 0.0
+        self.last_send_ended_at = 0.0
         self.looking = False
         self.last_look: float | None = None
         self.next_look = NEVER
@@ -55,13 +55,13 @@ class Wave:
     def join(self, attempt: Attempt) -> None:
         self.attempts[attempt.key] = attempt
         if attempt.run_id is not None:
-            self.familiar.add(attempt.run_id)
+            self.known_run_ids.add(attempt.run_id)
             self.seen = True
 
     def leave(self, attempt: Attempt) -> None:
         self.attempts.pop(attempt.key, None)
         if attempt.run_id is not None:
-            self.over.add(attempt.run_id)
+            self.finished_run_ids.add(attempt.run_id)
 
     def note(self, runs: Iterable[Run]) -> None:
         """Note what *runs* tell of the wave's batch: that it was taken, and its name."""
@@ -82,7 +82,7 @@ class Wave:
     def doubt(self, now: float) -> None:
         """Note that a send of this wave left a doubt; *now* is when it had certainly ended."""
         self.doubted = True
-        self.quiet_since = max(self.quiet_since, now)
+        self.last_send_ended_at = max(self.last_send_ended_at, now)
 
     def due(self, *, settle: float, interval: float) -> float:
         """Return when the wave is looked at next: never sooner than *interval* after the last look.
@@ -93,10 +93,11 @@ class Wave:
         last = -NEVER if self.last_look is None else self.last_look
         moments = [self.next_look]
         moments += [
-            a.quiet_since if last < a.quiet_since else a.quiet_since + settle for a in self.doubts()
+            a.last_send_ended_at if last < a.last_send_ended_at else a.last_send_ended_at + settle
+            for a in self.doubts()
         ]
         if self.doubted:
-            moments.append(self.quiet_since + settle)
+            moments.append(self.last_send_ended_at + settle)
         return max(min(moments), last + interval)
 
 

@@ -16,9 +16,9 @@ from msgspec.structs import asdict
 
 from batchrun.base.disk import InlineDisk
 from batchrun.commands.run_options import parse, settings_of
-from batchrun.engine.rebuild import Finder, describe, find_sweeps, write_down
+from batchrun.engine.rebuild import RunFinder, describe, find_sweeps, write_down
 from batchrun.engine.run import Runner
-from batchrun.engine.shutdown import Stops
+from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.start import identity_of
 from batchrun.errors import BatchrunError, most_severe
 from batchrun.ledger.file import rebuild_ledger
@@ -38,11 +38,11 @@ class _Call(World):
     interrupt_after: float | None = None
     interrupted: Callable[[], None] = field(default=lambda: None)
 
-    async def run(self, runner: Runner, settings: Settings) -> Stops:
+    async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         async def interrupt(after: float) -> None:
             await anyio.sleep(after)
             self.interrupted()
-            runner.stops.interrupt("interrupted", drain=settings.drain)
+            runner.shutdown.interrupt("interrupted", drain=settings.drain)
 
         async with anyio.create_task_group() as tasks:
             if self.interrupt_after is not None:
@@ -106,7 +106,7 @@ async def _find(world: World, last: int, transport: httpx.AsyncBaseTransport) ->
         else:
             sweep = known.sweep
         await anyio.sleep(settings.settle)
-        found = await Finder(client, sweep, lambda _: None).find(last)
+        found = await RunFinder(client, sweep, lambda _: None).find(last)
     line = Sweep(
         format=FORMAT,
         sweep=sweep,
