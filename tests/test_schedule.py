@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchrun.engine.poll_schedule import DEAR, LARGE, LONGEST, next_wait, worth
+from batchrun.engine.poll_schedule import LARGE, LONGEST, SINGLE_POLL_VALUE, next_wait, poll_value
 from batchrun.engine.waves import best_size
 
 EVENLY = [float(second) for second in range(6, 55)]
@@ -53,7 +53,7 @@ def test_the_more_runs_are_open_the_sooner_a_look_is_worth_it() -> None:
 
 def test_a_small_sweep_is_looked_at_sooner() -> None:
     assert wait([10.0] * 4, EVENLY, in_flight=4) < wait([10.0] * 4, EVENLY, in_flight=LARGE)
-    assert worth(1, in_flight=1, interval=2.0, dear=DEAR) < 2.0
+    assert poll_value(1, in_flight=1, interval=2.0, value=SINGLE_POLL_VALUE) < 2.0
 
 
 @pytest.mark.parametrize("count", [1, 7, 100])

@@ -37,13 +37,13 @@ class BatchItems:
         self._told: dict[str, Mapping[str, RunTag]] = {}
         self._others: set[str] = set()  # batches that are not of this sweep
 
-    async def named(self, runs: Iterable[Run]) -> list[Run]:
+    async def with_tags(self, runs: Iterable[Run]) -> list[Run]:
         """Return *runs*, those of our batches with the tag of what they were made for.
 
         A list may leave out a run's batch: then it is named if another run has told of that batch.
         """
         asked: set[str] = set()
-        return [await self._named(run, asked) for run in runs]
+        return [await self._with_tag(run, asked) for run in runs]
 
     async def batch(self, batch_id: str) -> Batch | None:
         """Return the batch; None where the service doesn't know it, or tells of all else but it."""
@@ -54,7 +54,7 @@ class BatchItems:
                 raise
             return None
 
-    async def _named(self, run: Run, asked: set[str]) -> Run:
+    async def _with_tag(self, run: Run, asked: set[str]) -> Run:
         foreign = run.client_ref is not None and not is_ours(run, self._sweep)
         if foreign or tag_of(run, self._sweep) is not None:
             return run
@@ -86,12 +86,12 @@ class BatchItems:
 
 
 def _tagged_items(batch: Batch, tags: Sequence[RunTag]) -> Iterable[tuple[str, RunTag]]:
-    for place, item in _placed(batch, len(tags)).items():
+    for place, item in _by_index(batch, len(tags)).items():
         if item.run_id is not None and 0 <= place < len(tags):
             yield item.run_id, tags[place]
 
 
-def _placed(batch: Batch, size: int) -> Mapping[int, Item]:
+def _by_index(batch: Batch, size: int) -> Mapping[int, Item]:
     """Return the items of a batch of *size* by their places from 0.
 
     Whether the service counts from 0 or 1 is not documented: that it uses the number *size* tells.
@@ -113,13 +113,13 @@ class BatchAnswer:
 
     runs: Sequence[tuple[Attempt, Run]]
     refused: Sequence[tuple[Attempt, Refusal]]
-    untold: Sequence[Attempt]
+    unidentified: Sequence[Attempt]
 
 
-def answered(batch: Batch, attempts: Iterable[Attempt], size: int) -> BatchAnswer:
+def match_items(batch: Batch, attempts: Iterable[Attempt], size: int) -> BatchAnswer:
     """Return what *batch*, which was made of *size* items, says of *attempts*, by their places."""
-    items = _placed(batch, size)
-    runs, refused, untold = [], [], []
+    items = _by_index(batch, size)
+    runs, refused, unidentified = [], [], []
     for attempt in attempts:
         item = items.get(-1 if attempt.index is None else attempt.index)
         if item is not None and item.client_ref not in {None, attempt.client_ref}:
@@ -129,8 +129,8 @@ def answered(batch: Batch, attempts: Iterable[Attempt], size: int) -> BatchAnswe
         elif item is not None and item.status_code in NO_RUN:
             refused.append((attempt, _refusal(item)))
         else:
-            untold.append(attempt)
-    return BatchAnswer(runs, refused, untold)
+            unidentified.append(attempt)
+    return BatchAnswer(runs, refused, unidentified)
 
 
 def _child(batch: Batch, item: Item, run_id: str, client_ref: str) -> Run:

@@ -25,7 +25,7 @@ class Identified(Struct, frozen=True):
     """Runs that tell whose they are, and those that don't even when asked for by id."""
 
     runs: tuple[Run, ...]
-    untold: tuple[Run, ...]
+    unidentified: tuple[Run, ...]
 
 
 class RunIdentifier:
@@ -38,7 +38,7 @@ class RunIdentifier:
         self._others: set[str] = set()
         self._tags_shown = False
 
-    async def tell(self, runs: Iterable[Run]) -> Identified:
+    async def identify(self, runs: Iterable[Run]) -> Identified:
         """Return what *runs* tell, after asking by id for those of them that don't.
 
         Runs that the ledger knows, and those without anything that could make them ours, go with
@@ -52,25 +52,25 @@ class RunIdentifier:
         known = await self._known(ids)
         told += [run for run in silent if run.id in known]
         asked: list[Run] = []
-        for run in await self._batch_items.named(run for run in silent if run.id not in known):
+        for run in await self._batch_items.with_tags(run for run in silent if run.id not in known):
             (asked if self._is_silent(run) else told).append(run)
         if len(asked) > MOST_ASKED:
             return Identified(tuple(told), tuple(asked))
-        untold: list[Run] = []
+        unidentified: list[Run] = []
         for run in asked:
             whole = await self._by_id(run)
-            (told if await self._tells(run, whole) else untold).append(whole or run)
-        return Identified(tuple(told), tuple(untold))
+            (told if await self._tells(run, whole) else unidentified).append(whole or run)
+        return Identified(tuple(told), tuple(unidentified))
 
     async def _by_id(self, run: Run) -> Run | None:
         """Return what a run tells when asked for by id, or its batch where that is news."""
         if run.batch_id is None:  # the run before may have told of the batch of both
-            (named,) = await self._batch_items.named([run])
-            if named is not run:
-                return named
+            (with_tags,) = await self._batch_items.with_tags([run])
+            if with_tags is not run:
+                return with_tags
         whole = await self._work.client.get_run(run.id)
         if whole is not None and whole.batch_id != run.batch_id:
-            (whole,) = await self._batch_items.named([whole])
+            (whole,) = await self._batch_items.with_tags([whole])
         return whole
 
     async def _known(self, ids: AbstractSet[str]) -> AbstractSet[str]:

@@ -67,21 +67,21 @@ class _MissingRecords:
         """Tell that a run was made: by the open intent, by a later one, or one too many."""
         history, tag, cell = self._history, found.tag, self._cell
         if history.state is State.DOUBTFUL and tag.key != doubtful:
-            self._tell(Dropped(cell=cell, attempt=history.attempt, reason=NO_RUN, doubted=True))
+            self._record(Dropped(cell=cell, attempt=history.attempt, reason=NO_RUN, doubted=True))
         if history.state is not State.DOUBTFUL:
             may_follow = history.state is State.PENDING or history.state in BAD
             if not may_follow or tag.attempt <= history.attempt:
                 run = found.run
-                self._tell(Extra(cell=cell, attempt=tag.attempt, run_id=run.id, cost=billed(run)))
+                self._record(Extra(cell=cell, attempt=tag.attempt, run_id=run.id, cost=billed(run)))
                 return
-            self._tell(self._intent(found))
-        self._tell(Submitted(cell=cell, attempt=tag.attempt, run_id=found.run.id, adopted=True))
+            self._record(self._intent(found))
+        self._record(Submitted(cell=cell, attempt=tag.attempt, run_id=found.run.id, adopted=True))
 
     def end(self, run: Run) -> None:
         """Tell how the run ended, if it is the newest attempt's and it has."""
         history = self._history
         if history.state is State.IN_FLIGHT and history.run_id == run.id and run.terminal:
-            self._tell(finished_line(self._cell, history.attempt, run))
+            self._record(finished_line(self._cell, history.attempt, run))
 
     def _intent(self, found: FoundRun) -> Intent:
         """Return the intent as far as it is known. It is never sent: its run exists."""
@@ -97,7 +97,7 @@ class _MissingRecords:
             metadata=found.run.metadata,
         )
 
-    def _tell(self, line: CellLine) -> None:
+    def _record(self, line: CellLine) -> None:
         apply(self._history, line)
         self.lines.append(line)
 

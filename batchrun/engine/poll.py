@@ -63,17 +63,17 @@ class Poller:
             due = wave.due(settle=work.settings.settle, interval=work.settings.poll_interval)
             if due <= now:
                 wave.looking = True
-                self._tasks.start_soon(self._look, wave, name=f"look at {wave.ref}")
+                self._tasks.start_soon(self._poll, wave, name=f"look at {wave.ref}")
             else:
                 soonest = min(soonest, due)
         return soonest
 
-    async def _look(self, wave: Wave) -> None:
+    async def _poll(self, wave: Wave) -> None:
         asked = wave.last_look = anyio.current_time()
         before = len(wave.attempts)
         try:
-            if self._listed(wave) or not await self._look_one_by_one(wave.open()):
-                await self._look_at_list(wave, asked)
+            if self._listed(wave) or not await self._poll_one_by_one(wave.open()):
+                await self._poll_list(wave, asked)
         finally:
             wave.looking = False
         wave.idle_looks = 0 if len(wave.attempts) < before else wave.idle_looks + 1
@@ -85,26 +85,26 @@ class Poller:
         """Say whether the wave is looked at through its list."""
         return wave.doubted or wave.ref in self._silent or len(wave.open()) > FEW
 
-    async def _look_at_list(self, wave: Wave, asked: float) -> None:
+    async def _poll_list(self, wave: Wave, asked: float) -> None:
         runs = await self._work.listing(wave.ref, over=wave.finished_run_ids)
         extras_running = 0
         if runs is not None:
-            extras_running = await self._reconciler.meet(wave, runs)
-            await self._tell(wave, runs)
-        untold = await self._not_running(wave) if runs is None else self._missing(wave, runs)
-        await self._look_one_by_one(untold)
-        await self._reconciler.resolve(wave, asked, runs)
+            extras_running = await self._reconciler.reconcile(wave, runs)
+            await self._handle_list(wave, runs)
+        unidentified = await self._not_running(wave) if runs is None else self._missing(wave, runs)
+        await self._poll_one_by_one(unidentified)
+        await self._reconciler.resolve_doubts(wave, asked, runs)
         if not extras_running:
-            await self._reconciler.last_look(wave, asked, runs)
+            await self._reconciler.final_poll(wave, asked, runs)
 
-    async def _tell(self, wave: Wave, runs: Sequence[Run]) -> None:
+    async def _handle_list(self, wave: Wave, runs: Sequence[Run]) -> None:
         by_id = {a.run_id: a for a in wave.attempts.values() if a.run_id is not None}
         told = [(by_id[run.id], run) for run in runs if run.id in by_id]
         for _, run in told:
             self._work.filter.proven = True
             if run.id in self._asking:
                 self._asking[run.id].cancel()
-        await self._heard(told)
+        await self._handle(told)
 
     async def _not_running(self, wave: Wave) -> list[Attempt]:
         """Return the open runs to ask for where no list tells of them.
@@ -126,7 +126,7 @@ class Poller:
         late = anyio.current_time() - self._work.settings.settle
         return [a for a in wave.open() if a.run_id not in shown and a.started <= late]
 
-    async def _look_one_by_one(self, attempts: Sequence[Attempt]) -> bool:
+    async def _poll_one_by_one(self, attempts: Sequence[Attempt]) -> bool:
         """Ask for each run; False where one gives no answer for now, and is waited for apart."""
         for attempt in attempts:
             if attempt.run_id not in self._asking:
@@ -147,7 +147,7 @@ class Poller:
                 self._asking[attempt.run_id] = scope
                 run = await self._work.client.get_run(attempt.run_id)
             if not scope.cancel_called:
-                await self._told(attempt, run)
+                await self._handle_run(attempt, run)
         except UnreachableError:
             if not self._work.client.answers:
                 raise
@@ -156,9 +156,9 @@ class Poller:
             del self._asking[attempt.run_id]
             answered.set()
 
-    async def _told(self, attempt: Attempt, run: Run | None) -> None:
+    async def _handle_run(self, attempt: Attempt, run: Run | None) -> None:
         if run is not None:
-            await self._heard([(attempt, run)])
+            await self._handle([(attempt, run)])
         elif anyio.current_time() - attempt.started > self._work.settings.settle:
             await self._give_up(attempt, UNKNOWN)
 
@@ -166,14 +166,14 @@ class Poller:
         if self._work.in_flight.get(attempt.key) is attempt and not attempt.parked:
             await self._work.park([attempt], reason)
 
-    async def _heard(self, told: Iterable[tuple[Attempt, Run]]) -> None:
+    async def _handle(self, told: Iterable[tuple[Attempt, Run]]) -> None:
         """Take in how runs stand: ended, too old, or neither."""
         work = self._work
         # Those that ended while we asked are no news. From here to the first line nothing waits, or
         # two that were told of the same end would both write it.
         news = [(a, run) for a, run in told if work.in_flight.get(a.key) is a]
         for _, run in news:
-            work.hear(run)
+            work.warn_unknown_status(run)
         if ended := [(attempt, run) for attempt, run in news if run.terminal]:
             await work.finish(ended)
         for attempt, run in news:

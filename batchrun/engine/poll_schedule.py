@@ -25,13 +25,13 @@ FINENESS: Final = 4
 FURTHEST: Final = 60
 """Intervals that are looked into ahead."""
 
-DEAR: Final = 2.5
+SINGLE_POLL_VALUE: Final = 2.5
 """What a look at one open run is worth in a large sweep: so many intervals of its waiting.
 
 Chosen by `benchmarks/watching.py`, like the square root: few looks for a lag of an interval or so.
 """
 
-CHEAP: Final = 0.7
+BATCH_POLL_VALUE: Final = 0.7
 """The same at the wave of a batch in a large sweep, where no call waits for its turn: batches have
 saved the calls that submitting takes, and waves as small as they are cost more looks. Chosen by
 `benchmarks/batches.py`.
@@ -43,9 +43,9 @@ less in proportion.
 """
 
 
-def worth(open_runs: int, *, in_flight: int, interval: float, dear: float) -> float:
+def poll_value(open_runs: int, *, in_flight: int, interval: float, value: float) -> float:
     """Return the run-seconds of waiting that a look at so many of the runs in flight is worth."""
-    return dear * interval * math.sqrt(open_runs) * min(1.0, in_flight / LARGE)
+    return value * interval * math.sqrt(open_runs) * min(1.0, in_flight / LARGE)
 
 
 def next_wait(
@@ -55,18 +55,18 @@ def next_wait(
     interval: float,
     idle_looks: int,
     in_flight: int,
-    dear: float = DEAR,
+    value: float = SINGLE_POLL_VALUE,
 ) -> float:
     """Return the seconds from one look to the next, never under *interval*.
 
     *ages* are those of the open runs, *durations* are sorted; *idle_looks* is how many looks in a
-    row found that nothing had ended; *in_flight* counts those of the whole sweep; *dear* is what a
+    row found that nothing had ended; *in_flight* counts those of the whole sweep; *value* is what a
     look at one run is worth, in intervals.
     """
     blind = interval * min(LONGEST, GROWTH**idle_looks)
     if len(durations) < ENOUGH or not ages:
         return blind
-    enough = worth(len(ages), in_flight=in_flight, interval=interval, dear=dear)
+    enough = poll_value(len(ages), in_flight=in_flight, interval=interval, value=value)
     expected = Expected(ages, durations)
     steps = range(FINENESS, FURTHEST * FINENESS + 1)
     step = interval / FINENESS

@@ -115,10 +115,10 @@ class RunFinder:
         return None if seen is None else {run.id: run for run in seen.runs}
 
     async def _tagged(self, run: Run) -> FoundRun:
-        (run,) = await self._batch_items.named([run])
+        (run,) = await self._batch_items.with_tags([run])
         tag = tag_of(run, self._sweep)
         if tag is None or run.client_ref is None:  # a list may leave these out
-            (run,) = await self._batch_items.named([await self._client.get_run(run.id) or run])
+            (run,) = await self._batch_items.with_tags([await self._client.get_run(run.id) or run])
             tag = tag_of(run, self._sweep)
         if tag is None:
             raise UnreachableError(

@@ -22,13 +22,13 @@ BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 class RecentRuns:
     """What a walk that began at *asked* (the loop's clock) saw of the runs since *horizon*.
 
-    *untold* are those that don't tell whose they are, where somebody has asked them.
+    *unidentified* are those that don't tell whose they are, where somebody has asked them.
     """
 
     asked: float
     horizon: datetime
     runs: tuple[Run, ...]
-    untold: tuple[Run, ...] = ()
+    unidentified: tuple[Run, ...] = ()
 
 
 class PageOrder:

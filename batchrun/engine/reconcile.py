@@ -19,7 +19,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from batchrun.engine.batch_items import BatchAnswer, BatchItems, answered
+from batchrun.engine.batch_items import BatchAnswer, BatchItems, match_items
 from batchrun.engine.identify import RunIdentifier
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
@@ -65,7 +65,7 @@ class Reconciler:
         self.batch_items = BatchItems(work.client, work.identity["sweep"])
         self._run_identifier = RunIdentifier(work, self.batch_items)
 
-    async def meet(self, wave: Wave, runs: Iterable[Run]) -> int:
+    async def reconcile(self, wave: Wave, runs: Iterable[Run]) -> int:
         """Adopt what is in doubt, write what is one too many; return how many of these still run.
 
         Runs that are known pass by unnoticed. The tag's key alone makes a run an attempt's: a list
@@ -74,14 +74,14 @@ class Reconciler:
         runs = [run for run in runs if run.client_ref in {None, wave.ref}]
         wave.note(runs)
         if wave.doubted:
-            runs = await self.batch_items.named(runs)
+            runs = await self.batch_items.with_tags(runs)
         found, others = self._sorted(wave, runs)
         if found:
             await self._work.accept(found, adopted=True)
             if wave.batch:
                 await self._work.learn(wave.model, batches=True)
         running = 0
-        for tag, run in await self._strange(wave, others):
+        for tag, run in await self._unmatched(wave, others):
             running += not await self._extra(wave, tag, run)
         return running
 
@@ -104,7 +104,7 @@ class Reconciler:
                 others.append((tag, run))
         return list(found.values()), others
 
-    async def _strange(
+    async def _unmatched(
         self, wave: Wave, tagged: Sequence[tuple[RunTag, Run]]
     ) -> Sequence[tuple[RunTag, Run]]:
         """Return those of the runs that are of this wave, and that the ledger doesn't have.
@@ -123,16 +123,16 @@ class Reconciler:
             }
         return [(tag, run) for tag, run in tagged if run.id not in wave.known_run_ids]
 
-    async def resolve(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
+    async def resolve_doubts(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """Decide what the look that began at *asked* and did not show an attempt means for it."""
         settle = self._work.settings.settle
         doubts = [a for a in wave.doubts() if asked >= a.last_send_ended_at + settle]
         if not doubts:
             return
         if runs is not None:
-            told = await self._run_identifier.tell(runs)
-            await self.meet(wave, told.runs)
-            if told.untold:
+            told = await self._run_identifier.identify(runs)
+            await self.reconcile(wave, told.runs)
+            if told.unidentified:
                 await self._undecided(wave, doubts, UNTAGGED)
                 return
         if runs is not None and await self._proven():
@@ -140,14 +140,14 @@ class Reconciler:
         else:
             await self._by_walking(wave, doubts)
 
-    async def last_look(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
+    async def final_poll(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """End the watch over a wave that had a doubt, if the look came late enough to do so."""
         if not self._shows_all(wave, asked):
             return
         if runs is None or not await self._proven():
             settled = wave.last_send_ended_at + self._work.settings.settle
             seen = await self._walk(settled, self._horizon(()))
-            if seen is not None and await self.meet(wave, seen.runs):
+            if seen is not None and await self.reconcile(wave, seen.runs):
                 return
         if self._shows_all(wave, asked):  # a send may have ended while we walked
             wave.doubted = False
@@ -165,8 +165,8 @@ class Reconciler:
         if seen is None:
             await self._undecided(wave, doubts, UNCLEAR)
             return
-        await self.meet(wave, seen.runs)
-        if any(run.client_ref in {None, wave.ref} for run in seen.untold):
+        await self.reconcile(wave, seen.runs)
+        if any(run.client_ref in {None, wave.ref} for run in seen.unidentified):
             await self._undecided(wave, doubts, UNTAGGED)
         else:
             await self._unseen(wave, doubts)
@@ -188,8 +188,8 @@ class Reconciler:
         for run in walked.runs:
             over = run.created_at is not None and run.created_at < walked.horizon
             (before if over else since).append(run)
-        told = await self._run_identifier.tell(since)
-        return replace(walked, runs=(*told.runs, *before), untold=told.untold)
+        told = await self._run_identifier.identify(since)
+        return replace(walked, runs=(*told.runs, *before), unidentified=told.unidentified)
 
     def _horizon(self, doubts: Iterable[Attempt]) -> datetime:
         """Return the service's time before which none of the doubtful runs can be created.
@@ -259,12 +259,14 @@ class Reconciler:
         work, batch = self._work, None
         if wave.batch_id is not None:
             batch = await self.batch_items.batch(wave.batch_id)
-        told = BatchAnswer((), (), group) if batch is None else answered(batch, group, wave.batch)
+        told = (
+            BatchAnswer((), (), group) if batch is None else match_items(batch, group, wave.batch)
+        )
         await work.accept([each for each in told.runs if each[0].in_doubt], adopted=True)
         for attempt, refusal in told.refused:
             if attempt.in_doubt:
                 await work.reject([attempt], refusal)
-        if lost := [attempt for attempt in told.untold if attempt.in_doubt]:
+        if lost := [attempt for attempt in told.unidentified if attempt.in_doubt]:
             self._submitter.unbatchable.update(attempt.key for attempt in lost)
             await self._begin_wanted_anew(lost, LOST_ITEM)
 

@@ -22,7 +22,7 @@ Wants = Callable[[Cell], bool]
 """Whether a call is about a cell."""
 
 
-async def adopt(work: Work, manifest: Manifest, wants: Wants) -> bool:
+async def resume(work: Work, manifest: Manifest, wants: Wants) -> bool:
     """Make attempts of all that may be running; return whether there is anything to look at.
 
     All of it is seen to its end; only what this call *wants* may be sent again.

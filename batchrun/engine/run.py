@@ -24,7 +24,7 @@ from batchrun.engine.preflight import Preflight
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.request import Intents
-from batchrun.engine.resume import YIELD_EVERY, adopt, reserve
+from batchrun.engine.resume import YIELD_EVERY, reserve, resume
 from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
@@ -160,7 +160,7 @@ class Runner:
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(give_way, name="give way")
-            if await adopt(self._work, self._manifest, self.selection.wants):
+            if await resume(self._work, self._manifest, self.selection.wants):
                 await self._preflight.check_key()
             if self._work.budget.limited:
                 await self._learn_prices()

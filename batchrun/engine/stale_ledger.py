@@ -50,7 +50,7 @@ def check_new_wave(work: Work, runs: Iterable[Run]) -> None:
 async def _check_known(work: Work, runs: Iterable[Run]) -> None:
     """Raise LostLedgerError if one of these runs of the sweep is of no intent of the ledger."""
     sweep = work.identity["sweep"]
-    told = await RunIdentifier(work, BatchItems(work.client, sweep)).tell(runs)
+    told = await RunIdentifier(work, BatchItems(work.client, sweep)).identify(runs)
     tags = {run.id: tag for run in told.runs if (tag := tag_of(run, sweep)) is not None}
     ledger, names = work.ledger, {*tags, *(tag.key for tag in tags.values())}
     known = await ledger.apart(partial(ledger.identities, names)) if names else set()
@@ -60,7 +60,7 @@ async def _check_known(work: Work, runs: Iterable[Run]) -> None:
         tag = tags[run.id]
         if tag.key not in known or not await _has_intent(work, run, tag):
             raise _behind(work, run)
-    for ref, run in {run.client_ref or "": run for run in told.untold}.items():
+    for ref, run in {run.client_ref or "": run for run in told.unidentified}.items():
         if wave_number(ref) > work.ledger.book.last_wave or await _ends_within(work, ref):
             raise _behind(work, run)
 

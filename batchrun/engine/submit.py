@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import anyio
 
-from batchrun.engine.batch_items import answered
+from batchrun.engine.batch_items import match_items
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.request import Intents
@@ -77,7 +77,7 @@ class Submitter:
         self._intents = intents
         self._preflight = preflight
         self._answers = ServiceHealth()
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self._begun: dict[str, anyio.CancelScope] = {}
         self._on_their_way: dict[str, float] = {}  # since when, by the first of a request
 
@@ -181,8 +181,8 @@ class Submitter:
     def _leave_out(self, attempt: Attempt, why: str) -> None:
         """Leave a cell to the next call: its file can't be sent, or is not what it was."""
         self._work.withdraw(attempt)
-        if why not in self._said:
-            self._said.add(why)
+        if why not in self._warned:
+            self._warned.add(why)
             self._work.progress.note(why)
 
     async def resend(self, attempts: Sequence[Attempt]) -> None:
@@ -271,7 +271,7 @@ class Submitter:
         self._answers.note(outcome, anyio.current_time())
         match outcome:
             case Accepted(run=run):
-                work.hear(run)
+                work.warn_unknown_status(run)
                 await work.accept([(first, run)], adopted=False)
             case AcceptedBatch(batch=batch):
                 await self._took(attempts, batch)
@@ -292,7 +292,7 @@ class Submitter:
             if first.sends > 1:
                 await self._refused(attempts, _dropped(first, ALONE))
             else:
-                work.client.say(f"`{first.model}` took no batch (HTTP {outcome.http_status})")
+                work.client.log(f"`{first.model}` took no batch (HTTP {outcome.http_status})")
                 if outcome.http_status != TOO_LARGE:
                     await work.learn(first.model, batches=False)
                 await self._send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
@@ -306,9 +306,9 @@ class Submitter:
         """The batch exists. What its answer doesn't tell of an item, its wave will."""
         work, wave = self._work, self._work.waves[attempts[0].client_ref]
         wave.batch_id, wave.seen = batch.id, True
-        told = answered(batch, attempts, wave.batch)
-        if told.untold:
-            work.doubt(told.untold)
+        told = match_items(batch, attempts, wave.batch)
+        if told.unidentified:
+            work.doubt(told.unidentified)
         for attempt, _ in told.refused:
             attempt.sending = True  # until it is rejected, no look is to find a run for it
         await work.accept(told.runs, adopted=False)  # at once: as long as they are in doubt, it may

@@ -23,7 +23,7 @@ import anyio
 from batchrun.base.progress import Progress
 from batchrun.engine.budget import Budget
 from batchrun.engine.in_flight import Attempt, InFlight
-from batchrun.engine.poll_schedule import CHEAP, DEAR, LARGE, next_wait
+from batchrun.engine.poll_schedule import BATCH_POLL_VALUE, LARGE, SINGLE_POLL_VALUE, next_wait
 from batchrun.engine.run_records import Refused, finished_line, rejected_line
 from batchrun.engine.shutdown import Shutdown, Wakeup
 from batchrun.engine.waves import NEVER, Wave, Waves
@@ -80,7 +80,7 @@ class Work:
     finished: Callable[[Attempt, Run], None]
     remember_organisation: Callable[[str], Awaitable[None]]
     filter: Filter = field(default_factory=Filter)
-    said: set[str] = field(default_factory=set)
+    warned: set[str] = field(default_factory=set)
     held_by_budget: bool = False
     deciding: int = 0
 
@@ -195,8 +195,8 @@ class Work:
         attempts = list(attempts)
         for attempt in attempts:
             attempt.parked = True
-            if attempt.run_id is None and reason not in self.said:
-                self.said.add(reason)
+            if attempt.run_id is None and reason not in self.warned:
+                self.warned.add(reason)
                 self.progress.note(f"cell {attempt.key[:12]} is left in doubt: {reason}")
         records = (
             Parked(cell=each.key, attempt=each.number, run_id=each.run_id, reason=reason)
@@ -228,7 +228,7 @@ class Work:
             interval=self.settings.poll_interval,
             idle_looks=wave.idle_looks,
             in_flight=len(self.in_flight),
-            dear=CHEAP if plenty else DEAR,
+            value=BATCH_POLL_VALUE if plenty else SINGLE_POLL_VALUE,
         )
 
     def age(self, run: Run) -> float:
@@ -247,10 +247,10 @@ class Work:
             await self.ledger.append(Learnt(model=model, batches=batches))
             self.wakeup.ring()  # others wait for just that
 
-    def hear(self, run: Run) -> None:
+    def warn_unknown_status(self, run: Run) -> None:
         """Say once for each word that the service uses a status we don't know."""
-        if not run.known and run.status_code not in self.said:
-            self.said.add(run.status_code)
+        if not run.known and run.status_code not in self.warned:
+            self.warned.add(run.status_code)
             self.progress.note(UNKNOWN_STATUS.format(word=run.status_code))
 
     def intent(self, attempt: Attempt) -> Intent:

@@ -209,7 +209,7 @@ class Client:
         """Whether any call was answered well within the give-up time."""
         return self._calls.answers
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """Tell whoever listens to what is tried in another way, and why."""
         self._calls.log(message)
 

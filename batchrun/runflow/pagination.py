@@ -47,7 +47,7 @@ class Listing:
         self._calls = calls
         self._requests = requests
         self._log = log
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self._plain_lists = False
 
     async def list_runs(
@@ -146,8 +146,8 @@ class Listing:
         return await self._calls.ask(request, partial(wire.parse_page, over=over))
 
     def _say_once(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
+        if message not in self._warned:
+            self._warned.add(message)
             self._log(message)
 
 
