@@ -58,7 +58,7 @@ def test_money_is_counted_once_for_each_run_however_it_ended() -> None:
     assert book.cost == Decimal("0.05")
     assert book.spent["banana"] == Decimal("0.05")
     assert book.models["google/nano-banana-2"].runs == 3
-    assert book.models["google/nano-banana-2"].dearest == Decimal("0.04")
+    assert book.models["google/nano-banana-2"].max_cost == Decimal("0.04")
 
 
 def test_what_was_reserved_is_kept_for_runs_that_may_be_billed_and_tell_no_cost() -> None:
@@ -77,7 +77,7 @@ def test_what_was_reserved_is_kept_for_runs_that_may_be_billed_and_tell_no_cost(
     )
 
     facts = book.facts("google/nano-banana-2")
-    assert (facts.untold, facts.unreserved, facts.assumed) == (4, 2, Decimal("0.05"))
+    assert (facts.unpriced_runs, facts.unreserved, facts.assumed_cost) == (4, 2, Decimal("0.05"))
     assert book.cost == 0
 
 
@@ -99,12 +99,12 @@ def test_an_extra_run_is_owed_its_cost_until_that_is_told() -> None:
 
     book = book_of(intent(), extra(None), extra(None))
     facts = book.facts("google/nano-banana-2")
-    assert book.owed == {"x": extra(None)}
-    assert (facts.untold, facts.unreserved) == (1, 1)
+    assert book.unpriced_duplicates == {"x": extra(None)}
+    assert (facts.unpriced_runs, facts.unreserved) == (1, 1)
 
     book.add(extra("0.04"), 9)
-    assert not book.owed
-    assert (facts.untold, facts.unreserved) == (0, 0)
+    assert not book.unpriced_duplicates
+    assert (facts.unpriced_runs, facts.unreserved) == (0, 0)
 
 
 def test_the_newest_run_is_known_with_the_wave_that_shows_it() -> None:

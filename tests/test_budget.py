@@ -12,7 +12,7 @@ from batchrun.ledger.book import ModelFacts
 
 
 @pytest.mark.parametrize(
-    ("dearest", "estimate", "room", "reserved"),
+    ("max_cost", "estimate", "room", "reserved"),
     [
         (None, None, "5", "5"),  # the first run tells the price, and the others wait for it
         (None, None, "0", None),
@@ -25,9 +25,9 @@ from batchrun.ledger.book import ModelFacts
     ],
 )
 def test_what_a_run_reserves(
-    dearest: str | None, estimate: str | None, room: str, reserved: str | None
+    max_cost: str | None, estimate: str | None, room: str, reserved: str | None
 ) -> None:
-    facts = ModelFacts(dearest=None if dearest is None else Decimal(dearest))
+    facts = ModelFacts(max_cost=None if max_cost is None else Decimal(max_cost))
 
     found = reservation(facts, None if estimate is None else Decimal(estimate), Decimal(room))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.ledger.key_index import Keys
+from batchrun.ledger.key_index import KeyIndex
 
 DIGEST = "7305dd29c3e7aec57eafcddbb9f131d2"
 TEXTS = [DIGEST, DIGEST.upper(), f"{DIGEST[:30]} 2", f"{DIGEST}\n", "0" * 32, "c1", "", "\ud800"]
@@ -14,7 +14,7 @@ TEXTS = [DIGEST, DIGEST.upper(), f"{DIGEST[:30]} 2", f"{DIGEST}\n", "0" * 32, "c
 
 @given(st.lists(st.sampled_from(TEXTS) | st.text() | st.from_regex("[0-9a-f]{32}", fullmatch=True)))
 def test_it_numbers_each_key_once_in_the_order_in_which_they_come(cells: list[str]) -> None:
-    keys, expected = Keys(), dict[str, int]()
+    keys, expected = KeyIndex(), dict[str, int]()
     for cell in cells:
         new = cell not in expected
         assert (cell in keys) is not new
@@ -27,7 +27,7 @@ def test_it_numbers_each_key_once_in_the_order_in_which_they_come(cells: list[st
 
 
 def test_many_keys_are_all_found_again() -> None:
-    keys = Keys()
+    keys = KeyIndex()
     cells = [f"{number * 0x9E3779B97F4A7C15F39CC060:032x}"[-32:] for number in range(20_000)]
     for cell in cells:
         keys.add(cell)
@@ -41,7 +41,7 @@ def test_a_key_costs_little(cells: int) -> None:
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        keys = Keys()
+        keys = KeyIndex()
         for number in range(cells):
             keys.add(f"{number:032x}")
         after, _ = tracemalloc.get_traced_memory()
@@ -53,7 +53,7 @@ def test_a_key_costs_little(cells: int) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(TEXTS) | st.text(), st.booleans()), max_size=200))
 def test_the_key_that_came_last_can_be_taken_back(steps: list[tuple[str, bool]]) -> None:
-    keys, expected = Keys(), dict[str, int]()
+    keys, expected = KeyIndex(), dict[str, int]()
     for cell, stays in steps:
         number, new = keys.add(cell)
         if stays or not new:
@@ -68,7 +68,7 @@ def test_the_key_that_came_last_can_be_taken_back(steps: list[tuple[str, bool]])
 
 
 def test_a_key_is_taken_back_at_every_size() -> None:
-    keys = Keys()
+    keys = KeyIndex()
     for number in range(2000):
         keys.add(f"{number:032x}")
         keys.add("never to stay")

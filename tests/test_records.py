@@ -19,8 +19,8 @@ from batchrun.ledger.records import (
     NewerFormatError,
     Sweep,
     decode,
+    decode_headers,
     encode,
-    glance,
     kind_of,
     starts_group,
     timestamp,
@@ -248,7 +248,7 @@ def test_text_that_looks_like_the_first_line_of_a_group_is_none() -> None:
 @pytest.mark.parametrize("record", EACH, ids=lambda record: type(record).__name__)
 def test_a_glance_tells_a_fold_the_same(record: AnyRecord) -> None:
     [line] = lines = [encode(record)]
-    seen = glance(lines)
+    seen = decode_headers(lines)
     if isinstance(record, Sweep):
         assert seen is None  # its format is to be judged first
         return
@@ -261,7 +261,7 @@ def test_a_glance_tells_a_fold_the_same(record: AnyRecord) -> None:
     if isinstance(record, Intent):
         assert isinstance(seen[0], Intent)
         assert seen[0].input is not None
-        bare = glance([encode(replace(record, input=None))])
+        bare = decode_headers([encode(replace(record, input=None))])
         assert bare is not None
         assert isinstance(bare[0], Intent)
         assert bare[0].input is None
@@ -286,18 +286,18 @@ def test_a_damage_that_is_no_line_is_none_at_a_glance_either(
     except ValueError:
         whole = False
 
-    assert (glance([damaged]) is not None) <= whole
+    assert (decode_headers([damaged]) is not None) <= whole
 
 
 def test_a_line_without_an_end_is_none_at_a_glance() -> None:
-    assert glance([encode(intent()), encode(submitted())[:-1]]) is None
+    assert decode_headers([encode(intent()), encode(submitted())[:-1]]) is None
 
 
 def test_what_is_left_unread_is_text_all_the_same() -> None:
     line = encode(intent(metadata={"note": "here"}))
-    assert glance([line]) is not None
+    assert decode_headers([line]) is not None
 
     damaged = line.replace(b"here", b"he\xffe")
-    assert glance([damaged]) is None
+    assert decode_headers([damaged]) is None
     with pytest.raises(ValueError, match="not a line"):
         decode(damaged)

@@ -140,7 +140,7 @@ def means(book: Book) -> dict[str, Decimal]:
     return {
         model: (facts.cost / facts.runs).quantize(Decimal("0.0001"))
         for model, facts in book.models.items()
-        if facts.dearest is not None
+        if facts.max_cost is not None
     }
 
 

@@ -22,7 +22,7 @@ def left(budget: Decimal, *, settled: Decimal, reserved: Decimal) -> Decimal:
 
 def reservation(facts: ModelFacts, estimate: Decimal | None, room: Decimal) -> Decimal | None:
     """Return what a run reserves, or None if there is no *room* for it."""
-    expected = estimate if facts.dearest is None else max(facts.dearest, estimate or Decimal(0))
+    expected = estimate if facts.max_cost is None else max(facts.max_cost, estimate or Decimal(0))
     if expected is None:
         return room if room > 0 else None
     return expected if expected <= room else None
@@ -54,10 +54,10 @@ class Budget:
         *besides* is the attempt that it is of, where that is under way already.
         """
         assert self._budget is not None
-        reserved, assumed = self._reserved(besides), self._assumed()
-        if reserved is None or assumed is None:
+        reserved, assumed_cost = self._reserved(besides), self._assumed_cost()
+        if reserved is None or assumed_cost is None:
             return None
-        room = left(self._budget, settled=self._book.cost + assumed, reserved=reserved)
+        room = left(self._budget, settled=self._book.cost + assumed_cost, reserved=reserved)
         expected = estimate(self.labels.get(model), inputs)
         return reservation(self._book.facts(model), expected, room)
 
@@ -86,21 +86,21 @@ class Budget:
         told = f"{self._book.cost} USD are spent"
         if (reserved := self._reserved()) != 0:
             told += f", {_share(reserved)} reserved for what may be running"
-        if untold := sum(facts.untold for facts in self._book.models.values()):
-            runs = f"{untold} run{'s' * (untold > 1)}"
-            told += f"; {runs} told no cost, counted as {_share(self._assumed())}"
+        if unpriced_runs := sum(facts.unpriced_runs for facts in self._book.models.values()):
+            runs = f"{unpriced_runs} run{'s' * (unpriced_runs > 1)}"
+            told += f"; {runs} told no cost, counted as {_share(self._assumed_cost())}"
         return BudgetReachedError(f"the budget of {self._budget} USD allows no further run: {told}")
 
-    def _assumed(self) -> Decimal | None:
+    def _assumed_cost(self) -> Decimal | None:
         """Return what runs that told no cost count as; None is all that is left."""
         total = Decimal(0)
         for model, facts in self._book.models.items():
-            each = facts.dearest
+            each = facts.max_cost
             if each is None:
                 each = estimate(self.labels.get(model), {})
             if facts.unreserved and each is None:
                 return None
-            total += facts.assumed + facts.unreserved * (each or 0)
+            total += facts.assumed_cost + facts.unreserved * (each or 0)
         return total
 
     def _reserved(self, besides: Attempt | None = None) -> Decimal | None:
@@ -111,7 +111,7 @@ class Budget:
             model, amount = each
             others = number - (each == own)
             if amount is None:
-                amount = self._book.facts(model).dearest
+                amount = self._book.facts(model).max_cost
             if amount is not None:
                 total += others * amount
             elif others:

@@ -14,7 +14,7 @@ class DuplicateRuns:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._owed = tuple(work.ledger.book.owed.values())
+        self._owed = tuple(work.ledger.book.unpriced_duplicates.values())
         self.waiting = len(self._owed)
 
     async def run(self) -> None:

@@ -34,7 +34,7 @@ from batchrun.engine.transitions import Work
 from batchrun.engine.upload import Uploader
 from batchrun.engine.waves import Waves, best_size
 from batchrun.ledger.file import Ledger
-from batchrun.ledger.key_index import Keys
+from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.file_names import file_name, user_metadata
 from batchrun.manifest.grid.expand import expand, upper_bound
@@ -82,7 +82,7 @@ class Runner:
         wakeup = Wakeup()
         self.shutdown = Shutdown(wakeup)
         self._progress = services.progress
-        self._seen = Keys()
+        self._seen = KeyIndex()
         self._ready_queue = ReadyQueue(
             {model.alias: self._stream(model) for model in manifest.models}
         )

@@ -8,7 +8,7 @@ from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.submit import NameOf, Submitter
 from batchrun.engine.transitions import Work
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
-from batchrun.ledger.key_index import Keys
+from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 
 BACKLOG: Final = 1000
@@ -36,7 +36,7 @@ class Scheduler:
         self._name_of = name_of
         self._before = work.ledger.end
         self._granted: dict[str, int] = {}
-        self._new_cells = Keys()
+        self._new_cells = KeyIndex()
         self._limit_used = False
         self._held_by_budget = False
 

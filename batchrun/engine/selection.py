@@ -5,7 +5,7 @@ from typing import Final
 
 from batchrun.base.text import did_you_mean
 from batchrun.ledger.history import BAD, History, Standing, State, standing
-from batchrun.ledger.key_index import Keys
+from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, reason
 from batchrun.manifest.cells import Cell
@@ -27,7 +27,7 @@ class Selection:
         self._fresh = _holds(only, Standing.PENDING, None)
         # The cells of the ledger that differ from those without a line: a million of them are
         # keys alone, and most calls ask neither for a status nor for a code.
-        self._others = Keys()
+        self._others = KeyIndex()
         if ledger is not None and not OF_THE_LEDGER.isdisjoint(only):
             for key in _matching(only, ledger, attempts=attempts, wanted=not self._fresh):
                 self._others.add(key)

@@ -47,18 +47,18 @@ Times = tuple[str | None, str | None, int | None]
 class ModelFacts(Struct):
     """What the ledger knows of one model: how long runs took, and what they cost.
 
-    *untold* of them may have been billed and told no cost; *assumed* is what was reserved for them,
-    *unreserved* how many there are of which not even that is known.
+    *unpriced_runs* of them may have been billed and told no cost; *assumed_cost* is what was
+    reserved for them, *unreserved* how many there are of which not even that is known.
     """
 
     times: deque[Times] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     read: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
     runs: int = 0
     cost: Decimal = Decimal(0)
-    dearest: Decimal | None = None
-    untold: int = 0
+    max_cost: Decimal | None = None
+    unpriced_runs: int = 0
     unreserved: int = 0
-    assumed: Decimal = Decimal(0)
+    assumed_cost: Decimal = Decimal(0)
     takes_batches: bool | None = None
 
     @property
@@ -91,7 +91,9 @@ class Book:
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
-        self.owed: dict[str, Extra] = {}  # of these, the lines that tell no cost, by run
+        self.unpriced_duplicates: dict[
+            str, Extra
+        ] = {}  # of these, the lines that tell no cost, by run
         self.last_wave = 0
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
         self.batches: dict[str, str] = {}  # by model: the newest batch of that call
@@ -194,14 +196,14 @@ class Book:
         if cost is None:
             # Failed runs are not billed (runflow-api.md, section 11); others that tell no cost are.
             if record.status_code != State.FAILED:
-                facts.untold += 1
+                facts.unpriced_runs += 1
                 facts.unreserved += reserved is None
-                facts.assumed += reserved or 0
+                facts.assumed_cost += reserved or 0
             return
         self.spent[history.alias] += cost
         facts.cost += cost
-        if facts.dearest is None or cost > facts.dearest:
-            facts.dearest = cost
+        if facts.max_cost is None or cost > facts.max_cost:
+            facts.max_cost = cost
 
     def _extra(self, record: Extra, line: int) -> None:
         history = self.histories.fold(record, line)
@@ -209,12 +211,12 @@ class Book:
         known = self.extra_runs.get(record.run_id) or 0
         self.spent[history.alias] += (record.cost or 0) - known
         self.extra_runs[record.run_id] = record.cost
-        owed = self.owed.pop(record.run_id, None) is not None
+        owed = self.unpriced_duplicates.pop(record.run_id, None) is not None
         if record.cost is None:
-            self.owed[record.run_id] = record
+            self.unpriced_duplicates[record.run_id] = record
         change = (record.cost is None) - owed
         facts = self.models.get(history.model) or self.facts(history.model)
-        facts.untold += change
+        facts.unpriced_runs += change
         facts.unreserved += change
 
     def _cell_line(self, record: CellLine, line: int) -> None:

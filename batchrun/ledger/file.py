@@ -253,7 +253,7 @@ class Ledger:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[FileIO]:
+def locked(folder: Path) -> Iterator[FileIO]:
     """Hold the file of the ledger in *folder*, made where there is none, under its lock."""
     path = folder / LEDGER
     try:
@@ -279,7 +279,7 @@ def open_ledger(
     LedgerError if it is broken, FolderError if the folder cannot be used.
     """
     path = folder / LEDGER
-    with held(folder) as file:
+    with locked(folder) as file:
         try:
             with path.open("rb") as lines:
                 replayed = replay(lines, path=path)
@@ -316,7 +316,7 @@ def rebuild_ledger(
     for a ledger of a newer format.
     """
     path, new = folder / LEDGER, folder / f"{LEDGER}.new"
-    with held(folder):
+    with locked(folder):
         try:
             with _written(new), new.open("w+b") as file, path.open("rb") as lines:
                 kept = salvage(lines, file, path)

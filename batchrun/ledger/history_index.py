@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from batchrun.ledger.history import CHANGES, NOWHERE, OPEN, CellLine, History, State
-from batchrun.ledger.key_index import SIZE, Keys, hashed, plain
+from batchrun.ledger.key_index import SIZE, KeyIndex, hex_digest, other_digest
 
 RECENT: Final = 256
 """Histories beside the open ones that are kept as objects: their next line comes soon."""
@@ -113,7 +113,7 @@ class Rows:
     """Packed histories by cell."""
 
     def __init__(self) -> None:
-        self._keys = Keys()
+        self._keys = KeyIndex()
         self._data = bytearray()
         self._cells: dict[int, str] = {}  # those that are no digest
         self._run_ids: dict[int, str] = {}  # those that are no UUID
@@ -145,8 +145,8 @@ class Rows:
 
     def reserve(self, cell: str) -> tuple[int, bool]:
         """Return the cell's row, and whether it is new: then nothing is in it yet."""
-        digest = plain(cell)
-        row, new = self._keys.place(digest or hashed(cell))
+        digest = hex_digest(cell)
+        row, new = self._keys.place(digest or other_digest(cell))
         if new:
             self._data += _FREE
             if digest is None:

@@ -17,7 +17,7 @@ _HASH: Final = 0x3FFF_FFFF
 """The bits of a hash that are used: the lower ones say where a key begins to look for its slot."""
 
 
-class Keys:
+class KeyIndex:
     """A set of cell keys that numbers them, from 0, as they come."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Keys:
 
     def number(self, cell: str) -> int | None:
         """Return the key's number, None where it isn't here."""
-        digest = plain(cell) or hashed(cell)
+        digest = hex_digest(cell) or other_digest(cell)
         slots, last = self._slots, len(self._slots) - 1
         code = hash(digest) & _HASH
         slot = code & last
@@ -47,7 +47,7 @@ class Keys:
 
     def add(self, cell: str) -> tuple[int, bool]:
         """Return the key's number, and whether it is new."""
-        return self.place(plain(cell) or hashed(cell))
+        return self.place(hex_digest(cell) or other_digest(cell))
 
     def place(self, digest: bytes) -> tuple[int, bool]:
         """Return the number of the key that *digest* stands for, and whether it is new."""
@@ -98,7 +98,7 @@ class Keys:
         self._slots = slots
 
 
-def plain(cell: str) -> bytes | None:
+def hex_digest(cell: str) -> bytes | None:
     """Return a key's bytes, None for one that isn't 32 lower-case hexadecimal digits."""
     try:
         digest = bytes.fromhex(cell)
@@ -107,6 +107,6 @@ def plain(cell: str) -> bytes | None:
     return digest if len(digest) == SIZE and digest.hex() == cell else None
 
 
-def hashed(cell: str) -> bytes:
+def other_digest(cell: str) -> bytes:
     """Return what stands for a key that is spelled otherwise."""
     return blake2b(cell.encode("utf-8", "surrogatepass"), digest_size=SIZE).digest()

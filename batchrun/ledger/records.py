@@ -243,7 +243,7 @@ _GROUP: Final = re.compile(rb'\{"type":"[^"]*","at":"[^"]*","group":\d')
 _encoder: Final = msgspec.json.Encoder()
 
 
-_glance: Final[Callable[[bytes], AnyRecord]] = msgspec.json.Decoder(
+_decode_headers: Final[Callable[[bytes], AnyRecord]] = msgspec.json.Decoder(
     reduce(or_, (_READ_AS.get(kind, kind) for kind in KINDS.values() if kind is not Sweep))
 ).decode
 
@@ -279,7 +279,7 @@ def decode(line: bytes) -> AnyRecord | None:
     return record
 
 
-def glance(lines: Sequence[bytes]) -> list[AnyRecord] | None:
+def decode_headers(lines: Sequence[bytes]) -> list[AnyRecord] | None:
     """Return the records of *lines* for a fold; None where one is a start, unusual, or no line.
 
     At half the price of `decode`: what requests and runs carried is seen to be there, and not read.
@@ -289,7 +289,7 @@ def glance(lines: Sequence[bytes]) -> list[AnyRecord] | None:
     try:
         for line in filterfalse(bytes.isascii, lines):
             line.decode()  # in what is not read nobody would see that it is no text
-        return list(map(_glance, lines))
+        return list(map(_decode_headers, lines))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

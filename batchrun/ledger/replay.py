@@ -23,7 +23,7 @@ from batchrun.ledger.records import (
     NewerFormatError,
     Submitted,
     decode,
-    glance,
+    decode_headers,
     starts_group,
 )
 
@@ -51,7 +51,7 @@ def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
     reading = Reading(path)
     remaining = iter(lines)
     while batch := list(islice(remaining, BATCH)):
-        records = glance(batch)
+        records = decode_headers(batch)
         if records is not None:
             reading.fold(batch, records)
         elif torn := reading.fold_carefully(batch, remaining):

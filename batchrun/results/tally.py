@@ -15,7 +15,7 @@ from msgspec.structs import asdict
 
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import GOOD, Standing, State, standing
-from batchrun.ledger.key_index import Keys
+from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 
 NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})
@@ -87,7 +87,7 @@ class Counting:
         self._download = download
         self._granted = granted
         self._begun = bytearray(len(book.histories))  # 1 for each cell with a line that was counted
-        self._fresh = Keys()
+        self._fresh = KeyIndex()
         self._counts: dict[str, Counter[str]] = {}
 
     def add(self, cell: Cell) -> State | None:

@@ -294,7 +294,7 @@ def _totals(book: Book) -> dict[str, Any]:
         "cost by alias": {alias: str(cost) for alias, cost in sorted(book.spent.items())},
         "models": {model: _model(facts) for model, facts in sorted(book.models.items())},
         "extra runs": {run: _money(cost) for run, cost in sorted(book.extra_runs.items())},
-        "extra runs without a cost": sorted(book.owed),
+        "extra runs without a cost": sorted(book.unpriced_duplicates),
         "last wave": book.last_wave,
         "waves owed a last look": dict(sorted(book.doubted.items())),
         "newest wave by model": dict(sorted(book.filling.items())),
@@ -311,10 +311,10 @@ def _model(facts: ModelFacts) -> dict[str, Any]:
     return {
         "runs": facts.runs,
         "cost": str(facts.cost),
-        "dearest": _money(facts.dearest),
-        "runs without a cost": facts.untold,
+        "dearest": _money(facts.max_cost),
+        "runs without a cost": facts.unpriced_runs,
         "runs without a cost or a reserve": facts.unreserved,
-        "reserved for runs without a cost": str(facts.assumed),
+        "reserved for runs without a cost": str(facts.assumed_cost),
         "takes batches": facts.takes_batches,
         "seconds": [round(seconds, 6) for seconds in facts.durations],
     }
