@@ -2,17 +2,17 @@
 
 import pytest
 
-from batchrun.runflow.ratelimit.adaptive_rate import Allowance
+from batchrun.runflow.ratelimit.adaptive_rate import AdaptiveRate
 
 
-def refused_once(pace: float) -> Allowance:
-    allowance = Allowance(pace)
+def refused_once(pace: float) -> AdaptiveRate:
+    allowance = AdaptiveRate(pace)
     allowance.refused()
     return allowance
 
 
 def test_nobody_refused_it_goes_as_fast_as_it_may() -> None:
-    allowance = Allowance(10.0)
+    allowance = AdaptiveRate(10.0)
     for _ in range(100):
         allowance.left(0.1)
         allowance.took()
@@ -108,7 +108,7 @@ def test_many_calls_a_second_climb_no_faster_than_few() -> None:
 
 
 def test_it_never_falls_below_a_call_a_minute() -> None:
-    allowance = Allowance(1.0)
+    allowance = AdaptiveRate(1.0)
     for _ in range(100):
         allowance.refused()
 

@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 
 from batchrun.errors import BatchrunError, KeyRefusedError, OutOfCreditError
 from batchrun.runflow.batches import Item, batch_body, parse_batch
-from batchrun.runflow.client import (
-    AcceptedBatch,
-    BatchOutcome,
-    Client,
-    Conflicted,
-    InDoubt,
-    NotTaken,
-    Unlike,
-    Withheld,
-)
+from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.responses import judge_batch
+from batchrun.runflow.responses import (
+    AcceptedBatch,
+    BatchOutcome,
+    BatchUnsupported,
+    Conflicted,
+    ForeignResponse,
+    InDoubt,
+    NotSent,
+    judge_batch,
+)
 
 KEY = "rf_live_canary_0123456789"
 BODY = b'{"input":[{"client_ref":"w"}]}'
@@ -177,11 +177,13 @@ def expected(status: int, *, enveloped: bool, bare: bool) -> type:
     if status == 409:
         return Conflicted
     if bare and status in {404, 405}:
-        return NotTaken
+        return BatchUnsupported
     if not enveloped:
-        return Unlike
+        return ForeignResponse
     stops = {401: KeyRefusedError, 402: OutOfCreditError, 403: KeyRefusedError}
-    return stops.get(status, NotTaken if status in {400, 404, 405, 413, 422} else Unlike)
+    return stops.get(
+        status, BatchUnsupported if status in {400, 404, 405, 413, 422} else ForeignResponse
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,7 +313,7 @@ async def test_a_batch_that_may_not_leave_any_more_is_withheld() -> None:
         "a/b", BODY, idempotency_key="k", may_leave=lambda: False
     )
 
-    assert outcome == Withheld()
+    assert outcome == NotSent()
 
 
 async def test_a_batch_is_asked_for_by_its_id_and_a_404_of_the_api_is_none() -> None:
@@ -347,7 +349,7 @@ async def test_a_key_that_is_echoed_reaches_nobody() -> None:
     not_taken = await post(client(lambda _: httpx.Response(422, json=refused)))
 
     assert isinstance(accepted, AcceptedBatch)
-    assert isinstance(not_taken, NotTaken)
+    assert isinstance(not_taken, BatchUnsupported)
     for told in (accepted, asked, not_taken):
         assert "[key]" in repr(told)
         assert KEY not in repr(told)
@@ -372,7 +374,9 @@ def test_any_body_with_any_status_is_an_outcome_or_an_expected_stop(status: int,
         outcome = judge_batch(status, json.dumps(body).encode())
     except BatchrunError:
         return
-    assert isinstance(outcome, AcceptedBatch | NotTaken | InDoubt | Conflicted | Unlike)
+    assert isinstance(
+        outcome, AcceptedBatch | BatchUnsupported | InDoubt | Conflicted | ForeignResponse
+    )
     if isinstance(outcome, AcceptedBatch):
         places = [item.index for item in outcome.batch.items]
         assert len(set(places)) == len(places)

@@ -11,18 +11,18 @@ import httpx
 import pytest
 
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError, UsageError
-from batchrun.runflow.client import (
-    Accepted,
-    Client,
-    Conflicted,
-    InDoubt,
-    Outcome,
-    Rejected,
-    Unlike,
-)
+from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, check_endpoint, download_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.runflow.responses import (
+    Accepted,
+    Conflicted,
+    ForeignResponse,
+    InDoubt,
+    InputRefused,
+    Outcome,
+)
 
 KEY = "rf_live_canary_0123456789"
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -84,16 +84,16 @@ def expected_of_post(status: int, *, enveloped: bool) -> type:
     if status == 409:
         return Conflicted
     if not enveloped or status < 400:
-        return Unlike
+        return ForeignResponse
     return {
-        400: Rejected,
-        404: Rejected,
-        413: Rejected,
-        422: Rejected,
+        400: InputRefused,
+        404: InputRefused,
+        413: InputRefused,
+        422: InputRefused,
         401: KeyRefusedError,
         403: KeyRefusedError,
         402: OutOfCreditError,
-    }.get(status, Unlike)
+    }.get(status, ForeignResponse)
 
 
 GZIP = {"Content-Encoding": "gzip"}
@@ -246,7 +246,7 @@ async def test_the_post_carries_key_reference_and_body_and_follows_no_redirect()
 
     outcome = await client(handle).create_run("a/b c/d%2e", b"{}", idempotency_key="k")
 
-    assert isinstance(outcome, Unlike)
+    assert isinstance(outcome, ForeignResponse)
     (request,) = asked
     assert request.url.raw_path == b"/v1/models/a/b%20c/d%252e/runs"
     assert request.headers["Authorization"] == f"Bearer {KEY}"

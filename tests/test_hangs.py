@@ -20,10 +20,12 @@ from raw_server import Script, answer, raw_server
 
 from batchrun.errors import UnreachableError, most_severe
 from batchrun.ledger.history import State
-from batchrun.runflow.client import CALL_TIMEOUT, Client, InDoubt
+from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import TIMEOUT, api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.runflow.responses import InDoubt
+from batchrun.runflow.retry import CALL_TIMEOUT
 
 HOURS = 10_000.0
 ONE = "models: [google/nano-banana-2]\ninputs: {prompt: a}\n"

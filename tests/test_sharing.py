@@ -18,7 +18,7 @@ from processes import ask, simulator, start
 
 from batchrun.commands.connection import pace_folder
 from batchrun.runflow.ratelimit.shared_pace import SharedPace, shared_pace
-from batchrun.runflow.ratelimit.shared_state import Register, decode, encode
+from batchrun.runflow.ratelimit.shared_state import SharedPaceState, decode, encode
 
 KEY = "rf_live_do_not_tell"
 URL = "https://api.example"
@@ -174,7 +174,7 @@ def test_garbage_is_begun_anew(tmp_path: Path) -> None:
 def test_a_file_from_before_the_machine_was_started_blocks_nobody(tmp_path: Path) -> None:
     path = tmp_path / "pace"
     clock = Clock()
-    path.write_bytes(encode(Register(clock.now + 1e6, clock.now + 5e6, [60.0, 0.5])))
+    path.write_bytes(encode(SharedPaceState(clock.now + 1e6, clock.now + 5e6, [60.0, 0.5])))
     shared = SharedPace(path, clock=clock)
 
     assert shared.claim(0.1) <= 0.1 + 1e-5

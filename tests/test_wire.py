@@ -11,16 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.runflow.wire import (
-    OutputFile,
-    decode,
-    model_path,
-    output_files,
-    parse_page,
-    parse_refusal,
-    parse_run,
-    run_body,
-)
+from batchrun.runflow.outputs import OutputFile, output_files
+from batchrun.runflow.wire import decode, model_path, parse_page, parse_refusal, parse_run, run_body
 
 FULL = {
     "id": "r1",

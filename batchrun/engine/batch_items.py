@@ -17,7 +17,7 @@ from batchrun.engine.run_tag import RunTag, is_ours, tag_of, tagged, tags_of
 from batchrun.errors import UnreachableError
 from batchrun.runflow.batches import Batch, Item
 from batchrun.runflow.client import Client
-from batchrun.runflow.client import Rejected as Refusal
+from batchrun.runflow.responses import InputRefused
 from batchrun.runflow.wire import Run
 
 KEPT: Final = 100
@@ -112,7 +112,7 @@ class BatchAnswer:
     """What a batch says of the attempts that it was made for: runs, refusals, and nothing."""
 
     runs: Sequence[tuple[Attempt, Run]]
-    refused: Sequence[tuple[Attempt, Refusal]]
+    refused: Sequence[tuple[Attempt, InputRefused]]
     unidentified: Sequence[Attempt]
 
 
@@ -144,6 +144,6 @@ def _child(batch: Batch, item: Item, run_id: str, client_ref: str) -> Run:
     )
 
 
-def _refusal(item: Item) -> Refusal:
+def _refusal(item: Item) -> InputRefused:
     message = item.failure_message or f"its item of the batch {item.status_code}, without a run"
-    return Refusal(http_status=422, code=item.failure_code or "", message=message)
+    return InputRefused(http_status=422, code=item.failure_code or "", message=message)

@@ -23,7 +23,7 @@ from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
-from batchrun.runflow.wire import OutputFile, output_files
+from batchrun.runflow.outputs import OutputFile, output_files
 
 WORKERS: Final = 8
 RENEWALS: Final = 3

@@ -1,6 +1,6 @@
 """What the service has made of the requests for runs in this call: is it itself? Pure."""
 
-from batchrun.runflow.client import BatchOutcome, InDoubt, Outcome, Unlike, Withheld
+from batchrun.runflow.responses import BatchOutcome, ForeignResponse, InDoubt, NotSent, Outcome
 
 
 class ServiceHealth:
@@ -25,10 +25,10 @@ class ServiceHealth:
         match outcome:
             case InDoubt():
                 self.bad = outcome.reason
-            case Unlike():
+            case ForeignResponse():
                 self.bad = outcome.reason
                 self._unlike_since = now if self._unlike_since is None else self._unlike_since
-            case Withheld():
+            case NotSent():
                 pass
             case _:
                 self.well()

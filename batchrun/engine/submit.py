@@ -29,18 +29,18 @@ from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import Cell, plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
 from batchrun.runflow.batches import Batch
-from batchrun.runflow.client import (
+from batchrun.runflow.responses import (
     Accepted,
     AcceptedBatch,
     BatchOutcome,
+    BatchUnsupported,
     Conflicted,
+    ForeignResponse,
     InDoubt,
-    NotTaken,
+    InputRefused,
+    NotSent,
     Outcome,
-    Unlike,
-    Withheld,
 )
-from batchrun.runflow.client import Rejected as Refusal
 
 MOST_SENDS: Final = 5
 """Sends of one intent in one call; the API's documents advise no more than five tries."""
@@ -275,20 +275,22 @@ class Submitter:
                 await work.accept([(first, run)], adopted=False)
             case AcceptedBatch(batch=batch):
                 await self._took(attempts, batch)
-            case Refusal() | NotTaken():
+            case InputRefused() | BatchUnsupported():
                 await self._file_refusal(attempts, outcome)
             case Conflicted():
                 for attempt in attempts:
                     attempt.conflicted = True
                 work.doubt(attempts)
-            case InDoubt() | Unlike():
+            case InDoubt() | ForeignResponse():
                 work.doubt(attempts)
-            case Withheld():
+            case NotSent():
                 await self._cut_off(attempts)  # an earlier send is in doubt as it was
 
-    async def _file_refusal(self, attempts: Sequence[Attempt], outcome: Refusal | NotTaken) -> None:
+    async def _file_refusal(
+        self, attempts: Sequence[Attempt], outcome: InputRefused | BatchUnsupported
+    ) -> None:
         work, first = self._work, attempts[0]
-        if isinstance(outcome, NotTaken):
+        if isinstance(outcome, BatchUnsupported):
             if first.sends > 1:
                 await self._refused(attempts, _dropped(first, ALONE))
             else:
@@ -321,7 +323,7 @@ class Submitter:
         self.unbatchable.update(attempt.key for attempt in attempts)
         await self._work.begin_anew(attempts, f"{ALONE} ({why})")
 
-    def _gives_otherwise(self, attempt: Attempt, outcome: Refusal) -> bool:
+    def _gives_otherwise(self, attempt: Attempt, outcome: InputRefused) -> bool:
         sent: Mapping[str, Any] = self._work.last_input(attempt) or {}
         return self._uploads.gives_otherwise(attempt.key, attempt.model, sent, outcome)
 

@@ -27,7 +27,8 @@ from batchrun.runflow.assets import (
     reference,
     upload,
 )
-from batchrun.runflow.client import Client, Rejected
+from batchrun.runflow.client import Client
+from batchrun.runflow.responses import InputRefused
 
 WANTS_HTTPS: Final = re.compile(r"https?\b|runflow:", re.IGNORECASE)
 """In the refusal of an input with a file: a media URL of another kind was expected."""
@@ -69,7 +70,7 @@ class Uploader:
         return sent
 
     def gives_otherwise(
-        self, cell: str, model: str, sent: Mapping[str, Any], refusal: Rejected
+        self, cell: str, model: str, sent: Mapping[str, Any], refusal: InputRefused
     ) -> bool:
         """Say whether an input that was refused can be given in another way, and do so from now on.
 

@@ -21,38 +21,13 @@ from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.pagination import Listing, Pages
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.responses import (
-    Accepted,
-    AcceptedBatch,
     BatchOutcome,
-    Conflicted,
-    InDoubt,
-    NotTaken,
     Outcome,
-    Rejected,
-    Unlike,
-    Withheld,
     judge,
     judge_batch,
 )
-from batchrun.runflow.retry import CALL_TIMEOUT, FAILED, REFUSALS, Answer, Calls
+from batchrun.runflow.retry import REFUSALS, Answer, Calls
 from batchrun.runflow.wire import Asset, Page, Run
-
-__all__ = [
-    "CALL_TIMEOUT",
-    "FAILED",
-    "Accepted",
-    "AcceptedBatch",
-    "Answer",
-    "BatchOutcome",
-    "Client",
-    "Conflicted",
-    "InDoubt",
-    "NotTaken",
-    "Outcome",
-    "Rejected",
-    "Unlike",
-    "Withheld",
-]
 
 _UPLOAD_REFUSALS: Final = REFUSALS | {409, 413}
 

@@ -32,7 +32,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
     run: Run
 
 
-class Rejected(Struct, frozen=True):
+class InputRefused(Struct, frozen=True):
     """The API refused the input; this send created no run."""
 
     http_status: int
@@ -46,7 +46,7 @@ class AcceptedBatch(Struct, frozen=True, kw_only=True):
     batch: Batch
 
 
-class NotTaken(Struct, frozen=True):
+class BatchUnsupported(Struct, frozen=True):
     """Nothing was created by this send, and a batch won't do: single runs may."""
 
     http_status: int
@@ -66,19 +66,19 @@ class Conflicted(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Unlike(Struct, frozen=True, kw_only=True):
+class ForeignResponse(Struct, frozen=True, kw_only=True):
     """An answer that is not the API's own, such as a proxy's page. It says nothing about runs."""
 
     reason: str
 
 
-class Withheld(Struct, frozen=True):
+class NotSent(Struct, frozen=True):
     """Nothing was sent, or what was sent did certainly nothing: its turn came too late."""
 
 
-Unclear = InDoubt | Conflicted | Unlike
-Outcome = Accepted | Rejected | Unclear | Withheld
-BatchOutcome = AcceptedBatch | NotTaken | Unclear | Withheld
+Unclear = InDoubt | Conflicted | ForeignResponse
+Outcome = Accepted | InputRefused | Unclear | NotSent
+BatchOutcome = AcceptedBatch | BatchUnsupported | Unclear | NotSent
 
 
 def judge(http_status: int, content: bytes) -> Outcome:
@@ -86,15 +86,17 @@ def judge(http_status: int, content: bytes) -> Outcome:
 
     Raises what ends all submitting.
     """
-    return _judged(http_status, content, accepted=_run, rejected=Rejected, refusals=_REFUSALS)
+    return _judged(http_status, content, accepted=_run, rejected=InputRefused, refusals=_REFUSALS)
 
 
 def judge_batch(http_status: int, content: bytes) -> BatchOutcome:
     """Return what a whole answer to the POST of a batch means, as `judge` does of a run's."""
     refusals = _REFUSALS | _NO_ROUTE
     if http_status in _NO_ROUTE and is_no_route(_body(content)):
-        return NotTaken(http_status=http_status, code="", message="no such route")
-    return _judged(http_status, content, accepted=_batch, rejected=NotTaken, refusals=refusals)
+        return BatchUnsupported(http_status=http_status, code="", message="no such route")
+    return _judged(
+        http_status, content, accepted=_batch, rejected=BatchUnsupported, refusals=refusals
+    )
 
 
 def _judged(
@@ -118,7 +120,7 @@ def _judged(
     if http_status == 409:
         return Conflicted(message=told)
     if refusal is None or http_status not in refusals | {401, 402, 403}:
-        return Unlike(reason=f"{told}, not an answer of the API")
+        return ForeignResponse(reason=f"{told}, not an answer of the API")
     raise_for_account(http_status, refusal)
     return rejected(http_status, refusal.code, refusal.message)
 

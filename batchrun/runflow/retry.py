@@ -27,7 +27,7 @@ from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.redact import HIDDEN, spellings
-from batchrun.runflow.responses import InDoubt, Unlike, Withheld, raise_for_account
+from batchrun.runflow.responses import ForeignResponse, InDoubt, NotSent, raise_for_account
 from batchrun.runflow.wire import Refusal
 
 # Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
@@ -53,7 +53,7 @@ _Outcome = TypeVar("_Outcome")
 _ENOUGH_TRIES: Final = 10
 
 
-class Patience:
+class RetryBudget:
     """What is left to one call that has failed, before we say that the API is out of reach.
 
     Counted from its first failure, or from the last good answer to anybody, whichever is later:
@@ -141,7 +141,7 @@ class Calls:
         may_leave: Callable[[], bool],
         on_departure: Callable[[], None],
         on_nothing: Callable[[], None],
-    ) -> _Outcome | InDoubt | Withheld:
+    ) -> _Outcome | InDoubt | NotSent:
         """Send *request* and return what the answer is *judged*; again only if never taken.
 
         *on_departure* is called before each send, *on_nothing* after one that certainly did
@@ -151,7 +151,7 @@ class Calls:
         Raises what *judged* does, and UnreachableError if nothing was ever sent or taken until
         the give-up time.
         """
-        patience = Patience(self._give_up)
+        patience = RetryBudget(self._give_up)
         while may_leave():
             sent_at = await self._turn(patience)
             if not may_leave():
@@ -171,7 +171,7 @@ class Calls:
                     return self._judged(response, sent_at, judged)
                 on_nothing()
                 self._throttled(patience, sent_at, response)
-        return Withheld()
+        return NotSent()
 
     async def ask(
         self,
@@ -186,7 +186,7 @@ class Calls:
         A good one is read by *read*; one of *refusals* is an answer, too, and where it is
         *optional* so is having no such route, or not being permitted.
         """
-        patience = Patience(self._give_up)
+        patience = RetryBudget(self._give_up)
         while True:
             sent_at = await self._turn(patience)
             try:
@@ -231,7 +231,7 @@ class Calls:
 
     # One send.
 
-    async def _turn(self, patience: Patience) -> float:
+    async def _turn(self, patience: RetryBudget) -> float:
         """Wait for the limiter's word; give up waiting when the call's patience is at its end."""
         while (left := patience.left(anyio.current_time(), self._good_at)) > 0:
             with anyio.move_on_after(left) if patience.reason else nullcontext():
@@ -266,7 +266,7 @@ class Calls:
         except BaseException:
             self._well(response, sent_at)
             raise
-        if isinstance(outcome, InDoubt | Unlike):
+        if isinstance(outcome, InDoubt | ForeignResponse):
             self._limiter.troubled(sent_at)
         else:
             self._well(response, sent_at)
@@ -278,13 +278,13 @@ class Calls:
         if (told := http_date(response.headers.get("Date"))) is not None:
             self._ahead = told - self._clock()
 
-    def _throttled(self, patience: Patience, sent_at: float, response: httpx.Response) -> None:
+    def _throttled(self, patience: RetryBudget, sent_at: float, response: httpx.Response) -> None:
         self.rate_limited += 1
         patience.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
         self._limiter.throttled(sent_at, seconds_to_wait(response.headers, self.server_now()))
         self.log(f"HTTP 429, too many requests: calls wait {self._limiter.pause:.1f} s")
 
-    async def _troubled(self, patience: Patience, sent_at: float, reason: str) -> None:
+    async def _troubled(self, patience: RetryBudget, sent_at: float, reason: str) -> None:
         patience.failed(anyio.current_time(), reason)
         self.log(f"try {patience.tries}: {reason}")
         self._limiter.troubled(sent_at)

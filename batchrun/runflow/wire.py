@@ -18,29 +18,6 @@ import msgspec
 from msgspec import Struct
 
 from batchrun.runflow.lenient import failure, moment, money, status, text, whole
-from batchrun.runflow.outputs import OutputFile, output_files
-
-__all__ = [
-    "RUN_FIELDS",
-    "Asset",
-    "OutputFile",
-    "Page",
-    "Refusal",
-    "Run",
-    "UploadPlace",
-    "decode",
-    "is_no_route",
-    "model_path",
-    "organisation",
-    "output_files",
-    "parse_asset",
-    "parse_balance",
-    "parse_page",
-    "parse_refusal",
-    "parse_run",
-    "parse_upload_place",
-    "run_body",
-]
 
 TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
 OPEN: Final = frozenset({"queued", "dispatching", "running"})

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchrun.runflow.client import Client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.ratelimit.shared_state import Register, decode, encode
+from batchrun.runflow.ratelimit.shared_state import SharedPaceState, decode, encode
 
 GAPS = st.lists(
     st.tuples(
@@ -76,7 +76,11 @@ def test_processes_that_share_their_pace_keep_to_the_lowest_of_their_rates_toget
     rates: list[float], start: float, steps: list[tuple[int, float]], *, hurry: bool
 ) -> None:
     paces = [Pace(rate, jitter=random.Random(1).random) for rate in rates]
-    register, now, left = Register(intervals=[1 / rate for rate in rates]), start, list[float]()
+    register, now, left = (
+        SharedPaceState(intervals=[1 / rate for rate in rates]),
+        start,
+        list[float](),
+    )
     for number, gap in steps:
         who = number % len(paces)
         now += gap * (not hurry)

@@ -14,10 +14,11 @@ import pytest
 from raw_server import Script, answer, raw_server
 
 from batchrun.errors import UnreachableError
-from batchrun.runflow.client import Accepted, Client, InDoubt, Outcome
+from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.runflow.responses import Accepted, InDoubt, Outcome
 
 pytestmark = [
     pytest.mark.slow,

@@ -12,11 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.errors import BatchrunError
-from batchrun.runflow.client import Accepted, Client, InDoubt, Rejected, Unlike
+from batchrun.runflow.client import Client
+from batchrun.runflow.outputs import output_files
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.responses import Conflicted, judge
-from batchrun.runflow.wire import output_files
+from batchrun.runflow.responses import (
+    Accepted,
+    Conflicted,
+    ForeignResponse,
+    InDoubt,
+    InputRefused,
+    judge,
+)
 
 
 def client(*bodies: Any, status: int = 200) -> Client:
@@ -78,7 +85,7 @@ async def test_a_finished_run_with_an_output_nobody_has_seen_is_a_finished_run()
 async def test_a_refusal_is_understood_in_every_shape(body: Any, code: str, message: str) -> None:
     outcome = await client(body, status=422).create_run("a/b", b"{}", idempotency_key="k")
 
-    assert outcome == Rejected(http_status=422, code=code, message=message)
+    assert outcome == InputRefused(http_status=422, code=code, message=message)
 
 
 @given(status=st.integers(200, 599), content=st.binary(max_size=200) | st.text().map(str.encode))
@@ -89,6 +96,6 @@ def test_any_bytes_with_any_status_are_an_outcome_or_an_expected_stop(
         outcome = judge(status, content)
     except BatchrunError:
         return
-    assert isinstance(outcome, Accepted | Rejected | InDoubt | Conflicted | Unlike)
+    assert isinstance(outcome, Accepted | InputRefused | InDoubt | Conflicted | ForeignResponse)
     if status >= 500:
         assert isinstance(outcome, InDoubt), "never anything that would let it be sent again"

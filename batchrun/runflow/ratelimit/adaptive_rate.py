@@ -32,7 +32,7 @@ _STEP: Final = 0.25  # the most seconds that one call can add to the time spent 
 _SLOWEST: Final = 60.0  # seconds between calls, at the very least one a minute
 
 
-class Allowance:
+class AdaptiveRate:
     """The calls a second to send at now, never more than *fastest*."""
 
     def __init__(self, fastest: float) -> None:

@@ -17,7 +17,7 @@ The rules:
 from collections.abc import Callable
 from typing import Final
 
-from batchrun.runflow.ratelimit.adaptive_rate import Allowance
+from batchrun.runflow.ratelimit.adaptive_rate import AdaptiveRate
 
 _MARGIN: Final = 1e-6  # keeps the first rule exact in floating point, at any clock reading
 _LONGEST_PAUSE: Final = 32.0
@@ -36,7 +36,7 @@ class Pace:
     """
 
     def __init__(self, rate: float, *, jitter: Callable[[], float]) -> None:
-        self._allowance = Allowance(rate)
+        self._allowance = AdaptiveRate(rate)
         self._jitter = jitter
         self._left_at = float("-inf")
         self._earliest = float("-inf")

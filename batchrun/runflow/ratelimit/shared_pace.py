@@ -26,7 +26,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from batchrun.runflow.ratelimit.shared_state import LONGEST_PAUSE, SLOTS, Register, decode, encode
+from batchrun.runflow.ratelimit.shared_state import (
+    LONGEST_PAUSE,
+    SLOTS,
+    SharedPaceState,
+    decode,
+    encode,
+)
 
 _SIZE: Final = 4096  # more than any register takes
 _BUSY: Final = 0.0002  # seconds until somebody else has written
@@ -140,7 +146,7 @@ class SharedPace:
                 raise OSError(f"{SLOTS} processes share it already")
         return self._slot
 
-    def _bury(self, register: Register) -> None:
+    def _bury(self, register: SharedPaceState) -> None:
         """Forget the processes that are gone: their bytes can be locked."""
         for slot, interval in enumerate(register.intervals):
             if interval and slot != self._slot and self._lock(1 + slot):
@@ -161,7 +167,7 @@ class SharedPace:
         """Put a new file in the place of the one that is stuck; it begins as if a call left now."""
         register = decode(os.pread(self._file, _SIZE, 0), now)
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        fresh.write_bytes(encode(Register(last=now, hold=register.hold)))
+        fresh.write_bytes(encode(SharedPaceState(last=now, hold=register.hold)))
         fresh.replace(self._path)
 
     def _move(self) -> None:

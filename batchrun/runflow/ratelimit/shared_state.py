@@ -22,7 +22,7 @@ LONGEST_PAUSE: Final = 60.0  # seconds
 SLOTS: Final = 256
 
 
-class Register(Struct):
+class SharedPaceState(Struct):
     """*intervals* are seconds between calls, one for each process by its slot, 0 for no process."""
 
     last: float = float("-inf")
@@ -40,22 +40,22 @@ class Register(Struct):
         self.intervals[slot] = interval
 
 
-def decode(text: bytes, now: float) -> Register:
+def decode(text: bytes, now: float) -> SharedPaceState:
     """Return what *text* says; where it isn't ours, or can't be true, a register begun anew."""
     tail = len(text) - _HEAD.size
     if tail < 0 or tail % 8 or not text.startswith(_MAGIC):
-        return Register()
+        return SharedPaceState()
     _, last, hold = _HEAD.unpack_from(text)
     intervals = list(struct.unpack_from(f"<{tail // 8}d", text, _HEAD.size))
     if math.isnan(last) or math.isnan(hold) or len(intervals) > SLOTS:
-        return Register()
+        return SharedPaceState()
     if not all(0.0 <= each < math.inf for each in intervals):  # NaN neither
-        return Register()
+        return SharedPaceState()
     # No call has left in the future: the machine was started since, and so was its clock.
-    return Register(min(last, now), hold if hold <= now + LONGEST_PAUSE else now, intervals)
+    return SharedPaceState(min(last, now), hold if hold <= now + LONGEST_PAUSE else now, intervals)
 
 
-def encode(register: Register) -> bytes:
+def encode(register: SharedPaceState) -> bytes:
     """Return *register* as it is kept."""
     head = _HEAD.pack(_MAGIC, register.last, register.hold)
     return head + struct.pack(f"<{len(register.intervals)}d", *register.intervals)
