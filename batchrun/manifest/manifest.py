@@ -66,14 +66,14 @@ class Model(Struct, frozen=True, kw_only=True):
     rename: Mapping[str, tuple[str, Node]] = field(default_factory=dict)
 
 
-class RowPlace(Protocol):
+class RowOrigin(Protocol):
     """Where a row stands; spelled as messages show it, such as `prompts.csv:12`."""
 
     def problem(self, column: str, message: str) -> Problem | None:
         """Return a problem with the row's value; None where the row stands in the manifest."""
 
 
-class Here(Struct, frozen=True):
+class ManifestOrigin(Struct, frozen=True):
     """A row of the manifest itself."""
 
     text: str
@@ -90,7 +90,7 @@ class Row(Struct, frozen=True):
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]
-    place: RowPlace
+    place: RowOrigin
 
 
 class Table(Protocol):
@@ -139,7 +139,7 @@ class FixedTable(Struct, frozen=True):
         for entry, place in zip(self.entries, self.places, strict=True):
             fixed = {n: e.value for n, e in entry.items() if isinstance(e, Constant)}
             dynamic = {n: e for n, e in entry.items() if not isinstance(e, Constant)}
-            yield Row(fixed, dynamic, Here(place))
+            yield Row(fixed, dynamic, ManifestOrigin(place))
 
     def problem(self, column: str, message: str) -> Problem:
         return self.nodes[column].problem(message)

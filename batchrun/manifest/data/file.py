@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.data.local import opened
-from batchrun.manifest.expressions.expression import Spot
+from batchrun.manifest.expressions.expression import Origin
 from batchrun.manifest.yaml.document import said, shown
 from batchrun.manifest.yaml.scalars import from_field, normal, number
 
@@ -64,18 +64,18 @@ class DataFile(Struct):
             raise ManifestError([self.problem(1, message, excerpt=False)])
         self.sha256 = digest.hexdigest()
 
-    def scan(self, spot: Spot, problems: list[Problem]) -> None:
+    def scan(self, origin: Origin, problems: list[Problem]) -> None:
         """Read all of the file, so that its columns are known, and what is wrong with it."""
         try:
             found: list[Problem] = []
             self.count = sum(1 for _ in self.rows(found))
             problems += found
             if not self.count and not found:
-                problems.append(spot.problem(f"{self.written} has no rows"))
+                problems.append(origin.problem(f"{self.written} has no rows"))
         except ManifestError as error:
             problems += error.problems
         except ValueError as error:
-            problems.append(spot.problem(str(error)))
+            problems.append(origin.problem(str(error)))
 
     def _csv(self, lines: "_Decoded") -> Iterator[tuple[int, dict[str, Any] | Problem]]:
         reader = csv.reader(lines, strict=True)

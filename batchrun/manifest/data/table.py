@@ -27,7 +27,7 @@ from batchrun.manifest.yaml.document import Node
 _ELSEWHERE: Final = ("http://", "https://", "data:", "runflow://")
 
 
-class Field(Struct, frozen=True):
+class FieldOrigin(Struct, frozen=True):
     """Where a value of a data file stands; found only when a message needs it."""
 
     data: DataFile
@@ -38,7 +38,7 @@ class Field(Struct, frozen=True):
         return self.data.column(self.line, self.name, message)
 
 
-class Line(Struct, frozen=True):
+class DataFileOrigin(Struct, frozen=True):
     """Where a row of a data file stands."""
 
     data: DataFile
@@ -51,7 +51,7 @@ class Line(Struct, frozen=True):
         return self.data.column(self.line, column, message)
 
 
-class Beside(Struct, frozen=True):
+class DataFolder(Struct, frozen=True):
     """Local files whose paths are relative to the data file; addresses stay text."""
 
     files: Files
@@ -67,7 +67,7 @@ class FileTable(Struct):
     node: Node
     data: DataFile
     compiler: Compiler
-    files: Beside
+    files: DataFolder
     count: int = 0
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -113,13 +113,13 @@ class FileTable(Struct):
 
     def _row(self, line: int, values: dict[str, Any]) -> Row:
         options = self.data.options
-        place = Line(self.data, line)
+        place = DataFileOrigin(self.data, line)
         special = [name for name in values if name in options.template or name in options.files]
         if not special:
             return Row(values, {}, place)
         dynamic: dict[str, Expression] = {}
         for name in special:
-            expression = self._compiled(Field(self.data, line, name), values[name])
+            expression = self._compiled(FieldOrigin(self.data, line, name), values[name])
             if expression.names:
                 dynamic[name] = expression
                 continue
@@ -129,29 +129,29 @@ class FileTable(Struct):
                 raise ManifestError([error.problem] if error.problem else []) from None
         return Row({n: v for n, v in values.items() if n not in dynamic}, dynamic, place)
 
-    def _compiled(self, spot: Field, value: Any) -> Expression:
+    def _compiled(self, origin: FieldOrigin, value: Any) -> Expression:
         """Compile one field; what is wrong with it is raised with its line."""
         options = self.data.options
         count = len(self.compiler.problems)
         expression = self._value(
-            spot, value, spot.name in options.template, spot.name in options.files
+            origin, value, origin.name in options.template, origin.name in options.files
         )
         if found := self.compiler.problems[count:]:
             del self.compiler.problems[count:]
             raise ManifestError(found)
         return expression
 
-    def _value(self, spot: Field, value: Any, template: bool, file: bool) -> Expression:  # noqa: FBT001 two marks of a column
+    def _value(self, origin: FieldOrigin, value: Any, template: bool, file: bool) -> Expression:  # noqa: FBT001 two marks of a column
         if isinstance(value, list):
-            return Items(tuple(self._value(spot, item, template, file) for item in value))
+            return Items(tuple(self._value(origin, item, template, file) for item in value))
         if isinstance(value, dict):
-            pairs = ((n, self._value(spot, below, template, file)) for n, below in value.items())
+            pairs = ((n, self._value(origin, below, template, file)) for n, below in value.items())
             return Fields(tuple(pairs))
         expression: Expression = Constant(value)
         if type(value) is str and template:
-            expression = self.compiler.text(spot, value)
+            expression = self.compiler.text(origin, value)
         if not file or isinstance(expression, Broken):
             return expression
         if type(value) is str and value.startswith(_ELSEWHERE):
             return expression
-        return FileAt(expression, spot, self.files)
+        return FileAt(expression, origin, self.files)

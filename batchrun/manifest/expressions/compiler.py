@@ -28,8 +28,8 @@ from batchrun.manifest.expressions.expression import (
     FileAt,
     Items,
     NoValueError,
+    Origin,
     Single,
-    Spot,
     Steps,
     Text,
     pointed,
@@ -107,7 +107,7 @@ class Compiler(Struct):
             return Constant(node.value)
         return self.text(node, node.value)
 
-    def text(self, node: Spot, text: str) -> Expression:
+    def text(self, node: Origin, text: str) -> Expression:
         """Compile text that may hold references."""
         count = len(self.problems)
         parts: list[str | Reference] = []
@@ -126,7 +126,7 @@ class Compiler(Struct):
             return Constant("".join(map(str, parts)))
         return Text(tuple(parts), node)
 
-    def _part(self, node: Spot, part: str | Reference) -> str | Reference:
+    def _part(self, node: Origin, part: str | Reference) -> str | Reference:
         """Return a part with its reference understood; if it cannot be, report it."""
         if not isinstance(part, Reference):
             return part

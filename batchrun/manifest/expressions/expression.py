@@ -30,7 +30,7 @@ class NoValueError(Exception):
         self.names = names
 
 
-class Spot(Protocol):
+class Origin(Protocol):
     """A place something came from: a node of the manifest, or a field of a data file."""
 
     def problem(self, message: str) -> Problem: ...
@@ -79,7 +79,7 @@ class Single(Struct, frozen=True):
     """Text that is one reference: the value keeps its type."""
 
     reference: Reference
-    node: Spot
+    node: Origin
 
     @property
     def names(self) -> frozenset[str]:
@@ -98,7 +98,7 @@ class Text(Struct, frozen=True):
     """Text with references in it."""
 
     parts: tuple[str | Reference, ...]
-    node: Spot
+    node: Origin
 
     @property
     def names(self) -> frozenset[str]:
@@ -152,7 +152,7 @@ class FileAt(Struct, frozen=True):
     """A local file whose path is known once its names have values."""
 
     path: Expression
-    node: Spot
+    node: Origin
     files: Files
 
     @property
@@ -255,7 +255,7 @@ class Axis(Struct, frozen=True):
         raise IndexError(index)
 
 
-def pointed(node: Spot, reference: Reference | str, message: str) -> Problem:
+def pointed(node: Origin, reference: Reference | str, message: str) -> Problem:
     """Return a problem whose caret stands under the reference, if its line can be found."""
     if not isinstance(node, Node):
         return node.problem(message)

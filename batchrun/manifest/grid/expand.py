@@ -16,7 +16,7 @@ from batchrun.manifest.cell_key import cell_key
 from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
-from batchrun.manifest.grid.layout import Level, Plan, Walk, build, digits
+from batchrun.manifest.grid.layout import Dimension, Layout, Traversal, build, dimension_sizes
 from batchrun.manifest.grid.sample import Point, drawn, tree
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
 from batchrun.manifest.matching import kind_of_mismatch, token, tokens
@@ -31,44 +31,44 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
     base = 0
     for grid in manifest.grids:
         streams = [
-            _cells(plan, base + number, _kept(grid, plan))
-            for number, plan in enumerate(plans(grid))
-            if model is None or plan.model.alias == model.alias
+            _cells(layout, base + number, _kept(grid, layout))
+            for number, layout in enumerate(layouts(grid))
+            if model is None or layout.model.alias == model.alias
         ]
         yield from (
             streams[0] if len(streams) == 1 else heapq.merge(*streams, key=attrgetter("ordinal"))
         )
-        base += prod(digits(grid).values()) * len(grid.models)
+        base += prod(dimension_sizes(grid).values()) * len(grid.models)
 
 
 def upper_bound(manifest: Manifest, model: Model | None = None) -> int:
     """Return how many cells `expand` can yield: exact where nothing is excluded."""
     return sum(
-        _count(grid, plan)
+        _count(grid, layout)
         for grid in manifest.grids
-        for plan in plans(grid)
-        if model is None or plan.model.alias == model.alias
+        for layout in layouts(grid)
+        if model is None or layout.model.alias == model.alias
     )
 
 
-def _count(grid: Grid, plan: Plan) -> int:
-    shared = prod(len(level) for level in plan.levels if not level.own)
+def _count(grid: Grid, layout: Layout) -> int:
+    shared = prod(len(dimension) for dimension in layout.dimensions if not dimension.own)
     if grid.sample is not None:
         shared = min(shared, grid.sample.n)
-    return shared * prod(len(level) for level in plan.levels if level.own)
+    return shared * prod(len(dimension) for dimension in layout.dimensions if dimension.own)
 
 
 @lru_cache(maxsize=16)
-def plans(grid: Grid) -> tuple[Plan, ...]:
+def layouts(grid: Grid) -> tuple[Layout, ...]:
     """Return the plan of each of the grid's models; raise ManifestError."""
     problems: list[Problem] = []
-    sizes = digits(grid)
+    sizes = dimension_sizes(grid)
     built = []
     for model in grid.models:
-        plan = build(grid, model, sizes, problems)
-        for level in plan.levels:
-            level.weight *= len(grid.models)
-        built.append(plan)
+        layout = build(grid, model, sizes, problems)
+        for dimension in layout.dimensions:
+            dimension.weight *= len(grid.models)
+        built.append(layout)
     if problems:
         raise ManifestError(problems)
     return tuple(built)
@@ -77,19 +77,19 @@ def plans(grid: Grid) -> tuple[Plan, ...]:
 class Shape:
     """How a model's input is made from the common values: exclude, then map, omit, rename."""
 
-    def __init__(self, plan: Plan) -> None:
-        model = plan.model
+    def __init__(self, layout: Layout) -> None:
+        model = layout.model
         self.model = model
-        self.names = [n for n in plan.uses if not n.startswith("\0") and n != REPLICATE]
+        self.names = [n for n in layout.uses if not n.startswith("\0") and n != REPLICATE]
         self._sent = [
             (name, model.rename[name][0] if name in model.rename else name, model.map.get(name))
-            for name in plan.sent
-            if name not in model.omit and name in plan.uses
+            for name in layout.sent
+            if name not in model.omit and name in layout.uses
         ]
         mine = {None, model.alias, model.id}
         self._rules = [
             rule
-            for rule in plan.grid.exclude
+            for rule in layout.grid.exclude
             if rule.models is None or not mine.isdisjoint(rule.models)
         ]
 
@@ -131,9 +131,9 @@ def _matches(rule: Rule, values: Mapping[str, Any]) -> bool:
     return True
 
 
-def _cells(plan: Plan, base: int, kept: Mapping[int, Any] | None) -> Iterator[Cell]:
-    shape, walk, model = Shape(plan), Walk(plan), plan.model
-    ruled = bool(plan.grid.exclude)
+def _cells(layout: Layout, base: int, kept: Mapping[int, Any] | None) -> Iterator[Cell]:
+    shape, walk, model = Shape(layout), Traversal(layout), layout.model
+    ruled = bool(layout.grid.exclude)
     for ordinal in walk.points(kept):
         present = walk.values
         values = {n: value for n in shape.names if (value := present[n]) is not OMIT}
@@ -156,29 +156,36 @@ def _cells(plan: Plan, base: int, kept: Mapping[int, Any] | None) -> Iterator[Ce
         )
 
 
-def _kept(grid: Grid, plan: Plan) -> Mapping[int, Any] | None:
+def _kept(grid: Grid, layout: Layout) -> Mapping[int, Any] | None:
     if grid.sample is None:
         return None
-    levels, points = _drawn(grid)
-    return tree(points, levels, plan)
+    dimensions, points = _drawn(grid)
+    return tree(points, dimensions, layout)
 
 
 @lru_cache(maxsize=2)
-def _drawn(grid: Grid) -> tuple[list[Level], list[Point]]:
+def _drawn(grid: Grid) -> tuple[list[Dimension], list[Point]]:
     assert grid.sample is not None
-    own = plans(grid)
-    shared = {level.digit: level for plan in own for level in plan.levels if not level.own}
-    levels = [shared[digit] for digit in digits(grid) if digit in shared]
+    own = layouts(grid)
+    shared = {
+        dimension.dimension_key: dimension
+        for layout in own
+        for dimension in layout.dimensions
+        if not dimension.own
+    }
+    dimensions = [
+        shared[dimension_key] for dimension_key in dimension_sizes(grid) if dimension_key in shared
+    ]
     survives: Callable[[Mapping[Any, Any]], bool] = lambda _: True  # noqa: E731 one of two ways
     if grid.exclude:
-        shapes = [(plan, Shape(plan)) for plan in own]
+        shapes = [(layout, Shape(layout)) for layout in own]
         survives = lambda chosen: any(_survives(p, s, chosen) for p, s in shapes)  # noqa: E731 the other
-    return levels, drawn(grid.sample, levels, survives)
+    return dimensions, drawn(grid.sample, dimensions, survives)
 
 
-def _survives(plan: Plan, shape: Shape, chosen: Mapping[Any, Any]) -> bool:
+def _survives(layout: Layout, shape: Shape, chosen: Mapping[Any, Any]) -> bool:
     """Tell whether any cell of this model is left at one point of the product."""
-    walk = Walk(plan, pinned=chosen)
+    walk = Traversal(layout, pinned=chosen)
     for _ in walk.points():
         values = {n: value for n in shape.names if (value := walk.values[n]) is not OMIT}
         if not shape.excluded(values):

@@ -25,12 +25,12 @@ from batchrun.manifest.expressions.expression import (
     Text,
     pointed,
 )
-from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowPlace, Table
+from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowOrigin, Table
 from batchrun.manifest.yaml.document import Node
 
 BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
-Digit = tuple[str, Any]
+DimensionKey = tuple[str, Any]
 _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made anew each time
 
 
@@ -39,13 +39,13 @@ class Step(Struct, frozen=True):
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]
-    place: RowPlace | None = None
+    place: RowOrigin | None = None
 
 
-class Level(Struct):
+class Dimension(Struct):
     """One digit of a model's points, and the names that have a value once it is known."""
 
-    digit: Digit
+    dimension_key: DimensionKey
     source: Table | Axis | range
     targets: Mapping[str, str]  # name in the source -> slot
     own: bool = False  # the model's, or the replicates': a sample doesn't choose here
@@ -104,12 +104,12 @@ def raws(
     yield from ((i, raw) for i, raw in enumerate(stream) if kept is None or i in kept)
 
 
-class Plan(Struct):
+class Layout(Struct):
     """One model in one grid, ready to be walked."""
 
     grid: Grid
     model: Model
-    levels: list[Level]
+    dimensions: list[Dimension]
     constants: dict[str, Any]
     expressions: dict[str, Expression]
     uses: Mapping[str, frozenset[str]]  # slot -> slots its value follows from
@@ -127,64 +127,64 @@ class Plan(Struct):
                 todo += self.uses.get(name, ())
         return found
 
-    def restricted(self, names: Sequence[str]) -> "Plan":
+    def restricted(self, names: Sequence[str]) -> "Layout":
         """Return this plan with only the digits that *names* follow from."""
         needed = self.needs(names)
-        levels = [
-            Level(level.digit, level.source, level.targets, level.own)
-            for level in self.levels
-            if needed.intersection(level.targets.values())
+        dimensions = [
+            Dimension(dimension.dimension_key, dimension.source, dimension.targets, dimension.own)
+            for dimension in self.dimensions
+            if needed.intersection(dimension.targets.values())
         ]
         parts = (self.constants, self.expressions, self.uses, self.sent)
-        plan = Plan(self.grid, self.model, levels, *parts)
-        _schedule(plan, needed, [])
-        return plan
+        layout = Layout(self.grid, self.model, dimensions, *parts)
+        _schedule(layout, needed, [])
+        return layout
 
     def size(self) -> int:
         count = 1
-        for level in self.levels:
-            count *= len(level)
+        for dimension in self.dimensions:
+            count *= len(dimension)
         return count
 
 
-class Walk:
+class Traversal:
     """All points of a plan, in order. *values* holds the present one, and is written over."""
 
     def __init__(
         self,
-        plan: Plan,
+        layout: Layout,
         problems: list[Problem] | None = None,
-        pinned: Mapping[Digit, tuple[int, Any]] | None = None,
+        pinned: Mapping[DimensionKey, tuple[int, Any]] | None = None,
     ) -> None:
-        self.plan = plan
+        self.layout = layout
         self._pinned = pinned or {}
-        self.values = dict(plan.constants)
-        self._expressions = dict(plan.expressions)
+        self.values = dict(layout.constants)
+        self._expressions = dict(layout.expressions)
         self._problems = problems
-        self._places: dict[str, RowPlace] = {}
+        self._places: dict[str, RowOrigin] = {}
 
     def points(self, kept: Mapping[int, Any] | None = None) -> Iterator[int]:
         """Yield the ordinal of each point in turn; *kept* is a tree of the digits wanted."""
-        if self._compute(self.plan.first):
+        if self._compute(self.layout.first):
             yield from self._walk(0, 0, kept)
 
     def _walk(self, depth: int, ordinal: int, kept: Any) -> Iterator[int]:
-        if depth == len(self.plan.levels):
+        if depth == len(self.layout.dimensions):
             yield ordinal
             return
-        level = self.plan.levels[depth]
-        chosen = kept is not None and not level.own
-        computed, weight, values = level.computed, level.weight, self.values
-        last = depth + 1 == len(self.plan.levels)
-        if level.digit in self._pinned and not level.own:
-            index, raw = self._pinned[level.digit]
-            steps = iter([(index, level.step(raw))])
+        dimension = self.layout.dimensions[depth]
+        chosen = kept is not None and not dimension.own
+        computed, weight, values = dimension.computed, dimension.weight, self.values
+        last = depth + 1 == len(self.layout.dimensions)
+        if dimension.dimension_key in self._pinned and not dimension.own:
+            index, raw = self._pinned[dimension.dimension_key]
+            steps = iter([(index, dimension.step(raw))])
         else:
-            steps = level.steps(kept if chosen else None)
+            steps = dimension.steps(kept if chosen else None)
         for index, step in steps:
             values.update(step.values)
             if step.place is not None:
-                self._places.update(dict.fromkeys(level.targets.values(), step.place))
+                self._places.update(dict.fromkeys(dimension.targets.values(), step.place))
             if step.dynamic and not self._express(step.dynamic):
                 continue
             if computed and not self._compute(computed):
@@ -197,7 +197,7 @@ class Walk:
 
     def _express(self, dynamic: Mapping[str, Expression]) -> bool:
         """Take a step's expressions for its slots; tell whether each of them can have a value."""
-        self._expressions |= {**dynamic, **self.plan.broken}
+        self._expressions |= {**dynamic, **self.layout.broken}
         return Broken not in map(type, dynamic.values())
 
     def _compute(self, slots: Sequence[str]) -> bool:
@@ -220,7 +220,9 @@ class Walk:
     def located(self, error: NoValueError) -> Problem | None:
         """Return the error's problem, at the row of the data file that its value came from."""
         problem = error.problem
-        needed = sorted(self.plan.needs(list(error.names)), key=lambda n: (n not in error.names, n))
+        needed = sorted(
+            self.layout.needs(list(error.names)), key=lambda n: (n not in error.names, n)
+        )
         places = {name: self._places[name] for name in needed if name in self._places}
         rows = sorted(set(map(str, places.values())))
         if problem is None or not rows or f"{problem.place.source}:" in "".join(rows):
@@ -234,14 +236,16 @@ class Walk:
         return Problem(problem.place, message, problem.excerpt, problem.width)
 
 
-def digits(grid: Grid) -> dict[Digit, int]:
+def dimension_sizes(grid: Grid) -> dict[DimensionKey, int]:
     """Return the digits of a grid in their order, and how many numbers each has."""
-    sizes: dict[Digit, int] = {("table", i): len(table) for i, table in enumerate(grid.tables)}
+    sizes: dict[DimensionKey, int] = {
+        ("table", i): len(table) for i, table in enumerate(grid.tables)
+    }
     names = dict.fromkeys([*grid.names, *(n for model in grid.models for n in model.inputs)])
     for name in names:
         for model in grid.models:
-            for digit, axis in _axes(grid, model, name):
-                sizes[digit] = max(sizes.get(digit, 0), len(axis))
+            for dimension_key, axis in _axes(grid, model, name):
+                sizes[dimension_key] = max(sizes.get(dimension_key, 0), len(axis))
     sizes[REPLICATE, None] = max((repeats(grid, model) for model in grid.models), default=1)
     return sizes
 
@@ -250,7 +254,7 @@ def repeats(grid: Grid, model: Model) -> int:
     return model.repeat or grid.repeat
 
 
-def _axes(grid: Grid, model: Model, name: str) -> Iterator[tuple[Digit, Axis]]:
+def _axes(grid: Grid, model: Model, name: str) -> Iterator[tuple[DimensionKey, Axis]]:
     common, own = grid.names.get(name), model.inputs.get(name)
     wraps = own is not None and name in own.body.names
     if common is not None and isinstance(common.body, Axis) and (own is None or wraps):
@@ -267,7 +271,7 @@ class _Builder:
         self.grid = grid
         self.model = model
         self.problems = problems
-        self.levels: dict[Digit, Level] = {}
+        self.dimensions: dict[DimensionKey, Dimension] = {}
         self.expressions: dict[str, Expression] = {}
         self.uses: dict[str, frozenset[str]] = {REPLICATE: frozenset()}
 
@@ -294,14 +298,14 @@ class _Builder:
             return name
         return BELOW + name if name in own.body.names else None
 
-    def _table(self, digit: Digit, table: Table) -> None:
+    def _table(self, dimension_key: DimensionKey, table: Table) -> None:
         targets = {}
         for name in table.columns:
             target = FIELD + name if name in self.grid.names else self._target(name)
             target = target or f"\0unused {name}"
             targets[name] = target
             self.uses[target] = table.uses.get(name, frozenset())
-        self.levels[digit] = Level(digit, table, targets)
+        self.dimensions[dimension_key] = Dimension(dimension_key, table, targets)
 
     def _own(self, name: str, own: Definition) -> None:
         body = own.body
@@ -310,16 +314,16 @@ class _Builder:
             if wraps:
                 seen = ([Renamed(e, name, BELOW + name) for e in s] for s in body.segments)
                 body = Axis(body.node, tuple(seen))
-            for digit, axis in _axes(self.grid, self.model, name):
+            for dimension_key, axis in _axes(self.grid, self.model, name):
                 if axis is own.body:
-                    self._bind(digit, body, {name: name}, own=True)
+                    self._bind(dimension_key, body, {name: name}, own=True)
         else:
             self._express(name, Renamed(body, name, BELOW + name) if wraps else body)
 
     def _bind(
-        self, digit: Digit, axis: Axis, targets: dict[str, str], *, own: bool = False
+        self, dimension_key: DimensionKey, axis: Axis, targets: dict[str, str], *, own: bool = False
     ) -> None:
-        self.levels[digit] = Level(digit, axis, targets, own)
+        self.dimensions[dimension_key] = Dimension(dimension_key, axis, targets, own)
         for slot in targets.values():
             self.uses[slot] = axis.names
 
@@ -328,23 +332,25 @@ class _Builder:
         self.uses[slot] = body.names
 
 
-def build(grid: Grid, model: Model, sizes: Mapping[Digit, int], problems: list[Problem]) -> Plan:
+def build(
+    grid: Grid, model: Model, sizes: Mapping[DimensionKey, int], problems: list[Problem]
+) -> Layout:
     """Return the plan of *model* in *grid*; what cannot be resolved goes to *problems*."""
     builder = _Builder(grid, model, problems)
     builder.lay()
     if repeats(grid, model) > 1:
         replicates = range(repeats(grid, model))
-        builder.levels[REPLICATE, None] = Level(
+        builder.dimensions[REPLICATE, None] = Dimension(
             (REPLICATE, None), replicates, {REPLICATE: REPLICATE}, own=True
         )
     else:
         builder.expressions[REPLICATE] = Constant(1)
-    levels = []
+    dimensions = []
     weight = 1
-    for digit, size in reversed(list(sizes.items())):
-        if digit in builder.levels:
-            builder.levels[digit].weight = weight
-            levels.append(builder.levels[digit])
+    for dimension_key, size in reversed(list(sizes.items())):
+        if dimension_key in builder.dimensions:
+            builder.dimensions[dimension_key].weight = weight
+            dimensions.append(builder.dimensions[dimension_key])
         weight *= size
     constants = {
         slot: body.value for slot, body in builder.expressions.items() if type(body) is Constant
@@ -353,10 +359,10 @@ def build(grid: Grid, model: Model, sizes: Mapping[Digit, int], problems: list[P
         slot: body for slot, body in builder.expressions.items() if slot not in constants
     }
     sent = _sent(grid, model)
-    plan = Plan(grid, model, levels[::-1], constants, expressions, builder.uses, sent)
-    _unknown(plan, problems)
-    _schedule(plan, set(builder.uses), problems)
-    return plan
+    layout = Layout(grid, model, dimensions[::-1], constants, expressions, builder.uses, sent)
+    _unknown(layout, problems)
+    _schedule(layout, set(builder.uses), problems)
+    return layout
 
 
 def _sent(grid: Grid, model: Model) -> dict[str, None]:
@@ -367,56 +373,60 @@ def _sent(grid: Grid, model: Model) -> dict[str, None]:
     return dict.fromkeys(names)
 
 
-def _unknown(plan: Plan, problems: list[Problem]) -> None:
+def _unknown(layout: Layout, problems: list[Problem]) -> None:
     """Report references that have a value elsewhere, but not for this model or include."""
-    for slot, used in list(plan.uses.items()):
-        for name in sorted(used - plan.uses.keys()):
-            problems.append(_lacking(plan, slot, name))
-            plan.expressions[name] = Broken()
-            plan.uses = {**plan.uses, name: frozenset()}
+    for slot, used in list(layout.uses.items()):
+        for name in sorted(used - layout.uses.keys()):
+            problems.append(_lacking(layout, slot, name))
+            layout.expressions[name] = Broken()
+            layout.uses = {**layout.uses, name: frozenset()}
 
 
-def _lacking(plan: Plan, slot: str, name: str) -> Problem:
+def _lacking(layout: Layout, slot: str, name: str) -> Problem:
     shown = name.removeprefix(BELOW)
-    if plan.grid.inherits:
+    if layout.grid.inherits:
         hint = f"an include inherits no axes; give it `{shown}`"
-        return plan.grid.node.problem(f"`${{{shown}}}` has no value here: {hint}")
+        return layout.grid.node.problem(f"`${{{shown}}}` has no value here: {hint}")
     below = "below " if name != shown else ""
-    message = f"`${{{shown}}}` has no value {below}for `{plan.model.alias}`"
-    body: Any = plan.expressions.get(slot)
+    message = f"`${{{shown}}}` has no value {below}for `{layout.model.alias}`"
+    body: Any = layout.expressions.get(slot)
     while isinstance(body, Renamed | Fallback):
         body = body.inner if isinstance(body, Renamed) else body.default
     if isinstance(body, Text | Single):
         return pointed(body.node, f"${{{shown}}}", message)
-    return _where(plan, slot).problem(message)
+    return _where(layout, slot).problem(message)
 
 
-def _where(plan: Plan, slot: str) -> Node:
+def _where(layout: Layout, slot: str) -> Node:
     name = slot.removeprefix(BELOW)
-    if plan.grid.inherits:
-        return plan.grid.node
-    own = plan.model.inputs.get(name) if slot == name else None
-    definition = own or plan.grid.names.get(name)
-    return definition.node if definition else plan.grid.node
+    if layout.grid.inherits:
+        return layout.grid.node
+    own = layout.model.inputs.get(name) if slot == name else None
+    definition = own or layout.grid.names.get(name)
+    return definition.node if definition else layout.grid.node
 
 
-def _schedule(plan: Plan, wanted: set[str], problems: list[Problem]) -> None:
+def _schedule(layout: Layout, wanted: set[str], problems: list[Problem]) -> None:
     """Give every computed slot to the level where all it follows from is known, in order."""
-    bound = {s: depth for depth, level in enumerate(plan.levels) for s in level.targets.values()}
+    bound = {
+        s: depth
+        for depth, dimension in enumerate(layout.dimensions)
+        for s in dimension.targets.values()
+    }
     depths: dict[str, int] = {}
     circles: list[list[str]] = []
-    for slot in _following(plan.uses, wanted, circles):
-        used = plan.uses.get(slot, frozenset())
+    for slot in _following(layout.uses, wanted, circles):
+        used = layout.uses.get(slot, frozenset())
         depth = max([bound.get(slot, -1), *(depths.get(name, -1) for name in used)])
         depths[slot] = depth
-        if slot in plan.expressions or (used and slot in bound):
-            (plan.levels[depth].computed if depth >= 0 else plan.first).append(slot)
+        if slot in layout.expressions or (used and slot in bound):
+            (layout.dimensions[depth].computed if depth >= 0 else layout.first).append(slot)
     for circle in circles:
         names = " → ".join(name.removeprefix(BELOW) for name in [*circle, circle[0]])
         message = f"these values follow in a circle: {names}"
-        problems.append(_where(plan, circle[0]).problem(message))
-        plan.broken.update(dict.fromkeys(circle, Broken()))
-    plan.expressions.update(plan.broken)
+        problems.append(_where(layout, circle[0]).problem(message))
+        layout.broken.update(dict.fromkeys(circle, Broken()))
+    layout.expressions.update(layout.broken)
 
 
 def _following(

@@ -22,7 +22,7 @@ from batchrun.manifest.expressions.expression import (
     Single,
     Text,
 )
-from batchrun.manifest.grid.layout import Digit, Level, Plan, raws
+from batchrun.manifest.grid.layout import Dimension, DimensionKey, Layout, raws
 from batchrun.manifest.manifest import Row, Sample
 
 Raw = Row | Expression | int
@@ -34,28 +34,38 @@ _FEW = 50_000
 
 def drawn(
     sample: Sample,
-    levels: Sequence[Level],
-    survives: Callable[[Mapping[Digit, tuple[int, Raw]]], bool],
+    dimensions: Sequence[Dimension],
+    survives: Callable[[Mapping[DimensionKey, tuple[int, Raw]]], bool],
 ) -> list[Point]:
-    """Return the points drawn, in order, each a number for each of *levels*."""
+    """Return the points drawn, in order, each a number for each of *dimensions*."""
     heap: list[tuple[int, Point]] = []  # the worst first: ranks are negated
-    for chosen, total in _product(levels, [_marked(level) for level in levels], 0):
+    for chosen, total in _product(dimensions, [_marked(dimension) for dimension in dimensions], 0):
         rank = -_hash(f"{sample.seed}:{total % _MODULUS}")
         if len(heap) == sample.n and rank < heap[0][0]:
             continue
         entry = (rank, tuple(-index for index, _ in chosen))
         if len(heap) == sample.n and entry <= heap[0]:
             continue
-        if not survives({level.digit: one for level, one in zip(levels, chosen, strict=True)}):
+        if not survives(
+            {
+                dimension.dimension_key: one
+                for dimension, one in zip(dimensions, chosen, strict=True)
+            }
+        ):
             continue
         (heapq.heappushpop if len(heap) == sample.n else heapq.heappush)(heap, entry)
     return sorted(tuple(-index for index in point) for _, point in heap)
 
 
-def tree(points: Sequence[Point], levels: Sequence[Level], plan: Plan) -> dict[int, Any]:
-    """Return the points as *plan* sees them: nested by the digits it shares with the grid."""
-    shared = [level.digit for level in plan.levels if not level.own]
-    order = [[level.digit for level in levels].index(digit) for digit in shared]
+def tree(
+    points: Sequence[Point], dimensions: Sequence[Dimension], layout: Layout
+) -> dict[int, Any]:
+    """Return the points as *layout* sees them: nested by the digits it shares with the grid."""
+    shared = [dimension.dimension_key for dimension in layout.dimensions if not dimension.own]
+    order = [
+        [dimension.dimension_key for dimension in dimensions].index(dimension_key)
+        for dimension_key in shared
+    ]
     root: dict[int, Any] = {}
     for point in points:
         branch = root
@@ -65,35 +75,35 @@ def tree(points: Sequence[Point], levels: Sequence[Level], plan: Plan) -> dict[i
 
 
 def _product(
-    levels: Sequence[Level], marked: Sequence[Sequence[Marked]], depth: int
+    dimensions: Sequence[Dimension], marked: Sequence[Sequence[Marked]], depth: int
 ) -> Iterator[tuple[tuple[tuple[int, Raw], ...], int]]:
     """Yield the points, each with the sum of its values' hashes: in any order, the same sum."""
-    if depth == len(levels):
+    if depth == len(dimensions):
         yield (), 0
         return
-    last = depth + 1 == len(levels)
-    for one, mark in marked[depth] or _marks(levels[depth]):
+    last = depth + 1 == len(dimensions)
+    for one, mark in marked[depth] or _marks(dimensions[depth]):
         if last:
             yield (one,), mark
             continue
-        for rest, total in _product(levels, marked, depth + 1):
+        for rest, total in _product(dimensions, marked, depth + 1):
             yield (one, *rest), mark + total
 
 
-def _marked(level: Level) -> Sequence[Marked]:
+def _marked(dimension: Dimension) -> Sequence[Marked]:
     """Return a level's values with their hashes, if they are few enough to be kept."""
-    few = isinstance(level.source, Axis) and len(level) <= _FEW
-    return list(_marks(level)) if few else ()
+    few = isinstance(dimension.source, Axis) and len(dimension) <= _FEW
+    return list(_marks(dimension)) if few else ()
 
 
-def _marks(level: Level) -> Iterator[Marked]:
-    name = _names(level)
-    for index, raw in raws(level.source):
+def _marks(dimension: Dimension) -> Iterator[Marked]:
+    name = _names(dimension)
+    for index, raw in raws(dimension.source):
         yield (index, raw), _hash(f"{name}={_print(raw)}")
 
 
-def _names(level: Level) -> str:
-    return "row" if not isinstance(level.source, Axis) else str(level.digit[1])
+def _names(dimension: Dimension) -> str:
+    return "row" if not isinstance(dimension.source, Axis) else str(dimension.dimension_key[1])
 
 
 def _hash(text: str) -> int:

@@ -14,7 +14,7 @@ from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Environment
 
 
-class Desk(Struct, frozen=True):
+class ParseContext(Struct, frozen=True):
     """Shared by everything that reads one manifest."""
 
     path: Path

@@ -11,7 +11,7 @@ from batchrun.base.values import parse_count, spell
 from batchrun.manifest.expressions.expression import Constant, NoValueError
 from batchrun.manifest.manifest import Definition, Model, ValueMap
 from batchrun.manifest.matching import token
-from batchrun.manifest.parse.context import Desk
+from batchrun.manifest.parse.context import ParseContext
 from batchrun.manifest.parse.limits import parse_alias, parse_model_id
 from batchrun.manifest.parse.namespace import keys_of, reserved
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
@@ -21,7 +21,7 @@ from batchrun.manifest.yaml.section import REQUIRED, Section, plain_value, text_
 class ModelReader(Struct, frozen=True):
     """Reads `models`, given what the common names come to."""
 
-    desk: Desk
+    context: ParseContext
     constants: Mapping[str, Any]
     unsent: AbstractSet[str]
 
@@ -30,10 +30,10 @@ class ModelReader(Struct, frozen=True):
         node = root.find("models")
         if node is None:
             if not did_you_mean("models", keys_of(root.node)):
-                self.desk.problems.append(root.node.problem("`models` is missing"))
+                self.context.problems.append(root.node.problem("`models` is missing"))
             return ()
         if not isinstance(node, ListNode) or not node.items:
-            self.desk.problems.append(
+            self.context.problems.append(
                 node.problem("`models` expects a list of model ids such as [google/nano-banana-2]")
             )
             return ()
@@ -44,7 +44,7 @@ class ModelReader(Struct, frozen=True):
                 continue
             if model.alias in models:
                 message = f"two models are called `{model.alias}`; give one of them an `alias`"
-                self.desk.problems.append(item.problem(message))
+                self.context.problems.append(item.problem(message))
                 continue
             models[model.alias] = model
         return tuple(models.values())
@@ -53,9 +53,11 @@ class ModelReader(Struct, frozen=True):
         if isinstance(node, ScalarNode):
             return self._short(node)
         if not isinstance(node, MapNode):
-            self.desk.problems.append(node.problem("expected a model id, or a mapping with `id`"))
+            self.context.problems.append(
+                node.problem("expected a model id, or a mapping with `id`")
+            )
             return None
-        section = Section(node, "models", self.desk.problems, self.desk.environment)
+        section = Section(node, "models", self.context.problems, self.context.environment)
         model_id = section.take("id", parse_model_id, REQUIRED)
         found = type(model_id) is str
         model = Model(
@@ -75,10 +77,10 @@ class ModelReader(Struct, frozen=True):
         value = node.value
         try:
             model_id = parse_model_id(
-                self.desk.environment.expand(value) if type(value) is str else value
+                self.context.environment.expand(value) if type(value) is str else value
             )
         except ValueError as error:
-            self.desk.problems.append(node.problem(f"`{spell(value)}`: {error}"))
+            self.context.problems.append(node.problem(f"`{spell(value)}`: {error}"))
             return None
         return Model(id=model_id, alias=model_id.replace("/", "-"))
 
@@ -86,11 +88,13 @@ class ModelReader(Struct, frozen=True):
         inner = section.section("inputs", "{seed: 7}")
         if inner is None:
             return {}
-        nodes = {name: (key, node) for key, name, node in text_keys(inner.node, self.desk.problems)}
+        nodes = {
+            name: (key, node) for key, name, node in text_keys(inner.node, self.context.problems)
+        }
         for name, (key, _) in nodes.items():
             if wrong := reserved(name):
-                self.desk.problems.append(key.problem(wrong))
-        bodies = self.desk.bodies(nodes, self.constants)
+                self.context.problems.append(key.problem(wrong))
+        bodies = self.context.bodies(nodes, self.constants)
         return {
             name: Definition(
                 name=name, node=nodes[name][0], body=body, sent=name not in self.unsent
@@ -104,44 +108,44 @@ class ModelReader(Struct, frozen=True):
             if isinstance(item, ScalarNode) and type(item.value) is str:
                 names[item.value] = item
             else:
-                self.desk.problems.append(item.problem("`omit` expects names"))
+                self.context.problems.append(item.problem("`omit` expects names"))
         return names
 
     def _maps(self, section: Section) -> dict[str, ValueMap]:
         inner = section.section("map", "{aspect_ratio: {1:1: square}}")
         maps = {}
-        for key, name, node in text_keys(inner.node, self.desk.problems) if inner else ():
+        for key, name, node in text_keys(inner.node, self.context.problems) if inner else ():
             if not isinstance(node, MapNode):
                 message = (
                     f"`map.{name}` expects common values and this model's such as {{1:1: square}}"
                 )
-                self.desk.problems.append(node.problem(message))
+                self.context.problems.append(node.problem(message))
                 continue
             maps[name] = ValueMap(node=key, values=dict(self._mapped(node)))
         return maps
 
     def _mapped(self, node: MapNode) -> Iterator[tuple[Any, Any]]:
         for value, below in node.entries:
-            expression = self.desk.compiler.value(below)
+            expression = self.context.compiler.value(below)
             if varying := expression.names - self.constants.keys():
                 message = f"`${{{min(varying)}}}` varies; the values of a `map` do not"
-                self.desk.problems.append(below.problem(message))
+                self.context.problems.append(below.problem(message))
                 expression = Constant(None)  # said once: not that the map has no such value too
             try:
                 yield token(value.value), expression.evaluate(self.constants)
             except NoValueError as error:
-                self.desk.said(error)
+                self.context.said(error)
                 yield token(value.value), None
 
     def _rename(self, section: Section) -> dict[str, tuple[str, Node]]:
         inner = section.section("rename", "{aspect_ratio: ratio}")
         names: dict[str, tuple[str, Node]] = {}
-        for key, name, node in text_keys(inner.node, self.desk.problems) if inner else ():
+        for key, name, node in text_keys(inner.node, self.context.problems) if inner else ():
             target = plain_value(node)
             if type(target) is str and target:
                 names[name] = (target, key)
             else:
-                self.desk.problems.append(
+                self.context.problems.append(
                     node.problem(f"`rename.{name}` expects this model's name")
                 )
         return names

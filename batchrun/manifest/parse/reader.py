@@ -17,7 +17,7 @@ from batchrun.manifest.expressions.expression import Broken, Expression, Text
 from batchrun.manifest.expressions.template import split
 from batchrun.manifest.file_names import DEFAULT_NAME, leaves
 from batchrun.manifest.manifest import Definition, Grid, Manifest, Outputs
-from batchrun.manifest.parse.context import Desk, constants_of, items_of
+from batchrun.manifest.parse.context import ParseContext, constants_of, items_of
 from batchrun.manifest.parse.limits import (
     parse_name,
     read_limits,
@@ -28,7 +28,7 @@ from batchrun.manifest.parse.limits import (
 from batchrun.manifest.parse.models import ModelReader
 from batchrun.manifest.parse.namespace import check_model, conflicts, keys_of, not_sent
 from batchrun.manifest.parse.rows import DataReader
-from batchrun.manifest.parse.rules import ChoiceReader
+from batchrun.manifest.parse.rules import RuleReader
 from batchrun.manifest.yaml.document import MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Environment, Section, text_keys, text_of
 
@@ -43,10 +43,10 @@ class Reader:
     ) -> None:
         disk, known = LocalDisk(path.absolute().parent), set[str]()
         compiler = Compiler(problems, environment, disk, known)
-        self.desk = Desk(path, problems, environment, disk, known, compiler)
+        self.context = ParseContext(path, problems, environment, disk, known, compiler)
         self.root = Section(root, "", problems, environment)
-        self.data = DataReader(self.desk, self.root)
-        self.choices = ChoiceReader(self.desk, self.root)
+        self.data = DataReader(self.context, self.root)
+        self.choices = RuleReader(self.context, self.root)
 
     def read(self, data: bytes) -> Manifest:
         """Return the manifest; where there are problems, it is only good to find more."""
@@ -59,7 +59,7 @@ class Reader:
         outputs, metadata = self._outputs(), self._metadata()
         root.close()
         return Manifest(
-            path=self.desk.path,
+            path=self.context.path,
             text=data,
             sha256=hashlib.sha256(data).hexdigest(),
             name=name,
@@ -77,7 +77,7 @@ class Reader:
         self._know(files)
         definitions, kinds = self._definitions()
         tables = self.data.tables(files)
-        self.desk.problems.extend(conflicts(definitions, kinds, tables))
+        self.context.problems.extend(conflicts(definitions, kinds, tables))
         bare = Grid(
             node=self.root.find("inputs") or self.root.node,
             tables=tuple(table for _, table in tables),
@@ -87,7 +87,7 @@ class Reader:
         columns = {name for table in bare.tables for name in table.columns}
         common = {name: d.body for name, d in definitions.items() if name not in columns}
         constants = constants_of(common, {})
-        models = ModelReader(self.desk, constants, unsent).read(self.root)
+        models = ModelReader(self.context, constants, unsent).read(self.root)
         product = replace(
             bare,
             models=models,
@@ -96,24 +96,24 @@ class Reader:
             repeat=self.root.take("repeat", parse_count, 1),
         )
         for model in models:
-            self.desk.problems.extend(check_model(model, product, unsent))
+            self.context.problems.extend(check_model(model, product, unsent))
         return product
 
     def _stem(self) -> str:
-        return self.desk.path.stem.strip(" .").lstrip("@-") or "manifest"
+        return self.context.path.stem.strip(" .").lstrip("@-") or "manifest"
 
     def _know(self, files: Sequence[tuple[DataFile | Node, Node]]) -> None:
         for key in ("inputs", "vars"):
-            self.desk.known.update(keys_of(self.root.find(key)))
+            self.context.known.update(keys_of(self.root.find(key)))
         for node in self.data.groups("zip"):
-            self.desk.known.update(keys_of(node))
+            self.context.known.update(keys_of(node))
         for data, _ in files:
-            self.desk.known.update(data.columns if isinstance(data, DataFile) else keys_of(data))
+            self.context.known.update(data.columns if isinstance(data, DataFile) else keys_of(data))
         for node in (*items_of(self.root.find("models")), *items_of(self.root.find("include"))):
             if isinstance(node, MapNode):
                 inner = {text_of(key): value for key, value in node.entries}
-                self.desk.known.update(keys_of(inner.get("inputs")) if "id" in inner else inner)
-        self.desk.known.difference_update({"models", *OF_THE_CELL, REPLICATE})
+                self.context.known.update(keys_of(inner.get("inputs")) if "id" in inner else inner)
+        self.context.known.difference_update({"models", *OF_THE_CELL, REPLICATE})
 
     def _definitions(self) -> tuple[dict[str, Definition], dict[str, str]]:
         """Compile inputs and vars, in the order in which they are written."""
@@ -123,15 +123,15 @@ class Reader:
         for kind in sections:
             if (section := self.root.section(kind, _FORMS[kind])) is None:
                 continue
-            for key, name, node in text_keys(section.node, self.desk.problems):
+            for key, name, node in text_keys(section.node, self.context.problems):
                 if name in nodes:
                     message = f"`{name}` is also in `{kinds[name]}`; keep one of them"
-                    self.desk.problems.append(key.problem(message))
+                    self.context.problems.append(key.problem(message))
                     continue
                 nodes[name], kinds[name] = (key, node), kind
         self.root.find("inputs")
         self.root.find("vars")
-        bodies = self.desk.bodies(nodes, {})
+        bodies = self.context.bodies(nodes, {})
         return {
             name: Definition(
                 name=name, node=nodes[name][0], body=body, sent=kinds[name] == "inputs"
@@ -142,11 +142,15 @@ class Reader:
     def _naming(self) -> Compiler:
         own = (REPLICATE, *OF_THE_CELL)
         return Compiler(
-            self.desk.problems, self.desk.environment, self.desk.disk, self.desk.known, own
+            self.context.problems,
+            self.context.environment,
+            self.context.disk,
+            self.context.known,
+            own,
         )
 
     def _outputs(self) -> Outputs:
-        folder, download, section = read_outputs(self.root, self.desk.disk.base)
+        folder, download, section = read_outputs(self.root, self.context.disk.base)
         node = section.find("name") if section else None
         if section is not None:
             section.close()
@@ -154,7 +158,7 @@ class Reader:
         if node is None:
             return Outputs(directory=folder, download=download, name=default)
         if not isinstance(node, ScalarNode) or type(node.value) is not str or not node.value:
-            self.desk.problems.append(
+            self.context.problems.append(
                 node.problem("`outputs.name` expects text such as ${alias}/${cell}")
             )
             return Outputs(directory=folder, download=download, name=default)
@@ -162,7 +166,7 @@ class Reader:
         if isinstance(name, Broken):
             name = default
         elif leaves(node.value):
-            self.desk.problems.append(
+            self.context.problems.append(
                 node.problem(
                     "`outputs.name` leaves the sweep's folder; `outputs.dir` says where it is"
                 )
@@ -175,8 +179,8 @@ class Reader:
             return {}
         compiler = self._naming()
         values = {}
-        for key, name, node in text_keys(section.node, self.desk.problems):
+        for key, name, node in text_keys(section.node, self.context.problems):
             if name == "batchrun":
-                self.desk.problems.append(key.problem("`metadata.batchrun` is batchrun's own"))
+                self.context.problems.append(key.problem("`metadata.batchrun` is batchrun's own"))
             values[name] = compiler.value(node)
         return values

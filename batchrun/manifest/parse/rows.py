@@ -9,11 +9,11 @@ from msgspec import Struct
 from batchrun.base.text import did_you_mean
 from batchrun.manifest.data.file import DataFile, RowOptions
 from batchrun.manifest.data.local import placed
-from batchrun.manifest.data.table import Beside, FileTable
+from batchrun.manifest.data.table import DataFolder, FileTable
 from batchrun.manifest.expressions.compiler import AXES
 from batchrun.manifest.expressions.expression import Expression
 from batchrun.manifest.manifest import FixedTable, Table
-from batchrun.manifest.parse.context import Desk, items_of
+from batchrun.manifest.parse.context import ParseContext, items_of
 from batchrun.manifest.parse.namespace import keys_of
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node
 from batchrun.manifest.yaml.section import Section, plain_value, text_keys
@@ -27,7 +27,7 @@ _ROWS: Final = (
 class DataReader(Struct, frozen=True):
     """Reads `rows` and `zip`: files first, because their columns are names the rest may use."""
 
-    desk: Desk
+    context: ParseContext
     root: Section
 
     def groups(self, key: str) -> Sequence[Node]:
@@ -48,9 +48,9 @@ class DataReader(Struct, frozen=True):
             section = None
             if isinstance(node, MapNode):
                 if "file" not in keys_of(node):
-                    self.desk.problems.append(node.problem(_ROWS))
+                    self.context.problems.append(node.problem(_ROWS))
                     continue
-                section = Section(node, "rows", self.desk.problems, self.desk.environment)
+                section = Section(node, "rows", self.context.problems, self.context.environment)
             written = section.find("file") if section else node
             options = self._row_options(section) if section else RowOptions()
             if (data := self._data_file(written or node, options)) is not None:
@@ -69,16 +69,16 @@ class DataReader(Struct, frozen=True):
         try:
             if type(value) is not str or not value:
                 raise ValueError(_ROWS)  # noqa: TRY301 one way out
-            written = self.desk.environment.expand(value)
+            written = self.context.environment.expand(value)
             if PurePosixPath(written).suffix.lower() not in {".csv", ".jsonl", ".ndjson"}:
                 raise ValueError(f"`{written}`: rows come from a .csv or a .jsonl file")  # noqa: TRY301 one way out
-            path = placed(self.desk.disk.base, written)
+            path = placed(self.context.disk.base, written)
         except ValueError as error:
-            self.desk.problems.append(node.problem(str(error)))
+            self.context.problems.append(node.problem(str(error)))
             return None
-        shown = str(self.desk.path.parent / written)
+        shown = str(self.context.path.parent / written)
         data = DataFile(path, shown, written, options)
-        data.scan(node, self.desk.problems)
+        data.scan(node, self.context.problems)
         return data if data.columns else None
 
     def tables(self, files: Sequence[tuple[DataFile | Node, Node]]) -> list[tuple[str, Table]]:
@@ -96,12 +96,12 @@ class DataReader(Struct, frozen=True):
             for name in sorted(getattr(data.options, key) or ()):
                 if name not in data.columns:
                     hint = did_you_mean(name, data.columns)
-                    self.desk.problems.append(
+                    self.context.problems.append(
                         node.problem(f"`rows.{key}`: no column `{name}` in {data.written}{hint}")
                     )
-        beside = Beside(self.desk.disk, PurePosixPath(data.relative).parent)
-        table = FileTable(node, data, self.desk.compiler, beside)
-        self.desk.problems.extend(table.check())
+        beside = DataFolder(self.context.disk, PurePosixPath(data.relative).parent)
+        table = FileTable(node, data, self.context.compiler, beside)
+        self.context.problems.extend(table.check())
         return table
 
     def _inline(self, node: Node) -> Table | None:
@@ -111,15 +111,15 @@ class DataReader(Struct, frozen=True):
         for item in items_of(node):
             if not isinstance(item, MapNode):
                 message = "a row is a mapping of names to values such as {prompt: a red chair}"
-                self.desk.problems.append(item.problem(message))
+                self.context.problems.append(item.problem(message))
                 continue
-            pairs = list(text_keys(item, self.desk.problems))
-            entries.append({name: self.desk.compiler.value(below) for _, name, below in pairs})
-            places.append(f"{self.desk.path}:{item.line}")
+            pairs = list(text_keys(item, self.context.problems))
+            entries.append({name: self.context.compiler.value(below) for _, name, below in pairs})
+            places.append(f"{self.context.path}:{item.line}")
             for key, name, _ in pairs:
                 keys.setdefault(name, key)
         if not entries:
-            self.desk.problems.append(node.problem("`rows` needs at least one row"))
+            self.context.problems.append(node.problem("`rows` needs at least one row"))
             return None
         columns = tuple(keys)
         return FixedTable(node, columns, tuple(entries), keys, tuple(places), frozenset(columns))
@@ -127,35 +127,35 @@ class DataReader(Struct, frozen=True):
     def _zip(self, node: Node) -> Table | None:
         if not isinstance(node, MapNode) or not node.entries:
             message = "`zip` expects columns, each a list of values, such as {style: [oil, ink]}"
-            self.desk.problems.append(node.problem(message))
+            self.context.problems.append(node.problem(message))
             return None
         columns = dict(self._columns(node))
         lengths = {name: len(values) for name, (_, values) in columns.items()}
         if len(set(lengths.values())) > 1:
             counts = ", ".join(f"{name} {count}" for name, count in lengths.items())
             message = f"the columns of a `zip` are of unequal length: {counts}"
-            self.desk.problems.append(node.problem(message))
+            self.context.problems.append(node.problem(message))
             return None
         rows = [
             dict(zip(columns, row, strict=True))
             for row in zip(*(v for _, v in columns.values()), strict=True)
         ]
         keys = {name: key for name, (key, _) in columns.items()}
-        places = (f"{self.desk.path}:{node.line}",) * len(rows)
+        places = (f"{self.context.path}:{node.line}",) * len(rows)
         if not rows:
             return None  # every column is wrong, and said to be
         return FixedTable(node, tuple(columns), tuple(rows), keys, places, frozenset(columns))
 
     def _columns(self, node: MapNode) -> Iterator[tuple[str, tuple[Node, list[Expression]]]]:
-        for key, name, below in text_keys(node, self.desk.problems):
+        for key, name, below in text_keys(node, self.context.problems):
             if isinstance(below, ListNode):
-                yield name, (key, list(self.desk.compiler.axis(below, {})))
+                yield name, (key, list(self.context.compiler.axis(below, {})))
                 continue
             hint = ""
             if isinstance(below, MapNode) and next(keys_of(below), "") in AXES:
                 hint = "; put this in one"
             message = f"`zip.{name}` expects a list of values such as [oil, ink]{hint}"
-            self.desk.problems.append(below.problem(message))
+            self.context.problems.append(below.problem(message))
 
 
 def _names(value: object) -> frozenset[str]:

@@ -11,7 +11,7 @@ from batchrun.base.values import spell
 from batchrun.manifest.expressions.expression import Axis, Expression, NoValueError
 from batchrun.manifest.manifest import Definition, Grid, Model, Rule
 from batchrun.manifest.matching import token
-from batchrun.manifest.parse.context import Desk, constants_of
+from batchrun.manifest.parse.context import ParseContext, constants_of
 from batchrun.manifest.parse.namespace import not_sent, reserved, unknown_model
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Section, plain_value, text_keys
@@ -29,10 +29,10 @@ _SECTIONS: Final = (
 )
 
 
-class ChoiceReader(Struct, frozen=True):
+class RuleReader(Struct, frozen=True):
     """Reads `exclude` and `include`, once models and names are known."""
 
-    desk: Desk
+    context: ParseContext
     root: Section
 
     def exclude(self, models: Sequence[Model], constants: Mapping[str, Any]) -> tuple[Rule, ...]:
@@ -45,25 +45,25 @@ class ChoiceReader(Struct, frozen=True):
                 message = (
                     "an element of `exclude` is a mapping of names to values such as {seed: 7}"
                 )
-                self.desk.problems.append(item.problem(message))
+                self.context.problems.append(item.problem(message))
         return tuple(rules)
 
     def _rule(self, item: MapNode, models: Sequence[Model], constants: Mapping[str, Any]) -> Rule:
         names: dict[str, frozenset[Any]] = {}
         chosen: frozenset[str] | None = None
-        for key, name, node in text_keys(item, self.desk.problems):
+        for key, name, node in text_keys(item, self.context.problems):
             if name == "model":
                 chosen = frozenset(model.alias for model in self._chosen(node, models))
-            elif name in self.desk.known:
+            elif name in self.context.known:
                 names[name] = frozenset(self._wanted(node, constants))
             else:
-                hint = did_you_mean(name, [*self.desk.known, "model"])
+                hint = did_you_mean(name, [*self.context.known, "model"])
                 message = f"`exclude`: no input, var or column is called `{name}`{hint}"
-                self.desk.problems.append(key.problem(message))
+                self.context.problems.append(key.problem(message))
         return Rule(item, names, chosen)
 
     def _wanted(self, node: Node, constants: Mapping[str, Any]) -> Iterator[Any]:
-        compiler = self.desk.compiler
+        compiler = self.context.compiler
         wanted: Iterable[Expression] = (
             compiler.axis(node, constants)
             if isinstance(node, ListNode)
@@ -72,28 +72,28 @@ class ChoiceReader(Struct, frozen=True):
         for expression in wanted:
             if varying := expression.names - constants.keys():
                 message = f"`${{{min(varying)}}}` varies; `exclude` takes values that do not"
-                self.desk.problems.append(node.problem(message))
+                self.context.problems.append(node.problem(message))
                 continue
             try:
                 yield token(expression.evaluate(constants))
             except NoValueError as error:
-                self.desk.said(error)
+                self.context.said(error)
 
     def _chosen(self, node: Node, models: Sequence[Model]) -> Iterator[Model]:
         if isinstance(node, ListNode) and not node.items:
-            self.desk.problems.append(node.problem("expected at least one model"))
+            self.context.problems.append(node.problem("expected at least one model"))
         for item in node.items if isinstance(node, ListNode) else (node,):
             wanted = plain_value(item)
             found = [model for model in models if wanted in (model.alias, model.id)]
             if not found:
-                self.desk.problems.append(item.problem(unknown_model(spell(wanted), models)))
+                self.context.problems.append(item.problem(unknown_model(spell(wanted), models)))
             yield from found
 
     def includes(self, product: Grid) -> Iterator[Grid]:
         for item in self.root.items("include", "a list such as [{prompt: a red chair}]"):
             if not isinstance(item, MapNode):
                 message = "an element of `include` is a mapping such as {prompt: a red chair}"
-                self.desk.problems.append(item.problem(message))
+                self.context.problems.append(item.problem(message))
                 continue
             yield self._include(item, product)
 
@@ -104,7 +104,7 @@ class ChoiceReader(Struct, frozen=True):
         unsent = not_sent(product)
         own = {
             name: Definition(name=name, node=nodes[name][0], body=body, sent=name not in unsent)
-            for name, body in self.desk.bodies(nodes, constants).items()
+            for name, body in self.context.bodies(nodes, constants).items()
         }
         return Grid(
             node=item,
@@ -121,13 +121,13 @@ class ChoiceReader(Struct, frozen=True):
         models = product.models
         nodes: dict[str, tuple[ScalarNode, Node]] = {}
         taken = _names(product)
-        for key, name, node in text_keys(item, self.desk.problems):
+        for key, name, node in text_keys(item, self.context.problems):
             if name in {"model", "models"}:
                 models = tuple({m.alias: m for m in self._chosen(node, product.models)}.values())
             elif name in taken:
                 nodes[name] = (key, node)
             elif wrong := _misplaced(name):
-                self.desk.problems.append(key.problem(wrong))
+                self.context.problems.append(key.problem(wrong))
             else:
                 nodes[name] = (key, node)
         return models, nodes
