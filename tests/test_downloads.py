@@ -19,9 +19,9 @@ from batchrun.runflow.downloads import (
     ENOUGH,
     MOST_BYTES,
     STALLED,
+    Downloaded,
     DownloadError,
     ExpiredError,
-    Saved,
     fetch,
     inline,
 )
@@ -72,7 +72,7 @@ def cut(at: int, *, error: Exception | None, **headers: str) -> httpx.Response:
     return httpx.Response(200, headers=length | told, stream=Broken(PNG[:at], error))
 
 
-async def get(http: httpx.AsyncClient, folder: Path, url: str = URL) -> Saved:
+async def get(http: httpx.AsyncClient, folder: Path, url: str = URL) -> Downloaded:
     return await fetch(http, url, folder / "sub" / "cell.1", blocking=inline)
 
 

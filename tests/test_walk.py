@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from batchrun.base.disk import InlineDisk
 from batchrun.commands import grid_counts
-from batchrun.commands.grid_counts import Alongside, Found, Walk
+from batchrun.commands.grid_counts import Alongside, GridWalk, Totals
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
@@ -56,11 +56,11 @@ async def first_call(folder: Path, cells: list[Cell]) -> None:
                 await ledger.append(saved(key))
 
 
-def by_itself(folder: Path, ledger: Ledger, manifest: Manifest) -> Found:
-    own = Walk(folder, manifest.settings(), ledger, since=ledger.untouched_since)
+def by_itself(folder: Path, ledger: Ledger, manifest: Manifest) -> Totals:
+    own = GridWalk(folder, manifest.settings(), ledger, since=ledger.untouched_since)
     for _ in own.over(expand(manifest)):
         pass
-    return own.found()
+    return own.totals()
 
 
 def draw(
@@ -96,14 +96,14 @@ async def test_what_was_drawn_in_any_order_counts_as_the_grid_does(
         with Alongside(manifest, manifest.settings(), ledger, tmp_path) as alongside:
             await ledger.append(SWEEP)
             draw(alongside, manifest, random.Random(seed))
-            found = alongside.found()
+            totals = alongside.totals()
 
         assert since is not None
-        assert found == by_itself(tmp_path, ledger, manifest)
-        assert found is not None
-        assert found.results_stand is not stale
-        assert found.failures
-        assert found.counted.tally.folded
+        assert totals == by_itself(tmp_path, ledger, manifest)
+        assert totals is not None
+        assert totals.results_stand is not stale
+        assert totals.failures
+        assert totals.counted.tally.folded
 
 
 async def test_what_has_happened_meanwhile_is_not_counted_as_it_was(
@@ -129,7 +129,7 @@ async def test_what_has_happened_meanwhile_is_not_counted_as_it_was(
                 await ledger.append(record)
 
             assert drawn == len(cells) - len(streams)
-            assert seen.found() is None
+            assert seen.totals() is None
 
 
 async def test_a_grid_that_was_not_drawn_to_its_end_is_not_counted(
@@ -147,7 +147,7 @@ async def test_a_grid_that_was_not_drawn_to_its_end_is_not_counted(
         for _ in range(3):
             next(last)
 
-        assert alongside.found() is None
+        assert alongside.totals() is None
 
 
 async def test_cells_of_a_model_far_ahead_are_not_kept(
@@ -160,7 +160,7 @@ async def test_cells_of_a_model_far_ahead_are_not_kept(
             with Alongside(manifest, manifest.settings(), ledger, tmp_path) as alongside:
                 draw(alongside, manifest, random.Random(1), most=ahead)
 
-                assert (alongside.found() is not None) is kept
+                assert (alongside.totals() is not None) is kept
 
 
 async def test_with_cells_chosen_nothing_is_counted_on_the_way(
@@ -171,4 +171,4 @@ async def test_with_cells_chosen_nothing_is_counted_on_the_way(
     with again(tmp_path) as ledger, Alongside(manifest, settings, ledger, tmp_path) as alongside:
         draw(alongside, manifest, random.Random(1))
 
-        assert alongside.found() is None
+        assert alongside.totals() is None

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from batchrun.commands.connection import needed_key
 from batchrun.commands.run_options import Options, settings_of
-from batchrun.commands.target import command_of, find, recover_of
+from batchrun.commands.target import command_of, locate, recover_of
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.settings import Settings
@@ -40,7 +40,7 @@ def recover_command(call: Call) -> str:
 def prepare(options: Options) -> Call:
     """Return what is to be done; ManifestError or UsageError where it can't be."""
     manifest = load_manifest(options.manifest, os.environ)
-    endpoint, folder = find(
+    endpoint, folder = locate(
         manifest, endpoint=options.endpoint, outputs=options.outputs, label=options.label
     )
     return Call(

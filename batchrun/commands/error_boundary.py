@@ -17,7 +17,7 @@ def guarded(name: str, words: Sequence[str]) -> int:
     SIGNALS.install()
     with guarded_output() as output:
         try:
-            code = told(name, words)
+            code = run_command(name, words)
         except Interrupted:  # while the last words were said
             code = SIGNALS.exit_code
     if output.full is not None:
@@ -26,12 +26,12 @@ def guarded(name: str, words: Sequence[str]) -> int:
     return code
 
 
-def told(name: str, words: Sequence[str]) -> int:
+def run_command(name: str, words: Sequence[str]) -> int:
     """Run a command; say why where nothing came of it."""
     as_json = "--json" in words
     again = shlex.join(["batchrun", *([] if name == "run" else [name]), *words])
     try:
-        code: int = imported(name).main(words)
+        code: int = import_command(name).main(words)
     except BatchrunError as error:
         code = stopped(error, error.exit_code, as_json=as_json, again=again)
     except Interrupted:
@@ -41,7 +41,7 @@ def told(name: str, words: Sequence[str]) -> int:
     return code
 
 
-def imported(name: str) -> ModuleType:
+def import_command(name: str) -> ModuleType:
     """Return a command's module; nobody shall look for garbage in what importing it has made.
 
     Looking took a tenth of the way to the first request, and a sixth of all that a short call takes

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.commands.grid_counts import Alongside, Found, Walk
+from batchrun.commands.grid_counts import Alongside, GridWalk, Totals
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown
@@ -56,29 +56,29 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
 
     Errors and the result are said in any case; *quiet* leaves out the rest.
     """
-    found = walk(ending)
-    summary = summary_of(ending, found)
+    totals = walk(ending)
+    summary = summary_of(ending, totals)
     SIGNALS.hush()
     for error in ending.shutdown.errors:
         print(f"batchrun: {error}", file=sys.stderr)
-    if ending.selection and found is not None and not found.selected.cells:
+    if ending.selection and totals is not None and not totals.selected.cells:
         ending.shutdown.notes.append("no cell has the status or the code that `--only` asks for")
     for note in () if quiet else ending.shutdown.notes:
         print(note, file=sys.stderr)
     if as_json:
         print(summary.as_json())
     else:
-        if found is not None:
-            print(table(summary, found.counted.models, shutil.get_terminal_size().columns))
-            if found.failures:
-                cells = {row.alias: row.tally.cells for row in found.counted.models}
-                print(f"\n{failures(found.failures, cells)}")
+        if totals is not None:
+            print(table(summary, totals.counted.models, shutil.get_terminal_size().columns))
+            if totals.failures:
+                cells = {row.alias: row.tally.cells for row in totals.counted.models}
+                print(f"\n{failures(totals.failures, cells)}")
             print()
         print(summary.next)
     return summary.exit_code
 
 
-def walk(ending: Ending) -> Found | None:
+def walk(ending: Ending) -> Totals | None:
     """Write the results and count, in one walk of the grid; None where not even that is waited for.
 
     Who interrupts a large sweep doesn't wait for its results: the next call writes them anyway.
@@ -93,19 +93,19 @@ def walk(ending: Ending) -> Found | None:
     if shutdown.interrupted and large:
         shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
     results = not shutdown.at_once and not (shutdown.interrupted and large)
-    found = ending.alongside.found() or _walked(ending, results=results)
+    totals = ending.alongside.totals() or _walked(ending, results=results)
     # What has attempts left may count as something else by now.
-    done = not (found.counted.tally.bad or found.counted.tally.unfinished)
+    done = not (totals.counted.tally.bad or totals.counted.tally.unfinished)
     changed = ending.ledger.untouched_since is None
-    if results and not changed and not (found.results_stand and done):
+    if results and not changed and not (totals.results_stand and done):
         _write(ending, None)
-    return found
+    return totals
 
 
-def _walked(ending: Ending, *, results: bool) -> Found:
+def _walked(ending: Ending, *, results: bool) -> Totals:
     """Walk the grid; write the results on the way, or see whether they stand."""
     since = ending.ledger.untouched_since
-    cells = Walk(
+    cells = GridWalk(
         ending.folder,
         ending.settings,
         ending.ledger,
@@ -117,17 +117,17 @@ def _walked(ending: Ending, *, results: bool) -> Found:
         _write(ending, points)
     for _ in points:  # to the end: what went into no results is counted, too
         pass
-    return cells.found()
+    return cells.totals()
 
 
-def _on_disk(ending: Ending) -> Found | None:
+def _on_disk(ending: Ending) -> Totals | None:
     """Count what the file says: the book also has the lines that could not be written."""
     try:
         with open_reader(ending.ledger.path) as reader:
-            cells = Walk(ending.folder, ending.settings, reader, selection=ending.selection)
+            cells = GridWalk(ending.folder, ending.settings, reader, selection=ending.selection)
             for _ in cells.over(expand(ending.manifest)):
                 pass
-            return cells.found()
+            return cells.totals()
     except LedgerError:
         return None
 
@@ -140,13 +140,13 @@ def _write(ending: Ending, cells: Iterator[Cell] | None) -> None:
         ending.shutdown.leave(error)
 
 
-def summary_of(ending: Ending, found: Found | None) -> Summary:
-    """Return the `--json` object of the call; without what was *found* nobody knows what is left.
+def summary_of(ending: Ending, totals: Totals | None) -> Summary:
+    """Return the `--json` object of the call; without what was *totals* nobody knows what is left.
 
     The counts are the manifest's; the exit code speaks of the cells that the call was about.
     """
-    tally = None if found is None else found.counted.tally
-    code = exit_code(ending, Tally(pending=1) if found is None else found.selected)
+    tally = None if totals is None else totals.counted.tally
+    code = exit_code(ending, Tally(pending=1) if totals is None else totals.selected)
     client, sweep = ending.client, ending.ledger.book.sweep
     counts: dict[str, Any] = {} if tally is None else tally.as_dict()
     return Summary(
@@ -164,18 +164,18 @@ def summary_of(ending: Ending, found: Found | None) -> Summary:
         ledger=str(ending.ledger.path),
         complete=tally is not None and not tally.unfinished,
         exit_code=code,
-        next=_next(ending, found, code),
+        next=_next(ending, totals, code),
         error=stop_of(ending.shutdown.errors),
     )
 
 
-def _next(ending: Ending, found: Found | None, code: int) -> str:
+def _next(ending: Ending, totals: Totals | None, code: int) -> str:
     others = None
-    if found is not None:
-        left = found.counted.tally.unfinished - found.selected.unfinished
+    if totals is not None:
+        left = totals.counted.tally.unfinished - totals.selected.unfinished
         others = Others(unfinished=left, command=ending.for_all)
     return how_to_go_on(
-        None if found is None else found.selected,
+        None if totals is None else totals.selected,
         code,
         command=ending.command,
         outputs=str(ending.folder),

@@ -29,7 +29,7 @@ APART: Final = 1000
 """Cells that one model may be ahead of another before they are no longer counted on the way."""
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class Totals(Struct, frozen=True, kw_only=True):
     """What one walk of the grid has told; *selected* counts the cells that the call was about.
 
     *results_stand* if the results tell of the same points, and of nothing that has changed since.
@@ -41,7 +41,7 @@ class Found(Struct, frozen=True, kw_only=True):
     results_stand: bool
 
 
-class Walk:
+class GridWalk:
     """Takes the grid's cells in their order. *since* is from when on results are believed.
 
     None believes none. An empty *selection* is of all cells.
@@ -83,10 +83,10 @@ class Walk:
             self.add(cell)
             yield cell
 
-    def found(self) -> Found:
+    def totals(self) -> Totals:
         """Return what all cells came to. To be asked once, at the walk's end."""
         counted = self._counting.result()
-        return Found(
+        return Totals(
             counted=counted,
             selected=self._selected.result().tally if self._selection else counted.tally,
             failures=self._grouping.result(),
@@ -111,9 +111,9 @@ class Alongside(AbstractContextManager["Alongside"]):
         self._ledger = ledger
         self._drawn: dict[str, deque[Cell]] = {model.alias: deque() for model in manifest.models}
         self._ended: set[str] = set()
-        self._walk: Walk | None = None
+        self._walk: GridWalk | None = None
         if not settings.only:  # else it isn't known yet which cells are asked for
-            self._walk = Walk(folder, settings, ledger, since=ledger.untouched_since)
+            self._walk = GridWalk(folder, settings, ledger, since=ledger.untouched_since)
 
     def __exit__(self, *_: object) -> None:
         self._give_up()
@@ -131,10 +131,10 @@ class Alongside(AbstractContextManager["Alongside"]):
             del self._drawn[alias]
         self._go_on(None)
 
-    def found(self) -> Found | None:
+    def totals(self) -> Totals | None:
         """Return what the whole grid came to; None where not all of it was drawn as it now is."""
         self._go_on(None)
-        return None if self._drawn or self._walk is None else self._walk.found()
+        return None if self._drawn or self._walk is None else self._walk.totals()
 
     def _go_on(self, alias: str | None) -> None:
         """Take in what is next in the grid's order, as far as it is known; *alias* was drawn."""

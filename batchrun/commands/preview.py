@@ -68,7 +68,7 @@ class Prices(Struct, frozen=True, kw_only=True):
         return estimate(self.labels.get(cell.model), cell.input) if mean is None else mean
 
 
-class ToDo:
+class CellsToDo:
     """The cells that the call would begin, and what they will cost; by alias.
 
     A cost is None where a price isn't known. *later* cells are left to other calls by `--limit`.
@@ -93,12 +93,12 @@ class ToDo:
         self.costs[cell.alias] = None if so_far is None or price is None else so_far + price
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class Forecast(Struct, frozen=True, kw_only=True):
     """How the manifest's cells stand, how those do that the call is about, and what is to do."""
 
     counted: Count
     selected: Count
-    to_do: ToDo
+    to_do: CellsToDo
     spent: Decimal
 
 
@@ -127,11 +127,11 @@ def show_plan(plan: Plan, *, as_json: bool) -> int:
     prices = Prices(means=means(book))
     if not as_json:
         prices = asked(plan, prices)
-    found = walk(plan, book, prices, selection)
+    outlook = forecast(plan, book, prices, selection)
     if as_json:
-        print(summary_of(plan, found, book).as_json())
+        print(summary_of(plan, outlook, book).as_json())
     else:
-        print("\n".join(lines(plan, found, prices)))
+        print("\n".join(lines(plan, outlook, prices)))
     return 0
 
 
@@ -161,21 +161,21 @@ def asked(plan: Plan, prices: Prices) -> Prices:
 async def _labels(url: str, key: str, settings: Settings, models: Sequence[str]) -> dict[str, str]:
     patient = replace(settings, give_up=min(settings.give_up, PATIENCE))
     async with connected(url, key, patient, log=lambda _: None) as client:
-        found = {model: await client.model(model) for model in models}
+        outlook = {model: await client.model(model) for model in models}
     return {
         model: str(description["pricing_note"])
-        for model, description in found.items()
+        for model, description in outlook.items()
         if description and description.get("pricing_note")
     }
 
 
-def walk(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Found:
+def forecast(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Forecast:
     """Count the grid's cells, and add up what the call would begin."""
     settings, attempts = plan.settings, plan.settings.attempts
     granted = grants(book, attempts=attempts) if settings.retry_failed else {}
     counting = Counting(book, attempts=attempts, download=settings.download)
     selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)
-    to_do = ToDo(prices, settings.limit)
+    to_do = CellsToDo(prices, settings.limit)
     for cell in expand(plan.manifest):
         counting.add(cell)
         if not selection.wants(cell) or selected.add(cell) is None:
@@ -184,7 +184,7 @@ def walk(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Found:
         stands = standing(history, attempts=attempts, granted=granted.get(cell.key, 0))
         if stands is Standing.PENDING:
             to_do.add(cell, history)
-    return Found(
+    return Forecast(
         counted=counting.result(), selected=selected.result(), to_do=to_do, spent=book.cost
     )
 
@@ -195,19 +195,19 @@ def grants(book: Book, *, attempts: int) -> dict[str, int]:
     return {key: number for key, number in given if number}
 
 
-def lines(plan: Plan, found: Found, prices: Prices) -> Sequence[str]:
+def lines(plan: Plan, outlook: Forecast, prices: Prices) -> Sequence[str]:
     """Return the plan as people read it."""
     width = max(len("model"), *(len(model.alias) for model in plan.manifest.models))
     head = f"{'model':<{width}}  {'cells':>7}  {'done':>7}  {'open':>5}  {'to do':>7}  cost to come"
-    tally, to_do = found.selected.tally, found.to_do
+    tally, to_do = outlook.selected.tally, outlook.to_do
     of = f"{tally.cells} of " if plan.settings.only else ""
-    cells, costs = found.counted.tally.cells, total(to_do.costs)
+    cells, costs = outlook.counted.tally.cells, total(to_do.costs)
     last = [
         f"{of}{number_of(cells, 'cell')}, {to_do.cells.total()} to do{costs}; nothing was sent",
         f"`--limit {plan.settings.limit}` leaves {to_do.later} more to later calls"
         if to_do.later
         else "",
-        _too_little(plan.settings.budget, found),
+        _too_little(plan.settings.budget, outlook),
         f"the prices of some models are not known: {prices.missing}"
         if None in to_do.costs.values() and prices.missing
         else "",
@@ -216,29 +216,29 @@ def lines(plan: Plan, found: Found, prices: Prices) -> Sequence[str]:
         else "",
         "" if cells else NO_CELL,
         f"the sweep's folder is {plan.folder}",
-        onward(plan, found),
+        onward(plan, outlook),
     ]
-    rows = [_line(row, to_do, width) for row in found.selected.models]
+    rows = [_line(row, to_do, width) for row in outlook.selected.models]
     return [head, *rows, *(line for line in last if line)]
 
 
-def _too_little(budget: Decimal | None, found: Found) -> str:
+def _too_little(budget: Decimal | None, outlook: Forecast) -> str:
     """Say that the budget ends before what is to do, as far as prices are known."""
-    known = (cost for cost in found.to_do.costs.values() if cost is not None)
-    if budget is None or found.spent + sum(known, Decimal(0)) <= budget:
+    known = (cost for cost in outlook.to_do.costs.values() if cost is not None)
+    if budget is None or outlook.spent + sum(known, Decimal(0)) <= budget:
         return ""
-    spent = f"of which {money(found.spent)} USD are spent"
+    spent = f"of which {money(outlook.spent)} USD are spent"
     return f"the budget of {money(budget)} USD, {spent}, will not do for all"
 
 
-def onward(plan: Plan, found: Found) -> str:
+def onward(plan: Plan, outlook: Forecast) -> str:
     """Return the last line: how to do what is planned."""
-    if number := found.to_do.cells.total():
-        if _too_little(plan.settings.budget, found):
+    if number := outlook.to_do.cells.total():
+        if _too_little(plan.settings.budget, outlook):
             what = number_of(number, "cell")
             return f"`{plan.command}` begins as many of {what} as the budget has room for"
         return f"`{plan.command}` begins {number_of(number, 'cell')}"
-    if found.selected.tally.unfinished:
+    if outlook.selected.tally.unfinished:
         return f"`{plan.command}` goes on; no cell is to begin"
     return "nothing to do"
 
@@ -252,7 +252,7 @@ def total(costs: Mapping[str, Decimal | None]) -> str:
     return f", {least}about {money(sum(known, Decimal(0)))} USD"
 
 
-def _line(row: ModelRow, to_do: ToDo, width: int) -> str:
+def _line(row: ModelRow, to_do: CellsToDo, width: int) -> str:
     tally, begun = row.tally, to_do.cells[row.alias]
     under_way = tally.in_flight + tally.parked + tally.in_doubt
     done = tally.cells - tally.pending - under_way
@@ -264,9 +264,9 @@ def _line(row: ModelRow, to_do: ToDo, width: int) -> str:
     )
 
 
-def summary_of(plan: Plan, found: Found, book: Book) -> Summary:
+def summary_of(plan: Plan, outlook: Forecast, book: Book) -> Summary:
     """Return the plan as the `--json` object: the counts as they stand."""
-    sweep, tally = book.sweep, found.counted.tally
+    sweep, tally = book.sweep, outlook.counted.tally
     counts: dict[str, Any] = tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
@@ -275,5 +275,5 @@ def summary_of(plan: Plan, found: Found, book: Book) -> Summary:
         cost=book.cost,
         outputs=str(plan.folder),
         complete=not tally.unfinished,
-        next=onward(plan, found),
+        next=onward(plan, outlook),
     )

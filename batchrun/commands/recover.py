@@ -16,7 +16,7 @@ from batchrun.base.values import parse_rate, parse_wait
 from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.options import Parser, add_place, value
 from batchrun.commands.status_report import show_status
-from batchrun.commands.target import Subject, command_of, find
+from batchrun.commands.target import Subject, command_of, locate
 from batchrun.engine.preflight import check_organisation
 from batchrun.engine.rebuild import Recovered, RunFinder, describe, find_sweeps, write_down
 from batchrun.engine.start import identity_of
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     manifest = load_manifest(options.manifest, os.environ)
     place = {name: getattr(options, name) for name in ("endpoint", "outputs", "label")}
-    endpoint, folder = find(manifest, **place)
+    endpoint, folder = locate(manifest, **place)
     recovery = Recovery(
         manifest=manifest,
         settings=_settings(manifest, options),

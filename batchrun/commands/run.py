@@ -65,7 +65,7 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
                 f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
             )
         with SIGNALS.counted() as received:
-            done = anyio.run(work, call, ledger, url, progress, received, alongside.points)
+            done = anyio.run(run_call, call, ledger, url, progress, received, alongside.points)
         for error in done.shutdown.errors:
             name_recover(error, recover_command(call))
         return show(
@@ -97,7 +97,7 @@ class Done(Struct, frozen=True, kw_only=True):
     selection: Selection
 
 
-async def work(
+async def run_call(
     call: Call,
     ledger: Ledger,
     url: str,

@@ -24,7 +24,7 @@ from batchrun.sweep.location import LEDGER
 def show_status(subject: Subject, *, as_json: bool) -> int:
     """Print how the sweep stands; 0 whenever that could be read."""
     with naming_recover(recover_of(subject.command)), opened(subject) as reader:
-        found = look(subject, reader)
+        found = overview_of(subject, reader)
         summary = summary_of(subject, reader, found.counted)
         if as_json:
             print(summary.as_json())
@@ -39,14 +39,14 @@ MOST_SHOWN: Final = 20
 DEFAULT_ATTEMPTS: Final = 2
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class Overview(Struct, frozen=True, kw_only=True):
     """How the cells stand, and why some of them ended badly."""
 
     counted: Count
     failures: Sequence[Failure]
 
 
-def look(subject: Subject, reader: Reader) -> Found:
+def overview_of(subject: Subject, reader: Reader) -> Overview:
     """Look at the manifest's cells, or at the ledger's where the manifest is gone."""
     grouping, manifest = Grouping(), subject.manifest
     if manifest is None:
@@ -63,7 +63,7 @@ def look(subject: Subject, reader: Reader) -> Found:
             if counting.add(cell) in BAD:
                 _group(grouping, reader, cell.alias, reader.book.history(cell.key))
         counted = counting.result()
-    return Found(counted=counted, failures=grouping.result())
+    return Overview(counted=counted, failures=grouping.result())
 
 
 def _group(grouping: Grouping, reader: Reader, alias: str, history: History) -> None:
@@ -92,7 +92,7 @@ def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
     )
 
 
-def report(subject: Subject, reader: Reader, found: Found, summary: Summary) -> Iterator[str]:
+def report(subject: Subject, reader: Reader, found: Overview, summary: Summary) -> Iterator[str]:
     """Yield what people read: counts, what is open, what failed, how to go on."""
     counted = found.counted
     yield table(summary, counted.models, shutil.get_terminal_size().columns)

@@ -20,7 +20,7 @@ from batchrun.sweep.identity import Identity, check_folder, read_identity
 from batchrun.sweep.location import LEDGER, choose_endpoint, endpoint_folder, output_folder
 
 
-def find(
+def locate(
     manifest: Manifest, *, endpoint: str | None, outputs: Path | None, label: str | None
 ) -> tuple[str, Path]:
     """Return the endpoint and the folder; UsageError where the options are no place."""
@@ -104,7 +104,7 @@ def subject_of(options: Any) -> Subject:
         return Subject(folder=target, manifest=manifest, command=command)
     manifest = load_manifest(target, os.environ)
     place = {name: getattr(options, name) for name in ("endpoint", "outputs", "label")}
-    _, folder = find(manifest, **place)
+    _, folder = locate(manifest, **place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, **place))
 
 
@@ -112,7 +112,7 @@ def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str
     """Return the command that finds *folder* again, from what its `sweep.json` says."""
     label = identity.label
     if manifest is not None:
-        _, found = find(manifest, endpoint=None, outputs=None, label=label)
+        _, found = locate(manifest, endpoint=None, outputs=None, label=label)
         if found == folder.resolve():
             return command_of(manifest.path, label=label)
     base = folder.resolve().parents[1 if identity.label else 0]

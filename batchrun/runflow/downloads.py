@@ -65,7 +65,7 @@ class _CutError(Exception):
         self.pause = pause
 
 
-class Saved(Struct, frozen=True, kw_only=True):
+class Downloaded(Struct, frozen=True, kw_only=True):
     """A file that is on disk under its final name."""
 
     path: Path
@@ -94,7 +94,7 @@ async def fetch(
     tries: int = 5,
     blocking: Blocking = threaded,
     jitter: Callable[[], float] = lambda: 0.5,
-) -> Saved:
+) -> Downloaded:
     """Save the file behind *url* as *target* plus the extension of its content type.
 
     *media* is image, video or audio where that is known: a message is no such file. *loopback*
@@ -114,7 +114,7 @@ async def fetch(
         path = target.with_name(target.name + download.extension())
         with _translated(path):
             await blocking(lambda: _publish(file, part, path))
-    return Saved(
+    return Downloaded(
         path=path,
         bytes=download.size,
         sha256=download.hash.hexdigest(),

@@ -21,7 +21,7 @@ import msgspec
 from batchrun.base.local_file import LocalFile
 from batchrun.cli import main
 from batchrun.commands.run_options import parse, settings_of
-from batchrun.commands.target import find
+from batchrun.commands.target import locate
 from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book, ModelFacts
 from batchrun.ledger.file import Ledger, open_ledger
@@ -77,7 +77,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
     with environment(variables):
         options = parse(words)
         manifest = load_manifest(options.manifest, os.environ)
-        endpoint, folder = find(
+        endpoint, folder = locate(
             manifest, endpoint=options.endpoint, outputs=options.outputs, label=options.label
         )
         chosen = settings_of(options, manifest)
@@ -157,7 +157,7 @@ def loads(path: Path) -> bool:
 def folder_of(path: Path, *, endpoint: str, label: str | None) -> Path:
     """Return the folder of the sweep of the manifest at *path*."""
     manifest = load_manifest(path, {})
-    _, folder = find(manifest, endpoint=endpoint, outputs=None, label=label)
+    _, folder = locate(manifest, endpoint=endpoint, outputs=None, label=label)
     return folder
 
 
