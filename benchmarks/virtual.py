@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from virtual_time import VirtualTimeLoop
 
 from batchrun.base.disk import InlineDisk
+from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Runner, Services
-from batchrun.engine.start import open_sweep
 from batchrun.ledger.file import open_ledger
 from batchrun.manifest.load import load_manifest
 from batchrun.results.progress import Silent

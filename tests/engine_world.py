@@ -14,9 +14,9 @@ from msgspec.structs import replace
 
 from batchrun.base.disk import Disk, InlineDisk
 from batchrun.base.progress import Moment
+from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.shutdown import Shutdown
-from batchrun.engine.start import open_sweep
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.replay import read_book

@@ -1,0 +1,11 @@
+"""What every room uses and none owns. Pure, but for `disk.py`.
+
+values.py       parsers of single values: rates, times, money
+text.py         how messages spell things, and near misses
+endpoint.py     what an endpoint is
+local_file.py   a local file that a cell sends
+media_types.py  what a file is, and what it is called
+json_text.py    JSON text of many small values
+progress.py     what a sweep tells the one that shows its progress
+disk.py         durable writes: the only place
+"""

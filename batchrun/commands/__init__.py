@@ -1,0 +1,15 @@
+"""One module a command; `cli.py` picks it. Commands don't import each other.
+
+What they share:
+
+    options.py, run_options.py    the command line
+    target.py                     which sweep is meant
+    call.py                       what one call is about
+    connection.py                 the key, the embedded simulator, a client
+    preview.py                    what a call would do
+    final_report.py               how a call ends; `grid_counts.py` counts for it
+    status_report.py              how a sweep stands
+    progress_choice.py, stdout.py where progress and results go
+    signals.py                    Ctrl-C and its kin
+    error_boundary.py             errors -> a message and an exit code; `bug_report.py` for bugs
+"""

@@ -22,10 +22,10 @@ from batchrun.commands.run_options import (
 )
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover, naming_recover
+from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Points, Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
-from batchrun.engine.start import open_sweep
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest
 from batchrun.runflow.client import Client

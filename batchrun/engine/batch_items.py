@@ -2,7 +2,7 @@
 
 What a batch's request carried is not shown by its runs, or not by all services; but each run names
 its batch, and the batch tells which item it is. A run that has been told of carries the tag that a
-run by itself would: nobody behind this has to know of batches.
+run by itself would: no module behind this one has to know of batches.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """How each cell that has been given a slot leaves: in a request of its own, or with others.
 
-Whether a model takes batches is not documented, so the first company that is large enough asks, and
+Whether a model takes batches is not documented, so the first batch that is large enough asks, and
 the ledger remembers the answer. As long as that first request is without an answer the model's
 other cells wait a little, and then leave alone: one that hangs holds up nobody.
 """
@@ -86,7 +86,7 @@ class Batcher:
             self._work.withdraw(attempt)
 
     def _let_leave(self, batch: PendingBatch, *, last: bool) -> float:
-        """Let leave those of a company that are due; return when the others are."""
+        """Send the part of a pending batch that is due; return when the rest is."""
         takes = self._work.ledger.book.facts(batch.model).takes_batches
         most = self._work.settings.batch
         while len(batch.attempts) >= most and takes:
@@ -103,7 +103,7 @@ class Batcher:
         return due
 
     def _let_all_leave(self, batch: PendingBatch, *, takes: bool | None) -> float:
-        """Let leave those of a company that is due; where it is a trial, the others stay."""
+        """Send a pending batch that is due; where it is a trial, the rest stays."""
         enough, most = len(batch.attempts) >= ENOUGH, self._work.settings.batch
         if takes is None and enough and batch.model not in self._trials:
             leaving = batch.take(most)

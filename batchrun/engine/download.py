@@ -66,7 +66,7 @@ class Downloader:
         """Save until cancelled."""
         async with anyio.create_task_group() as tasks:
             for number in range(WORKERS):
-                tasks.start_soon(self._worker, name=f"saver {number}")
+                tasks.start_soon(self._worker, name=f"downloader {number}")
 
     async def _worker(self) -> None:
         while True:

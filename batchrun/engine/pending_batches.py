@@ -20,7 +20,7 @@ LINGER: Final = 0.5
 like the number above, by `benchmarks/batches.py`."""
 
 MOST: Final = 20
-"""Companies at once. Where there are so many, each cell has something of its own."""
+"""Pending batches at once. Where there are so many, each cell has something of its own."""
 
 BACKLOG: Final = 4.0
 """So many times as long where calls wait for the limiter anyway."""

@@ -1,7 +1,7 @@
-"""Looks at waves: tells which runs ended, finds those in doubt, and those too many.
+"""Polls waves: which runs ended, which exist although in doubt, which are one too many.
 
-One look is one listing of a wave, whatever it is for. What it shows is believed at once: a run in
-the list exists. What it doesn't show counts only under the rules in `lookup.py`.
+One poll is one listing of a wave, whatever it is for. A run in the list exists, and is believed at
+once. A run that the list lacks counts as missing only under the rules in `reconcile.py`.
 """
 
 from collections.abc import Iterable, Sequence

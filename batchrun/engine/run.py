@@ -1,4 +1,4 @@
-"""Starts and ends everything of one call: the slots, the watcher, the downloads, the stops.
+"""Starts and ends everything of one call: the slots, the poller, the downloads, the shutdown.
 
 One task group; a task for each request under way and none that merely waits for its cell. The grid
 is drawn one cell at a time, when a slot is free.
@@ -19,6 +19,7 @@ from batchrun.engine.budget import Budget
 from batchrun.engine.download import Downloader, Job
 from batchrun.engine.duplicate_runs import DuplicateRuns
 from batchrun.engine.in_flight import Attempt, InFlight
+from batchrun.engine.open_sweep import SweepFolder
 from batchrun.engine.poll import Poller
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.ready_queue import ReadyQueue
@@ -28,7 +29,6 @@ from batchrun.engine.resume import YIELD_EVERY, reserve, resume
 from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
-from batchrun.engine.start import SweepFolder
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Work
 from batchrun.engine.upload import Uploader
@@ -129,9 +129,9 @@ class Runner:
                 if await self._begin():
                     batcher = Batcher(self._work, submitter, tasks, intents.metadata_of)
                     reconciler = Reconciler(self._work, submitter, tasks)
-                    tasks.start_soon(Poller(self._work, reconciler).run, name="watcher")
-                    tasks.start_soon(self._downloader.run, name="saver")
-                    tasks.start_soon(self._duplicates.run, name="extras")
+                    tasks.start_soon(Poller(self._work, reconciler).run, name="poller")
+                    tasks.start_soon(self._downloader.run, name="downloader")
+                    tasks.start_soon(self._duplicates.run, name="duplicate runs")
                     await self._feed_slots(batcher, submitter)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -228,7 +228,7 @@ class Runner:
     async def _pause(self, batcher: Batcher, begun: int) -> int:
         """Let others work amid a long walk; return how much is under way, *begun* was before.
 
-        Where all that was drawn since rests, no company is in sight for those that wait.
+        Where all that was drawn since rests, no further cell is in sight for the pending batches.
         """
         if len(self._work.in_flight) <= begun:
             batcher.leave(last=False)

@@ -1,1 +1,12 @@
-"""What happened, for good: the kinds of lines, what they add up to, and the file they stand in."""
+"""What happened, for good.
+
+records.py        the kinds of lines, and their text
+history.py        the life of a cell: the fold over its lines, and what may follow what
+book.py           what all lines add up to: histories and totals
+history_index.py  a million histories in little memory
+key_index.py      a million keys in little memory
+file.py           the file: held under a lock, appended to in commit groups
+scan.py           questions that read the whole file
+replay.py         from the bytes to the book; what a crash left at the end
+reader.py         reading without holding
+"""

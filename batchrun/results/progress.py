@@ -1,4 +1,4 @@
-"""Who listens while a sweep runs: plain lines, or nobody, or a bar (`bar.py`).
+"""Who listens while a sweep runs: plain lines, or nobody, or a bar (`progress_bar.py`).
 
 Everything goes to the stream it is given, which is stderr: stdout is the result's.
 

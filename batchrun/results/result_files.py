@@ -1,4 +1,4 @@
-"""The derived files of an output folder, and `sweep.json`: written beside, renamed over.
+"""The derived files of an output folder: written beside, renamed over.
 
 A reader sees the old file or the new one, never half of either; a crash leaves a `.part` at most.
 """

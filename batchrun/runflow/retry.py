@@ -6,7 +6,7 @@ HTTP retries live here and nowhere else:
   API's own; so are the two POSTs of a file's upload, which cost nothing.
 * What may create a run is sent again only when it certainly did nothing: after a 429, and when not
   a byte of it was written because there was no connection. Everything else is its caller's
-  decision, made after a look; see `outcomes.py`.
+  decision, made after a look; see `responses.py`.
 
 Every send, the repeated ones too, waits its turn at the limiter.
 """

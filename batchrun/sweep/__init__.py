@@ -1,0 +1,5 @@
+"""A sweep: where it lives and who it is.
+
+location.py  the folder of a sweep
+identity.py  `sweep.json`, and the refusal of a folder that lost its ledger
+"""

@@ -16,10 +16,10 @@ from msgspec.structs import asdict
 
 from batchrun.base.disk import InlineDisk
 from batchrun.commands.run_options import parse, settings_of
+from batchrun.engine.open_sweep import identity_of
 from batchrun.engine.rebuild import RunFinder, describe, find_sweeps, write_down
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
-from batchrun.engine.start import identity_of
 from batchrun.errors import BatchrunError, most_severe
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep

@@ -1,6 +1,6 @@
 """A connection's bytes under trio, and anything else that anyio knows.
 
-It does what `loop_stream.py` does, and takes longer for it. Nothing here knows HTTP.
+It does what `asyncio_stream.py` does, and takes longer for it. Nothing here knows HTTP.
 """
 
 import select

@@ -1,4 +1,4 @@
-"""The one gate every API call of the process goes through."""
+"""The one limiter that every API call of the process goes through."""
 
 from typing import Final, Protocol
 
@@ -11,7 +11,7 @@ _LATEST: Final = 0.003  # the most of a wait that is spent awake
 
 
 class Shared(Protocol):
-    """What other processes have a part in; `sharing.py` is the one there is."""
+    """What other processes have a part in; `shared_pace.py` is the one there is."""
 
     def claim(self, interval: float) -> float:
         """Return 0.0 if a call may leave now, else the seconds after which to ask again."""

@@ -5,7 +5,7 @@ The rules:
 * Two departures are never closer than one interval of the rate that was asked for. So any window
   w holds at most floor(rate * w) + 1 of them, and nothing is saved up for a burst.
 * A 429 pauses everybody and cuts the pace, once for all the calls that left before the cut; what
-  the pace is then, and how it climbs again, is in `allowance.py`. After the pause a single call
+  the pace is then, and how it climbs again, is in `adaptive_rate.py`. After the pause a single call
   is let out as a probe. If it is refused as well, the pause was too short and the pace had no
   part in it: only the pause grows.
 * Trouble (5xx, no answer) pauses everybody, longer each time, and after it a single call is let

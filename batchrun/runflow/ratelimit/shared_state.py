@@ -1,7 +1,7 @@
 """What processes that share a pace write down together: when the last call left, and how they pace.
 
-Arithmetic and text only; `sharing.py` keeps it in a file. All moments are of one clock, which all
-processes of the machine read alike and which begins anew when the machine does.
+Pure: `shared_pace.py` keeps it in a file. All moments are of one clock, which all processes of the
+machine read alike and which begins anew when the machine does.
 
 * The next call of anybody leaves no sooner after the last than the slowest of them would have it.
   So over all of them together any window w holds at most floor(lowest rate * w) + 1 departures.
