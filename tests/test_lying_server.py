@@ -124,9 +124,9 @@ ELSEWHERE: Final = {
     "hang_before_headers": "test_signals.py",
     "hang_after_headers": "test_hangs.py",
     "commit_late": "test_crash_matrix.py",
-    "https_only": "test_uploads.py",
-    "forget_asset": "test_uploads.py",
-    "upload_expired": "test_uploads.py",
+    "https_only": "test_upload.py",
+    "forget_asset": "test_upload.py",
+    "upload_expired": "test_upload.py",
 }
 """Faults that need time, a kill or a file, and where they are."""
 
