@@ -1,16 +1,22 @@
-"""Where bytes become durable. An argument of the ledger: tests pass a full or a mortal one."""
+"""Where bytes become durable: the only place that syncs, and that puts a file in another's place.
 
+The ledger takes a Disk as an argument: tests pass a full or a mortal one.
+"""
+
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Protocol, TypeVar
+from typing import IO, BinaryIO, Final, Protocol, TypeVar
 
 from anyio import to_thread
 
 from batchrun.errors import FolderError
 
 T = TypeVar("T")
+
+_FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 class Disk(Protocol):
@@ -42,18 +48,42 @@ class InlineDisk:
 
 
 def write_durably(fd: int, data: bytes) -> None:
+    """Append *data*, and return once it is on the disk."""
     while data:
         data = data[os.write(fd, data) :]
-    os.fsync(fd)
+    sync(fd)
+
+
+def sync(fd: int) -> None:
+    """Return once all that was written to *fd* is on the disk."""
+    if _FULL_SYNC is None:
+        os.fsync(fd)
+    else:
+        fcntl.fcntl(fd, _FULL_SYNC)  # macOS: its fsync ends in the cache of the drive
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
     """Make the names in a folder durable: a new file is lost without it, whatever was synced."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(fd)
+        sync(fd)
     finally:
         os.close(fd)
+
+
+def publish(part: Path, path: Path) -> None:
+    """Give the synced file *part* the name *path*, in place of what is there; durably."""
+    part.replace(path)
+    sync_folder(path.parent)
+
+
+def open_anew(path: Path) -> BinaryIO:
+    """Open a new file for writing, in place of what is there.
+
+    A link that was put there beforehand would have us write over the file that it points at.
+    """
+    path.unlink(missing_ok=True)
+    return path.open("xb")
 
 
 def atomic_write(path: Path, data: bytes) -> None:
@@ -67,14 +97,11 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """Give a file that takes the place of *path* once it is whole and on disk."""
     part = path.with_name(f"{path.name}.part")
     try:
-        # A link put there beforehand would have us write over what it points at.
-        part.unlink(missing_ok=True)
-        with part.open("xb") as file:
+        with open_anew(part) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
+            sync(file.fileno())
+        publish(part, path)
     except OSError as error:
         raise FolderError(f"cannot write {path}: {error.strerror}") from error
     finally:

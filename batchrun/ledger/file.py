@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.disk import Disk, ThreadedDisk, sync_folder
+from batchrun.base.disk import Disk, ThreadedDisk, publish, sync, sync_folder
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError, LostLedgerError
 from batchrun.ledger.book import Book
 from batchrun.ledger.reader import read_line
@@ -287,7 +287,7 @@ def open_ledger(
             if replayed.torn:
                 # Else the next line is glued onto the torn one, and both are lost.
                 file.truncate(replayed.whole)
-            os.fsync(file.fileno())
+            sync(file.fileno())
             sync_folder(folder)
         except OSError as error:
             raise LedgerError(f"cannot use the ledger {path}: {error.strerror}") from error
@@ -330,8 +330,7 @@ def rebuild_ledger(
             with _written(path):
                 if path.stat().st_size:
                     _keep(path, folder / f"ledger-{clock():%Y%m%dT%H%M%S}.jsonl")
-                new.replace(path)
-                sync_folder(folder)
+                publish(new, path)
         finally:
             new.unlink(missing_ok=True)
 

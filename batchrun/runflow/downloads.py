@@ -11,7 +11,6 @@ This module knows URLs and files, nothing of runs: an expired URL is its caller'
 import base64
 import binascii
 import hashlib
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ import anyio.to_thread
 import httpx
 from msgspec import Struct
 
+from batchrun.base.disk import open_anew, publish, sync
 from batchrun.base.endpoint import is_loopback
 from batchrun.base.media_types import extension, sniffed
 from batchrun.errors import FolderError
@@ -370,22 +370,15 @@ def _validator(response: httpx.Response) -> str | None:
 def _publish(file: BinaryIO, part: Path, path: Path) -> None:
     """Give the whole file its name; after a power cut it is there whole, or not at all."""
     file.flush()
-    os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(file.fileno())
+    publish(part, path)
 
 
 @contextmanager
 def _opened(part: Path, target: Path) -> Iterator[BinaryIO]:
     """Open the `.part` anew, and take it away again if it was not renamed."""
     with _translated(target):
-        # A link put there beforehand would have us write over what it points at.
-        part.unlink(missing_ok=True)
-        file = part.open("xb")
+        file = open_anew(part)
     try:
         yield file
     finally:
