@@ -7,16 +7,16 @@ unconfirmed place at the service, which nobody refers to.
 
 import hashlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
-import anyio
 import httpx
 
-from batchrun.base.endpoint import is_loopback
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import UnreachableError
 from batchrun.runflow.client import Client
 from batchrun.runflow.retry import FAILED
+from batchrun.runflow.storage import BrokenTransferError, keep_trying, may_be_opened
 from batchrun.runflow.wire import Refusal, UploadPlace
 
 SCHEME: Final = "runflow://assets/"
@@ -78,28 +78,36 @@ async def upload(client: Client, storage: httpx.AsyncClient, file: LocalFile) ->
 
 async def _put(storage: httpx.AsyncClient, url: str, file: LocalFile) -> None:
     """Put the file's bytes to *url*; RefusedFileError or FailedUploadError where that can't be."""
-    reason = ""
-    for number in range(_TRIES):
-        if number:
-            await anyio.sleep(min(_LONGEST_PAUSE, 2.0**number))
-        request = storage.build_request(
-            "PUT",
-            url,
-            content=_content(file),
-            headers={"Content-Type": file.mime, "Content-Length": str(file.size)},
+    try:
+        await keep_trying(
+            partial(_put_once, storage, url, file),
+            tries=_TRIES,
+            first_pause=2.0,
+            longest_pause=_LONGEST_PAUSE,
         )
-        try:
-            response = await storage.send(request, follow_redirects=False)
-        except FAILED as error:
-            reason = f"{type(error).__name__} from {request.url.host}"
-            continue
-        if response.is_success:
-            return
-        reason = f"HTTP {response.status_code} from {request.url.host}"
-        if response.status_code < 500 and response.status_code not in {408, 429}:
-            refusal = Refusal(code="UPLOAD_REFUSED", message=reason)
-            raise RefusedFileError(response.status_code, refusal)
-    raise FailedUploadError(f"`{file}` could not be uploaded: {reason}")
+    except BrokenTransferError as error:
+        raise FailedUploadError(f"`{file}` could not be uploaded: {error}") from None
+
+
+async def _put_once(storage: httpx.AsyncClient, url: str, file: LocalFile) -> None:
+    request = storage.build_request(
+        "PUT",
+        url,
+        content=_content(file),
+        headers={"Content-Type": file.mime, "Content-Length": str(file.size)},
+    )
+    host = request.url.host
+    try:
+        response = await storage.send(request, follow_redirects=False)
+    except FAILED as error:
+        raise BrokenTransferError(f"{type(error).__name__} from {host}") from None
+    if response.is_success:
+        return
+    reason = f"HTTP {response.status_code} from {host}"
+    if response.status_code >= 500 or response.status_code in {408, 429}:
+        raise BrokenTransferError(reason)
+    refusal = Refusal(code="UPLOAD_REFUSED", message=reason)
+    raise RefusedFileError(response.status_code, refusal)
 
 
 async def _content(file: LocalFile) -> AsyncIterator[bytes]:
@@ -133,9 +141,7 @@ def _allowed(url: str, *, loopback: bool) -> str:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         raise UnreachableError("the API gave something for an upload URL that is none") from None
-    if parsed.scheme == "https" or (
-        loopback and parsed.scheme == "http" and is_loopback(parsed.host)
-    ):
+    if may_be_opened(parsed, loopback=loopback):
         return url
     raise UnreachableError(
         f"the API gave an upload URL at {parsed.scheme}://{parsed.host}; only https is used"

@@ -24,11 +24,11 @@ import httpx
 from msgspec import Struct
 
 from batchrun.base.disk import open_anew, publish, sync
-from batchrun.base.endpoint import is_loopback
 from batchrun.base.media_types import extension, sniffed
 from batchrun.errors import FolderError
 from batchrun.runflow.headers import seconds_to_wait, sha256_of
 from batchrun.runflow.retry import FAILED
+from batchrun.runflow.storage import BrokenTransferError, keep_trying, may_be_opened
 
 _HOPS: Final = 8
 _LONGEST_PAUSE: Final = 30.0
@@ -55,14 +55,6 @@ class ExpiredError(Exception):
 
 class DownloadError(Exception):
     """The file could not be had in spite of all tries; another call may have more luck."""
-
-
-class _CutError(Exception):
-    """The file arrived only in part, or not at all; *pause* is how long we are asked to wait."""
-
-    def __init__(self, message: str, *, pause: float | None = None) -> None:
-        super().__init__(message)
-        self.pause = pause
 
 
 class Downloaded(Struct, frozen=True, kw_only=True):
@@ -110,7 +102,16 @@ async def fetch(
         target.parent.mkdir(parents=True, exist_ok=True)
     with _opened(part, target) as file:
         download = _Download(http, url, file, media=media, loopback=loopback)
-        await _filled(download, tries, jitter)
+        try:
+            await keep_trying(
+                download.attempt,
+                tries=tries,
+                first_pause=1.0,
+                longest_pause=_LONGEST_PAUSE,
+                jitter=jitter,
+            )
+        except BrokenTransferError as error:
+            raise DownloadError(str(error)) from None
         path = target.with_name(target.name + download.extension())
         with _translated(path):
             await blocking(lambda: _publish(file, part, path))
@@ -120,19 +121,6 @@ async def fetch(
         sha256=download.hash.hexdigest(),
         content_type=download.content_type,
     )
-
-
-async def _filled(download: "_Download", tries: int, jitter: Callable[[], float]) -> None:
-    for number in range(1, tries + 1):
-        try:
-            await download.attempt()
-        except _CutError as error:
-            if number == tries:
-                raise DownloadError(str(error)) from None
-            pause = 2.0 ** (number - 1) * (1 + jitter()) if error.pause is None else error.pause
-            await anyio.sleep(min(_LONGEST_PAUSE, pause))
-        else:
-            return
 
 
 class _Download:
@@ -164,7 +152,7 @@ class _Download:
         return extension(self.content_type, self._head, path)
 
     async def attempt(self) -> None:
-        """Fetch what is missing. Raises _CutError where trying again makes sense."""
+        """Fetch what is missing. Raises BrokenTransferError where trying again makes sense."""
         if self._inlined():
             self._decode()
             return
@@ -180,7 +168,7 @@ class _Download:
                 self._check(response, self.size - start)
                 self._check_content(response)
         except FAILED as error:
-            raise _CutError(f"{type(error).__name__} from {_place(self._url)}") from None
+            raise BrokenTransferError(f"{type(error).__name__} from {_place(self._url)}") from None
 
     def _begin(self, response: httpx.Response) -> None:
         """Judge the answer's head: what it begins, goes on with, or refuses."""
@@ -191,7 +179,7 @@ class _Download:
             _raise_for_status(response)
         self.content_type = _media_type(response)
         if self.content_type == "text/html":
-            raise _CutError(f"a web page in place of the file from {_place(self._url)}")
+            raise BrokenTransferError(f"a web page in place of the file from {_place(self._url)}")
         self._total = None if _encoded(response) else _length(response)
         self._limit(self._total or 0)
         self._validator = None if _encoded(response) else _validator(response)
@@ -203,7 +191,7 @@ class _Download:
         if self.size and same and told.startswith(f"bytes {self.size}-"):
             return True
         self._restart()
-        raise _CutError(f"another part than was asked for from {_place(self._url)}")
+        raise BrokenTransferError(f"another part than was asked for from {_place(self._url)}")
 
     async def _take(self, response: httpx.Response) -> None:
         """Write the body. Where the disk fails, close first and let the body run out: trio
@@ -242,25 +230,25 @@ class _Download:
         if _encoded(response):  # what was packed for the way is another length than the file
             received = response.num_bytes_downloaded
         if announced not in {None, received}:
-            raise _CutError(f"{received} of {announced} bytes from {_place(self._url)}")
+            raise BrokenTransferError(f"{received} of {announced} bytes from {_place(self._url)}")
         if response.status_code == 206 and self._total not in {None, self.size}:
             size = self.size
             self._restart()
-            raise _CutError(f"{size} of {self._total} bytes from {_place(self._url)}")
+            raise BrokenTransferError(f"{size} of {self._total} bytes from {_place(self._url)}")
         if not self.size:
-            raise _CutError(f"an empty file from {_place(self._url)}")
+            raise BrokenTransferError(f"an empty file from {_place(self._url)}")
 
     def _check_content(self, response: httpx.Response) -> None:
-        """Raise _CutError for a file that is another than was announced."""
+        """Raise BrokenTransferError for a file that is another than was announced."""
         announced = None if _encoded(response) else sha256_of(response.headers)
         if announced not in {None, self.hash.hexdigest()}:
             self._restart()
-            raise _CutError(f"another content than announced from {_place(self._url)}")
+            raise BrokenTransferError(f"another content than announced from {_place(self._url)}")
         message = self.content_type in _MESSAGES and sniffed(self._head) is None
         svg = self.content_type in _XML and self.extension() == ".svg"
         if self._media in _MEDIA and message and not svg:
             self._restart()
-            raise _CutError(f"a message in place of the file from {_place(self._url)}")
+            raise BrokenTransferError(f"a message in place of the file from {_place(self._url)}")
 
     def _limit(self, size: int) -> None:
         if size > MOST_BYTES:
@@ -319,10 +307,7 @@ def _allowed(url: str, *, loopback: bool) -> str:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         raise DownloadError("an output that is not a URL") from None
-    if not parsed.host or not (
-        parsed.scheme == "https"
-        or (loopback and parsed.scheme == "http" and is_loopback(parsed.host))
-    ):
+    if not may_be_opened(parsed, loopback=loopback):
         raise DownloadError(f"an output at {_place(url)}; only https is fetched")
     return url
 
@@ -333,7 +318,7 @@ def _raise_for_status(response: httpx.Response) -> None:
         raise ExpiredError(f"HTTP {status} from {place}")
     if status >= 500 or status in _PASSING or status == 416:
         asked = seconds_to_wait(response.headers, datetime.now(UTC))
-        raise _CutError(f"HTTP {status} from {place}", pause=asked)
+        raise BrokenTransferError(f"HTTP {status} from {place}", pause=asked)
     raise DownloadError(f"HTTP {status} from {place}")
 
 

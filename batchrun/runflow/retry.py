@@ -1,6 +1,6 @@
 """Sends requests, each in its turn, until it is known what came of them.
 
-HTTP retries live here and nowhere else:
+Retries of the API's calls live here and nowhere else; those of files are in `storage.py`:
 
 * What only asks is sent again after a network error, a 429, a 5xx and an answer that is not the
   API's own; so are the two POSTs of a file's upload, which cost nothing.
