@@ -25,6 +25,7 @@ from batchrun.ledger.file import LOCK, Ledger, open_ledger
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import AnyRecord, Intent, decode
+from batchrun.ledger.scan import keys_of, known_ids
 from batchrun.sweep.location import LEDGER
 
 
@@ -647,8 +648,8 @@ async def test_runs_and_keys_that_the_file_has_are_told_from_those_it_has_not(
         await ledger.append(intent("c3", metadata={"run_id": "r3", "idempotency_key": "k3"}))
 
         asked = {"k1", odd, "r2", "r3", "k3", "k", "c2", "banana"}
-        assert ledger.identities(asked) == {"k1", odd, "r2"}
-        assert ledger.identities(set()) == set()
+        assert known_ids(ledger.path, asked) == {"k1", odd, "r2"}
+        assert known_ids(ledger.path, set()) == set()
 
 
 async def test_the_keys_of_a_wave_are_those_of_its_intents(tmp_path: Path) -> None:
@@ -663,14 +664,14 @@ async def test_the_keys_of_a_wave_are_those_of_its_intents(tmp_path: Path) -> No
             )
         await ledger.append(intent("c9", idempotency_key="of one"), submitted("c9", run_id="r9"))
 
-        assert ledger.keys_of("br1.k3f9.1") == {"of all in batch 1", "of one"}
-        assert ledger.keys_of("br1.k3f9.11") == {"of all in batch 11"}
-        assert ledger.keys_of("br1.k3f9.2") == set()
+        assert keys_of(ledger.path, "br1.k3f9.1") == {"of all in batch 1", "of one"}
+        assert keys_of(ledger.path, "br1.k3f9.11") == {"of all in batch 11"}
+        assert keys_of(ledger.path, "br1.k3f9.2") == set()
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_what_reads_all_of_the_ledger_holds_nobody_up(tmp_path: Path) -> None:
     with open_ledger(tmp_path, disk=ThreadedDisk()) as ledger:
-        reader = await ledger.apart(threading.get_ident)
+        reader = await ledger.scan(lambda _path: threading.get_ident())
 
     assert reader != threading.get_ident()

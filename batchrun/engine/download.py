@@ -9,7 +9,6 @@ import json
 import unicodedata
 from collections import deque
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from batchrun.base.media_types import EXTENSIONS
 from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Saved, SavedFile
+from batchrun.ledger.scan import has_text
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
 from batchrun.runflow.outputs import OutputFile, output_files
 
@@ -182,7 +182,7 @@ class Downloader:
             return bool(there)
         ledger = self._work.ledger
         spelled = [json.dumps(path, ensure_ascii=False) for path in there]
-        return bool(there) and await ledger.apart(partial(ledger.mentions, spelled))
+        return bool(there) and await ledger.scan(has_text, spelled)
 
     def _there(self, name: str) -> Sequence[str]:
         """Return the files that have this name, as the ledger spells them."""

@@ -6,7 +6,6 @@ be the very one that is looked for; taken for somebody else's, it would be made,
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +14,7 @@ from batchrun.engine.batch_items import BatchItems
 from batchrun.engine.run_tag import tag_of
 from batchrun.engine.transitions import Work
 from batchrun.engine.waves import reference
+from batchrun.ledger.scan import known_ids
 from batchrun.runflow.wire import Run
 
 MOST_ASKED: Final = 200
@@ -77,7 +77,7 @@ class RunIdentifier:
         if not ids:
             return ids
         ledger = self._work.ledger
-        return self._others | await ledger.apart(partial(ledger.identities, ids))
+        return self._others | await ledger.scan(known_ids, ids)
 
     async def _tells(self, listed: Run, whole: Run | None) -> bool:
         """Say whether it is known now whose run this is, be it ours or not."""

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
 from typing import Final
 
 import anyio
@@ -29,6 +28,7 @@ from batchrun.engine.submit import MOST_SENDS, Submitter
 from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
 from batchrun.ledger.records import Extra, Looked
+from batchrun.ledger.scan import keys_of, known_ids
 from batchrun.runflow.wire import Run
 
 MARGIN: Final = timedelta(minutes=5)
@@ -115,9 +115,9 @@ class Reconciler:
         new = {run.id for _, run in tagged} - wave.verified_run_ids
         if new:
             wave.verified_run_ids |= new
-            wave.known_run_ids |= await ledger.apart(partial(ledger.identities, new))
+            wave.known_run_ids |= await ledger.scan(known_ids, new)
             terse = [run for _, run in tagged if run.client_ref is None]
-            keys = await ledger.apart(partial(ledger.keys_of, wave.ref)) if terse else set()
+            keys = await ledger.scan(keys_of, wave.ref) if terse else set()
             wave.known_run_ids |= {
                 run.id for tag, run in tagged if run.client_ref is None and tag.key not in keys
             }

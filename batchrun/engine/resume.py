@@ -1,7 +1,6 @@
 """Takes over what earlier calls left: it holds its slots from the start, and is looked at first."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import anyio
@@ -12,6 +11,7 @@ from batchrun.engine.transitions import Work
 from batchrun.engine.waves import Wave
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
+from batchrun.ledger.scan import was_answered
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
@@ -61,7 +61,7 @@ async def _see(work: Work, wave: Wave) -> None:
     then the write of the intents, or that of their end, was torn.
     """
     if not wave.seen and 0 < len(wave.attempts) < wave.batch:
-        wave.seen = await work.ledger.apart(partial(work.ledger.tells_of, wave.ref))
+        wave.seen = await work.ledger.scan(was_answered, wave.ref)
 
 
 def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> tuple[Attempt, int]:

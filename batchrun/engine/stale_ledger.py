@@ -5,7 +5,6 @@ each model, and the intents of its newest batch), and all later ones, of which s
 """
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Final
 
 from batchrun.engine.batch_items import BatchItems
@@ -18,6 +17,7 @@ from batchrun.errors import LostLedgerError
 from batchrun.ledger.book import wave_number
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.records import Intent
+from batchrun.ledger.scan import intents_of, known_ids
 from batchrun.runflow.wire import Run
 
 AHEAD: Final = 3
@@ -53,7 +53,7 @@ async def _check_known(work: Work, runs: Iterable[Run]) -> None:
     told = await RunIdentifier(work, BatchItems(work.client, sweep)).identify(runs)
     tags = {run.id: tag for run in told.runs if (tag := tag_of(run, sweep)) is not None}
     ledger, names = work.ledger, {*tags, *(tag.key for tag in tags.values())}
-    known = await ledger.apart(partial(ledger.identities, names)) if names else set()
+    known = await ledger.scan(known_ids, names) if names else set()
     for run in told.runs:
         if run.id not in tags or run.id in known or not is_ours(run, sweep):
             continue
@@ -89,7 +89,7 @@ async def _ends_within(work: Work, ref: str) -> bool:
 
 
 async def _intents_of(work: Work, ref: str) -> list[Intent]:
-    return await work.ledger.apart(partial(work.ledger.intents_of, ref))
+    return await work.ledger.scan(intents_of, ref)
 
 
 def _behind(work: Work, run: Run) -> LostLedgerError:

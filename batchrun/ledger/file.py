@@ -8,19 +8,17 @@ import errno
 import fcntl
 import json
 import os
-import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import anyio
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -30,12 +28,7 @@ from batchrun.ledger.book import Book
 from batchrun.ledger.reader import read_line
 from batchrun.ledger.records import (
     AnyRecord,
-    Dropped,
-    Intent,
-    Rejected,
-    Submitted,
     Sweep,
-    decode,
     encode,
     timestamp,
 )
@@ -44,15 +37,10 @@ from batchrun.sweep.location import LEDGER
 
 LOCK: Final = "lock"
 
-_IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
-
-_ANSWERS: Final = tuple(
-    f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
-)
-
 Clock = Callable[[], datetime]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def utc_now() -> datetime:
@@ -133,63 +121,11 @@ class Ledger:
         """Return the time by the clock that stamps the lines."""
         return self._clock()
 
-    async def apart(self, question: Callable[[], T]) -> T:
-        """Return what *question* returns, one that reads all of the file, and hold nobody up."""
-        return await self._disk.read(question)
-
-    def mentions(self, texts: Sequence[str]) -> bool:
-        """Say whether one of *texts* stands in the file. Reads all of it: for rare questions."""
-        wanted = [text.encode() for text in texts]
-        with self.path.open("rb") as lines:
-            return any(text in line for line in lines for text in wanted)
-
-    def keys_of(self, client_ref: str) -> set[str]:
-        """Return the Idempotency-Keys of a wave's intents. Reads all of the file, once."""
-        return {intent.idempotency_key for intent in self.intents_of(client_ref)}
-
-    def intents_of(self, client_ref: str) -> list[Intent]:
-        """Return a wave's intents. Reads all of the file, once."""
-        wanted = client_ref.encode()
-        with self.path.open("rb") as lines:
-            # The last line may be in the making: what it tells, memory tells, too.
-            whole = (line for line in lines if wanted in line and line.endswith(b"\n"))
-            records = [decode(line) for line in whole]
-        return [
-            record
-            for record in records
-            if isinstance(record, Intent) and record.client_ref == client_ref
-        ]
-
-    def tells_of(self, client_ref: str) -> bool:
-        """Say whether a run or a refusal of one of a wave's intents is in the file. Reads all of
-        it, once.
-        """
-        wanted, waiting = client_ref.encode(), set[str]()
-        with self.path.open("rb") as lines:
-            for line in lines:
-                if wanted not in line and not (waiting and line.startswith(_ANSWERS)):
-                    continue
-                match decode(line) if line.endswith(b"\n") else None:
-                    case Intent(cell=cell, client_ref=ref) if ref == client_ref:
-                        waiting.add(cell)
-                    case Dropped(cell=cell):
-                        waiting.discard(cell)
-                    case Submitted(cell=cell) | Rejected(cell=cell) if cell in waiting:
-                        return True
-                    case _:
-                        pass
-        return False
-
-    def identities(self, wanted: AbstractSet[str]) -> set[str]:
-        """Return which of *wanted* the file has as a run's id or an intent's Idempotency-Key.
-
-        Reads all of the file, once.
-        """
-        spelled = {msgspec.json.encode(name): name for name in wanted}
-        with self.path.open("rb") as lines:
-            # Of a line the first is its own: what follows is what requests and runs carried.
-            names = (found[1] for line in lines if (found := _IDENTITY.search(line)))
-            return {spelled[name] for name in names if name in spelled}
+    async def scan(
+        self, question: Callable[Concatenate[Path, P], T], *wanted: P.args, **options: P.kwargs
+    ) -> T:
+        """Return what a *question* of `scan.py` finds in the file; it holds up no other task."""
+        return await self._disk.read(partial(question, self.path, *wanted, **options))
 
     def read(self, line: int) -> AnyRecord:
         """Return the record of the line at offset *line*; LedgerError if it is not on disk."""

@@ -28,6 +28,7 @@ from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.ledger.history import History, LookUp, Rest, Submit, Watch, grant, next_step, standing
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.ledger.records import KINDS, AnyRecord, NewerFormatError, decode, encode, starts_group
+from batchrun.ledger.scan import intents_of, keys_of, known_ids, was_answered
 from batchrun.manifest.file_names import file_name, user_metadata
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
@@ -212,7 +213,7 @@ def replayed(ledger: Path, scratch: Path) -> dict[str, Any]:
             key: book.history(key) for key in keys
         }
         waves = {ref: _wave(ref, opened) for ref in lines.waves()}
-        ids = opened.identities(lines.run_ids() | {"no such run"})
+        ids = known_ids(opened.path, lines.run_ids() | {"no such run"})
     return {
         "bytes": copy.stat().st_size,
         "torn bytes": torn,
@@ -322,9 +323,9 @@ def _model(facts: ModelFacts) -> dict[str, Any]:
 
 def _wave(client_ref: str, ledger: Ledger) -> dict[str, Any]:
     return {
-        "intents": len(ledger.intents_of(client_ref)),
-        "keys": len(ledger.keys_of(client_ref)),
-        "has an answer": ledger.tells_of(client_ref),
+        "intents": len(intents_of(ledger.path, client_ref)),
+        "keys": len(keys_of(ledger.path, client_ref)),
+        "has an answer": was_answered(ledger.path, client_ref),
     }
 
 
