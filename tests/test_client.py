@@ -3,7 +3,6 @@
 import random
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -524,7 +523,6 @@ async def test_a_service_that_refuses_fields_is_asked_plainly_from_then_on() -> 
 async def test_a_service_that_refuses_the_filter_gives_no_list(status: int) -> None:
     api = client(lambda _: httpx.Response(status, json=FLAT))
 
-    assert await api.list_runs(client_ref="w1") is None
     assert await api.runs_of("w1") is None
 
 
@@ -559,42 +557,9 @@ async def test_a_page_with_an_item_that_has_no_id_is_asked_for_again_not_believe
     assert len(asked) == 2
 
 
-async def test_the_newest_runs_are_listed_back_to_a_moment_and_no_further() -> None:
-    runs = [run_body(n, at=NOON - timedelta(minutes=n)) for n in range(10)]
-    api, ids, cursor = client(Runs(runs)), [], None
-
-    for _ in range(10):
-        page = await api.list_runs(
-            created_after=NOON - timedelta(minutes=3), cursor=cursor, newest_first=True
-        )
-        assert page is not None
-        ids += [run.id for run in page.runs]
-        if (cursor := page.next) is None:
-            break
-
-    assert ids == ["r0", "r1", "r2", "r3"]
-
-
-@pytest.mark.parametrize("size", [1, 2, 3])
-async def test_where_the_service_does_not_sort_the_walk_goes_on_to_its_end(size: int) -> None:
-    runs = [run_body(n, at=NOON - timedelta(minutes=9 - n)) for n in range(10)]
-    api, ids, cursor = client(Runs(runs, page=size, ignores_sort=True)), [], None
-
-    for _ in range(20):
-        page = await api.list_runs(
-            created_after=NOON - timedelta(minutes=3), cursor=cursor, newest_first=True
-        )
-        assert page is not None
-        ids += [run.id for run in page.runs]
-        if (cursor := page.next) is None:
-            break
-
-    assert ids == ["r6", "r7", "r8", "r9"]
-
-
 async def test_a_reference_with_a_quote_is_never_put_into_a_filter() -> None:
     with pytest.raises(ValueError, match="quote"):
-        await client(lambda _: ok()).list_runs(client_ref="a' OR '1")
+        await client(lambda _: ok()).runs_of("a' OR '1")
 
 
 # --- the account, models, time
@@ -615,27 +580,11 @@ async def test_the_organisation_is_read_from_any_shape(body: Any, organisation: 
     assert await client(lambda _: ok(body)).account() == organisation
 
 
-@pytest.mark.parametrize(
-    ("body", "balance"),
-    [
-        ({"balance": "12.34"}, "12.34"),
-        ({"balance": 5}, "5"),
-        ({"balance_cents": 1234, "currency": "USD"}, "12.34"),
-        ({"items": [{"balance_usd": "3.10"}]}, "3.10"),
-        ({"balance": "much"}, None),
-    ],
-)
-async def test_the_balance_is_read_from_any_shape(body: Json, balance: str | None) -> None:
-    told = await client(lambda _: ok(body)).balance()
-
-    assert told == (None if balance is None else Decimal(balance))
-
-
 async def test_what_the_key_may_not_know_is_none_and_no_reason_to_stop() -> None:
     denied = client(lambda _: httpx.Response(403, json={"code": "PERMISSION_DENIED"}))
     absent = client(lambda _: httpx.Response(404, text="<html>"))
 
-    assert await denied.balance() is None
+    assert await denied.model("a/b") is None
     assert await absent.account() is None
     assert await absent.model("a/b") is None
     with pytest.raises(KeyRefusedError):

@@ -11,6 +11,7 @@ from typing import Final
 
 from batchrun.engine.run_tag import is_ours
 from batchrun.runflow.client import Client
+from batchrun.runflow.pagination import PageLoop
 from batchrun.runflow.wire import Page, Run
 
 MOST_PAGES: Final = 40
@@ -35,7 +36,8 @@ class PageOrder:
     """Whether the pages really come newest first; only then a walk may end early."""
 
     def __init__(self) -> None:
-        self.kept = True
+        self._kept = True
+        self._fell = False  # a single run, or equal times, don't show that the service sorts at all
         self._last: datetime | None = None
 
     def passed(self, page: Page, horizon: datetime) -> bool:
@@ -43,14 +45,16 @@ class PageOrder:
         for run in page.runs:
             moment = run.created_at
             if moment is None or (self._last is not None and moment > self._last):
-                self.kept = False
+                self._kept = False
+            elif self._last is not None and moment < self._last:
+                self._fell = True
             self._last = moment or self._last
-        return self.kept and self._last is not None and self._last < horizon
+        return self._kept and self._fell and self._last is not None and self._last < horizon
 
 
 async def newest_runs(client: Client, sweep: str) -> list[Run]:
     """Return the runs of this sweep among the newest of all; none where there is no such list."""
-    page = await client.list_runs(newest_first=True)
+    page = await client.newest_page()
     return [run for run in (page.runs if page else ()) if is_ours(run, sweep)]
 
 
@@ -65,13 +69,9 @@ async def recent_runs(
     """Return all runs created since *horizon* that are *wanted*, or None if they can't be had."""
     found: list[Run] = []
     order = PageOrder()
-    cursor: str | None = None
-    for _ in range(most_pages):
-        page = await client.list_runs(cursor=cursor, newest_first=True)
-        if page is None:
-            return None
+    pages = PageLoop(client.newest_page, most=most_pages)
+    while (page := await pages.next_page()) is not None:
         found.extend(run for run in page.runs if wanted(run))
-        cursor = page.next
-        if cursor is None or order.passed(page, horizon):
+        if order.passed(page, horizon) or pages.complete:
             return RecentRuns(asked, horizon, tuple(found))
     return None

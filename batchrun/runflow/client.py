@@ -7,7 +7,6 @@ What comes back is a value of ours or an error of ours. How a request is sent, a
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final, cast
 from urllib.parse import quote
 
@@ -107,40 +106,17 @@ class Client:
             return cast("Run", answer.body)
         return None
 
-    async def list_runs(
-        self,
-        *,
-        client_ref: str | None = None,
-        created_after: datetime | None = None,
-        cursor: str | None = None,
-        limit: int = 500,
-        newest_first: bool = False,
-    ) -> Page | None:
-        """Return one page, or None if the service refuses the question.
+    async def newest_page(self, cursor: str | None = None) -> Page | None:
+        """Return a page of all runs, the newest first, or None if the service refuses that.
 
-        *created_after* is never sent: there are two spellings of such a filter, and one that is
-        taken wrongly would show an empty list, which reads as "no run". Runs before it are left
-        out here, and where the page is seen to go from new to old, the listing ends with it.
+        *cursor* is the `next` of the page before.
         """
-        return await self._listing.list_runs(
-            client_ref=client_ref,
-            created_after=created_after,
-            cursor=cursor,
-            limit=limit,
-            newest_first=newest_first,
-        )
+        return await self._listing.newest_page(cursor)
 
     async def runs_of(
         self, client_ref: str, *, over: AbstractSet[str] = frozenset()
     ) -> list[Run] | None:
-        """Return all runs that carry *client_ref*, or None where that can't be known.
-
-        Of those that are *over*, by id, all is known that will ever be: they are left out.
-
-        Not known: the service refuses the filter, ignores it and has too many runs to search, pages
-        in a circle, or doesn't show the references of runs. A part is never returned for the whole:
-        the runs missing from it would be created, and paid, again.
-        """
+        """Return all runs of a wave, or None where that can't be known: see `Listing.runs_of`."""
         return await self._listing.runs_of(client_ref, over=over)
 
     async def account(self) -> str | None:
@@ -151,10 +127,6 @@ class Client:
         """Return the model's description, or None if there is none to be had."""
         body = await self._get_optional(wire.model_path(model_id))
         return body if isinstance(body, Mapping) else None
-
-    async def balance(self) -> Decimal | None:
-        """Return the credit left in USD, or None where the key may not know."""
-        return wire.parse_balance(await self._get_optional("/v1/billing/balance"))
 
     async def create_upload(self, *, name: str, mime: str, size: int) -> Answer:
         """Ask for a place for a file; the body is a `wire.UploadPlace`."""

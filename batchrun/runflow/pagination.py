@@ -3,9 +3,8 @@
 A part is never taken for the whole: a run that a list left out would be created, and paid, again.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
-from datetime import datetime
 from functools import partial
 from typing import Final, cast
 
@@ -18,6 +17,8 @@ from batchrun.runflow.wire import Page, Run
 
 _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
 _PAGES: Final = 2000
+_LARGEST_PAGE: Final = 500  # what the API's documents allow
+_PLAIN_PAGE: Final = 100  # what a service may still give that refuses that
 
 
 class Pages(Struct):
@@ -39,6 +40,33 @@ class Pages(Struct):
         return ours if ours == shown else None
 
 
+class PageLoop:
+    """Follows the pages of one list, each once: a list may lead in a circle.
+
+    *complete* is True once the last page was had, *refused* once the service refused one.
+    """
+
+    def __init__(self, ask: Callable[[str | None], Awaitable[Page | None]], *, most: int) -> None:
+        self.complete = False
+        self.refused = False
+        self._ask = ask
+        self._most = most
+        self._cursor: str | None = None
+        self._seen: set[str | None] = set()
+
+    async def next_page(self) -> Page | None:
+        """Return the next page; None where there is none, or none that leads further."""
+        if self.complete or self._cursor in self._seen or len(self._seen) >= self._most:
+            return None
+        self._seen.add(self._cursor)
+        page = await self._ask(self._cursor)
+        if page is None:
+            self.refused = True
+            return None
+        self._cursor, self.complete = page.next, page.next is None
+        return page
+
+
 class Listing:
     """Asks for lists of runs, and learns what the service refuses."""
 
@@ -50,29 +78,13 @@ class Listing:
         self._warned: set[str] = set()
         self._plain_lists = False
 
-    async def list_runs(
-        self,
-        *,
-        client_ref: str | None = None,
-        created_after: datetime | None = None,
-        cursor: str | None = None,
-        limit: int = 500,
-        newest_first: bool = False,
-        over: AbstractSet[str] = frozenset(),
-    ) -> Page | None:
-        """Return one page, or None if the service refuses the question.
+    async def newest_page(self, cursor: str | None) -> Page | None:
+        """Return a page of all runs, the newest first, or None if the service refuses that.
 
-        *created_after* is never sent: there are two spellings of such a filter, and one that is
-        taken wrongly would show an empty list, which reads as "no run". Runs before it are left
-        out here, and so are those that are *over*; where the page is seen to go from new to old,
-        the listing ends with it.
+        No filter by time is ever sent: there are two spellings of such a filter, and one that is
+        taken wrongly would show an empty list, which reads as "no run".
         """
-        params: dict[str, str] = {}
-        if client_ref is not None:
-            params["q"] = f"client_ref.EQ:'{_unquoted(client_ref)}'"
-        params["sort_by"] = "created_at:desc" if newest_first else "created_at:asc"
-        page = await self._page(params, cursor=cursor, limit=limit, over=over)
-        return page if page is None or created_after is None else _cut(page, created_after)
+        return await self._page({"sort_by": "created_at:desc"}, cursor=cursor)
 
     async def runs_of(
         self, client_ref: str, *, over: AbstractSet[str] = frozenset()
@@ -86,15 +98,12 @@ class Listing:
         the runs missing from it would be created, and paid, again.
         """
         found: dict[str, Run] = {}
-        cursors: set[str | None] = {None}
-        cursor: str | None = None
         foreign = 0
         full: int | None = None
         references: set[str | None] = set()
-        while len(cursors) < _PAGES and foreign < _FOREIGN_PAGES:
-            page = await self.list_runs(client_ref=client_ref, cursor=cursor, over=over)
-            if page is None:
-                return None
+        ask = partial(self._list_wave, client_ref, over)
+        pages = PageLoop(ask, most=_PAGES)
+        while foreign < _FOREIGN_PAGES and (page := await pages.next_page()) is not None:
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
             full = self.pages.note(page, len(ours) + page.over, full)
@@ -103,16 +112,19 @@ class Listing:
             if shown - {client_ref}:
                 foreign += 1
                 self._say_once("the service lists runs of other references than it was asked for")
-            cursor = page.next
-            if cursor is None:
-                # A list that shows nobody else's reference may have left ours out.
-                silent = None in references <= {None, client_ref}
-                return None if silent else list(found.values())
-            if cursor in cursors:
-                break
-            cursors.add(cursor)
-        self._say_once("the service's list of runs has no end that we could find")
+        if pages.complete:
+            # A list that shows nobody else's reference may have left ours out.
+            silent = None in references <= {None, client_ref}
+            return None if silent else list(found.values())
+        if not pages.refused:
+            self._say_once("the service's list of runs has no end that we could find")
         return None
+
+    async def _list_wave(
+        self, client_ref: str, over: AbstractSet[str], cursor: str | None
+    ) -> Page | None:
+        params = {"q": f"client_ref.EQ:'{_unquoted(client_ref)}'", "sort_by": "created_at:asc"}
+        return await self._page(params, cursor=cursor, over=over)
 
     # One page, with fewer demands where the service refuses.
 
@@ -121,17 +133,16 @@ class Listing:
         params: dict[str, str],
         *,
         cursor: str | None,
-        limit: int,
-        over: AbstractSet[str],
+        over: AbstractSet[str] = frozenset(),
     ) -> Page | None:
-        paging = {"limit": str(limit)} | ({} if cursor is None else {"pq": cursor})
+        paging = {"limit": str(_LARGEST_PAGE)} | ({} if cursor is None else {"pq": cursor})
         if not self._plain_lists:
             full = params | paging | {"fields": wire.RUN_FIELDS}
             answer = await self._ask(full, over)
             if answer.refusal is None:
                 return cast("Page", answer.body)
         # Refused, but perhaps only for what we can do without.
-        plain = params | paging | {"limit": str(min(limit, 100))}
+        plain = params | paging | {"limit": str(_PLAIN_PAGE)}
         if params["sort_by"].endswith(":asc"):
             del plain["sort_by"]
         answer = await self._ask(plain, over)
@@ -156,12 +167,3 @@ def _unquoted(value: str) -> str:
     if "'" in value:
         raise ValueError("a client_ref with a quote can't be searched for")
     return value
-
-
-def _cut(page: Page, created_after: datetime) -> Page:
-    moments = [run.created_at for run in page.runs if run.created_at is not None]
-    falling = len(moments) > 1 and moments == sorted(moments, reverse=True)
-    # A single run, or equal times, don't show that the service sorts at all.
-    ended = falling and moments[0] > moments[-1] and moments[-1] < created_after
-    runs = (run for run in page.runs if run.created_at is None or run.created_at >= created_after)
-    return Page(runs=tuple(runs), next=None if ended else page.next)

@@ -239,19 +239,6 @@ def organisation(body: Any) -> str | None:
     return next(filter(None, map(organisation, inner)), None)
 
 
-def parse_balance(body: Any) -> Decimal | None:
-    """Return the credit left in USD, from any of the shapes seen."""
-    if not isinstance(body, Mapping):
-        return None
-    for name in ("balance", "balance_usd"):
-        if (found := money(body.get(name))) is not None:
-            return found
-    if (cents := money(body.get("balance_cents"))) is not None:
-        return cents / 100
-    items = body.get("items")
-    return parse_balance(items[0]) if isinstance(items, list) and items else None
-
-
 def _cursor(value: str | None) -> str | None:
     """Take the `pq` of a URL or query string; what has none is the cursor itself."""
     if value is None:
