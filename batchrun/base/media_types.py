@@ -1,7 +1,11 @@
-"""What a file is called, from what it is. Pure; extensions come from these tables alone, so that
-no answer of a server can put a path into a file name.
+"""What a file is called from what it is, and what it is from its name and first bytes. Pure.
+
+Extensions come from these tables alone, so that no answer of a server can put a path into a file
+name.
 """
 
+import mimetypes
+from functools import cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -57,6 +61,17 @@ _BY_START: Final = (
 _BY_RIFF: Final = {b"WEBP": ".webp", b"WAVE": ".wav"}
 _BY_BRAND: Final = {b"avif": ".avif", b"heic": ".heic", b"qt  ": ".mov", b"M4A ": ".m4a"}
 
+_MORE_TYPES: Final = {
+    **{f".{name}": f"image/{name}" for name in ("webp", "avif", "heic", "heif", "jxl")},
+    ".mkv": "video/x-matroska",
+    ".flac": "audio/flac",
+    ".m4a": "audio/mp4",
+}
+_MEDIA: Final = ("image/", "video/", "audio/")
+_BY_EXTENSION: Final = {
+    extension: kind for kind, extension in reversed(_BY_TYPE.items()) if kind.startswith(_MEDIA)
+}
+
 EXTENSIONS: Final = tuple(sorted({*_BY_TYPE.values(), ".jpeg", ".bin"}))
 """All that `extension` may return."""
 
@@ -78,3 +93,17 @@ def sniffed(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return _BY_BRAND.get(head[8:12], ".mp4")
     return next((name for start, name in _BY_START if head.startswith(start)), None)
+
+
+def media_type(name: str, head: bytes) -> str | None:
+    """Return the type of a local file by its name, else what its first bytes tell of media."""
+    return _types().guess_type(name)[0] or _BY_EXTENSION.get(sniffed(head) or "")
+
+
+@cache
+def _types() -> mimetypes.MimeTypes:
+    """Return what names tell of content; made when a file is met, for it takes milliseconds."""
+    types = mimetypes.MimeTypes(filenames=())  # the machine's own table would differ elsewhere
+    for suffix, kind in _MORE_TYPES.items():
+        types.add_type(kind, suffix)
+    return types

@@ -2,38 +2,17 @@
 
 import glob
 import hashlib
-import mimetypes
 from array import array
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from batchrun.base.local_file import LocalFile
+from batchrun.base.media_types import media_type
 from batchrun.base.text import did_you_mean
 
 LARGEST_FILE: Final = 52_428_800  # runflow-api: size_bytes of an asset upload
 _LONGEST_NAME: Final = 500
-_MORE_TYPES: Final = {
-    **{f".{name}": f"image/{name}" for name in ("webp", "avif", "heic", "heif", "jxl")},
-    ".mkv": "video/x-matroska",
-    ".flac": "audio/flac",
-    ".m4a": "audio/mp4",
-}
-_MAGIC: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-)
-
-
-@cache
-def _types() -> mimetypes.MimeTypes:
-    """Return what names tell of content; made when a file is met, for it takes milliseconds."""
-    types = mimetypes.MimeTypes(filenames=())  # the machine's own table would differ elsewhere
-    for suffix, mime in _MORE_TYPES.items():
-        types.add_type(mime, suffix)
-    return types
 
 
 class LocalDisk:
@@ -57,7 +36,7 @@ class LocalDisk:
             if not 0 < size <= LARGEST_FILE:
                 what = f"has {size} bytes, more than the 52428800 an upload may have"
                 raise ValueError(f"`{written}` {what if size else 'is empty'}")
-            mime = _types().guess_type(path.name)[0] or _sniffed(head)
+            mime = media_type(path.name, head)
             if mime is None:
                 raise ValueError(
                     f"`{written}`: its name tells no content type; expected one such as .png"
@@ -91,14 +70,6 @@ def placed(base: Path, written: str) -> Path:
         return base / Path(written).expanduser()
     except RuntimeError:
         raise ValueError(f"`{written}`: nobody here has that home folder") from None
-
-
-def _sniffed(head: bytes) -> str | None:
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head[4:8] == b"ftyp":
-        return "video/mp4"
-    return next((mime for magic, mime in _MAGIC if head.startswith(magic)), None)
 
 
 def opened(path: Path, written: str) -> Any:
