@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 from fake_runflow import FakeRunflow, now
+from ledger_lines import read_book
 from msgspec.structs import replace
 
 from batchrun.base.disk import Disk, InlineDisk
@@ -19,7 +20,6 @@ from batchrun.engine.run import Runner, Services
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import open_ledger
-from batchrun.ledger.replay import read_book
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client

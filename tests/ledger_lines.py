@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
+from batchrun.ledger.book import Book
+from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import (
     FORMAT,
     AnyRecord,
@@ -103,3 +106,9 @@ def text(*groups: Sequence[AnyRecord]) -> bytes:
             first = record is group[0]
             lines.append(encode(stamped(record, group=number if first else 0)))
     return b"".join(lines)
+
+
+def read_book(path: Path) -> Book:
+    """Return what the ledger at *path* adds up to; takes no lock."""
+    with open_reader(path) as reader:
+        return reader.book

@@ -24,6 +24,10 @@ def _few_recent_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_index, "RECENT", 2)
 
 
+def put(rows: Rows, cell: str, history: History) -> None:
+    rows.write([rows.reserve(cell)[0]], [history])
+
+
 def life(cell: str, run_id: str = UUID, *, status: str = "succeeded") -> list[CellLine]:
     return [
         intent(cell),
@@ -129,9 +133,9 @@ def test_a_row_written_over_forgets_the_odd_run_of_before() -> None:
     odd, usual = (
         History(state=State.SUCCEEDED, run_id=run_id, intent_line=2**40) for run_id in ("r", UUID)
     )
-    rows.put(DIGEST, odd)
+    put(rows, DIGEST, odd)
     assert rows.get(DIGEST) == odd
-    rows.put(DIGEST, usual)
+    put(rows, DIGEST, usual)
 
     assert rows.get(DIGEST) == usual
     assert rows.get(DIGEST) == copy(usual)
@@ -141,7 +145,7 @@ def test_a_row_written_over_forgets_the_odd_run_of_before() -> None:
 def test_an_offset_may_be_far_out_or_nowhere() -> None:
     rows = Rows()
     history = History(saved_line=2**62, ended_line=NOWHERE, attempt=2**31, failures=2**31)
-    rows.put(DIGEST, history)
+    put(rows, DIGEST, history)
 
     assert rows.get(DIGEST) == history
 
@@ -150,7 +154,7 @@ def test_many_cells_are_all_found_again() -> None:
     rows = Rows()
     keys = [f"{number * 0x9E3779B97F4A7C15F39CC060:032x}"[-32:] for number in range(5000)]
     for number, key in enumerate(keys):
-        rows.put(key, History(intent_line=number))
+        put(rows, key, History(intent_line=number))
 
     assert list(rows) == keys
     found = [rows.get(key) for key in keys]

@@ -51,7 +51,6 @@ async def test_a_429_that_comes_while_the_head_sleeps_holds_it_back() -> None:
         gate.throttled(first, 10.0)
 
     assert anyio.current_time() - first == pytest.approx(10.5)
-    assert gate.throttled_count == 1
 
 
 async def test_after_trouble_one_probe_leaves_and_its_answer_frees_the_others_at_once() -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow, now
+from ledger_lines import read_book
 from terse_runflow import Terse
 
 from batchrun.engine.missing_records import CellDescription, FoundRun, missing_records
@@ -18,7 +19,6 @@ from batchrun.errors import UnreachableError
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.history import CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Finished, Intent, Rejected, Submitted
-from batchrun.ledger.replay import read_book
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.wire import Run

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_lines import SWEEP, finished, intent, saved, stamped, submitted, text
+from ledger_lines import SWEEP, finished, intent, read_book, saved, stamped, submitted, text
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.history import State
@@ -21,7 +21,7 @@ from batchrun.ledger.records import (
     Uploaded,
     encode,
 )
-from batchrun.ledger.replay import Reading, Replayed, read_book, replay
+from batchrun.ledger.replay import Reading, Replayed, replay
 
 BEFORE: Sequence[Sequence[AnyRecord]] = [[SWEEP], [intent("c1"), intent("c2")], [submitted("c1")]]
 LAST: Sequence[AnyRecord] = [intent("c3"), submitted("c2"), finished("c1"), intent("c4")]

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
+from counting import count, tally
 from ledger_lines import finished, intent, saved, submitted
 from msgspec import structs
 from result_lines import MemoryLedger, cell, counts
@@ -9,7 +10,7 @@ from result_lines import MemoryLedger, cell, counts
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import History, Standing, State, standing
 from batchrun.ledger.records import AnyRecord, Dropped, Extra, Parked, Rejected
-from batchrun.results.tally import Tally, count, count_ledger, tally
+from batchrun.results.tally import Tally, count_ledger
 
 REJECTED = Rejected(cell="c1", attempt=1, http_status=422)
 

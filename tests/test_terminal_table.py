@@ -3,12 +3,13 @@ from decimal import Decimal
 from unicodedata import east_asian_width
 
 import pytest
+from counting import group
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger_lines import finished
 
 from batchrun.ledger.records import Finished, Rejected
-from batchrun.results.failures import LONGEST, Failure, failures, group, normalise
+from batchrun.results.failures import LONGEST, Failure, failures, normalise
 from batchrun.results.summary import Summary
 from batchrun.results.tally import ModelRow, Tally
 from batchrun.results.terminal_table import table

@@ -40,8 +40,8 @@ def test_a_full_run_is_read_with_money_as_decimal_and_times_in_utc() -> None:
 
     assert run.cost == Decimal("0.0800")
     assert run.created_at == datetime(2026, 5, 1, 12, tzinfo=UTC)
-    assert run.started_at == run.completed_at == datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
-    assert (run.client_ref, run.org_id, run.batch_id, run.batch_index) == ("br1.x.1", "o1", "b1", 7)
+    assert run.completed_at == datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    assert (run.client_ref, run.batch_id) == ("br1.x.1", "b1")
     assert run.metadata == {"batchrun": {"cell": "c"}}
     assert (run.failure_code, run.failure_message, run.failure_stage) == (
         "INPUT_VALIDATION_FAILED",

@@ -51,7 +51,6 @@ class Downloader:
         self._taken: set[str] = set()
         self._cells: set[str] = set()
         self.waiting = 0
-        self.unsaved = 0
 
     def put(self, job: Job) -> None:
         """Save it in its turn. A cell that several points came to is put more than once."""
@@ -76,7 +75,6 @@ class Downloader:
             try:
                 await self._save(job)
             except (DownloadError, ExpiredError, OSError) as error:
-                self.unsaved += 1
                 self._work.progress.note(
                     f"the output of run {job.run_id} could not be saved: {error}; "
                     "the next call tries again"

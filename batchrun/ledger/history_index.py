@@ -140,9 +140,6 @@ class Rows:
         row = self._keys.number(cell)
         return None if row is None else self.unpack(row)
 
-    def put(self, cell: str, history: History) -> None:
-        self.write([self.reserve(cell)[0]], [history])
-
     def reserve(self, cell: str) -> tuple[int, bool]:
         """Return the cell's row, and whether it is new: then nothing is in it yet."""
         digest = hex_digest(cell)

@@ -152,15 +152,6 @@ def replay_shared(fd: int, path: Path) -> Replayed:
                 raise
 
 
-def read_book(path: Path) -> Book:
-    """Return the book of a ledger that another process may be writing; takes no lock."""
-    try:
-        with path.open("rb") as file:
-            return replay_shared(file.fileno(), path).book
-    except OSError as error:
-        raise LedgerError(f"cannot read the ledger {path}: {error.strerror}") from error
-
-
 def _lines(fd: int, size: int) -> Iterator[bytes]:
     """Yield the lines of the first *size* bytes of a file.
 

@@ -53,14 +53,6 @@ class Grouping:
         ]
 
 
-def group(ended: Iterable[tuple[str, Finished | Rejected]]) -> list[Failure]:
-    """Group pairs of alias and the line that ended a cell badly; the most frequent come first."""
-    grouping = Grouping()
-    for alias, record in ended:
-        grouping.add(alias, record)
-    return grouping.result()
-
-
 def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:
     """Return a line for each group: how many of the model's *cells*, and why."""
     lines = []

@@ -5,7 +5,7 @@ longer names is orphaned; a point that comes to a cell already counted is folded
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
@@ -129,33 +129,6 @@ class Counting:
             for alias, model in self._counts.items()
         )
         return Count(tally=Tally(**total), models=tuple(rows))
-
-
-def count(
-    cells: Iterable[Cell],
-    book: Book,
-    *,
-    attempts: int,
-    download: bool,
-    granted: Mapping[str, int] = NO_GRANTS,
-) -> Count:
-    """Count *cells*, which may name a cell more than once, as *book* has them."""
-    counting = Counting(book, attempts=attempts, download=download, granted=granted)
-    for cell in cells:
-        counting.add(cell)
-    return counting.result()
-
-
-def tally(
-    cells: Iterable[Cell],
-    book: Book,
-    *,
-    attempts: int,
-    download: bool,
-    granted: Mapping[str, int] = NO_GRANTS,
-) -> Tally:
-    """Count *cells* in all. *granted* is what `--retry-failed` gave single cells (`grant`)."""
-    return count(cells, book, attempts=attempts, download=download, granted=granted).tally
 
 
 def count_ledger(book: Book, *, attempts: int, download: bool) -> Tally:

@@ -23,7 +23,8 @@ TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancel
 OPEN: Final = frozenset({"queued", "dispatching", "running"})
 _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 
-# What a listing is asked to carry, so that a finished run costs no further call.
+# What a listing is asked to carry, so that a finished run costs no further call. Nothing reads
+# `started_at` and `org_id` yet; they cost no call either.
 RUN_FIELDS: Final = (
     "id,status_code,client_ref,metadata,output,cost,duration_ms,created_at,started_at,"
     "completed_at,failure_code,failure_message,failure_stage_code,org_id,batch_id"
@@ -43,15 +44,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal | None = None
     duration_ms: int | None = None
     created_at: datetime | None = None
-    started_at: datetime | None = None
     completed_at: datetime | None = None
     output: Any = None
     failure_code: str | None = None
     failure_message: str | None = None
     failure_stage: str | None = None
-    org_id: str | None = None
     batch_id: str | None = None
-    batch_index: int | None = None
 
     @property
     def terminal(self) -> bool:
@@ -131,15 +129,12 @@ def parse_run(body: Any) -> Run:
         cost=money(get("cost")),
         duration_ms=whole(get("duration_ms")),
         created_at=moment(get("created_at")),
-        started_at=moment(get("started_at")),
         completed_at=moment(get("completed_at") or get("finished_at")),
         output=get("output"),
         failure_code=failure_code,
         failure_message=failure_message,
         failure_stage=text(get("failure_stage_code")) or text(get("failure_stage")),
-        org_id=text(get("org_id")),
         batch_id=text(get("batch_id")),
-        batch_index=whole(get("sequence_index", get("batch_index"))),
     )
 
 

@@ -128,7 +128,7 @@ async def test_submits_looks_and_repeats_together_stay_under_the_rate_in_a_429_s
     assert len(left) > 500
     assert_never_over(20.0, left)
     assert client.requests == limiter.departures == len(left)
-    assert client.rate_limited == limiter.throttled_count > 100
+    assert client.rate_limited > 100
 
 
 async def test_a_thousand_waiters_at_one_429_are_slowed_down_once_and_do_not_return_together() -> (

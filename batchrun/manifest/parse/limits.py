@@ -1,7 +1,6 @@
 """The parts of a manifest that say how a sweep runs, not what it makes."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +103,3 @@ def parse_alias(value: object) -> str:
     if not re.fullmatch(r"\w[\w.+ -]*", text) or text != text.strip() or len(text) > 100:
         raise ValueError("expected letters, digits and . _ - +")
     return text
-
-
-Parser = Callable[[object], Any]

@@ -95,9 +95,6 @@ class Section:
         found = self._entries.get(key)
         return found[1] if found else None
 
-    def key(self, key: str) -> ScalarNode:
-        return self._entries[key][0]
-
     def take(self, key: str, parse: Callable[[Any], T], default: T = REQUIRED) -> T:
         """Return the parsed value of *key*; *parse* raises ValueError("expected ...")."""
         node = self.find(key)
@@ -140,10 +137,10 @@ class Section:
             return ()
         return node.items
 
-    def close(self, hints: Mapping[str, str] | None = None) -> None:
+    def close(self) -> None:
         """Report every key that nobody asked for."""
         for name, (key, _) in self._entries.items():
             if name in self._asked or (not self._name and name.startswith("x-")):
                 continue
-            hint = (hints or {}).get(name) or did_you_mean(name, self._asked)
+            hint = did_you_mean(name, self._asked)
             self.problems.append(key.problem(f"unknown key `{self.path(name)}`{hint}"))

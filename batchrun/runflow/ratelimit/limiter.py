@@ -28,7 +28,6 @@ class Limiter:
 
     def __init__(self, pace: Pace, shared: Shared | None = None) -> None:
         self.departures = 0
-        self.throttled_count = 0
         self._pace = pace
         self._shared = shared
         self._turn = anyio.Lock(fast_acquire=True)  # whoever sends waits soon enough
@@ -69,7 +68,6 @@ class Limiter:
 
     def throttled(self, sent_at: float, pause: float | None = None) -> None:
         """Note that it met a 429, and the seconds that the service asks to wait."""
-        self.throttled_count += 1
         now = anyio.current_time()
         self._pace.throttled(sent_at=sent_at, now=now, pause=pause)
         if self._shared is not None:
