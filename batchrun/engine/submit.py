@@ -189,6 +189,8 @@ class Submitter:
         """Send the same intents again, byte for byte. It is certain that the last send failed."""
         body = self._intents.again(attempts)
         if body is None:
+            for attempt in attempts:
+                attempt.sending = False  # else its wave waits for an answer for ever
             await self._work.park(attempts, "the request cannot be rebuilt byte for byte")
         else:
             with self._may_be_held_back(attempts):
