@@ -20,8 +20,8 @@ LOG = logging.getLogger(__name__)
 PROMPT = ["no_idempotency", "commit_late=0.2", "list_lag=0.3"]
 """What a service may do within `settle`."""
 
-LATE = ["no_idempotency", "commit_late=1.5"]
-"""What it may not, by the manifest below."""
+LATE = ["no_idempotency", "commit_on_resend=0.3"]
+"""What it may not, whatever `settle` is: what was on its way is committed after the next look."""
 
 SPOILT = BATCHES.replace("a sofa]", "x]")
 """The last of its inputs is too short, and refused."""
@@ -81,6 +81,7 @@ def service(
             options=options,
             manifest=manifest,
             late=late,
+            held=late,
             recover=recover,
             at_once=8,
         )

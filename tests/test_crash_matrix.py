@@ -20,12 +20,12 @@ LOG = logging.getLogger(__name__)
 PROMPT = ["no_idempotency", "commit_late=0.2", "list_lag=0.3"]
 """What a service may do within `settle`."""
 
-LATE = ["no_idempotency", "commit_late=0.6"]
-"""What it may not, by the manifests below."""
+LATE = ["no_idempotency", "commit_on_resend=0.3"]
+"""What it may not, whatever `settle` is: what was on its way is committed after the next look."""
 
 HASTY = MANIFEST.replace("settle: 800ms", "settle: 100ms")
-"""Even on a slow machine the next call looks before the service has committed."""
 
+TWICE = ["no_idempotency", "commit_late=0.6"]
 STEADY = MANIFEST.replace("settle: 800ms", "settle: 400ms")
 """What is committed within twice `settle` is found however many calls were killed."""
 
@@ -63,13 +63,15 @@ def test_killed_at_any_boundary_nothing_is_paid_twice_or_lost(lab: Lab, tmp_path
 
 
 def test_what_a_service_commits_late_is_found_recorded_and_said(lab: Lab, tmp_path: Path) -> None:
-    figures = single_kills(
-        Service(lab=lab, folder=tmp_path, faults=LATE, manifest=HASTY, late=True, at_once=16)
+    late = Service(
+        lab=lab, folder=tmp_path, faults=LATE, manifest=HASTY, late=True, held=True, at_once=16
     )
+
+    figures = single_kills(late)
 
     assert not figures.wrong, "\n".join(figures.wrong)
     assert figures.extra == figures.paid_twice
-    assert figures.extra
+    assert figures.extra  # of the flaky cell's second POST at least, which is sent alone
     assert figures.lost == 0
 
 
@@ -126,7 +128,7 @@ def test_the_call_that_repairs_is_killed_too(
     service = Service(
         lab=lab,
         folder=tmp_path,
-        faults=LATE if late else PROMPT,
+        faults=TWICE if late else PROMPT,
         manifest=STEADY if late else MANIFEST,
         late=late,
         at_once=16,

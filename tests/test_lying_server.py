@@ -124,6 +124,7 @@ ELSEWHERE: Final = {
     "hang_before_headers": "test_signals.py",
     "hang_after_headers": "test_hangs.py",
     "commit_late": "test_crash_matrix.py",
+    "commit_on_resend": "test_crash_matrix.py",
     "https_only": "test_upload.py",
     "forget_asset": "test_upload.py",
     "upload_expired": "test_upload.py",

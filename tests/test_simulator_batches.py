@@ -6,6 +6,7 @@ to be lost on it.
 
 import asyncio
 import io
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -62,6 +63,31 @@ class Service:
         inputs = [item(n) for n in range(items)] if isinstance(items, int) else items
         headers = {} if key is None else {"Idempotency-Key": key}
         return self.ask("POST", path, json={"input": inputs, **more}, headers=headers)
+
+    def post_and_go(self, path: str, body: Any, *, key: str | None = None) -> None:
+        """Send a POST, and close the connection before there is an answer."""
+        messages = iter(
+            [
+                {"type": "http.request", "body": json.dumps(body).encode()},
+                {"type": "http.disconnect"},
+            ]
+        )
+        headers = HEADERS if key is None else {**HEADERS, "Idempotency-Key": key}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": b"",
+            "headers": [(name.lower().encode(), text.encode()) for name, text in headers.items()],
+        }
+
+        async def receive() -> Any:
+            return next(messages)
+
+        async def send(message: Any) -> None:
+            raise AssertionError(f"an answer to a caller who has gone: {message}")
+
+        asyncio.run(self._app(scope, receive, send))
 
     def get(self, path: str, **params: Any) -> httpx.Response:
         return self.ask("GET", path, params=params or None)
@@ -581,9 +607,61 @@ def test_a_batch_that_commits_late_and_answers_then_is_made_once(serve: Serve) -
     service = serve(faults=["commit_late=0.05/create_batch"])
 
     first, again = service.post(2, key="k"), service.post(2, key="k")
+    before = service.runs()
+    service.later(0.05)
 
     assert first.json() == again.json()
     assert service.world.faults.struck["commit_late"] == 2
+    assert before == []
+    assert len(service.runs()) == 2
+
+
+@pytest.mark.parametrize("path", [PATH, f"{NANO}/runs"])
+def test_what_is_committed_on_a_resend_waits_for_one_where_its_caller_has_gone(
+    serve: Serve, path: str
+) -> None:
+    service = serve(faults=["commit_on_resend=3600@1", "no_idempotency"])
+    body = {"input": [item(0), item(1)]} if path == PATH else {"input": {"prompt": "a chair"}}
+    service.post_and_go(path, body, key="k")
+
+    before = service.runs()
+    service.ask("POST", path, json=body, headers={"Idempotency-Key": "another"})
+    other = service.runs()
+    service.ask("POST", path, json=body, headers={"Idempotency-Key": "k"})
+    after = service.runs()
+    service.ask("POST", path, json=body, headers={"Idempotency-Key": "k"})
+
+    of_one = 2 if path == PATH else 1
+    assert before == []
+    assert len(other) == of_one
+    assert len(after) == 3 * of_one, "the resent one and the one that waited for it"
+    assert len(service.runs()) == 4 * of_one, "which waits no longer"
+
+
+def test_what_is_committed_on_a_resend_is_made_once_where_its_key_counts(serve: Serve) -> None:
+    service = serve(faults=["commit_on_resend=3600@1"])
+    service.post_and_go(PATH, {"input": [item(0), item(1)]}, key="k")
+
+    service.post(2, key="k")
+
+    assert len(service.runs()) == 2
+
+
+def test_without_a_key_no_request_is_a_resend_of_another(serve: Serve) -> None:
+    service = serve(faults=["commit_on_resend=3600@1"])
+    service.post_and_go(PATH, {"input": [item(0)]})
+
+    service.post(2)
+
+    assert len(service.runs()) == 2
+
+
+def test_a_caller_who_waits_is_answered_without_a_resend(serve: Serve) -> None:
+    service = serve(faults=["commit_on_resend=0.01"])
+
+    answer = service.post(2, key="k")
+
+    assert answer.status_code == 201
     assert len(service.runs()) == 2
 
 

@@ -88,6 +88,13 @@ KINDS: Final[Mapping[str, Kind]] = {
         value="5",
         says="commits only so many seconds later, and answers then",
     ),
+    "commit_on_resend": Kind(
+        stage="create",
+        routes=CREATES,
+        value="1",
+        says="answers so many seconds later; where the caller has gone by then, commits only once "
+        "the same Idempotency-Key has come again",
+    ),
     "list_lag": Kind(
         stage="create", routes=CREATES, value="5", says="lists the run only so many seconds later"
     ),

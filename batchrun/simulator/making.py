@@ -42,9 +42,12 @@ class Making:
         self._store = store
         self._faults = faults
 
-    def taken(self, model: Model, *, org: str, route: str, now: int) -> Taken:
-        """Return the request as taken *now*; a request that lags does so as a whole."""
-        committed = now + self._lag("commit_lag", route)
+    def taken(self, model: Model, *, org: str, route: str, now: int, late: int = 0) -> Taken:
+        """Return the request as taken *now*, to be carried out *late* by so many microseconds.
+
+        A request that lags does so as a whole.
+        """
+        committed = now + late + self._lag("commit_lag", route)
         listed = committed + self._lag("list_lag", route)
         return Taken(model=model, org=org, route=route, now=now, committed=committed, listed=listed)
 

@@ -1,6 +1,8 @@
 """The routes that create: single runs, and batches of them. Once for each Idempotency-Key."""
 
 import asyncio
+import contextlib
+import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +18,9 @@ from batchrun.simulator.making import Taken
 
 Body = Mapping[str, Any]
 Make = Callable[[Taken, Body, str], dict[str, Any]]
+CarryOut = Callable[[], Response]
+Sent = tuple[str, str | None]
+"""The organisation and the Idempotency-Key of a POST, whether the key is honoured or not."""
 
 
 def post_routes(api: Api) -> Sequence[Route]:
@@ -30,12 +35,34 @@ def post_routes(api: Api) -> Sequence[Route]:
     )
 
 
+class Held:
+    """Requests that wait for another with their Idempotency-Key, each carried out once."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[Sent, list[CarryOut]] = {}
+
+    def keep(self, sent: Sent, carry_out: CarryOut) -> CarryOut:
+        """Keep the request, and return the way to carry it out that may be used twice."""
+        once = functools.cache(carry_out)
+        self._waiting.setdefault(sent, []).append(once)
+        return once
+
+    def release(self, sent: Sent) -> None:
+        """Carry out all that waits for this key; without one nothing is the same request."""
+        if sent[1] is None:
+            return
+        for carry_out in self._waiting.pop(sent, ()):
+            with contextlib.suppress(ApiError):  # refused now; its caller has gone
+                carry_out()
+
+
 class Posts:
     """One method a route."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
         self._world = api.world
+        self._held = Held()
 
     async def create(self, request: Request, org: str) -> Response:
         return await self._once(request, org, "create", self._run)
@@ -60,22 +87,47 @@ class Posts:
 
     async def _once(self, request: Request, org: str, route: str, make: Make) -> Response:
         """Answer a POST that creates: late or spoilt as faults will, and once for each key."""
+        faults = self._world.faults
+        fault = faults.strike("commit_late", route)
+        late = float(fault.value or 0) if fault else 0.0
+        carry_out = await self._prepared(request, org, route, make, late)
+        sent = (org, request.headers.get("Idempotency-Key"))
+        if held := faults.strike("commit_on_resend", route):
+            carry_out = self._held.keep(sent, carry_out)
+            if await _left(request, float(held.value or 0)):
+                return mishaps.Dropped()
+        whole = carry_out()
+        self._held.release(sent)
+        await asyncio.sleep(late)
+        struck = faults.strike_any("after", route)
+        return whole if struck is None else mishaps.after(struck, whole)
+
+    async def _prepared(
+        self, request: Request, org: str, route: str, make: Make, late: float
+    ) -> CarryOut:
+        """Return what commits all of the request or nothing, or repeats what its key was answered.
+
+        What is committed *late* is written down at once, and seen from its moment on. If it were
+        written down only then, a busy machine could answer a later list without it.
+        """
         world = self._world
         model, body = self._api.model_of(request), await self._api.body(request)
-        if late := world.faults.strike("commit_late", route):
-            await asyncio.sleep(float(late.value or 0))
         key = self._key(request, route)
         asked = hashlib.sha256(request.url.path.encode() + await request.body()).hexdigest()
-        if key and (answer := self._replay(org, key, asked)) is not None:
-            return answer
-        with world.store.transaction():
-            taken = world.making.taken(model, org=org, route=route, now=world.now())
-            whole = JSONResponse(make(taken, body, base_of(request)), 201)
-            if key:
-                row = {"org": org, "key": key, "request": asked, "answer": bytes(whole.body)}
-                world.store.insert("answers", row)
-        struck = world.faults.strike_any("after", route)
-        return whole if struck is None else mishaps.after(struck, whole)
+
+        def carry_out() -> Response:
+            if key and (answer := self._replay(org, key, asked)) is not None:
+                return answer
+            with world.store.transaction():
+                now, lag = world.now(), round(late * life.SECOND)
+                taken = world.making.taken(model, org=org, route=route, now=now, late=lag)
+                whole = JSONResponse(make(taken, body, base_of(request)), 201)
+                if key:
+                    row = {"org": org, "key": key, "request": asked, "answer": bytes(whole.body)}
+                    world.store.insert("answers", row)
+            return whole
+
+        return carry_out
 
     def _key(self, request: Request, route: str) -> str | None:
         """Return the Idempotency-Key where it is honoured."""
@@ -92,3 +144,13 @@ class Posts:
         if row["request"] != asked:
             raise ApiError(409, "CONFLICT", "Key was used with a different body")
         return Response(row["answer"], 201, media_type="application/json")
+
+
+async def _left(request: Request, seconds: float) -> bool:
+    """Tell whether the caller goes away within so many seconds; the body has been read."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            return True
+    return False

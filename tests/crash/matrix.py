@@ -3,14 +3,18 @@
 Most of a trial is waiting (for `settle`, for looks), so a dozen of them share two cores well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from crash.boundaries import ANY
 from crash.lab import Lab, Life
 from crash.trial import MANIFEST, Kill, Outcome, Trial, Verdict, judge
+
+CREATES: Final = frozenset({"create", "create_batch"})
+FOREVER: Final = 3600
 
 
 @dataclass(kw_only=True)
@@ -43,7 +47,8 @@ class Figures:
 class Service:
     """One kind of service, and what a sweep is that nobody disturbed: what trials are held to.
 
-    *late*, it may commit later than `settle`.
+    *late*, it may commit later than `settle`. *held*, it commits the POST that a life dies over
+    only when that has come again: the life waits for its answer until it dies, however slowly.
     """
 
     lab: Lab
@@ -52,6 +57,7 @@ class Service:
     options: Sequence[str] = ()
     manifest: str = MANIFEST
     late: bool = False
+    held: bool = False
     at_once: int = 12
     recover: bool = False
 
@@ -62,7 +68,7 @@ class Service:
         return Trial(
             folder=self.folder / name,
             kills=kills,
-            faults=self.faults,
+            faults=[*(_held(kills) if self.held else ()), *self.faults],
             options=self.options,
             manifest=self.manifest,
             recover=self.recover and bool(kills),
@@ -80,6 +86,17 @@ class Service:
         with ThreadPoolExecutor(self.at_once) as pool:
             list(pool.map(play, range(len(kills))))
         return figures
+
+
+def _held(kills: Sequence[Kill]) -> Iterator[str]:
+    """Yield the faults that hold each POST at whose sending a life is killed.
+
+    When *n* have been sent, *n* of them arrive, in whatever order; the last to do so is held.
+    """
+    for boundary, passing in kills:
+        route, _, moment = boundary.partition(" ")
+        if route in CREATES and moment == "sent":
+            yield f"commit_on_resend={FOREVER}@{passing}/{route}"
 
 
 def sample(kills: Sequence[Kill], most: int) -> list[Kill]:
