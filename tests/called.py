@@ -7,20 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import PATIENCE
 
 from batchrun.cli import main
 from batchrun.ledger.records import AnyRecord, decode
 
 
 def ask(url: str, path: str) -> Any:
-    with urllib.request.urlopen(url + path, timeout=10) as answer:
+    with urllib.request.urlopen(url + path, timeout=PATIENCE) as answer:
         return json.load(answer)
 
 
 def cease(url: str) -> None:
     """Take all faults away."""
     request = urllib.request.Request(f"{url}/_simulator/faults", method="DELETE")
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=PATIENCE).close()
 
 
 def created(url: str) -> int:

@@ -5,8 +5,25 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from trio.testing import MockClock
 from virtual_time import VirtualTimeLoop
+
+HANGS: Final = 900.0
+"""Seconds after which a test of processes hangs, on the slowest machine."""
+
+hypothesis_settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("unhurried")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bound the slow tests by minutes: a busy machine is no reason to fail."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(HANGS))
 
 
 @pytest.fixture(params=["asyncio", "trio"])

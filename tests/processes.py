@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+PATIENCE: Final = 300.0
+"""Seconds after which a process hangs; on the slowest machine nothing that works takes as long."""
 
 BATCHRUN = (sys.executable, "-m", "batchrun")
 
@@ -28,7 +32,7 @@ def simulator(state: Path, *options: str) -> Iterator[str]:
             yield next(word for word in line.split() if word.startswith("http")).rstrip(";")
         finally:
             process.terminate()
-            process.communicate(timeout=10)
+            process.communicate(timeout=PATIENCE)
 
 
 def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
@@ -44,10 +48,18 @@ def start(*words: object, cwd: Path) -> subprocess.Popen[str]:
 
 def run(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     with start(*words, cwd=cwd) as process:
-        out, err = process.communicate(timeout=100)
+        out, err = process.communicate(timeout=PATIENCE)
     return subprocess.CompletedProcess([*map(str, words)], process.returncode, out, err)
 
 
 def ask(url: str, path: str) -> Any:
-    with urllib.request.urlopen(url + path, timeout=10) as answer:
+    with urllib.request.urlopen(url + path, timeout=PATIENCE) as answer:
         return json.load(answer)
+
+
+def wait_for_runs(url: str, count: int) -> None:
+    """Return when the service has made *count* runs, whoever asked for them."""
+    deadline = time.monotonic() + PATIENCE
+    while ask(url, "/_simulator/stats")["runs"] < count:
+        assert time.monotonic() < deadline, f"not {count} runs"
+        time.sleep(0.02)

@@ -2,7 +2,7 @@
 
 A script is what one connection does: `read` takes a whole request and counts it, bytes are sent,
 `wait` lets a moment pass, `reset` tears the connection down, `hang` waits for the other side,
-`close` says goodbye. With *tls* all of it is inside TLS.
+`close` says goodbye. `done` tells which acts are over. With *tls* all of it is inside TLS.
 """
 
 import socket
@@ -30,6 +30,7 @@ class RawServer:
         self.requests: list[bytes] = []
         self.heads: list[bytes] = []
         self.connections = self.closed = 0
+        self.done: list[str | bytes] = []
         self._scripts = scripts
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -66,11 +67,9 @@ class RawServer:
                         time.sleep(0.1)
                     case "hang":
                         self.closed += connection.recv(1) == b""
-                    case "reset":
-                        self._reset(connection)
-                        return
                     case _:
-                        break
+                        self._end(connection, reset=act == "reset")
+                self.done.append(act)
             connection.close()
 
     def _read(self, connection: socket.socket) -> None:
@@ -94,8 +93,9 @@ class RawServer:
         self.heads.append(head)
         self.requests.append(bytes(body))
 
-    def _reset(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def _end(self, connection: socket.socket, *, reset: bool) -> None:
+        if reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.close()
 
 

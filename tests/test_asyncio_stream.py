@@ -15,13 +15,15 @@ LARGE = b"x" * 20_000_000
 async def test_what_nobody_reads_yet_is_left_with_the_peer() -> None:
     with raw_server([LARGE, "hang"]) as server:
         stream = await asyncio_stream.connect(
-            "127.0.0.1", httpx.URL(server.url).port or 0, None, 1.0
+            "127.0.0.1", httpx.URL(server.url).port or 0, None, 60.0
         )
+        while not stream._received:
+            await anyio.sleep(0.01)
         await anyio.sleep(0.3)
         waiting = len(stream._received)
         come = 0
         while come < len(LARGE):
-            come += len(await stream.read(65536, 1.0))
+            come += len(await stream.read(65536, 60.0))
         await stream.aclose()
 
     assert 0 < waiting < len(LARGE) / 10

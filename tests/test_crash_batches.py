@@ -13,7 +13,7 @@ from crash.lab import Lab, Life, laboratory
 from crash.matrix import Figures, Service, passings, sample
 from crash.trial import BATCHES, Kill
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 LOG = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from crash.lab import Lab, laboratory
 from crash.matrix import Figures, Service, passings
 from crash.trial import MANIFEST, Kill
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 LOG = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import pytest
 from crash.lab import laboratory
 from crash.soak import soak
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def test_killed_by_chance_nothing_is_paid_twice_or_lost(tmp_path: Path) -> None:

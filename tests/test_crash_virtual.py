@@ -19,7 +19,7 @@ from fake_runflow import FakeRunflow
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.records import Extra, Submitted, decode
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 TEXT = """\
 models: [google/nano-banana-2]

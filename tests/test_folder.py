@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 from called import Sweep, ask, asked, cease, created
-from processes import BATCHRUN, environment, run, simulator, start
+from processes import BATCHRUN, PATIENCE, environment, run, simulator, start
 
 from batchrun.cli import main
 from batchrun.ledger.records import Intent, decode
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up_in_a_commit_group_ends_the_call_and_nothing_is_los
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         report = said_of(done, 9)
         written = intents(ledger_of(tmp_path))
@@ -144,7 +144,7 @@ def test_a_failed_fsync_ends_the_call_and_nothing_is_sent_on_its_word(
             check=False,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         report = said_of(done, 9)
         sent = {each["cell"] for each in ask(url, "/_simulator/runs")}
@@ -228,7 +228,7 @@ def test_two_processes_and_a_dead_one(tmp_path: Path) -> None:
     with simulator(tmp_path / "state.sqlite", "--fault", "stuck_queued") as url:
         first = start("m.yaml", "--endpoint", url, cwd=tmp_path)
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             while b'"submitted"' not in (
                 ledger_of(tmp_path).read_bytes() if ledger_of(tmp_path).exists() else b""
             ):

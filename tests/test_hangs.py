@@ -246,20 +246,25 @@ async def test_on_a_socket_too_a_hung_call_ends_and_the_others_go_on(hang: str) 
         "in the body": ["read", answer(run)[:-5], "hang"],
     }
     outcomes: list[Any] = []
-    with raw_server(scripts[hang], ["read", answer(run, keep=False), "close"]) as server:
+    good: Script = ["read", answer(run, keep=False), "close"]
+    with raw_server(scripts[hang], good, good, good, scripts[hang]) as server:
         async with api_client(server.url, "rf_live_0123456789", connections=4) as http:
-            http.timeout = httpx.Timeout(3.0)
-            client = Client(http, Limiter(Pace(50.0, jitter=lambda: 0.5)), give_up=30.0)
+            client = Client(http, Limiter(Pace(50.0, jitter=lambda: 0.5)), give_up=600.0)
 
             async def post() -> None:
                 outcomes.append(await client.create_run("a/b", b"{}", idempotency_key="k"))
 
+            http.timeout = httpx.Timeout(600.0)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(post)
                 while not server.requests:
                     await anyio.sleep(0.01)
-                for _ in range(3):
-                    tasks.start_soon(post)
+                async with anyio.create_task_group() as others:
+                    for _ in range(3):
+                        others.start_soon(post)
+                tasks.cancel_scope.cancel()
+            http.timeout = httpx.Timeout(600.0, read=0.5)
+            await post()
 
     assert [isinstance(outcome, InDoubt) for outcome in outcomes] == [False, False, False, True]
 

@@ -562,7 +562,7 @@ HOLD = """
     from batchrun.ledger.file import open_ledger
     with open_ledger(Path(sys.argv[1])):
         print("held", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
 """
 
 WRITE = """

@@ -97,13 +97,13 @@ TABLE: Final[Mapping[str, Sequence[Case]]] = {
             faults=["stuck_queued@2"],
             code=3,
             counts={"parked": 1, "succeeded": CELLS - 1},
-            options=["--timeout", "1s"],
+            options=["--timeout", "5s"],  # the others end in 20 ms
         )
     ],
     "unknown_status": [
         Case(
             faults=["unknown_status=warming_up"],
-            text=MANIFEST + "metadata: {simulate: {seconds: 200}}\n",
+            text=MANIFEST + "metadata: {simulate: {seconds: 2000}}\n",  # ten, at this speed
             said="warming_up",
         )
     ],

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import BATCHRUN, environment
+from processes import BATCHRUN, PATIENCE, environment
 
 from batchrun.cli import main
 from batchrun.runflow.redact import spellings
@@ -216,7 +216,7 @@ def test_a_service_that_echoes_the_key_leaves_no_trace_of_it(tmp_path: Path, mod
             for name, told in LOUDNESS.items()
             if mode in {"failed", "succeeded", "422"} or name in {"verbose", "json"}
         }
-        said = {name: call.communicate(timeout=100) for name, call in calls.items()}
+        said = {name: call.communicate(timeout=PATIENCE) for name, call in calls.items()}
 
     codes = {name: call.returncode for name, call in calls.items()}
     assert codes == dict.fromkeys(calls, MODES[mode]), said
@@ -238,7 +238,7 @@ def test_no_other_command_leaves_a_trace_of_the_key_either(tmp_path: Path, mode:
 
     def call(name: str, *words: str) -> None:
         process = begin(tmp_path, [*words, "--endpoint", url])
-        said[name] = process.communicate(timeout=100)
+        said[name] = process.communicate(timeout=PATIENCE)
         codes[name] = process.returncode
 
     with serving(other) as elsewhere, serving(service) as url:
@@ -303,7 +303,7 @@ def test_a_bug_that_holds_the_key_in_its_message_is_written_down_without_it(
             )
             for name, told in LOUDNESS.items()
         ]
-        said = [call.communicate(timeout=100) for call in calls]
+        said = [call.communicate(timeout=PATIENCE) for call in calls]
 
     assert [call.returncode for call in calls] == [70] * len(calls), said
     logs = [path.read_bytes() for path in (tmp_path / "logs").glob("batchrun-bug-*.log")]

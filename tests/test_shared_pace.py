@@ -8,13 +8,13 @@ import sys
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import floor
 from pathlib import Path
 
 import pytest
-from processes import ask, simulator, start
+from processes import PATIENCE, ask, simulator, start
 
 from batchrun.commands.connection import pace_folder
 from batchrun.runflow.ratelimit.shared_pace import SharedPace, shared_pace
@@ -255,11 +255,12 @@ def test_a_file_thrown_away_under_a_process_is_made_again(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_the_slowest_process_sets_the_pace_until_it_is_killed(tmp_path: Path) -> None:
-    with member(tmp_path / "pace", 2.0) as slow, sharing(tmp_path / "pace") as shared:
-        assert 0.5 < shared.claim(0.01) <= 1.0, "asked again each second"
+    with member(tmp_path / "pace", 3600.0) as slow, sharing(tmp_path / "pace") as shared:
+        shared._clock = clock = Clock()
+        assert shared.claim(0.01) == 1.0, "asked again each second"
         slow.kill()
         slow.wait()
-        time.sleep(1.0)
+        clock.now += 1.0
 
         assert shared.claim(0.01) == 0.0
 
@@ -267,11 +268,12 @@ def test_the_slowest_process_sets_the_pace_until_it_is_killed(tmp_path: Path) ->
 @pytest.mark.slow
 def test_a_429_of_one_process_pauses_the_others(tmp_path: Path) -> None:
     with member(tmp_path / "pace", 0.001), sharing(tmp_path / "pace") as shared:
+        shared._clock = clock = Clock()
         shared.hold(30.0)
 
-        kept = decode(the_file(tmp_path / "pace").read_bytes(), time.monotonic())
+        kept = decode(the_file(tmp_path / "pace").read_bytes(), clock.now)
 
-    assert kept.wait(time.monotonic()) == pytest.approx(30.0, abs=5.0)
+    assert kept.wait(clock.now) == pytest.approx(30.0, abs=1e-5)
 
 
 @pytest.mark.slow
@@ -294,9 +296,9 @@ def test_a_process_stopped_while_it_holds_the_lock_hangs_nobody(tmp_path: Path) 
             while (wait := shared.claim(0.01)) > 0:
                 time.sleep(wait)
 
-            assert 2.0 <= time.monotonic() - began < 20.0
-            time.sleep(0.02)
-            assert shared.claim(0.01) == 0.0
+            assert time.monotonic() - began >= 2.0
+            while (wait := shared.claim(0.01)) > 0:  # for good: the new file is locked by no other
+                time.sleep(wait)
 
 
 # Sends a datagram at each departure: its name, and when it left.
@@ -321,6 +323,9 @@ anyio.run(call, *sys.argv[1:])
 """
 
 
+Calls = Mapping[str, Sequence[float]]
+
+
 class Log:
     """A service on loopback that notes who called it and when the call left."""
 
@@ -329,12 +334,14 @@ class Log:
         self._socket.bind(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
 
-    def listen(self, seconds: float, *, needs: int = 0) -> dict[str, list[float]]:
-        """Return the departures of each caller in so many seconds, and till *needs* have called."""
+    def listen(
+        self, seconds: float, until: Callable[[Calls], bool] = lambda _: True
+    ) -> dict[str, list[float]]:
+        """Return the departures of each caller in so many seconds, or more, *until* they do."""
         calls: dict[str, list[float]] = {}
-        self._socket.settimeout(30.0)
+        self._socket.settimeout(PATIENCE)
         end = time.monotonic() + seconds
-        while time.monotonic() < end or len(calls) < needs:
+        while time.monotonic() < end or not until(calls):
             name, sent_at = self._socket.recv(100).decode().split()
             calls.setdefault(name, []).append(float(sent_at))
         return calls
@@ -362,7 +369,7 @@ def callers(
         log.close()
 
 
-def together(calls: dict[str, list[float]]) -> list[float]:
+def together(calls: Calls) -> list[float]:
     return sorted(moment for each in calls.values() for moment in each)
 
 
@@ -375,30 +382,38 @@ def most_over(rate: float, left: list[float]) -> int:
     )
 
 
+def busy(calls: Calls, processes: int, each: int) -> bool:
+    """Say whether so many processes have made so many calls each."""
+    return len(calls) == processes and min(map(len, calls.values())) >= each
+
+
+def faster(calls: Calls, rate: float) -> bool:
+    """Say whether more calls have left than *rate* allows, however late their stamps are."""
+    left = together(calls)
+    return bool(left) and most_over(rate, left) > len(calls)
+
+
 @pytest.mark.slow
 def test_three_processes_keep_to_the_lowest_rate_and_speed_up_when_the_slow_one_is_gone(
     tmp_path: Path,
 ) -> None:
     log = Log()
     with callers(tmp_path / "pace", log, {"slow": 10, "fast": 50, "faster": 80}) as processes:
-        log.listen(0.5, needs=3)
-        three = log.listen(4.0)
+        log.listen(0.5, until=lambda calls: len(calls) == 3)
+        three = log.listen(4.0, until=lambda calls: busy(calls, 3, 4))  # none starves
         processes["slow"].kill()
+        processes["slow"].wait()
         log.listen(1.5)
-        two = log.listen(3.0)
+        two = log.listen(3.0, until=lambda calls: busy(calls, 2, 4) and faster(calls, 10))
         processes["faster"].send_signal(signal.SIGSTOP)
         log.listen(0.5)
-        one = log.listen(2.0)
+        one = log.listen(2.0, until=lambda calls: faster(calls, 10))  # it is held up by none
 
-    # A stamp is taken some microseconds after the claim, or a time slice on a busy machine.
-    assert most_over(10, together(three)) <= 1
-    assert len(together(three)) >= 25
-    assert min(map(len, three.values())) >= 4, "nobody starves"
+    # A stamp is taken after the claim: on a busy machine the last of each process may be late.
+    assert most_over(10, together(three)) <= len(three) == 3
     assert set(two) == {"fast", "faster"}
-    assert len(together(two)) >= 45, "faster than the slow one would have it"
-    assert most_over(50, together(two)) <= 1
+    assert most_over(50, together(two)) <= len(two)
     assert set(one) == {"fast"}
-    assert len(together(one)) >= 30, "the one that was stopped holds nobody up"
 
 
 def requests_of(url: str) -> int:
@@ -410,7 +425,7 @@ def test_two_calls_of_batchrun_share_the_rate_of_the_service_they_have_in_common
     tmp_path: Path,
 ) -> None:
     with simulator(tmp_path / "state", "--speed", "100") as url:
-        calls = []
+        calls, began = [], time.monotonic()
         for name in ("one", "two"):
             manifest = tmp_path / f"{name}.yaml"
             manifest.write_text(
@@ -419,10 +434,7 @@ def test_two_calls_of_batchrun_share_the_rate_of_the_service_they_have_in_common
                 "limits: {rate: 10/s, concurrency: 40}\noutputs: {download: false}\n"
             )
             calls.append(start(manifest, "--endpoint", url, "--quiet", cwd=tmp_path))
-        while not requests_of(url):
-            time.sleep(0.01)
-        began = time.monotonic()
-        codes = [call.wait(timeout=60) for call in calls]
+        codes = [call.wait(timeout=PATIENCE) for call in calls]
         took = time.monotonic() - began
         requests = requests_of(url)
     for call in calls:

@@ -24,7 +24,7 @@ import httpx
 import pytest
 from engine_world import World
 from fake_runflow import FakeRunflow
-from processes import BATCHRUN, ask, environment, run, simulator, start
+from processes import BATCHRUN, PATIENCE, ask, environment, run, simulator, start
 
 from batchrun.base.values import Rate
 from batchrun.commands.signals import Interrupted, Signals
@@ -39,7 +39,6 @@ INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 ONCE: Sequence[Sequence[signal.Signals]] = ([INT], [TERM], [HUP])
 # Two that are alike and come at once are one to the system.
 TWICE: Sequence[Sequence[signal.Signals]] = ([INT, TERM], [TERM, HUP], [HUP, INT])
-PATIENCE = 60.0  # of a busy machine; shorter than what the stages are held open for
 
 MANIFEST = """\
 models: [google/nano-banana-2]
@@ -107,7 +106,7 @@ def reached(call: Call, line: str, number: int = 1) -> bool:
 def set_faults(url: str, *faults: str) -> None:
     for method, body in (("DELETE", None), ("POST", json.dumps(faults).encode())):
         request = urllib.request.Request(f"{url}/_simulator/faults", body, method=method)
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=PATIENCE).close()
 
 
 def folder_of(outputs: Path, url: str) -> Path:
@@ -133,7 +132,8 @@ def calls(tmp_path: Path, url: str, *options: str) -> Iterator[list[Call]]:
 
 
 def interrupt(call: Call) -> None:
-    for number in call.signals:
+    """Send the signals, so that none is obeyed before all of them have come."""
+    for number in (signal.SIGSTOP, *call.signals, signal.SIGCONT):
         call.process.send_signal(number)
 
 
@@ -157,8 +157,12 @@ def assert_ended_well(call: Call) -> None:
 def earlier_call(tmp_path: Path, url: str) -> None:
     """Leave a sweep with runs in flight in each of the folders."""
     first = tmp_path / "out0"
-    words = ["m.yaml", "--endpoint", url, "--outputs", first, "--max-duration", "2s"]
-    assert run(*words, cwd=tmp_path).returncode == 3
+    process = start("m.yaml", "--endpoint", url, "--outputs", first, cwd=tmp_path)
+    call = Call(process, folder_of(first, url), [INT])
+    eventually(lambda: reached(call, "submitted", 2))
+    interrupt(call)
+    end(call)
+    assert process.returncode == 3, call.err
     for number in range(1, len(ONCE) + len(TWICE)):
         shutil.copytree(first, tmp_path / f"out{number}")
 

@@ -578,9 +578,10 @@ def test_a_fault_after_the_commit_has_made_all_of_it(serve: Serve, fault: str, s
 def test_an_answer_that_is_lost_on_the_wire_has_made_all_or_nothing(fault: str, made: int) -> None:
     settings = Settings(faults=(parse_fault(f"{fault}@1/create_batch"),))
     body = {"input": [item(0), item(1)]}
+    patience = httpx.Timeout(60.0, read=0.5 if "hang" in fault else 60.0)
     with embedded(None, settings=settings) as url:
         with pytest.raises(httpx.TransportError):
-            httpx.post(url + PATH, json=body, headers=HEADERS, timeout=0.5)
+            httpx.post(url + PATH, json=body, headers=HEADERS, timeout=patience)
         runs = httpx.get(f"{url}/v1/runs", headers=HEADERS).json()["items"]
 
     assert len(runs) == made

@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from processes import BATCHRUN, environment
+from processes import BATCHRUN, PATIENCE, environment
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +32,7 @@ def shell(line: str, folder: Path, **environ: str) -> subprocess.CompletedProces
         env=environment() | environ,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=False,
     )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import ask, run, simulator, start
+from called import cease
+from processes import PATIENCE, ask, run, simulator, start
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +52,8 @@ def requests(url: str) -> dict[str, int]:
 def fault(url: str, *faults: str) -> None:
     body = json.dumps(faults).encode()
     with urllib.request.urlopen(
-        urllib.request.Request(f"{url}/_simulator/faults", data=body, method="POST"), timeout=10
+        urllib.request.Request(f"{url}/_simulator/faults", data=body, method="POST"),
+        timeout=PATIENCE,
     ):
         pass
 
@@ -178,11 +180,14 @@ def test_limits_are_checked_before_anything_is_sent(
 
 
 def test_a_file_that_changes_under_a_running_sweep_is_noticed(folder: Path, tmp_path: Path) -> None:
-    with simulator(tmp_path / "s.sqlite", "--speed", "100", "--fault", "slow=2@1-2/upload") as url:
+    with simulator(
+        tmp_path / "s.sqlite", "--speed", "100", "--fault", "error_before/upload"
+    ) as url:
         with start("m.yaml", "--endpoint", url, "--json", cwd=folder) as process:
-            wait_for(url, "auth 200")
+            wait_for(url, "upload 503")
             (folder / "photos" / "b.png").write_bytes(PNG + b"3")
-            out, err = process.communicate(timeout=60)
+            cease(url)
+            out, err = process.communicate(timeout=PATIENCE)
         summary = json.loads(out)
         before = images(url)
         code, later, _ = batchrun(folder, url)
@@ -197,11 +202,11 @@ def test_a_file_that_changes_under_a_running_sweep_is_noticed(folder: Path, tmp_
 
 
 def test_a_call_killed_while_it_uploads_goes_on(folder: Path, tmp_path: Path) -> None:
-    with simulator(tmp_path / "s.sqlite", "--speed", "100", "--fault", "slow=3@1-2/put") as url:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100", "--fault", "slow=3600@1-2/put") as url:
         with start("m.yaml", "--endpoint", url, cwd=folder) as process:
             wait_for(url, "upload 201")
             process.send_signal(signal.SIGKILL)
-            process.communicate(timeout=10)
+            process.communicate()
         code, summary, _ = batchrun(folder, url)
         sent = images(url)
 
@@ -210,7 +215,7 @@ def test_a_call_killed_while_it_uploads_goes_on(folder: Path, tmp_path: Path) ->
 
 
 def wait_for(url: str, what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not requests(url).get(what):
         assert time.monotonic() < deadline, f"no {what}"
         time.sleep(0.02)

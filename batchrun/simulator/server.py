@@ -13,7 +13,7 @@ from batchrun.simulator.app import create_app
 from batchrun.simulator.settings import Settings
 from batchrun.simulator.world import World
 
-PATIENCE: Final = 10.0
+PATIENCE: Final = 60.0
 
 
 class Server(uvicorn.Server):
