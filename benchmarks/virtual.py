@@ -31,7 +31,7 @@ from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Runner, Services
 from batchrun.ledger.file import open_ledger
 from batchrun.manifest.load import load_manifest
-from batchrun.results.progress import Silent
+from batchrun.results.progress_lines import Silent
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, download_client
 from batchrun.runflow.ratelimit.limiter import Limiter

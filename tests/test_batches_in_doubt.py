@@ -14,7 +14,7 @@ from engine_world import World
 from fake_runflow import FakeRunflow
 from terse_runflow import Crowd, Terse
 from test_batches import MANY, lines, states
-from test_rebuild import find
+from test_rebuild_ledger import find
 
 from batchrun.base.disk import InlineDisk
 from batchrun.errors import most_severe

@@ -17,7 +17,7 @@ from batchrun.engine.in_flight import Attempt
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.submit import Submitter
-from batchrun.engine.upload import files_in
+from batchrun.engine.uploader import files_in
 from batchrun.errors import most_severe
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.history import State

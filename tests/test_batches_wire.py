@@ -15,9 +15,7 @@ from batchrun.errors import BatchrunError, KeyRefusedError, OutOfCreditError
 from batchrun.runflow.batches import Item, batch_body, parse_batch
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
-from batchrun.runflow.ratelimit.limiter import Limiter
-from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.responses import (
+from batchrun.runflow.post_outcomes import (
     AcceptedBatch,
     BatchOutcome,
     BatchUnsupported,
@@ -27,6 +25,8 @@ from batchrun.runflow.responses import (
     NotSent,
     judge_batch,
 )
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 KEY = "rf_live_canary_0123456789"
 BODY = b'{"input":[{"client_ref":"w"}]}'

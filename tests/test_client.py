@@ -12,9 +12,7 @@ import pytest
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError, UsageError
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, check_endpoint, download_client
-from batchrun.runflow.ratelimit.limiter import Limiter
-from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.responses import (
+from batchrun.runflow.post_outcomes import (
     Accepted,
     Conflicted,
     ForeignResponse,
@@ -22,6 +20,8 @@ from batchrun.runflow.responses import (
     InputRefused,
     Outcome,
 )
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 KEY = "rf_live_canary_0123456789"
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)

@@ -125,9 +125,9 @@ ELSEWHERE: Final = {
     "hang_after_headers": "test_hangs.py",
     "commit_late": "test_crash_matrix.py",
     "commit_on_resend": "test_crash_matrix.py",
-    "https_only": "test_upload.py",
-    "forget_asset": "test_upload.py",
-    "upload_expired": "test_upload.py",
+    "https_only": "test_uploader.py",
+    "forget_asset": "test_uploader.py",
+    "upload_expired": "test_uploader.py",
 }
 """Faults that need time, a kill or a file, and where they are."""
 

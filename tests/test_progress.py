@@ -10,8 +10,8 @@ import pytest
 from batchrun.base.progress import Moment, Progress
 from batchrun.base.text import span
 from batchrun.commands.progress_choice import choose
-from batchrun.results.progress import Lines, Silent
 from batchrun.results.progress_bar import Bar
+from batchrun.results.progress_lines import Lines, Silent
 
 
 class Terminal(io.StringIO):

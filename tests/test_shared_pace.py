@@ -18,7 +18,7 @@ from processes import PATIENCE, ask, simulator, start
 
 from batchrun.commands.connection import pace_folder
 from batchrun.runflow.ratelimit.shared_pace import SharedPace, shared_pace
-from batchrun.runflow.ratelimit.shared_state import SharedPaceState, decode, encode
+from batchrun.runflow.ratelimit.shared_pace_state import SharedPaceState, decode, encode
 
 KEY = "rf_live_do_not_tell"
 URL = "https://api.example"

@@ -1,4 +1,4 @@
-"""A local file that a cell sends. Pure: `manifest/data/local.py` reads it."""
+"""A local file that a cell sends. Pure: `manifest/data/local_files.py` reads it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

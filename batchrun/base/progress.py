@@ -1,4 +1,4 @@
-"""What a sweep tells the one that shows its progress: see `results/progress.py`. Pure."""
+"""What a sweep tells the one that shows its progress: see `results/progress_lines.py`. Pure."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from batchrun.base.progress import Progress
-from batchrun.results.progress import Lines, Silent
+from batchrun.results.progress_lines import Lines, Silent
 
 
 def choose(

@@ -2,32 +2,32 @@
 
 The way of a cell:
 
-    run.py              starts and ends everything of one call
-    open_sweep.py       this start's line in the ledger
-    resume.py           takes over what earlier calls left
-    selection.py        which cells the call is about
-    scheduler.py        what the next cell needs; `ready_queue.py` says which one is next
-    budget.py           what may still be spent
-    upload.py           local files, before the request
-    batcher.py          which cells share a request; `pending_batches.py` holds those that wait
-    preflight.py        what must hold before the first POST; `stale_ledger.py` is a part of it
-    submit.py           intents, POSTs, and what an answer means; `request.py` makes their bytes
-    service_health.py   whether what answers is the API
-    poll.py             asks how runs stand; `poll_schedule.py` says when
-    download.py         outputs, after the run
+    run.py             starts and ends everything of one call
+    open_sweep.py      this start's line in the ledger
+    resume.py          takes over what earlier calls left
+    selection.py       which cells the call is about
+    scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
+    budget.py          what may still be spent
+    uploader.py        local files, before the request
+    batcher.py         which cells share a request; `pending_batches.py` holds those that wait
+    preflight.py       what must hold before the first POST; `stale_ledger.py` is a part of it
+    submit.py          intents, POSTs, what an answer means; `request_body.py` makes their bytes
+    service_health.py  whether what answers is the API
+    poll.py            asks how runs stand; `poll_schedule.py` says when
+    downloader.py      outputs, after the run
 
 A send without a clear answer:
 
-    reconcile.py        matches runs with intents, and decides what follows
-    identify.py         whose a run is, where a list doesn't tell; `batch_items.py` for batches
-    recent_runs.py      the look-up that needs no filter
-    duplicate_runs.py   the costs of second runs
-    rebuild.py          a whole ledger from the API; `missing_records.py` says which lines it lacks
+    reconcile.py       matches runs with intents, and decides what follows
+    identify_runs.py   whose a run is, where a list doesn't tell; `batch_items.py` for batches
+    recent_runs.py     the look-up that needs no filter
+    duplicate_runs.py  the costs of second runs
+    rebuild_ledger.py  a whole ledger from the API; `missing_records.py` says what it lacks
 
 What they share:
 
-    transitions.py      what becomes of an attempt; `run_records.py` makes the lines of runs
-    in_flight.py        the attempts under way, and their slots
-    waves.py            attempts that share a reference; `run_tag.py` is what each run carries
-    shutdown.py         why a call ends early, and the signals that end it
+    transitions.py     what becomes of an attempt; `run_records.py` makes the lines of runs
+    in_flight.py       the attempts under way, and their slots
+    waves.py           attempts that share a reference; `run_tag.py` is what each run carries
+    shutdown.py        why a call ends early, and the signals that end it
 """

@@ -17,7 +17,7 @@ from batchrun.engine.run_tag import RunTag, is_ours, tag_of, tagged, tags_of
 from batchrun.errors import UnreachableError
 from batchrun.runflow.batches import Batch, Item
 from batchrun.runflow.client import Client
-from batchrun.runflow.responses import InputRefused
+from batchrun.runflow.post_outcomes import InputRefused
 from batchrun.runflow.wire import Run
 
 KEPT: Final = 100

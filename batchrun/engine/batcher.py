@@ -14,10 +14,10 @@ from anyio.abc import TaskGroup
 
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.pending_batches import ENOUGH, PendingBatch, PendingBatches, linger
-from batchrun.engine.request import MetadataOf
+from batchrun.engine.request_body import MetadataOf
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Work
-from batchrun.engine.upload import files_in
+from batchrun.engine.uploader import files_in
 
 NEVER: Final = float("inf")
 

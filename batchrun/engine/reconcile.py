@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchrun.engine.batch_items import BatchAnswer, BatchItems, match_items
-from batchrun.engine.identify import RunIdentifier
+from batchrun.engine.identify_runs import RunIdentifier
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
 from batchrun.engine.run_records import billed

@@ -16,7 +16,7 @@ from msgspec import Struct
 from batchrun.base.progress import Moment, Progress
 from batchrun.engine.batcher import Batcher
 from batchrun.engine.budget import Budget
-from batchrun.engine.download import Downloader, Job
+from batchrun.engine.downloader import Downloader, Job
 from batchrun.engine.duplicate_runs import DuplicateRuns
 from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.open_sweep import SweepFolder
@@ -24,14 +24,14 @@ from batchrun.engine.poll import Poller
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.reconcile import Reconciler
-from batchrun.engine.request import Intents
+from batchrun.engine.request_body import Intents
 from batchrun.engine.resume import YIELD_EVERY, reserve, resume
 from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Work
-from batchrun.engine.upload import Uploader
+from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex

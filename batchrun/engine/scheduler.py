@@ -3,7 +3,7 @@
 from typing import Final
 
 from batchrun.engine.batcher import Batcher
-from batchrun.engine.download import Downloader, Job
+from batchrun.engine.downloader import Downloader, Job
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.submit import NameOf, Submitter
 from batchrun.engine.transitions import Work

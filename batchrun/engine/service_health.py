@@ -1,6 +1,6 @@
 """What the service has made of the requests for runs in this call: is it itself? Pure."""
 
-from batchrun.runflow.responses import BatchOutcome, ForeignResponse, InDoubt, NotSent, Outcome
+from batchrun.runflow.post_outcomes import BatchOutcome, ForeignResponse, InDoubt, NotSent, Outcome
 
 
 class ServiceHealth:

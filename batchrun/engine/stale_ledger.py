@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from batchrun.engine.batch_items import BatchItems
-from batchrun.engine.identify import RunIdentifier
+from batchrun.engine.identify_runs import RunIdentifier
 from batchrun.engine.recent_runs import newest_runs
 from batchrun.engine.run_tag import RunTag, is_ours, tag_of
 from batchrun.engine.transitions import Work

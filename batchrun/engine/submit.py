@@ -18,18 +18,18 @@ import anyio
 from batchrun.engine.batch_items import match_items
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.preflight import Preflight
-from batchrun.engine.request import Intents
+from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import rejected_line
 from batchrun.engine.service_health import ServiceHealth
 from batchrun.engine.transitions import Work
-from batchrun.engine.upload import Uploader
+from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import Cell, plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
 from batchrun.runflow.batches import Batch
-from batchrun.runflow.responses import (
+from batchrun.runflow.post_outcomes import (
     Accepted,
     AcceptedBatch,
     BatchOutcome,

@@ -6,6 +6,6 @@ tally.py           how many cells stand where
 failures.py        failures grouped by cause
 summary.py         the `--json` object, and how to go on
 terminal_table.py  the short table on stdout
-progress.py        plain lines while a sweep runs
+progress_lines.py  plain lines while a sweep runs
 progress_bar.py    the bar of a terminal
 """

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from batchrun.base.progress import Moment
-from batchrun.results.progress import Shown, Standings
+from batchrun.results.progress_lines import Shown, Standings
 
 
 class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone

@@ -18,13 +18,13 @@ from batchrun.runflow import wire
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.pagination import Listing, Pages
-from batchrun.runflow.ratelimit.limiter import Limiter
-from batchrun.runflow.responses import (
+from batchrun.runflow.post_outcomes import (
     BatchOutcome,
     Outcome,
     judge,
     judge_batch,
 )
+from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.retry import REFUSALS, Answer, Calls
 from batchrun.runflow.wire import Asset, Page, Run
 

@@ -6,7 +6,7 @@ Retries of the API's calls live here and nowhere else; those of files are in `st
   API's own; so are the two POSTs of a file's upload, which cost nothing.
 * What may create a run is sent again only when it certainly did nothing: after a 429, and when not
   a byte of it was written because there was no connection. Everything else is its caller's
-  decision, made after a look; see `responses.py`.
+  decision, made after a look; see `post_outcomes.py`.
 
 Every send, the repeated ones too, waits its turn at the limiter.
 """
@@ -25,9 +25,9 @@ from msgspec import Struct
 from batchrun.errors import UnreachableError
 from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
+from batchrun.runflow.post_outcomes import ForeignResponse, InDoubt, NotSent, raise_for_account
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.redact import HIDDEN, spellings
-from batchrun.runflow.responses import ForeignResponse, InDoubt, NotSent, raise_for_account
 from batchrun.runflow.wire import Refusal
 
 # Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from batchrun.runflow.client import Client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.ratelimit.shared_state import SharedPaceState, decode, encode
+from batchrun.runflow.ratelimit.shared_pace_state import SharedPaceState, decode, encode
 
 GAPS = st.lists(
     st.tuples(

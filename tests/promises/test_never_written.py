@@ -16,9 +16,9 @@ from raw_server import Script, answer, raw_server
 from batchrun.errors import UnreachableError
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
+from batchrun.runflow.post_outcomes import Accepted, InDoubt, Outcome
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.responses import Accepted, InDoubt, Outcome
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from batchrun.errors import BatchrunError
 from batchrun.runflow.client import Client
 from batchrun.runflow.outputs import output_files
-from batchrun.runflow.ratelimit.limiter import Limiter
-from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.responses import (
+from batchrun.runflow.post_outcomes import (
     Accepted,
     Conflicted,
     ForeignResponse,
@@ -24,6 +22,8 @@ from batchrun.runflow.responses import (
     InputRefused,
     judge,
 )
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
 
 
 def client(*bodies: Any, status: int = 200) -> Client:

@@ -17,7 +17,7 @@ from msgspec.structs import asdict
 from batchrun.base.disk import InlineDisk
 from batchrun.commands.run_options import parse, settings_of
 from batchrun.engine.open_sweep import identity_of
-from batchrun.engine.rebuild import RunFinder, describe, find_sweeps, write_down
+from batchrun.engine.rebuild_ledger import RunFinder, describe, find_sweeps, write_down
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import BatchrunError, most_severe

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from batchrun.errors import Problem
-from batchrun.manifest.data.local import LocalDisk
+from batchrun.manifest.data.local_files import LocalDisk
 from batchrun.manifest.expressions.compiler import AXES, Compiler
 from batchrun.manifest.expressions.expression import Axis, Broken, Expression, NoValueError
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode

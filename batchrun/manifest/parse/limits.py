@@ -14,7 +14,7 @@ from batchrun.base.values import (
     parse_text,
     parse_wait,
 )
-from batchrun.manifest.data.local import placed
+from batchrun.manifest.data.local_files import placed
 from batchrun.manifest.manifest import Limits, Sample
 from batchrun.manifest.yaml.section import REQUIRED, Section
 

@@ -7,8 +7,8 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.base.text import did_you_mean
-from batchrun.manifest.data.file import DataFile, RowOptions
-from batchrun.manifest.data.local import placed
+from batchrun.manifest.data.csv_jsonl import DataFile, RowOptions
+from batchrun.manifest.data.local_files import placed
 from batchrun.manifest.data.table import DataFolder, FileTable
 from batchrun.manifest.expressions.compiler import AXES
 from batchrun.manifest.expressions.expression import Expression

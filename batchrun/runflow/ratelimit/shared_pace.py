@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from batchrun.runflow.ratelimit.shared_state import (
+from batchrun.runflow.ratelimit.shared_pace_state import (
     LONGEST_PAUSE,
     SLOTS,
     SharedPaceState,

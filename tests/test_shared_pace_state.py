@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from batchrun.runflow.ratelimit.shared_state import SLOTS, SharedPaceState, decode, encode
+from batchrun.runflow.ratelimit.shared_pace_state import SLOTS, SharedPaceState, decode, encode
 
 
 def test_the_slowest_of_them_sets_the_pace_of_all() -> None:

@@ -28,7 +28,7 @@ from batchrun.runflow.assets import (
     upload,
 )
 from batchrun.runflow.client import Client
-from batchrun.runflow.responses import InputRefused
+from batchrun.runflow.post_outcomes import InputRefused
 
 WANTS_HTTPS: Final = re.compile(r"https?\b|runflow:", re.IGNORECASE)
 """In the refusal of an input with a file: a media URL of another kind was expected."""

@@ -15,7 +15,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.data.local import opened
+from batchrun.manifest.data.local_files import opened
 from batchrun.manifest.expressions.expression import Origin
 from batchrun.manifest.yaml.document import said, shown
 from batchrun.manifest.yaml.scalars import from_field, normal, number

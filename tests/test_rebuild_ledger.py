@@ -13,7 +13,7 @@ from ledger_lines import read_book
 from terse_runflow import Terse
 
 from batchrun.engine.missing_records import CellDescription, FoundRun, missing_records
-from batchrun.engine.rebuild import RunFinder, find_sweeps
+from batchrun.engine.rebuild_ledger import RunFinder, find_sweeps
 from batchrun.engine.run_tag import RunTag
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import rebuild_ledger
@@ -150,7 +150,7 @@ async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
 async def test_a_list_without_an_end_rebuilds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchrun.engine.rebuild.ALL_PAGES", 2)
+    monkeypatch.setattr("batchrun.engine.rebuild_ledger.ALL_PAGES", 2)
     world = World(tmp_path, FakeRunflow(filters="no"))
     await world.call()
     world.service.page_cap = 1
