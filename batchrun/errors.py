@@ -1,4 +1,4 @@
-"""Everything that can stop batchrun, and the exit code each stop means.
+"""Everything that can stop batchrun, and the exit code each stop means. Pure.
 
 * BatchrunError (70)
   * UsageError (2)

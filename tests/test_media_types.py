@@ -28,6 +28,8 @@ PNG, WEBP, AVIF, MP4 = (
         ("picture", b"\xff\xd8\xff\xe0", "image/jpeg"),
         ("page", b"%PDF-1.7", None),  # no media: it wants a name that tells
         ("thing", b"", None),
+        ("notes", b"BMW on a road", None),
+        ("scan", b"II*\0", None),
         ("thing.zzz", b"something", None),
     ],
 )

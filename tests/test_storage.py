@@ -64,6 +64,7 @@ async def test_the_last_try_tells_why_it_broke() -> None:
         ("https://files.test/a", False, True),
         ("http://files.test/a", True, False),
         ("http://127.0.0.1:8/a", True, True),
+        ("https://127.0.0.1:8/a", False, True),
         ("http://127.0.0.1:8/a", False, False),
         ("http://localhost/a", True, True),
         ("http://localhost.evil.test/a", True, False),

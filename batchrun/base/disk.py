@@ -1,8 +1,9 @@
-"""Where bytes become durable: the only place that syncs, and that puts a file in another's place.
+"""Where bytes become durable: the only place that syncs, and that replaces a file durably.
 
 The ledger takes a Disk as an argument: tests pass a full or a mortal one.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from batchrun.errors import FolderError
 T = TypeVar("T")
 
 _FULL_SYNC: Final[int | None] = getattr(fcntl, "F_FULLFSYNC", None)
+_NO_FULL_SYNC: Final = {errno.EINVAL, errno.ENOTSUP, errno.ENOTTY}  # of file systems without it
 
 
 class Disk(Protocol):
@@ -56,10 +58,15 @@ def write_durably(fd: int, data: bytes) -> None:
 
 def sync(fd: int) -> None:
     """Return once all that was written to *fd* is on the disk."""
-    if _FULL_SYNC is None:
-        os.fsync(fd)
-    else:
-        fcntl.fcntl(fd, _FULL_SYNC)  # macOS: its fsync ends in the cache of the drive
+    if _FULL_SYNC is not None:  # macOS: its fsync ends in the cache of the drive
+        try:
+            fcntl.fcntl(fd, _FULL_SYNC)
+        except OSError as error:
+            if error.errno not in _NO_FULL_SYNC:
+                raise
+        else:
+            return
+    os.fsync(fd)
 
 
 def sync_folder(path: str | os.PathLike[str]) -> None:
@@ -83,7 +90,7 @@ def open_anew(path: Path) -> BinaryIO:
     A link that was put there beforehand would have us write over the file that it points at.
     """
     path.unlink(missing_ok=True)
-    return path.open("xb")
+    return path.open("x+b")
 
 
 def atomic_write(path: Path, data: bytes) -> None:

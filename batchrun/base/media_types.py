@@ -1,4 +1,4 @@
-"""What a file is called from what it is, and what it is from its name and first bytes. Pure.
+"""What a file is called from what it is, and what it is from its name and first bytes.
 
 Extensions come from these tables alone, so that no answer of a server can put a path into a file
 name.
@@ -67,9 +67,15 @@ _MORE_TYPES: Final = {
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
 }
-_MEDIA: Final = ("image/", "video/", "audio/")
+_PLAIN_TO_SEE: Final = frozenset(
+    {".png", ".jpg", ".gif", ".webp", ".avif", ".heic", ".mp4", ".mov", ".m4a", ".webm"}
+)
+"""Kinds whose first bytes no text begins with: "BM" is a bitmap, and a word about cars."""
+
 _BY_EXTENSION: Final = {
-    extension: kind for kind, extension in reversed(_BY_TYPE.items()) if kind.startswith(_MEDIA)
+    extension: kind
+    for kind, extension in reversed(_BY_TYPE.items())
+    if extension in _PLAIN_TO_SEE and not (extension == ".webm" and kind.startswith("audio"))
 }
 
 EXTENSIONS: Final = tuple(sorted({*_BY_TYPE.values(), ".jpeg", ".bin"}))

@@ -1,4 +1,4 @@
-"""Small parsers of the manifest's and the command line's values. They know no places.
+"""Small parsers of the manifest's and the command line's values. Pure: they know no places.
 
 Each returns a value or raises ValueError("expected ..."), which completes the sentence
 "`limits.rate` is `10 per sec`; ...".

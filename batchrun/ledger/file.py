@@ -22,7 +22,7 @@ import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.disk import Disk, ThreadedDisk, publish, sync, sync_folder
+from batchrun.base.disk import Disk, ThreadedDisk, open_anew, publish, sync, sync_folder
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError, LostLedgerError
 from batchrun.ledger.book import Book
 from batchrun.ledger.reader import read_line
@@ -254,7 +254,7 @@ def rebuild_ledger(
     path, new = folder / LEDGER, folder / f"{LEDGER}.new"
     with locked(folder):
         try:
-            with _written(new), new.open("w+b") as file, path.open("rb") as lines:
+            with _written(new), open_anew(new) as file, path.open("rb") as lines:
                 kept = salvage(lines, file, path)
                 fd = os.dup(file.fileno())
             try:

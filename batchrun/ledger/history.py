@@ -1,4 +1,4 @@
-"""The life of a cell: a fold over its lines. Every rule about it is in this file.
+"""The life of a cell: a fold over its lines. Every rule about it is in this file. Pure.
 
     PENDING --intent--> DOUBTFUL --submitted--> IN_FLIGHT --finished--> SUCCEEDED, FAILED, ...
 

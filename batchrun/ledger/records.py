@@ -1,4 +1,4 @@
-"""The kinds of lines in a ledger, and their text.
+"""The kinds of lines in a ledger, and their text. Pure.
 
 A line is one JSON object; `type` comes first, then `at`, then the fields below in their order. What
 a later version adds is kept in the file and ignored here: unknown keys always, unknown types too.

@@ -1,4 +1,4 @@
-"""The manifest as frozen values: what may be relied on once it has been read."""
+"""The manifest as frozen values: what may be relied on once it has been read. Pure."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet

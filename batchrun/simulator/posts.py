@@ -47,6 +47,12 @@ class Held:
         self._waiting.setdefault(sent, []).append(once)
         return once
 
+    def let_go(self, sent: Sent, carry_out: CarryOut) -> None:
+        """Keep the request no longer: its caller still waits for the answer."""
+        waiting = self._waiting.get(sent, [])
+        if carry_out in waiting:
+            waiting.remove(carry_out)
+
     def release(self, sent: Sent) -> None:
         """Carry out all that waits for this key; without one nothing is the same request."""
         if sent[1] is None:
@@ -96,6 +102,7 @@ class Posts:
             carry_out = self._held.keep(sent, carry_out)
             if await _left(request, float(held.value or 0)):
                 return mishaps.Dropped()
+            self._held.let_go(sent, carry_out)
         whole = carry_out()
         self._held.release(sent)
         await asyncio.sleep(late)

@@ -1,6 +1,7 @@
 """Tries a bug: its tests run in a copy of the repository that has it, and one of them must fail."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,10 @@ sys.exit(pytest.main(arguments))
 that starts a process would fail, too, where that import fails, and seem to catch the bug."""
 
 
+SLIP: Final = re.compile(r"\b(NameError: |ImportError: |AttributeError: .* has no attribute )")
+"""What a test says of a bug whose text was not moved along with the code."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
     """What became of a trial. *failed* are the tests that failed, *output* is pytest's."""
@@ -51,8 +56,11 @@ class Verdict:
 
     @property
     def caught(self) -> bool:
-        """Whether a test ran and failed. An error in an import or a fixture does not count."""
-        return self.code == FAILED and bool(self.failed)
+        """Whether a test ran and failed. An error in an import or a fixture does not count.
+
+        Nor does a bug that uses a name which is gone: it fails every test, and shows nothing.
+        """
+        return self.code == FAILED and bool(self.failed) and not SLIP.search(self.output)
 
 
 def try_out(breakage: Breakage) -> Verdict:

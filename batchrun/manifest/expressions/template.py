@@ -1,4 +1,4 @@
-"""`${...}` in text: what it refers to, and how a value is spelled inside text."""
+"""`${...}` in text: what it refers to, and how a value is spelled inside text. Pure."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""YAML 1.2 text -> a tree that knows line and column of everything in it.
+"""YAML 1.2 text -> a tree that knows line and column of everything in it. Pure.
 
 PyYAML (libyaml where it is built in) only cuts the text into events; what they mean is decided
 here: duplicate keys and aliases that multiply are errors, a merge key stands for the keys it

@@ -1,4 +1,4 @@
-"""When the next call may leave. Arithmetic only: the time always comes in as an argument.
+"""When the next call may leave. Pure: the time always comes in as an argument.
 
 The rules:
 
