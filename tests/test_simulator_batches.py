@@ -666,6 +666,23 @@ def test_a_caller_who_waits_is_answered_without_a_resend(serve: Serve) -> None:
     assert len(service.runs()) == 2
 
 
+def test_a_refusal_comes_late_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    real = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        await real(0)
+
+    service = serve(faults=["commit_late=7"], refuse_bad_items=True)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+
+    refused = service.post([{"image_url": "no URL"}])
+
+    assert refused.status_code == 422
+    assert 7.0 in slept
+
+
 def test_a_batch_that_is_listed_late_is_told_of_by_its_id(serve: Serve) -> None:
     service = serve(faults=["list_lag=5/create_batch"])
     batch = service.post(2).json()

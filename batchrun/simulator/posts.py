@@ -103,9 +103,11 @@ class Posts:
             if await _left(request, float(held.value or 0)):
                 return mishaps.Dropped()
             self._held.let_go(sent, carry_out)
-        whole = carry_out()
-        self._held.release(sent)
-        await asyncio.sleep(late)
+        try:
+            whole = carry_out()
+            self._held.release(sent)
+        finally:
+            await asyncio.sleep(late)  # a refusal, too, comes late
         struck = faults.strike_any("after", route)
         return whole if struck is None else mishaps.after(struck, whole)
 
