@@ -249,22 +249,21 @@ async def test_on_a_socket_too_a_hung_call_ends_and_the_others_go_on(hang: str) 
     good: Script = ["read", answer(run, keep=False), "close"]
     with raw_server(scripts[hang], good, good, good, scripts[hang]) as server:
         async with api_client(server.url, "rf_live_0123456789", connections=4) as http:
-            client = Client(http, Limiter(Pace(50.0, jitter=lambda: 0.5)), give_up=600.0)
 
-            async def post() -> None:
+            async def post(read: float) -> None:
+                http.timeout = httpx.Timeout(600.0, read=read)
+                client = Client(http, Limiter(Pace(50.0, jitter=lambda: 0.5)), give_up=600.0)
                 outcomes.append(await client.create_run("a/b", b"{}", idempotency_key="k"))
 
-            http.timeout = httpx.Timeout(600.0)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(post)
+                tasks.start_soon(post, 600.0)
                 while not server.requests:
                     await anyio.sleep(0.01)
                 async with anyio.create_task_group() as others:
                     for _ in range(3):
-                        others.start_soon(post)
+                        others.start_soon(post, 600.0)
                 tasks.cancel_scope.cancel()
-            http.timeout = httpx.Timeout(600.0, read=0.5)
-            await post()
+            await post(0.5)
 
     assert [isinstance(outcome, InDoubt) for outcome in outcomes] == [False, False, False, True]
 
