@@ -92,7 +92,7 @@ def entry() -> None:
     """Run the console script.
 
     What is imported stays to the end, so garbage is looked for only in what comes after:
-    `boundary.imported` begins with that.
+    `error_boundary.import_command` begins with that.
     """
     import gc
 

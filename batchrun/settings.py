@@ -16,8 +16,9 @@ ANY: Final = FailOn(more_than=0)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Times are seconds. *limit* counts cells that get their first run in this call; *wave_size* is
-    None where the service's pages decide; *batch* is how many items a batch may have.
+    """Times are seconds. *limit* counts cells that get their first run in this call; *batch* is how
+    many items a batch may have; *wave_size* is None where the service's pages decide, and a number
+    in tests and benchmarks alone.
     """
 
     concurrency: int

@@ -161,10 +161,10 @@ def asked(plan: Plan, prices: Prices) -> Prices:
 async def _labels(url: str, key: str, settings: Settings, models: Sequence[str]) -> dict[str, str]:
     patient = replace(settings, give_up=min(settings.give_up, PATIENCE))
     async with connected(url, key, patient, log=lambda _: None) as client:
-        outlook = {model: await client.model(model) for model in models}
+        descriptions = {model: await client.model(model) for model in models}
     return {
         model: str(description["pricing_note"])
-        for model, description in outlook.items()
+        for model, description in descriptions.items()
         if description and description.get("pricing_note")
     }
 

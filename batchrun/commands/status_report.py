@@ -20,6 +20,9 @@ from batchrun.results.tally import Count, Counting, ModelRow, count_ledger
 from batchrun.results.terminal_table import table
 from batchrun.sweep.location import LEDGER
 
+MOST_SHOWN: Final = 20
+DEFAULT_ATTEMPTS: Final = 2
+
 
 def show_status(subject: Subject, *, as_json: bool) -> int:
     """Print how the sweep stands; 0 whenever that could be read."""
@@ -31,12 +34,6 @@ def show_status(subject: Subject, *, as_json: bool) -> int:
         else:
             print("\n".join(report(subject, reader, found, summary)))
     return 0
-
-
-MOST_SHOWN: Final = 20
-
-
-DEFAULT_ATTEMPTS: Final = 2
 
 
 class Overview(Struct, frozen=True, kw_only=True):

@@ -36,10 +36,10 @@ class Budget:
     left as long as it isn't.
     """
 
-    def __init__(self, budget: Decimal | None, book: Book, live: InFlight) -> None:
+    def __init__(self, budget: Decimal | None, book: Book, in_flight: InFlight) -> None:
         self._budget = budget
         self._book = book
-        self._live = live
+        self._in_flight = in_flight
         self.labels: Mapping[str, str | None] = {}
 
     @property
@@ -66,7 +66,7 @@ class Budget:
         everything = Decimal("Infinity")
         expected = estimate(self.labels.get(attempt.model), inputs)
         wanted = reservation(self._book.facts(attempt.model), expected, everything)
-        self._live.reserve(attempt, None if wanted == everything else wanted)
+        self._in_flight.reserve(attempt, None if wanted == everything else wanted)
 
     def admits(self, attempt: Attempt, inputs: Mapping[str, Any]) -> bool:
         """Say whether an attempt may be sent again, and reserve for it."""
@@ -74,12 +74,12 @@ class Budget:
             return True
         reserved = self.reserve(attempt.model, inputs, besides=attempt)
         if reserved is not None:
-            self._live.reserve(attempt, reserved)
+            self._in_flight.reserve(attempt, reserved)
         return reserved is not None
 
     def may_get_room(self) -> bool:
         """Say whether something that is under way holds a part of the budget."""
-        return any(each.reserved != 0 and not each.parked for each in self._live)
+        return any(each.reserved != 0 and not each.parked for each in self._in_flight)
 
     def reached(self) -> BudgetReachedError:
         """Return the reason to ask for no further run."""
@@ -107,7 +107,7 @@ class Budget:
         """Return what the others under way may still cost; None is all that is left."""
         total = Decimal(0)
         own = None if besides is None else share(besides)
-        for each, number in self._live.shares.items():
+        for each, number in self._in_flight.shares.items():
             model, amount = each
             others = number - (each == own)
             if amount is None:

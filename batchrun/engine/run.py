@@ -86,13 +86,13 @@ class Runner:
         self._ready_queue = ReadyQueue(
             {model.alias: self._stream(model) for model in manifest.models}
         )
-        live = InFlight(settings.concurrency, settings.model_concurrency)
+        in_flight = InFlight(settings.concurrency, settings.model_concurrency)
         self._work = Work(
             settings=settings,
             ledger=ledger,
             client=services.client,
-            in_flight=live,
-            budget=Budget(settings.budget, ledger.book, live),
+            in_flight=in_flight,
+            budget=Budget(settings.budget, ledger.book, in_flight),
             waves=Waves(folder.sweep, last=ledger.book.last_wave, size=self._wave_size),
             progress=services.progress,
             shutdown=self.shutdown,

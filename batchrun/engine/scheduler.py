@@ -67,7 +67,7 @@ class Scheduler:
                 self._work.progress.passed(good=history.state in GOOD)
                 self._owed(cell, history)
             case Watch() | LookUp():
-                raise AssertionError("what is open is live")
+                raise AssertionError("what is open is in flight")
         return True
 
     def stop_if_held(self) -> None:

@@ -76,7 +76,7 @@ class Submitter:
         self._uploads = uploads
         self._intents = intents
         self._preflight = preflight
-        self._answers = ServiceHealth()
+        self._health = ServiceHealth()
         self._warned: set[str] = set()
         self._begun: dict[str, anyio.CancelScope] = {}
         self._on_their_way: dict[str, float] = {}  # since when, by the first of a request
@@ -84,7 +84,7 @@ class Submitter:
     @property
     def halted(self) -> bool:
         """Whether the service answers POSTs unlike itself: nothing new is sent into that."""
-        return self._answers.unlike
+        return self._health.unlike
 
     def begin(self, cell: Cell, number: int, *, granted: int, reserved: Decimal | None) -> Attempt:
         """Give the cell a slot; nothing is written or sent yet."""
@@ -222,7 +222,7 @@ class Submitter:
     async def _not_admitted(
         self, attempts: Sequence[Attempt], error: KeyRefusedError | OutOfCreditError
     ) -> None:
-        self._answers.well()
+        self._health.well()
         first = attempts[0]
         if isinstance(error, OutOfCreditError) and first.index is not None and first.sends == 1:
             # The whole of a batch costs more than there is; some of its items may not.
@@ -270,7 +270,7 @@ class Submitter:
 
     async def _file(self, attempts: Sequence[Attempt], outcome: Outcome | BatchOutcome) -> None:
         work, first = self._work, attempts[0]
-        self._answers.note(outcome, anyio.current_time())
+        self._health.note(outcome, anyio.current_time())
         match outcome:
             case Accepted(run=run):
                 work.warn_unknown_status(run)
@@ -348,10 +348,10 @@ class Submitter:
 
     def judge(self) -> None:
         """Leave once something else has answered every POST for `give_up` seconds."""
-        if self._answers.unlike_for(anyio.current_time()) > self._work.settings.give_up:
+        if self._health.unlike_for(anyio.current_time()) > self._work.settings.give_up:
             self._leave_unlike()
         elif self.halted and not any(a.in_doubt or a.sending for a in self._work.in_flight):
-            self._answers.forget()  # else nothing would ever be sent that could be answered well
+            self._health.forget()  # else nothing would ever be sent that could be answered well
             self._work.wakeup.ring()
 
     def judge_at_end(self) -> None:
@@ -359,18 +359,18 @@ class Submitter:
         doubts = [attempt for attempt in self._work.in_flight if attempt.in_doubt]
         if doubts and self.halted:
             self._leave_unlike()
-        elif not self._answers.good and any(a.sends >= MOST_SENDS for a in doubts):
+        elif not self._health.good and any(a.sends >= MOST_SENDS for a in doubts):
             self._work.shutdown.leave(
                 UnreachableError(
                     "the service gave no clear answer to any request for a run, the last being: "
-                    f"{self._answers.bad}; look at the service, then call again"
+                    f"{self._health.bad}; look at the service, then call again"
                 )
             )
 
     def _leave_unlike(self) -> None:
         self._work.shutdown.leave(
             UnreachableError(
-                f"what answers at the endpoint is not the Runflow API: {self._answers.bad}; "
+                f"what answers at the endpoint is not the Runflow API: {self._health.bad}; "
                 "look at the endpoint, or at a proxy on the way"
             )
         )

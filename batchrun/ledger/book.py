@@ -91,9 +91,8 @@ class Book:
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
-        self.unpriced_duplicates: dict[
-            str, Extra
-        ] = {}  # of these, the lines that tell no cost, by run
+        # Of these, the lines that tell no cost, by run.
+        self.unpriced_duplicates: dict[str, Extra] = {}
         self.last_wave = 0
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
         self.batches: dict[str, str] = {}  # by model: the newest batch of that call

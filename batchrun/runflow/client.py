@@ -70,7 +70,7 @@ class Client:
 
         *on_departure* is called before each send, *on_nothing* after one that certainly did
         nothing: a call that is cancelled with none on its way has created no run. *may_leave* is
-        asked before each: where it says no, the outcome is Withheld.
+        asked before each: where it says no, the outcome is NotSent.
 
         Raises KeyRefusedError, OutOfCreditError, and UnreachableError if nothing was ever sent
         or taken until the give-up time.

@@ -3,12 +3,12 @@
 | answer | outcome for a run | for a batch |
 | --- | --- | --- |
 | 2xx with an id | Accepted | AcceptedBatch |
-| 400 404 413 422 in the API's own envelope | Rejected | NotTaken |
-| 405 in the envelope; 404 405 in a framework's bare words | Unlike | NotTaken |
+| 400 404 413 422 in the API's own envelope | InputRefused | BatchUnsupported |
+| 405 in the envelope; 404 405 in a framework's bare words | ForeignResponse | BatchUnsupported |
 | 401 403 in the envelope; 402 in it | KeyRefusedError; OutOfCreditError | the same |
 | 409 | Conflicted | the same |
 | 408, 5xx, 2xx without an id, no whole answer | InDoubt | the same |
-| any other | Unlike: somebody else has answered, or the API in a way nobody documented | the same |
+| any other | ForeignResponse: a proxy has answered, or the API in no documented way | the same |
 """
 
 from collections.abc import Callable

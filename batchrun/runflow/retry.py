@@ -146,14 +146,14 @@ class Calls:
 
         *on_departure* is called before each send, *on_nothing* after one that certainly did
         nothing: a call that is cancelled with none on its way has created nothing. *may_leave* is
-        asked before each: where it says no, the outcome is Withheld.
+        asked before each: where it says no, the outcome is NotSent.
 
         Raises what *judged* does, and UnreachableError if nothing was ever sent or taken until
         the give-up time.
         """
-        patience = RetryBudget(self._give_up)
+        retry_budget = RetryBudget(self._give_up)
         while may_leave():
-            sent_at = await self._turn(patience)
+            sent_at = await self._turn(retry_budget)
             if not may_leave():
                 self._limiter.abandoned(sent_at)
                 break
@@ -162,7 +162,7 @@ class Calls:
                 response = await self._send(request, sent_at)
             except NEVER_WRITTEN as error:
                 on_nothing()
-                await self._troubled(patience, sent_at, self._reason(error))
+                await self._troubled(retry_budget, sent_at, self._reason(error))
             except FAILED as error:
                 self._limiter.troubled(sent_at)
                 return InDoubt(reason=self._reason(error))
@@ -170,7 +170,7 @@ class Calls:
                 if response.status_code != 429:
                     return self._judged(response, sent_at, judged)
                 on_nothing()
-                self._throttled(patience, sent_at, response)
+                self._throttled(retry_budget, sent_at, response)
         return NotSent()
 
     async def ask(
@@ -186,23 +186,23 @@ class Calls:
         A good one is read by *read*; one of *refusals* is an answer, too, and where it is
         *optional* so is having no such route, or not being permitted.
         """
-        patience = RetryBudget(self._give_up)
+        retry_budget = RetryBudget(self._give_up)
         while True:
-            sent_at = await self._turn(patience)
+            sent_at = await self._turn(retry_budget)
             try:
                 response = await self._send(request, sent_at)
             except FAILED as error:
-                await self._troubled(patience, sent_at, self._reason(error))
+                await self._troubled(retry_budget, sent_at, self._reason(error))
                 continue
             if response.status_code == 429:
-                self._throttled(patience, sent_at, response)
+                self._throttled(retry_budget, sent_at, response)
                 continue
             answer = self._understood(response, read, refusals, optional=optional)
             if answer is not None:
                 self._well(response, sent_at)
                 return answer
             reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
-            await self._troubled(patience, sent_at, reason)
+            await self._troubled(retry_budget, sent_at, reason)
 
     def _understood(
         self,
@@ -231,19 +231,19 @@ class Calls:
 
     # One send.
 
-    async def _turn(self, patience: RetryBudget) -> float:
+    async def _turn(self, retry_budget: RetryBudget) -> float:
         """Wait for the limiter's word; give up waiting when the call's patience is at its end."""
-        while (left := patience.left(anyio.current_time(), self._good_at)) > 0:
-            with anyio.move_on_after(left) if patience.reason else nullcontext():
+        while (left := retry_budget.left(anyio.current_time(), self._good_at)) > 0:
+            with anyio.move_on_after(left) if retry_budget.reason else nullcontext():
                 sent_at = await self._limiter.wait()
-                self.retries += patience.reason != ""
+                self.retries += retry_budget.reason != ""
                 self.requests += 1
                 return sent_at
         what, then = "gave no good answer", "check the network and the endpoint, then call again"
-        if not patience.tries:
+        if not retry_budget.tries:
             what, then = "answered nothing but 429", "lower `--rate`, or call again later"
         raise UnreachableError(
-            f"`{self._endpoint()}` {what} for {self._give_up:g} s ({patience.reason}); {then}"
+            f"`{self._endpoint()}` {what} for {self._give_up:g} s ({retry_budget.reason}); {then}"
         )
 
     async def _send(self, request: httpx.Request, sent_at: float) -> httpx.Response:
@@ -278,19 +278,21 @@ class Calls:
         if (told := http_date(response.headers.get("Date"))) is not None:
             self._ahead = told - self._clock()
 
-    def _throttled(self, patience: RetryBudget, sent_at: float, response: httpx.Response) -> None:
+    def _throttled(
+        self, retry_budget: RetryBudget, sent_at: float, response: httpx.Response
+    ) -> None:
         self.rate_limited += 1
-        patience.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
+        retry_budget.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
         self._limiter.throttled(sent_at, seconds_to_wait(response.headers, self.server_now()))
         self.log(f"HTTP 429, too many requests: calls wait {self._limiter.pause:.1f} s")
 
-    async def _troubled(self, patience: RetryBudget, sent_at: float, reason: str) -> None:
-        patience.failed(anyio.current_time(), reason)
-        self.log(f"try {patience.tries}: {reason}")
+    async def _troubled(self, retry_budget: RetryBudget, sent_at: float, reason: str) -> None:
+        retry_budget.failed(anyio.current_time(), reason)
+        self.log(f"try {retry_budget.tries}: {reason}")
         self._limiter.troubled(sent_at)
         # By itself too, or one call that always fails would be each probe, and pause everybody.
-        left = max(0.0, patience.left(anyio.current_time(), self._good_at))
-        await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(patience.tries), left))
+        left = max(0.0, retry_budget.left(anyio.current_time(), self._good_at))
+        await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(retry_budget.tries), left))
 
     # What may be said.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from batchrun.errors import INCOMPLETE
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord, Extra, Submitted, decode
 from crash.lab import KILLED, Lab, Life
@@ -54,6 +55,8 @@ FLEETING: Final = frozenset(
 
 PATIENCE: Final = 120.0
 """Seconds that the service's list may lag behind."""
+
+MOST_REPAIRS: Final = 5
 
 Kill = tuple[str, int]
 Spent = Counter[tuple[str, int]]
@@ -120,7 +123,7 @@ class Trial:
         (self.folder / "crash.yaml").write_text(self.manifest, encoding="utf-8")
         with lab.simulator(self.folder, *self.faults, options=self.options) as url:
             lives = list(self._lives(lab, url))
-            lives.append(self._live(lab, url, "repair", None))
+            lives += self._repairs(lab, url)
             before = ask(url, "/_simulator/stats")["runs"]
             lives.append(self._live(lab, url, "reader", None))
             tell(url, ())
@@ -143,6 +146,19 @@ class Trial:
         command = ["recover"] if self.recover else []
         for number, kill in enumerate(others, start=1):
             yield self._live(lab, url, f"life-{number}", kill, *command)
+
+    def _repairs(self, lab: Lab, url: str) -> Iterator[Life]:
+        """Yield the life that repairs.
+
+        A service that fails each send by chance may use up all sends that one call has for an
+        intent. Such a call parks it and goes on the next time, so there it may take a few.
+        """
+        by_chance = any(fault.startswith("error_before:") for fault in self.faults)
+        for number in range(MOST_REPAIRS if by_chance else 1):
+            life = self._live(lab, url, f"repair-{number}", None)
+            yield life
+            if life.code != INCOMPLETE:
+                return
 
     def _live(self, lab: Lab, url: str, name: str, kill: Kill | None, *command: str) -> Life:
         words = (*command, "crash.yaml", "--endpoint", url, "--json")

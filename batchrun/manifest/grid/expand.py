@@ -60,7 +60,7 @@ def _count(grid: Grid, layout: Layout) -> int:
 
 @lru_cache(maxsize=16)
 def layouts(grid: Grid) -> tuple[Layout, ...]:
-    """Return the plan of each of the grid's models; raise ManifestError."""
+    """Return the layout of each of the grid's models; raise ManifestError."""
     problems: list[Problem] = []
     sizes = dimension_sizes(grid)
     built = []

@@ -1,8 +1,8 @@
 """How one model's points come about: which names vary, in which order, and what follows from what.
 
-A grid has digits: one for each table, then one for each name that is an axis in the grid or in any
-model. A point is a number for each digit. A model uses the digits that matter to it and stays at 0
-of the others, so that the streams of several models can be merged by ordinal.
+A grid has dimensions: one for each table, then one for each name that is an axis in the grid or in
+any model. A point is a number for each dimension. A model uses the dimensions that matter to it and
+stays at 0 of the others, so that the streams of several models can be merged by ordinal.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made an
 
 
 class Step(Struct, frozen=True):
-    """What one number of a digit means: values as they are, and expressions for later."""
+    """What one number of a dimension means: values as they are, and expressions for later."""
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]
@@ -43,7 +43,7 @@ class Step(Struct, frozen=True):
 
 
 class Dimension(Struct):
-    """One digit of a model's points, and the names that have a value once it is known."""
+    """One dimension of a model's points, and the names that have a value once it is known."""
 
     dimension_key: DimensionKey
     source: Table | Axis | range
@@ -58,7 +58,7 @@ class Dimension(Struct):
         return len(self.source)
 
     def steps(self, kept: Mapping[int, Any] | None = None) -> Iterator[tuple[int, Step]]:
-        """Yield the numbers of this digit and what they mean; only those in *kept*, if given."""
+        """Yield this dimension's numbers and what they mean; only those in *kept*, if given."""
         if kept is None and self._kept is not None:
             return iter(self._kept)
         steps = ((index, self.step(raw)) for index, raw in raws(self.source, kept))
@@ -96,7 +96,7 @@ class Dimension(Struct):
 def raws(
     source: Table | Axis | range, kept: Mapping[int, Any] | None = None
 ) -> Iterator[tuple[int, Row | Expression | int]]:
-    """Yield the numbers of a digit and what stands there; only those in *kept*, if given."""
+    """Yield the numbers of a dimension and what stands there; only those in *kept*, if given."""
     if kept is not None and isinstance(source, Axis):
         yield from ((index, source.element(index)) for index in sorted(kept))
         return
@@ -114,7 +114,7 @@ class Layout(Struct):
     expressions: dict[str, Expression]
     uses: Mapping[str, frozenset[str]]  # slot -> slots its value follows from
     sent: dict[str, None]  # names, in the order they are sent
-    first: list[str] = field(default_factory=list)  # computed before any digit is known
+    first: list[str] = field(default_factory=list)  # computed before any dimension is known
     broken: dict[str, Expression] = field(default_factory=dict)  # slots that follow in a circle
 
     def needs(self, names: Sequence[str]) -> set[str]:
@@ -128,7 +128,7 @@ class Layout(Struct):
         return found
 
     def restricted(self, names: Sequence[str]) -> "Layout":
-        """Return this plan with only the digits that *names* follow from."""
+        """Return this layout with only the dimensions that *names* follow from."""
         needed = self.needs(names)
         dimensions = [
             Dimension(dimension.dimension_key, dimension.source, dimension.targets, dimension.own)
@@ -148,7 +148,7 @@ class Layout(Struct):
 
 
 class Traversal:
-    """All points of a plan, in order. *values* holds the present one, and is written over."""
+    """All points of a layout, in order. *values* holds the present one, and is written over."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class Traversal:
         self._places: dict[str, RowOrigin] = {}
 
     def points(self, kept: Mapping[int, Any] | None = None) -> Iterator[int]:
-        """Yield the ordinal of each point in turn; *kept* is a tree of the digits wanted."""
+        """Yield the ordinal of each point in turn; *kept* is a tree of the dimensions wanted."""
         if self._compute(self.layout.first):
             yield from self._walk(0, 0, kept)
 
@@ -237,7 +237,7 @@ class Traversal:
 
 
 def dimension_sizes(grid: Grid) -> dict[DimensionKey, int]:
-    """Return the digits of a grid in their order, and how many numbers each has."""
+    """Return the dimensions of a grid in their order, and how many numbers each has."""
     sizes: dict[DimensionKey, int] = {
         ("table", i): len(table) for i, table in enumerate(grid.tables)
     }
@@ -335,7 +335,7 @@ class _Builder:
 def build(
     grid: Grid, model: Model, sizes: Mapping[DimensionKey, int], problems: list[Problem]
 ) -> Layout:
-    """Return the plan of *model* in *grid*; what cannot be resolved goes to *problems*."""
+    """Return the layout of *model* in *grid*; what cannot be resolved goes to *problems*."""
     builder = _Builder(grid, model, problems)
     builder.lay()
     if repeats(grid, model) > 1:
@@ -407,7 +407,7 @@ def _where(layout: Layout, slot: str) -> Node:
 
 
 def _schedule(layout: Layout, wanted: set[str], problems: list[Problem]) -> None:
-    """Give every computed slot to the level where all it follows from is known, in order."""
+    """Give every computed slot to the dimension where all it follows from is known, in order."""
     bound = {
         s: depth
         for depth, dimension in enumerate(layout.dimensions)

@@ -27,7 +27,7 @@ from batchrun.manifest.manifest import Row, Sample
 
 Raw = Row | Expression | int
 Point = tuple[int, ...]
-Marked = tuple[tuple[int, Raw], int]  # a number of a digit, what stands there, its hash
+Marked = tuple[tuple[int, Raw], int]  # a number of a dimension, what stands there, its hash
 _MODULUS = 1 << 128
 _FEW = 50_000
 
@@ -60,7 +60,7 @@ def drawn(
 def tree(
     points: Sequence[Point], dimensions: Sequence[Dimension], layout: Layout
 ) -> dict[int, Any]:
-    """Return the points as *layout* sees them: nested by the digits it shares with the grid."""
+    """Return the points as *layout* sees them: nested by the dimensions it shares with the grid."""
     shared = [dimension.dimension_key for dimension in layout.dimensions if not dimension.own]
     order = [
         [dimension.dimension_key for dimension in dimensions].index(dimension_key)
@@ -91,7 +91,7 @@ def _product(
 
 
 def _marked(dimension: Dimension) -> Sequence[Marked]:
-    """Return a level's values with their hashes, if they are few enough to be kept."""
+    """Return a dimension's values with their hashes, if they are few enough to be kept."""
     few = isinstance(dimension.source, Axis) and len(dimension) <= _FEW
     return list(_marks(dimension)) if few else ()
 
@@ -111,7 +111,7 @@ def _hash(text: str) -> int:
 
 
 def _print(raw: Raw) -> str:
-    """Spell what stands at one number of a digit, whatever its place in the manifest."""
+    """Spell what stands at one number of a dimension, whatever its place in the manifest."""
     value: Any = raw
     if isinstance(raw, Row):
         dynamic = {name: _shape(below) for name, below in raw.dynamic.items()}

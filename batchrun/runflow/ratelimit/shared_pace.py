@@ -34,7 +34,7 @@ from batchrun.runflow.ratelimit.shared_pace_state import (
     encode,
 )
 
-_SIZE: Final = 4096  # more than any register takes
+_SIZE: Final = 4096  # more than any state takes
 _BUSY: Final = 0.0002  # seconds until somebody else has written
 _STUCK: Final = 2.0
 _LATE: Final = 1.0  # seconds that a claim may take
@@ -108,14 +108,14 @@ class SharedPace:
             if os.fstat(self._file).st_nlink == 0:
                 self._move()
                 return _BUSY
-            register = decode(os.pread(self._file, _SIZE, 0), now)
-            register.enter(self._own_slot(), interval)
-            register.hold = max(register.hold, self._hold)
-            self._bury(register)
-            wait = register.wait(now)
+            state = decode(os.pread(self._file, _SIZE, 0), now)
+            state.enter(self._own_slot(), interval)
+            state.hold = max(state.hold, self._hold)
+            self._bury(state)
+            wait = state.wait(now)
             if wait == 0.0:
-                register.last = now
-            os.pwrite(self._file, encode(register), 0)
+                state.last = now
+            os.pwrite(self._file, encode(state), 0)
         finally:
             self._unlock(0)
         if wait == 0.0 and self._clock() - now > _LATE:
@@ -132,9 +132,9 @@ class SharedPace:
         if not self._lock(0):
             return
         try:
-            register = decode(os.pread(self._file, _SIZE, 0), self._clock())
-            register.hold = max(register.hold, self._hold)
-            os.pwrite(self._file, encode(register), 0)
+            state = decode(os.pread(self._file, _SIZE, 0), self._clock())
+            state.hold = max(state.hold, self._hold)
+            os.pwrite(self._file, encode(state), 0)
         finally:
             self._unlock(0)
 
@@ -146,12 +146,12 @@ class SharedPace:
                 raise OSError(f"{SLOTS} processes share it already")
         return self._slot
 
-    def _bury(self, register: SharedPaceState) -> None:
+    def _bury(self, state: SharedPaceState) -> None:
         """Forget the processes that are gone: their bytes can be locked."""
-        for slot, interval in enumerate(register.intervals):
+        for slot, interval in enumerate(state.intervals):
             if interval and slot != self._slot and self._lock(1 + slot):
                 self._unlock(1 + slot)
-                register.enter(slot, 0.0)
+                state.enter(slot, 0.0)
 
     def _come_again(self, now: float) -> float:
         """Return when to ask for the lock again; somebody may have been stopped while he had it."""
@@ -165,9 +165,9 @@ class SharedPace:
 
     def _replace(self, now: float) -> None:
         """Put a new file in the place of the one that is stuck; it begins as if a call left now."""
-        register = decode(os.pread(self._file, _SIZE, 0), now)
+        state = decode(os.pread(self._file, _SIZE, 0), now)
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        fresh.write_bytes(encode(SharedPaceState(last=now, hold=register.hold)))
+        fresh.write_bytes(encode(SharedPaceState(last=now, hold=state.hold)))
         fresh.replace(self._path)
 
     def _move(self) -> None:

@@ -41,7 +41,7 @@ class SharedPaceState(Struct):
 
 
 def decode(text: bytes, now: float) -> SharedPaceState:
-    """Return what *text* says; where it isn't ours, or can't be true, a register begun anew."""
+    """Return what *text* says; where it isn't ours, or can't be true, a state begun anew."""
     tail = len(text) - _HEAD.size
     if tail < 0 or tail % 8 or not text.startswith(_MAGIC):
         return SharedPaceState()
@@ -55,7 +55,7 @@ def decode(text: bytes, now: float) -> SharedPaceState:
     return SharedPaceState(min(last, now), hold if hold <= now + LONGEST_PAUSE else now, intervals)
 
 
-def encode(register: SharedPaceState) -> bytes:
-    """Return *register* as it is kept."""
-    head = _HEAD.pack(_MAGIC, register.last, register.hold)
-    return head + struct.pack(f"<{len(register.intervals)}d", *register.intervals)
+def encode(state: SharedPaceState) -> bytes:
+    """Return *state* as it is kept."""
+    head = _HEAD.pack(_MAGIC, state.last, state.hold)
+    return head + struct.pack(f"<{len(state.intervals)}d", *state.intervals)
