@@ -9,7 +9,7 @@ from engine_world import World
 from fake_runflow import FakeRunflow
 
 TWO_MODELS = """\
-models: [google/nano-banana-2, {id: bria/b, concurrency: 2}]
+models: [{id: google/nano-banana-2, concurrency: 4}, {id: bria/b, concurrency: 4}]
 inputs: {prompt: {$range: [1, 20]}}
 limits: {concurrency: 8}
 """
