@@ -27,6 +27,7 @@ A send without a clear answer:
 What they share:
 
     transitions.py     what becomes of an attempt; `run_records.py` makes the lines of runs
+    phases.py          the phases of an attempt, and what may follow what
     in_flight.py       the attempts under way, and their slots
     waves.py           attempts that share a reference; `run_tag.py` is what each run carries
     shutdown.py        why a call ends early, and the signals that end it

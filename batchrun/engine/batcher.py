@@ -49,7 +49,7 @@ class Batcher:
         """Have it leave in its turn, once its files are at the service."""
         assert attempt.cell is not None
         if next(files_in(attempt.cell.input), None) is None:
-            attempt.sent = attempt.cell.input
+            self._work.ready(attempt, attempt.cell.input)
             self._join(attempt)
         else:
             self._tasks.start_soon(self._prepare, attempt, name=f"prepare {attempt.key}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from batchrun.engine.phases import Phase
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import Cell
 
@@ -51,6 +52,7 @@ class Attempt:
     conflicted: bool = False
     verdict: Rejected | Dropped | None = None
     parked: bool = False
+    phase: Phase = Phase.NEW
 
     @property
     def in_doubt(self) -> bool:

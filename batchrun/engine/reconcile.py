@@ -314,8 +314,7 @@ class Reconciler:
                 await work.park(group, NO_ROOM)
 
     def _resend(self, group: Sequence[Attempt]) -> None:
-        for attempt in group:
-            attempt.sending = True
+        self._work.send(group)
         name = f"resend {group[0].key}"
         self._tasks.start_soon(self._submitter.resend, group, name=name)
 

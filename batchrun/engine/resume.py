@@ -32,10 +32,8 @@ async def resume(work: Work, manifest: Manifest, wants: Wants) -> bool:
     for key, history in book.open_cells():
         attempt, batch = _attempt(work, manifest, key, history)
         wave = work.waves.adopt(history.client_ref, history.model, batch=batch)
-        work.in_flight.begin(attempt)
-        wave.join(attempt)
+        work.take_over(attempt)
         if attempt.run_id is None:
-            work.doubt([attempt])
             doubtful.add(key)
         else:
             wave.next_look = attempt.started

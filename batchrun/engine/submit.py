@@ -17,6 +17,7 @@ import anyio
 
 from batchrun.engine.batch_items import match_items
 from batchrun.engine.in_flight import Attempt
+from batchrun.engine.phases import Phase
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import rejected_line
@@ -99,7 +100,7 @@ class Submitter:
             granted=granted,
             reserved=reserved,
         )
-        self._work.in_flight.begin(attempt)
+        self._work.begin(attempt)
         return attempt
 
     def hold_back(self) -> None:
@@ -134,7 +135,7 @@ class Submitter:
         with self._may_be_held_back([attempt]):
             try:
                 await self._preflight.check_key()
-                attempt.sent = await self._uploads.resolve(attempt.cell)
+                self._work.ready(attempt, await self._uploads.resolve(attempt.cell))
             except anyio.get_cancelled_exc_class():
                 self._work.withdraw(attempt)
                 raise
@@ -143,11 +144,12 @@ class Submitter:
             except FailedUploadError as error:
                 self._leave_out(attempt, f"{error}; the next call tries again")
             except RefusedFileError as error:
+                self._work.ready(attempt, plain(attempt.cell.input))
                 self._place([attempt])
-                (intent,), _ = self._intents.first([attempt], [plain(attempt.cell.input)])
+                (intent,), _ = self._intents.first([attempt], [attempt.sent or {}])
                 with anyio.CancelScope(shield=True):
                     await self._work.reject([attempt], error, intent)
-        return attempt.sent is not None
+        return attempt.phase is Phase.QUEUED
 
     async def submit(self, attempts: Sequence[Attempt]) -> None:
         """Write the intents, then send them for the first time: one as a run, more as a batch."""
@@ -174,8 +176,8 @@ class Submitter:
         for index, attempt in enumerate(attempts):
             attempt.client_ref, attempt.idempotency_key = wave.ref, key
             attempt.index = index if wave.batch else None
-            attempt.sending = True
             wave.join(attempt)
+        self._work.send(attempts)
         return wave
 
     def _leave_out(self, attempt: Attempt, why: str) -> None:
@@ -189,8 +191,6 @@ class Submitter:
         """Send the same intents again, byte for byte. It is certain that the last send failed."""
         body = self._intents.again(attempts)
         if body is None:
-            for attempt in attempts:
-                attempt.sending = False  # else its wave waits for an answer for ever
             await self._work.park(attempts, "the request cannot be rebuilt byte for byte")
         else:
             with self._may_be_held_back(attempts):
@@ -200,7 +200,6 @@ class Submitter:
         """Send, and file what comes of it; stops that concern everybody are noted, not raised."""
         work, first = self._work, attempts[0]
         for attempt in attempts:
-            attempt.sending = True
             attempt.sends += 1
         try:
             outcome = await self._posted(first, body)
@@ -237,6 +236,8 @@ class Submitter:
         if first.key not in self._on_their_way and first.sends == 1:
             with anyio.CancelScope(shield=True):
                 await self._work.drop(attempts, HELD_BACK)
+        else:
+            self._work.still_in_doubt(attempts)
         self._work.wakeup.ring()
 
     async def _posted(self, first: Attempt, body: bytes) -> Outcome | BatchOutcome:
@@ -262,7 +263,6 @@ class Submitter:
     def _done(self, attempts: Sequence[Attempt]) -> None:
         now = anyio.current_time()
         for attempt in attempts:
-            attempt.sending = False
             attempt.last_send_ended_at = now
         if attempts[0].doubted:
             # What an earlier send committed late may show until `settle` after this one.
@@ -313,9 +313,8 @@ class Submitter:
         told = match_items(batch, attempts, wave.batch)
         if told.unidentified:
             work.doubt(told.unidentified)
-        for attempt, _ in told.refused:
-            attempt.sending = True  # until it is rejected, no look is to find a run for it
-        await work.accept(told.runs, adopted=False)  # at once: as long as they are in doubt, it may
+        # What was refused stays in this request until it is rejected: no look finds a run for it.
+        await work.accept(told.runs, adopted=False)
         for attempt, refusal in told.refused:
             await work.reject([attempt], refusal)
         await work.learn(wave.model, batches=True)

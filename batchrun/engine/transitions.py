@@ -23,6 +23,7 @@ import anyio
 from batchrun.base.progress import Progress
 from batchrun.engine.budget import Budget
 from batchrun.engine.in_flight import Attempt, InFlight
+from batchrun.engine.phases import Phase, check
 from batchrun.engine.poll_schedule import BATCH_POLL_VALUE, LARGE, SINGLE_POLL_VALUE, next_wait
 from batchrun.engine.run_records import Refused, finished_line, rejected_line
 from batchrun.engine.shutdown import Shutdown, Wakeup
@@ -99,6 +100,30 @@ class Work:
             )
         return runs
 
+    def begin(self, attempt: Attempt) -> None:
+        """Give an attempt of this call a slot; nothing is written or sent yet."""
+        self.in_flight.begin(attempt)
+        self._enter(attempt, Phase.PREPARING)
+
+    def take_over(self, attempt: Attempt) -> None:
+        """Give an attempt of an earlier call its slot again, as the ledger has it."""
+        self.in_flight.begin(attempt)
+        self.waves[attempt.client_ref].join(attempt)
+        self._enter(attempt, Phase.IN_DOUBT if attempt.run_id is None else Phase.RUNNING)
+        if attempt.run_id is None:
+            self.doubt([attempt])
+
+    def ready(self, attempt: Attempt, sent: Mapping[str, Any]) -> None:
+        """Its input is known as it is *sent*: it waits for a request."""
+        attempt.sent = sent
+        self._enter(attempt, Phase.QUEUED)
+
+    def send(self, attempts: Iterable[Attempt]) -> None:
+        """The attempts are part of a request, which may leave from now on."""
+        for attempt in attempts:
+            attempt.sending = True
+            self._enter(attempt, Phase.SENDING)
+
     async def accept(self, told: Collection[tuple[Attempt, Run]], *, adopted: bool) -> None:
         """The runs exist: the API answered, or they were found again."""
         records = [self._accepted(attempt, run, adopted=adopted) for attempt, run in told]
@@ -108,7 +133,8 @@ class Work:
 
     def _accepted(self, attempt: Attempt, run: Run, *, adopted: bool) -> Submitted:
         attempt.run_id = run.id
-        attempt.parked = False
+        attempt.parked = attempt.sending = False
+        self._enter(attempt, Phase.RUNNING)
         attempt.started = anyio.current_time() - self.age(run)
         wave = self.waves[attempt.client_ref]
         wave.known_run_ids.add(run.id)
@@ -129,6 +155,7 @@ class Work:
                 self._end(attempt)
             await self.ledger.append(*(finished_line(a.key, a.number, run) for a, run in ended))
             for attempt, run in ended:
+                self._enter(attempt, Phase.ENDED)
                 if State(run.status_code) in GOOD:
                     self._tell_end(attempt, good=True)
                     self.finished(attempt, run)
@@ -149,6 +176,7 @@ class Work:
         records = (rejected_line(attempt, refusal) for attempt in attempts)
         await self.ledger.append(*([] if intent is None else [intent]), *records)
         for attempt in attempts:
+            self._enter(attempt, Phase.ENDED)
             self._tell_end(attempt, good=False)
         self.wakeup.ring()
 
@@ -162,6 +190,8 @@ class Work:
             for each in attempts
         )
         await self.ledger.append(*records)
+        for attempt in attempts:
+            self._enter(attempt, Phase.ENDED)
         self.wakeup.ring()
 
     async def begin_anew(self, attempts: Iterable[Attempt], reason: str) -> None:
@@ -183,7 +213,8 @@ class Work:
 
     def withdraw(self, attempt: Attempt) -> None:
         """Give back a slot for which nothing was written or sent."""
-        self._end(attempt)
+        self._release(attempt)
+        self._enter(attempt, Phase.ENDED)
         self.wakeup.ring()
 
     async def park(self, attempts: Iterable[Attempt], reason: str) -> None:
@@ -194,7 +225,8 @@ class Work:
         """
         attempts = list(attempts)
         for attempt in attempts:
-            attempt.parked = True
+            attempt.parked, attempt.sending = True, False
+            self._enter(attempt, Phase.PARKED)
             if attempt.run_id is None and reason not in self.warned:
                 self.warned.add(reason)
                 self.progress.note(f"cell {attempt.key[:12]} is left in doubt: {reason}")
@@ -209,6 +241,9 @@ class Work:
         """Nobody knows whether the send that has just ended created these runs."""
         now = anyio.current_time()
         for attempt in attempts:
+            attempt.sending = False
+            if attempt.phase is not Phase.IN_DOUBT:
+                self._enter(attempt, Phase.IN_DOUBT)
             attempt.doubted = True
             attempt.last_send_ended_at = now
             # Of several sends the last may come to light as late as an earlier one did, and that
@@ -217,6 +252,12 @@ class Work:
             self.waves[attempt.client_ref].doubt(now + later)
         self.wakeup.ring()
         self.poll_wakeup.ring()
+
+    def still_in_doubt(self, attempts: Iterable[Attempt]) -> None:
+        """The send is over, and has changed nothing: what was in doubt before it still is."""
+        for attempt in attempts:
+            attempt.sending = False
+            self._enter(attempt, Phase.IN_DOUBT)
 
     def wait_for(self, wave: Wave) -> float:
         """Return the seconds to the next look at *wave*, from what is known of its model."""
@@ -280,6 +321,15 @@ class Work:
                 self.poll_wakeup.ring()
 
     def _end(self, attempt: Attempt) -> None:
+        self._release(attempt)
+        self._enter(attempt, Phase.SETTLING)
+
+    def _enter(self, attempt: Attempt, phase: Phase) -> None:
+        check(attempt.phase, phase)
+        attempt.phase = phase
+        assert derived(attempt, phase) is phase, (attempt, phase)
+
+    def _release(self, attempt: Attempt) -> None:
         self.in_flight.end(attempt)
         if attempt.client_ref:
             self.waves[attempt.client_ref].leave(attempt)
@@ -300,3 +350,16 @@ class Work:
             self._tell_end(attempt, good=False)
         elif attempt.yielded and attempt.cell is not None:
             self.again(attempt.cell)
+
+
+def derived(attempt: Attempt, phase: Phase) -> Phase:
+    """Return the phase that the flags say; *phase* where they can't. It goes when they do."""
+    if phase in {Phase.SETTLING, Phase.ENDED}:
+        return phase
+    if attempt.client_ref == "":
+        return Phase.PREPARING if attempt.sent is None else Phase.QUEUED
+    if attempt.parked:
+        return Phase.PARKED
+    if attempt.sending:
+        return Phase.SENDING
+    return Phase.IN_DOUBT if attempt.run_id is None else Phase.RUNNING

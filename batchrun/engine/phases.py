@@ -1,0 +1,63 @@
+"""The phases of an attempt in memory, and which may follow which. Pure.
+
+An attempt is in exactly one phase. `AFTER` is the whole truth: a change that is not in it raises.
+Only `transitions.py` changes a phase; `tests/test_phases.py` walks every pair and reads the code.
+
+                      begin
+        NEW ────────────────────▶ PREPARING ──ready──▶ QUEUED
+         │                            │                   │ send
+         │ take over                  │ withdraw          ▼
+         ├──────────▶ IN_DOUBT ◀──────┼─ no clear answer ─ SENDING
+         │             │  │ └─────────┼─ send again ────────▲ │
+         │  run found  │  │ give up   ▼                       │ refused, or
+         │             ▼  ▼         ENDED ◀── line written ── SETTLING
+         └────────▶ RUNNING ⇄ PARKED                          ▲
+                       └────────┴──────── run ended ──────────┘
+
+The rule behind it: **a phase says what is known of the run, never what would be convenient.** An
+attempt whose answer is being read stays SENDING until it is decided what the answer means, so no
+look-up can take its run for a lost one, or for one too many. That was a fault once: runs of a batch
+were adopted while the answer that refused them was still being written.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Final
+
+
+class Phase(Enum):
+    """What one attempt is about at a moment."""
+
+    NEW = "made, and not begun: it holds no slot"
+    PREPARING = "its files are on their way to the service"
+    QUEUED = "its input is known as it is sent; it waits for a request"
+    SENDING = "it is part of a request, until it is decided what the answer means"
+    IN_DOUBT = "a send has ended without a clear answer: only a look-up can tell if a run exists"
+    RUNNING = "its run is known, and is looked at"
+    PARKED = "it is left to a later call; it keeps its slot, since a run may be running"
+    SETTLING = "what it came to is decided, and the line that says so is being written"
+    ENDED = "nothing of it is left in this call"
+
+
+AFTER: Final[Mapping[Phase, frozenset[Phase]]] = {
+    # An attempt of an earlier call is taken over as the ledger has it.
+    Phase.NEW: frozenset({Phase.PREPARING, Phase.IN_DOUBT, Phase.RUNNING}),
+    Phase.PREPARING: frozenset({Phase.QUEUED, Phase.ENDED}),
+    Phase.QUEUED: frozenset({Phase.SENDING, Phase.ENDED}),
+    # Back to nothing as long as no intent is written; parked where it can't be rebuilt.
+    Phase.SENDING: frozenset(
+        {Phase.RUNNING, Phase.IN_DOUBT, Phase.PARKED, Phase.SETTLING, Phase.ENDED}
+    ),
+    Phase.IN_DOUBT: frozenset({Phase.SENDING, Phase.RUNNING, Phase.PARKED, Phase.SETTLING}),
+    Phase.RUNNING: frozenset({Phase.PARKED, Phase.SETTLING}),
+    # A later look may find the run, or that it ended.
+    Phase.PARKED: frozenset({Phase.RUNNING, Phase.SETTLING}),
+    Phase.SETTLING: frozenset({Phase.ENDED}),
+    Phase.ENDED: frozenset(),
+}
+
+
+def check(now: Phase, then: Phase) -> None:
+    """Raise AssertionError if *then* may not follow *now*: it is a fault of batchrun's own."""
+    if then not in AFTER[now]:
+        raise AssertionError(f"an attempt went from {now.name} to {then.name}")
