@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.pending_batches import ENOUGH, PendingBatch, PendingBatches, linger
+from batchrun.engine.phases import Phase
 from batchrun.engine.request_body import MetadataOf
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Work
@@ -75,7 +76,9 @@ class Batcher:
         soonest = NEVER
         if self._pending_batches and not self._submitter.halted:
             last = last or all(attempt.waits or attempt.parked for attempt in self._work.in_flight)
-            last = last and not any(attempt.prepares for attempt in self._work.in_flight)
+            last = last and not any(
+                attempt.phase is Phase.PREPARING for attempt in self._work.in_flight
+            )
             for batch in self._pending_batches:
                 soonest = min(soonest, self._let_leave(batch, last=last))
         return soonest

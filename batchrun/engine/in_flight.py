@@ -46,28 +46,26 @@ class Attempt:
     run_id: str | None = None
     started: float = 0.0
     sends: int = 0
-    sending: bool = False
     last_send_ended_at: float = 0.0
     doubted: bool = False
     conflicted: bool = False
     verdict: Rejected | Dropped | None = None
-    parked: bool = False
     phase: Phase = Phase.NEW
 
     @property
     def in_doubt(self) -> bool:
-        """Whether only a look-up can tell if a run exists."""
-        return self.run_id is None and not self.sending and self.client_ref != ""
+        """Whether only a look-up can tell if a run exists; it may be parked."""
+        return self.phase is Phase.IN_DOUBT or (self.parked and self.run_id is None)
+
+    @property
+    def parked(self) -> bool:
+        """Whether it is left to a later call."""
+        return self.phase is Phase.PARKED
 
     @property
     def waits(self) -> bool:
         """Whether it has not been given a request yet."""
-        return self.client_ref == ""
-
-    @property
-    def prepares(self) -> bool:
-        """Whether its files are on their way to the service."""
-        return self.waits and self.sent is None
+        return self.phase in {Phase.PREPARING, Phase.QUEUED}
 
 
 Share = tuple[str, Decimal | None]
@@ -145,11 +143,11 @@ class InFlight:
 
     def flying(self) -> int:
         """Return how many runs are known to be under way and are looked at."""
-        return sum(attempt.run_id is not None and not attempt.parked for attempt in self)
+        return sum(attempt.phase is Phase.RUNNING for attempt in self)
 
     def sending(self) -> bool:
         """Say whether an answer is being waited for."""
-        return any(attempt.sending for attempt in self)
+        return any(attempt.phase is Phase.SENDING for attempt in self)
 
 
 def share(attempt: Attempt) -> Share:

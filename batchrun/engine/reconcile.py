@@ -21,6 +21,7 @@ from anyio.abc import TaskGroup
 from batchrun.engine.batch_items import BatchAnswer, BatchItems, match_items
 from batchrun.engine.identify_runs import RunIdentifier
 from batchrun.engine.in_flight import Attempt
+from batchrun.engine.phases import Phase
 from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
 from batchrun.engine.run_records import billed
 from batchrun.engine.run_tag import RunTag, tag_of
@@ -156,7 +157,7 @@ class Reconciler:
     def _shows_all(self, wave: Wave, asked: float) -> bool:
         """Say whether a look that began at *asked* shows all that may come to light late."""
         settled = asked >= wave.last_send_ended_at + self._work.settings.settle
-        under_way = any(a.doubted and a.sending for a in wave.attempts.values())
+        under_way = any(a.doubted and a.phase is Phase.SENDING for a in wave.attempts.values())
         return wave.doubted and settled and not under_way and not wave.doubts()
 
     async def _by_walking(self, wave: Wave, doubts: Sequence[Attempt]) -> None:

@@ -349,7 +349,9 @@ class Submitter:
         """Leave once something else has answered every POST for `give_up` seconds."""
         if self._health.unlike_for(anyio.current_time()) > self._work.settings.give_up:
             self._leave_unlike()
-        elif self.halted and not any(a.in_doubt or a.sending for a in self._work.in_flight):
+        elif self.halted and not any(
+            a.in_doubt or a.phase is Phase.SENDING for a in self._work.in_flight
+        ):
             self._health.forget()  # else nothing would ever be sent that could be answered well
             self._work.wakeup.ring()
 

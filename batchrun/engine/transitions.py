@@ -121,7 +121,6 @@ class Work:
     def send(self, attempts: Iterable[Attempt]) -> None:
         """The attempts are part of a request, which may leave from now on."""
         for attempt in attempts:
-            attempt.sending = True
             self._enter(attempt, Phase.SENDING)
 
     async def accept(self, told: Collection[tuple[Attempt, Run]], *, adopted: bool) -> None:
@@ -133,7 +132,6 @@ class Work:
 
     def _accepted(self, attempt: Attempt, run: Run, *, adopted: bool) -> Submitted:
         attempt.run_id = run.id
-        attempt.parked = attempt.sending = False
         self._enter(attempt, Phase.RUNNING)
         attempt.started = anyio.current_time() - self.age(run)
         wave = self.waves[attempt.client_ref]
@@ -225,7 +223,6 @@ class Work:
         """
         attempts = list(attempts)
         for attempt in attempts:
-            attempt.parked, attempt.sending = True, False
             self._enter(attempt, Phase.PARKED)
             if attempt.run_id is None and reason not in self.warned:
                 self.warned.add(reason)
@@ -241,7 +238,6 @@ class Work:
         """Nobody knows whether the send that has just ended created these runs."""
         now = anyio.current_time()
         for attempt in attempts:
-            attempt.sending = False
             if attempt.phase is not Phase.IN_DOUBT:
                 self._enter(attempt, Phase.IN_DOUBT)
             attempt.doubted = True
@@ -256,7 +252,6 @@ class Work:
     def still_in_doubt(self, attempts: Iterable[Attempt]) -> None:
         """The send is over, and has changed nothing: what was in doubt before it still is."""
         for attempt in attempts:
-            attempt.sending = False
             self._enter(attempt, Phase.IN_DOUBT)
 
     def wait_for(self, wave: Wave) -> float:
@@ -327,7 +322,6 @@ class Work:
     def _enter(self, attempt: Attempt, phase: Phase) -> None:
         check(attempt.phase, phase)
         attempt.phase = phase
-        assert derived(attempt, phase) is phase, (attempt, phase)
 
     def _release(self, attempt: Attempt) -> None:
         self.in_flight.end(attempt)
@@ -350,16 +344,3 @@ class Work:
             self._tell_end(attempt, good=False)
         elif attempt.yielded and attempt.cell is not None:
             self.again(attempt.cell)
-
-
-def derived(attempt: Attempt, phase: Phase) -> Phase:
-    """Return the phase that the flags say; *phase* where they can't. It goes when they do."""
-    if phase in {Phase.SETTLING, Phase.ENDED}:
-        return phase
-    if attempt.client_ref == "":
-        return Phase.PREPARING if attempt.sent is None else Phase.QUEUED
-    if attempt.parked:
-        return Phase.PARKED
-    if attempt.sending:
-        return Phase.SENDING
-    return Phase.IN_DOUBT if attempt.run_id is None else Phase.RUNNING

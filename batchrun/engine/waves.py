@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from batchrun.engine.in_flight import Attempt
+from batchrun.engine.phases import Phase
 from batchrun.runflow.wire import Run
 
 NEVER: Final = float("inf")
@@ -71,13 +72,13 @@ class Wave:
 
     def open(self) -> list[Attempt]:
         """Return the attempts whose runs are to be looked at."""
-        return [a for a in self.attempts.values() if a.run_id is not None and not a.parked]
+        return [a for a in self.attempts.values() if a.phase is Phase.RUNNING]
 
     def doubts(self) -> list[Attempt]:
         """Return the attempts of which it isn't known whether a run exists."""
         if not self.doubted:  # as nearly always; and asked for each wave at each look
             return []
-        return [a for a in self.attempts.values() if a.in_doubt and not a.parked]
+        return [a for a in self.attempts.values() if a.phase is Phase.IN_DOUBT]
 
     def doubt(self, now: float) -> None:
         """Note that a send of this wave left a doubt; *now* is when it had certainly ended."""
