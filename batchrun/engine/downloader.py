@@ -50,14 +50,18 @@ class Downloader:
         self._news = Wakeup()
         self._taken: set[str] = set()
         self._cells: set[str] = set()
-        self.waiting = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs are not over."""
+        return len(self._cells)
 
     def put(self, job: Job) -> None:
         """Save it in its turn. A cell that several points came to is put more than once."""
         if job.key in self._cells:
             return
         self._cells.add(job.key)
-        self.waiting += 1
+        self._work.active.note((self, job.key), awaited=True)
         self._jobs.append(job)
         self._news.ring()
 
@@ -80,8 +84,8 @@ class Downloader:
                     "the next call tries again"
                 )
             finally:
-                self.waiting -= 1
                 self._cells.discard(job.key)
+                self._work.active.note((self, job.key), awaited=False)
                 self._work.wakeup.ring()
 
     async def _save(self, job: Job) -> None:

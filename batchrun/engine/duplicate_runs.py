@@ -10,12 +10,13 @@ from batchrun.ledger.records import Extra
 
 
 class DuplicateRuns:
-    """Asks each of them once in a call. *waiting* are those that haven't answered yet."""
+    """Asks each of them once in a call."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._owed = tuple(work.ledger.book.unpriced_duplicates.values())
-        self.waiting = len(self._owed)
+        for owed in self._owed:
+            work.active.note(owed.run_id, awaited=True)
 
     async def run(self) -> None:
         """Return when all have been asked."""
@@ -36,5 +37,5 @@ class DuplicateRuns:
             )
         if cost is not None:
             await self._work.ledger.append(replace(owed, cost=cost))
-        self.waiting -= 1
+        self._work.active.note(owed.run_id, awaited=False)
         self._work.wakeup.ring()

@@ -5,7 +5,7 @@ in flight, in doubt and parked all count, restarts included. That is what keeps 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -72,6 +72,30 @@ Share = tuple[str, Decimal | None]
 """What one attempt reserves, and the model that it is of."""
 
 
+class Active:
+    """What a call still waits for, of any kind: attempts, waves, downloads. Empty, it is over.
+
+    Whoever begins something that must come to an end notes it here; so the call's loop has one
+    condition to end on.
+    """
+
+    def __init__(self) -> None:
+        self._awaited: set[Hashable] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._awaited)
+
+    def __repr__(self) -> str:
+        return f"<Active: {len(self._awaited)} awaited>"
+
+    def note(self, thing: Hashable, *, awaited: bool) -> None:
+        """Note whether the call waits for *thing*."""
+        if awaited:
+            self._awaited.add(thing)
+        else:
+            self._awaited.discard(thing)
+
+
 class InFlight:
     """The attempts under way, by cell; counts the slots in all and per model.
 
@@ -136,10 +160,6 @@ class InFlight:
         self._shares[share(attempt)] -= 1
         if not self._shares[share(attempt)]:
             del self._shares[share(attempt)]
-
-    def busy(self) -> bool:
-        """Say whether something is under way that this call still waits for."""
-        return any(not attempt.parked for attempt in self)
 
     def flying(self) -> int:
         """Return how many runs are known to be under way and are looked at."""

@@ -1,6 +1,6 @@
-"""The phases of an attempt in memory, and which may follow which. Pure.
+"""The phases of an attempt and of a wave in memory, and which may follow which. Pure.
 
-An attempt is in exactly one phase. `AFTER` is the whole truth: a change that is not in it raises.
+Each is in exactly one phase. The tables are the whole truth: a change that is not in them raises.
 Only `transitions.py` changes a phase; `tests/test_phases.py` walks every pair and reads the code.
 
                       begin
@@ -57,7 +57,34 @@ AFTER: Final[Mapping[Phase, frozenset[Phase]]] = {
 }
 
 
+class WavePhase(Enum):
+    """What one wave is about at a moment."""
+
+    IDLE = "each of its sends was answered, or looked up until nothing more could come to light"
+    POLLING = "its runs are being asked for"
+    DOUBTED = "a send has left a doubt, and a poll that counts is owed"
+    RESOLVING = "a doubt is there, and its runs are being asked for"
+
+
+WAVE_AFTER: Final[Mapping[WavePhase, frozenset[WavePhase]]] = {
+    WavePhase.IDLE: frozenset({WavePhase.POLLING, WavePhase.DOUBTED}),
+    WavePhase.POLLING: frozenset({WavePhase.IDLE, WavePhase.RESOLVING}),
+    # A doubt ends by what a poll has shown, never by itself.
+    WavePhase.DOUBTED: frozenset({WavePhase.RESOLVING}),
+    WavePhase.RESOLVING: frozenset({WavePhase.DOUBTED, WavePhase.POLLING}),
+}
+
+AWAITED: Final = frozenset(Phase) - {Phase.NEW, Phase.PARKED, Phase.ENDED}
+"""Phases whose end a call waits for."""
+
+
 def check(now: Phase, then: Phase) -> None:
     """Raise AssertionError if *then* may not follow *now*: it is a fault of batchrun's own."""
     if then not in AFTER[now]:
         raise AssertionError(f"an attempt went from {now.name} to {then.name}")
+
+
+def check_wave(now: WavePhase, then: WavePhase) -> None:
+    """Raise AssertionError if *then* may not follow *now* in the life of a wave."""
+    if then not in WAVE_AFTER[now]:
+        raise AssertionError(f"a wave went from {now.name} to {then.name}")

@@ -58,11 +58,11 @@ class Poller:
         soonest = float("inf")
         work.waves.forget()
         for wave in work.waves:
-            if wave.looking:
+            if wave.polled:
                 continue
             due = wave.due(settle=work.settings.settle, interval=work.settings.poll_interval)
             if due <= now:
-                wave.looking = True
+                work.poll_begins(wave)
                 self._tasks.start_soon(self._poll, wave, name=f"look at {wave.ref}")
             else:
                 soonest = min(soonest, due)
@@ -75,7 +75,7 @@ class Poller:
             if self._listed(wave) or not await self._poll_one_by_one(wave.open()):
                 await self._poll_list(wave, asked)
         finally:
-            wave.looking = False
+            self._work.poll_ends(wave)
         wave.idle_looks = 0 if len(wave.attempts) < before else wave.idle_looks + 1
         self._plan(wave, asked)
         self._work.poll_wakeup.ring()

@@ -151,7 +151,7 @@ class Reconciler:
             if seen is not None and await self.reconcile(wave, seen.runs):
                 return
         if self._shows_all(wave, asked):  # a send may have ended while we walked
-            wave.doubted = False
+            self._work.doubt_ends(wave)
             await self._work.ledger.append(Looked(client_ref=wave.ref))
 
     def _shows_all(self, wave: Wave, asked: float) -> bool:

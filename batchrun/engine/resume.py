@@ -38,7 +38,8 @@ async def resume(work: Work, manifest: Manifest, wants: Wants) -> bool:
         else:
             wave.next_look = attempt.started
     for ref, model in book.doubted.items():
-        work.waves.adopt(ref, model).doubt(anyio.current_time() + work.settings.settle)
+        settled = anyio.current_time() + work.settings.settle
+        work.doubt_wave(work.waves.adopt(ref, model), settled)
     for wave in work.waves:
         await _see(work, wave)
     await _bind(work, manifest, wants, doubtful)

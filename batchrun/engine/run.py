@@ -210,7 +210,7 @@ class Runner:
                 drawn += 1
                 if drawn % YIELD_EVERY == 0:
                     begun = await self._pause(batcher, begun)
-            elif self._over():
+            elif not self._work.active:
                 scheduler.stop_if_held()
                 submitter.judge_at_end()
                 break
@@ -245,12 +245,6 @@ class Runner:
             self._downloader,
             name_of=self._name_of,
         )
-
-    def _over(self) -> bool:
-        """Say whether nothing is under way that this call waits for."""
-        owed = any(wave.doubted or wave.looking for wave in self._work.waves)
-        asked = self._downloader.waiting or self._duplicates.waiting or self._work.deciding
-        return not (self._work.in_flight.busy() or owed or asked)
 
     async def _let_answers_arrive(self) -> None:
         """Wait a little for the answers of requests that have left; what has not left, doesn't."""

@@ -266,7 +266,7 @@ class Submitter:
             attempt.last_send_ended_at = now
         if attempts[0].doubted:
             # What an earlier send committed late may show until `settle` after this one.
-            self._work.waves[attempts[0].client_ref].doubt(now)
+            self._work.doubt_wave(self._work.waves[attempts[0].client_ref], now)
 
     async def _file(self, attempts: Sequence[Attempt], outcome: Outcome | BatchOutcome) -> None:
         work, first = self._work, attempts[0]

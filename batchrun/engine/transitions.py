@@ -9,12 +9,10 @@ from collections.abc import (
     Callable,
     Collection,
     Iterable,
-    Iterator,
     Mapping,
     Sequence,
 )
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -22,8 +20,8 @@ import anyio
 
 from batchrun.base.progress import Progress
 from batchrun.engine.budget import Budget
-from batchrun.engine.in_flight import Attempt, InFlight
-from batchrun.engine.phases import Phase, check
+from batchrun.engine.in_flight import Active, Attempt, InFlight
+from batchrun.engine.phases import AWAITED, Phase, WavePhase, check, check_wave
 from batchrun.engine.poll_schedule import BATCH_POLL_VALUE, LARGE, SINGLE_POLL_VALUE, next_wait
 from batchrun.engine.run_records import Refused, finished_line, rejected_line
 from batchrun.engine.shutdown import Shutdown, Wakeup
@@ -62,8 +60,6 @@ class Work:
 
     *wakeup* rings when a slot may be free or something is over, *poll_wakeup* when a wave is due
     sooner than planned. *held_by_budget* is True once the budget kept an intent from a second send.
-    *deciding* counts the attempts that are over and whose cells may be drawn again once that is
-    written: the call doesn't end meanwhile.
     """
 
     settings: Settings
@@ -83,7 +79,7 @@ class Work:
     filter: Filter = field(default_factory=Filter)
     warned: set[str] = field(default_factory=set)
     held_by_budget: bool = False
-    deciding: int = 0
+    active: Active = field(default_factory=Active)
 
     async def listing(self, ref: str, *, over: AbstractSet[str] = frozenset()) -> list[Run] | None:
         """Return the runs of a wave as the list's filter shows them, None where it is refused.
@@ -148,17 +144,16 @@ class Work:
 
     async def finish(self, ended: Sequence[tuple[Attempt, Run]]) -> None:
         """The runs ended: write how, give the slots back, save or try again."""
-        with self._deciding():
-            for attempt, _ in ended:
-                self._end(attempt)
-            await self.ledger.append(*(finished_line(a.key, a.number, run) for a, run in ended))
-            for attempt, run in ended:
-                self._enter(attempt, Phase.ENDED)
-                if State(run.status_code) in GOOD:
-                    self._tell_end(attempt, good=True)
-                    self.finished(attempt, run)
-                else:
-                    self._try_again(attempt)
+        for attempt, _ in ended:
+            self._end(attempt)
+        await self.ledger.append(*(finished_line(a.key, a.number, run) for a, run in ended))
+        for attempt, run in ended:
+            self._enter(attempt, Phase.ENDED)
+            if State(run.status_code) in GOOD:
+                self._tell_end(attempt, good=True)
+                self.finished(attempt, run)
+            else:
+                self._try_again(attempt)
         self.wakeup.ring()
 
     async def reject(
@@ -195,19 +190,10 @@ class Work:
     async def begin_anew(self, attempts: Iterable[Attempt], reason: str) -> None:
         """Drop the attempts, and have those of their cells that are wanted drawn again."""
         attempts = list(attempts)
-        with self._deciding():
-            await self.drop(attempts, reason)
-            for attempt in attempts:
-                if attempt.selected:
-                    self._try_again(attempt)
-
-    @contextmanager
-    def _deciding(self) -> Iterator[None]:
-        self.deciding += 1
-        try:
-            yield
-        finally:
-            self.deciding -= 1
+        await self.drop(attempts, reason)
+        for attempt in attempts:
+            if attempt.selected:
+                self._try_again(attempt)
 
     def withdraw(self, attempt: Attempt) -> None:
         """Give back a slot for which nothing was written or sent."""
@@ -245,9 +231,27 @@ class Work:
             # Of several sends the last may come to light as late as an earlier one did, and that
             # one had another `settle` for it.
             later = self.settings.settle if attempt.sends > 1 else 0.0
-            self.waves[attempt.client_ref].doubt(now + later)
+            self.doubt_wave(self.waves[attempt.client_ref], now + later)
         self.wakeup.ring()
         self.poll_wakeup.ring()
+
+    def doubt_wave(self, wave: Wave, ended: float) -> None:
+        """A send of this wave left a doubt; it had certainly *ended* by then."""
+        wave.last_send_ended_at = max(wave.last_send_ended_at, ended)
+        if not wave.doubted:
+            self._enter_wave(wave, WavePhase.RESOLVING if wave.polled else WavePhase.DOUBTED)
+
+    def doubt_ends(self, wave: Wave) -> None:
+        """The poll that is under way has shown all that may come to light late."""
+        self._enter_wave(wave, WavePhase.POLLING)
+
+    def poll_begins(self, wave: Wave) -> None:
+        """The wave's runs are being asked for; no second poll of it begins meanwhile."""
+        self._enter_wave(wave, WavePhase.RESOLVING if wave.doubted else WavePhase.POLLING)
+
+    def poll_ends(self, wave: Wave) -> None:
+        """The wave's runs have been asked for."""
+        self._enter_wave(wave, WavePhase.DOUBTED if wave.doubted else WavePhase.IDLE)
 
     def still_in_doubt(self, attempts: Iterable[Attempt]) -> None:
         """The send is over, and has changed nothing: what was in doubt before it still is."""
@@ -322,6 +326,12 @@ class Work:
     def _enter(self, attempt: Attempt, phase: Phase) -> None:
         check(attempt.phase, phase)
         attempt.phase = phase
+        self.active.note(attempt, awaited=phase in AWAITED)
+
+    def _enter_wave(self, wave: Wave, phase: WavePhase) -> None:
+        check_wave(wave.phase, phase)
+        wave.phase = phase
+        self.active.note(wave, awaited=phase is not WavePhase.IDLE)
 
     def _release(self, attempt: Attempt) -> None:
         self.in_flight.end(attempt)

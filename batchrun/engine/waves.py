@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.phases import Phase
+from batchrun.engine.phases import Phase, WavePhase
 from batchrun.runflow.wire import Run
 
 NEVER: Final = float("inf")
@@ -35,6 +35,7 @@ class Wave:
         self.ref = ref
         self.model = model
         self.room = room
+        self.phase = WavePhase.IDLE
         self.batch = batch
         self.batch_id: str | None = None
         self.seen = False
@@ -43,9 +44,7 @@ class Wave:
         self.known_run_ids: set[str] = set()
         self.finished_run_ids: set[str] = set()
         self.verified_run_ids: set[str] = set()
-        self.doubted = False
         self.last_send_ended_at = 0.0
-        self.looking = False
         self.last_look: float | None = None
         self.next_look = NEVER
         self.idle_looks = 0
@@ -80,10 +79,15 @@ class Wave:
             return []
         return [a for a in self.attempts.values() if a.phase is Phase.IN_DOUBT]
 
-    def doubt(self, now: float) -> None:
-        """Note that a send of this wave left a doubt; *now* is when it had certainly ended."""
-        self.doubted = True
-        self.last_send_ended_at = max(self.last_send_ended_at, now)
+    @property
+    def doubted(self) -> bool:
+        """Whether a send has left a doubt that no poll has ended yet."""
+        return self.phase in {WavePhase.DOUBTED, WavePhase.RESOLVING}
+
+    @property
+    def polled(self) -> bool:
+        """Whether its runs are being asked for."""
+        return self.phase in {WavePhase.POLLING, WavePhase.RESOLVING}
 
     def due(self, *, settle: float, interval: float) -> float:
         """Return when the wave is looked at next: never sooner than *interval* after the last look.
@@ -145,7 +149,7 @@ class Waves:
         over = [
             wave.ref
             for wave in self
-            if not wave.attempts and not wave.doubted and not wave.room and not wave.looking
+            if wave.phase is WavePhase.IDLE and not wave.attempts and not wave.room
         ]
         for ref in over:
             del self._waves[ref]
