@@ -40,3 +40,17 @@ class Progress(Protocol):
 
     def close(self) -> None:
         """No more is coming."""
+
+
+class Notices:
+    """Notes that many things have in common, each said once."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._said: set[str] = set()
+
+    def once(self, reason: str, message: str | None = None) -> None:
+        """Note *message*, or *reason* itself, if nothing was noted for that *reason* before."""
+        if reason not in self._said:
+            self._said.add(reason)
+            self._progress.note(message or reason)

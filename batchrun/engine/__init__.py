@@ -20,12 +20,14 @@ A send without a clear answer:
 
     reconcile.py       matches runs with intents, and decides what follows
     identify_runs.py   whose a run is, where a list doesn't tell; `batch_items.py` for batches
+    ref_filter.py      the look-up by the list's filter, and whether it may be believed
     recent_runs.py     the look-up that needs no filter
     duplicate_runs.py  the costs of second runs
     rebuild_ledger.py  a whole ledger from the API; `missing_records.py` says what it lacks
 
 What they share:
 
+    context.py         what each part is given: where the engine meets the rest
     transitions.py     what becomes of an attempt; `run_records.py` makes the lines of runs
     phases.py          the phases of an attempt, and what may follow what
     in_flight.py       the attempts under way, and their slots

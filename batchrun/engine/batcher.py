@@ -12,12 +12,13 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.pending_batches import ENOUGH, PendingBatch, PendingBatches, linger
 from batchrun.engine.phases import Phase
 from batchrun.engine.request_body import MetadataOf
 from batchrun.engine.submit import Submitter
-from batchrun.engine.transitions import Work
+from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import files_in
 
 NEVER: Final = float("inf")
@@ -37,9 +38,19 @@ class Batcher:
     """Starts a task for each request that leaves."""
 
     def __init__(
-        self, work: Work, submitter: Submitter, tasks: TaskGroup, metadata_of: MetadataOf
+        self,
+        context: Context,
+        *,
+        transitions: Transitions,
+        submitter: Submitter,
+        metadata_of: MetadataOf,
+        tasks: TaskGroup,
     ) -> None:
-        self._work = work
+        self._settings = context.settings
+        self._book = context.ledger.book
+        self._client = context.client
+        self._transitions = transitions
+        self._in_flight = transitions.in_flight
         self._submitter = submitter
         self._tasks = tasks
         self._metadata_of = metadata_of
@@ -50,7 +61,7 @@ class Batcher:
         """Have it leave in its turn, once its files are at the service."""
         assert attempt.cell is not None
         if next(files_in(attempt.cell.input), None) is None:
-            self._work.ready(attempt, attempt.cell.input)
+            self._transitions.ready(attempt, attempt.cell.input)
             self._join(attempt)
         else:
             self._tasks.start_soon(self._prepare, attempt, name=f"prepare {attempt.key}")
@@ -58,7 +69,7 @@ class Batcher:
     async def _prepare(self, attempt: Attempt) -> None:
         if await self._submitter.prepare(attempt):
             self._join(attempt)
-            self._work.wakeup.ring()
+            self._transitions.wakeup.ring()
 
     def _join(self, attempt: Attempt) -> None:
         if self._may_share(attempt):
@@ -75,10 +86,8 @@ class Batcher:
         """
         soonest = NEVER
         if self._pending_batches and not self._submitter.halted:
-            last = last or all(attempt.waits or attempt.parked for attempt in self._work.in_flight)
-            last = last and not any(
-                attempt.phase is Phase.PREPARING for attempt in self._work.in_flight
-            )
+            last = last or all(attempt.waits or attempt.parked for attempt in self._in_flight)
+            last = last and not any(attempt.phase is Phase.PREPARING for attempt in self._in_flight)
             for batch in self._pending_batches:
                 soonest = min(soonest, self._let_leave(batch, last=last))
         return soonest
@@ -86,12 +95,12 @@ class Batcher:
     def hold_back(self) -> None:
         """Give back the slots of all that wait."""
         for attempt in self._pending_batches.withdraw():
-            self._work.withdraw(attempt)
+            self._transitions.withdraw(attempt)
 
     def _let_leave(self, batch: PendingBatch, *, last: bool) -> float:
         """Send the part of a pending batch that is due; return when the rest is."""
-        takes = self._work.ledger.book.facts(batch.model).takes_batches
-        most = self._work.settings.batch
+        takes = self._book.facts(batch.model).takes_batches
+        most = self._settings.batch
         while len(batch.attempts) >= most and takes:
             self._leave(batch.take(most))
         if not batch.attempts:
@@ -107,7 +116,7 @@ class Batcher:
 
     def _let_all_leave(self, batch: PendingBatch, *, takes: bool | None) -> float:
         """Send a pending batch that is due; where it is a trial, the rest stays."""
-        enough, most = len(batch.attempts) >= ENOUGH, self._work.settings.batch
+        enough, most = len(batch.attempts) >= ENOUGH, self._settings.batch
         if takes is None and enough and batch.model not in self._trials:
             leaving = batch.take(most)
             self._trials[batch.model] = leaving[0], anyio.current_time()
@@ -131,22 +140,21 @@ class Batcher:
         self._tasks.start_soon(self._submitter.submit, attempts, name=name)
 
     def _linger(self, model: str) -> float:
-        work = self._work
         return linger(
-            work.settings.poll_interval,
-            in_flight=len(work.in_flight),
-            durations=work.ledger.book.facts(model).durations,
-            backlog=work.client.waiting > 0,
+            self._settings.poll_interval,
+            in_flight=len(self._in_flight),
+            durations=self._book.facts(model).durations,
+            backlog=self._client.waiting > 0,
         )
 
     def _may_share(self, attempt: Attempt) -> bool:
-        if self._work.settings.batch < 2 or attempt.key in self._submitter.unbatchable:
+        if self._settings.batch < 2 or attempt.key in self._submitter.unbatchable:
             return False
         if RESERVED in (attempt.sent or {}) or self._may_need_otherwise(attempt):
             return False
-        takes = self._work.ledger.book.facts(attempt.model).takes_batches
+        takes = self._book.facts(attempt.model).takes_batches
         # Where so few may be under way at once there will never be enough of them to ask.
-        return takes or (takes is None and self._work.in_flight.most(attempt.alias) >= ENOUGH)
+        return takes or (takes is None and self._in_flight.most(attempt.alias) >= ENOUGH)
 
     def _may_need_otherwise(self, attempt: Attempt) -> bool:
         """Say whether it may have failed for a file that is to be given in another way.

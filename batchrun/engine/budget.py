@@ -33,7 +33,7 @@ class Budget:
 
     *labels* are the price labels of models, by id; only a budget asks for them. What an earlier
     call sent without a budget, reserves nothing until its model's price is known, and all that is
-    left as long as it isn't.
+    left as long as it isn't. *held_back* is True once a second send of an intent found no room.
     """
 
     def __init__(self, budget: Decimal | None, book: Book, in_flight: InFlight) -> None:
@@ -41,6 +41,7 @@ class Budget:
         self._book = book
         self._in_flight = in_flight
         self.labels: Mapping[str, str | None] = {}
+        self.held_back = False
 
     @property
     def limited(self) -> bool:

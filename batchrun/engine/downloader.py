@@ -9,7 +9,6 @@ import json
 import unicodedata
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -18,8 +17,9 @@ from msgspec import Struct
 
 from batchrun.base.disk import atomic_write
 from batchrun.base.media_types import EXTENSIONS
+from batchrun.engine.context import Context
+from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
-from batchrun.engine.transitions import Work
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.ledger.scan import has_text
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
@@ -40,12 +40,19 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Downloader:
-    """Saves jobs below *folder*/files with a few workers."""
+    """Saves jobs below the sweep's files/ with a few workers; none after `--no-download`."""
 
-    def __init__(self, work: Work, http: httpx.AsyncClient, folder: Path) -> None:
-        self._work = work
+    def __init__(
+        self, context: Context, http: httpx.AsyncClient, *, active: Active, wakeup: Wakeup
+    ) -> None:
+        self._ledger = context.ledger
+        self._client = context.client
         self._http = http
-        self._folder = folder
+        self._progress = context.progress
+        self._folder = context.folder.path
+        self._wanted = context.settings.download
+        self._active = active
+        self._wakeup = wakeup
         self._jobs: deque[Job] = deque()
         self._news = Wakeup()
         self._taken: set[str] = set()
@@ -58,10 +65,10 @@ class Downloader:
 
     def put(self, job: Job) -> None:
         """Save it in its turn. A cell that several points came to is put more than once."""
-        if job.key in self._cells:
+        if not self._wanted or job.key in self._cells:
             return
         self._cells.add(job.key)
-        self._work.active.note((self, job.key), awaited=True)
+        self._active.note((self, job.key), awaited=True)
         self._jobs.append(job)
         self._news.ring()
 
@@ -79,14 +86,14 @@ class Downloader:
             try:
                 await self._save(job)
             except (DownloadError, ExpiredError, OSError) as error:
-                self._work.progress.note(
+                self._progress.note(
                     f"the output of run {job.run_id} could not be saved: {error}; "
                     "the next call tries again"
                 )
             finally:
                 self._cells.discard(job.key)
-                self._work.active.note((self, job.key), awaited=False)
-                self._work.wakeup.ring()
+                self._active.note((self, job.key), awaited=False)
+                self._wakeup.ring()
 
     async def _save(self, job: Job) -> None:
         name = await self._free_name(job)
@@ -106,13 +113,13 @@ class Downloader:
                 output = None
             else:
                 record = Saved(cell=job.key, run_id=job.run_id, files=tuple(files))
-                await self._work.ledger.append(record)
+                await self._ledger.append(record)
                 return
         raise DownloadError(f"the service gave {RENEWALS} URLs that had expired")
 
     async def _ask_again(self, job: Job) -> Any:
         """Return the run's output with fresh URLs: reading a run signs them anew."""
-        run = await self._work.client.get_run(job.run_id)
+        run = await self._client.get_run(job.run_id)
         if run is None:
             raise DownloadError("the service doesn't know the run any more (404)")
         return run.output or {}
@@ -129,7 +136,7 @@ class Downloader:
     async def _fetch(self, file: OutputFile, name: str) -> SavedFile:
         target = self._folder / "files" / name
         saved = await fetch(
-            self._http, file.url, target, media=file.type, loopback=self._work.client.local
+            self._http, file.url, target, media=file.type, loopback=self._client.local
         )
         return SavedFile(
             path=saved.path.relative_to(self._folder).as_posix(),
@@ -182,9 +189,8 @@ class Downloader:
         there = self._there(job.name)
         if job.output is not None:
             return bool(there)
-        ledger = self._work.ledger
         spelled = [json.dumps(path, ensure_ascii=False) for path in there]
-        return bool(there) and await ledger.scan(has_text, spelled)
+        return bool(there) and await self._ledger.scan(has_text, spelled)
 
     def _there(self, name: str) -> Sequence[str]:
         """Return the files that have this name, as the ledger spells them."""

@@ -3,8 +3,10 @@
 import anyio
 from msgspec.structs import replace
 
+from batchrun.engine.context import Context
+from batchrun.engine.in_flight import Active
 from batchrun.engine.run_records import billed
-from batchrun.engine.transitions import Work
+from batchrun.engine.shutdown import Wakeup
 from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.records import Extra
 
@@ -12,11 +14,15 @@ from batchrun.ledger.records import Extra
 class DuplicateRuns:
     """Asks each of them once in a call."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
-        self._owed = tuple(work.ledger.book.unpriced_duplicates.values())
+    def __init__(self, context: Context, active: Active, wakeup: Wakeup) -> None:
+        self._ledger = context.ledger
+        self._client = context.client
+        self._progress = context.progress
+        self._active = active
+        self._wakeup = wakeup
+        self._owed = tuple(context.ledger.book.unpriced_duplicates.values())
         for owed in self._owed:
-            work.active.note(owed.run_id, awaited=True)
+            active.note(owed.run_id, awaited=True)
 
     async def run(self) -> None:
         """Return when all have been asked."""
@@ -26,16 +32,16 @@ class DuplicateRuns:
 
     async def _ask(self, owed: Extra) -> None:
         try:
-            run = await self._work.client.get_run(owed.run_id)
+            run = await self._client.get_run(owed.run_id)
             cost = None if run is None else billed(run)
         except (UnreachableError, KeyRefusedError) as error:
             # What it cost is no reason to stop: whoever needs the service to go on will say so.
             cost = None
-            self._work.progress.note(
+            self._progress.note(
                 f"the cost of the second run {owed.run_id} could not be asked for: {error}; "
                 "the next call asks again"
             )
         if cost is not None:
-            await self._work.ledger.append(replace(owed, cost=cost))
-        self._work.active.note(owed.run_id, awaited=False)
-        self._work.wakeup.ring()
+            await self._ledger.append(replace(owed, cost=cost))
+        self._active.note(owed.run_id, awaited=False)
+        self._wakeup.ring()

@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.engine.batch_items import BatchItems
+from batchrun.engine.context import Context
 from batchrun.engine.run_tag import tag_of
-from batchrun.engine.transitions import Work
 from batchrun.engine.waves import reference
 from batchrun.ledger.scan import known_ids
 from batchrun.runflow.wire import Run
@@ -31,10 +31,11 @@ class Identified(Struct, frozen=True):
 class RunIdentifier:
     """Remembers which runs turned out to be somebody else's."""
 
-    def __init__(self, work: Work, batch_items: BatchItems) -> None:
-        self._work = work
-        self._batch_items = batch_items
-        self._sweep: str = work.identity["sweep"]
+    def __init__(self, context: Context) -> None:
+        self.batch_items = BatchItems(context.client, context.sweep)
+        self._client = context.client
+        self._ledger = context.ledger
+        self._sweep = context.sweep
         self._others: set[str] = set()
         self._tags_shown = False
 
@@ -52,7 +53,7 @@ class RunIdentifier:
         known = await self._known(ids)
         told += [run for run in silent if run.id in known]
         asked: list[Run] = []
-        for run in await self._batch_items.with_tags(run for run in silent if run.id not in known):
+        for run in await self.batch_items.with_tags(run for run in silent if run.id not in known):
             (asked if self._is_silent(run) else told).append(run)
         if len(asked) > MOST_ASKED:
             return Identified(tuple(told), tuple(asked))
@@ -65,19 +66,18 @@ class RunIdentifier:
     async def _by_id(self, run: Run) -> Run | None:
         """Return what a run tells when asked for by id, or its batch where that is news."""
         if run.batch_id is None:  # the run before may have told of the batch of both
-            (with_tags,) = await self._batch_items.with_tags([run])
+            (with_tags,) = await self.batch_items.with_tags([run])
             if with_tags is not run:
                 return with_tags
-        whole = await self._work.client.get_run(run.id)
+        whole = await self._client.get_run(run.id)
         if whole is not None and whole.batch_id != run.batch_id:
-            (whole,) = await self._batch_items.with_tags([whole])
+            (whole,) = await self.batch_items.with_tags([whole])
         return whole
 
     async def _known(self, ids: AbstractSet[str]) -> AbstractSet[str]:
         if not ids:
             return ids
-        ledger = self._work.ledger
-        return self._others | await ledger.scan(known_ids, ids)
+        return self._others | await self._ledger.scan(known_ids, ids)
 
     async def _tells(self, listed: Run, whole: Run | None) -> bool:
         """Say whether it is known now whose run this is, be it ours or not."""
@@ -95,9 +95,9 @@ class RunIdentifier:
 
     async def _tags_are_shown(self) -> bool:
         """Say whether a run that is asked for by id shows its tag; try one that must have it."""
-        newest = self._work.ledger.book.newest
+        newest = self._ledger.book.newest
         if not self._tags_shown and newest is not None:
-            run = await self._work.client.get_run(newest.run_id)
+            run = await self._client.get_run(newest.run_id)
             self._tags_shown = run is not None and "batchrun" in run.metadata
         return self._tags_shown
 

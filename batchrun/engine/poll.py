@@ -10,9 +10,13 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
+from batchrun.engine.phases import Phase
+from batchrun.engine.poll_schedule import BATCH_POLL_VALUE, LARGE, SINGLE_POLL_VALUE, next_wait
 from batchrun.engine.reconcile import Reconciler
-from batchrun.engine.transitions import Work
+from batchrun.engine.ref_filter import RefFilter
+from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
 from batchrun.errors import UnreachableError
 from batchrun.runflow.wire import OPEN, Run
@@ -36,8 +40,20 @@ class Poller:
     and the list of its wave is asked instead, from then on.
     """
 
-    def __init__(self, work: Work, reconciler: Reconciler) -> None:
-        self._work = work
+    def __init__(
+        self,
+        context: Context,
+        *,
+        transitions: Transitions,
+        ref_filter: RefFilter,
+        reconciler: Reconciler,
+    ) -> None:
+        self._settings = context.settings
+        self._book = context.ledger.book
+        self._client = context.client
+        self._transitions = transitions
+        self._in_flight = transitions.in_flight
+        self._ref_filter = ref_filter
         self._reconciler = reconciler
         self._asking: dict[str, anyio.CancelScope] = {}  # by run id
         self._silent: set[str] = set()  # references of waves whose list is asked instead
@@ -49,20 +65,23 @@ class Poller:
             while True:
                 soonest = self._start_due()
                 with anyio.move_on_at(soonest):
-                    await self._work.poll_wakeup.wait()
+                    await self._transitions.poll_wakeup.wait()
 
     def _start_due(self) -> float:
         """Start the looks that are due; return when the next one is."""
-        work = self._work
+        settings, waves = self._settings, self._transitions.waves
         now = anyio.current_time()
         soonest = float("inf")
-        work.waves.forget()
-        for wave in work.waves:
+        waves.forget()
+        for wave in waves:
+            if wave.opened and wave.plan_is_stale:
+                wave.expected = wave.opened
+                wave.next_look = min(wave.next_look, now + self._wait_for(wave))
             if wave.polled:
                 continue
-            due = wave.due(settle=work.settings.settle, interval=work.settings.poll_interval)
+            due = wave.due(settle=settings.settle, interval=settings.poll_interval)
             if due <= now:
-                work.poll_begins(wave)
+                self._transitions.poll_begins(wave)
                 self._tasks.start_soon(self._poll, wave, name=f"look at {wave.ref}")
             else:
                 soonest = min(soonest, due)
@@ -75,18 +94,18 @@ class Poller:
             if self._listed(wave) or not await self._poll_one_by_one(wave.open()):
                 await self._poll_list(wave, asked)
         finally:
-            self._work.poll_ends(wave)
+            self._transitions.poll_ends(wave)
         wave.idle_looks = 0 if len(wave.attempts) < before else wave.idle_looks + 1
         self._plan(wave, asked)
-        self._work.poll_wakeup.ring()
-        self._work.wakeup.ring()
+        self._transitions.poll_wakeup.ring()
+        self._transitions.wakeup.ring()
 
     def _listed(self, wave: Wave) -> bool:
         """Say whether the wave is looked at through its list."""
         return wave.doubted or wave.ref in self._silent or len(wave.open()) > FEW
 
     async def _poll_list(self, wave: Wave, asked: float) -> None:
-        runs = await self._work.listing(wave.ref, over=wave.finished_run_ids)
+        runs = await self._ref_filter.runs_of(wave.ref, over=wave.finished_run_ids)
         extras_running = 0
         if runs is not None:
             extras_running = await self._reconciler.reconcile(wave, runs)
@@ -101,7 +120,7 @@ class Poller:
         by_id = {a.run_id: a for a in wave.attempts.values() if a.run_id is not None}
         told = [(by_id[run.id], run) for run in runs if run.id in by_id]
         for _, run in told:
-            self._work.filter.proven = True
+            self._ref_filter.proven = True
             if run.id in self._asking:
                 self._asking[run.id].cancel()
         await self._handle(told)
@@ -112,18 +131,18 @@ class Poller:
         A batch tells in one call which of its runs are still running, and of the others only that
         they aren't. One that runs for too long is asked for, too.
         """
-        work, open_runs, running = self._work, wave.open(), set[str | None]()
+        open_runs, running = wave.open(), set[str | None]()
         if wave.batch_id is not None and len(open_runs) > FEW:
             batch = await self._reconciler.batch_items.batch(wave.batch_id)
             items = () if batch is None else batch.items
             running = {item.run_id for item in items if item.status_code in OPEN}
-        old = anyio.current_time() - work.settings.timeout
+        old = anyio.current_time() - self._settings.timeout
         return [a for a in open_runs if a.run_id not in running or a.started < old]
 
     def _missing(self, wave: Wave, runs: Sequence[Run]) -> list[Attempt]:
         """Return the open runs that the list doesn't show although it should by now."""
         shown = {run.id for run in runs}
-        late = anyio.current_time() - self._work.settings.settle
+        late = anyio.current_time() - self._settings.settle
         return [a for a in wave.open() if a.run_id not in shown and a.started <= late]
 
     async def _poll_one_by_one(self, attempts: Sequence[Attempt]) -> bool:
@@ -145,11 +164,11 @@ class Poller:
         try:
             with anyio.CancelScope() as scope:
                 self._asking[attempt.run_id] = scope
-                run = await self._work.client.get_run(attempt.run_id)
+                run = await self._client.get_run(attempt.run_id)
             if not scope.cancel_called:
                 await self._handle_run(attempt, run)
         except UnreachableError:
-            if not self._work.client.answers:
+            if not self._client.answers:
                 raise
             await self._give_up(attempt, SILENT)
         finally:
@@ -159,25 +178,24 @@ class Poller:
     async def _handle_run(self, attempt: Attempt, run: Run | None) -> None:
         if run is not None:
             await self._handle([(attempt, run)])
-        elif anyio.current_time() - attempt.started > self._work.settings.settle:
+        elif anyio.current_time() - attempt.started > self._settings.settle:
             await self._give_up(attempt, UNKNOWN)
 
     async def _give_up(self, attempt: Attempt, reason: str) -> None:
-        if self._work.in_flight.get(attempt.key) is attempt and not attempt.parked:
-            await self._work.park([attempt], reason)
+        if attempt.phase is Phase.RUNNING:
+            await self._transitions.park([attempt], reason)
 
     async def _handle(self, told: Iterable[tuple[Attempt, Run]]) -> None:
         """Take in how runs stand: ended, too old, or neither."""
-        work = self._work
         # Those that ended while we asked are no news. From here to the first line nothing waits, or
         # two that were told of the same end would both write it.
-        news = [(a, run) for a, run in told if work.in_flight.get(a.key) is a]
+        news = [(a, run) for a, run in told if a.phase in {Phase.RUNNING, Phase.PARKED}]
         for _, run in news:
-            work.warn_unknown_status(run)
+            self._transitions.warn_unknown_status(run)
         if ended := [(attempt, run) for attempt, run in news if run.terminal]:
-            await work.finish(ended)
+            await self._transitions.finish(ended)
         for attempt, run in news:
-            if not run.terminal and (age := work.age(run)) > work.settings.timeout:
+            if not run.terminal and (age := self._client.age(run)) > self._settings.timeout:
                 await self._give_up(
                     attempt,
                     f"{run.status_code} for {age:.0f} s, longer than `timeout` allows; "
@@ -188,4 +206,17 @@ class Poller:
         wave.next_look = float("inf")
         wave.opened = wave.expected = len(wave.open())
         if wave.opened:
-            wave.next_look = asked + self._work.wait_for(wave)
+            wave.next_look = asked + self._wait_for(wave)
+
+    def _wait_for(self, wave: Wave) -> float:
+        """Return the seconds to the next poll of *wave*, from what is known of its model."""
+        now, in_flight = anyio.current_time(), len(self._in_flight)
+        plenty = wave.batch and in_flight >= LARGE and not self._client.waiting
+        return next_wait(
+            [now - attempt.started for attempt in wave.open()],
+            sorted(self._book.facts(wave.model).durations),
+            interval=self._settings.poll_interval,
+            idle_looks=wave.idle_looks,
+            in_flight=in_flight,
+            value=BATCH_POLL_VALUE if plenty else SINGLE_POLL_VALUE,
+        )

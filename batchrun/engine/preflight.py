@@ -8,8 +8,9 @@ from typing import Final
 
 import anyio
 
-from batchrun.engine.stale_ledger import check_ledger, check_new_wave
-from batchrun.engine.transitions import Work
+from batchrun.engine.context import Context
+from batchrun.engine.ref_filter import RefFilter
+from batchrun.engine.stale_ledger import LedgerCheck
 from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError
 from batchrun.ledger.book import KnownRun, wave_number
@@ -21,8 +22,13 @@ EACH_TENTH: Final = 10
 class Preflight:
     """Opens once for the key and once for each wave; whoever comes meanwhile waits."""
 
-    def __init__(self, work: Work) -> None:
-        self._work = work
+    def __init__(self, context: Context, ref_filter: RefFilter) -> None:
+        self._client = context.client
+        self._folder = context.folder
+        self._book = context.ledger.book
+        self._ref_filter = ref_filter
+        self._trust_key = context.settings.trust_key
+        self._ledger_check = LedgerCheck(context, ref_filter)
         self._turn = anyio.Lock()
         self._key_checked = False
         self._opened: set[str] = set()
@@ -43,7 +49,7 @@ class Preflight:
             return
         async with self._turns.setdefault(ref, anyio.Lock()):
             if ref not in self._opened:
-                check_new_wave(self._work, await self._work.listing(ref) or ())
+                self._ledger_check.check_new_wave(await self._ref_filter.runs_of(ref) or ())
                 self._opened.add(ref)
         self._turns.pop(ref, None)
 
@@ -58,25 +64,23 @@ class Preflight:
             return
         await self._check_organisation()
         await self._check_newest_run()
-        self._opened |= set(await check_ledger(self._work))
+        self._opened |= set(await self._ledger_check.check())
         self._key_checked = True
 
     async def _check_organisation(self) -> None:
-        work = self._work
-        ours = await work.client.account()
-        sweep = work.ledger.book.sweep
+        ours = await self._client.account()
+        sweep = self._book.sweep
         assert sweep is not None
-        if ours is None or work.settings.trust_key:
+        if ours is None or self._trust_key:
             return
         if sweep.organisation is None:
-            await work.remember_organisation(ours)
+            await self._folder.remember_organisation(ours)
         else:
             check_organisation(ours, sweep.organisation)
 
     async def _check_newest_run(self) -> None:
-        work = self._work
-        newest = work.ledger.book.newest
-        if newest is None or work.settings.trust_key:
+        newest = self._book.newest
+        if newest is None or self._trust_key:
             return
         if not await self._sees(newest):
             raise KeyRefusedError(
@@ -92,13 +96,13 @@ class Preflight:
             async def ask_list() -> None:
                 nonlocal seen
                 await anyio.sleep(BY_ID)
-                runs = await self._work.listing(newest.client_ref) or ()
+                runs = await self._ref_filter.runs_of(newest.client_ref) or ()
                 if any(run.id == newest.run_id for run in runs):
                     seen = True
                     tasks.cancel_scope.cancel()
 
             tasks.start_soon(ask_list, name="ask the list, too")
-            seen = await self._work.client.get_run(newest.run_id) is not None
+            seen = await self._client.get_run(newest.run_id) is not None
             tasks.cancel_scope.cancel()
         return seen
 

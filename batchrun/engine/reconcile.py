@@ -18,15 +18,20 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from batchrun.engine.batch_items import BatchAnswer, BatchItems, match_items
+from batchrun.engine.batch_items import BatchAnswer, match_items
+from batchrun.engine.budget import Budget
+from batchrun.engine.context import Context
 from batchrun.engine.identify_runs import RunIdentifier
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
 from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
+from batchrun.engine.ref_filter import RefFilter
+from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import billed
 from batchrun.engine.run_tag import RunTag, tag_of
+from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.submit import MOST_SENDS, Submitter
-from batchrun.engine.transitions import Work
+from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
 from batchrun.ledger.records import Extra, Looked
 from batchrun.ledger.scan import keys_of, known_ids
@@ -57,14 +62,34 @@ class Reconciler:
     *batch_items* knows the batches that runs are of.
     """
 
-    def __init__(self, work: Work, submitter: Submitter, tasks: TaskGroup) -> None:
-        self._work = work
+    def __init__(
+        self,
+        context: Context,
+        *,
+        transitions: Transitions,
+        budget: Budget,
+        submitter: Submitter,
+        intents: Intents,
+        ref_filter: RefFilter,
+        shutdown: Shutdown,
+        tasks: TaskGroup,
+    ) -> None:
+        self._settings = context.settings
+        self._ledger = context.ledger
+        self._client = context.client
+        self._progress = context.progress
+        self._sweep = context.sweep
+        self._transitions = transitions
+        self._budget = budget
         self._submitter = submitter
+        self._intents = intents
+        self._ref_filter = ref_filter
+        self._shutdown = shutdown
         self._tasks = tasks
         self._walking = anyio.Lock()
         self._last_walk: RecentRuns | None = None
-        self.batch_items = BatchItems(work.client, work.identity["sweep"])
-        self._run_identifier = RunIdentifier(work, self.batch_items)
+        self._run_identifier = RunIdentifier(context)
+        self.batch_items = self._run_identifier.batch_items
 
     async def reconcile(self, wave: Wave, runs: Iterable[Run]) -> int:
         """Adopt what is in doubt, write what is one too many; return how many of these still run.
@@ -78,9 +103,9 @@ class Reconciler:
             runs = await self.batch_items.with_tags(runs)
         found, others = self._sorted(wave, runs)
         if found:
-            await self._work.accept(found, adopted=True)
+            await self._transitions.accept(found, adopted=True)
             if wave.batch:
-                await self._work.learn(wave.model, batches=True)
+                await self._submitter.learn(wave.model, batches=True)
         running = 0
         for tag, run in await self._unmatched(wave, others):
             running += not await self._extra(wave, tag, run)
@@ -94,7 +119,7 @@ class Reconciler:
         found: dict[str, tuple[Attempt, Run]] = {}
         others: list[tuple[RunTag, Run]] = []
         for run in runs:
-            tag = tag_of(run, self._work.identity["sweep"])
+            tag = tag_of(run, self._sweep)
             if tag is None:
                 continue
             attempt = by_tag.get((tag.key, tag.cell))
@@ -112,13 +137,12 @@ class Reconciler:
 
         It is read once for all for which it hasn't been yet; what is written from then on is known.
         """
-        ledger = self._work.ledger
         new = {run.id for _, run in tagged} - wave.verified_run_ids
         if new:
             wave.verified_run_ids |= new
-            wave.known_run_ids |= await ledger.scan(known_ids, new)
+            wave.known_run_ids |= await self._ledger.scan(known_ids, new)
             terse = [run for _, run in tagged if run.client_ref is None]
-            keys = await ledger.scan(keys_of, wave.ref) if terse else set()
+            keys = await self._ledger.scan(keys_of, wave.ref) if terse else set()
             wave.known_run_ids |= {
                 run.id for tag, run in tagged if run.client_ref is None and tag.key not in keys
             }
@@ -126,7 +150,7 @@ class Reconciler:
 
     async def resolve_doubts(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """Decide what the look that began at *asked* and did not show an attempt means for it."""
-        settle = self._work.settings.settle
+        settle = self._settings.settle
         doubts = [a for a in wave.doubts() if asked >= a.last_send_ended_at + settle]
         if not doubts:
             return
@@ -136,7 +160,7 @@ class Reconciler:
             if told.unidentified:
                 await self._undecided(wave, doubts, UNTAGGED)
                 return
-        if runs is not None and await self._proven():
+        if runs is not None and await self._ref_filter.prove():
             await self._unseen(wave, doubts)
         else:
             await self._by_walking(wave, doubts)
@@ -145,23 +169,23 @@ class Reconciler:
         """End the watch over a wave that had a doubt, if the look came late enough to do so."""
         if not self._shows_all(wave, asked):
             return
-        if runs is None or not await self._proven():
-            settled = wave.last_send_ended_at + self._work.settings.settle
+        if runs is None or not await self._ref_filter.prove():
+            settled = wave.last_send_ended_at + self._settings.settle
             seen = await self._walk(settled, self._horizon(()))
             if seen is not None and await self.reconcile(wave, seen.runs):
                 return
         if self._shows_all(wave, asked):  # a send may have ended while we walked
-            self._work.doubt_ends(wave)
-            await self._work.ledger.append(Looked(client_ref=wave.ref))
+            self._transitions.doubt_ends(wave)
+            await self._ledger.append(Looked(client_ref=wave.ref))
 
     def _shows_all(self, wave: Wave, asked: float) -> bool:
         """Say whether a look that began at *asked* shows all that may come to light late."""
-        settled = asked >= wave.last_send_ended_at + self._work.settings.settle
+        settled = asked >= wave.last_send_ended_at + self._settings.settle
         under_way = any(a.doubted and a.phase is Phase.SENDING for a in wave.attempts.values())
         return wave.doubted and settled and not under_way and not wave.doubts()
 
     async def _by_walking(self, wave: Wave, doubts: Sequence[Attempt]) -> None:
-        since = max(a.last_send_ended_at for a in doubts) + self._work.settings.settle
+        since = max(a.last_send_ended_at for a in doubts) + self._settings.settle
         seen = await self._walk(since, self._horizon(doubts))
         if seen is None:
             await self._undecided(wave, doubts, UNCLEAR)
@@ -178,7 +202,7 @@ class Reconciler:
             last = self._last_walk
             if last is None or last.asked < since or last.horizon > horizon:
                 asked = anyio.current_time()
-                last = await recent_runs(self._work.client, horizon, asked)
+                last = await recent_runs(self._client, horizon, asked)
                 self._last_walk = last and await self._told(last)
             return self._last_walk
 
@@ -197,28 +221,18 @@ class Reconciler:
 
         Never from our own time of an earlier call: its clock may have been wrong by any amount.
         """
-        work = self._work
-        moments = [work.intent(attempt).server_at for attempt in doubts]
-        opened = work.ledger.opened_at + (work.client.server_now() - work.ledger.now())
+        moments = [self._intents.of(attempt).server_at for attempt in doubts]
+        opened = self._ledger.opened_at + (self._client.server_now() - self._ledger.now())
         if None in moments:
             return BEGINNING
         return min([opened, *(datetime.fromisoformat(at) for at in moments if at)]) - MARGIN
 
-    async def _proven(self) -> bool:
-        """Say whether the filter has ever shown a run that we know; try the newest one."""
-        work = self._work
-        newest = work.ledger.book.newest
-        if not work.filter.proven and newest is not None:
-            runs = await work.listing(newest.client_ref) or ()
-            work.filter.proven = any(run.id == newest.run_id for run in runs)
-        return work.filter.proven
-
     async def _unseen(self, wave: Wave, doubts: Iterable[Attempt]) -> None:
         """No run exists for these, unless the service commits later than it may."""
         missing = [group for group in _requests(wave, doubts) if await self._decide(wave, group)]
-        if self._work.budget.limited:  # first of all: what isn't running costs nothing
+        if self._budget.limited:  # first of all: what isn't running costs nothing
             for attempt in (attempt for group in missing for attempt in group):
-                self._work.in_flight.reserve(attempt, Decimal(0))
+                self._transitions.in_flight.reserve(attempt, Decimal(0))
         for group in missing:
             if all(attempt.in_doubt for attempt in group):
                 await self._send_again(group, wait=True)
@@ -231,11 +245,13 @@ class Reconciler:
             await self._submitter.conclude(group, group[0].verdict)
         elif all(attempt.cell is None for attempt in group) and not group[0].conflicted:
             reason = "no run exists, and the manifest no longer names the cell"
-            await self._work.drop(group, reason)
+            await self._transitions.drop(group, reason)
         elif (why := self._reason_to_wait(group)) is not None:
-            await self._work.park(group, why)
+            await self._transitions.park(group, why)
         elif not _is_whole(wave, group):
-            await self._work.begin_anew(group, "no run exists, and not all of its batch is wanted")
+            await self._transitions.begin_anew(
+                group, "no run exists, and not all of its batch is wanted"
+            )
         else:
             return True
         return False
@@ -249,7 +265,7 @@ class Reconciler:
             )
         if not any(attempt.selected for attempt in group):
             return "no run exists yet, and this call is about other cells"
-        if not self._work.shutdown.submitting:
+        if not self._shutdown.submitting:
             return "no run exists yet, and submitting has stopped"
         if group[0].sends >= MOST_SENDS:
             return f"{group[0].sends} sends got no clear answer"
@@ -257,16 +273,18 @@ class Reconciler:
 
     async def _ask_batch(self, wave: Wave, group: Sequence[Attempt]) -> None:
         """Take from the batch itself what its list doesn't tell; it is never sent again."""
-        work, batch = self._work, None
+        batch = None
         if wave.batch_id is not None:
             batch = await self.batch_items.batch(wave.batch_id)
         told = (
             BatchAnswer((), (), group) if batch is None else match_items(batch, group, wave.batch)
         )
-        await work.accept([each for each in told.runs if each[0].in_doubt], adopted=True)
+        await self._transitions.accept(
+            [each for each in told.runs if each[0].in_doubt], adopted=True
+        )
         for attempt, refusal in told.refused:
             if attempt.in_doubt:
-                await work.reject([attempt], refusal)
+                await self._transitions.reject([attempt], refusal)
         if lost := [attempt for attempt in told.unidentified if attempt.in_doubt]:
             self._submitter.unbatchable.update(attempt.key for attempt in lost)
             await self._begin_wanted_anew(lost, LOST_ITEM)
@@ -274,62 +292,64 @@ class Reconciler:
     async def _undecided(self, wave: Wave, doubts: Iterable[Attempt], reason: str) -> None:
         for group in _requests(wave, doubts):
             if wave.seen and wave.batch:
-                await self._work.park(group, reason)
+                await self._transitions.park(group, reason)
             elif not _is_whole(wave, group):
                 await self._begin_wanted_anew(group, reason)
             elif self._decided and group[0].sends < MOST_SENDS:
                 await self._send_again(group, wait=False)
             else:
-                await self._work.park(group, reason)
+                await self._transitions.park(group, reason)
 
     @property
     def _decided(self) -> bool:
         """Whether it was decided that what is in doubt is sent again."""
-        return self._work.settings.resubmit_in_doubt and self._work.shutdown.submitting
+        return self._settings.resubmit_in_doubt and self._shutdown.submitting
 
     async def _begin_wanted_anew(self, group: Sequence[Attempt], reason: str) -> None:
         """Begin anew what of a batch is wanted, where that was decided; park the rest."""
         wanted = [a for a in group if a.selected and a.cell is not None] if self._decided else []
         if wanted:
-            await self._work.begin_anew(wanted, DECIDED)
+            await self._transitions.begin_anew(wanted, DECIDED)
         if rest := [attempt for attempt in group if attempt not in wanted]:
-            await self._work.park(rest, reason)
+            await self._transitions.park(rest, reason)
 
     async def _send_again(self, group: Sequence[Attempt], *, wait: bool) -> None:
         """Send the same intents again if the budget has room for them; *wait* while it may get it.
 
         What waits must hold nothing itself: two would wait for each other.
         """
-        work = self._work
         before = [attempt.reserved for attempt in group]
-        if all(work.budget.admits(attempt, work.last_input(attempt) or {}) for attempt in group):
+        if all(
+            self._budget.admits(attempt, self._intents.last_input(attempt) or {})
+            for attempt in group
+        ):
             self._resend(group)
             return
         for attempt, reserved in zip(group, before, strict=True):
-            work.in_flight.reserve(attempt, reserved)
-        if not (wait and work.budget.may_get_room()):
-            work.held_by_budget = True
+            self._transitions.in_flight.reserve(attempt, reserved)
+        if not (wait and self._budget.may_get_room()):
+            self._budget.held_back = True
             if wait and len(group) > 1:  # there may be room for some
-                await self._work.begin_anew(group, NO_ROOM)
+                await self._transitions.begin_anew(group, NO_ROOM)
             else:
-                await work.park(group, NO_ROOM)
+                await self._transitions.park(group, NO_ROOM)
 
     def _resend(self, group: Sequence[Attempt]) -> None:
-        self._work.send(group)
+        self._transitions.send(group)
         name = f"resend {group[0].key}"
         self._tasks.start_soon(self._submitter.resend, group, name=name)
 
     async def _extra(self, wave: Wave, tag: RunTag, run: Run) -> bool:
         """Write down a run that is one too many, once it has ended; return whether it has."""
-        if not run.terminal and self._work.age(run) < self._work.settings.timeout:
+        if not run.terminal and self._client.age(run) < self._settings.timeout:
             return False
         wave.known_run_ids.add(run.id)
         record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=billed(run))
-        self._work.progress.note(
+        self._progress.note(
             f"cell {tag.cell[:12]} has a second run, {run.id}: the service committed it later "
             "than `settle` allows; its cost is counted"
         )
-        await self._work.ledger.append(record)
+        await self._ledger.append(record)
         return True
 
 

@@ -6,9 +6,13 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
-from batchrun.engine.in_flight import Attempt
-from batchrun.engine.transitions import Work
+from batchrun.engine.budget import Budget
+from batchrun.engine.context import Context
+from batchrun.engine.in_flight import Attempt, InFlight
+from batchrun.engine.request_body import Intents
+from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
+from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
 from batchrun.ledger.scan import was_answered
@@ -22,50 +26,50 @@ Wants = Callable[[Cell], bool]
 """Whether a call is about a cell."""
 
 
-async def resume(work: Work, manifest: Manifest, wants: Wants) -> bool:
+async def resume(context: Context, transitions: Transitions, wants: Wants) -> bool:
     """Make attempts of all that may be running; return whether there is anything to look at.
 
     All of it is seen to its end; only what this call *wants* may be sent again.
     """
-    book = work.ledger.book
+    ledger, manifest, waves = context.ledger, context.manifest, transitions.waves
+    book, settle = ledger.book, context.settings.settle
     doubtful: set[str] = set()
     for key, history in book.open_cells():
-        attempt, batch = _attempt(work, manifest, key, history)
-        wave = work.waves.adopt(history.client_ref, history.model, batch=batch)
-        work.take_over(attempt)
+        attempt, batch = _attempt(ledger, manifest, key, history)
+        wave = waves.adopt(history.client_ref, history.model, batch=batch)
+        transitions.take_over(attempt)
         if attempt.run_id is None:
             doubtful.add(key)
         else:
             wave.next_look = attempt.started
     for ref, model in book.doubted.items():
-        settled = anyio.current_time() + work.settings.settle
-        work.doubt_wave(work.waves.adopt(ref, model), settled)
-    for wave in work.waves:
-        await _see(work, wave)
-    await _bind(work, manifest, wants, doubtful)
+        transitions.doubt_wave(waves.adopt(ref, model), anyio.current_time() + settle)
+    for wave in waves:
+        await _see(ledger, wave)
+    await _bind(transitions.in_flight, manifest, wants, doubtful)
     return bool(book.open or book.doubted)
 
 
-def reserve(work: Work) -> None:
+def reserve(in_flight: InFlight, budget: Budget, intents: Intents) -> None:
     """Reserve for all that may be running and was sent by a call without a budget."""
-    for attempt in work.in_flight:
+    for attempt in in_flight:
         if attempt.reserved is None:
-            work.budget.hold(attempt, work.last_input(attempt) or {})
+            budget.hold(attempt, intents.last_input(attempt) or {})
 
 
-async def _see(work: Work, wave: Wave) -> None:
+async def _see(ledger: Ledger, wave: Wave) -> None:
     """Say of a batch of which only a part is left in doubt whether it was taken.
 
     The rest may have been told of; or it was never written and never sent, or is dropped already:
     then the write of the intents, or that of their end, was torn.
     """
     if not wave.seen and 0 < len(wave.attempts) < wave.batch:
-        wave.seen = await work.ledger.scan(was_answered, wave.ref)
+        wave.seen = await ledger.scan(was_answered, wave.ref)
 
 
-def _attempt(work: Work, manifest: Manifest, key: str, history: History) -> tuple[Attempt, int]:
+def _attempt(ledger: Ledger, manifest: Manifest, key: str, history: History) -> tuple[Attempt, int]:
     """Return the open attempt of a cell, and the size of the batch that it is of, or 0."""
-    intent = work.ledger.read(history.intent_line)
+    intent = ledger.read(history.intent_line)
     assert isinstance(intent, Intent)
     now = anyio.current_time()
     attempt = Attempt(
@@ -92,7 +96,7 @@ def _alias(manifest: Manifest, intent: Intent) -> str:
     return intent.alias if intent.alias in aliases or not aliases else aliases[0]
 
 
-async def _bind(work: Work, manifest: Manifest, wants: Wants, keys: set[str]) -> None:
+async def _bind(in_flight: InFlight, manifest: Manifest, wants: Wants, keys: set[str]) -> None:
     """Find the cells of what is in doubt: only what the manifest names may be sent again.
 
     Of several points that come to one cell it takes one to want it.
@@ -102,7 +106,7 @@ async def _bind(work: Work, manifest: Manifest, wants: Wants, keys: set[str]) ->
     for number, cell in enumerate(expand(manifest)):
         if number % YIELD_EVERY == 0:
             await anyio.lowlevel.checkpoint()
-        attempt = work.in_flight.get(cell.key) if cell.key in keys else None
+        attempt = in_flight.get(cell.key) if cell.key in keys else None
         if attempt is not None:
             attempt.cell = cell
             attempt.selected = wants(cell)

@@ -7,27 +7,29 @@ look-up that counts.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
 import anyio
 
+from batchrun.base.progress import Notices
 from batchrun.engine.batch_items import match_items
+from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import rejected_line
 from batchrun.engine.service_health import ServiceHealth
-from batchrun.engine.transitions import Work
+from batchrun.engine.shutdown import Shutdown
+from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
-from batchrun.ledger.records import Dropped, Rejected
-from batchrun.manifest.cells import Cell, plain
+from batchrun.ledger.records import Dropped, Learnt, Rejected
+from batchrun.manifest.cells import plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
 from batchrun.runflow.batches import Batch
 from batchrun.runflow.post_outcomes import (
@@ -52,9 +54,6 @@ ALONE: Final = "sent alone from now on: the service doesn't take it in a batch"
 TOO_LARGE: Final = 413
 """Of a request: that says nothing of batches."""
 
-NameOf = Callable[[Cell], str]
-"""Where a cell's files go, without extension."""
-
 
 class Submitter:
     """Sends what the engine has decided to send, and files the answers.
@@ -64,21 +63,27 @@ class Submitter:
 
     def __init__(
         self,
-        work: Work,
-        preflight: Preflight,
+        context: Context,
         *,
+        transitions: Transitions,
+        preflight: Preflight,
         uploads: Uploader,
-        name_of: NameOf,
         intents: Intents,
+        shutdown: Shutdown,
     ) -> None:
         self.unbatchable: set[str] = set()
-        self._work = work
-        self._name_of = name_of
+        self._settings = context.settings
+        self._ledger = context.ledger
+        self._client = context.client
+        self._notices = Notices(context.progress)
+        self._transitions = transitions
+        self._in_flight = transitions.in_flight
+        self._waves = transitions.waves
+        self._preflight = preflight
         self._uploads = uploads
         self._intents = intents
-        self._preflight = preflight
+        self._shutdown = shutdown
         self._health = ServiceHealth()
-        self._warned: set[str] = set()
         self._begun: dict[str, anyio.CancelScope] = {}
         self._on_their_way: dict[str, float] = {}  # since when, by the first of a request
 
@@ -86,22 +91,6 @@ class Submitter:
     def halted(self) -> bool:
         """Whether the service answers POSTs unlike itself: nothing new is sent into that."""
         return self._health.unlike
-
-    def begin(self, cell: Cell, number: int, *, granted: int, reserved: Decimal | None) -> Attempt:
-        """Give the cell a slot; nothing is written or sent yet."""
-        attempt = Attempt(
-            key=cell.key,
-            number=number,
-            alias=cell.alias,
-            model=cell.model,
-            name=self._name_of(cell),
-            cell=cell,
-            yielded=True,
-            granted=granted,
-            reserved=reserved,
-        )
-        self._work.begin(attempt)
-        return attempt
 
     def hold_back(self) -> None:
         """Send nothing of what has been begun and has not left yet."""
@@ -135,20 +124,20 @@ class Submitter:
         with self._may_be_held_back([attempt]):
             try:
                 await self._preflight.check_key()
-                self._work.ready(attempt, await self._uploads.resolve(attempt.cell))
+                self._transitions.ready(attempt, await self._uploads.resolve(attempt.cell))
             except anyio.get_cancelled_exc_class():
-                self._work.withdraw(attempt)
+                self._transitions.withdraw(attempt)
                 raise
             except ChangedFileError as error:
                 self._leave_out(attempt, f"{error}; the next call takes it as it is then")
             except FailedUploadError as error:
                 self._leave_out(attempt, f"{error}; the next call tries again")
             except RefusedFileError as error:
-                self._work.ready(attempt, plain(attempt.cell.input))
+                self._transitions.ready(attempt, plain(attempt.cell.input))
                 self._place([attempt])
                 (intent,), _ = self._intents.first([attempt], [attempt.sent or {}])
                 with anyio.CancelScope(shield=True):
-                    await self._work.reject([attempt], error, intent)
+                    await self._transitions.reject([attempt], error, intent)
         return attempt.phase is Phase.QUEUED
 
     async def submit(self, attempts: Sequence[Attempt]) -> None:
@@ -159,46 +148,44 @@ class Submitter:
                 await self._preflight.open(wave)
             except anyio.get_cancelled_exc_class():
                 for attempt in attempts:
-                    self._work.withdraw(attempt)
+                    self._transitions.withdraw(attempt)
                 raise
             intents, body = self._intents.first(attempts, [each.sent or {} for each in attempts])
             # Cancelled here, nobody would know whether the lines are in the file.
             with anyio.CancelScope(shield=True):
-                await self._work.ledger.append(*intents)
+                await self._ledger.append(*intents)
             for attempt in attempts:
                 attempt.sent = None  # a thousand inputs in flight may be large
             await self._send(attempts, body)
 
     def _place(self, attempts: Sequence[Attempt]) -> Wave:
-        waves, model, size = self._work.waves, attempts[0].model, len(attempts)
-        wave = waves.place(model) if size == 1 else waves.place_batch(model, size)
+        model, size = attempts[0].model, len(attempts)
+        wave = self._waves.place(model) if size == 1 else self._waves.place_batch(model, size)
         key = str(uuid.uuid4())
         for index, attempt in enumerate(attempts):
             attempt.client_ref, attempt.idempotency_key = wave.ref, key
             attempt.index = index if wave.batch else None
             wave.join(attempt)
-        self._work.send(attempts)
+        self._transitions.send(attempts)
         return wave
 
     def _leave_out(self, attempt: Attempt, why: str) -> None:
         """Leave a cell to the next call: its file can't be sent, or is not what it was."""
-        self._work.withdraw(attempt)
-        if why not in self._warned:
-            self._warned.add(why)
-            self._work.progress.note(why)
+        self._transitions.withdraw(attempt)
+        self._notices.once(why)
 
     async def resend(self, attempts: Sequence[Attempt]) -> None:
         """Send the same intents again, byte for byte. It is certain that the last send failed."""
         body = self._intents.again(attempts)
         if body is None:
-            await self._work.park(attempts, "the request cannot be rebuilt byte for byte")
+            await self._transitions.park(attempts, "the request cannot be rebuilt byte for byte")
         else:
             with self._may_be_held_back(attempts):
                 await self._send(attempts, body)
 
     async def _send(self, attempts: Sequence[Attempt], body: bytes) -> None:
         """Send, and file what comes of it; stops that concern everybody are noted, not raised."""
-        work, first = self._work, attempts[0]
+        first = attempts[0]
         for attempt in attempts:
             attempt.sends += 1
         try:
@@ -208,7 +195,7 @@ class Submitter:
             await self._not_admitted(attempts, error)
         except UnreachableError as error:
             self._done(attempts)
-            work.shutdown.leave(error)
+            self._shutdown.leave(error)
             await self._refused(attempts, _dropped(first, "the service was not reached"))
         except anyio.get_cancelled_exc_class():
             self._done(attempts)
@@ -227,7 +214,7 @@ class Submitter:
             # The whole of a batch costs more than there is; some of its items may not.
             await self._send_alone(attempts, str(error))
         else:
-            self._work.shutdown.submit_no_more(error)
+            self._shutdown.submit_no_more(error)
             await self._refused(attempts, _dropped(first, str(error)))
 
     async def _cut_off(self, attempts: Sequence[Attempt]) -> None:
@@ -235,19 +222,19 @@ class Submitter:
         first = attempts[0]
         if first.key not in self._on_their_way and first.sends == 1:
             with anyio.CancelScope(shield=True):
-                await self._work.drop(attempts, HELD_BACK)
+                await self._transitions.drop(attempts, HELD_BACK)
         else:
-            self._work.still_in_doubt(attempts)
-        self._work.wakeup.ring()
+            self._transitions.still_in_doubt(attempts)
+        self._transitions.wakeup.ring()
 
     async def _posted(self, first: Attempt, body: bytes) -> Outcome | BatchOutcome:
-        client, name = self._work.client, first.key
-        post = client.create_run if first.index is None else client.create_batch
+        name = first.key
+        post = self._client.create_run if first.index is None else self._client.create_batch
         return await post(
             first.model,
             body,
             idempotency_key=first.idempotency_key,
-            may_leave=lambda: not self._work.shutdown.holding,
+            may_leave=lambda: not self._shutdown.holding,
             on_departure=partial(self._departed, first),
             on_nothing=partial(self._came_back, name),
         )
@@ -255,7 +242,8 @@ class Submitter:
     def _departed(self, first: Attempt) -> None:
         self._on_their_way[first.key] = anyio.current_time()
         if first.index is not None:
-            self._work.wakeup.ring()  # who waits for the answer to a batch knows from when on
+            # Those that wait for the answer to a batch know from when on.
+            self._transitions.wakeup.ring()
 
     def _came_back(self, name: str) -> None:
         del self._on_their_way[name]
@@ -266,15 +254,15 @@ class Submitter:
             attempt.last_send_ended_at = now
         if attempts[0].doubted:
             # What an earlier send committed late may show until `settle` after this one.
-            self._work.doubt_wave(self._work.waves[attempts[0].client_ref], now)
+            self._transitions.doubt_wave(self._waves[attempts[0].client_ref], now)
 
     async def _file(self, attempts: Sequence[Attempt], outcome: Outcome | BatchOutcome) -> None:
-        work, first = self._work, attempts[0]
+        first = attempts[0]
         self._health.note(outcome, anyio.current_time())
         match outcome:
             case Accepted(run=run):
-                work.warn_unknown_status(run)
-                await work.accept([(first, run)], adopted=False)
+                self._transitions.warn_unknown_status(run)
+                await self._transitions.accept([(first, run)], adopted=False)
             case AcceptedBatch(batch=batch):
                 await self._took(attempts, batch)
             case InputRefused() | BatchUnsupported():
@@ -282,86 +270,96 @@ class Submitter:
             case Conflicted():
                 for attempt in attempts:
                     attempt.conflicted = True
-                work.doubt(attempts)
+                self._transitions.doubt(attempts)
             case InDoubt() | ForeignResponse():
-                work.doubt(attempts)
+                self._transitions.doubt(attempts)
             case NotSent():
                 await self._cut_off(attempts)  # an earlier send is in doubt as it was
 
     async def _file_refusal(
         self, attempts: Sequence[Attempt], outcome: InputRefused | BatchUnsupported
     ) -> None:
-        work, first = self._work, attempts[0]
+        first = attempts[0]
         if isinstance(outcome, BatchUnsupported):
             if first.sends > 1:
                 await self._refused(attempts, _dropped(first, ALONE))
             else:
-                work.client.log(f"`{first.model}` took no batch (HTTP {outcome.http_status})")
+                self._client.log(f"`{first.model}` took no batch (HTTP {outcome.http_status})")
                 if outcome.http_status != TOO_LARGE:
-                    await work.learn(first.model, batches=False)
+                    await self.learn(first.model, batches=False)
                 await self._send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
         elif first.sends == 1 and self._gives_otherwise(first, outcome):
             reason = f"the reference to a file was refused: {outcome.message}"
-            await work.begin_anew(attempts, reason)
+            await self._transitions.begin_anew(attempts, reason)
         else:
             await self._refused(attempts, rejected_line(first, outcome))
 
     async def _took(self, attempts: Sequence[Attempt], batch: Batch) -> None:
         """The batch exists. What its answer doesn't tell of an item, its wave will."""
-        work, wave = self._work, self._work.waves[attempts[0].client_ref]
+        wave = self._waves[attempts[0].client_ref]
         wave.batch_id, wave.seen = batch.id, True
         told = match_items(batch, attempts, wave.batch)
         if told.unidentified:
-            work.doubt(told.unidentified)
+            self._transitions.doubt(told.unidentified)
         # What was refused stays in this request until it is rejected: no look finds a run for it.
-        await work.accept(told.runs, adopted=False)
+        await self._transitions.accept(told.runs, adopted=False)
         for attempt, refusal in told.refused:
-            await work.reject([attempt], refusal)
-        await work.learn(wave.model, batches=True)
+            await self._transitions.reject([attempt], refusal)
+        await self.learn(wave.model, batches=True)
 
     async def _send_alone(self, attempts: Sequence[Attempt], why: str) -> None:
         """Give up a batch that has certainly created nothing; its cells are drawn again."""
         self.unbatchable.update(attempt.key for attempt in attempts)
-        await self._work.begin_anew(attempts, f"{ALONE} ({why})")
+        await self._transitions.begin_anew(attempts, f"{ALONE} ({why})")
 
     def _gives_otherwise(self, attempt: Attempt, outcome: InputRefused) -> bool:
-        sent: Mapping[str, Any] = self._work.last_input(attempt) or {}
+        sent: Mapping[str, Any] = self._intents.last_input(attempt) or {}
         return self._uploads.gives_otherwise(attempt.key, attempt.model, sent, outcome)
 
     async def _refused(self, attempts: Sequence[Attempt], verdict: Rejected | Dropped) -> None:
         if attempts[0].sends > 1:
             for attempt in attempts:
                 attempt.verdict = verdict
-            self._work.doubt(attempts)
+            self._transitions.doubt(attempts)
         else:
             await self.conclude(attempts, verdict)
 
     async def conclude(self, attempts: Sequence[Attempt], verdict: Rejected | Dropped) -> None:
         """File a refusal that speaks for every send of the intents."""
         if isinstance(verdict, Rejected):
-            await self._work.reject(attempts, verdict)
+            await self._transitions.reject(attempts, verdict)
         elif verdict.reason == ALONE:
             await self._send_alone(attempts, "at a second send")
         else:
-            await self._work.drop(attempts, verdict.reason)
+            await self._transitions.drop(attempts, verdict.reason)
+
+    async def learn(self, model: str, *, batches: bool) -> None:
+        """Remember whether *model* takes batches.
+
+        One that ever did, does: then it is an input that was refused.
+        """
+        facts = self._ledger.book.facts(model)
+        if facts.takes_batches is None or (batches and not facts.takes_batches):
+            await self._ledger.append(Learnt(model=model, batches=batches))
+            self._transitions.wakeup.ring()  # others wait for just that
 
     def judge(self) -> None:
         """Leave once something else has answered every POST for `give_up` seconds."""
-        if self._health.unlike_for(anyio.current_time()) > self._work.settings.give_up:
+        if self._health.unlike_for(anyio.current_time()) > self._settings.give_up:
             self._leave_unlike()
         elif self.halted and not any(
-            a.in_doubt or a.phase is Phase.SENDING for a in self._work.in_flight
+            a.in_doubt or a.phase is Phase.SENDING for a in self._in_flight
         ):
             self._health.forget()  # else nothing would ever be sent that could be answered well
-            self._work.wakeup.ring()
+            self._transitions.wakeup.ring()
 
     def judge_at_end(self) -> None:
         """Nothing more can be done: say so if it is the service that left the rest in doubt."""
-        doubts = [attempt for attempt in self._work.in_flight if attempt.in_doubt]
+        doubts = [attempt for attempt in self._in_flight if attempt.in_doubt]
         if doubts and self.halted:
             self._leave_unlike()
         elif not self._health.good and any(a.sends >= MOST_SENDS for a in doubts):
-            self._work.shutdown.leave(
+            self._shutdown.leave(
                 UnreachableError(
                     "the service gave no clear answer to any request for a run, the last being: "
                     f"{self._health.bad}; look at the service, then call again"
@@ -369,7 +367,7 @@ class Submitter:
             )
 
     def _leave_unlike(self) -> None:
-        self._work.shutdown.leave(
+        self._shutdown.leave(
             UnreachableError(
                 f"what answers at the endpoint is not the Runflow API: {self._health.bad}; "
                 "look at the endpoint, or at a proxy on the way"

@@ -16,8 +16,8 @@ import anyio
 import httpx
 
 from batchrun.base.local_file import LocalFile
+from batchrun.engine.context import Context
 from batchrun.errors import UnreachableError
-from batchrun.ledger.file import Ledger
 from batchrun.ledger.records import Uploaded
 from batchrun.manifest.cells import Cell
 from batchrun.runflow.assets import (
@@ -27,7 +27,6 @@ from batchrun.runflow.assets import (
     reference,
     upload,
 )
-from batchrun.runflow.client import Client
 from batchrun.runflow.post_outcomes import InputRefused
 
 WANTS_HTTPS: Final = re.compile(r"https?\b|runflow:", re.IGNORECASE)
@@ -41,9 +40,9 @@ ENOUGH_FAILED: Final = 3
 class Uploader:
     """Puts files at the service; *storage* is a client without the key."""
 
-    def __init__(self, ledger: Ledger, client: Client, storage: httpx.AsyncClient) -> None:
-        self._ledger = ledger
-        self._client = client
+    def __init__(self, context: Context, storage: httpx.AsyncClient) -> None:
+        self._ledger = context.ledger
+        self._client = context.client
         self._storage = storage
         self._turns: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
         self._failed: dict[str, RefusedFileError | FailedUploadError] = {}

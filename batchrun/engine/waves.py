@@ -89,6 +89,14 @@ class Wave:
         """Whether its runs are being asked for."""
         return self.phase in {WavePhase.POLLING, WavePhase.RESOLVING}
 
+    @property
+    def plan_is_stale(self) -> bool:
+        """Whether more runs are open than its next poll was planned for.
+
+        Each time their number has doubled: often enough, and cheap.
+        """
+        return self.next_look == NEVER or self.opened >= 2 * self.expected
+
     def due(self, *, settle: float, interval: float) -> float:
         """Return when the wave is looked at next: never sooner than *interval* after the last look.
 

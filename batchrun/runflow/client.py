@@ -169,6 +169,12 @@ class Client:
         """Return the service's time: ours, set right by the Date header of its last answer."""
         return self._calls.server_now()
 
+    def age(self, run: Run) -> float:
+        """Return the seconds since *run* was created, by the service's clock."""
+        if run.created_at is None:
+            return 0.0
+        return max(0.0, (self.server_now() - run.created_at).total_seconds())
+
     @property
     def server_time(self) -> datetime | None:
         """The service's time; None as long as it hasn't told."""

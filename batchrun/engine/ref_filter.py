@@ -1,0 +1,49 @@
+"""Asks for the runs of a wave by the list's filter, and knows whether it may be believed.
+
+**An empty list counts only after the same filter has shown, in this process, a run that we know.**
+The filter by `client_ref` is documented, and yet a service was seen that took it and answered with
+an empty list, whatever was asked for. Believed, it would have had each run in doubt paid for again.
+"""
+
+from collections.abc import Set as AbstractSet
+from typing import Final
+
+from batchrun.engine.context import Context
+from batchrun.runflow.wire import Run
+
+REFUSED: Final = "the service's list can't be filtered by client_ref; runs are asked for one by one"
+
+
+class RefFilter:
+    """The filter, and what is known of it.
+
+    *proven* once it has shown a run that we know; *refused* once the service would not have it.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self.proven = False
+        self.refused = False
+        self._client = context.client
+        self._book = context.ledger.book
+        self._progress = context.progress
+
+    async def runs_of(self, ref: str, *, over: AbstractSet[str] = frozenset()) -> list[Run] | None:
+        """Return the runs of a wave as the filter shows them, None where it is refused.
+
+        Those that are *over* are left out.
+        """
+        if self.refused:
+            return None
+        runs = await self._client.runs_of(ref, over=over)
+        if runs is None:
+            self.refused = True
+            self._progress.note(REFUSED)
+        return runs
+
+    async def prove(self) -> bool:
+        """Say whether the filter has ever shown a run that we know; try the newest one."""
+        newest = self._book.newest
+        if not self.proven and newest is not None:
+            runs = await self.runs_of(newest.client_ref) or ()
+            self.proven = any(run.id == newest.run_id for run in runs)
+        return self.proven
