@@ -16,8 +16,8 @@ Only `transitions.py` changes a phase; `tests/test_phases.py` walks every pair a
 
 The rule behind it: **a phase says what is known of the run, never what would be convenient.** An
 attempt whose answer is being read stays SENDING until it is decided what the answer means, so no
-look-up can take its run for a lost one, or for one too many. That was a fault once: runs of a batch
-were adopted while the answer that refused them was still being written.
+look-up can take its run for a lost one, or for one too many. Runs were once adopted by a look-up
+while the answer to their second send was still being written.
 """
 
 from collections.abc import Mapping

@@ -1,12 +1,14 @@
-"""Finds out what became of a send that got no clear answer.
+"""Finds out what became of a send that got no clear answer, whether this process made it or not.
 
-    seen     a run that carries the intent's tag exists: it is adopted, or it is one too many
-    unseen   counts only if the look began `settle` after our last send of the intent ended, and if
-             the list's filter has shown a run that we know; where it hasn't, the newest runs are
-             walked instead
-    unclear  what neither can tell is parked, with the reason
+    evidence   the wave's list; where its filter can't be believed, the newest runs of all
+    identify   whose each run is: `identify_runs.py`
+    decide     what follows: `decisions.py`
+    apply      the verbs of `transitions.py`, or a second send of the same bytes
 
-Only what is unseen for certain is sent again. See design.md, "In doubt".
+**A run counts as missing under two conditions only.** The look-up began `settle` after our last
+send of the intent had ended; and the list has shown, in this process, a run that we know. The last
+look-up at a wave once came `settle` after the last send, while an earlier send, of a call that was
+killed, was just coming to light: a run was never found. See design.md, "In doubt".
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,16 +23,25 @@ from anyio.abc import TaskGroup
 from batchrun.engine.batch_items import BatchAnswer, match_items
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
-from batchrun.engine.identify_runs import RunIdentifier
+from batchrun.engine.decisions import (
+    Action,
+    Decision,
+    Policy,
+    decide,
+    decide_lost_items,
+    match_runs,
+    requests_in_doubt,
+)
+from batchrun.engine.identify_runs import Identified, Owner, RunIdentifier
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
 from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import billed
-from batchrun.engine.run_tag import RunTag, tag_of
+from batchrun.engine.run_tag import RunTag
 from batchrun.engine.shutdown import Shutdown
-from batchrun.engine.submit import MOST_SENDS, Submitter
+from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
 from batchrun.ledger.records import Extra, Looked
@@ -48,11 +59,6 @@ UNTAGGED: Final = (
     "the service shows a run without its metadata, which may be the one; look at "
     "the service, then decide with --resubmit-in-doubt"
 )
-LOST_ITEM: Final = (
-    "the service has its batch, and shows no run for it; look at the service, then decide with "
-    "--resubmit-in-doubt"
-)
-DECIDED: Final = "begun anew by --resubmit-in-doubt, whether a run exists or not"
 NO_ROOM: Final = "the budget has no room to send it again; raise it, and call again"
 
 
@@ -94,14 +100,13 @@ class Reconciler:
     async def reconcile(self, wave: Wave, runs: Iterable[Run]) -> int:
         """Adopt what is in doubt, write what is one too many; return how many of these still run.
 
-        Runs that are known pass by unnoticed. The tag's key alone makes a run an attempt's: a list
-        may leave the `client_ref` out.
+        Runs that are known pass by unnoticed.
         """
         runs = [run for run in runs if run.client_ref in {None, wave.ref}]
         wave.note(runs)
         if wave.doubted:
             runs = await self.batch_items.with_tags(runs)
-        found, others = self._sorted(wave, runs)
+        found, others = match_runs(wave, runs, self._sweep)
         if found:
             await self._transitions.accept(found, adopted=True)
             if wave.batch:
@@ -110,25 +115,6 @@ class Reconciler:
         for tag, run in await self._unmatched(wave, others):
             running += not await self._extra(wave, tag, run)
         return running
-
-    def _sorted(
-        self, wave: Wave, runs: Iterable[Run]
-    ) -> tuple[list[tuple[Attempt, Run]], list[tuple[RunTag, Run]]]:
-        """Return the runs of attempts in doubt, and those that may be one too many."""
-        by_tag = {(a.idempotency_key, a.key): a for a in wave.attempts.values()}
-        found: dict[str, tuple[Attempt, Run]] = {}
-        others: list[tuple[RunTag, Run]] = []
-        for run in runs:
-            tag = tag_of(run, self._sweep)
-            if tag is None:
-                continue
-            attempt = by_tag.get((tag.key, tag.cell))
-            if attempt is not None and attempt.run_id is None and attempt.key not in found:
-                if attempt.in_doubt:
-                    found[attempt.key] = attempt, run
-            elif wave.doubted and run.id not in wave.known_run_ids:
-                others.append((tag, run))
-        return list(found.values()), others
 
     async def _unmatched(
         self, wave: Wave, tagged: Sequence[tuple[RunTag, Run]]
@@ -155,13 +141,14 @@ class Reconciler:
         if not doubts:
             return
         if runs is not None:
-            told = await self._run_identifier.identify(runs)
-            await self.reconcile(wave, told.runs)
-            if told.unidentified:
-                await self._undecided(wave, doubts, UNTAGGED)
+            identified = await self._run_identifier.identify(runs)
+            told, unknown = _by_telling(identified)
+            await self.reconcile(wave, told)
+            if unknown:
+                await self._decide(wave, doubts, unclear=UNTAGGED)
                 return
         if runs is not None and await self._ref_filter.prove():
-            await self._unseen(wave, doubts)
+            await self._decide(wave, doubts)
         else:
             await self._by_walking(wave, doubts)
 
@@ -188,13 +175,13 @@ class Reconciler:
         since = max(a.last_send_ended_at for a in doubts) + self._settings.settle
         seen = await self._walk(since, self._horizon(doubts))
         if seen is None:
-            await self._undecided(wave, doubts, UNCLEAR)
+            await self._decide(wave, doubts, unclear=UNCLEAR)
             return
         await self.reconcile(wave, seen.runs)
         if any(run.client_ref in {None, wave.ref} for run in seen.unidentified):
-            await self._undecided(wave, doubts, UNTAGGED)
+            await self._decide(wave, doubts, unclear=UNTAGGED)
         else:
-            await self._unseen(wave, doubts)
+            await self._decide(wave, doubts)
 
     async def _walk(self, since: float, horizon: datetime) -> RecentRuns | None:
         """Return a walk that began at *since* or later and went back to *horizon*."""
@@ -213,8 +200,8 @@ class Reconciler:
         for run in walked.runs:
             over = run.created_at is not None and run.created_at < walked.horizon
             (before if over else since).append(run)
-        told = await self._run_identifier.identify(since)
-        return replace(walked, runs=(*told.runs, *before), unidentified=told.unidentified)
+        told, unknown = _by_telling(await self._run_identifier.identify(since))
+        return replace(walked, runs=(*told, *before), unidentified=tuple(unknown))
 
     def _horizon(self, doubts: Iterable[Attempt]) -> datetime:
         """Return the service's time before which none of the doubtful runs can be created.
@@ -227,91 +214,68 @@ class Reconciler:
             return BEGINNING
         return min([opened, *(datetime.fromisoformat(at) for at in moments if at)]) - MARGIN
 
-    async def _unseen(self, wave: Wave, doubts: Iterable[Attempt]) -> None:
-        """No run exists for these, unless the service commits later than it may."""
-        missing = [group for group in _requests(wave, doubts) if await self._decide(wave, group)]
-        if self._budget.limited:  # first of all: what isn't running costs nothing
-            for attempt in (attempt for group in missing for attempt in group):
+    async def _decide(
+        self, wave: Wave, doubts: Iterable[Attempt], *, unclear: str | None = None
+    ) -> None:
+        """Decide what becomes of attempts without a run, and do it.
+
+        *unclear* is why it can't be told that there is none; None where it is certain.
+        """
+        policy = self._policy()
+        decisions = [
+            decision
+            for request in requests_in_doubt(wave, doubts)
+            for decision in decide(wave, request, policy, unclear=unclear)
+        ]
+        resends = [each.attempts for each in decisions if each.action is Action.SEND_AGAIN]
+        for decision in decisions:
+            await self._apply(wave, decision)
+        if unclear is None and self._budget.limited:  # what isn't running costs nothing
+            for attempt in (attempt for request in resends for attempt in request):
                 self._transitions.in_flight.reserve(attempt, Decimal(0))
-        for group in missing:
-            if all(attempt.in_doubt for attempt in group):
-                await self._send_again(group, wait=True)
+        for request in resends:
+            if all(attempt.in_doubt for attempt in request):
+                await self._send_again(request, wait=unclear is None)
 
-    async def _decide(self, wave: Wave, group: Sequence[Attempt]) -> bool:
-        """Do what follows from there being no run; return whether to send the request again."""
-        if wave.seen and wave.batch:
-            await self._ask_batch(wave, group)
-        elif group[0].verdict is not None:
-            await self._submitter.conclude(group, group[0].verdict)
-        elif all(attempt.cell is None for attempt in group) and not group[0].conflicted:
-            reason = "no run exists, and the manifest no longer names the cell"
-            await self._transitions.drop(group, reason)
-        elif (why := self._reason_to_wait(group)) is not None:
-            await self._transitions.park(group, why)
-        elif not _is_whole(wave, group):
-            await self._transitions.begin_anew(
-                group, "no run exists, and not all of its batch is wanted"
-            )
-        else:
-            return True
-        return False
+    def _policy(self) -> Policy:
+        resubmit = self._settings.resubmit_in_doubt
+        return Policy(submitting=self._shutdown.submitting, resubmit=resubmit)
 
-    def _reason_to_wait(self, group: Sequence[Attempt]) -> str | None:
-        """Return why a request is not to be sent again in this call, None if it may be."""
-        if group[0].conflicted:
-            return (
-                "the service answered 409 and shows no run; look at the service, then decide "
-                "with --resubmit-in-doubt"
-            )
-        if not any(attempt.selected for attempt in group):
-            return "no run exists yet, and this call is about other cells"
-        if not self._shutdown.submitting:
-            return "no run exists yet, and submitting has stopped"
-        if group[0].sends >= MOST_SENDS:
-            return f"{group[0].sends} sends got no clear answer"
-        return None
+    async def _apply(self, wave: Wave, decision: Decision) -> None:
+        """Do all that one decision says, but for sending."""
+        attempts = decision.attempts
+        match decision.action:
+            case Action.ASK_BATCH:
+                await self._ask_batch(wave, attempts)
+            case Action.CONCLUDE:
+                assert attempts[0].verdict is not None
+                await self._submitter.conclude(attempts, attempts[0].verdict)
+            case Action.DROP:
+                await self._transitions.drop(attempts, decision.reason)
+            case Action.PARK:
+                await self._transitions.park(attempts, decision.reason)
+            case Action.BEGIN_ANEW:
+                await self._transitions.begin_anew(attempts, decision.reason)
+            case Action.SEND_AGAIN:
+                pass  # after all others: what those give back may be what it takes
 
-    async def _ask_batch(self, wave: Wave, group: Sequence[Attempt]) -> None:
+    async def _ask_batch(self, wave: Wave, attempts: Sequence[Attempt]) -> None:
         """Take from the batch itself what its list doesn't tell; it is never sent again."""
         batch = None
         if wave.batch_id is not None:
             batch = await self.batch_items.batch(wave.batch_id)
-        told = (
-            BatchAnswer((), (), group) if batch is None else match_items(batch, group, wave.batch)
-        )
-        await self._transitions.accept(
-            [each for each in told.runs if each[0].in_doubt], adopted=True
-        )
+        told = BatchAnswer((), (), attempts)
+        if batch is not None:
+            told = match_items(batch, attempts, wave.batch)
+        runs = [each for each in told.runs if each[0].in_doubt]
+        await self._transitions.accept(runs, adopted=True)
         for attempt, refusal in told.refused:
             if attempt.in_doubt:
                 await self._transitions.reject([attempt], refusal)
         if lost := [attempt for attempt in told.unidentified if attempt.in_doubt]:
             self._submitter.unbatchable.update(attempt.key for attempt in lost)
-            await self._begin_wanted_anew(lost, LOST_ITEM)
-
-    async def _undecided(self, wave: Wave, doubts: Iterable[Attempt], reason: str) -> None:
-        for group in _requests(wave, doubts):
-            if wave.seen and wave.batch:
-                await self._transitions.park(group, reason)
-            elif not _is_whole(wave, group):
-                await self._begin_wanted_anew(group, reason)
-            elif self._decided and group[0].sends < MOST_SENDS:
-                await self._send_again(group, wait=False)
-            else:
-                await self._transitions.park(group, reason)
-
-    @property
-    def _decided(self) -> bool:
-        """Whether it was decided that what is in doubt is sent again."""
-        return self._settings.resubmit_in_doubt and self._shutdown.submitting
-
-    async def _begin_wanted_anew(self, group: Sequence[Attempt], reason: str) -> None:
-        """Begin anew what of a batch is wanted, where that was decided; park the rest."""
-        wanted = [a for a in group if a.selected and a.cell is not None] if self._decided else []
-        if wanted:
-            await self._transitions.begin_anew(wanted, DECIDED)
-        if rest := [attempt for attempt in group if attempt not in wanted]:
-            await self._transitions.park(rest, reason)
+            for decision in decide_lost_items(lost, self._policy()):
+                await self._apply(wave, decision)
 
     async def _send_again(self, group: Sequence[Attempt], *, wait: bool) -> None:
         """Send the same intents again if the budget has room for them; *wait* while it may get it.
@@ -353,20 +317,10 @@ class Reconciler:
         return True
 
 
-def _requests(wave: Wave, doubts: Iterable[Attempt]) -> list[list[Attempt]]:
-    """Return those in doubt by the request they share: each its own, or all of a batch."""
-    doubts = [attempt for attempt in doubts if attempt.in_doubt]
-    if not wave.batch:
-        return [[attempt] for attempt in doubts]
-    return [sorted(doubts, key=_index)] if doubts else []
-
-
-def _is_whole(wave: Wave, group: Sequence[Attempt]) -> bool:
-    """Say whether all that a request asked for is still to be asked for."""
-    return len(group) == max(1, wave.batch) and all(
-        attempt.cell is not None and attempt.selected for attempt in group
-    )
-
-
-def _index(attempt: Attempt) -> int:
-    return attempt.index or 0
+def _by_telling(identified: Iterable[Identified]) -> tuple[list[Run], list[Run]]:
+    """Return the runs that tell whose they are, and those that don't."""
+    told: list[Run] = []
+    unknown: list[Run] = []
+    for each in identified:
+        (unknown if each.owner is Owner.UNKNOWN else told).append(each.run)
+    return told, unknown

@@ -1,8 +1,9 @@
 """Asks for the runs of a wave by the list's filter, and knows whether it may be believed.
 
 **An empty list counts only after the same filter has shown, in this process, a run that we know.**
-The filter by `client_ref` is documented, and yet a service was seen that took it and answered with
-an empty list, whatever was asked for. Believed, it would have had each run in doubt paid for again.
+The documents name the filter, and nothing says that a service has it: one that ignores what it
+doesn't know may answer with an empty list. The last look-up at a wave once believed such a list, of
+a filter that had never shown a run: a second run of a cell was never found.
 """
 
 from collections.abc import Set as AbstractSet

@@ -8,16 +8,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from batchrun.engine.context import Context
-from batchrun.engine.identify_runs import RunIdentifier
+from batchrun.engine.identify_runs import Owner, RunIdentifier
 from batchrun.engine.recent_runs import newest_runs
 from batchrun.engine.ref_filter import RefFilter
-from batchrun.engine.run_tag import RunTag, is_ours, tag_of
 from batchrun.engine.waves import reference
 from batchrun.errors import LostLedgerError
 from batchrun.ledger.book import wave_number
-from batchrun.ledger.history import NOWHERE
-from batchrun.ledger.records import Intent
-from batchrun.ledger.scan import intents_of, known_ids
+from batchrun.ledger.scan import intents_of
 from batchrun.runflow.wire import Run
 
 AHEAD: Final = 3
@@ -58,34 +55,15 @@ class LedgerCheck:
 
     async def _check_known(self, runs: Iterable[Run]) -> None:
         """Raise LostLedgerError if one of these runs of the sweep is of no intent of the ledger."""
-        sweep, ledger = self._sweep, self._ledger
-        told = await RunIdentifier(self._context).identify(runs)
-        tags = {run.id: tag for run in told.runs if (tag := tag_of(run, sweep)) is not None}
-        names = {*tags, *(tag.key for tag in tags.values())}
-        known = await ledger.scan(known_ids, names) if names else set()
-        for run in told.runs:
-            if run.id not in tags or run.id in known or not is_ours(run, sweep):
-                continue
-            tag = tags[run.id]
-            if tag.key not in known or not await self._has_intent(run, tag):
+        unknown: dict[str, Run] = {}
+        for each in await RunIdentifier(self._context).identify(runs):
+            if each.owner is Owner.STRAY:
+                raise self._behind(each.run)
+            if each.owner is Owner.UNKNOWN:
+                unknown[each.run.client_ref or ""] = each.run
+        for ref, run in unknown.items():
+            if wave_number(ref) > self._ledger.book.last_wave or await self._ends_within(ref):
                 raise self._behind(run)
-        for ref, run in {run.client_ref or "": run for run in told.unidentified}.items():
-            if wave_number(ref) > ledger.book.last_wave or await self._ends_within(ref):
-                raise self._behind(run)
-
-    async def _has_intent(self, run: Run, tag: RunTag) -> bool:
-        """Say whether the ledger has the intent of a run, whose key it may share with others.
-
-        A copy that ends within a batch has those of some of its items, and their key.
-        """
-        line = self._ledger.book.history(tag.cell).intent_line
-        newest = None if line == NOWHERE else self._ledger.read(line)
-        if isinstance(newest, Intent) and newest.idempotency_key == tag.key:
-            return True
-        if run.client_ref is None:
-            return line != NOWHERE
-        intents = await self._ledger.scan(intents_of, run.client_ref)
-        return any((each.cell, each.idempotency_key) == (tag.cell, tag.key) for each in intents)
 
     async def _ends_within(self, ref: str) -> bool:
         """Say whether the ledger has the intents of only some items of a batch: none was sent."""

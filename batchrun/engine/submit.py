@@ -17,6 +17,7 @@ import anyio
 from batchrun.base.progress import Notices
 from batchrun.engine.batch_items import match_items
 from batchrun.engine.context import Context
+from batchrun.engine.decisions import MOST_SENDS
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
 from batchrun.engine.preflight import Preflight
@@ -44,9 +45,6 @@ from batchrun.runflow.post_outcomes import (
     NotSent,
     Outcome,
 )
-
-MOST_SENDS: Final = 5
-"""Sends of one intent in one call; the API's documents advise no more than five tries."""
 
 HELD_BACK: Final = "held back before it was sent"
 ALONE: Final = "sent alone from now on: the service doesn't take it in a batch"
