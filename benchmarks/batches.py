@@ -8,7 +8,7 @@ that single runs use up. *linger* is how many intervals of `poll` a freed slot w
 
 import argparse
 
-from batchrun.engine import pending_batches
+from batchrun.engine import batcher
 from benchmarks.virtual import SHAPES, Service, Sweep, play
 
 FREE = 100_000.0
@@ -19,13 +19,13 @@ def measure(
     *, shape: str, cells: int, in_flight: int, rate: float, batch: int, linger: float | None = None
 ) -> Sweep:
     """Return what a sweep takes with batches of at most *batch*; 1 is single runs."""
-    before = pending_batches.LINGER
+    before = batcher.LINGER
     try:
-        pending_batches.LINGER = before if linger is None else linger  # type: ignore[misc]
+        batcher.LINGER = before if linger is None else linger  # type: ignore[misc]
         service = Service(duration=SHAPES[shape], batches=True)
         return play(service, cells=cells, in_flight=in_flight, rate=rate, batch=batch)
     finally:
-        pending_batches.LINGER = before  # type: ignore[misc]
+        batcher.LINGER = before  # type: ignore[misc]
 
 
 def main() -> None:
@@ -36,9 +36,7 @@ def main() -> None:
     parser.add_argument("--linger", default="")
     parser.add_argument("--shape", default="even,constant,lognormal")
     options = parser.parse_args()
-    lingers = [float(each) for each in options.linger.split(",") if each] or [
-        pending_batches.LINGER
-    ]
+    lingers = [float(each) for each in options.linger.split(",") if each] or [batcher.LINGER]
     print("shape       rate  linger  submits/run  looks/run  lag s  makespan/singles")
     for shape in options.shape.split(","):
         for rate in (FREE, options.rate):

@@ -24,6 +24,7 @@ LEVELS: Final = [
     {"sweep"},
     {"ledger", "manifest", "runflow"},
     {"engine", "results"},
+    {"recovery"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -12,13 +12,13 @@ from fake_runflow import FakeRunflow, now
 from ledger_lines import read_book
 from terse_runflow import Terse
 
-from batchrun.engine.missing_records import CellDescription, FoundRun, missing_records
-from batchrun.engine.rebuild_ledger import RunFinder, find_sweeps
 from batchrun.engine.run_tag import RunTag
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.history import CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Finished, Intent, Rejected, Submitted
+from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
+from batchrun.recovery.rebuild_ledger import RunFinder, find_sweeps
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.wire import Run
@@ -150,7 +150,7 @@ async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
 async def test_a_list_without_an_end_rebuilds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("batchrun.engine.rebuild_ledger.ALL_PAGES", 2)
+    monkeypatch.setattr("batchrun.recovery.rebuild_ledger.ALL_PAGES", 2)
     world = World(tmp_path, FakeRunflow(filters="no"))
     await world.call()
     world.service.page_cap = 1

@@ -19,12 +19,12 @@ from batchrun.commands.status_report import show_status
 from batchrun.commands.target import Subject, command_of, locate
 from batchrun.engine.open_sweep import identity_of
 from batchrun.engine.preflight import check_organisation
-from batchrun.engine.rebuild_ledger import Recovered, RunFinder, describe, find_sweeps, write_down
 from batchrun.errors import LedgerError
 from batchrun.ledger.file import Rebuilding, rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
+from batchrun.recovery.rebuild_ledger import Recovered, RunFinder, describe, find_sweeps, write_down
 from batchrun.runflow.client import Client
 from batchrun.settings import Settings
 from batchrun.sweep.identity import Identity, read_identity, write_identity

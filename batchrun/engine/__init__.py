@@ -2,15 +2,15 @@
 
 The way of a cell:
 
-    run.py             starts and ends everything of one call
+    run.py             starts and ends everything of one call, and drives it
     open_sweep.py      this start's line in the ledger
     resume.py          takes over what earlier calls left
     selection.py       which cells the call is about
     scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
     budget.py          what may still be spent
     uploader.py        local files, before the request
-    batcher.py         which cells share a request; `pending_batches.py` holds those that wait
-    preflight.py       what must hold before the first POST; `stale_ledger.py` is a part of it
+    batcher.py         which cells share a request, and when it leaves
+    preflight.py       what must hold before the first POST: key, sweep, newest ledger
     submit.py          intents, POSTs, what an answer means; `request_body.py` makes their bytes
     service_health.py  whether what answers is the API
     poll.py            asks how runs stand; `poll_schedule.py` says when
@@ -19,18 +19,17 @@ The way of a cell:
 A send without a clear answer:
 
     reconcile.py       evidence, whose each run is, what follows, and doing it
-    identify_runs.py   whose a run is; `batch_items.py` for the runs of batches
+    identify_runs.py   whose a run is, also of a batch
     decisions.py       what follows where a run was found, and where none was
     ref_filter.py      the look-up by the list's filter, and whether it may be believed
     recent_runs.py     the look-up that needs no filter
-    duplicate_runs.py  the costs of second runs
-    rebuild_ledger.py  a whole ledger from the API; `missing_records.py` says what it lacks
+    duplicate_runs.py  runs that are one too many, and their costs
 
 What they share:
 
     context.py         what each part is given: where the engine meets the rest
+    phases.py          the phases of an attempt and of a wave, and what may follow what
     transitions.py     what becomes of an attempt; `run_records.py` makes the lines of runs
-    phases.py          the phases of an attempt, and what may follow what
     in_flight.py       the attempts under way, and their slots
     waves.py           attempts that share a reference; `run_tag.py` is what each run carries
     shutdown.py        why a call ends early, and the signals that end it

@@ -1,8 +1,11 @@
 """What may still be spent: how much a run reserves before its cost is known. Pure.
 
-Settled plus reserved never exceeds the budget. A run reserves what the dearest run of its model has
-cost in this sweep, else what the price label says; where neither is known, all that is left: so
-runs go one by one until the first has told the price.
+**Settled plus reserved never exceeds the budget; a second send passes as a first one does.** A run
+reserves what the dearest run of its model has cost in this sweep, else what the price label says;
+where neither is known, all that is left: so runs go one by one until the first has told the price.
+The first of unknown price once reserved all that was left, and the others nothing: they left at
+once. And what a call without a budget had left in doubt was sent again by one with a budget,
+whatever that came to.
 """
 
 from collections.abc import Mapping

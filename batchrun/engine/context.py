@@ -1,9 +1,10 @@
-"""What each part of a call is given: where the engine meets the rest. It never changes."""
+"""What each part of a call is given: where the engine meets the rest."""
 
 from msgspec import Struct
 
 from batchrun.base.progress import Progress
 from batchrun.engine.open_sweep import SweepFolder
+from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.file import Ledger
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
@@ -11,7 +12,7 @@ from batchrun.settings import Settings
 
 
 class Context(Struct, frozen=True, kw_only=True):
-    """One call: what is asked for, where it is remembered, and who is asked."""
+    """One call: what is asked for, where it is remembered, who is asked, and whether to stop."""
 
     manifest: Manifest
     settings: Settings
@@ -19,6 +20,7 @@ class Context(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     client: Client
     progress: Progress
+    shutdown: Shutdown
 
     @property
     def sweep(self) -> str:

@@ -1,4 +1,10 @@
-"""Asks for the costs of runs that were one too many and had told none when they were found."""
+"""Runs that are one too many for their cell: written down where they are found, and their costs.
+
+**Each run of the service is in the ledger, also one that should not be there.** A service that
+commits later than `settle` allows makes a second run; it is billed, so it is written down once it
+has ended. One that still ran after `timeout` was once written down without a cost and never asked
+for again: its cost was lost. So each call asks for the costs that are still owed.
+"""
 
 import anyio
 from msgspec.structs import replace
@@ -6,15 +12,19 @@ from msgspec.structs import replace
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.run_records import billed
+from batchrun.engine.run_tag import RunTag
 from batchrun.engine.shutdown import Wakeup
+from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.records import Extra
+from batchrun.runflow.wire import Run
 
 
 class DuplicateRuns:
-    """Asks each of them once in a call."""
+    """Writes them down, and asks once in a call for each cost that is owed."""
 
     def __init__(self, context: Context, active: Active, wakeup: Wakeup) -> None:
+        self._settings = context.settings
         self._ledger = context.ledger
         self._client = context.client
         self._progress = context.progress
@@ -23,6 +33,19 @@ class DuplicateRuns:
         self._owed = tuple(context.ledger.book.unpriced_duplicates.values())
         for owed in self._owed:
             active.note(owed.run_id, awaited=True)
+
+    async def record(self, wave: Wave, tag: RunTag, run: Run) -> bool:
+        """Write down a run that is one too many, once it has ended; return whether it has."""
+        if not run.terminal and self._client.age(run) < self._settings.timeout:
+            return False
+        wave.known_run_ids.add(run.id)
+        record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=billed(run))
+        self._progress.note(
+            f"cell {tag.cell[:12]} has a second run, {run.id}: the service committed it later "
+            "than `settle` allows; its cost is counted"
+        )
+        await self._ledger.append(record)
+        return True
 
     async def run(self) -> None:
         """Return when all have been asked."""

@@ -75,8 +75,9 @@ Share = tuple[str, Decimal | None]
 class Active:
     """What a call still waits for, of any kind: attempts, waves, downloads. Empty, it is over.
 
-    Whoever begins something that must come to an end notes it here; so the call's loop has one
-    condition to end on.
+    What must come to an end is noted here where it begins; so the call's loop has one condition to
+    end on. It asked six questions once, and a call ended with its cells undone: the last request
+    was over, and that its cells were to be drawn again was still being written.
     """
 
     def __init__(self) -> None:

@@ -20,7 +20,6 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
-from batchrun.engine.batch_items import BatchAnswer, match_items
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
 from batchrun.engine.decisions import (
@@ -32,19 +31,18 @@ from batchrun.engine.decisions import (
     match_runs,
     requests_in_doubt,
 )
-from batchrun.engine.identify_runs import Identified, Owner, RunIdentifier
+from batchrun.engine.duplicate_runs import DuplicateRuns
+from batchrun.engine.identify_runs import BatchAnswer, Identified, Owner, RunIdentifier, match_items
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
 from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.request_body import Intents
-from batchrun.engine.run_records import billed
 from batchrun.engine.run_tag import RunTag
-from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
-from batchrun.ledger.records import Extra, Looked
+from batchrun.ledger.records import Looked
 from batchrun.ledger.scan import keys_of, known_ids
 from batchrun.runflow.wire import Run
 
@@ -77,20 +75,20 @@ class Reconciler:
         submitter: Submitter,
         intents: Intents,
         ref_filter: RefFilter,
-        shutdown: Shutdown,
+        duplicates: DuplicateRuns,
         tasks: TaskGroup,
     ) -> None:
         self._settings = context.settings
         self._ledger = context.ledger
         self._client = context.client
-        self._progress = context.progress
         self._sweep = context.sweep
         self._transitions = transitions
         self._budget = budget
         self._submitter = submitter
         self._intents = intents
         self._ref_filter = ref_filter
-        self._shutdown = shutdown
+        self._duplicates = duplicates
+        self._shutdown = context.shutdown
         self._tasks = tasks
         self._walking = anyio.Lock()
         self._last_walk: RecentRuns | None = None
@@ -113,7 +111,7 @@ class Reconciler:
                 await self._submitter.learn(wave.model, batches=True)
         running = 0
         for tag, run in await self._unmatched(wave, others):
-            running += not await self._extra(wave, tag, run)
+            running += not await self._duplicates.record(wave, tag, run)
         return running
 
     async def _unmatched(
@@ -302,19 +300,6 @@ class Reconciler:
         self._transitions.send(group)
         name = f"resend {group[0].key}"
         self._tasks.start_soon(self._submitter.resend, group, name=name)
-
-    async def _extra(self, wave: Wave, tag: RunTag, run: Run) -> bool:
-        """Write down a run that is one too many, once it has ended; return whether it has."""
-        if not run.terminal and self._client.age(run) < self._settings.timeout:
-            return False
-        wave.known_run_ids.add(run.id)
-        record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=billed(run))
-        self._progress.note(
-            f"cell {tag.cell[:12]} has a second run, {run.id}: the service committed it later "
-            "than `settle` allows; its cost is counted"
-        )
-        await self._ledger.append(record)
-        return True
 
 
 def _by_telling(identified: Iterable[Identified]) -> tuple[list[Run], list[Run]]:

@@ -85,6 +85,8 @@ class Runner:
         points: Points | None = None,
     ) -> None:
         self._points = points or partial(expand, manifest)
+        self._wakeup = Wakeup()
+        self.shutdown = Shutdown(self._wakeup)
         self._context = context = Context(
             manifest=manifest,
             settings=settings,
@@ -92,10 +94,9 @@ class Runner:
             ledger=ledger,
             client=services.client,
             progress=services.progress,
+            shutdown=self.shutdown,
         )
         self.selection = Selection(settings.only, ledger, attempts=settings.attempts)
-        self._wakeup = Wakeup()
-        self.shutdown = Shutdown(self._wakeup)
         self._active = Active()
         self._in_flight = InFlight(settings.concurrency, settings.model_concurrency)
         self._budget = Budget(settings.budget, ledger.book, self._in_flight)
@@ -134,7 +135,7 @@ class Runner:
 
     async def _run(self, tasks: TaskGroup) -> None:
         """Take over what is open, start everything else, and drive it to its end."""
-        context, shutdown = self._context, self.shutdown
+        context = self._context
         transitions = self._transitions()
         intents, ref_filter = Intents(context), RefFilter(context)
         preflight = Preflight(context, ref_filter)
@@ -144,7 +145,6 @@ class Runner:
             preflight=preflight,
             uploads=self._uploads,
             intents=intents,
-            shutdown=shutdown,
         )
         tasks.start_soon(self._tick, submitter, name="ticker")
         if not await self._begin(transitions, preflight, intents):
@@ -156,7 +156,7 @@ class Runner:
             submitter=submitter,
             intents=intents,
             ref_filter=ref_filter,
-            shutdown=shutdown,
+            duplicates=self._duplicates,
             tasks=tasks,
         )
         poller = Poller(
@@ -257,7 +257,6 @@ class Runner:
             submitter=submitter,
             batcher=batcher,
             downloader=self._downloader,
-            shutdown=self.shutdown,
         )
         while not self.shutdown.leaving:
             await self._begin_cells(scheduler, batcher)

@@ -9,7 +9,6 @@ from batchrun.engine.context import Context
 from batchrun.engine.downloader import Downloader, Job
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.ready_queue import ReadyQueue
-from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
@@ -34,7 +33,6 @@ class Scheduler:
         submitter: Submitter,
         batcher: Batcher,
         downloader: Downloader,
-        shutdown: Shutdown,
     ) -> None:
         self._settings = context.settings
         self._ledger = context.ledger
@@ -43,7 +41,7 @@ class Scheduler:
         self._transitions = transitions
         self._in_flight = transitions.in_flight
         self._budget = budget
-        self._shutdown = shutdown
+        self._shutdown = context.shutdown
         self._submitter = submitter
         self._batcher = batcher
         self._downloader = downloader

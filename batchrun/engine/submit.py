@@ -1,9 +1,12 @@
 """From cells to runs: the intents, the POST, and what its answer means.
 
+**An intent is durable before its request leaves, and an answer speaks only for its own send.** At
+the first send of an intent a refusal proves that no run exists. At a second one it doesn't: the
+first may still be committed, so the refusal waits as the attempts' verdict for a look-up that
+counts. Nothing is sent again here; that is decided in `decisions.py`.
+
 A request asks for one run, or as a batch for several: what is said here of attempts is said of
-those that share one. An answer speaks only for its own send. At the first send of an intent a
-refusal proves that no run exists; at a resend it doesn't, and waits as the attempts' verdict for a
-look-up that counts.
+those that share one.
 """
 
 import uuid
@@ -15,16 +18,15 @@ from typing import Any, Final
 import anyio
 
 from batchrun.base.progress import Notices
-from batchrun.engine.batch_items import match_items
 from batchrun.engine.context import Context
 from batchrun.engine.decisions import MOST_SENDS
+from batchrun.engine.identify_runs import match_items
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import rejected_line
 from batchrun.engine.service_health import ServiceHealth
-from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Wave
@@ -67,7 +69,6 @@ class Submitter:
         preflight: Preflight,
         uploads: Uploader,
         intents: Intents,
-        shutdown: Shutdown,
     ) -> None:
         self.unbatchable: set[str] = set()
         self._settings = context.settings
@@ -80,7 +81,7 @@ class Submitter:
         self._preflight = preflight
         self._uploads = uploads
         self._intents = intents
-        self._shutdown = shutdown
+        self._shutdown = context.shutdown
         self._health = ServiceHealth()
         self._begun: dict[str, anyio.CancelScope] = {}
         self._on_their_way: dict[str, float] = {}  # since when, by the first of a request

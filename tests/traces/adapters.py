@@ -17,13 +17,13 @@ from msgspec.structs import asdict
 from batchrun.base.disk import InlineDisk
 from batchrun.commands.run_options import parse, settings_of
 from batchrun.engine.open_sweep import identity_of
-from batchrun.engine.rebuild_ledger import RunFinder, describe, find_sweeps, write_down
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import BatchrunError, most_severe
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
+from batchrun.recovery.rebuild_ledger import RunFinder, describe, find_sweeps, write_down
 from batchrun.runflow.http.client import api_client
 from batchrun.settings import Settings
 from batchrun.sweep.identity import read_identity, write_identity

@@ -15,8 +15,7 @@ import anyio
 from msgspec import Struct
 
 from batchrun.base.text import number_of
-from batchrun.engine.batch_items import BatchItems
-from batchrun.engine.missing_records import CellDescription, FoundRun, missing_records
+from batchrun.engine.identify_runs import BatchItems
 from batchrun.engine.recent_runs import BEGINNING, newest_runs, recent_runs
 from batchrun.engine.run_tag import is_ours, tag_of
 from batchrun.engine.waves import reference, sweep_of
@@ -28,6 +27,7 @@ from batchrun.ledger.records import Extra, Intent, Submitted
 from batchrun.manifest.file_names import file_name
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
+from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
 
