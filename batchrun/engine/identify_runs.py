@@ -39,8 +39,8 @@ MOST_ASKED: Final = 200
 class Owner(Enum):
     """Whose a run is."""
 
-    OURS = "the ledger has the intent that asked for it"
-    STRAY = "it is of this sweep, and the ledger has no intent for it"
+    OURS = "it carries what an intent of this sweep put on it, or the ledger has its id"
+    STRAY = "it is of this sweep, and the ledger has no intent that asked for it"
     FOREIGN = "it is of another sweep, or of somebody else"
     UNKNOWN = "it may be of this sweep, and doesn't tell what it was made for"
 
@@ -82,29 +82,39 @@ class RunIdentifier:
             whole = await self._by_id(run) if len(asked) <= MOST_ASKED else None
             (told if await self._tells(run, whole) else unknown).append(whole or run)
         return [
-            *[Identified(run, owner) for run, owner in await self._owners(told)],
+            *[Identified(run, self._owner(run, known)) for run in told],
             *[Identified(run, Owner.UNKNOWN) for run in unknown],
         ]
 
-    async def _owners(self, runs: Iterable[Run]) -> list[tuple[Run, Owner]]:
-        """Return whose runs are that tell it, or that the ledger knows."""
-        tags = {run.id: tag_of(run, self._sweep) for run in runs}
+    async def with_intents(self, identified: Sequence[Identified]) -> list[Identified]:
+        """Return the same, ours without an intent told from ours with one: that reads the ledger.
+
+        A look-up of a doubt has no need of it: it knows its attempts.
+        """
+        tags = {each.run.id: tag_of(each.run, self._sweep) for each in identified}
         names = {*tags, *(tag.key for tag in tags.values() if tag is not None)}
         known = await self._ledger.scan(known_ids, names) if names else set()
-        return [(run, await self._owner(run, tags[run.id], known)) for run in runs]
+        return [
+            Identified(each.run, Owner.STRAY)
+            if each.owner is Owner.OURS
+            and each.run.id not in known
+            and not await self._has_intent(each.run, tags[each.run.id], known)
+            else each
+            for each in identified
+        ]
 
-    async def _owner(self, run: Run, tag: RunTag | None, known: AbstractSet[str]) -> Owner:
-        if run.id in known:
-            return Owner.OURS
-        if tag is None or not is_ours(run, self._sweep):
-            return Owner.FOREIGN
-        return Owner.OURS if tag.key in known and await self._has_intent(run, tag) else Owner.STRAY
+    def _owner(self, run: Run, known: AbstractSet[str]) -> Owner:
+        """Return whose a run is that tells, or that is *known* by its id."""
+        tagged = tag_of(run, self._sweep) is not None and is_ours(run, self._sweep)
+        return Owner.OURS if tagged or run.id in known else Owner.FOREIGN
 
-    async def _has_intent(self, run: Run, tag: RunTag) -> bool:
+    async def _has_intent(self, run: Run, tag: RunTag | None, known: AbstractSet[str]) -> bool:
         """Say whether the ledger has the intent of a run, whose key it may share with others.
 
         A copy that ends within a batch has those of some of its items, and their key.
         """
+        if tag is None or tag.key not in known:
+            return False
         line = self._ledger.book.history(tag.cell).intent_line
         newest = None if line == NOWHERE else self._ledger.read(line)
         if isinstance(newest, Intent) and newest.idempotency_key == tag.key:

@@ -154,7 +154,8 @@ class LedgerCheck:
     async def _check_known(self, runs: Iterable[Run]) -> None:
         """Raise LostLedgerError if one of these runs of the sweep is of no intent of the ledger."""
         unknown: dict[str, Run] = {}
-        for each in await RunIdentifier(self._context).identify(runs):
+        identifier = RunIdentifier(self._context)
+        for each in await identifier.with_intents(await identifier.identify(runs)):
             if each.owner is Owner.STRAY:
                 raise self._behind(each.run)
             if each.owner is Owner.UNKNOWN:
