@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from settings_page import written
 
 from batchrun.base.endpoint import DEFAULT_ENDPOINT
 from batchrun.base.local_file import LocalFile
-from batchrun.base.values import parse_rate, parse_seconds
 from batchrun.commands import run
 from batchrun.errors import ManifestError
 from batchrun.manifest.cell_key import IDENTITY
@@ -19,9 +19,10 @@ from batchrun.manifest.expressions.compiler import OPERATORS
 from batchrun.manifest.file_names import DEFAULT_NAME
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
-from batchrun.manifest.manifest import Limits
+from batchrun.settings import SETTINGS
 
 DOCS = Path(__file__).parent.parent / "docs"
+_PLAIN = {"true": True, "false": False}
 TEXT = (DOCS / "manifest.md").read_text(encoding="utf-8")
 IMAGES = ("a.png", "b.png", *(f"{f}/{n}.png" for f in ("photos", "masks") for n in ("one", "two")))
 
@@ -118,24 +119,22 @@ def test_every_setting_is_documented() -> None:
     assert table("key").keys() == wanted | {"name", "metadata", "endpoint"}
 
 
+def test_the_lines_of_settings_are_made_from_their_table() -> None:
+    assert written(TEXT) == TEXT, "run `PYTHONPATH=tests python -m settings_page`"
+
+
 def test_the_defaults_are_those_that_are_documented(tmp_path: Path) -> None:
     path = tmp_path / "the-stem.yaml"
     path.write_text("models: [a/b]\n", encoding="utf-8")
     manifest = load_manifest(path, {})
     said = {name: cells[0] for name, cells in table("key").items()}
+    settings = manifest.settings()
 
-    assert manifest.limits == Limits(
-        concurrency=int(said["limits.concurrency"]),
-        rate=parse_rate(said["limits.rate"]),
-        attempts=int(said["limits.attempts"]),
-        timeout=parse_seconds(said["limits.timeout"]),
-        settle=parse_seconds(said["limits.settle"]),
-        budget=None,
-        give_up=parse_seconds(said["limits.give_up"]),
-        batch=int(said["limits.batch"]),
-    )
-    assert manifest.poll_interval == parse_seconds(said["poll.interval"])
-    assert manifest.outputs.download is json.loads(said["outputs.download"])
+    for each in SETTINGS:
+        if each.key is not None:
+            word = said[each.key]
+            default = each.reader(_PLAIN.get(word, word)) if each.written else None
+            assert getattr(settings, each.name) == default, each.key
     assert said["outputs.name"] == DEFAULT_NAME
     assert said["endpoint"] == DEFAULT_ENDPOINT
     assert manifest.name == path.stem

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import fields
 
 from batchrun.base.local_file import LocalFile
 from batchrun.manifest.cell_key import IDENTITY, cell_key
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
-from batchrun.manifest.manifest import Limits
+from batchrun.settings import SETTINGS
 
 ROOM = Path(__file__).parent.parent / "batchrun" / "manifest"
 PHOTO = LocalFile(
@@ -177,13 +176,14 @@ def test_every_field_the_reader_asks_for_is_said_to_be_identity_or_not() -> None
                     asked.add(key.value)
 
     assert asked <= {name.rpartition(".")[2] for name in IDENTITY}
-    assert {"models", "id", "rate", "interval", "name", "n"} <= asked
+    assert {"models", "id", "dir", "name", "n"} <= asked
 
 
-def test_every_limit_is_said_to_be_identity_or_not() -> None:
-    assert {f"limits.{field.name}" for field in fields(Limits)} == {
-        name for name in IDENTITY if name.startswith("limits.")
-    }
+def test_no_setting_is_a_part_of_identity() -> None:
+    keys = {each.key for each in SETTINGS if each.key is not None}
+
+    assert {key for key in keys if IDENTITY[key]} == set()
+    assert {name for name in IDENTITY if name.startswith("limits.")} <= keys
 
 
 scalars = st.one_of(

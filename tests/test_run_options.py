@@ -12,17 +12,17 @@ from typing import Any, Final
 import pytest
 from msgspec.structs import asdict, fields
 
+from batchrun.commands.call import settings_of
 from batchrun.commands.run_options import (
     FOR_ONE_CALL,
     SHOWING,
     WITH_VALUE,
     command_in,
     parse,
-    settings_of,
 )
 from batchrun.errors import UsageError
 from batchrun.manifest.load import load_manifest
-from batchrun.manifest.manifest import Limits
+from batchrun.settings import SETTINGS, Settings, in_section
 
 KEPT = """
     --endpoint=simulator --outputs=out --label=x --concurrency=3 --rate=10/s --attempts=3
@@ -97,7 +97,8 @@ def settings(
     path = folder / "m.yaml"
     manifest = {"models": ["a/b"], "limits": limits, "poll": {"interval": interval}}
     path.write_text(json.dumps(manifest), encoding="utf-8")
-    return asdict(settings_of(parse([str(path), *options]), load_manifest(path, {})))
+    given = parse([str(path), *options])
+    return asdict(settings_of(load_manifest(path, {}), given.chosen, given.only))
 
 
 def test_what_is_given_takes_the_place_of_what_the_manifest_says(tmp_path: Path) -> None:
@@ -107,10 +108,24 @@ def test_what_is_given_takes_the_place_of_what_the_manifest_says(tmp_path: Path)
     told = settings(tmp_path, limits=LIMITS, interval="3s", options=[])
     instead = settings(tmp_path, limits={}, interval="2s", options=[*given, "--interval=3s"])
 
-    assert LIMITS.keys() == {field.name for field in fields(Limits)}
+    assert LIMITS.keys() == in_section("limits").keys()
     differs = {name for name in default if told[name] != default[name]}
     assert differs == {*LIMITS, "poll_interval"}
     assert instead == told
+
+
+def test_the_table_names_each_field_of_the_settings_once() -> None:
+    elsewhere = {"only", "model_concurrency", "wave_size"}  # selection, models, tests alone
+
+    names = [each.name for each in SETTINGS]
+    assert sorted(names) == sorted({field.name for field in fields(Settings)} - elsewhere)
+
+
+def test_a_field_that_may_be_left_out_has_the_default_of_the_table() -> None:
+    for field in fields(Settings):
+        setting = next((each for each in SETTINGS if each.name == field.name), None)
+        if setting is not None and not field.required and setting.written:
+            assert field.default == setting.default, field.name
 
 
 @pytest.mark.parametrize("value", ["0", "101", "off"])

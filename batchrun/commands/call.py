@@ -1,53 +1,71 @@
-"""What one call is about: manifest, settings, folder, key. `run` and `plan` share it."""
+"""What one call is about: manifest, settings, where its sweep is. It knows no command line."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from batchrun.commands.connection import needed_key
-from batchrun.commands.run_options import Options, settings_of
-from batchrun.commands.target import command_of, locate, recover_of
+from batchrun.commands.target import Place, command_of, locate, recover_of
+from batchrun.engine.selection import check_statuses
+from batchrun.errors import UsageError
+from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.select import check_found, parse_only
 from batchrun.settings import Settings
+
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """What one call is about."""
+    """What one call is about. *place* is what was said of where, *endpoint* and *folder* are what
+    that came to.
+    """
 
-    options: Options
     manifest: Manifest
     settings: Settings
+    place: Place
     endpoint: str
     folder: Path
-    key: str
+
+    @property
+    def recover_command(self) -> str:
+        """The command that rebuilds this sweep's ledger."""
+        return recover_of(command_of(self.manifest.path, self.place))
 
 
-def recover_command(call: Call) -> str:
-    """Return the command that rebuilds this sweep's ledger."""
-    options = call.options
-    return recover_of(
-        command_of(
-            options.manifest,
-            endpoint=options.endpoint,
-            outputs=options.outputs,
-            label=options.label,
-        )
-    )
+def prepare(
+    path: Path,
+    place: Place,
+    *,
+    chosen: Mapping[str, Any] = NOTHING,
+    only: Sequence[str] = (),
+) -> Call:
+    """Return the call on the manifest at *path*; ManifestError or UsageError where there is none.
 
-
-def prepare(options: Options) -> Call:
-    """Return what is to be done; ManifestError or UsageError where it can't be."""
-    manifest = load_manifest(options.manifest, os.environ)
-    endpoint, folder = locate(
-        manifest, endpoint=options.endpoint, outputs=options.outputs, label=options.label
-    )
+    *chosen* are settings in place of the manifest's, by the fields of Settings; *only* are cells
+    to choose, such as "color=red".
+    """
+    manifest = load_manifest(path, os.environ)
+    endpoint, folder = locate(manifest, place)
     return Call(
-        options=options,
         manifest=manifest,
-        settings=settings_of(options, manifest),
+        settings=settings_of(manifest, chosen, only),
+        place=place,
         endpoint=endpoint,
         folder=folder,
-        key="" if options.dry_run else needed_key(endpoint),
     )
+
+
+def settings_of(manifest: Manifest, chosen: Mapping[str, Any], only: Sequence[str]) -> Settings:
+    """Return the manifest's settings with those that were *chosen* in their place."""
+    try:
+        selection = parse_only(manifest, only)
+        check_statuses(selection)
+        check_found(selection, expand(manifest) if selection else ())
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return replace(manifest.settings(), **chosen, only=selection)

@@ -3,11 +3,11 @@
 import shutil
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.commands.call import Call
 from batchrun.commands.grid_counts import Alongside, GridWalk, Totals
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
@@ -17,14 +17,12 @@ from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
-from batchrun.manifest.manifest import Manifest
 from batchrun.results.failures import failures
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
 from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
 from batchrun.results.tally import Tally
 from batchrun.results.terminal_table import table
 from batchrun.runflow.client import Client
-from batchrun.settings import Settings
 
 MOST_WHEN_INTERRUPTED: Final = 20_000
 """Points up to which the results are written although somebody waits: half a second's work."""
@@ -36,11 +34,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     *command* goes on with it, *for_all* also with the cells that it was not about.
     """
 
-    manifest: Manifest
-    settings: Settings
-    folder: Path
-    endpoint: str
-    label: str | None
+    call: Call
     command: str
     for_all: str
     ledger: Ledger
@@ -85,7 +79,7 @@ def walk(ending: Ending) -> Totals | None:
     Who does so twice waits for nothing that takes long.
     """
     shutdown = ending.shutdown
-    large = upper_bound(ending.manifest) > MOST_WHEN_INTERRUPTED
+    large = upper_bound(ending.call.manifest) > MOST_WHEN_INTERRUPTED
     if shutdown.at_once and large:
         return None
     if any(isinstance(error, FolderError) for error in shutdown.errors):
@@ -106,13 +100,13 @@ def _walked(ending: Ending, *, results: bool) -> Totals:
     """Walk the grid; write the results on the way, or see whether they stand."""
     since = ending.ledger.untouched_since
     cells = GridWalk(
-        ending.folder,
-        ending.settings,
+        ending.call.folder,
+        ending.call.settings,
         ending.ledger,
         selection=ending.selection,
         since=since if results else None,
     )
-    points = cells.over(expand(ending.manifest))
+    points = cells.over(expand(ending.call.manifest))
     if results and since is None:
         _write(ending, points)
     for _ in points:  # to the end: what went into no results is counted, too
@@ -124,8 +118,10 @@ def _on_disk(ending: Ending) -> Totals | None:
     """Count what the file says: the book also has the lines that could not be written."""
     try:
         with open_reader(ending.ledger.path) as reader:
-            cells = GridWalk(ending.folder, ending.settings, reader, selection=ending.selection)
-            for _ in cells.over(expand(ending.manifest)):
+            cells = GridWalk(
+                ending.call.folder, ending.call.settings, reader, selection=ending.selection
+            )
+            for _ in cells.over(expand(ending.call.manifest)):
                 pass
             return cells.totals()
     except LedgerError:
@@ -133,9 +129,11 @@ def _on_disk(ending: Ending) -> Totals | None:
 
 
 def _write(ending: Ending, cells: Iterator[Cell] | None) -> None:
-    attempts = ending.settings.attempts
+    attempts = ending.call.settings.attempts
     try:
-        write_results(ending.folder, ending.manifest, ending.ledger, attempts=attempts, cells=cells)
+        write_results(
+            ending.call.folder, ending.call.manifest, ending.ledger, attempts=attempts, cells=cells
+        )
     except FolderError as error:
         ending.shutdown.leave(error)
 
@@ -151,16 +149,16 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
     counts: dict[str, Any] = {} if tally is None else tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
-        name=ending.manifest.name,
-        label=ending.label,
-        endpoint=ending.endpoint,
+        name=ending.call.manifest.name,
+        label=ending.call.place.label,
+        endpoint=ending.call.endpoint,
         **counts,
         cost=ending.ledger.book.cost,
         requests=client.requests,
         retries=client.retries,
         rate_limited=client.rate_limited,
         duration_s=ending.seconds,
-        outputs=str(ending.folder),
+        outputs=str(ending.call.folder),
         ledger=str(ending.ledger.path),
         complete=tally is not None and not tally.unfinished,
         exit_code=code,
@@ -178,7 +176,7 @@ def _next(ending: Ending, totals: Totals | None, code: int) -> str:
         None if totals is None else totals.selected,
         code,
         command=ending.command,
-        outputs=str(ending.folder),
+        outputs=str(ending.call.folder),
         others=others,
     )
 
@@ -188,7 +186,7 @@ def exit_code(ending: Ending, tally: Tally) -> int:
     codes = list(ending.shutdown.codes)
     if tally.unfinished:
         codes.append(INCOMPLETE)
-    fail_on = ending.settings.fail_on
+    fail_on = ending.call.settings.fail_on
     if not fail_on.allows(tally.bad, tally.cells):
         codes.append(FAILED)
     return most_severe(codes)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from batchrun.base.text import did_you_mean
+from batchrun.commands.target import Place
 from batchrun.errors import UsageError
 
 T = TypeVar("T")
@@ -58,6 +59,11 @@ def add_place(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--label", metavar="TEXT", help="a sweep of its own beside the others of this manifest"
     )
+
+
+def take_place(values: dict[str, Any]) -> Place:
+    """Take what `add_place` added out of the parsed *values*."""
+    return Place(**{name: values.pop(name) for name in ("endpoint", "outputs", "label")})
 
 
 def simulator_missing(error: ImportError) -> UsageError:

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
@@ -20,7 +19,6 @@ from msgspec.structs import replace
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected, key_of, served
-from batchrun.commands.run_options import SHOWING, command_in
 from batchrun.engine.selection import Selection
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
@@ -29,7 +27,6 @@ from batchrun.ledger.history import History, Standing, grant, standing
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
-from batchrun.manifest.manifest import Manifest
 from batchrun.results.summary import Summary
 from batchrun.results.tally import Count, Counting, ModelRow
 from batchrun.results.terminal_table import NO_CELL
@@ -43,12 +40,9 @@ PATIENCE: Final = 5.0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What is planned, and where; *command* does it."""
+    """What is planned, and the *command* that does it."""
 
-    manifest: Manifest
-    settings: Settings
-    folder: Path
-    endpoint: str
+    call: Call
     command: str
 
 
@@ -102,23 +96,14 @@ class Forecast(Struct, frozen=True, kw_only=True):
     spent: Decimal
 
 
-def preview(call: Call, argv: Sequence[str]) -> int:
-    """Print what *call* would do; *argv* is how it was asked for. Return the exit code."""
-    plan = Plan(
-        manifest=call.manifest,
-        settings=call.settings,
-        folder=call.folder,
-        endpoint=call.endpoint,
-        command=command_in(argv, without=SHOWING),
-    )
-    return show_plan(plan, as_json=call.options.json)
+def preview(plan: Plan, *, as_json: bool) -> int:
+    """Print what a call would do; return the exit code.
 
-
-def show_plan(plan: Plan, *, as_json: bool) -> int:
-    """Print what a call would do; no run is sent, and nothing is written."""
+    No run is sent, and nothing is written.
+    """
     with ExitStack() as stack:
-        path, settings = plan.folder / LEDGER, plan.settings
-        sweep = check_folder(plan.folder)
+        path, settings = plan.call.folder / LEDGER, plan.call.settings
+        sweep = check_folder(plan.call.folder)
         reader = stack.enter_context(open_reader(path)) if path.exists() else None
         if reader is not None:
             check_sweep(reader.book, sweep, path)
@@ -146,13 +131,13 @@ def means(book: Book) -> dict[str, Decimal]:
 
 def asked(plan: Plan, prices: Prices) -> Prices:
     """Return *prices* with what the catalogue says of the models that have no mean here."""
-    models = [model.id for model in plan.manifest.models if model.id not in prices.means]
-    key = key_of(plan.endpoint)
+    models = [model.id for model in plan.call.manifest.models if model.id not in prices.means]
+    key = key_of(plan.call.endpoint)
     if not models or key is None:
         return replace(prices, missing="" if key else "RUNFLOW_API_KEY is not set")
     try:
-        with served(plan.endpoint, None) as url:
-            labels = anyio.run(_labels, url, key, plan.settings, models)
+        with served(plan.call.endpoint, None) as url:
+            labels = anyio.run(_labels, url, key, plan.call.settings, models)
     except BatchrunError as error:
         return replace(prices, missing=str(error))
     return replace(prices, labels=labels)
@@ -171,12 +156,12 @@ async def _labels(url: str, key: str, settings: Settings, models: Sequence[str])
 
 def forecast(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Forecast:
     """Count the grid's cells, and add up what the call would begin."""
-    settings, attempts = plan.settings, plan.settings.attempts
+    settings, attempts = plan.call.settings, plan.call.settings.attempts
     granted = grants(book, attempts=attempts) if settings.retry_failed else {}
     counting = Counting(book, attempts=attempts, download=settings.download)
     selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)
     to_do = CellsToDo(prices, settings.limit)
-    for cell in expand(plan.manifest):
+    for cell in expand(plan.call.manifest):
         counting.add(cell)
         if not selection.wants(cell) or selected.add(cell) is None:
             continue
@@ -197,17 +182,17 @@ def grants(book: Book, *, attempts: int) -> dict[str, int]:
 
 def lines(plan: Plan, outlook: Forecast, prices: Prices) -> Sequence[str]:
     """Return the plan as people read it."""
-    width = max(len("model"), *(len(model.alias) for model in plan.manifest.models))
+    width = max(len("model"), *(len(model.alias) for model in plan.call.manifest.models))
     head = f"{'model':<{width}}  {'cells':>7}  {'done':>7}  {'open':>5}  {'to do':>7}  cost to come"
     tally, to_do = outlook.selected.tally, outlook.to_do
-    of = f"{tally.cells} of " if plan.settings.only else ""
+    of = f"{tally.cells} of " if plan.call.settings.only else ""
     cells, costs = outlook.counted.tally.cells, total(to_do.costs)
     last = [
         f"{of}{number_of(cells, 'cell')}, {to_do.cells.total()} to do{costs}; nothing was sent",
-        f"`--limit {plan.settings.limit}` leaves {to_do.later} more to later calls"
+        f"`--limit {plan.call.settings.limit}` leaves {to_do.later} more to later calls"
         if to_do.later
         else "",
-        _too_little(plan.settings.budget, outlook),
+        _too_little(plan.call.settings.budget, outlook),
         f"the prices of some models are not known: {prices.missing}"
         if None in to_do.costs.values() and prices.missing
         else "",
@@ -215,7 +200,7 @@ def lines(plan: Plan, outlook: Forecast, prices: Prices) -> Sequence[str]:
         if tally.folded
         else "",
         "" if cells else NO_CELL,
-        f"the sweep's folder is {plan.folder}",
+        f"the sweep's folder is {plan.call.folder}",
         onward(plan, outlook),
     ]
     rows = [_line(row, to_do, width) for row in outlook.selected.models]
@@ -234,7 +219,7 @@ def _too_little(budget: Decimal | None, outlook: Forecast) -> str:
 def onward(plan: Plan, outlook: Forecast) -> str:
     """Return the last line: how to do what is planned."""
     if number := outlook.to_do.cells.total():
-        if _too_little(plan.settings.budget, outlook):
+        if _too_little(plan.call.settings.budget, outlook):
             what = number_of(number, "cell")
             return f"`{plan.command}` begins as many of {what} as the budget has room for"
         return f"`{plan.command}` begins {number_of(number, 'cell')}"
@@ -270,10 +255,10 @@ def summary_of(plan: Plan, outlook: Forecast, book: Book) -> Summary:
     counts: dict[str, Any] = tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
-        name=plan.manifest.name,
+        name=plan.call.manifest.name,
         **counts,
         cost=book.cost,
-        outputs=str(plan.folder),
+        outputs=str(plan.call.folder),
         complete=not tally.unfinished,
         next=onward(plan, outlook),
     )

@@ -10,13 +10,15 @@ from msgspec import Struct
 
 from batchrun.base.progress import Progress
 from batchrun.base.text import number_of
-from batchrun.commands.call import Call, prepare, recover_command
-from batchrun.commands.connection import connected, served
+from batchrun.commands.call import Call, prepare
+from batchrun.commands.connection import connected, needed_key, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.grid_counts import Alongside
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.run_options import (
     FOR_ONE_CALL,
+    SHOWING,
+    Options,
     command_in,
     parse,
 )
@@ -36,17 +38,20 @@ from batchrun.sweep.identity import check_folder
 def main(argv: Sequence[str]) -> int:
     """Run or resume the manifest that *argv* names; return the exit code."""
     started = time.monotonic()
-    call = prepare(parse(argv))
-    with naming_recover(recover_command(call)):
-        if call.options.dry_run:
-            from batchrun.commands.preview import preview
+    options = parse(argv)
+    call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
+    with naming_recover(call.recover_command):
+        if options.dry_run:
+            from batchrun.commands.preview import Plan, preview
 
-            return preview(call, argv)
-        return _run(call, argv, started)
+            plan = Plan(call=call, command=command_in(argv, without=SHOWING))
+            return preview(plan, as_json=options.json)
+        return _run(call, options, argv, started)
 
 
-def _run(call: Call, argv: Sequence[str], started: float) -> int:
+def _run(call: Call, options: Options, argv: Sequence[str], started: float) -> int:
     """Hold the ledger, do all that can be done, and say what came of it."""
+    key = needed_key(call.endpoint)
     sweep = check_folder(call.folder)
     with (
         open_ledger(call.folder, sweep=sweep) as ledger,
@@ -56,8 +61,8 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
         keep_manifest(call.folder, call.manifest.text)
         progress = choose(
             sys.stderr,
-            quiet=call.options.quiet,
-            no_progress=call.options.no_progress,
+            quiet=options.quiet,
+            no_progress=options.no_progress,
             environ=os.environ,
         )
         if ledger.torn:
@@ -65,16 +70,15 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
                 f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
             )
         with SIGNALS.counted() as received:
-            done = anyio.run(run_call, call, ledger, url, progress, received, alongside.points)
+            log = progress.note if options.verbose else _silent
+            done = anyio.run(
+                run_call, call, ledger, (url, key), progress, log, received, alongside.points
+            )
         for error in done.shutdown.errors:
-            name_recover(error, recover_command(call))
+            name_recover(error, call.recover_command)
         return show(
             Ending(
-                manifest=call.manifest,
-                settings=call.settings,
-                folder=call.folder,
-                endpoint=call.endpoint,
-                label=call.options.label,
+                call=call,
                 command=command_in(argv),
                 for_all=command_in(argv, without={*FOR_ONE_CALL, "--only"}),
                 ledger=ledger,
@@ -84,8 +88,8 @@ def _run(call: Call, argv: Sequence[str], started: float) -> int:
                 alongside=alongside,
                 seconds=time.monotonic() - started,
             ),
-            as_json=call.options.json,
-            quiet=call.options.quiet,
+            as_json=options.json,
+            quiet=options.quiet,
         )
 
 
@@ -100,19 +104,22 @@ class Done(Struct, frozen=True, kw_only=True):
 async def run_call(
     call: Call,
     ledger: Ledger,
-    url: str,
+    service: tuple[str, str],
     progress: Progress,
+    log: Callable[[str], None],
     received: Sequence[str],
     points: Points,
 ) -> Done:
-    """Do all that can be done in this call; *received* are the signals that come meanwhile."""
-    settings = call.settings
+    """Do all that can be done in this call.
+
+    *service* is the URL and the key, *received* are the signals that come meanwhile.
+    """
+    settings, (url, key) = call.settings, service
     sweep = await open_sweep(
-        call.folder, ledger, call.manifest, endpoint=call.endpoint, label=call.options.label
+        call.folder, ledger, call.manifest, endpoint=call.endpoint, label=call.place.label
     )
-    log: Callable[[str], None] = progress.note if call.options.verbose else _silent
     async with (
-        connected(url, call.key, settings, log=log) as client,
+        connected(url, key, settings, log=log) as client,
         download_client() as downloads,
     ):
         services = Services(client=client, downloads=downloads, progress=progress)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchrun.commands.options import Parser, add_place
+from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.status_report import show_status
 from batchrun.commands.target import subject_of
 
@@ -14,5 +14,6 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
     add_place(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args(argv)
-    return show_status(subject_of(options), as_json=options.json)
+    values = vars(parser.parse_args(argv))
+    subject = subject_of(values["target"], take_place(values))
+    return show_status(subject, as_json=values["json"])

@@ -53,9 +53,8 @@ def overview_of(subject: Subject, reader: Reader) -> Overview:
         row = ModelRow(alias="all models", tally=tally, cost=reader.book.cost)
         counted = Count(tally=tally, models=(row,))
     else:
-        counting = Counting(
-            reader.book, attempts=manifest.limits.attempts, download=manifest.outputs.download
-        )
+        settings = manifest.settings()
+        counting = Counting(reader.book, attempts=settings.attempts, download=settings.download)
         for cell in expand(manifest):
             if counting.add(cell) in BAD:
                 _group(grouping, reader, cell.alias, reader.book.history(cell.key))

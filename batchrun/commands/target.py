@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from msgspec import Struct
 
@@ -20,31 +19,31 @@ from batchrun.sweep.identity import Identity, check_folder, read_identity
 from batchrun.sweep.location import LEDGER, choose_endpoint, endpoint_folder, output_folder
 
 
-def locate(
-    manifest: Manifest, *, endpoint: str | None, outputs: Path | None, label: str | None
-) -> tuple[str, Path]:
-    """Return the endpoint and the folder; UsageError where the options are no place."""
-    chosen = choose_endpoint(endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL"))
+class Place(Struct, frozen=True, kw_only=True):
+    """What was said of where a sweep is, beside its manifest."""
+
+    endpoint: str | None = None
+    outputs: Path | None = None
+    label: str | None = None
+
+
+def locate(manifest: Manifest, place: Place) -> tuple[str, Path]:
+    """Return the endpoint and the folder; UsageError where *place* is none."""
+    chosen = choose_endpoint(place.endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL"))
     folder = output_folder(
         manifest.name,
         manifest.path,
         endpoint=chosen,
-        outputs=outputs or manifest.outputs.directory,
-        label=label,
+        outputs=place.outputs or manifest.outputs.directory,
+        label=place.label,
     )
     return chosen, folder
 
 
-def command_of(
-    manifest: str | Path,
-    *,
-    endpoint: str | None = None,
-    outputs: Path | None = None,
-    label: str | None = None,
-) -> str:
+def command_of(manifest: str | Path, place: Place) -> str:
     """Return the command that goes on with a sweep, as one would type it."""
-    place = {"--endpoint": endpoint, "--outputs": outputs, "--label": label}
-    options = [word for name, each in place.items() if each for word in (name, str(each))]
+    said = {"--endpoint": place.endpoint, "--outputs": place.outputs, "--label": place.label}
+    options = [word for name, each in said.items() if each for word in (name, str(each))]
     return shlex.join(["batchrun", str(manifest), *options])
 
 
@@ -92,9 +91,8 @@ def opened(subject: Subject) -> Iterator[Reader]:
         yield reader
 
 
-def subject_of(options: Any) -> Subject:
-    """Return what the command line names; UsageError where it is neither of the two."""
-    target: Path = options.target
+def subject_of(target: Path, place: Place) -> Subject:
+    """Return what is asked about: a sweep's folder, or its manifest; UsageError for neither."""
     if target.is_dir():
         identity = read_identity(target)
         path = Path(identity.manifest) if identity is not None and identity.manifest else None
@@ -103,20 +101,19 @@ def subject_of(options: Any) -> Subject:
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
         return Subject(folder=target, manifest=manifest, command=command)
     manifest = load_manifest(target, os.environ)
-    place = {name: getattr(options, name) for name in ("endpoint", "outputs", "label")}
-    _, folder = locate(manifest, **place)
-    return Subject(folder=folder, manifest=manifest, command=command_of(target, **place))
+    _, folder = locate(manifest, place)
+    return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
 
 
 def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str:
     """Return the command that finds *folder* again, from what its `sweep.json` says."""
     label = identity.label
     if manifest is not None:
-        _, found = locate(manifest, endpoint=None, outputs=None, label=label)
+        _, found = locate(manifest, Place(label=label))
         if found == folder.resolve():
-            return command_of(manifest.path, label=label)
+            return command_of(manifest.path, Place(label=label))
     base = folder.resolve().parents[1 if identity.label else 0]
     if endpoint_folder(identity.endpoint) is not None:
         base = base.parent
     known = identity.manifest or "MANIFEST"
-    return command_of(known, endpoint=identity.endpoint, outputs=base, label=label)
+    return command_of(known, Place(endpoint=identity.endpoint, outputs=base, label=label))

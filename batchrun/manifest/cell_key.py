@@ -18,6 +18,7 @@ from typing import Any, Final
 from batchrun.base.json_text import made_once
 from batchrun.base.local_file import LocalFile
 from batchrun.manifest.yaml.scalars import one_spelling
+from batchrun.settings import SETTINGS
 
 IDENTITY_VERSION: Final = 1
 
@@ -50,22 +51,13 @@ IDENTITY: Final[Mapping[str, bool]] = {
     "sample.n": False,
     "sample.seed": False,
     "limits": False,
-    "limits.concurrency": False,
-    "limits.rate": False,
-    "limits.attempts": False,
-    "limits.timeout": False,
-    "limits.settle": False,
-    "limits.budget": False,
-    "limits.give_up": False,
-    "limits.batch": False,
     "poll": False,
-    "poll.interval": False,
     "outputs": False,
     "outputs.dir": False,
-    "outputs.download": False,
     "outputs.name": False,
     "metadata": False,
     "endpoint": False,
+    **{each.key: False for each in SETTINGS if each.key is not None},  # none of them is
 }
 
 

@@ -2,37 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
 from msgspec import Struct, field
 
-from batchrun.base.values import MOST_ITEMS, Rate
 from batchrun.errors import Problem
 from batchrun.manifest.expressions.expression import Axis, Constant, Expression
 from batchrun.manifest.yaml.document import Node
-from batchrun.settings import Settings
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """How much at once, how fast, how often, how long, how dear. Times are in seconds."""
-
-    concurrency: int = 16
-    rate: Rate = field(default_factory=lambda: Rate(Decimal(10)))
-    attempts: int = 2
-    timeout: float = 900.0
-    settle: float = 30.0
-    budget: Decimal | None = None
-    give_up: float = 60.0
-    batch: int = MOST_ITEMS  # items that one may have
+from batchrun.settings import Settings, settings_from
 
 
 class Outputs(Struct, frozen=True, kw_only=True):
     """Where finished files go, and what they are called."""
 
     directory: Path | None = None  # absolute; None: the default beside the manifest
-    download: bool = True
     name: Expression
     name_node: Node | None = None
 
@@ -179,8 +163,7 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     sha256: str
     name: str
     models: tuple[Model, ...]
-    limits: Limits
-    poll_interval: float = 2.0
+    chosen: Mapping[str, Any] = field(default_factory=dict)  # by the fields of Settings
     outputs: Outputs
     endpoint: str | None = None
     metadata: Mapping[str, Expression] = field(default_factory=dict)
@@ -188,21 +171,5 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
 
     def settings(self) -> Settings:
         """Return what the manifest asks for; the command line replaces fields of it."""
-        limits = self.limits
-        return Settings(
-            concurrency=limits.concurrency,
-            rate=limits.rate,
-            attempts=limits.attempts,
-            timeout=limits.timeout,
-            settle=limits.settle,
-            give_up=limits.give_up,
-            batch=limits.batch,
-            budget=limits.budget,
-            poll_interval=self.poll_interval,
-            download=self.outputs.download,
-            model_concurrency={
-                model.alias: model.concurrency
-                for model in self.models
-                if model.concurrency is not None
-            },
-        )
+        own = {m.alias: m.concurrency for m in self.models if m.concurrency is not None}
+        return settings_from(self.chosen, model_concurrency=own)

@@ -7,15 +7,9 @@ refuses, the loader refuses too.
 import json
 from typing import Any, Final
 
-from batchrun.base.values import MOST_ITEMS
+from batchrun.settings import COUNT, described, in_section
 
 _TEXT: Final = {"type": "string", "minLength": 1}
-_COUNT: Final = {"type": "integer", "minimum": 1}
-_SECONDS: Final = {
-    "type": "string",
-    "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d)|\$\{env:.*)$",
-    "description": "a time such as 500ms, 30s, 15m or 1h",
-}
 _NAMES: Final = {"type": "array", "items": _TEXT}
 _OPERATORS: Final[dict[str, Any]] = {
     "$range": {
@@ -83,8 +77,8 @@ _MODEL: Final = {
                     "description": "common name: this model's name",
                     "additionalProperties": _TEXT,
                 },
-                "concurrency": _COUNT,
-                "repeat": _COUNT,
+                "concurrency": COUNT,
+                "repeat": COUNT,
             },
             required=["id"],
         ),
@@ -115,27 +109,14 @@ _ROWS: Final[dict[str, Any]] = {
     ]
 }
 
-_LIMITS: Final = _section(
-    "how much at once, how fast, how often, how long, how dear",
-    {
-        "concurrency": _COUNT | {"description": "runs in flight (16)"},
-        "rate": {
-            "type": "string",
-            "pattern": r"^(\d+(\.\d+)?/(s|min|h)|\$\{env:.*)$",
-            "description": "every API call together, such as 10/s or 600/min (10/s)",
-        },
-        "attempts": _COUNT | {"description": "runs per cell that may end failed (2)"},
-        "timeout": _SECONDS | {"description": "a run older than this is parked (15m)"},
-        "settle": _SECONDS | {"description": "how long the service may take to list a run (30s)"},
-        "budget": {
-            "anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[\d.]+$"}],
-            "description": "US dollars over the sweep's life",
-        },
-        "give_up": _SECONDS | {"description": "how long the API may be out of reach (60s)"},
-        "batch": _COUNT
-        | {"maximum": MOST_ITEMS, "description": "items of one batch; 1: no batches (100)"},
-    },
-)
+
+def _settings(section: str) -> dict[str, Any]:
+    """Return the properties of a section that are settings."""
+    return {
+        key: {**each.schema, "description": described(each)}
+        for key, each in in_section(section).items()
+    }
+
 
 SCHEMA: Final[dict[str, Any]] = _section(
     "A manifest of batchrun: models, inputs, and how to run them.",
@@ -166,19 +147,21 @@ SCHEMA: Final[dict[str, Any]] = _section(
             },
             "further grids beside the product",
         ),
-        "repeat": _COUNT | {"description": "replicates of every cell (1)"},
+        "repeat": COUNT | {"description": "replicates of every cell (1)"},
         "sample": _section(
             "so many points of the product",
-            {"n": _COUNT, "seed": {"type": "integer"}},
+            {"n": COUNT, "seed": {"type": "integer"}},
             required=["n"],
         ),
-        "limits": _LIMITS,
-        "poll": _section("how often runs are looked at", {"interval": _SECONDS}),
+        "limits": _section(
+            "how much at once, how fast, how often, how long, how dear", _settings("limits")
+        ),
+        "poll": _section("how often runs are asked for", _settings("poll")),
         "outputs": _section(
             "where finished files go",
             {
                 "dir": _TEXT | {"description": "relative to the manifest"},
-                "download": {"type": "boolean"},
+                **_settings("outputs"),
                 "name": _TEXT | {"description": "such as ${alias}/${cell}; without extension"},
             },
         ),

@@ -47,7 +47,7 @@ def write_results(
     the last row tells which columns there are. *attempts* overrides the manifest's; *cells* is a
     walk of its grid that somebody else has begun.
     """
-    limit = manifest.limits.attempts if attempts is None else attempts
+    limit = manifest.settings().attempts if attempts is None else attempts
     rows = (_row(cell, ledger, limit) for cell in cells or expand(manifest))
     names = _write_jsonl(folder / RESULTS_JSONL, rows)
     _write_csv(folder / RESULTS_CSV, folder / RESULTS_JSONL, columns(names))

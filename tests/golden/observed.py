@@ -20,8 +20,9 @@ import msgspec
 
 from batchrun.base.local_file import LocalFile
 from batchrun.cli import main
-from batchrun.commands.run_options import parse, settings_of
-from batchrun.commands.target import locate
+from batchrun.commands.call import settings_of
+from batchrun.commands.run_options import parse
+from batchrun.commands.target import Place, locate
 from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book, ModelFacts
 from batchrun.ledger.file import Ledger, open_ledger
@@ -78,10 +79,8 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
     with environment(variables):
         options = parse(words)
         manifest = load_manifest(options.manifest, os.environ)
-        endpoint, folder = locate(
-            manifest, endpoint=options.endpoint, outputs=options.outputs, label=options.label
-        )
-        chosen = settings_of(options, manifest)
+        endpoint, folder = locate(manifest, options.place)
+        chosen = settings_of(manifest, options.chosen, options.only)
     beside = options.manifest.absolute().parent
     return {
         "name": manifest.name,
@@ -89,7 +88,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "folder": os.path.relpath(folder, beside)
         if folder.is_relative_to(beside.parent)
         else str(folder),
-        "label": options.label,
+        "label": options.place.label,
         "limits.concurrency": chosen.concurrency,
         "limits.rate": str(chosen.rate),
         "limits.rate, a second": chosen.rate.per_second,
@@ -158,7 +157,7 @@ def loads(path: Path) -> bool:
 def folder_of(path: Path, *, endpoint: str, label: str | None) -> Path:
     """Return the folder of the sweep of the manifest at *path*."""
     manifest = load_manifest(path, {})
-    _, folder = locate(manifest, endpoint=endpoint, outputs=None, label=label)
+    _, folder = locate(manifest, Place(endpoint=endpoint, label=label))
     return folder
 
 

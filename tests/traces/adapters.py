@@ -15,7 +15,8 @@ from fake_runflow import FakeRunflow, now
 from msgspec.structs import asdict
 
 from batchrun.base.disk import InlineDisk
-from batchrun.commands.run_options import parse, settings_of
+from batchrun.commands.call import settings_of
+from batchrun.commands.run_options import parse
 from batchrun.engine.open_sweep import identity_of
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
@@ -58,7 +59,8 @@ def folder_of(path: Path) -> Path:
 
 
 def read_words(words: Sequence[str], manifest: Manifest) -> Settings:
-    return settings_of(parse(["m.yaml", *words]), manifest)
+    options = parse(["m.yaml", *words])
+    return settings_of(manifest, options.chosen, options.only)
 
 
 async def call(

@@ -4,21 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from batchrun.base.values import (
-    parse_batch_size,
-    parse_count,
-    parse_flag,
-    parse_money,
-    parse_rate,
-    parse_seconds,
-    parse_text,
-    parse_wait,
-)
+from batchrun.base.values import parse_count, parse_text
 from batchrun.manifest.data.local_files import placed
-from batchrun.manifest.manifest import Limits, Sample
+from batchrun.manifest.manifest import Sample
 from batchrun.manifest.yaml.section import REQUIRED, Section
-
-_DEFAULTS = Limits()
+from batchrun.settings import in_section
 
 
 def parse_name(value: object) -> str:
@@ -33,41 +23,32 @@ def parse_name(value: object) -> str:
     return text
 
 
-def read_limits(root: Section) -> Limits:
-    section = root.section("limits", "{concurrency: 16, rate: 10/s}")
-    if section is None:
-        return _DEFAULTS
-    limits = Limits(
-        concurrency=section.take("concurrency", parse_count, _DEFAULTS.concurrency),
-        rate=section.take("rate", parse_rate, _DEFAULTS.rate),
-        attempts=section.take("attempts", parse_count, _DEFAULTS.attempts),
-        timeout=section.take("timeout", parse_seconds, _DEFAULTS.timeout),
-        settle=section.take("settle", parse_wait, _DEFAULTS.settle),
-        budget=section.take("budget", parse_money, None),
-        give_up=section.take("give_up", parse_seconds, _DEFAULTS.give_up),
-        batch=section.take("batch", parse_batch_size, _DEFAULTS.batch),
-    )
-    section.close()
-    return limits
+def read_settings(root: Section) -> dict[str, Any]:
+    """Return the settings that `limits` and `poll` give, by the fields of Settings."""
+    chosen: dict[str, Any] = {}
+    for name, such_as in (("limits", "{concurrency: 16, rate: 10/s}"), ("poll", "{interval: 2s}")):
+        section = root.section(name, such_as)
+        if section is not None:
+            chosen |= take_settings(section, name)
+            section.close()
+    return chosen
 
 
-def read_poll_interval(root: Section) -> float:
-    section = root.section("poll", "{interval: 2s}")
-    if section is None:
-        return 2.0
-    interval = section.take("interval", parse_seconds, 2.0)
-    section.close()
-    return interval
+def take_settings(section: Section, name: str) -> dict[str, Any]:
+    """Return the settings that a section gives; it stays open for its other keys."""
+    chosen = {
+        each.name: section.take(key, each.reader, None) for key, each in in_section(name).items()
+    }
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
-def read_outputs(root: Section, base: Path) -> tuple[Path | None, bool, Section | None]:
-    """Return folder and download; the section stays open for `name`."""
+def read_outputs(root: Section, base: Path) -> tuple[Path | None, dict[str, Any], Section | None]:
+    """Return the folder and the settings of `outputs`; the section stays open for `name`."""
     section = root.section("outputs", "{dir: ../outputs}")
     if section is None:
-        return None, True, None
+        return None, {}, None
     folder = section.take("dir", lambda value: placed(base, parse_text(value)), None)
-    download = section.take("download", parse_flag, default=True)
-    return folder, download, section
+    return folder, take_settings(section, "outputs"), section
 
 
 def read_sample(root: Section) -> Sample | None:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -20,10 +20,9 @@ from batchrun.manifest.manifest import Definition, Grid, Manifest, Outputs
 from batchrun.manifest.parse.context import ParseContext, constants_of, items_of
 from batchrun.manifest.parse.limits import (
     parse_name,
-    read_limits,
     read_outputs,
-    read_poll_interval,
     read_sample,
+    read_settings,
 )
 from batchrun.manifest.parse.models import ModelReader
 from batchrun.manifest.parse.namespace import check_model, conflicts, keys_of, not_sent
@@ -52,11 +51,11 @@ class Reader:
         """Return the manifest; where there are problems, it is only good to find more."""
         root = self.root
         name = root.take("name", parse_name, self._stem())
-        limits, interval = read_limits(root), read_poll_interval(root)
+        chosen = read_settings(root)
         endpoint = root.take("endpoint", parse_endpoint, None)
         product = self._product()
         grids = (product, *self.choices.includes(product))
-        outputs, metadata = self._outputs(), self._metadata()
+        (outputs, saving), metadata = self._outputs(), self._metadata()
         root.close()
         return Manifest(
             path=self.context.path,
@@ -64,8 +63,7 @@ class Reader:
             sha256=hashlib.sha256(data).hexdigest(),
             name=name,
             models=product.models,
-            limits=limits,
-            poll_interval=interval,
+            chosen=chosen | saving,
             outputs=outputs,
             endpoint=endpoint,
             metadata=metadata,
@@ -149,19 +147,20 @@ class Reader:
             own,
         )
 
-    def _outputs(self) -> Outputs:
-        folder, download, section = read_outputs(self.root, self.context.disk.base)
+    def _outputs(self) -> tuple[Outputs, dict[str, Any]]:
+        """Return where files go and what they are called, and the settings that stand there."""
+        folder, chosen, section = read_outputs(self.root, self.context.disk.base)
         node = section.find("name") if section else None
         if section is not None:
             section.close()
         default = Text(tuple(split(DEFAULT_NAME)), self.root.node)
         if node is None:
-            return Outputs(directory=folder, download=download, name=default)
+            return Outputs(directory=folder, name=default), chosen
         if not isinstance(node, ScalarNode) or type(node.value) is not str or not node.value:
             self.context.problems.append(
                 node.problem("`outputs.name` expects text such as ${alias}/${cell}")
             )
-            return Outputs(directory=folder, download=download, name=default)
+            return Outputs(directory=folder, name=default), chosen
         name = self._naming().value(node)
         if isinstance(name, Broken):
             name = default
@@ -171,7 +170,7 @@ class Reader:
                     "`outputs.name` leaves the sweep's folder; `outputs.dir` says where it is"
                 )
             )
-        return Outputs(directory=folder, download=download, name=name, name_node=node)
+        return Outputs(directory=folder, name=name, name_node=node), chosen
 
     def _metadata(self) -> dict[str, Expression]:
         section = self.root.section("metadata", "{project: spring}")
