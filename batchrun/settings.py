@@ -46,6 +46,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     give_up: float
     poll_interval: float
     batch: int
+    downloads: int = 8
     budget: Decimal | None = None
     download: bool = True
     model_concurrency: Mapping[str, int] = field(default_factory=dict)
@@ -203,6 +204,17 @@ LIMITS: Final = (
         f"{MOST_ITEMS}, and never more than `limits.concurrency` leaves room for; 1: each has its "
         "own",
         schema={**COUNT, "maximum": MOST_ITEMS},
+    ),
+    Setting(
+        name="downloads",
+        key="limits.downloads",
+        flag="--downloads",
+        parse=parse_count,
+        written="8",
+        metavar="N",
+        says="files that are fetched at once",
+        more="files that are fetched at once, whatever `limits.concurrency` is",
+        schema=COUNT,
     ),
     Setting(
         name="poll_interval",

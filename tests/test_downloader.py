@@ -121,6 +121,29 @@ async def test_a_file_that_cannot_be_had_holds_up_none_of_the_others(tmp_path: P
     assert {h.state for h in world.book().histories.values()} == {State.SUCCEEDED}
 
 
+@pytest.mark.parametrize("downloads", [1, 3])
+async def test_so_many_files_are_fetched_at_once_as_was_said(
+    tmp_path: Path, downloads: int
+) -> None:
+    under_way: list[int] = []
+    now = 0
+
+    async def host(request: httpx.Request) -> httpx.Response:
+        nonlocal now
+        now += 1
+        under_way.append(now)
+        await anyio.sleep(5.0)
+        now -= 1
+        return whole(request)
+
+    world = Gallery(tmp_path, Pictures(), host=host)
+
+    await world.call(downloads=downloads)
+
+    assert max(under_way) == downloads
+    assert len(world.files()) == 6
+
+
 async def test_of_several_outputs_each_has_a_number(tmp_path: Path) -> None:
     world = Gallery(tmp_path, Pictures(outputs=3), text=ONE + 'outputs: {name: "x"}')
 

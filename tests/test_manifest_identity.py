@@ -129,6 +129,7 @@ HARMLESS: dict[str, Any] = {
     "limits.budget": 5,
     "limits.give_up": "5m",
     "limits.batch": 1,
+    "limits.downloads": 1,
     "poll": {"interval": "5s"},
     "poll.interval": "7s",
     "outputs": {"download": False},

@@ -120,7 +120,7 @@ async def run_call(
     )
     async with (
         connected(url, key, settings, log=log) as client,
-        download_client() as downloads,
+        download_client(connections=settings.downloads) as downloads,
     ):
         services = Services(client=client, downloads=downloads, progress=progress)
         runner = Runner(call.manifest, settings, sweep, ledger, services, points=points)

@@ -25,7 +25,6 @@ from batchrun.ledger.scan import has_text
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
 from batchrun.runflow.outputs import OutputFile, output_files
 
-WORKERS: Final = 8
 RENEWALS: Final = 3
 """How often a run is asked for a fresh URL before its files are left to the next call."""
 
@@ -40,7 +39,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Downloader:
-    """Saves jobs below the sweep's files/ with a few workers; none after `--no-download`."""
+    """Saves jobs below the sweep's files/, a few at once; none of them after `--no-download`."""
 
     def __init__(
         self, context: Context, http: httpx.AsyncClient, *, active: Active, wakeup: Wakeup
@@ -51,6 +50,7 @@ class Downloader:
         self._progress = context.progress
         self._folder = context.folder.path
         self._wanted = context.settings.download
+        self._workers = context.settings.downloads
         self._active = active
         self._wakeup = wakeup
         self._jobs: deque[Job] = deque()
@@ -75,7 +75,7 @@ class Downloader:
     async def run(self) -> None:
         """Save until cancelled."""
         async with anyio.create_task_group() as tasks:
-            for number in range(WORKERS):
+            for number in range(self._workers):
                 tasks.start_soon(self._worker, name=f"downloader {number}")
 
     async def _worker(self) -> None:
