@@ -1,15 +1,19 @@
 """Looks up what became of a POST, where the service's lists don't tell all they should."""
 
+import uuid
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import anyio
+import httpx
 import pytest
 from engine_world import World
 from fake_runflow import FakeRun, FakeRunflow, now
 from terse_runflow import Terse, Undated
 
+from batchrun.base.disk import InlineDisk
 from batchrun.ledger.history import State
 
 ONE: Final = "models: [google/nano-banana-2]\ninputs: {prompt: a}\n"
@@ -107,3 +111,43 @@ async def test_an_earlier_calls_wrong_clock_ends_no_walk_too_early(
 
     assert len(service.posts) == 1
     assert states(world) == {State.SUCCEEDED}
+
+
+class SlowSecondIntent(InlineDisk):
+    """The write of a second attempt's intent takes long; all others take no time."""
+
+    async def write(self, fd: int, data: bytes) -> None:
+        if b'"type":"intent"' in data and b'"attempt":2' in data:
+            await anyio.sleep(20.0)
+        await super().write(fd, data)
+
+
+@dataclass(kw_only=True)
+class Twice(FakeRunflow):
+    """The first run has a second one with the same key, which comes to light later."""
+
+    def _commit(
+        self, request: httpx.Request, key: str, *, item: dict[str, Any] | None = None
+    ) -> FakeRun:
+        run = super()._commit(request, key, item=item)
+        if len(self.runs) == 1:
+            listed = run.created + 4.0
+            self.runs.append(replace(run, id=str(uuid.UUID(int=777)), ends=1e5, listed=listed))
+        return run
+
+
+@pytest.mark.parametrize("settle", [5.0, 6.0, 7.0])
+async def test_a_look_up_reads_no_line_that_is_still_being_written(
+    tmp_path: Path, settle: float
+) -> None:
+    service = Twice(
+        script=["lost", "reset"],
+        duration=lambda number: 4.5 if number == 0 else 1.0,
+        ending=lambda number: "failed" if number == 0 else "succeeded",
+    )
+    text = "models: [google/nano-banana-2]\ninputs: {prompt: [a, b]}\nlimits: {concurrency: 2}\n"
+    world = World(tmp_path, service, text=text, disk=SlowSecondIntent())
+
+    stops = await world.call(download=False, settle=settle, batch=1, timeout=60.0)
+
+    assert stops.codes == []

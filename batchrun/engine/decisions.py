@@ -80,7 +80,7 @@ def match_runs(
             continue
         attempt = by_tag.get((tag.key, tag.cell))
         if attempt is not None and attempt.run_id is None and attempt.key not in found:
-            if attempt.in_doubt:
+            if attempt.unresolved:
                 found[attempt.key] = attempt, run
         elif wave.doubted and run.id not in wave.known_run_ids:
             others.append((tag, run))
@@ -89,7 +89,7 @@ def match_runs(
 
 def requests_in_doubt(wave: Wave, doubts: Iterable[Attempt]) -> list[list[Attempt]]:
     """Return those in doubt by the request they share: each its own, or all of a batch."""
-    doubts = [attempt for attempt in doubts if attempt.in_doubt]
+    doubts = [attempt for attempt in doubts if attempt.unresolved]
     if not wave.batch:
         return [[attempt] for attempt in doubts]
     return [sorted(doubts, key=_index)] if doubts else []

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from batchrun.engine.phases import Phase
+from batchrun.engine.phases import LEFT, REQUESTED, UNRESOLVED, Phase
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import Cell
 
@@ -53,14 +53,14 @@ class Attempt:
     phase: Phase = Phase.NEW
 
     @property
-    def in_doubt(self) -> bool:
-        """Whether only a look-up can tell if a run exists; it may be parked."""
-        return self.phase is Phase.IN_DOUBT or (self.parked and self.run_id is None)
+    def unresolved(self) -> bool:
+        """Whether only a look-up can tell if a run exists: now, or in a later call."""
+        return self.phase in UNRESOLVED
 
     @property
     def parked(self) -> bool:
         """Whether it is left to a later call."""
-        return self.phase is Phase.PARKED
+        return self.phase in LEFT
 
     @property
     def waits(self) -> bool:
@@ -168,7 +168,7 @@ class InFlight:
 
     def sending(self) -> bool:
         """Say whether an answer is being waited for."""
-        return any(attempt.phase is Phase.SENDING for attempt in self)
+        return any(attempt.phase in REQUESTED for attempt in self)
 
 
 def share(attempt: Attempt) -> Share:

@@ -61,10 +61,7 @@ NO_ROOM: Final = "the budget has no room to send it again; raise it, and call ag
 
 
 class Reconciler:
-    """Resolves doubts; one walk serves all that are in doubt at that time.
-
-    *batch_items* knows the batches that runs are of.
-    """
+    """Resolves doubts; one walk serves all that are in doubt at that time."""
 
     def __init__(
         self,
@@ -219,21 +216,20 @@ class Reconciler:
 
         *unclear* is why it can't be told that there is none; None where it is certain.
         """
-        policy = self._policy()
-        decisions = [
-            decision
-            for request in requests_in_doubt(wave, doubts)
-            for decision in decide(wave, request, policy, unclear=unclear)
-        ]
-        resends = [each.attempts for each in decisions if each.action is Action.SEND_AGAIN]
-        for decision in decisions:
-            await self._apply(wave, decision)
+        resends: list[Sequence[Attempt]] = []
+        for request in requests_in_doubt(wave, doubts):
+            # What a call may do can change while the one before is being written.
+            for decision in decide(wave, request, self._policy(), unclear=unclear):
+                if decision.action is Action.SEND_AGAIN:
+                    resends.append(request)  # after all others: what they give back it may take
+                else:
+                    await self._apply(wave, decision)
         if unclear is None and self._budget.limited:  # what isn't running costs nothing
-            for attempt in (attempt for request in resends for attempt in request):
+            for attempt in (attempt for group in resends for attempt in group):
                 self._transitions.in_flight.reserve(attempt, Decimal(0))
-        for request in resends:
-            if all(attempt.in_doubt for attempt in request):
-                await self._send_again(request, wait=unclear is None)
+        for group in resends:
+            if all(attempt.unresolved for attempt in group):
+                await self._send_again(group, wait=unclear is None)
 
     def _policy(self) -> Policy:
         resubmit = self._settings.resubmit_in_doubt
@@ -255,7 +251,7 @@ class Reconciler:
             case Action.BEGIN_ANEW:
                 await self._transitions.begin_anew(attempts, decision.reason)
             case Action.SEND_AGAIN:
-                pass  # after all others: what those give back may be what it takes
+                raise AssertionError("what is sent again waits for all other decisions")
 
     async def _ask_batch(self, wave: Wave, attempts: Sequence[Attempt]) -> None:
         """Take from the batch itself what its list doesn't tell; it is never sent again."""
@@ -265,12 +261,12 @@ class Reconciler:
         told = BatchAnswer((), (), attempts)
         if batch is not None:
             told = match_items(batch, attempts, wave.batch)
-        runs = [each for each in told.runs if each[0].in_doubt]
+        runs = [each for each in told.runs if each[0].unresolved]
         await self._transitions.accept(runs, adopted=True)
         for attempt, refusal in told.refused:
-            if attempt.in_doubt:
+            if attempt.unresolved:
                 await self._transitions.reject([attempt], refusal)
-        if lost := [attempt for attempt in told.unidentified if attempt.in_doubt]:
+        if lost := [attempt for attempt in told.unidentified if attempt.unresolved]:
             self._submitter.unbatchable.update(attempt.key for attempt in lost)
             for decision in decide_lost_items(lost, self._policy()):
                 await self._apply(wave, decision)

@@ -258,8 +258,10 @@ class Runner:
             batcher=batcher,
             downloader=self._downloader,
         )
-        while not self.shutdown.leaving:
+        while True:
             await self._begin_cells(scheduler, batcher)
+            if self.shutdown.leaving:  # asked also here: amid a walk nobody waits for the ring
+                break
             if self.shutdown.holding:
                 batcher.hold_back()
                 submitter.hold_back()

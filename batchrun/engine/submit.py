@@ -22,7 +22,7 @@ from batchrun.engine.context import Context
 from batchrun.engine.decisions import MOST_SENDS
 from batchrun.engine.identify_runs import match_items
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.phases import Phase
+from batchrun.engine.phases import REQUESTED, Phase
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import rejected_line
@@ -153,6 +153,7 @@ class Submitter:
             # Cancelled here, nobody would know whether the lines are in the file.
             with anyio.CancelScope(shield=True):
                 await self._ledger.append(*intents)
+            self._transitions.send(attempts)
             for attempt in attempts:
                 attempt.sent = None  # a thousand inputs in flight may be large
             await self._send(attempts, body)
@@ -165,7 +166,7 @@ class Submitter:
             attempt.client_ref, attempt.idempotency_key = wave.ref, key
             attempt.index = index if wave.batch else None
             wave.join(attempt)
-        self._transitions.send(attempts)
+        self._transitions.place(attempts)
         return wave
 
     def _leave_out(self, attempt: Attempt, why: str) -> None:
@@ -174,7 +175,7 @@ class Submitter:
         self._notices.once(why)
 
     async def resend(self, attempts: Sequence[Attempt]) -> None:
-        """Send the same intents again, byte for byte. It is certain that the last send failed."""
+        """Send the same intents again, byte for byte, as `decisions.py` has decided."""
         body = self._intents.again(attempts)
         if body is None:
             await self._transitions.park(attempts, "the request cannot be rebuilt byte for byte")
@@ -223,7 +224,7 @@ class Submitter:
             with anyio.CancelScope(shield=True):
                 await self._transitions.drop(attempts, HELD_BACK)
         else:
-            self._transitions.still_in_doubt(attempts)
+            self._transitions.back_to_doubt(attempts)
         self._transitions.wakeup.ring()
 
     async def _posted(self, first: Attempt, body: bytes) -> Outcome | BatchOutcome:
@@ -346,15 +347,13 @@ class Submitter:
         """Leave once something else has answered every POST for `give_up` seconds."""
         if self._health.unlike_for(anyio.current_time()) > self._settings.give_up:
             self._leave_unlike()
-        elif self.halted and not any(
-            a.in_doubt or a.phase is Phase.SENDING for a in self._in_flight
-        ):
+        elif self.halted and not any(a.unresolved or a.phase in REQUESTED for a in self._in_flight):
             self._health.forget()  # else nothing would ever be sent that could be answered well
             self._transitions.wakeup.ring()
 
     def judge_at_end(self) -> None:
         """Nothing more can be done: say so if it is the service that left the rest in doubt."""
-        doubts = [attempt for attempt in self._in_flight if attempt.in_doubt]
+        doubts = [attempt for attempt in self._in_flight if attempt.unresolved]
         if doubts and self.halted:
             self._leave_unlike()
         elif not self._health.good and any(a.sends >= MOST_SENDS for a in doubts):

@@ -77,8 +77,13 @@ class Transitions:
         attempt.sent = sent
         self._enter(attempt, Phase.QUEUED)
 
+    def place(self, attempts: Iterable[Attempt]) -> None:
+        """The attempts have their place in a request; nothing of it is written or sent yet."""
+        for attempt in attempts:
+            self._enter(attempt, Phase.PLACED)
+
     def send(self, attempts: Iterable[Attempt]) -> None:
-        """The attempts are part of a request, which may leave from now on."""
+        """The attempts' intents are on disk; from now on the request may leave, or leave again."""
         for attempt in attempts:
             self._enter(attempt, Phase.SENDING)
 
@@ -96,8 +101,11 @@ class Transitions:
         self.wakeup.ring()
         self.poll_wakeup.ring()
 
-    def still_in_doubt(self, attempts: Iterable[Attempt]) -> None:
-        """The send is over, and has changed nothing: what was in doubt before it still is."""
+    def back_to_doubt(self, attempts: Iterable[Attempt]) -> None:
+        """The send was broken off. An earlier one is in doubt as it was before.
+
+        Where there is none this call is being cancelled, and the next one takes the doubt over.
+        """
         for attempt in attempts:
             self._enter(attempt, Phase.IN_DOUBT)
 
@@ -132,7 +140,8 @@ class Transitions:
         """
         attempts = list(attempts)
         for attempt in attempts:
-            self._enter(attempt, Phase.PARKED)
+            known = attempt.run_id is not None
+            self._enter(attempt, Phase.PARKED if known else Phase.PARKED_IN_DOUBT)
             if attempt.run_id is None:
                 message = f"cell {attempt.key[:12]} is left in doubt: {reason}"
                 self._notices.once(reason, message)
