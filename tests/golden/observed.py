@@ -97,6 +97,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "limits.settle": chosen.settle,
         "limits.give_up": chosen.give_up,
         "limits.batch": chosen.batch,
+        "limits.downloads": chosen.downloads,
         "limits.budget": _money(chosen.budget),
         "poll.interval": chosen.poll_interval,
         "outputs.download": chosen.download,
