@@ -19,7 +19,7 @@ The way of a cell:
 A send without a clear answer:
 
     reconcile.py       evidence, whose each run is, what follows, and doing it
-    identify_runs.py   whose a run is, also of a batch
+    identify_runs.py   whose a run is; `batch_items.py` for the runs of batches
     decisions.py       what follows where a run was found, and where none was
     ref_filter.py      the look-up by the list's filter, and whether it may be believed
     recent_runs.py     the look-up that needs no filter

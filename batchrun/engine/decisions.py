@@ -1,8 +1,8 @@
 """What follows from what is known of a send that got no clear answer. Pure.
 
 A crash and a lost answer come to the same question, and get the same answer: an attempt that has an
-intent, and of which nobody knows whether it has a run. `match_runs` pairs the runs that the service
-shows with such attempts; `decide` says what becomes of those for which it shows none.
+intent, and of which nobody knows whether it has a run. Where the service shows its run, that is
+adopted; here stands what becomes of those for which it shows none.
 
 **What was asked for once is asked for again only if it is certain that no run exists, and then only
 byte for byte, and only if this call is about its cell.** In each other case a person decides, with
@@ -17,9 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.run_tag import RunTag, tag_of
 from batchrun.engine.waves import Wave
-from batchrun.runflow.wire import Run
 
 MOST_SENDS: Final = 5
 """Sends of one intent in one call; the API's documents advise no more than five tries."""
@@ -61,30 +59,6 @@ class Policy(Struct, frozen=True):
 
     submitting: bool
     resubmit: bool
-
-
-def match_runs(
-    wave: Wave, runs: Iterable[Run], sweep: str
-) -> tuple[list[tuple[Attempt, Run]], list[tuple[RunTag, Run]]]:
-    """Return the runs of attempts in doubt, and those that may be one too many.
-
-    The tag's key alone makes a run an attempt's: a list may leave the `client_ref` out. A run of an
-    attempt that is being sent is neither: its answer will tell.
-    """
-    by_tag = {(a.idempotency_key, a.key): a for a in wave.attempts.values()}
-    found: dict[str, tuple[Attempt, Run]] = {}
-    others: list[tuple[RunTag, Run]] = []
-    for run in runs:
-        tag = tag_of(run, sweep)
-        if tag is None:
-            continue
-        attempt = by_tag.get((tag.key, tag.cell))
-        if attempt is not None and attempt.run_id is None and attempt.key not in found:
-            if attempt.unresolved:
-                found[attempt.key] = attempt, run
-        elif wave.doubted and run.id not in wave.known_run_ids:
-            others.append((tag, run))
-    return list(found.values()), others
 
 
 def requests_in_doubt(wave: Wave, doubts: Iterable[Attempt]) -> list[list[Attempt]]:

@@ -1,35 +1,30 @@
 """Whose a run is: decided here alone, for a lost answer, for a crash, and before the first request.
 
+    match_runs     by its tag, in memory: of which attempt in doubt it is, if of any
+    unrecorded     by the ledger: whether it is one too many
+    identify       by asking the service: for runs that don't tell
+    with_intents   by the ledger: ours with an intent, or ours without one
+
 A list may leave out a run's metadata, its `client_ref`, or both. **A run that doesn't tell whose it
 is counts as unknown, never as foreign**: it may be the very one that is looked for. Taken for
 foreign, it was made, and paid, again. So the service is asked for it by its id, and for its batch.
-
-What a batch's request carried is not shown by its runs, or not by all services; but each run names
-its batch, and the batch tells which item it is. A run that has been told of so carries the tag that
-a run by itself would: no module behind this one has to know of batches.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
+from batchrun.engine.batch_items import BatchItems
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.run_tag import RunTag, is_ours, tag_of, tagged, tags_of
-from batchrun.engine.waves import reference
-from batchrun.errors import UnreachableError
+from batchrun.engine.run_tag import RunTag, is_ours, tag_of
+from batchrun.engine.waves import Wave, reference
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.records import Intent
-from batchrun.ledger.scan import intents_of, known_ids
-from batchrun.runflow.batches import Batch, Item
-from batchrun.runflow.client import Client
-from batchrun.runflow.post_outcomes import InputRefused
+from batchrun.ledger.scan import intents_of, keys_of, known_ids
 from batchrun.runflow.wire import Run
 
 MOST_ASKED: Final = 200
@@ -103,6 +98,25 @@ class RunIdentifier:
             for each in identified
         ]
 
+    async def unrecorded(
+        self, wave: Wave, tagged: Sequence[tuple[RunTag, Run]]
+    ) -> Sequence[tuple[RunTag, Run]]:
+        """Return those of the runs that are of this wave, and that the ledger doesn't have.
+
+        They are one too many: their intents have other runs, or were dropped. The ledger is read
+        once for all for which it hasn't been yet; what is written from then on is known.
+        """
+        new = {run.id for _, run in tagged} - wave.verified_run_ids
+        if new:
+            wave.verified_run_ids |= new
+            wave.known_run_ids |= await self._ledger.scan(known_ids, new)
+            terse = [run for _, run in tagged if run.client_ref is None]
+            keys = await self._ledger.scan(keys_of, wave.ref) if terse else set()
+            wave.known_run_ids |= {
+                run.id for tag, run in tagged if run.client_ref is None and tag.key not in keys
+            }
+        return [(tag, run) for tag, run in tagged if run.id not in wave.known_run_ids]
+
     def _owner(self, run: Run, known: AbstractSet[str]) -> Owner:
         """Return whose a run is that tells, or that is *known* by its id."""
         tagged = tag_of(run, self._sweep) is not None and is_ours(run, self._sweep)
@@ -168,129 +182,25 @@ class RunIdentifier:
         return tag_of(run, self._sweep) is None
 
 
-KEPT: Final = 100
-"""Batches whose answer is remembered: a wave in doubt is looked at more than once."""
+def match_runs(
+    wave: Wave, runs: Iterable[Run], sweep: str
+) -> tuple[list[tuple[Attempt, Run]], list[tuple[RunTag, Run]]]:
+    """Return the runs of attempts in doubt, and those that may be one too many.
 
-NO_RUN: Final = frozenset({"failed", "cancelled"})
-"""What an item without a run ends as, if the service refused its input."""
-
-
-class BatchItems:
-    """Asks for batches: each once, and again at another time where it didn't tell of a run."""
-
-    def __init__(self, client: Client, sweep: str) -> None:
-        self._client = client
-        self._sweep = sweep
-        self._told: dict[str, Mapping[str, RunTag]] = {}
-        self._others: set[str] = set()  # batches that are not of this sweep
-
-    async def with_tags(self, runs: Iterable[Run]) -> list[Run]:
-        """Return *runs*, those of our batches with the tag of what they were made for.
-
-        A list may leave out a run's batch: then it is named if another run has told of that batch.
-        """
-        asked: set[str] = set()
-        return [await self._with_tag(run, asked) for run in runs]
-
-    async def batch(self, batch_id: str) -> Batch | None:
-        """Return the batch; None where the service doesn't know it, or tells of all else but it."""
-        try:
-            return await self._client.get_batch(batch_id)
-        except UnreachableError:
-            if not self._client.answers:
-                raise
-            return None
-
-    async def _with_tag(self, run: Run, asked: set[str]) -> Run:
-        foreign = run.client_ref is not None and not is_ours(run, self._sweep)
-        if foreign or tag_of(run, self._sweep) is not None:
-            return run
-        tag, batch_id = self._tag(run), run.batch_id
-        if tag is None and batch_id is not None and self._may_tell(batch_id, asked):
-            asked.add(batch_id)
-            self._remember(batch_id, await self.batch(batch_id))
-            tag = self._tag(run)
-        if tag is None:
-            return run
-        metadata = {"batchrun": tagged({"sweep": self._sweep}, tag)}
-        return replace(run, metadata={**run.metadata, **metadata})
-
-    def _tag(self, run: Run) -> RunTag | None:
-        batches = self._told.values() if run.batch_id is None else [self._told.get(run.batch_id)]
-        return next((told[run.id] for told in batches if told and run.id in told), None)
-
-    def _may_tell(self, batch_id: str, asked: set[str]) -> bool:
-        just_asked = batch_id in asked and batch_id in self._told
-        return not just_asked and batch_id not in self._others
-
-    def _remember(self, batch_id: str, batch: Batch | None) -> None:
-        while len(self._told) >= KEPT:
-            del self._told[next(iter(self._told))]
-        tags = () if batch is None else tags_of(batch.metadata, self._sweep)
-        if batch is not None and not tags:
-            self._others.add(batch_id)
-        self._told[batch_id] = {} if batch is None else dict(_tagged_items(batch, tags))
-
-
-def _tagged_items(batch: Batch, tags: Sequence[RunTag]) -> Iterable[tuple[str, RunTag]]:
-    for place, item in _by_index(batch, len(tags)).items():
-        if item.run_id is not None and 0 <= place < len(tags):
-            yield item.run_id, tags[place]
-
-
-def _by_index(batch: Batch, size: int) -> Mapping[int, Item]:
-    """Return the items of a batch of *size* by their places from 0.
-
-    Whether the service counts from 0 or 1 is not documented: that it uses the number *size* tells.
-    Items that claim one run are left out: which of them has it, their wave will tell.
+    The tag's key alone makes a run an attempt's: a list may leave the `client_ref` out. A run of an
+    attempt that is being sent is neither: its answer will tell.
     """
-    numbers = {item.index for item in batch.items}
-    first = 1 if size in numbers and 0 not in numbers else 0
-    claims = Counter(item.run_id for item in batch.items)
-    return {
-        item.index - first: item
-        for item in batch.items
-        if item.run_id is None or claims[item.run_id] == 1
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class BatchAnswer:
-    """What a batch says of the attempts that it was made for: runs, refusals, and nothing."""
-
-    runs: Sequence[tuple[Attempt, Run]]
-    refused: Sequence[tuple[Attempt, InputRefused]]
-    unidentified: Sequence[Attempt]
-
-
-def match_items(batch: Batch, attempts: Iterable[Attempt], size: int) -> BatchAnswer:
-    """Return what *batch*, which was made of *size* items, says of *attempts*, by their places."""
-    items = _by_index(batch, size)
-    runs, refused, unidentified = [], [], []
-    for attempt in attempts:
-        item = items.get(-1 if attempt.index is None else attempt.index)
-        if item is not None and item.client_ref not in {None, attempt.client_ref}:
-            item = None
-        if item is not None and item.run_id is not None:
-            runs.append((attempt, _child(batch, item, item.run_id, attempt.client_ref)))
-        elif item is not None and item.status_code in NO_RUN:
-            refused.append((attempt, _refusal(item)))
-        else:
-            unidentified.append(attempt)
-    return BatchAnswer(runs, refused, unidentified)
-
-
-def _child(batch: Batch, item: Item, run_id: str, client_ref: str) -> Run:
-    return Run(
-        id=run_id,
-        status_code=item.status_code,
-        client_ref=client_ref,
-        metadata={},
-        created_at=batch.created_at,
-        batch_id=batch.id,
-    )
-
-
-def _refusal(item: Item) -> InputRefused:
-    message = item.failure_message or f"its item of the batch {item.status_code}, without a run"
-    return InputRefused(http_status=422, code=item.failure_code or "", message=message)
+    by_tag = {(a.idempotency_key, a.key): a for a in wave.attempts.values()}
+    found: dict[str, tuple[Attempt, Run]] = {}
+    others: list[tuple[RunTag, Run]] = []
+    for run in runs:
+        tag = tag_of(run, sweep)
+        if tag is None:
+            continue
+        attempt = by_tag.get((tag.key, tag.cell))
+        if attempt is not None and attempt.run_id is None and attempt.key not in found:
+            if attempt.unresolved:
+                found[attempt.key] = attempt, run
+        elif wave.doubted and run.id not in wave.known_run_ids:
+            others.append((tag, run))
+    return list(found.values()), others

@@ -20,6 +20,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from batchrun.engine.batch_items import BatchAnswer, match_items
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
 from batchrun.engine.decisions import (
@@ -28,22 +29,19 @@ from batchrun.engine.decisions import (
     Policy,
     decide,
     decide_lost_items,
-    match_runs,
     requests_in_doubt,
 )
 from batchrun.engine.duplicate_runs import DuplicateRuns
-from batchrun.engine.identify_runs import BatchAnswer, Identified, Owner, RunIdentifier, match_items
+from batchrun.engine.identify_runs import Identified, Owner, RunIdentifier, match_runs
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
 from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.request_body import Intents
-from batchrun.engine.run_tag import RunTag
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
 from batchrun.ledger.records import Looked
-from batchrun.ledger.scan import keys_of, known_ids
 from batchrun.runflow.wire import Run
 
 MARGIN: Final = timedelta(minutes=5)
@@ -107,27 +105,9 @@ class Reconciler:
             if wave.batch:
                 await self._submitter.learn(wave.model, batches=True)
         running = 0
-        for tag, run in await self._unmatched(wave, others):
+        for tag, run in await self._run_identifier.unrecorded(wave, others):
             running += not await self._duplicates.record(wave, tag, run)
         return running
-
-    async def _unmatched(
-        self, wave: Wave, tagged: Sequence[tuple[RunTag, Run]]
-    ) -> Sequence[tuple[RunTag, Run]]:
-        """Return those of the runs that are of this wave, and that the ledger doesn't have.
-
-        It is read once for all for which it hasn't been yet; what is written from then on is known.
-        """
-        new = {run.id for _, run in tagged} - wave.verified_run_ids
-        if new:
-            wave.verified_run_ids |= new
-            wave.known_run_ids |= await self._ledger.scan(known_ids, new)
-            terse = [run for _, run in tagged if run.client_ref is None]
-            keys = await self._ledger.scan(keys_of, wave.ref) if terse else set()
-            wave.known_run_ids |= {
-                run.id for tag, run in tagged if run.client_ref is None and tag.key not in keys
-            }
-        return [(tag, run) for tag, run in tagged if run.id not in wave.known_run_ids]
 
     async def resolve_doubts(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """Decide what the look that began at *asked* and did not show an attempt means for it."""

@@ -18,9 +18,9 @@ from typing import Any, Final
 import anyio
 
 from batchrun.base.progress import Notices
+from batchrun.engine.batch_items import match_items
 from batchrun.engine.context import Context
 from batchrun.engine.decisions import MOST_SENDS
-from batchrun.engine.identify_runs import match_items
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import REQUESTED, Phase
 from batchrun.engine.preflight import Preflight

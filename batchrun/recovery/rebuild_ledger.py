@@ -15,7 +15,7 @@ import anyio
 from msgspec import Struct
 
 from batchrun.base.text import number_of
-from batchrun.engine.identify_runs import BatchItems
+from batchrun.engine.batch_items import BatchItems
 from batchrun.engine.recent_runs import BEGINNING, newest_runs, recent_runs
 from batchrun.engine.run_tag import is_ours, tag_of
 from batchrun.engine.waves import reference, sweep_of
