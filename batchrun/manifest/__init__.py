@@ -5,7 +5,8 @@ yaml/         text -> a tree that knows line and column, read section by section
 parse/        sections -> the Manifest: models, rows and zip, exclude and include, limits
 data/         what stands beside a manifest: CSV and JSONL, local files
 expressions/  templates and `$` operators
-grid/         the Manifest -> cells, lazily and in order; sample; the check before any is made
+grid/         the Manifest -> cells, lazily and in order; sample; the check before any is made;
+              where a cell comes from
 manifest.py   the Manifest as frozen values
 cells.py      a cell
 cell_key.py   the key of a cell, and the version of its rule

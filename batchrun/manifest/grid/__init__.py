@@ -1,1 +1,1 @@
-"""The Manifest -> cells: how a grid is laid out, walked, sampled and checked."""
+"""The Manifest -> cells: how a grid is laid out, walked, sampled and checked, and where a cell comes from."""
