@@ -5,16 +5,19 @@ import gzip
 import hashlib
 import os
 import resource
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
 import pytest
 from raw_server import Script, raw_server
 
+from batchrun.base.output_store import OutputStore
 from batchrun.errors import FolderError
+from batchrun.runflow import downloads
 from batchrun.runflow.downloads import (
     ENOUGH,
     MOST_BYTES,
@@ -22,7 +25,6 @@ from batchrun.runflow.downloads import (
     Downloaded,
     DownloadError,
     ExpiredError,
-    fetch,
     inline,
 )
 from batchrun.runflow.http.client import api_client, download_client
@@ -72,8 +74,16 @@ def cut(at: int, *, error: Exception | None, **headers: str) -> httpx.Response:
     return httpx.Response(200, headers=length | told, stream=Broken(PNG[:at], error))
 
 
+async def fetch(
+    http: httpx.AsyncClient, url: str, store: OutputStore, name: str, **rest: Any
+) -> Downloaded:
+    """Save a file in the store, as its caller does."""
+    with store.writing(name) as part:
+        return await downloads.fetch(http, url, part, **rest)
+
+
 async def get(http: httpx.AsyncClient, folder: Path, url: str = URL) -> Downloaded:
-    return await fetch(http, url, folder / "sub" / "cell.1", blocking=inline)
+    return await fetch(http, url, OutputStore(folder), "sub/cell.1", blocking=inline)
 
 
 def files(folder: Path) -> list[str]:
@@ -85,8 +95,8 @@ async def test_a_file_is_saved_with_its_hash_under_its_types_extension(tmp_path:
 
     saved = await get(http, tmp_path)
 
-    assert saved.path == tmp_path / "sub" / "cell.1.png"
-    assert saved.path.read_bytes() == PNG
+    assert saved.name == "sub/cell.1.png"
+    assert (tmp_path / saved.name).read_bytes() == PNG
     assert (saved.bytes, saved.content_type) == (len(PNG), "image/png")
     assert saved.sha256 == hashlib.sha256(PNG).hexdigest()
     assert files(tmp_path) == ["cell.1.png"]
@@ -110,7 +120,7 @@ async def test_what_passes_is_tried_again(fault: Answer, tmp_path: Path) -> None
 
     saved = await get(http, tmp_path)
 
-    assert saved.path.read_bytes() == PNG
+    assert (tmp_path / saved.name).read_bytes() == PNG
     assert len(asked) == 2
 
 
@@ -154,7 +164,7 @@ async def test_a_cut_file_goes_on_where_it_stopped(
 
     assert asked[1].headers["Range"] == "bytes=100-"
     assert asked[1].headers["If-Range"] == next(iter(validator.values()))
-    assert saved.path.read_bytes() == PNG
+    assert (tmp_path / saved.name).read_bytes() == PNG
     assert saved.sha256 == hashlib.sha256(PNG).hexdigest()
 
 
@@ -175,7 +185,7 @@ async def test_where_the_rest_does_not_fit_it_begins_again(
 
     saved = await get(http, tmp_path)
 
-    assert saved.path.read_bytes() == PNG
+    assert (tmp_path / saved.name).read_bytes() == PNG
     assert saved.sha256 == hashlib.sha256(PNG).hexdigest()
 
 
@@ -198,7 +208,7 @@ async def test_a_part_of_an_earlier_life_is_never_continued(tmp_path: Path) -> N
 
     saved = await get(http, tmp_path)
 
-    assert saved.path.read_bytes() == PNG
+    assert (tmp_path / saved.name).read_bytes() == PNG
     assert "Range" not in asked[0].headers
     assert files(tmp_path) == ["cell.1.png"]
 
@@ -238,8 +248,8 @@ async def test_a_data_uri_is_decoded_without_a_call(
 
     saved = await get(http, tmp_path, url)
 
-    assert saved.path.name == name
-    assert saved.path.read_bytes() == data
+    assert Path(saved.name).name == name
+    assert (tmp_path / saved.name).read_bytes() == data
     assert asked == []
 
 
@@ -321,7 +331,7 @@ async def test_the_extension_comes_from_the_type_else_the_content_never_from_any
 
     saved = await get(http, tmp_path, f"https://files.example/{path}")
 
-    assert saved.path == tmp_path / "sub" / f"cell.1{extension}"
+    assert saved.name == f"sub/cell.1{extension}"
 
 
 async def test_a_disk_that_cannot_be_written_is_a_folder_error(tmp_path: Path) -> None:
@@ -364,8 +374,8 @@ async def test_a_link_put_there_beforehand_is_replaced_and_not_followed(
     saved = await get(http, tmp_path)
 
     assert (tmp_path / "mine").read_text() == "precious"
-    assert not saved.path.is_symlink()
-    assert saved.path.read_bytes() == PNG
+    assert not (tmp_path / saved.name).is_symlink()
+    assert (tmp_path / saved.name).read_bytes() == PNG
 
 
 # What a server may do to one who waits for a file.
@@ -386,7 +396,7 @@ async def test_a_body_that_trickles_is_given_up_after_a_while(tmp_path: Path) ->
 
     http = download_client(transport=httpx.MockTransport(handle))
     with pytest.raises(DownloadError, match="TimeoutError"):
-        await fetch(http, URL, tmp_path / "cell", blocking=inline, tries=2)
+        await fetch(http, URL, OutputStore(tmp_path), "cell", blocking=inline, tries=2)
 
     assert 2 * STALLED <= anyio.current_time() < 2 * STALLED + 10
     assert files(tmp_path) == []
@@ -406,7 +416,7 @@ async def test_a_slow_body_that_comes_is_waited_for(tmp_path: Path) -> None:
         return httpx.Response(200, stream=Slow(), headers={"Content-Type": "video/mp4"})
 
     http = download_client(transport=httpx.MockTransport(handle))
-    saved = await fetch(http, URL, tmp_path / "cell", blocking=inline)
+    saved = await fetch(http, URL, OutputStore(tmp_path), "cell", blocking=inline)
 
     assert saved.bytes == 20 * ENOUGH
 
@@ -435,7 +445,7 @@ async def test_a_hash_that_is_announced_is_checked(tmp_path: Path, header: tuple
 
     saved = await get(http, tmp_path)
 
-    assert saved.path.read_bytes() == PNG
+    assert (tmp_path / saved.name).read_bytes() == PNG
     assert len(asked) == 2
 
 
@@ -460,7 +470,7 @@ async def test_a_part_of_another_version_is_not_joined(tmp_path: Path) -> None:
 
     saved = await get(http, tmp_path)
 
-    assert saved.path.read_bytes() == PNG
+    assert (tmp_path / saved.name).read_bytes() == PNG
     assert len(asked) == 3
 
 
@@ -468,9 +478,9 @@ async def test_a_part_of_another_version_is_not_joined(tmp_path: Path) -> None:
 async def test_a_message_with_200_is_not_taken_for_the_picture(tmp_path: Path, kind: str) -> None:
     http, asked = server(whole(b'<?xml version="1.0"?><Error>', Content_Type=kind), whole())
 
-    saved = await fetch(http, URL, tmp_path / "cell", media="image", blocking=inline)
+    saved = await fetch(http, URL, OutputStore(tmp_path), "cell", media="image", blocking=inline)
 
-    assert saved.path.name == "cell.png"
+    assert saved.name == "cell.png"
     assert len(asked) == 2
 
 
@@ -488,9 +498,9 @@ async def test_an_odd_content_type_alone_is_no_reason_to_refuse_a_file(
 ) -> None:
     http, _ = server(whole(data, Content_Type=kind))
 
-    saved = await fetch(http, url, tmp_path / "cell", media=media, blocking=inline)
+    saved = await fetch(http, url, OutputStore(tmp_path), "cell", media=media, blocking=inline)
 
-    assert saved.path.name == name
+    assert Path(saved.name).name == name
 
 
 async def test_a_body_that_was_packed_for_the_way_is_unpacked(tmp_path: Path) -> None:
@@ -501,7 +511,7 @@ async def test_a_body_that_was_packed_for_the_way_is_unpacked(tmp_path: Path) ->
 
     saved = await get(http, tmp_path)
 
-    assert saved.path.read_bytes() == PNG
+    assert (tmp_path / saved.name).read_bytes() == PNG
     assert asked[0].headers["Accept-Encoding"] == "identity"
     assert "Range" not in asked[1].headers, "a length of the packed file is none of the file"
 
@@ -518,10 +528,12 @@ async def test_http_to_this_machine_is_opened_only_where_the_api_is_on_it(
     url = URL if redirected else here
 
     if loopback:
-        assert (await fetch(http, url, tmp_path / "c", loopback=True, blocking=inline)).bytes
+        assert (
+            await fetch(http, url, OutputStore(tmp_path), "c", loopback=True, blocking=inline)
+        ).bytes
     else:
         with pytest.raises(DownloadError, match="only https"):
-            await fetch(http, url, tmp_path / "c", blocking=inline)
+            await fetch(http, url, OutputStore(tmp_path), "c", blocking=inline)
     assert len(asked) == redirected + loopback
 
 
@@ -563,10 +575,15 @@ async def test_a_broken_answer_is_never_taken_for_a_file(tmp_path: Path, script:
     with raw_server(script, good) as files_host:
         async with download_client() as http:
             saved = await fetch(
-                http, files_host.url + "/a.png", tmp_path / "c", loopback=True, jitter=lambda: -0.9
+                http,
+                files_host.url + "/a.png",
+                OutputStore(tmp_path),
+                "c",
+                loopback=True,
+                jitter=lambda: -0.9,
             )
 
-    assert saved.path.read_bytes() == PNG[:500]
+    assert (tmp_path / saved.name).read_bytes() == PNG[:500]
     assert files(tmp_path) == ["c.png"]
     assert files_host.connections == 2
 
@@ -583,19 +600,22 @@ async def test_a_file_has_its_name_once_it_is_on_disk(
     http, _ = server(whole())
     monkeypatch.setattr(os, "fsync", noting)
 
-    await fetch(http, URL, tmp_path / "cell", blocking=inline)
+    await fetch(http, URL, OutputStore(tmp_path), "cell", blocking=inline)
 
     of_the_file, of_the_folder = names
     assert of_the_file == ["cell.part"]
     assert of_the_folder == files(tmp_path) == ["cell.png"]
 
 
-async def test_a_failed_fsync_publishes_nothing(tmp_path: Path) -> None:
-    async def failing(work: Callable[[], None]) -> None:
+async def test_a_failed_fsync_publishes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(fd: int) -> None:
         raise OSError(5, "Input/output error")
 
     http, _ = server(whole())
+    monkeypatch.setattr(os, "fsync", failing)
 
     with pytest.raises(FolderError, match="Input/output"):
-        await fetch(http, URL, tmp_path / "cell", blocking=failing)
+        await fetch(http, URL, OutputStore(tmp_path), "cell", blocking=inline)
     assert files(tmp_path) == []

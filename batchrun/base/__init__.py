@@ -8,4 +8,5 @@ media_types.py  what a file is, and what it is called
 json_text.py    JSON text of many small values
 progress.py     what a sweep tells the one that shows its progress
 disk.py         durable writes: the only place
+output_store.py where finished files are kept, by name
 """

@@ -6,7 +6,6 @@ tries again. It never costs a run.
 
 import hashlib
 import json
-import unicodedata
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,8 +14,8 @@ import anyio
 import httpx
 from msgspec import Struct
 
-from batchrun.base.disk import atomic_write
 from batchrun.base.media_types import EXTENSIONS
+from batchrun.base.output_store import OutputStore
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
@@ -48,14 +47,13 @@ class Downloader:
         self._client = context.client
         self._http = http
         self._progress = context.progress
-        self._folder = context.folder.path
+        self._store = OutputStore(context.folder.path)
         self._wanted = context.settings.download
         self._workers = context.settings.downloads
         self._active = active
         self._wakeup = wakeup
         self._jobs: deque[Job] = deque()
         self._news = Wakeup()
-        self._taken: set[str] = set()
         self._cells: set[str] = set()
 
     @property
@@ -100,7 +98,7 @@ class Downloader:
         try:
             await self._save_as(name, job)
         finally:
-            self._taken.discard(one(name))
+            self._store.release(name)
 
     async def _save_as(self, name: str, job: Job) -> None:
         output = job.output
@@ -134,12 +132,11 @@ class Downloader:
         ]
 
     async def _fetch(self, file: OutputFile, name: str) -> SavedFile:
-        target = self._folder / "files" / name
-        saved = await fetch(
-            self._http, file.url, target, media=file.type, loopback=self._client.local
-        )
+        local = self._client.local
+        with self._store.writing(f"files/{name}") as part:
+            saved = await fetch(self._http, file.url, part, media=file.type, loopback=local)
         return SavedFile(
-            path=saved.path.relative_to(self._folder).as_posix(),
+            path=saved.name,
             bytes=saved.bytes,
             sha256=saved.sha256,
             content_type=saved.content_type,
@@ -150,11 +147,10 @@ class Downloader:
         if not output:
             return ()
         data = json.dumps(output, ensure_ascii=False, indent=2).encode() + b"\n"
-        path = self._folder / "files" / f"{name}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, data)
+        path = f"files/{name}.json"
+        self._store.put(path, data)
         kept = SavedFile(
-            path=path.relative_to(self._folder).as_posix(),
+            path=path,
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
             content_type="application/json",
@@ -170,12 +166,11 @@ class Downloader:
         if short in job.name:
             return job.name
         other = f"{job.name}-{short}"
-        if one(job.name) in self._taken:
-            return other
         # At once: another worker may come with the same name while the ledger is read.
-        self._taken.add(one(job.name))
+        if not self._store.reserve(job.name):
+            return other
         if await self._is_anothers(job):
-            self._taken.discard(one(job.name))
+            self._store.release(job.name)
             return other
         return job.name
 
@@ -194,15 +189,5 @@ class Downloader:
 
     def _there(self, name: str) -> Sequence[str]:
         """Return the files that have this name, as the ledger spells them."""
-        target = self._folder / "files" / name
-        paths = [
-            target.with_name(target.name + end + extension)
-            for end in ("", "-1")
-            for extension in EXTENSIONS
-        ]
-        return [path.relative_to(self._folder).as_posix() for path in paths if path.exists()]
-
-
-def one(name: str) -> str:
-    """Return what names have in common that are one file to some file systems."""
-    return unicodedata.normalize("NFC", name).casefold()
+        paths = [f"files/{name}{end}{extension}" for end in ("", "-1") for extension in EXTENSIONS]
+        return [path for path in paths if self._store.exists(path)]

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
-from batchrun.base.disk import atomic_write, replacing
 from batchrun.base.json_text import made_once
+from batchrun.base.output_store import OutputStore
 from batchrun.ledger.history import GOOD, NOWHERE, History, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
@@ -30,7 +30,7 @@ _encode: Final = made_once(json.JSONEncoder(ensure_ascii=False))
 
 def keep_manifest(folder: Path, text: bytes) -> None:
     """Keep the manifest as it was at the last start."""
-    atomic_write(folder / MANIFEST, text)
+    OutputStore(folder).put(MANIFEST, text)
 
 
 def write_results(
@@ -49,8 +49,9 @@ def write_results(
     """
     limit = manifest.settings().attempts if attempts is None else attempts
     rows = (_row(cell, ledger, limit) for cell in cells or expand(manifest))
-    names = _write_jsonl(folder / RESULTS_JSONL, rows)
-    _write_csv(folder / RESULTS_CSV, folder / RESULTS_JSONL, columns(names))
+    store = OutputStore(folder)
+    names = _write_jsonl(store, rows)
+    _write_csv(store, columns(names))
 
 
 class Comparison:
@@ -136,11 +137,11 @@ def _saved(ledger: Readable, history: History) -> Saved | None:
     return record
 
 
-def _write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> list[str]:
+def _write_jsonl(store: OutputStore, rows: Iterable[dict[str, Any]]) -> list[str]:
     """Write *rows*; return the names of all columns in the order in which they came."""
     names: dict[str, None] = {}
     shape: tuple[str, ...] = ()
-    with replacing(path) as file:
+    with store.replacing(RESULTS_JSONL) as file:
         for each in rows:
             if tuple(each) != shape:  # rarely another than the last row's
                 shape = tuple(each)
@@ -155,9 +156,10 @@ def _line(values: dict[str, Any]) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _write_csv(path: Path, source: Path, names: list[str]) -> None:
+def _write_csv(store: OutputStore, names: list[str]) -> None:
     # RFC 4180's line ends: with "\n" alone the csv module leaves a lone "\r" in a text unquoted.
-    with replacing(path) as file, source.open("rb") as lines:
+    source = store.path(RESULTS_JSONL)
+    with store.replacing(RESULTS_CSV) as file, source.open("rb") as lines:
         writer = csv.writer(_Text(file), lineterminator="\r\n")
         writer.writerow(map(field, names))
         for line in lines:

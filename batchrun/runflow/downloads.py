@@ -1,9 +1,9 @@
-"""Output files: HTTP without the key, written beside their place and renamed when they are whole.
+"""Output files: HTTP without the key, into the store under their names once they are whole.
 
-A file under its final name is complete: its length is the announced one, its hash is known, it is
-on disk. What was cut goes on where it stopped if the server can show that it is still the same
-file, and from the beginning otherwise. A `.part` of an earlier call is never continued: nothing
-tells whether it is a part of this file.
+A file under its final name is complete: its length is the announced one, its hash is known. What
+was cut goes on where it stopped if the server can show that it is still the same file, and from the
+beginning otherwise. A `.part` of an earlier call is never continued: nothing tells whether it is a
+part of this file.
 
 This module knows URLs and files, nothing of runs: an expired URL is its caller's to renew.
 """
@@ -11,8 +11,8 @@ This module knows URLs and files, nothing of runs: an expired URL is its caller'
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -23,8 +23,8 @@ import anyio.to_thread
 import httpx
 from msgspec import Struct
 
-from batchrun.base.disk import open_anew, publish, sync
 from batchrun.base.media_types import extension, sniffed
+from batchrun.base.output_store import Part, writable
 from batchrun.errors import FolderError
 from batchrun.runflow.headers import seconds_to_wait, sha256_of
 from batchrun.runflow.retry import FAILED
@@ -58,9 +58,9 @@ class DownloadError(Exception):
 
 
 class Downloaded(Struct, frozen=True, kw_only=True):
-    """A file that is on disk under its final name."""
+    """A file that is in the store under its final *name*."""
 
-    path: Path
+    name: str
     bytes: int
     sha256: str
     content_type: str | None
@@ -79,7 +79,7 @@ async def inline(work: Callable[[], None]) -> None:
 async def fetch(
     http: httpx.AsyncClient,
     url: str,
-    target: Path,
+    part: Part,
     *,
     media: str | None = None,
     loopback: bool = False,
@@ -87,36 +87,30 @@ async def fetch(
     blocking: Blocking = threaded,
     jitter: Callable[[], float] = lambda: 0.5,
 ) -> Downloaded:
-    """Save the file behind *url* as *target* plus the extension of its content type.
+    """Save the file behind *url* as *part*, whose name gets the extension of its content type.
 
     *media* is image, video or audio where that is known: a message is no such file. *loopback*
     lets http to this machine be opened, for an API that is on it: no other has any business there.
 
-    Raises ExpiredError, DownloadError, and FolderError where the disk is what fails. Whatever
-    happens, no `.part` stays behind.
+    Raises ExpiredError, DownloadError, and FolderError where the disk is what fails.
     """
     if "authorization" in http.headers:
         raise ValueError("downloads are not made with the client that holds the key")
-    part = target.with_name(f"{target.name}.part")
-    with _translated(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    with _opened(part, target) as file:
-        download = _Download(http, url, file, media=media, loopback=loopback)
-        try:
-            await keep_trying(
-                download.attempt,
-                tries=tries,
-                first_pause=1.0,
-                longest_pause=_LONGEST_PAUSE,
-                jitter=jitter,
-            )
-        except BrokenTransferError as error:
-            raise DownloadError(str(error)) from None
-        path = target.with_name(target.name + download.extension())
-        with _translated(path):
-            await blocking(lambda: _publish(file, part, path))
+    download = _Download(http, url, part.file, media=media, loopback=loopback)
+    try:
+        await keep_trying(
+            download.attempt,
+            tries=tries,
+            first_pause=1.0,
+            longest_pause=_LONGEST_PAUSE,
+            jitter=jitter,
+        )
+    except BrokenTransferError as error:
+        raise DownloadError(str(error)) from None
+    names: list[str] = []
+    await blocking(lambda: names.append(part.publish(download.extension())))
     return Downloaded(
-        path=path,
+        name=names[0],
         bytes=download.size,
         sha256=download.hash.hexdigest(),
         content_type=download.content_type,
@@ -218,7 +212,7 @@ class _Download:
             raise failure
 
     def _write(self, chunk: bytes) -> None:
-        with _translated(Path(self._file.name)):
+        with writable(Path(self._file.name)):
             self._file.write(chunk)
         self.hash.update(chunk)
         self.size += len(chunk)
@@ -255,7 +249,7 @@ class _Download:
             raise DownloadError(f"more than {MOST_BYTES // 2**30} GiB from {_place(self._url)}")
 
     def _restart(self) -> None:
-        with _translated(Path(self._file.name)):
+        with writable(Path(self._file.name)):
             if self._file.tell():
                 self._file.seek(0)
                 self._file.truncate()
@@ -350,32 +344,3 @@ def _validator(response: httpx.Response) -> str | None:
     """Return what proves that a later part is of the same file; a weak ETag does not."""
     etag: str = response.headers.get("ETag", "")
     return etag if etag.startswith('"') else response.headers.get("Last-Modified")
-
-
-def _publish(file: BinaryIO, part: Path, path: Path) -> None:
-    """Give the whole file its name; after a power cut it is there whole, or not at all."""
-    file.flush()
-    sync(file.fileno())
-    publish(part, path)
-
-
-@contextmanager
-def _opened(part: Path, target: Path) -> Iterator[BinaryIO]:
-    """Open the `.part` anew, and take it away again if it was not renamed."""
-    with _translated(target):
-        file = open_anew(part)
-    try:
-        yield file
-    finally:
-        with suppress(OSError):  # a full disk says so a second time
-            file.close()
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FolderError(f"can't write the output `{path}`: {error.strerror or error}") from error
