@@ -50,7 +50,7 @@ def test_a_place_that_is_not_found_once_is_named(old: str) -> None:
 
 @tried
 @pytest.mark.slow
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize("breakage", CASES)
 def test_a_breakage_is_caught(breakage: Breakage) -> None:
     verdict = try_out(breakage)
@@ -60,7 +60,7 @@ def test_a_breakage_is_caught(breakage: Breakage) -> None:
 
 @tried
 @pytest.mark.slow
-@pytest.mark.matrix
+@pytest.mark.nightly
 def test_without_a_breakage_the_same_tests_pass() -> None:
     verdict = try_without(BREAKAGES)
 
@@ -69,7 +69,7 @@ def test_without_a_breakage_the_same_tests_pass() -> None:
 
 @tried
 @pytest.mark.slow
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize("flaw", ["", "raise ImportError", "this is no Python"])
 def test_code_that_works_or_cannot_be_imported_is_not_caught(flaw: str) -> None:
     breakage = replace(BREAKAGES[0], new=f"{BREAKAGES[0].old}\n{flaw}\n")

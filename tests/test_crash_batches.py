@@ -172,7 +172,7 @@ def test_a_lost_ledger_of_batches_is_recovered(
     assert figures.killed == 2
 
 
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize("kind", SERVICES)
 def test_killed_at_any_boundary(lab: Lab, tmp_path: Path, kind: str) -> None:
     figures = single_kills(SERVICES[kind](lab, tmp_path))
@@ -181,7 +181,7 @@ def test_killed_at_any_boundary(lab: Lab, tmp_path: Path, kind: str) -> None:
     assert (figures.paid_twice, figures.lost) == (0, 0)
 
 
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize("options", [ALL, TOLD, NONE])
 def test_killed_at_any_boundary_where_it_commits_late(
     lab: Lab, tmp_path: Path, options: Sequence[str]
@@ -195,7 +195,7 @@ def test_killed_at_any_boundary_where_it_commits_late(
     assert figures.lost == 0
 
 
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("options", [ALL, TOLD])
 def test_under_faults_too(lab: Lab, tmp_path: Path, options: Sequence[str], fault: str) -> None:
@@ -206,7 +206,7 @@ def test_under_faults_too(lab: Lab, tmp_path: Path, options: Sequence[str], faul
     assert not figures.wrong, "\n".join(figures.wrong)
 
 
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize("first", FIRST_KILLS)
 @pytest.mark.parametrize("options", [ALL, TOLD, NONE])
 def test_the_call_that_repairs_is_killed_at_any_boundary(
@@ -217,7 +217,7 @@ def test_the_call_that_repairs_is_killed_at_any_boundary(
     assert not figures.wrong, "\n".join(figures.wrong)
 
 
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize("options", [ALL, TOLD])
 def test_recover_is_killed_at_any_boundary(
     lab: Lab, tmp_path: Path, options: Sequence[str]

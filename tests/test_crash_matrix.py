@@ -1,16 +1,17 @@
 """Killed with SIGKILL at every boundary, repaired, and read: promises 1, 2 and 3.
 
 The matrix is enumerated, not sampled: an undisturbed sweep counts how often it passes each
-boundary, and each (boundary, passing) is a trial of its own. See docs/crash-safety.md.
+boundary. By default each boundary kills once, and each write also in its middle; at night each
+(boundary, passing) is a trial of its own. See docs/crash-safety.md.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from crash.lab import Lab, laboratory
-from crash.matrix import Figures, Service, passings
+from crash.lab import Lab, Life, laboratory
+from crash.matrix import Figures, Service, once_each, part, passings
 from crash.trial import MANIFEST, Kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -46,28 +47,57 @@ def lab() -> Iterator[Lab]:
         yield lab
 
 
-def single_kills(service: Service) -> Figures:
+PARTS = 6
+"""Tests that share the boundaries, so that workers share them."""
+
+
+def single_kills(service: Service, choose: Callable[[Life], list[Kill]] = passings) -> Figures:
     standard = service.undisturbed()
-    kills = [(kill,) for kill in passings(standard.lives[0])]
+    kills = [(kill,) for kill in choose(standard.lives[0])]
     figures = service.play(kills, standard)
     LOG.info("%s", figures)
     return figures
 
 
-def test_killed_at_any_boundary_nothing_is_paid_twice_or_lost(lab: Lab, tmp_path: Path) -> None:
-    figures = single_kills(Service(lab=lab, folder=tmp_path, faults=PROMPT))
+def prompt(lab: Lab, folder: Path) -> Service:
+    return Service(lab=lab, folder=folder, faults=PROMPT)
+
+
+def late(lab: Lab, folder: Path) -> Service:
+    return Service(
+        lab=lab, folder=folder, faults=LATE, manifest=HASTY, late=True, held=True, at_once=16
+    )
+
+
+@pytest.mark.parametrize("number", range(PARTS))
+def test_killed_at_each_boundary_nothing_is_paid_twice_or_lost(
+    lab: Lab, tmp_path: Path, number: int
+) -> None:
+    figures = single_kills(prompt(lab, tmp_path), lambda life: part(once_each(life), number, PARTS))
 
     assert not figures.wrong, "\n".join(figures.wrong)
     assert (figures.paid_twice, figures.lost) == (0, 0)
-    assert figures.killed > 200
+    assert figures.killed > 3
+
+
+def test_the_parts_are_all_boundaries(lab: Lab, tmp_path: Path) -> None:
+    life = prompt(lab, tmp_path).undisturbed().lives[0]
+    names = {name for name, _ in passings(life)}
+
+    kills = [kill for number in range(PARTS) for kill in part(once_each(life), number, PARTS)]
+
+    assert sorted(kills) == sorted(once_each(life))
+    assert {name for name, _ in kills} == names
+    assert len(names) > 50
 
 
 def test_what_a_service_commits_late_is_found_recorded_and_said(lab: Lab, tmp_path: Path) -> None:
-    late = Service(
-        lab=lab, folder=tmp_path, faults=LATE, manifest=HASTY, late=True, held=True, at_once=16
-    )
+    """The kills at a request, and at what is written of it: no other makes a run that is late."""
 
-    figures = single_kills(late)
+    def chosen(life: Life) -> list[Kill]:
+        return [kill for kill in once_each(life) if kill[0].startswith(("create", "ledger"))]
+
+    figures = single_kills(late(lab, tmp_path), chosen)
 
     assert not figures.wrong, "\n".join(figures.wrong)
     assert figures.extra == figures.paid_twice
@@ -75,7 +105,25 @@ def test_what_a_service_commits_late_is_found_recorded_and_said(lab: Lab, tmp_pa
     assert figures.lost == 0
 
 
-@pytest.mark.matrix
+@pytest.mark.nightly
+def test_killed_at_each_passing_nothing_is_paid_twice_or_lost(lab: Lab, tmp_path: Path) -> None:
+    figures = single_kills(prompt(lab, tmp_path))
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert (figures.paid_twice, figures.lost) == (0, 0)
+    assert figures.killed > 200
+
+
+@pytest.mark.nightly
+def test_at_each_passing_what_is_committed_late_is_found(lab: Lab, tmp_path: Path) -> None:
+    figures = single_kills(late(lab, tmp_path))
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert figures.extra == figures.paid_twice > 0
+    assert figures.lost == 0
+
+
+@pytest.mark.nightly
 def test_recover_is_killed_at_any_boundary(lab: Lab, tmp_path: Path) -> None:
     manifest = MANIFEST.replace("settle: 800ms", "settle: 200ms")
     service = Service(
@@ -94,7 +142,7 @@ def test_recover_is_killed_at_any_boundary(lab: Lab, tmp_path: Path) -> None:
     assert figures.killed > 40
 
 
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "fault",
     [
@@ -119,7 +167,7 @@ def test_under_faults_too(lab: Lab, tmp_path: Path, fault: str) -> None:
     assert not figures.wrong, "\n".join(figures.wrong)
 
 
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize("first", FIRST_KILLS)
 @pytest.mark.parametrize("late", [False, True])
 def test_the_call_that_repairs_is_killed_too(

@@ -307,7 +307,7 @@ async def test_however_often_a_send_was_the_last_thing_done(
 
 
 @pytest.mark.slow
-@pytest.mark.matrix
+@pytest.mark.nightly
 @pytest.mark.parametrize(
     "kind", [*(ANSWERS | LISTS | TOO_LATE).values(), *(BATCHES | BATCHES_TOO_LATE).values()]
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +58,7 @@ def test_every_value_knows_its_place() -> None:
         st.lists(st.sampled_from(PIECES), max_size=12).map("".join),
     )
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 def test_no_text_ends_in_a_traceback(text: str) -> None:
     root, problems = parse(text)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from test_grid_property import manifests, yaml_of
 
@@ -76,7 +77,7 @@ def test_a_point_that_there_is_not_is_said(tmp_path: Path, ordinal: int) -> None
 
 
 @given(manifests())
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_whatever_the_manifest_each_cell_has_an_origin_of_its_own(manifest: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "m.yaml")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from manifest_schema import complaints, value_of
@@ -262,7 +263,7 @@ def cells_of(path: Path, manifest: Manifest) -> list[Cell]:
 
 
 @given(manifests())
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_expansion_is_the_naive_one(path: Path, manifest: Manifest) -> None:
     cells = cells_of(path, manifest)
 
@@ -275,14 +276,14 @@ def test_the_expansion_is_the_naive_one(path: Path, manifest: Manifest) -> None:
 
 
 @given(manifests())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_schema_takes_what_the_loader_takes(path: Path, manifest: Manifest) -> None:
     assert cells_of(path, manifest) or "exclude" in manifest
     assert complaints(value_of(path)) == []
 
 
 @given(manifests())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_models_streams_and_the_bound_agree_with_the_whole(
     path: Path, manifest: Manifest
 ) -> None:
@@ -302,7 +303,7 @@ def test_the_models_streams_and_the_bound_agree_with_the_whole(
 
 
 @given(manifests(), st.randoms(use_true_random=False))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_order_in_the_manifest_changes_a_key(
     path: Path, manifest: Manifest, random: Any
 ) -> None:
@@ -325,7 +326,7 @@ def test_no_order_in_the_manifest_changes_a_key(
 
 
 @given(manifests(), st.integers(1, 6), st.integers(0, 3), st.integers(0, 3))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_sample_is_part_of_the_whole_and_of_a_larger_sample(
     path: Path, manifest: Manifest, n: int, more: int, seed: int
 ) -> None:
@@ -356,7 +357,7 @@ def plain_manifests(draw: st.DrawFn) -> Manifest:
 
 
 @given(plain_manifests(), st.integers(1, 30), st.integers(-2, 2))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_sample_has_as_many_points_and_each_with_all_its_cells(
     path: Path, manifest: Manifest, n: int, seed: int
 ) -> None:

@@ -4,6 +4,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from manifest_schema import complaints, value_of
@@ -97,7 +98,7 @@ def test_the_whole_language_is_right_before_it_is_broken(folder: Path) -> None:
 
 @given(st.sampled_from(CORPUS), mutations)
 @example(b"models: [a/b]\ninputs: {a: ['${b}'], b: ['${a}']}\n", [(0, 0, b"")])
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_mutated_manifest_ends_in_a_traceback(
     folder: Path, manifest: bytes, mutations: list[tuple[int, int, bytes]]
 ) -> None:
@@ -105,7 +106,7 @@ def test_no_mutated_manifest_ends_in_a_traceback(
 
 
 @given(mutations, mutations, mutations)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_mutated_data_ends_in_a_traceback(
     folder: Path,
     csv: list[tuple[int, int, bytes]],

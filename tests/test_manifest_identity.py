@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -222,7 +223,7 @@ def block(value: Any, indent: str = "") -> str:
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), st.one_of(values, st.lists(values, min_size=1))))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_spelling_of_the_yaml_changes_a_key(
     tmp_path_factory: pytest.TempPathFactory, inputs: dict[str, Any]
 ) -> None:

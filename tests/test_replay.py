@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_lines import SWEEP, finished, intent, read_book, saved, stamped, submitted, text
@@ -327,7 +328,7 @@ WHOLE_LIVES = followed(
 )
 
 
-@settings(deadline=None, max_examples=1000)
+@settings(deadline=None, max_examples=examples(1000))
 @given(
     st.integers(0, len(WHOLE_LIVES)),
     st.one_of(

@@ -7,7 +7,7 @@ found fails a test of the default run.
 
     PYTHONPATH=tests python -m breakages            all of them, a few minutes
     PYTHONPATH=tests python -m breakages fsync 409  those with one of these texts in their names
-    pytest -m matrix tests/test_breakages.py        the same, as tests
+    pytest -m nightly tests/test_breakages.py        the same, as tests
 """
 
 import tomllib

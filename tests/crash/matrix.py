@@ -1,8 +1,9 @@
-"""Every boundary times every passing of it: one trial each, many at once.
+"""Every boundary, once or at every passing of it: one trial each, many at once.
 
 Most of a trial is waiting (for `settle`, for looks), so a dozen of them share two cores well.
 """
 
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -108,3 +109,20 @@ def passings(life: Life) -> list[Kill]:
     """Return all that a life passed: the whole matrix of kills in it."""
     passed = life.passed
     return [(name, n) for name in passed if name != ANY for n in range(1, passed[name] + 1)]
+
+
+def once_each(life: Life) -> list[Kill]:
+    """Return one passing of each boundary, the first; and each write that is cut in the middle.
+
+    The passings of one boundary are the same code: all of them are played at night, and in virtual
+    time.
+    """
+    return [kill for kill in passings(life) if kill[1] == 1 or kill[0].endswith("write half")]
+
+
+def part(kills: Sequence[Kill], number: int, parts: int) -> list[Kill]:
+    """Return those of *kills* that one of so many tests plays, so that workers share them.
+
+    It goes by the names: how often a boundary is passed may differ from life to life.
+    """
+    return [kill for kill in kills if zlib.crc32(repr(kill).encode()) % parts == number]

@@ -8,6 +8,7 @@ from bisect import bisect_right
 import anyio
 import httpx
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ def assert_never_over(rate: float, left: list[float]) -> None:
     assert all(b - a >= 1 / rate for a, b in itertools.pairwise(left))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(rate=st.floats(0.02, 500), start=st.floats(0, 1e8), steps=GAPS, seed=st.integers())
 def test_no_window_holds_more_departures_than_the_rate_allows(
     rate: float, start: float, steps: list[tuple[float, str]], seed: int
@@ -65,7 +66,7 @@ def test_no_window_holds_more_departures_than_the_rate_allows(
     assert_never_over(rate, left)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     rates=st.lists(st.floats(0.1, 300), min_size=2, max_size=4),
     start=st.floats(0, 1e7),
