@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from batchrun.errors import INCOMPLETE
+from batchrun.errors import INCOMPLETE, UnreachableError
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord, Extra, Submitted, decode
 from crash.lab import KILLED, Lab, Life
@@ -157,7 +157,7 @@ class Trial:
         for number in range(MOST_REPAIRS if by_chance else 1):
             life = self._live(lab, url, f"repair-{number}", None)
             yield life
-            if life.code != INCOMPLETE:
+            if life.code not in {INCOMPLETE, UnreachableError.exit_code}:
                 return
 
     def _live(self, lab: Lab, url: str, name: str, kill: Kill | None, *command: str) -> Life:
