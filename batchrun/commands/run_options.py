@@ -18,7 +18,7 @@ SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "
 FOR_ONE_CALL: Final = SHOWING | {each.flag for each in SETTINGS if each.for_one_call and each.flag}
 """What the next call is not to do again by itself."""
 
-WITH_VALUE: Final = frozenset({each.flag for each in SETTINGS if each.parse}) | {"--only"}
+WITH_VALUE: Final = {each.flag for each in SETTINGS if each.parse or each.choices} | {"--only"}
 """Options whose value may be a word of its own, which goes where they go."""
 
 DESCRIPTIONS: Final = {

@@ -66,11 +66,10 @@ class RunIdentifier:
             (silent if self._is_silent(run) else told).append(run)
         ids = {run.id for run in silent}
         known = await self._ledger.scan(known_ids, ids) if ids else set()
-        told += [run for run in silent if run.id in known | self._others]
+        answered = known | self._others
+        told += [run for run in silent if run.id in answered]
         asked: list[Run] = []
-        for run in await self.batch_items.with_tags(
-            run for run in silent if run.id not in known | self._others
-        ):
+        for run in await self.batch_items.with_tags(r for r in silent if r.id not in answered):
             (asked if self._is_silent(run) else told).append(run)
         unknown: list[Run] = []
         for run in asked:
