@@ -27,7 +27,7 @@ from typing import Any
 import anyio
 import httpx
 
-import batchrun.commands.run  # noqa: F401  (imported late by the command line)
+import batchrun.commands.execute  # noqa: F401  (imported late by the command line)
 from batchrun.cli import main as batchrun_main
 from batchrun.runflow.http.client import api_client
 from benchmarks.instant import instant

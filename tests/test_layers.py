@@ -38,9 +38,12 @@ SHARED_BY_COMMANDS: Final = {
     "call",
     "connection",
     "error_boundary",
+    "execute",
     "final_report",
     "grid_counts",
+    "nothing_to_do",
     "options",
+    "outcome",
     "preview",
     "progress_choice",
     "run_options",
@@ -90,7 +93,7 @@ FILE_WORK: Final = {
 
 OWNERS: Final = {
     "tqdm": {"results.progress_bar"},
-    "fcntl": {"ledger.file", "runflow.ratelimit.shared_pace", "base.disk"},
+    "fcntl": {"ledger.lock", "runflow.ratelimit.shared_pace", "base.disk"},
     "yaml": {"manifest"},
     "starlette": {"simulator"},
     "uvicorn": {"simulator"},

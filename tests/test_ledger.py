@@ -21,8 +21,9 @@ from ledger_lines import NOON, SWEEP, finished, intent, saved, submitted, text
 
 from batchrun.base.disk import Disk, InlineDisk, ThreadedDisk, write_durably
 from batchrun.errors import FolderError, LedgerError, LedgerLockedError
-from batchrun.ledger.file import LOCK, Ledger, open_ledger
+from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.ledger.history import State
+from batchrun.ledger.lock import LOCK
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import AnyRecord, Intent, decode
 from batchrun.ledger.scan import keys_of, known_ids

@@ -3,7 +3,6 @@ import errno
 import json
 import os
 import tracemalloc
-from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,13 +14,11 @@ from result_lines import MemoryLedger
 
 from batchrun.base.disk import atomic_write
 from batchrun.errors import FolderError
-from batchrun.ledger.history import State
 from batchrun.ledger.records import AnyRecord
-from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.result_files import Comparison, field, write_results
+from batchrun.results.result_files import field, write_results
 from batchrun.sweep.identity import Identity, read_identity, write_identity
 
 MANIFEST = """\
@@ -243,75 +240,6 @@ def test_a_damaged_one_is_an_error_that_names_it(tmp_path: Path, data: bytes) ->
 
     with pytest.raises(FolderError, match=r"/sweep\.json is damaged: "):
         read_identity(tmp_path)
-
-
-# Results that are there already.
-
-
-def test_results_that_tell_of_the_same_points_stand_and_are_as_young_as_now(
-    tmp_path: Path,
-) -> None:
-    manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, done(manifest))
-    for name in ("results.csv", "results.jsonl"):
-        os.utime(tmp_path / name, ns=(1000, 1000))
-
-    assert not results_stand(tmp_path, 1001, expand(manifest))
-    assert results_stand(tmp_path, 1000, expand(manifest))
-    assert results_stand(tmp_path, 1001, expand(manifest))
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("seed: [-5]", "seed: [-6]"),
-        ("prompt: [", "prompt: [one more, "),
-        ('"-5"]', "]"),
-        ("alias: banana", "alias: nana"),
-        ("inputs:\n", "vars: {shown: 1}\ninputs:\n"),
-        ("models:\n", "repeat: 2\nmodels:\n"),
-    ],
-)
-def test_results_of_other_points_do_not_stand(tmp_path: Path, old: str, new: str) -> None:
-    manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, done(manifest))
-    assert results_stand(tmp_path, 0, expand(manifest))
-
-    assert old in MANIFEST
-    other = manifest_of(tmp_path, MANIFEST.replace(old, new, 1))
-    assert not results_stand(tmp_path, 0, expand(other))
-
-
-@pytest.mark.parametrize("name", ["results.csv", "results.jsonl"])
-def test_half_of_the_results_is_none(tmp_path: Path, name: str) -> None:
-    manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, done(manifest))
-    (tmp_path / name).unlink()
-
-    assert not results_stand(tmp_path, 0, expand(manifest))
-
-
-def test_results_with_the_columns_of_another_version_do_not_stand(tmp_path: Path) -> None:
-    manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, done(manifest))
-    table = (tmp_path / "results.csv").read_bytes()
-    (tmp_path / "results.csv").write_bytes(table.replace(b"failure_message", b"reason", 1))
-
-    assert not results_stand(tmp_path, 0, expand(manifest))
-
-
-def test_an_old_copy_of_the_results_that_was_put_back_does_not_stand(tmp_path: Path) -> None:
-    manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, MemoryLedger([]))  # when nothing was done yet
-
-    assert not results_stand(tmp_path, 0, expand(manifest))
-
-
-def results_stand(folder: Path, since: int, cells: Iterable[Cell]) -> bool:
-    comparison = Comparison(folder, since)
-    for cell in cells:
-        comparison.add(cell, State.SUCCEEDED)
-    return comparison.stand()
 
 
 # One field of a CSV.

@@ -4,6 +4,7 @@ values.py       parsers of single values: rates, times, money
 text.py         how messages spell things, and near misses
 endpoint.py     what an endpoint is
 local_file.py   a local file that a cell sends
+file_state.py   how a file is known to be unchanged
 media_types.py  what a file is, and what it is called
 json_text.py    JSON text of many small values
 progress.py     what a sweep tells the one that shows its progress

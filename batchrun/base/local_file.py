@@ -1,7 +1,9 @@
-"""A local file that a cell sends. Pure: `manifest/data/local_files.py` reads it."""
+"""A local file: that a cell sends, or that was only read. Pure: other modules open it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)  # a struct would compare `written`, too
@@ -24,3 +26,12 @@ class LocalFile:
 
     def __str__(self) -> str:
         return self.written
+
+
+class FileState(Struct, frozen=True):
+    """A file as it was. *sha256* is its content's where its time proves nothing."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    sha256: str | None = None

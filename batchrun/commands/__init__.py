@@ -4,10 +4,13 @@ What they share:
 
     options.py, run_options.py    the command line
     target.py                     which sweep is meant
-    call.py                       what one call is about
-    connection.py                 the key, the embedded simulator, a client
+    call.py                       what one call is about, and the key
+    nothing_to_do.py              the call that is known to have nothing to do
+    execute.py                    what every other call does
+    connection.py                 the embedded simulator, a client
     preview.py                    what a call would do
     final_report.py               how a call ends; `grid_counts.py` counts for it
+    outcome.py                    what a call came to, as it is printed
     status_report.py              how a sweep stands
     progress_choice.py, stdout.py where progress and results go
     signals.py                    Ctrl-C and its kin

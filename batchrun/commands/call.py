@@ -8,6 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.endpoint import SIMULATOR
 from batchrun.commands.target import Place, command_of, locate, recover_of
 from batchrun.engine.selection import check_statuses
 from batchrun.errors import UsageError
@@ -22,11 +23,12 @@ NOTHING: Final[Mapping[str, Any]] = {}
 
 class Call(Struct, frozen=True, kw_only=True):
     """What one call is about. *place* is what was said of where, *endpoint* and *folder* are what
-    that came to.
+    that came to. *settings* are the manifest's, with those that were *chosen* in their place.
     """
 
     manifest: Manifest
     settings: Settings
+    chosen: Mapping[str, Any]
     place: Place
     endpoint: str
     folder: Path
@@ -50,10 +52,11 @@ def prepare(
     to choose, such as "color=red".
     """
     manifest = load_manifest(path, os.environ)
-    endpoint, folder = locate(manifest, place)
+    endpoint, folder = locate(manifest.head, place)
     return Call(
         manifest=manifest,
         settings=settings_of(manifest, chosen, only),
+        chosen=chosen,
         place=place,
         endpoint=endpoint,
         folder=folder,
@@ -69,3 +72,18 @@ def settings_of(manifest: Manifest, chosen: Mapping[str, Any], only: Sequence[st
     except ValueError as error:
         raise UsageError(str(error)) from None
     return replace(manifest.settings(), **chosen, only=selection)
+
+
+def key_of(endpoint: str) -> str | None:
+    """Return the key for *endpoint*, None where there is none; the simulator takes any."""
+    if endpoint == SIMULATOR:
+        return SIMULATOR
+    return os.environ.get("RUNFLOW_API_KEY", "").strip() or None
+
+
+def needed_key(endpoint: str) -> str:
+    """Return the key for *endpoint*, or raise UsageError."""
+    key = key_of(endpoint)
+    if key is None:
+        raise UsageError(f"no key for {endpoint}: put it into RUNFLOW_API_KEY")
+    return key

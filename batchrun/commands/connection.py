@@ -10,7 +10,6 @@ from typing import Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.commands.options import simulator_missing
-from batchrun.errors import UsageError
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
@@ -20,21 +19,6 @@ from batchrun.settings import Settings
 
 STATE: Final = "simulator.sqlite"
 """Where the embedded simulator keeps its runs, so that a killed sweep finds them again."""
-
-
-def key_of(endpoint: str) -> str | None:
-    """Return the key for *endpoint*, None where there is none; the simulator takes any."""
-    if endpoint == SIMULATOR:
-        return SIMULATOR
-    return os.environ.get("RUNFLOW_API_KEY", "").strip() or None
-
-
-def needed_key(endpoint: str) -> str:
-    """Return the key for *endpoint*, or raise UsageError."""
-    key = key_of(endpoint)
-    if key is None:
-        raise UsageError(f"no key for {endpoint}: put it into RUNFLOW_API_KEY")
-    return key
 
 
 @contextmanager

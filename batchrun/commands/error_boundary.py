@@ -42,11 +42,13 @@ def run_command(name: str, words: Sequence[str]) -> int:
 
 
 def import_command(name: str) -> ModuleType:
-    """Return a command's module; nobody shall look for garbage in what importing it has made.
+    """Return a module of this room; what importing it has made is never searched for garbage.
 
-    Looking took a tenth of the way to the first request, and a sixth of all that a short call takes
-    at its exit. Only the console script, whose process is ours, has put it off until here.
+    The search took a tenth of the way to the first request, and a sixth of all that a short call
+    takes at its exit. Only the console script, whose process is ours, has put it off until here.
     """
+    if gc.get_freeze_count():  # by an earlier import here: the process is ours
+        gc.disable()
     module = import_module(f"batchrun.commands.{name}")
     if not gc.isenabled():
         gc.freeze()

@@ -1,14 +1,15 @@
 """How a call ends: counts, results files, the table or the JSON object, the exit code."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.commands import nothing_to_do
 from batchrun.commands.call import Call
-from batchrun.commands.grid_counts import Alongside, GridWalk, Totals
+from batchrun.commands.grid_counts import GridWalk
+from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown
@@ -17,11 +18,9 @@ from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
-from batchrun.results.failures import failures
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
 from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
 from batchrun.results.tally import Tally
-from batchrun.results.terminal_table import table
 from batchrun.runflow.client import Client
 
 MOST_WHEN_INTERRUPTED: Final = 20_000
@@ -29,7 +28,7 @@ MOST_WHEN_INTERRUPTED: Final = 20_000
 
 
 class Ending(Struct, frozen=True, kw_only=True):
-    """What is left of a call once its task group has ended, and what was seen *alongside*.
+    """What is left of a call once its task group has ended.
 
     *command* goes on with it, *for_all* also with the cells that it was not about.
     """
@@ -41,7 +40,6 @@ class Ending(Struct, frozen=True, kw_only=True):
     selection: Selection
     shutdown: Shutdown
     client: Client
-    alongside: Alongside
     seconds: float
 
 
@@ -59,16 +57,9 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
         ending.shutdown.notes.append("no cell has the status or the code that `--only` asks for")
     for note in () if quiet else ending.shutdown.notes:
         print(note, file=sys.stderr)
-    if as_json:
-        print(summary.as_json())
-    else:
-        if totals is not None:
-            print(table(summary, totals.counted.models, shutil.get_terminal_size().columns))
-            if totals.failures:
-                cells = {row.alias: row.tally.cells for row in totals.counted.models}
-                print(f"\n{failures(totals.failures, cells)}")
-            print()
-        print(summary.next)
+    if totals is not None and not ending.shutdown.codes:
+        nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
+    print_outcome(summary, totals, as_json=as_json)
     return summary.exit_code
 
 
@@ -87,27 +78,9 @@ def walk(ending: Ending) -> Totals | None:
     if shutdown.interrupted and large:
         shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
     results = not shutdown.at_once and not (shutdown.interrupted and large)
-    totals = ending.alongside.totals() or _walked(ending, results=results)
-    # What has attempts left may count as something else by now.
-    done = not (totals.counted.tally.bad or totals.counted.tally.unfinished)
-    changed = ending.ledger.untouched_since is None
-    if results and not changed and not (totals.results_stand and done):
-        _write(ending, None)
-    return totals
-
-
-def _walked(ending: Ending, *, results: bool) -> Totals:
-    """Walk the grid; write the results on the way, or see whether they stand."""
-    since = ending.ledger.untouched_since
-    cells = GridWalk(
-        ending.call.folder,
-        ending.call.settings,
-        ending.ledger,
-        selection=ending.selection,
-        since=since if results else None,
-    )
+    cells = GridWalk(ending.call.settings, ending.ledger, selection=ending.selection)
     points = cells.over(expand(ending.call.manifest))
-    if results and since is None:
+    if results:
         _write(ending, points)
     for _ in points:  # to the end: what went into no results is counted, too
         pass
@@ -118,9 +91,7 @@ def _on_disk(ending: Ending) -> Totals | None:
     """Count what the file says: the book also has the lines that could not be written."""
     try:
         with open_reader(ending.ledger.path) as reader:
-            cells = GridWalk(
-                ending.call.folder, ending.call.settings, reader, selection=ending.selection
-            )
+            cells = GridWalk(ending.call.settings, reader, selection=ending.selection)
             for _ in cells.over(expand(ending.call.manifest)):
                 pass
             return cells.totals()
@@ -128,7 +99,7 @@ def _on_disk(ending: Ending) -> Totals | None:
         return None
 
 
-def _write(ending: Ending, cells: Iterator[Cell] | None) -> None:
+def _write(ending: Ending, cells: Iterator[Cell]) -> None:
     attempts = ending.call.settings.attempts
     try:
         write_results(

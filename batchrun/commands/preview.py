@@ -17,8 +17,8 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from batchrun.base.text import money, number_of
-from batchrun.commands.call import Call
-from batchrun.commands.connection import connected, key_of, served
+from batchrun.commands.call import Call, key_of
+from batchrun.commands.connection import connected, served
 from batchrun.engine.selection import Selection
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book

@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from batchrun import __version__
 from batchrun.base.text import number_of
-from batchrun.commands.call import Call, prepare
-from batchrun.commands.connection import connected, needed_key, served
+from batchrun.commands.call import Call, needed_key, prepare
+from batchrun.commands.connection import connected, served
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.run_options import add_settings
 from batchrun.commands.status_report import show_status

@@ -14,7 +14,7 @@ from batchrun.errors import LostLedgerError, UsageError
 from batchrun.ledger.file import check_sweep
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.manifest.load import load_manifest
-from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.manifest import Head, Manifest
 from batchrun.sweep.identity import Identity, check_folder, read_identity
 from batchrun.sweep.location import LEDGER, choose_endpoint, endpoint_folder, output_folder
 
@@ -27,14 +27,14 @@ class Place(Struct, frozen=True, kw_only=True):
     label: str | None = None
 
 
-def locate(manifest: Manifest, place: Place) -> tuple[str, Path]:
+def locate(head: Head, place: Place) -> tuple[str, Path]:
     """Return the endpoint and the folder; UsageError where *place* is none."""
-    chosen = choose_endpoint(place.endpoint, manifest.endpoint, os.environ.get("RUNFLOW_API_URL"))
+    chosen = choose_endpoint(place.endpoint, head.endpoint, os.environ.get("RUNFLOW_API_URL"))
     folder = output_folder(
-        manifest.name,
-        manifest.path,
+        head.name,
+        head.path,
         endpoint=chosen,
-        outputs=place.outputs or manifest.outputs.directory,
+        outputs=place.outputs or head.directory,
         label=place.label,
     )
     return chosen, folder
@@ -101,7 +101,7 @@ def subject_of(target: Path, place: Place) -> Subject:
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
         return Subject(folder=target, manifest=manifest, command=command)
     manifest = load_manifest(target, os.environ)
-    _, folder = locate(manifest, place)
+    _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
 
 
@@ -109,7 +109,7 @@ def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str
     """Return the command that finds *folder* again, from what its `sweep.json` says."""
     label = identity.label
     if manifest is not None:
-        _, found = locate(manifest, Place(label=label))
+        _, found = locate(manifest.head, Place(label=label))
         if found == folder.resolve():
             return command_of(manifest.path, Place(label=label))
     base = folder.resolve().parents[1 if identity.label else 0]

@@ -14,8 +14,7 @@ One task group; a task for each request under way and none that merely waits for
 is drawn one cell at a time, when a slot is free.
 """
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from typing import Final
 
 import anyio
@@ -67,12 +66,8 @@ class Services(Struct, frozen=True, kw_only=True):
     progress: Progress
 
 
-Points = Callable[[Model], Iterator[Cell]]
-"""Yields a model's cells in the grid's order, as `expand` does."""
-
-
 class Runner:
-    """One call of one sweep. *points* is who draws from the grid, where somebody looks on."""
+    """One call of one sweep."""
 
     def __init__(
         self,
@@ -81,10 +76,7 @@ class Runner:
         folder: SweepFolder,
         ledger: Ledger,
         services: Services,
-        *,
-        points: Points | None = None,
     ) -> None:
-        self._points = points or partial(expand, manifest)
         self._wakeup = Wakeup()
         self.shutdown = Shutdown(self._wakeup)
         self._context = context = Context(
@@ -225,7 +217,7 @@ class Runner:
         """Yield the model's cells, each once; what the grid's bound has too many goes off it."""
         wants, seen, progress = self.selection.wants, self._seen, self._context.progress
         beyond = upper_bound(self._context.manifest, model)
-        for cell in self._points(model):
+        for cell in expand(self._context.manifest, model):
             beyond -= 1
             if not wants(cell) or not seen.add(cell.key)[1]:
                 progress.fewer(1)

@@ -6,6 +6,8 @@ book.py           what all lines add up to: histories and totals
 history_index.py  a million histories in little memory
 key_index.py      a million keys in little memory
 file.py           the file: held under a lock, appended to in commit groups
+lock.py           the lock, and who holds it
+index.py          cells, their lines, and sums, in SQLite: derived, and deletable
 scan.py           questions that read the whole file
 replay.py         from the bytes to the book; what a crash left at the end
 reader.py         reading without holding

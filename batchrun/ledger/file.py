@@ -1,41 +1,34 @@
 """The ledger file: locked, replayed at the start, then only appended to.
 
-The lock is a flock on the file itself, so it goes with the process whatever ends it; the file
-`lock` beside it only says who holds it.
+`lock.py` holds it.
 """
 
 import errno
-import fcntl
-import json
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from io import FileIO
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import anyio
 from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.disk import Disk, ThreadedDisk, open_anew, publish, sync, sync_folder
-from batchrun.errors import FolderError, LedgerError, LedgerLockedError, LostLedgerError
+from batchrun.errors import LedgerError, LostLedgerError
 from batchrun.ledger.book import Book
+from batchrun.ledger.lock import locked
 from batchrun.ledger.reader import read_line
 from batchrun.ledger.records import (
     AnyRecord,
-    Sweep,
     encode,
     timestamp,
 )
 from batchrun.ledger.replay import Replayed, replay, salvage
 from batchrun.sweep.location import LEDGER
-
-LOCK: Final = "lock"
 
 Clock = Callable[[], datetime]
 
@@ -63,17 +56,12 @@ class _Group:
 
 
 class Ledger:
-    """Append records, and ask the book what they add up to.
-
-    *untouched_since* is when the file was written to last, in nanoseconds, as long as this process
-    has told it nothing but its own start; None from then on.
-    """
+    """Append records, and ask the book what they add up to."""
 
     def __init__(
         self, fd: int, path: Path, replayed: Replayed, *, disk: Disk, clock: Clock = utc_now
     ) -> None:
         self.path = path
-        self.untouched_since: int | None = os.fstat(fd).st_mtime_ns
         self.book: Book = replayed.book
         self.torn = replayed.torn
         self._fd = fd
@@ -117,6 +105,11 @@ class Ledger:
         """The offset at which the next line will stand."""
         return self._end
 
+    @property
+    def group(self) -> int:
+        """The number of the newest commit group."""
+        return self._group
+
     def now(self) -> datetime:
         """Return the time by the clock that stamps the lines."""
         return self._clock()
@@ -143,8 +136,6 @@ class Ledger:
         for record, text in zip(stamped, texts, strict=True):
             self.book.add(record, end)
             end += len(text)
-            if not isinstance(record, Sweep):
-                self.untouched_since = None
         self._group += bool(stamped and not lines)
         lines += texts
         self._end = end
@@ -186,21 +177,6 @@ class Ledger:
             f"cannot write to the ledger {self.path}: {reason}{'; free some space' * full}; "
             "nothing that is not written is sent, what was sent is found again by the next call"
         )
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[FileIO]:
-    """Hold the file of the ledger in *folder*, made where there is none, under its lock."""
-    path = folder / LEDGER
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b", buffering=0)
-    except OSError as error:
-        raise FolderError(f"cannot use the output folder {folder}: {error.strerror}") from error
-    with file:
-        _lock(file.fileno(), folder)
-        _check_place(file.fileno(), path)
-        yield file
 
 
 @contextmanager
@@ -295,49 +271,3 @@ def _written(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise LedgerError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _lock(fd: int, folder: Path) -> None:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise LedgerLockedError(
-            f"another batchrun holds the ledger in {folder}: {_holder(folder / LOCK)}; "
-            "wait for it, or stop it"
-        ) from None
-    except OSError as error:
-        raise FolderError(
-            f"cannot lock the ledger in {folder}: {error.strerror}; "
-            "batchrun needs a file system with flock"
-        ) from error
-    holder = {
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "since": timestamp(utc_now()),
-    }
-    try:
-        (folder / LOCK).write_text(json.dumps(holder) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise FolderError(f"cannot write {folder / LOCK}: {error.strerror}") from error
-
-
-def _check_place(fd: int, path: Path) -> None:
-    """Make sure that the file we locked is the one that bears the name.
-
-    Moved away or deleted between the opening and the lock, it would be held by us while another
-    process makes and holds a new one.
-    """
-    try:
-        same = os.path.samestat(os.fstat(fd), path.stat())
-    except OSError:
-        same = False
-    if not same:
-        raise FolderError(f"the ledger {path} was moved or replaced meanwhile; start again")
-
-
-def _holder(path: Path) -> str:
-    try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
-        return f"pid {holder['pid']} on {holder['host']} since {holder['since']}"
-    except (OSError, ValueError, LookupError, TypeError):
-        return f"its name is not in {path}"

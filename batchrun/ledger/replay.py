@@ -145,21 +145,21 @@ def replay_shared(fd: int, path: Path) -> Replayed:
     while True:
         before = os.fstat(fd)
         try:
-            return replay(_lines(fd, before.st_size), path=path)
+            return replay(lines_between(fd, 0, before.st_size), path=path)
         except LedgerError:
             after = os.fstat(fd)
             if (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
                 raise
 
 
-def _lines(fd: int, size: int) -> Iterator[bytes]:
-    """Yield the lines of the first *size* bytes of a file.
+def lines_between(fd: int, start: int, end: int) -> Iterator[bytes]:
+    """Yield the lines between two offsets of a file.
 
     No further: what its writer appends while we read would make an unfinished line, which is only
     the end of what we see, look like a broken one that has others after it.
     """
-    offset, rest = 0, b""
-    while offset < size and (data := os.pread(fd, min(1 << 20, size - offset), offset)):
+    offset, rest = start, b""
+    while offset < end and (data := os.pread(fd, min(1 << 20, end - offset), offset)):
         offset += len(data)
         lines = BytesIO(rest + data).readlines()
         rest = b"" if lines[-1].endswith(b"\n") else lines.pop()

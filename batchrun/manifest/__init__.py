@@ -8,6 +8,7 @@ expressions/  templates and `$` operators
 grid/         the Manifest -> cells, lazily and in order; sample; the check before any is made;
               where a cell comes from
 manifest.py   the Manifest as frozen values
+sources.py    what it was read from
 cells.py      a cell
 cell_key.py   the key of a cell, and the version of its rule
 file_names.py `outputs.name` and `metadata`, rendered

@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from batchrun.errors import Problem
 from batchrun.manifest.expressions.expression import Axis, Constant, Expression
+from batchrun.manifest.sources import Sources
 from batchrun.manifest.yaml.document import Node
 from batchrun.settings import Settings, settings_from
 
@@ -155,6 +156,15 @@ class Grid(Struct, frozen=True, kw_only=True, eq=False):
     repeat: int = 1
 
 
+class Head(Struct, frozen=True, kw_only=True):
+    """What a manifest says of where its sweep is."""
+
+    path: Path
+    name: str
+    endpoint: str | None = None
+    directory: Path | None = None
+
+
 class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     """A manifest that has been read and found right."""
 
@@ -168,6 +178,16 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     endpoint: str | None = None
     metadata: Mapping[str, Expression] = field(default_factory=dict)
     grids: tuple[Grid, ...] = ()
+    sources: Sources = field(default_factory=Sources)
+
+    @property
+    def head(self) -> Head:
+        return Head(
+            path=self.path,
+            name=self.name,
+            endpoint=self.endpoint,
+            directory=self.outputs.directory,
+        )
 
     def settings(self) -> Settings:
         """Return what the manifest asks for; the command line replaces fields of it."""

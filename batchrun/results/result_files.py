@@ -5,21 +5,19 @@ A reader sees the old file or the new one, never half of either; a crash leaves 
 
 import csv
 import json
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final
 
 from batchrun.base.json_text import made_once
 from batchrun.base.output_store import OutputStore
-from batchrun.ledger.history import GOOD, NOWHERE, History, State
+from batchrun.ledger.history import NOWHERE, History
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.rows import COLUMNS, ENDED, columns, point, row
+from batchrun.results.rows import ENDED, columns, row
 
 MANIFEST: Final = "manifest.yaml"
 RESULTS_JSONL: Final = "results.jsonl"
@@ -52,68 +50,6 @@ def write_results(
     store = OutputStore(folder)
     names = _write_jsonl(store, rows)
     _write_csv(store, columns(names))
-
-
-class Comparison:
-    """Compares the results, as they are, with the cells of a walk.
-
-    *since* is when the ledger changed last, in nanoseconds: what they say of runs is believed if
-    they are no older.
-    """
-
-    def __init__(self, folder: Path, since: int) -> None:
-        self._paths = folder / RESULTS_JSONL, folder / RESULTS_CSV
-        self._lines: IO[bytes] | None = None
-        with suppress(OSError):
-            if min(path.stat().st_mtime_ns for path in self._paths) >= since and self._columns():
-                self._lines = self._paths[0].open("rb")
-
-    def add(self, cell: Cell, state: State | None) -> None:
-        """Compare the next line with the next cell, which stands so, where that is known."""
-        if self._lines is not None and not _tells_of(self._next(self._lines), cell, state):
-            self.close()
-
-    def stand(self) -> bool:
-        """Say whether the results tell of the cells that came, in their order, and of no other.
-
-        Where they do they are made as young as now. To be asked once, at the end of the walk.
-        """
-        stand = self._lines is not None and self._next(self._lines) == b""
-        self.close()
-        try:
-            for path in self._paths if stand else ():
-                os.utime(path)
-        except OSError:
-            return False
-        return stand
-
-    def close(self) -> None:
-        """Compare no further: the results don't stand, or nobody asks."""
-        if self._lines is not None:
-            self._lines.close()
-            self._lines = None
-
-    def _next(self, lines: IO[bytes]) -> bytes:
-        try:
-            return lines.readline()
-        except OSError:
-            return b"no line"
-
-    def _columns(self) -> bool:
-        """Say whether the table has the columns that ours has."""
-        with self._paths[1].open("rb") as file:
-            return file.readline().rstrip().endswith(",".join(COLUMNS).encode())
-
-
-def _tells_of(line: bytes, cell: Cell, state: State | None) -> bool:
-    """Say whether a line of the results begins as that of *cell* would.
-
-    An old copy that was put back is as young as can be, but to it not all cells were done.
-    """
-    begin = point(cell)
-    if state in GOOD:
-        begin["status"] = str(state)
-    return line.startswith(_line(begin).removesuffix(b"}\n"))
 
 
 def _row(cell: Cell, ledger: Readable, attempts: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from batchrun.base.endpoint import DEFAULT_ENDPOINT, SIMULATOR, parse_endpoint
 from batchrun.errors import UsageError
 
 LEDGER: Final = "ledger.jsonl"
+INDEX: Final = "index.sqlite"
 
 _UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")
 

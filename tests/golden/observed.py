@@ -79,7 +79,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
     with environment(variables):
         options = parse(words)
         manifest = load_manifest(options.manifest, os.environ)
-        endpoint, folder = locate(manifest, options.place)
+        endpoint, folder = locate(manifest.head, options.place)
         chosen = settings_of(manifest, options.chosen, options.only)
     beside = options.manifest.absolute().parent
     return {
@@ -158,7 +158,7 @@ def loads(path: Path) -> bool:
 def folder_of(path: Path, *, endpoint: str, label: str | None) -> Path:
     """Return the folder of the sweep of the manifest at *path*."""
     manifest = load_manifest(path, {})
-    _, folder = locate(manifest, Place(endpoint=endpoint, label=label))
+    _, folder = locate(manifest.head, Place(endpoint=endpoint, label=label))
     return folder
 
 

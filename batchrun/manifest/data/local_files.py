@@ -7,19 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from batchrun.base.file_state import file_state
 from batchrun.base.local_file import LocalFile
 from batchrun.base.media_types import media_type
 from batchrun.base.text import did_you_mean
+from batchrun.manifest.sources import Sources
 
 LARGEST_FILE: Final = 52_428_800  # runflow-api: size_bytes of an asset upload
 _LONGEST_NAME: Final = 500
 
 
 class LocalDisk:
-    """The files beside a manifest. Each is hashed once."""
+    """The files beside a manifest. Each is hashed once, and noted in *sources*."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, sources: Sources) -> None:
         self.base = base
+        self.sources = sources
         self._known: dict[str, LocalFile] = {}
 
     def local(self, path: str) -> LocalFile:
@@ -28,8 +31,13 @@ class LocalDisk:
             self._known[path] = self._read(path)
         return self._known[path]
 
+    def note(self, path: Path) -> None:
+        """Note a file that is about to be read."""
+        self.sources.files.setdefault(str(path), file_state(str(path)))
+
     def _read(self, written: str) -> LocalFile:
         path = placed(self.base, written)
+        self.note(path)
         with opened(path, written) as file:
             head = file.read(16)
             size = path.stat().st_size
@@ -50,8 +58,10 @@ class LocalDisk:
     def matches(self, pattern: str) -> Sequence[LocalFile]:
         """Return the files that match, sorted by path; raise ValueError if there are none."""
         wanted = str(placed(Path(), pattern))
-        found = glob.glob(wanted, root_dir=self.base, recursive=True)  # noqa: PTH207  (hidden files)
+        found = self.sources.listings[wanted] = listing(self.base, wanted)
         paths = sorted(Path(path).as_posix() for path in found)
+        for path in paths:
+            self.note(self.base / path)  # a folder, too: a file may take its place
         files = [path for path in paths if (self.base / path).is_file()]
         if not files:
             raise ValueError(f"no file matches `{pattern}` in {self.base}")
@@ -59,7 +69,13 @@ class LocalDisk:
 
     def text_lines(self, path: str) -> Sequence[str]:
         """Return the lines of a text file that are not blank; raise ValueError."""
+        self.note(placed(self.base, path))
         return TextLines(placed(self.base, path), path)
+
+
+def listing(base: Path, pattern: str) -> tuple[str, ...]:
+    """Return the paths that a glob pattern finds below *base*, folders among them, sorted."""
+    return tuple(sorted(glob.glob(pattern, root_dir=base, recursive=True)))  # noqa: PTH207  (hidden files)
 
 
 def placed(base: Path, written: str) -> Path:

@@ -1,7 +1,7 @@
 """Sections -> the frozen Manifest. Every problem is collected; nothing here raises."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE, Compi
 from batchrun.manifest.expressions.expression import Broken, Expression, Text
 from batchrun.manifest.expressions.template import split
 from batchrun.manifest.file_names import DEFAULT_NAME, leaves
-from batchrun.manifest.manifest import Definition, Grid, Manifest, Outputs
+from batchrun.manifest.manifest import Definition, Grid, Head, Manifest, Outputs
 from batchrun.manifest.parse.context import ParseContext, constants_of, items_of
 from batchrun.manifest.parse.limits import (
     parse_name,
@@ -28,19 +28,40 @@ from batchrun.manifest.parse.models import ModelReader
 from batchrun.manifest.parse.namespace import check_model, conflicts, keys_of, not_sent
 from batchrun.manifest.parse.rows import DataReader
 from batchrun.manifest.parse.rules import RuleReader
+from batchrun.manifest.sources import Sources
 from batchrun.manifest.yaml.document import MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Environment, Section, text_keys, text_of
 
 _FORMS: Final = {"inputs": "{prompt: a red chair}", "vars": "{color: [red, blue]}"}
 
 
+def read_head(root: MapNode, path: Path, environ: Mapping[str, str]) -> Head | None:
+    """Return where the sweep is said to be, and read no more; None where that has problems."""
+    problems: list[Problem] = []
+    section = Section(root, "", problems, Environment(environ))
+    head = Head(
+        path=path,
+        name=section.take("name", parse_name, name_of(path)),
+        endpoint=section.take("endpoint", parse_endpoint, None),
+        directory=read_outputs(section, path.absolute().parent)[0],
+    )
+    return None if problems else head
+
+
+def name_of(path: Path) -> str:
+    """Return the name of a sweep whose manifest at *path* gives none."""
+    return path.stem.strip(" .").lstrip("@-") or "manifest"
+
+
 class Reader:
     """Reads one manifest; the order of its methods is the order in which things become known."""
 
     def __init__(
-        self, root: MapNode, path: Path, environment: Environment, problems: list[Problem]
+        self, root: MapNode, path: Path, environ: Mapping[str, str], problems: list[Problem]
     ) -> None:
-        disk, known = LocalDisk(path.absolute().parent), set[str]()
+        self.sources = Sources()
+        environment = Environment(environ, self.sources.variables)
+        disk, known = LocalDisk(path.absolute().parent, self.sources), set[str]()
         compiler = Compiler(problems, environment, disk, known)
         self.context = ParseContext(path, problems, environment, disk, known, compiler)
         self.root = Section(root, "", problems, environment)
@@ -50,7 +71,7 @@ class Reader:
     def read(self, data: bytes) -> Manifest:
         """Return the manifest; where there are problems, it is only good to find more."""
         root = self.root
-        name = root.take("name", parse_name, self._stem())
+        name = root.take("name", parse_name, name_of(self.context.path))
         chosen = read_settings(root)
         endpoint = root.take("endpoint", parse_endpoint, None)
         product = self._product()
@@ -68,6 +89,7 @@ class Reader:
             endpoint=endpoint,
             metadata=metadata,
             grids=grids,
+            sources=self.sources,
         )
 
     def _product(self) -> Grid:
@@ -96,9 +118,6 @@ class Reader:
         for model in models:
             self.context.problems.extend(check_model(model, product, unsent))
         return product
-
-    def _stem(self) -> str:
-        return self.context.path.stem.strip(" .").lstrip("@-") or "manifest"
 
     def _know(self, files: Sequence[tuple[DataFile | Node, Node]]) -> None:
         for key in ("inputs", "vars"):

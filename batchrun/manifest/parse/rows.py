@@ -77,6 +77,7 @@ class DataReader(Struct, frozen=True):
             self.context.problems.append(node.problem(str(error)))
             return None
         shown = str(self.context.path.parent / written)
+        self.context.disk.note(path)
         data = DataFile(path, shown, written, options)
         data.scan(node, self.context.problems)
         return data if data.columns else None

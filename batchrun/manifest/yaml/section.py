@@ -47,10 +47,14 @@ def text_keys(node: MapNode, problems: list[Problem]) -> Iterator[tuple[ScalarNo
 
 
 class Environment:
-    """The environment as `${env:NAME}` sees it: without the key, which goes nowhere."""
+    """The environment as `${env:NAME}` sees it: without the key, which goes nowhere.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    Each variable that was asked for is noted in *noted*.
+    """
+
+    def __init__(self, environ: Mapping[str, str], noted: dict[str, str] | None = None) -> None:
         self._environ = environ
+        self._noted = {} if noted is None else noted
 
     def __getitem__(self, name: str) -> str:
         """Return the variable's text; raise ValueError."""
@@ -58,7 +62,8 @@ class Environment:
             raise ValueError(f"`{KEY_VARIABLE}` is the key, which is never put into a manifest")
         if name not in self._environ:
             raise ValueError(f"the environment has no `{name}`{did_you_mean(name, self._environ)}")
-        return self._environ[name]
+        text = self._noted[name] = self._environ[name]
+        return text
 
     def expand(self, text: str) -> str:
         """Return *text* with `${env:NAME}` replaced; raise ValueError for any other `${...}`."""
