@@ -143,6 +143,13 @@ def same_length(night: Night) -> None:
     ledger.write_bytes(data[:at] + b"9" + data[at + 1 :])
 
 
+def damaged(night: Night) -> None:
+    """Write over a byte amid the lines, which changes neither their length nor the last one."""
+    with (night.sweep / "ledger.jsonl").open("r+b") as file:
+        file.seek(file.read().index(b'"server_at":"') + len(b'"server_at":"'))
+        file.write(b"3")
+
+
 def broken(night: Night) -> None:
     (night.sweep / INDEX).write_bytes(b"not a database" * 1000)
 
@@ -162,6 +169,7 @@ CHANGES: Final[dict[str, Callable[[Night], None]]] = {
     "ledger has one line more": lambda night: night.append(Looked(client_ref="br1.k3f9.1")),
     "ledger is another file": moved,
     "ledger's last line": same_length,
+    "a line amid the ledger": damaged,
     "results": lambda night: os.truncate(night.sweep / "results.jsonl", 0),
     "table": lambda night: (night.sweep / "results.csv").unlink(),
     "copy of the manifest": lambda night: (night.sweep / "manifest.yaml").unlink(),

@@ -61,7 +61,7 @@ CREATE TABLE cells (
 CREATE TABLE runs (run_id TEXT PRIMARY KEY, cell TEXT, day TEXT, cost TEXT) WITHOUT ROWID;
 CREATE TABLE files (path TEXT PRIMARY KEY, cell TEXT, bytes INTEGER) WITHOUT ROWID;
 CREATE TABLE kept (
-    name TEXT PRIMARY KEY, inode INTEGER, length INTEGER, last BLOB, value BLOB
+    name TEXT PRIMARY KEY, mtime INTEGER, inode INTEGER, length INTEGER, last BLOB, value BLOB
 ) WITHOUT ROWID;
 """
 TABLES: Final = ("bound", "cells", "runs", "files", "kept")
@@ -199,19 +199,25 @@ class Index:
     # What holds as long as the ledger is as it was.
 
     def keep(self, name: str, value: bytes, fd: int) -> None:
-        """Keep what follows from the open ledger *fd* as it is now."""
-        end = os.fstat(fd)
-        row = (name, end.st_ino, end.st_size, _last(fd, end.st_size), value)
-        self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?)", row)
+        """Keep what follows from the open ledger *fd* as it is now.
+
+        It holds until the file is written to: damage amid the lines changes neither its length nor
+        its last line.
+        """
+        now = os.fstat(fd)
+        last = _last(fd, now.st_size)
+        row = (name, now.st_mtime_ns, now.st_ino, now.st_size, last, value)
+        self._db.execute("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def kept(self, name: str, fd: int) -> bytes | None:
         """Return what was kept; None where the ledger isn't as it was then."""
         row = self._db.execute(
-            "SELECT inode, length, last, value FROM kept WHERE name = ?", (name,)
+            "SELECT mtime, length, inode, length, last, value FROM kept WHERE name = ?", (name,)
         ).fetchone()
-        if row is None or row[1] != os.fstat(fd).st_size or not _fits(Bound(*row[:3]), fd):
+        now = os.fstat(fd)
+        if row is None or row[:2] != (now.st_mtime_ns, now.st_size):
             return None
-        return bytes(row[3])
+        return bytes(row[5]) if _fits(Bound(*row[2:5]), fd) else None
 
     # How it comes to know.
 
