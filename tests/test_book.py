@@ -145,14 +145,14 @@ def test_an_upload_is_remembered_by_its_content() -> None:
 
 def test_whether_a_model_takes_batches_is_what_was_learnt_last() -> None:
     book = book_of(intent(), submitted(), finished())
-    assert book.facts("google/nano-banana-2").takes_batches is None
+    assert book.learnt == {}
 
     book.add(Learnt(model="google/nano-banana-2", batches=True), 9)
     book.add(Learnt(model="other", batches=True), 10)
     book.add(Learnt(model="google/nano-banana-2", batches=False), 11)
-    assert book.facts("google/nano-banana-2").takes_batches is False
+    assert book.learnt["google/nano-banana-2"].batches is False
     assert book.facts("google/nano-banana-2").runs == 1
-    assert book.facts("other").takes_batches is True
+    assert book.learnt["other"].batches is True
 
 
 @pytest.mark.parametrize("record", [finished(), submitted(), saved(), finished("c9")])

@@ -507,7 +507,7 @@ async def test_where_pages_end_is_seen_where_another_has_runs(page: int, cap: in
 
     assert found is not None
     assert len(found) == 6
-    assert api.pages.cap == cap
+    assert api.profile.page_cap == cap
 
 
 async def test_a_service_that_refuses_fields_is_asked_plainly_from_then_on() -> None:

@@ -13,6 +13,7 @@ The way of a cell:
     preflight.py       what must hold before the first POST: key, sweep, newest ledger
     submit.py          intents, POSTs, what an answer means; `request_body.py` makes their bytes
     service_health.py  whether what answers is the API
+    service_habits.py  what the service was seen to refuse, from one call to the next
     poll.py            asks how runs stand; `poll_schedule.py` says when
     downloader.py      outputs, after the run
 

@@ -122,6 +122,7 @@ class Batcher:
         self._settings = context.settings
         self._book = context.ledger.book
         self._client = context.client
+        self._takes_batches = context.client.profile.takes_batches
         self._transitions = transitions
         self._in_flight = transitions.in_flight
         self._submitter = submitter
@@ -172,7 +173,7 @@ class Batcher:
 
     def _let_leave(self, batch: PendingBatch, *, last: bool) -> float:
         """Send the part of a pending batch that is due; return when the rest is."""
-        takes = self._book.facts(batch.model).takes_batches
+        takes = self._takes_batches.get(batch.model)
         most = self._settings.batch
         while len(batch.attempts) >= most and takes:
             self._leave(batch.take(most))
@@ -225,7 +226,7 @@ class Batcher:
             return False
         if RESERVED in (attempt.sent or {}) or self._may_need_otherwise(attempt):
             return False
-        takes = self._book.facts(attempt.model).takes_batches
+        takes = self._takes_batches.get(attempt.model)
         # Where so few may be under way at once there will never be enough of them to ask.
         return takes or (takes is None and self._in_flight.most(attempt.alias) >= ENOUGH)
 

@@ -56,7 +56,6 @@ class RunIdentifier:
         self._ledger = context.ledger
         self._sweep = context.sweep
         self._others: set[str] = set()
-        self._tags_shown = False
 
     async def identify(self, runs: Iterable[Run]) -> list[Identified]:
         """Return whose *runs* are, after asking by id for those of them that don't tell."""
@@ -153,7 +152,7 @@ class RunIdentifier:
         if whole is None:
             return False
         if not self._is_silent(whole):
-            self._tags_shown |= "batchrun" in whole.metadata
+            self._client.profile.tags_shown |= "batchrun" in whole.metadata
             return True
         if {listed.client_ref, whole.client_ref} != {None}:
             return False  # ours by its reference
@@ -164,11 +163,11 @@ class RunIdentifier:
 
     async def _tags_are_shown(self) -> bool:
         """Say whether a run that is asked for by id shows its tag; try one that must have it."""
-        newest = self._ledger.book.newest
-        if not self._tags_shown and newest is not None:
+        newest, profile = self._ledger.book.newest, self._client.profile
+        if not profile.tags_shown and newest is not None:
             run = await self._client.get_run(newest.run_id)
-            self._tags_shown = run is not None and "batchrun" in run.metadata
-        return self._tags_shown
+            profile.tags_shown = run is not None and "batchrun" in run.metadata
+        return profile.tags_shown
 
     def _is_silent(self, run: Run) -> bool:
         """Say whether *run* may be of this sweep and doesn't tell what it was made for."""

@@ -120,7 +120,7 @@ class Poller:
         by_id = {a.run_id: a for a in wave.attempts.values() if a.run_id is not None}
         told = [(by_id[run.id], run) for run in runs if run.id in by_id]
         for _, run in told:
-            self._ref_filter.proven = True
+            self._client.profile.filter_proven = True
             if run.id in self._asking:
                 self._asking[run.id].cancel()
         await self._handle(told)

@@ -139,7 +139,7 @@ class LedgerCheck:
         filling = [run for ref in refs for run in await self._ref_filter.runs_of(ref) or ()]
         newest = book.newest
         shown = newest is not None and any(run.id == newest.run_id for run in filling)
-        self._ref_filter.proven |= shown
+        self._client.profile.filter_proven |= shown
         await self._check_known([*filling, *await newest_runs(self._client, sweep)])
         ahead = range(book.last_wave + 1, book.last_wave + 1 + AHEAD) if book.last_wave else ()
         for number in ahead:

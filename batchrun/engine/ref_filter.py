@@ -16,14 +16,10 @@ REFUSED: Final = "the service's list can't be filtered by client_ref; runs are a
 
 
 class RefFilter:
-    """The filter, and what is known of it.
-
-    *proven* once it has shown a run that we know; *refused* once the service would not have it.
-    """
+    """The filter. What is known of it stands in the client's profile of the service."""
 
     def __init__(self, context: Context) -> None:
-        self.proven = False
-        self.refused = False
+        self._profile = context.client.profile
         self._client = context.client
         self._book = context.ledger.book
         self._progress = context.progress
@@ -33,18 +29,18 @@ class RefFilter:
 
         Those that are *over* are left out.
         """
-        if self.refused:
+        if self._profile.refuses_filter:
             return None
         runs = await self._client.runs_of(ref, over=over)
         if runs is None:
-            self.refused = True
+            self._profile.refuses_filter = True
             self._progress.note(REFUSED)
         return runs
 
     async def prove(self) -> bool:
         """Say whether the filter has ever shown a run that we know; try the newest one."""
         newest = self._book.newest
-        if not self.proven and newest is not None:
+        if not self._profile.filter_proven and newest is not None:
             runs = await self.runs_of(newest.client_ref) or ()
-            self.proven = any(run.id == newest.run_id for run in runs)
-        return self.proven
+            self._profile.filter_proven = any(run.id == newest.run_id for run in runs)
+        return self._profile.filter_proven

@@ -40,6 +40,7 @@ from batchrun.engine.request_body import Intents
 from batchrun.engine.resume import YIELD_EVERY, reserve, resume
 from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
+from batchrun.engine.service_habits import ServiceHabits
 from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
@@ -131,12 +132,14 @@ class Runner:
         transitions = self._transitions()
         intents, ref_filter = Intents(context), RefFilter(context)
         preflight = Preflight(context, ref_filter)
+        habits = ServiceHabits(context.ledger, context.client.profile)
         submitter = Submitter(
             context,
             transitions=transitions,
             preflight=preflight,
             uploads=self._uploads,
             intents=intents,
+            habits=habits,
         )
         tasks.start_soon(self._tick, submitter, name="ticker")
         if not await self._begin(transitions, preflight, intents):
@@ -158,6 +161,7 @@ class Runner:
         tasks.start_soon(self._downloader.run, name="downloader")
         tasks.start_soon(self._duplicates.run, name="duplicate runs")
         await self._drive(transitions, submitter, intents, tasks)
+        await habits.keep()
 
     def _transitions(self) -> Transitions:
         folder, last = self._context.folder, self._context.ledger.book.last_wave
@@ -206,9 +210,9 @@ class Runner:
         self._budget.labels = labels
 
     def _wave_size(self) -> int:
-        pages = self._context.client.pages
+        profile = self._context.client.profile
         return self._context.settings.wave_size or best_size(
-            most_shown=pages.most_shown, page_cap=pages.cap
+            most_shown=profile.most_shown, page_cap=profile.page_cap
         )
 
     # The grid.

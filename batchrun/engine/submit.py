@@ -26,12 +26,13 @@ from batchrun.engine.phases import REQUESTED, Phase
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import rejected_line
+from batchrun.engine.service_habits import ServiceHabits
 from batchrun.engine.service_health import ServiceHealth
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
-from batchrun.ledger.records import Dropped, Learnt, Rejected
+from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
 from batchrun.runflow.batches import Batch
@@ -69,7 +70,9 @@ class Submitter:
         preflight: Preflight,
         uploads: Uploader,
         intents: Intents,
+        habits: ServiceHabits,
     ) -> None:
+        self._habits = habits
         self.unbatchable: set[str] = set()
         self._settings = context.settings
         self._ledger = context.ledger
@@ -338,10 +341,8 @@ class Submitter:
 
         One that ever did, does: then it is an input that was refused.
         """
-        facts = self._ledger.book.facts(model)
-        if facts.takes_batches is None or (batches and not facts.takes_batches):
-            await self._ledger.append(Learnt(model=model, batches=batches))
-            self._transitions.wakeup.ring()  # others wait for just that
+        if await self._habits.learn_batches(model, takes=batches):
+            self._transitions.wakeup.ring()  # other cells wait for just that
 
     def judge(self) -> None:
         """Leave once something else has answered every POST for `give_up` seconds."""

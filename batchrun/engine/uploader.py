@@ -49,7 +49,7 @@ class Uploader:
         self._works = False
         self._there: dict[str, str] = {}  # asset ids that this process has seen, by content
         self._missed: set[str] = set()
-        self._https: set[str] = set()
+        self._wants_https = context.client.profile.wants_https
         self._otherwise: set[tuple[str, str]] = set()
 
     async def resolve(self, cell: Cell) -> Mapping[str, Any]:
@@ -82,7 +82,7 @@ class Uploader:
                 self._missed.add(asset_id)
                 return True
         if assets and WANTS_HTTPS.search(refusal.message) and self._first(cell, SCHEME):
-            self._https.add(model)
+            self._wants_https.add(model)
             return True
         return False
 
@@ -96,7 +96,7 @@ class Uploader:
             if self._there.get(file.sha256) in {None, *self._missed}:
                 self._there[file.sha256] = await self._find(file) or await self._upload(file)
         asset_id = self._there[file.sha256]
-        asset = await self._client.asset(asset_id) if model in self._https else None
+        asset = await self._client.asset(asset_id) if model in self._wants_https else None
         return (asset and asset.url) or reference(asset_id)
 
     async def _find(self, file: LocalFile) -> str | None:

@@ -14,6 +14,7 @@ from operator import itemgetter
 from typing import ClassVar, Final
 
 from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from batchrun.ledger.history import CellLine, History, State, apply
 from batchrun.ledger.history_index import Histories
@@ -59,7 +60,6 @@ class ModelFacts(Struct):
     unpriced_runs: int = 0
     unreserved: int = 0
     assumed_cost: Decimal = Decimal(0)
-    takes_batches: bool | None = None
 
     @property
     def durations(self) -> list[float]:
@@ -88,6 +88,7 @@ class Book:
         self.histories = Histories()
         self.models: dict[str, ModelFacts] = {}
         self.uploads: dict[str, Uploaded] = {}
+        self.learnt: dict[str | None, Learnt] = {}  # by model; None is the service
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
@@ -155,7 +156,8 @@ class Book:
         self.doubted.pop(record.client_ref, None)
 
     def _learnt(self, record: Learnt, _line: int) -> None:
-        self.facts(record.model).takes_batches = record.batches
+        known = self.learnt.get(record.model)
+        self.learnt[record.model] = record if known is None else _joined(known, record)
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
@@ -238,6 +240,12 @@ class Book:
         }
     )
     """What each kind of line adds: `add`, for who asks a million times."""
+
+
+def _joined(known: Learnt, record: Learnt) -> Learnt:
+    """Return what was *known*, with what a later *record* says in its place."""
+    news = {name: value for name, value in asdict(record).items() if value is not None}
+    return replace(known, **news)
 
 
 def wave_number(client_ref: str) -> int:

@@ -170,10 +170,18 @@ class Saved(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Learnt(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """Whether a model takes batches, as the service has answered."""
+    """Habits of the service, of one model or of all: which of them have shown.
 
-    model: str
-    batches: bool
+    *batches*: the model takes them. *https*: it takes files by https addresses only. *filter* and
+    *fields*: a list takes them. *page_cap*: runs on a page.
+    """
+
+    model: str | None = None
+    batches: bool | None = None
+    https: bool | None = None
+    filter: bool | None = None
+    fields: bool | None = None
+    page_cap: int | None = None
 
 
 class Uploaded(Record, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,6 +3,7 @@
     client.py         the API as functions, with the key
     retry.py          sends a request in its turn, and again where that is safe
     pagination.py     lists of runs, page by page
+    service_profile.py  what the service takes, refuses, and has proven
     post_outcomes.py  what the answer to a POST means
     wire.py           API bodies <-> our values, tolerant where the API varies
     batches.py        the same for batches

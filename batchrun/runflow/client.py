@@ -17,7 +17,7 @@ from batchrun.base.endpoint import is_loopback
 from batchrun.runflow import wire
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.http.requests import Requests
-from batchrun.runflow.pagination import Listing, Pages
+from batchrun.runflow.pagination import Listing
 from batchrun.runflow.post_outcomes import (
     BatchOutcome,
     Outcome,
@@ -26,6 +26,7 @@ from batchrun.runflow.post_outcomes import (
 )
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.retry import REFUSALS, Answer, Calls
+from batchrun.runflow.service_profile import ServiceProfile
 from batchrun.runflow.wire import Asset, Page, Run
 
 _UPLOAD_REFUSALS: Final = REFUSALS | {409, 413}
@@ -51,7 +52,8 @@ class Client:
         self._limiter = limiter
         self._calls = Calls(http, limiter, give_up=give_up, log=log, clock=clock)
         self._requests = Requests(http)
-        self._listing = Listing(self._calls, self._requests, log)
+        self.profile = ServiceProfile()
+        self._listing = Listing(self._calls, self._requests, self.profile, log)
 
     def __repr__(self) -> str:
         return f"<Client {self._host}: {self.requests} requests, {self._limiter!r}>"
@@ -179,11 +181,6 @@ class Client:
     def server_time(self) -> datetime | None:
         """The service's time; None as long as it hasn't told."""
         return self._calls.server_time
-
-    @property
-    def pages(self) -> Pages:
-        """What listings have shown of the service's pages."""
-        return self._listing.pages
 
     @property
     def requests(self) -> int:

@@ -8,36 +8,16 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, cast
 
-from msgspec import Struct
-
 from batchrun.runflow import wire
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.retry import Answer, Calls
+from batchrun.runflow.service_profile import ServiceProfile
 from batchrun.runflow.wire import Page, Run
 
 _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
 _PAGES: Final = 2000
 _LARGEST_PAGE: Final = 500  # what the API's documents allow
 _PLAIN_PAGE: Final = 100  # what a service may still give that refuses that
-
-
-class Pages(Struct):
-    """What listings have shown of the service's pages: the most runs, and where pages end."""
-
-    most_shown: int = 0
-    cap: int | None = None
-
-    def note(self, page: Page, ours: int, before: int | None) -> int | None:
-        """Note a page with so many runs of *ours*; return those if there was nothing else on it.
-
-        *before* is what was returned for the page before. A cursor alone is no sign of a cap: it
-        may lead to an empty page.
-        """
-        self.most_shown = max(self.most_shown, ours)
-        shown = len(page.runs) + page.over
-        if before and shown:
-            self.cap = before
-        return ours if ours == shown else None
 
 
 class PageLoop:
@@ -68,15 +48,20 @@ class PageLoop:
 
 
 class Listing:
-    """Asks for lists of runs, and learns what the service refuses."""
+    """Asks for lists of runs, and notes in *profile* what the service refuses."""
 
-    def __init__(self, calls: Calls, requests: Requests, log: Callable[[str], None]) -> None:
-        self.pages = Pages()
+    def __init__(
+        self,
+        calls: Calls,
+        requests: Requests,
+        profile: ServiceProfile,
+        log: Callable[[str], None],
+    ) -> None:
+        self._profile = profile
         self._calls = calls
         self._requests = requests
         self._log = log
         self._warned: set[str] = set()
-        self._plain_lists = False
 
     async def newest_page(self, cursor: str | None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
@@ -106,7 +91,7 @@ class Listing:
         while foreign < _FOREIGN_PAGES and (page := await pages.next_page()) is not None:
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
-            full = self.pages.note(page, len(ours) + page.over, full)
+            full = self._profile.note_page(page, len(ours) + page.over, full)
             shown = {run.client_ref for run in page.runs} | ({client_ref} if page.over else set())
             references |= shown
             if shown - {client_ref}:
@@ -136,7 +121,7 @@ class Listing:
         over: AbstractSet[str] = frozenset(),
     ) -> Page | None:
         paging = {"limit": str(_LARGEST_PAGE)} | ({} if cursor is None else {"pq": cursor})
-        if not self._plain_lists:
+        if not self._profile.refuses_fields:
             full = params | paging | {"fields": wire.RUN_FIELDS}
             answer = await self._ask(full, over)
             if answer.refusal is None:
@@ -149,7 +134,7 @@ class Listing:
         if answer.refusal is not None:
             self._say_once(f"the service refuses to list runs ({answer.refusal})")
             return None
-        self._plain_lists = True
+        self._profile.refuses_fields = True
         return cast("Page", answer.body)
 
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:

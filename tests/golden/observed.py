@@ -293,7 +293,7 @@ def _totals(book: Book) -> dict[str, Any]:
         "sweep": None if book.sweep is None else msgspec.to_builtins(book.sweep),
         "cost": str(book.cost),
         "cost by alias": {alias: str(cost) for alias, cost in sorted(book.spent.items())},
-        "models": {model: _model(facts) for model, facts in sorted(book.models.items())},
+        "models": {model: _model(book, model) for model in sorted(_models_of(book))},
         "extra runs": {run: _money(cost) for run, cost in sorted(book.extra_runs.items())},
         "extra runs without a cost": sorted(book.unpriced_duplicates),
         "last wave": book.last_wave,
@@ -308,7 +308,12 @@ def _totals(book: Book) -> dict[str, Any]:
     }
 
 
-def _model(facts: ModelFacts) -> dict[str, Any]:
+def _models_of(book: Book) -> set[str]:
+    return {*book.models, *(model for model in book.learnt if model is not None)}
+
+
+def _model(book: Book, model: str) -> dict[str, Any]:
+    facts, learnt = book.models.get(model, ModelFacts()), book.learnt.get(model)
     return {
         "runs": facts.runs,
         "cost": str(facts.cost),
@@ -316,7 +321,7 @@ def _model(facts: ModelFacts) -> dict[str, Any]:
         "runs without a cost": facts.unpriced_runs,
         "runs without a cost or a reserve": facts.unreserved,
         "reserved for runs without a cost": str(facts.assumed_cost),
-        "takes batches": facts.takes_batches,
+        "takes batches": None if learnt is None else learnt.batches,
         "seconds": [round(seconds, 6) for seconds in facts.durations],
     }
 

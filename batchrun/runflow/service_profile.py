@@ -1,0 +1,42 @@
+"""The service as it has shown itself: what it takes, and what it refuses. Pure.
+
+All facts that choose how the service is asked stand here, and nowhere else. There are two kinds:
+
+- **Habits** choose the cheaper of two ways that are both right. They may be kept from one process
+  to the next. A habit that is no longer true costs calls, and nothing else.
+- **Proofs** permit a send: only with one does a run that is not shown count as missing. They hold
+  in the process that saw them, and are never kept. By the next call the service, its gateway or
+  the key may be another.
+"""
+
+from msgspec import Struct, field
+
+from batchrun.runflow.wire import Page
+
+
+class ServiceProfile(Struct):
+    """Facts of one service, learnt by the parts that ask it."""
+
+    # Habits.
+    takes_batches: dict[str, bool] = field(default_factory=dict)  # by model
+    wants_https: set[str] = field(default_factory=set)  # models that refuse `runflow://`
+    refuses_filter: bool = False  # of a list by client_ref
+    refuses_fields: bool = False  # of a list; and large pages with it
+    page_cap: int | None = None  # runs on a page, where another followed
+    most_shown: int = 0  # runs of ours on one page
+
+    # Proofs.
+    filter_proven: bool = False  # the filter has shown a run that the ledger knows
+    tags_shown: bool = False  # a run that was asked for by id has shown its tag
+
+    def note_page(self, page: Page, ours: int, before: int | None) -> int | None:
+        """Note a page with so many runs of *ours*; return those if there was nothing else on it.
+
+        *before* is what was returned for the page before. A cursor alone is no sign of a cap: it
+        may lead to an empty page.
+        """
+        self.most_shown = max(self.most_shown, ours)
+        shown = len(page.runs) + page.over
+        if before and shown:
+            self.page_cap = before
+        return ours if ours == shown else None
