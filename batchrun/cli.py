@@ -12,6 +12,7 @@ COMMANDS = {
     "run": "run a manifest, or go on with it (the default)",
     "plan": "what would be done; sends no run",
     "status": "counts, costs, open runs and failures; no network",
+    "why": "the life of one cell; no network",
     "recover": "rebuild a lost, broken or old ledger from the API",
     "simulate": "serve the simulator on a port",
     "schema": "print the manifest's JSON Schema",
@@ -19,7 +20,7 @@ COMMANDS = {
     "help": "show this, or what one command takes",
 }
 
-NOT_YET = frozenset({"why", "report", "compare", "rehearse", "lock", "verify"})
+NOT_YET = frozenset({"report", "compare", "rehearse", "lock", "verify"})
 """Commands whose words are taken, and that this version does not have."""
 
 
