@@ -1,6 +1,7 @@
 """Both backends in virtual time; no key, no endpoint and no output folder but the test's own."""
 
 import itertools
+import os
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,16 @@ hypothesis_settings.register_profile(
     "unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("unhurried")
+
+
+WORKERS: Final = 3
+"""For each core: most slow tests wait for a process, a service, or a moment."""
+
+
+@pytest.hookimpl(optionalhook=True)  # it is unknown without xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """Return what `-n auto` is."""
+    return WORKERS * (os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

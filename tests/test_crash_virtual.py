@@ -232,10 +232,13 @@ FULLY |= {"committed after settle", "committed after settle, filter empty"}
 
 
 def stride(kind: str, backend: str) -> int:
-    """Return how thinly a kind's matrix is played by default: the kinds are much alike."""
+    """Return how thinly a kind's matrix is played by default: the kinds are much alike.
+
+    At night `test_the_whole_matrix` plays all of each.
+    """
     if backend == "trio":
-        return 15
-    return 1 if kind in FULLY else 6
+        return 20
+    return 3 if kind in FULLY else 8
 
 
 @pytest.mark.parametrize("answer", ANSWERS)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 from called import Sweep, ask, asked, cease, created
-from processes import BATCHRUN, PATIENCE, environment, run, simulator, start
+from processes import BATCHRUN, PATIENCE, call, environment, simulator, start
 
 from batchrun.cli import main
 from batchrun.ledger.records import Intent, decode
@@ -76,7 +76,7 @@ def said_of(done: "subprocess.CompletedProcess[str]", code: int) -> Any:
 
 def assert_all_once(folder: Path, url: str) -> None:
     """Call again, and find every cell done and paid once."""
-    done = run("m.yaml", "--endpoint", url, "--json", cwd=folder)
+    done = call("m.yaml", "--endpoint", url, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     stats = ask(url, "/_simulator/stats")
     assert (stats["runs"], stats["twice"]) == (12, {})
@@ -235,15 +235,15 @@ def test_two_processes_and_a_dead_one(tmp_path: Path) -> None:
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             before = created(url)
-            second = run("m.yaml", "--endpoint", url, "--json", cwd=tmp_path)
+            second = call("m.yaml", "--endpoint", url, "--json", cwd=tmp_path)
             after = created(url)
-            status = run("status", "m.yaml", "--endpoint", url, "--json", cwd=tmp_path)
+            status = call("status", "m.yaml", "--endpoint", url, "--json", cwd=tmp_path)
             assert first.poll() is None
         finally:
             first.kill()
             first.communicate()
         cease(url)
-        third = run("m.yaml", "--endpoint", url, "--json", cwd=tmp_path)
+        third = call("m.yaml", "--endpoint", url, "--json", cwd=tmp_path)
         stats = ask(url, "/_simulator/stats")
 
     report = said_of(second, 7)

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 from called import cease
-from processes import PATIENCE, ask, run, simulator, start, wait_for_runs
+from processes import (
+    PATIENCE,
+    ask,
+    call,
+    run,
+    simulator,
+    simulator_process,
+    start,
+    wait_for_runs,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -80,13 +89,13 @@ def test_the_quickstart_makes_pictures_and_then_has_nothing_to_do(tmp_path: Path
 
 def test_killed_five_times_and_resumed_no_run_is_made_twice(tmp_path: Path) -> None:
     manifest = write(tmp_path, SWEEP)
-    with simulator(tmp_path / "state.sqlite", "--speed", "4") as url:
+    with simulator_process(tmp_path / "state.sqlite", "--speed", "4") as url:
         for kill in range(5):
             process = start(manifest, "--endpoint", url, cwd=tmp_path)
             wait_for_runs(url, 10 + 35 * kill)
             process.kill()
             process.communicate()
-        done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, "--json", cwd=tmp_path)
         stats = ask(url, "/_simulator/stats")
 
     assert done.returncode == 0, done.stderr
@@ -101,7 +110,7 @@ def test_a_ratio_that_is_not_quoted_is_sent_as_text(tmp_path: Path) -> None:
         "poll: {interval: 200ms}\n",
     )
     with simulator(tmp_path / "state.sqlite", *QUICK) as url:
-        done = run(manifest, "--endpoint", url, cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, cwd=tmp_path)
         sent = [each["input"] for each in ask(url, "/_simulator/runs")]
 
     assert done.returncode == 0, done.stderr
@@ -115,7 +124,7 @@ def test_five_mistakes_are_named_at_once_and_nothing_is_sent(tmp_path: Path) -> 
         "limits: {rate: 10 per sec, concurency: 4}\n",
     )
 
-    done = run(manifest, "--json", cwd=tmp_path)
+    done = call(manifest, "--json", cwd=tmp_path)
 
     assert done.returncode == 2
     places = [(each["line"], each["column"]) for each in summary(done)["error"]["problems"]]
@@ -136,7 +145,7 @@ def test_the_first_signal_leaves_runs_to_the_next_call(
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE)  # its runs never end
         cease(url)
-        done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, "--json", cwd=tmp_path)
         stats = ask(url, "/_simulator/stats")
 
     report = json.loads(out)
@@ -152,7 +161,7 @@ def test_a_second_process_is_told_who_holds_the_ledger(tmp_path: Path) -> None:
     with simulator(tmp_path / "state.sqlite", "--fault", "stuck_queued") as url:
         first = start(manifest, "--endpoint", url, cwd=tmp_path)
         wait_for_runs(url, 1)
-        second = run(manifest, "--endpoint", url, cwd=tmp_path)
+        second = call(manifest, "--endpoint", url, cwd=tmp_path)
         first.kill()
         first.communicate()
 
@@ -163,7 +172,7 @@ def test_a_second_process_is_told_who_holds_the_ledger(tmp_path: Path) -> None:
 def test_an_endpoint_out_of_reach_exits_with_8(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
 
-    done = run(
+    done = call(
         manifest, "--endpoint", "http://127.0.0.1:9", "--give-up", "1s", "--json", cwd=tmp_path
     )
 
@@ -177,7 +186,7 @@ def test_an_endpoint_out_of_reach_exits_with_8(tmp_path: Path) -> None:
 def test_each_refusal_has_its_exit_code(tmp_path: Path, fault: str, code: int) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite", "--fault", fault) as url:
-        done = run(manifest, "--endpoint", url, "--give-up", "1s", "--json", cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, "--give-up", "1s", "--json", cwd=tmp_path)
 
     assert done.returncode == code, done.stderr
     report = summary(done)
@@ -198,7 +207,7 @@ def test_under_faults_every_cell_is_paid_once(tmp_path: Path, fault: str) -> Non
     manifest = write(tmp_path, SLOW.replace("40]", "20]"))
     faults = ["--fault", fault, "--fault", "no_idempotency"]
     with simulator(tmp_path / "state.sqlite", *QUICK, *faults) as url:
-        done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, "--json", cwd=tmp_path)
         stats = ask(url, "/_simulator/stats")
 
     assert done.returncode == 0, done.stderr
@@ -206,7 +215,7 @@ def test_under_faults_every_cell_is_paid_once(tmp_path: Path, fault: str) -> Non
 
 
 def test_the_plan_sends_and_writes_nothing(tmp_path: Path) -> None:
-    done = run(QUICKSTART, "--outputs", tmp_path / "out", "--dry-run", cwd=tmp_path)
+    done = call(QUICKSTART, "--outputs", tmp_path / "out", "--dry-run", cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
     assert "nothing was sent" in done.stdout
@@ -218,7 +227,7 @@ def test_the_key_is_nowhere_in_what_is_written(tmp_path: Path) -> None:
         tmp_path, SLOW.replace("40]", "10]").replace("download: false", "download: true")
     )
     with simulator(tmp_path / "state.sqlite", *QUICK) as url:
-        done = run(manifest, "--endpoint", url, "--verbose", cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, "--verbose", cwd=tmp_path)
 
     written = [path.read_bytes() for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
     texts = [*written, done.stdout.encode(), done.stderr.encode()]
@@ -238,7 +247,7 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
         cease(url)
-        done = run(manifest, "--endpoint", url, "--json", cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, "--json", cwd=tmp_path)
         stats = ask(url, "/_simulator/stats")
 
     assert (process.returncode, json.loads(out)["exit_code"]) == (130, 130), err
@@ -249,10 +258,10 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 def test_a_lost_ledger_is_refused_and_names_the_way_out(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
-        run(manifest, "--endpoint", url, "--limit", "2", cwd=tmp_path)
+        call(manifest, "--endpoint", url, "--limit", "2", cwd=tmp_path)
         [ledger] = (tmp_path / "outputs").rglob("ledger.jsonl")
         ledger.unlink()
-        done = run(manifest, "--endpoint", url, cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, cwd=tmp_path)
         stats = ask(url, "/_simulator/stats")
 
     assert done.returncode == 9
@@ -263,7 +272,7 @@ def test_a_lost_ledger_is_refused_and_names_the_way_out(tmp_path: Path) -> None:
 def test_a_budget_stops_before_it_is_exceeded(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
-        done = run(manifest, "--endpoint", url, "--budget", "0.30", "--json", cwd=tmp_path)
+        done = call(manifest, "--endpoint", url, "--budget", "0.30", "--json", cwd=tmp_path)
 
     report = summary(done)
     assert (done.returncode, report["succeeded"], report["cost"]) == (6, 3, "0.24")
@@ -272,8 +281,8 @@ def test_a_budget_stops_before_it_is_exceeded(tmp_path: Path) -> None:
 def test_quiet_leaves_errors_and_the_result(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
-        loud = run(manifest, "--endpoint", url, "--limit", "2", cwd=tmp_path)
-        quiet = run(manifest, "--endpoint", url, "--limit", "2", "--quiet", cwd=tmp_path)
+        loud = call(manifest, "--endpoint", url, "--limit", "2", cwd=tmp_path)
+        quiet = call(manifest, "--endpoint", url, "--limit", "2", "--quiet", cwd=tmp_path)
 
     assert "is used up" in loud.stderr
     assert (quiet.returncode, quiet.stderr) == (3, "")
@@ -284,14 +293,14 @@ def test_quiet_leaves_errors_and_the_result(tmp_path: Path) -> None:
 def test_a_call_with_nothing_to_do_leaves_results_that_stand(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
-        run(manifest, "--endpoint", url, cwd=tmp_path)
+        call(manifest, "--endpoint", url, cwd=tmp_path)
         [table] = (tmp_path / "outputs").rglob("results.csv")
         written, text = table.stat().st_ino, table.read_bytes()
         for _ in range(2):
-            assert run(manifest, "--endpoint", url, cwd=tmp_path).returncode == 0
+            assert call(manifest, "--endpoint", url, cwd=tmp_path).returncode == 0
         left = table.stat().st_ino
         table.unlink()
-        run(manifest, "--endpoint", url, cwd=tmp_path)
+        call(manifest, "--endpoint", url, cwd=tmp_path)
 
     assert left == written
     assert table.read_bytes() == text

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import run
+from processes import call
 
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError
@@ -275,7 +275,7 @@ def test_whole_numbers_beyond_64_bits_reach_the_ledger_as_they_are(tmp_path: Pat
         "limits: {settle: 0s, rate: 100/s}\npoll: {interval: 100ms}\n"
     )
 
-    first, again = run(path, cwd=tmp_path), run(path, cwd=tmp_path)
+    first, again = call(path, cwd=tmp_path), call(path, cwd=tmp_path)
 
     assert (first.returncode, again.returncode) == (1, 1), first.stderr  # seeds out of bounds
     assert "Traceback" not in first.stderr + again.stderr

@@ -14,8 +14,8 @@ from processes import (
     BATCHRUN,
     PATIENCE,
     ask,
+    call,
     environment,
-    run,
     simulator,
     start,
     wait_for_runs,
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def batchrun(folder: Path, url: str, *words: object) -> tuple[int, dict[str, Any], str]:
-    done = run(*(words or ["m.yaml"]), "--endpoint", url, "--json", cwd=folder)
+    done = call(*(words or ["m.yaml"]), "--endpoint", url, "--json", cwd=folder)
     return done.returncode, json.loads(done.stdout), done.stderr
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import pytest
 from manifest_schema import complaints, value_of
-from processes import run
+from processes import call
 from test_docs_manifest import Example, examples
 
 from batchrun.commands import init, schema
@@ -130,9 +130,9 @@ def test_init_writes_a_manifest_that_is_right(
 
 @pytest.mark.slow
 def test_what_init_writes_runs_as_it_is_and_then_there_is_nothing_to_do(tmp_path: Path) -> None:
-    made = run("init", "my sweep", cwd=tmp_path)
-    done = run("my sweep/batchrun.yaml", "--json", cwd=tmp_path)
-    again = run("my sweep/batchrun.yaml", cwd=tmp_path)
+    made = call("init", "my sweep", cwd=tmp_path)
+    done = call("my sweep/batchrun.yaml", "--json", cwd=tmp_path)
+    again = call("my sweep/batchrun.yaml", cwd=tmp_path)
 
     assert made.stdout.splitlines()[-1] == "run it: batchrun 'my sweep/batchrun.yaml'"
     assert (made.returncode, done.returncode, again.returncode) == (0, 0, 0), done.stderr
