@@ -84,7 +84,7 @@ def overview() -> str:
             "",
             *(f"  {name:<10}{summary}" for name, summary in COMMANDS.items()),
             "",
-            "`batchrun COMMAND --help` tells more. A manifest with a command's name is `./run`.",
+            "`batchrun COMMAND --help` says more. A manifest with a command's name is `./run`.",
         ]
     )
 

@@ -87,7 +87,7 @@ class ManifestError(UsageError):
 
 
 class KeyRefusedError(BatchrunError):
-    """The API does not accept the key, or the key belongs to somebody else than the ledger."""
+    """The API does not accept the key, or the key is of another organisation than the ledger."""
 
     exit_code = 4
 
@@ -129,7 +129,8 @@ class LedgerError(FolderError):
 class LostLedgerError(LedgerError):
     """The ledger is gone, broken or old, and can be rebuilt; *recover* is the command that does.
 
-    Where it is raised nobody knows how the sweep was named; whoever does completes the command.
+    Where it is raised, the sweep's name on the command line isn't known; `commands/target.py` adds
+    the command.
     """
 
     recover = "batchrun recover MANIFEST"

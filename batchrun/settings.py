@@ -178,7 +178,7 @@ LIMITS: Final = (
         parse=parse_money,
         metavar="USD",
         says="what the sweep may cost in all, in US dollars",
-        more="US dollars over the sweep's life; submitting stops there; a run that tells no cost "
+        more="US dollars over the sweep's life; submitting stops there; a run without a known cost "
         "counts as what was reserved for it",
         schema=MONEY,
     ),
@@ -256,7 +256,7 @@ CALL: Final = (
     Setting(
         name="resubmit_in_doubt",
         flag="--resubmit-in-doubt",
-        says="send again what may have been sent, where the service can't tell",
+        says="send again what may have been sent, where the service shows no run",
         for_one_call=True,
     ),
     Setting(

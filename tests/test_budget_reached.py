@@ -159,7 +159,7 @@ async def test_a_run_that_tells_no_cost_costs_what_was_reserved(tmp_path: Path) 
 
     assert most_severe(stops.codes) == 6
     assert len(world.service.runs) == 6
-    assert "6 runs told no cost, counted as 0.48 USD" in str(stops.errors[0])
+    assert "6 runs without a known cost, counted as 0.48 USD" in str(stops.errors[0])
 
 
 async def test_where_no_price_is_known_at_all_one_run_uses_the_budget_up(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ async def test_where_no_price_is_known_at_all_one_run_uses_the_budget_up(tmp_pat
 
     assert most_severe(stops.codes) == 6
     assert len(world.service.runs) == 1
-    assert "; 1 run told no cost" in str(stops.errors[0])
+    assert "; 1 run without a known cost" in str(stops.errors[0])
 
 
 @pytest.mark.parametrize(("label", "runs"), [("$0.08/image", 6), (None, 4)])

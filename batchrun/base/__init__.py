@@ -7,7 +7,7 @@ local_file.py   a local file that a cell sends
 file_state.py   how a file is known to be unchanged
 media_types.py  what a file is, and what it is called
 json_text.py    JSON text of many small values
-progress.py     what a sweep tells the one that shows its progress
+progress.py     what a sweep reports while it runs
 disk.py         durable writes: the only place
 output_store.py where finished files are kept, by name
 """

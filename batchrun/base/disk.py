@@ -30,7 +30,7 @@ class Disk(Protocol):
 
 
 class ThreadedDisk:
-    """Writes, and reads, in a thread: an fsync, or a gigabyte, holds nobody up. Needs real time."""
+    """Writes and reads in a thread: an fsync, or a gigabyte, holds up no task. Needs real time."""
 
     async def write(self, fd: int, data: bytes) -> None:
         await to_thread.run_sync(write_durably, fd, data)

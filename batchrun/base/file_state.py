@@ -33,7 +33,7 @@ def file_state(path: str, *, ours: bool = False) -> FileState | None:
 
 
 def lasting(path: str, known: FileState) -> FileState | None:
-    """Return a state that tells from now on whether the file at *path* is as it was when *known*.
+    """Return a state by which the file at *path* can be compared later with what *known* was.
 
     None where the file has changed, or is still young.
     """

@@ -93,7 +93,7 @@ def extension(content_type: str | None, head: bytes, url_path: str = "") -> str:
 
 
 def sniffed(head: bytes) -> str | None:
-    """Return the extension that the first bytes of a file tell of."""
+    """Return the extension that the first bytes of a file stand for."""
     if head[:4] == b"RIFF":
         return _BY_RIFF.get(head[8:12])
     if head[4:8] == b"ftyp":
@@ -102,13 +102,13 @@ def sniffed(head: bytes) -> str | None:
 
 
 def media_type(name: str, head: bytes) -> str | None:
-    """Return the type of a local file by its name, else what its first bytes tell of media."""
+    """Return the type of a local file by its name, else by its first bytes."""
     return _types().guess_type(name)[0] or _BY_EXTENSION.get(sniffed(head) or "")
 
 
 @cache
 def _types() -> mimetypes.MimeTypes:
-    """Return what names tell of content; made when a file is met, for it takes milliseconds."""
+    """Return the table of extensions; made when a file is met, for it takes milliseconds."""
     types = mimetypes.MimeTypes(filenames=())  # the machine's own table would differ elsewhere
     for suffix, kind in _MORE_TYPES.items():
         types.add_type(kind, suffix)

@@ -1,4 +1,4 @@
-"""What a sweep tells the one that shows its progress: see `results/progress_lines.py`. Pure."""
+"""What a sweep reports while it runs; `results/progress_lines.py` shows it. Pure."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -21,7 +21,7 @@ class Progress(Protocol):
     """Told what happens, in the order in which it happens."""
 
     def start(self, total: int, now: Callable[[], Moment]) -> None:
-        """The sweep has at most *total* cells; *now* tells what is under way."""
+        """The sweep has at most *total* cells; *now* returns what is under way."""
 
     def fewer(self, points: int) -> None:
         """So many points of the grid are no cells of this call: folded, excluded, not asked for."""

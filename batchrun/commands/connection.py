@@ -40,7 +40,7 @@ def served(endpoint: str, folder: Path | None) -> Iterator[str]:
 
 def pace_folder(key: str) -> Path | None:
     """Return where processes share their pace, None where this one is to pace alone."""
-    if key == SIMULATOR:  # embedded: nobody else can know where it is
+    if key == SIMULATOR:  # embedded: no other process can know where it is
         return None
     named = os.environ.get("BATCHRUN_PACE_FOLDER")
     if named is not None:
@@ -58,7 +58,7 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """Yield a client for *url* behind one limiter, whose pace other processes share.
 
-    *log* is told what is tried again, and why.
+    *log* gets what is tried again, and why.
     """
     pace = Pace(settings.rate.per_second, jitter=Random().random)  # noqa: S311  (no secret)
     with shared_pace(pace_folder(key), url, key, log=log) as shared:

@@ -24,7 +24,7 @@ from batchrun.results.tally import Tally
 from batchrun.runflow.client import Client
 
 MOST_WHEN_INTERRUPTED: Final = 20_000
-"""Points up to which the results are written although somebody waits: half a second's work."""
+"""Points up to which the results are written although the user waits: half a second's work."""
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -110,7 +110,7 @@ def _write(ending: Ending, cells: Iterator[Cell]) -> None:
 
 
 def summary_of(ending: Ending, totals: Totals | None) -> Summary:
-    """Return the `--json` object of the call; without what was *totals* nobody knows what is left.
+    """Return the `--json` object of the call; without *totals* it is not known what is left.
 
     The counts are the manifest's; the exit code speaks of the cells that the call was about.
     """

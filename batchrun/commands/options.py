@@ -18,10 +18,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, command: str, **rest: Any) -> None:
         super().__init__(prog=f"batchrun {command}".rstrip(), allow_abbrev=False, **rest)
 
-    def parse_args(  # type: ignore[override]  # nobody asks for another kind of namespace
+    def parse_args(  # type: ignore[override]  # no caller asks for another kind of namespace
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> argparse.Namespace:
-        """Return the options; UsageError for one that nobody knows, and which was meant."""
+        """Return the options; UsageError for an unknown one, with the near miss."""
         options, unknown = self.parse_known_args(args, namespace)
         if unknown:
             word = next((word for word in unknown if word.startswith("-")), unknown[0])

@@ -57,7 +57,7 @@ class Prices(Struct, frozen=True, kw_only=True):
     missing: str = ""
 
     def of(self, cell: Cell) -> Decimal | None:
-        """Return USD for one run of *cell*, None where nobody knows."""
+        """Return USD for one run of *cell*, None where no price is known."""
         mean = self.means.get(cell.model)
         return estimate(self.labels.get(cell.model), cell.input) if mean is None else mean
 

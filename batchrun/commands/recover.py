@@ -87,9 +87,9 @@ class Recovery(Struct, frozen=True, kw_only=True):
         await rebuilding.ledger.append(line)
         return line, await write_down(found, rebuilding, describe(self.call.manifest, found))
 
-    async def _identify(self, client: Client, told: Sweep | None, given: str | None) -> Sweep:
+    async def _identify(self, client: Client, line: Sweep | None, given: str | None) -> Sweep:
         """Return this start's line: who the sweep is by its folder, else by *given* or its runs."""
-        known: Sweep | Identity | None = told or read_identity(self.call.folder)
+        known: Sweep | Identity | None = line or read_identity(self.call.folder)
         if known is not None:
             self._check(known, given)
         ours = await client.account()

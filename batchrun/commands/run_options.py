@@ -1,4 +1,4 @@
-"""What `batchrun MANIFEST` can be told, and the command that tells it again."""
+"""The options of `batchrun MANIFEST`, and the command that repeats them."""
 
 import argparse
 import shlex
@@ -28,7 +28,7 @@ DESCRIPTIONS: Final = {
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What was asked for. Below this line nobody knows argparse.
+    """What was asked for. No module below knows argparse.
 
     *chosen* are the settings that were given, by the fields of Settings.
     """
@@ -90,7 +90,7 @@ def _help(setting: Setting) -> str:
 def command_in(argv: Sequence[str], *, without: Collection[str] = FOR_ONE_CALL) -> str:
     """Return the command as it was typed, but for the options *without*.
 
-    Whoever copies it to go on keeps the budget, the pace, and all else that was asked for.
+    The copied command keeps the budget, the pace, and all else that was asked for.
     """
     kept, words = ["batchrun"], iter(argv)
     for word in words:

@@ -48,7 +48,7 @@ class Signals:
 
     @contextmanager
     def counted(self) -> Iterator[Sequence[str]]:
-        """Give the names of the signals that come, to be obeyed by whoever runs meanwhile."""
+        """Give the names of the signals that come, to be obeyed by the code that runs meanwhile."""
         self._counted = True
         try:
             yield self._names

@@ -1,7 +1,7 @@
 """Standard output that may go away while a command speaks.
 
-What a command has done counts, not whether anybody listens: a reader that has gone is no failure,
-and a full disk behind `>` is said once, at the end.
+What a command has done counts, not whether its output is read. A reader that has gone is no
+failure; a full disk behind `>` is reported once, at the end.
 """
 
 import io
@@ -20,7 +20,7 @@ class Output(io.TextIOBase):
         self._stream = stream
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]  # what a stream tells, and no variable
+    def encoding(self) -> str:  # type: ignore[override]  # a property here, and a variable there
         return self._stream.encoding
 
     def isatty(self) -> bool:
@@ -46,7 +46,7 @@ class Output(io.TextIOBase):
 
     @property
     def full(self) -> str | None:
-        """Why not all could be written; None where it was, or where nobody listens any more."""
+        """Why not all could be written; None where it was, or where the reader has gone."""
         if self.error is None or isinstance(self.error, BrokenPipeError):
             return None
         return self.error.strerror or str(self.error)

@@ -1,8 +1,8 @@
-"""Tells for which cells the runs of a batch were made.
+"""Finds the cells for which the runs of a batch were made.
 
-What a batch's request carried is not shown by its runs, or not by all services; but each run names
-its batch, and the batch tells which item it is. A run that has been told of so carries the tag that
-a run by itself would: no module behind this one has to know of batches.
+Not every service shows on a run what the batch's request carried. But each run names its batch, and
+the batch names the run's item. From that item a run gets the tag that a single run would carry. So
+no module behind this one has to know of batches.
 """
 
 from collections import Counter
@@ -28,24 +28,24 @@ NO_RUN: Final = frozenset({"failed", "cancelled"})
 
 
 class BatchItems:
-    """Asks for batches: each once, and again at another time where it didn't tell of a run."""
+    """Asks for each batch once; again in a later look if the batch didn't show a run."""
 
     def __init__(self, client: Client, sweep: str) -> None:
         self._client = client
         self._sweep = sweep
-        self._told: dict[str, Mapping[str, RunTag]] = {}
+        self._tags: dict[str, Mapping[str, RunTag]] = {}
         self._others: set[str] = set()  # batches that are not of this sweep
 
     async def with_tags(self, runs: Iterable[Run]) -> list[Run]:
         """Return *runs*, those of our batches with the tag of what they were made for.
 
-        A list may leave out a run's batch: then it is named if another run has told of that batch.
+        A list may leave out a run's batch. The run is found anyway if another run named that batch.
         """
         asked: set[str] = set()
         return [await self._with_tag(run, asked) for run in runs]
 
     async def batch(self, batch_id: str) -> Batch | None:
-        """Return the batch; None where the service doesn't know it, or tells of all else but it."""
+        """Return the batch; None where the service doesn't know it, or answers all other calls."""
         try:
             return await self._client.get_batch(batch_id)
         except UnreachableError:
@@ -58,7 +58,7 @@ class BatchItems:
         if foreign or tag_of(run, self._sweep) is not None:
             return run
         tag, batch_id = self._tag(run), run.batch_id
-        if tag is None and batch_id is not None and self._may_tell(batch_id, asked):
+        if tag is None and batch_id is not None and self._is_worth_asking(batch_id, asked):
             asked.add(batch_id)
             self._remember(batch_id, await self.batch(batch_id))
             tag = self._tag(run)
@@ -68,20 +68,20 @@ class BatchItems:
         return replace(run, metadata={**run.metadata, **metadata})
 
     def _tag(self, run: Run) -> RunTag | None:
-        batches = self._told.values() if run.batch_id is None else [self._told.get(run.batch_id)]
-        return next((told[run.id] for told in batches if told and run.id in told), None)
+        batches = self._tags.values() if run.batch_id is None else [self._tags.get(run.batch_id)]
+        return next((tags[run.id] for tags in batches if tags and run.id in tags), None)
 
-    def _may_tell(self, batch_id: str, asked: set[str]) -> bool:
-        just_asked = batch_id in asked and batch_id in self._told
+    def _is_worth_asking(self, batch_id: str, asked: set[str]) -> bool:
+        just_asked = batch_id in asked and batch_id in self._tags
         return not just_asked and batch_id not in self._others
 
     def _remember(self, batch_id: str, batch: Batch | None) -> None:
-        while len(self._told) >= KEPT:
-            del self._told[next(iter(self._told))]
+        while len(self._tags) >= KEPT:
+            del self._tags[next(iter(self._tags))]
         tags = () if batch is None else tags_of(batch.metadata, self._sweep)
         if batch is not None and not tags:
             self._others.add(batch_id)
-        self._told[batch_id] = {} if batch is None else dict(_tagged_items(batch, tags))
+        self._tags[batch_id] = {} if batch is None else dict(_tagged_items(batch, tags))
 
 
 def _tagged_items(batch: Batch, tags: Sequence[RunTag]) -> Iterable[tuple[str, RunTag]]:
@@ -93,8 +93,8 @@ def _tagged_items(batch: Batch, tags: Sequence[RunTag]) -> Iterable[tuple[str, R
 def _by_index(batch: Batch, size: int) -> Mapping[int, Item]:
     """Return the items of a batch of *size* by their places from 0.
 
-    Whether the service counts from 0 or 1 is not documented: that it uses the number *size* tells.
-    Items that claim one run are left out: which of them has it, their wave will tell.
+    The documents don't say whether the service counts from 0 or 1. It counts from 1 if it uses the
+    number *size*. Items that claim the same run are left out: their wave shows which one has it.
     """
     numbers = {item.index for item in batch.items}
     first = 1 if size in numbers and 0 not in numbers else 0

@@ -6,8 +6,8 @@ waits for others is idle: so it waits only where enough of them are to be expect
 wait for the limiter anyway, that may be later.
 
 Whether a model takes batches is not documented, so the first batch that is large enough asks, and
-the ledger remembers the answer. As long as that first request is without an answer the model's
-other cells wait a little, and then leave alone: one that hangs holds up nobody.
+the ledger remembers the answer. While that first request has no answer, the model's
+other cells wait a little, and then leave alone. So a request that hangs holds up no other cell.
 """
 
 import json
@@ -101,7 +101,7 @@ class PendingBatches:
         batch.attempts.append(attempt)
 
     def withdraw(self) -> list[Attempt]:
-        """Return all that wait; nobody does any more."""
+        """Return all attempts that wait, and empty the queue."""
         waiting = [attempt for batch in self._waiting.values() for attempt in batch.attempts]
         self._waiting.clear()
         return waiting
@@ -156,7 +156,7 @@ class Batcher:
     def leave(self, *, last: bool) -> float:
         """Let those leave that are due; return when the next are.
 
-        *last* is whether nobody can join them that isn't here.
+        *last*: no further cell can join these batches.
         """
         soonest = NEVER
         if self._pending_batches and not self._submitter.halted:
@@ -205,7 +205,7 @@ class Batcher:
         """Return until when the others wait to hear whether *model* takes batches."""
         first, began = self._trials[model]
         since = began if first.waits else self._submitter.waits_since(first)
-        if since is None:  # the request is over, and has told nothing
+        if since is None:  # the request is over, without an answer
             return began
         return min(since + PATIENCE, began + LONGEST)
 
@@ -233,7 +233,7 @@ class Batcher:
     def _may_need_otherwise(self, attempt: Attempt) -> bool:
         """Say whether it may have failed for a file that is to be given in another way.
 
-        The item of a batch fails for that; a run by itself is refused, and told why.
+        An item of a batch fails for that reason. A single run is refused with the reason.
         """
         assert attempt.cell is not None
         return attempt.number > 1 and attempt.sent is not attempt.cell.input

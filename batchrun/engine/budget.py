@@ -2,10 +2,10 @@
 
 **Settled plus reserved never exceeds the budget; a second send passes as a first one does.** A run
 reserves what the dearest run of its model has cost in this sweep, else what the price label says;
-where neither is known, all that is left: so runs go one by one until the first has told the price.
-The first of unknown price once reserved all that was left, and the others nothing: they left at
-once. And what a call without a budget had left in doubt was sent again by one with a budget,
-whatever that came to.
+where neither is known, all that is left. So runs go one by one until the first has shown its cost.
+Once the first run of an unknown price reserved all that was left, and the others nothing: they left
+at once. And a call with a budget once sent again, without a reserve, what a call without a budget
+had left in doubt.
 """
 
 from collections.abc import Mapping
@@ -87,16 +87,18 @@ class Budget:
 
     def reached(self) -> BudgetReachedError:
         """Return the reason to ask for no further run."""
-        told = f"{self._book.cost} USD are spent"
+        spent = f"{self._book.cost} USD are spent"
         if (reserved := self._reserved()) != 0:
-            told += f", {_share(reserved)} reserved for what may be running"
+            spent += f", {_share(reserved)} reserved for what may be running"
         if unpriced_runs := sum(facts.unpriced_runs for facts in self._book.models.values()):
             runs = f"{unpriced_runs} run{'s' * (unpriced_runs > 1)}"
-            told += f"; {runs} told no cost, counted as {_share(self._assumed_cost())}"
-        return BudgetReachedError(f"the budget of {self._budget} USD allows no further run: {told}")
+            spent += f"; {runs} without a known cost, counted as {_share(self._assumed_cost())}"
+        return BudgetReachedError(
+            f"the budget of {self._budget} USD allows no further run: {spent}"
+        )
 
     def _assumed_cost(self) -> Decimal | None:
-        """Return what runs that told no cost count as; None is all that is left."""
+        """Return what runs without a known cost count as; None is all that is left."""
         total = Decimal(0)
         for model, facts in self._book.models.items():
             each = facts.max_cost

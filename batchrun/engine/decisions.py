@@ -1,8 +1,8 @@
 """What follows from what is known of a send that got no clear answer. Pure.
 
-A crash and a lost answer come to the same question, and get the same answer: an attempt that has an
-intent, and of which nobody knows whether it has a run. Where the service shows its run, that is
-adopted; here stands what becomes of those for which it shows none.
+A crash and a lost answer come to the same question, and get the same answer: an attempt has an
+intent, and it is not known whether it has a run. Where the service shows its run, the run is
+adopted. This module decides what becomes of an attempt whose run the service doesn't show.
 
 **What was asked for once is asked for again only if it is certain that no run exists, and then only
 byte for byte, and only if this call is about its cell.** In each other case a person decides, with
@@ -38,7 +38,7 @@ LOST_ITEM: Final = (
 class Action(Enum):
     """What is done with the attempts of one request."""
 
-    ASK_BATCH = "the batch exists: it tells of its items"
+    ASK_BATCH = "the batch exists: it shows its items"
     CONCLUDE = "file the refusal that waited for proof that no run exists"
     DROP = "write that no run exists"
     PARK = "leave it to a later call"
@@ -76,7 +76,7 @@ def decide(
 
     *unclear* is why that doesn't prove that there is none; None where it does.
     """
-    if wave.seen and wave.batch:  # it was taken, whatever the list shows
+    if wave.seen and wave.batch:  # the batch was taken, even if the list shows no run
         if unclear is None:
             return [Decision(Action.ASK_BATCH, request)]
         return [Decision(Action.PARK, request, unclear)]
@@ -86,7 +86,7 @@ def decide(
 
 
 def decide_lost_items(lost: Sequence[Attempt], policy: Policy) -> list[Decision]:
-    """Return what becomes of items of which their batch, that exists, tells nothing."""
+    """Return what becomes of items that their batch, which exists, doesn't show."""
     return _wanted_anew(lost, policy, LOST_ITEM)
 
 

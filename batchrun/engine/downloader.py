@@ -178,8 +178,8 @@ class Downloader:
         """Say whether a file of the job's name is there that this very job didn't leave.
 
         An earlier call that was killed between a file's rename and its `saved` line leaves a file
-        that no line tells of. Saved beside it, the results would name another file than those of
-        a sweep that nobody killed.
+        that no line names. Saved beside it, the results would name another file than those of
+        a sweep that was never killed.
         """
         there = self._there(job.name)
         if job.output is not None:

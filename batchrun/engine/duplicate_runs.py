@@ -58,7 +58,7 @@ class DuplicateRuns:
             run = await self._client.get_run(owed.run_id)
             cost = None if run is None else billed(run)
         except (UnreachableError, KeyRefusedError) as error:
-            # What it cost is no reason to stop: whoever needs the service to go on will say so.
+            # A cost that can't be had is no reason to stop: parts that need the service report it.
             cost = None
             self._progress.note(
                 f"the cost of the second run {owed.run_id} could not be asked for: {error}; "

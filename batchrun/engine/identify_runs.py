@@ -2,12 +2,13 @@
 
     match_runs     by its tag, in memory: of which attempt in doubt it is, if of any
     unrecorded     by the ledger: whether it is one too many
-    identify       by asking the service: for runs that don't tell
+    identify       by asking the service: for runs that don't show it
     with_intents   by the ledger: ours with an intent, or ours without one
 
-A list may leave out a run's metadata, its `client_ref`, or both. **A run that doesn't tell whose it
-is counts as unknown, never as foreign**: it may be the very one that is looked for. Taken for
-foreign, it was made, and paid, again. So the service is asked for it by its id, and for its batch.
+A list may leave out a run's metadata, its `client_ref`, or both. **A run that doesn't show whose
+it is counts as unknown, never as foreign.** It may be the very run that is looked for. Once such a
+run was taken for foreign, and was made, and paid, again. So the service is asked for it by its id,
+and for its batch.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,19 +37,19 @@ class Owner(Enum):
 
     OURS = "it carries what an intent of this sweep put on it, or the ledger has its id"
     STRAY = "it is of this sweep, and the ledger has no intent that asked for it"
-    FOREIGN = "it is of another sweep, or of somebody else"
-    UNKNOWN = "it may be of this sweep, and doesn't tell what it was made for"
+    FOREIGN = "it is of another sweep, or of another user"
+    UNKNOWN = "it may be of this sweep, and doesn't show its tag"
 
 
 class Identified(Struct, frozen=True):
-    """A run with all that it tells when it is asked for by id, and whose it is."""
+    """A run, with all that the service shows of it by id, and whose it is."""
 
     run: Run
     owner: Owner
 
 
 class RunIdentifier:
-    """Remembers which runs turned out to be somebody else's."""
+    """Remembers which runs turned out to be foreign."""
 
     def __init__(self, context: Context) -> None:
         self.batch_items = BatchItems(context.client, context.sweep)
@@ -58,29 +59,29 @@ class RunIdentifier:
         self._others: set[str] = set()
 
     async def identify(self, runs: Iterable[Run]) -> list[Identified]:
-        """Return whose *runs* are, after asking by id for those of them that don't tell."""
-        told: list[Run] = []
+        """Return whose *runs* are; runs that don't show it are asked for by id."""
+        decided: list[Run] = []
         silent: list[Run] = []
         for run in runs:
-            (silent if self._is_silent(run) else told).append(run)
+            (silent if self._is_silent(run) else decided).append(run)
         ids = {run.id for run in silent}
         known = await self._ledger.scan(known_ids, ids) if ids else set()
         answered = known | self._others
-        told += [run for run in silent if run.id in answered]
+        decided += [run for run in silent if run.id in answered]
         asked: list[Run] = []
         for run in await self.batch_items.with_tags(r for r in silent if r.id not in answered):
-            (asked if self._is_silent(run) else told).append(run)
+            (asked if self._is_silent(run) else decided).append(run)
         unknown: list[Run] = []
         for run in asked:
             whole = await self._by_id(run) if len(asked) <= MOST_ASKED else None
-            (told if await self._tells(run, whole) else unknown).append(whole or run)
+            (decided if await self._is_decided(run, whole) else unknown).append(whole or run)
         return [
-            *[Identified(run, self._owner(run, known)) for run in told],
+            *[Identified(run, self._owner(run, known)) for run in decided],
             *[Identified(run, Owner.UNKNOWN) for run in unknown],
         ]
 
     async def with_intents(self, identified: Sequence[Identified]) -> list[Identified]:
-        """Return the same, ours without an intent told from ours with one: that reads the ledger.
+        """Return the same, our runs without an intent as STRAY. This reads the ledger.
 
         A look-up of a doubt has no need of it: it knows its attempts.
         """
@@ -116,7 +117,7 @@ class RunIdentifier:
         return [(tag, run) for tag, run in tagged if run.id not in wave.known_run_ids]
 
     def _owner(self, run: Run, known: AbstractSet[str]) -> Owner:
-        """Return whose a run is that tells, or that is *known* by its id."""
+        """Return whose a run is: its tag is shown, or its id is *known*."""
         tagged = tag_of(run, self._sweep) is not None and is_ours(run, self._sweep)
         return Owner.OURS if tagged or run.id in known else Owner.FOREIGN
 
@@ -137,8 +138,8 @@ class RunIdentifier:
         return any((each.cell, each.idempotency_key) == (tag.cell, tag.key) for each in intents)
 
     async def _by_id(self, run: Run) -> Run | None:
-        """Return what a run tells when asked for by id, or its batch where that is news."""
-        if run.batch_id is None:  # the run before may have told of the batch of both
+        """Return the run as the service shows it by id, or with the tag of its batch."""
+        if run.batch_id is None:  # the run before may have named the batch of both
             (with_tags,) = await self.batch_items.with_tags([run])
             if with_tags is not run:
                 return with_tags
@@ -147,7 +148,7 @@ class RunIdentifier:
             (whole,) = await self.batch_items.with_tags([whole])
         return whole
 
-    async def _tells(self, listed: Run, whole: Run | None) -> bool:
+    async def _is_decided(self, listed: Run, whole: Run | None) -> bool:
         """Say whether it is known now whose run this is, be it ours or not."""
         if whole is None:
             return False
@@ -170,7 +171,7 @@ class RunIdentifier:
         return profile.tags_shown
 
     def _is_silent(self, run: Run) -> bool:
-        """Say whether *run* may be of this sweep and doesn't tell what it was made for."""
+        """Say whether *run* may be of this sweep and doesn't show its tag."""
         ours = reference(self._sweep, 0)[:-1]
         if run.client_ref is not None and not run.client_ref.startswith(ours):
             return False
@@ -186,7 +187,7 @@ def match_runs(
     """Return the runs of attempts in doubt, and those that may be one too many.
 
     The tag's key alone makes a run an attempt's: a list may leave the `client_ref` out. A run of an
-    attempt that is being sent is neither: its answer will tell.
+    attempt that is being sent is neither: its answer will say which run it has.
     """
     by_tag = {(a.idempotency_key, a.key): a for a in wave.attempts.values()}
     found: dict[str, tuple[Attempt, Run]] = {}

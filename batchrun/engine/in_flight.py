@@ -54,7 +54,7 @@ class Attempt:
 
     @property
     def unresolved(self) -> bool:
-        """Whether only a look-up can tell if a run exists: now, or in a later call."""
+        """Whether only a look-up can show if a run exists: now, or in a later call."""
         return self.phase in UNRESOLVED
 
     @property

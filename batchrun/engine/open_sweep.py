@@ -35,7 +35,7 @@ class SweepFolder(Struct, frozen=True, kw_only=True):
         return {"sweep": self.line.sweep, "name": self.line.name, "label": self.line.label}
 
     async def remember_organisation(self, organisation: str) -> None:
-        """Write down whose key it is, the first time the service tells."""
+        """Write down the organisation of the key, once the service has named it."""
         line = replace(self.line, organisation=organisation)
         await self.ledger.append(line)
         write_identity(self.path, identity_of(line, self.manifest))

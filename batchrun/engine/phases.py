@@ -18,9 +18,9 @@ and what else may happen:
     IN_DOUBT ▶ SENDING                  the same bytes again
     IN_DOUBT ▶ RUNNING                  its run was found
     IN_DOUBT ▶ SETTLING                 it is certain that there is none
-    IN_DOUBT ▶ PARKED_IN_DOUBT          it can't be told, or not in this call
+    IN_DOUBT ▶ PARKED_IN_DOUBT          it stays in doubt, at least for this call
     PARKED_IN_DOUBT ▶ RUNNING           its run was found after all
-    RUNNING ▶ PARKED                    too old, or the service doesn't tell of it
+    RUNNING ▶ PARKED                    too old, or the service doesn't show it
     PARKED ▶ SETTLING                   it ended after all
 
 The rule behind it: **a phase says what is known of the run, never what would be convenient.** An
@@ -42,7 +42,7 @@ class Phase(Enum):
     QUEUED = "its input is known as it is sent; it waits for a request"
     PLACED = "it has its place in a request; its intent is not on disk yet, so there is no run"
     SENDING = "its intent is on disk; until it is decided what the answer means, a run may exist"
-    IN_DOUBT = "its last send has ended, and only a look-up can tell if a run exists"
+    IN_DOUBT = "its last send has ended, and only a look-up can show if a run exists"
     RUNNING = "its run is known, and is looked at"
     PARKED = "its run is known and left to a later call; it keeps its slot"
     PARKED_IN_DOUBT = "whether a run exists is left to a later call; it keeps its slot"

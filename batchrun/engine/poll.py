@@ -1,6 +1,6 @@
 """Polls waves: which runs ended, which exist although in doubt, which are one too many.
 
-One poll is one listing of a wave, whatever it is for. A run in the list exists, and is believed at
+One poll is one listing of a wave, for all purposes. A run in the list exists, and is believed at
 once. A run that the list lacks counts as missing only under the rules in `reconcile.py`.
 """
 
@@ -23,7 +23,7 @@ from batchrun.runflow.wire import OPEN, Run
 from batchrun.settings import BY_ID
 
 FEW: Final = 2
-"""A wave with so few open runs is asked by run id; the list would tell of all that ended, too."""
+"""A wave with so few open runs is asked by run id: the list would show all runs that ended, too."""
 
 UNKNOWN: Final = "the service doesn't know this run any more (404); it is never run again"
 
@@ -118,18 +118,18 @@ class Poller:
 
     async def _handle_list(self, wave: Wave, runs: Sequence[Run]) -> None:
         by_id = {a.run_id: a for a in wave.attempts.values() if a.run_id is not None}
-        told = [(by_id[run.id], run) for run in runs if run.id in by_id]
-        for _, run in told:
+        shown = [(by_id[run.id], run) for run in runs if run.id in by_id]
+        for _, run in shown:
             self._client.profile.filter_proven = True
             if run.id in self._asking:
                 self._asking[run.id].cancel()
-        await self._handle(told)
+        await self._handle(shown)
 
     async def _not_running(self, wave: Wave) -> list[Attempt]:
-        """Return the open runs to ask for where no list tells of them.
+        """Return the open runs to ask for by id, where no list shows them.
 
-        A batch tells in one call which of its runs are still running, and of the others only that
-        they aren't. One that runs for too long is asked for, too.
+        One call for a batch shows which of its runs are still running, and nothing of the others. A
+        run that is older than `timeout` is asked for, too.
         """
         open_runs, running = wave.open(), set[str | None]()
         if wave.batch_id is not None and len(open_runs) > FEW:
@@ -158,7 +158,7 @@ class Poller:
         return not any(attempt.run_id in self._asking for attempt in attempts)
 
     async def _ask(self, attempt: Attempt, answered: anyio.Event) -> None:
-        """Ask for the run by its id until it is told of, be it by the list."""
+        """Ask for the run by its id, until an answer or the list shows it."""
         assert attempt.run_id is not None
         run = None
         try:
@@ -185,11 +185,11 @@ class Poller:
         if attempt.phase is Phase.RUNNING:
             await self._transitions.park([attempt], reason)
 
-    async def _handle(self, told: Iterable[tuple[Attempt, Run]]) -> None:
+    async def _handle(self, shown: Iterable[tuple[Attempt, Run]]) -> None:
         """Take in how runs stand: ended, too old, or neither."""
-        # Those that ended while we asked are no news. From here to the first line nothing waits, or
-        # two that were told of the same end would both write it.
-        news = [(a, run) for a, run in told if a.phase in {Phase.RUNNING, Phase.PARKED}]
+        # A run that ended while we asked is no news. From here to the first line nothing waits,
+        # else two polls that show the same end would both write it.
+        news = [(a, run) for a, run in shown if a.phase in {Phase.RUNNING, Phase.PARKED}]
         for _, run in news:
             self._transitions.warn_unknown_status(run)
         if ended := [(attempt, run) for attempt, run in news if run.terminal]:

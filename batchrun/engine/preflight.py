@@ -1,7 +1,7 @@
 """What must hold before a POST may leave: it is our key, our sweep, and the newest ledger of it.
 
-**Nothing is sent on the word of a ledger that is behind.** One that was restored from an old copy,
-or a key of somebody else, would pay for everything again. So the service is asked what it knows of
+**Nothing is sent on the word of a ledger that is behind.** A ledger that was restored from an
+old copy, or a foreign key, would pay for everything again. So the service is asked what it knows of
 this sweep. A copy is a beginning of the file: it lacks the end of the waves that were being filled
 (one for each model, and the intents of its newest batch), and all later ones, of which some may
 have no run. A copy from before the first of two models, and one from before a wave without runs,
@@ -32,7 +32,7 @@ EACH_TENTH: Final = 10
 
 
 class Preflight:
-    """Opens once for the key and once for each wave; whoever comes meanwhile waits."""
+    """Opens once for the key and once for each wave; other tasks wait meanwhile."""
 
     def __init__(self, context: Context, ref_filter: RefFilter) -> None:
         self._client = context.client
@@ -50,7 +50,7 @@ class Preflight:
         """Return when attempts of *wave* may be sent.
 
         Of batches, which are many and small, each tenth is asked for: before the first POST more
-        was asked already. Raises KeyRefusedError for somebody else's key, LostLedgerError for a
+        was asked already. Raises KeyRefusedError for a foreign key, LostLedgerError for a
         ledger that is behind.
         """
         ref = wave.ref

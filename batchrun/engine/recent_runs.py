@@ -23,7 +23,7 @@ BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 class RecentRuns:
     """What a walk that began at *asked* (the loop's clock) saw of the runs since *horizon*.
 
-    *unidentified* are those that don't tell whose they are, where somebody has asked them.
+    *unidentified* are runs whose owner stays unknown after they were asked for by id.
     """
 
     asked: float

@@ -49,7 +49,7 @@ MARGIN: Final = timedelta(minutes=5)
 
 UNCLEAR: Final = (
     "the service's list can neither be filtered nor walked back far enough, so whether a run "
-    "exists can't be told; look at the service, then decide with --resubmit-in-doubt"
+    "exists is not known; look at the service, then decide with --resubmit-in-doubt"
 )
 UNTAGGED: Final = (
     "the service shows a run without its metadata, which may be the one; look at "
@@ -117,8 +117,8 @@ class Reconciler:
             return
         if runs is not None:
             identified = await self._run_identifier.identify(runs)
-            told, unknown = _by_telling(identified)
-            await self.reconcile(wave, told)
+            known, unknown = _by_owner(identified)
+            await self.reconcile(wave, known)
             if unknown:
                 await self._decide(wave, doubts, unclear=UNTAGGED)
                 return
@@ -165,18 +165,18 @@ class Reconciler:
             if last is None or last.asked < since or last.horizon > horizon:
                 asked = anyio.current_time()
                 last = await recent_runs(self._client, horizon, asked)
-                self._last_walk = last and await self._told(last)
+                self._last_walk = last and await self._identified(last)
             return self._last_walk
 
-    async def _told(self, walked: RecentRuns) -> RecentRuns:
-        """Return the walk with what its runs tell when they are asked for by id."""
+    async def _identified(self, walked: RecentRuns) -> RecentRuns:
+        """Return the walk, its runs with what the service shows of them by id."""
         before: list[Run] = []
         since: list[Run] = []
         for run in walked.runs:
             over = run.created_at is not None and run.created_at < walked.horizon
             (before if over else since).append(run)
-        told, unknown = _by_telling(await self._run_identifier.identify(since))
-        return replace(walked, runs=(*told, *before), unidentified=tuple(unknown))
+        known, unknown = _by_owner(await self._run_identifier.identify(since))
+        return replace(walked, runs=(*known, *before), unidentified=tuple(unknown))
 
     def _horizon(self, doubts: Iterable[Attempt]) -> datetime:
         """Return the service's time before which none of the doubtful runs can be created.
@@ -194,7 +194,7 @@ class Reconciler:
     ) -> None:
         """Decide what becomes of attempts without a run, and do it.
 
-        *unclear* is why it can't be told that there is none; None where it is certain.
+        *unclear* is why a run may exist; None where it is certain that none does.
         """
         resends: list[Sequence[Attempt]] = []
         for request in requests_in_doubt(wave, doubts):
@@ -234,19 +234,19 @@ class Reconciler:
                 raise AssertionError("what is sent again waits for all other decisions")
 
     async def _ask_batch(self, wave: Wave, attempts: Sequence[Attempt]) -> None:
-        """Take from the batch itself what its list doesn't tell; it is never sent again."""
+        """Take from the batch itself what its list doesn't show; a batch is never sent again."""
         batch = None
         if wave.batch_id is not None:
             batch = await self.batch_items.batch(wave.batch_id)
-        told = BatchAnswer((), (), attempts)
+        answer = BatchAnswer((), (), attempts)
         if batch is not None:
-            told = match_items(batch, attempts, wave.batch)
-        runs = [each for each in told.runs if each[0].unresolved]
+            answer = match_items(batch, attempts, wave.batch)
+        runs = [each for each in answer.runs if each[0].unresolved]
         await self._transitions.accept(runs, adopted=True)
-        for attempt, refusal in told.refused:
+        for attempt, refusal in answer.refused:
             if attempt.unresolved:
                 await self._transitions.reject([attempt], refusal)
-        if lost := [attempt for attempt in told.unidentified if attempt.unresolved]:
+        if lost := [attempt for attempt in answer.unidentified if attempt.unresolved]:
             self._submitter.unbatchable.update(attempt.key for attempt in lost)
             for decision in decide_lost_items(lost, self._policy()):
                 await self._apply(wave, decision)
@@ -278,10 +278,10 @@ class Reconciler:
         self._tasks.start_soon(self._submitter.resend, group, name=name)
 
 
-def _by_telling(identified: Iterable[Identified]) -> tuple[list[Run], list[Run]]:
-    """Return the runs that tell whose they are, and those that don't."""
-    told: list[Run] = []
+def _by_owner(identified: Iterable[Identified]) -> tuple[list[Run], list[Run]]:
+    """Return the runs whose owner is known, and the others."""
+    known: list[Run] = []
     unknown: list[Run] = []
     for each in identified:
-        (unknown if each.owner is Owner.UNKNOWN else told).append(each.run)
-    return told, unknown
+        (unknown if each.owner is Owner.UNKNOWN else known).append(each.run)
+    return known, unknown

@@ -60,8 +60,8 @@ def reserve(in_flight: InFlight, budget: Budget, intents: Intents) -> None:
 async def _see(ledger: Ledger, wave: Wave) -> None:
     """Say of a batch of which only a part is left in doubt whether it was taken.
 
-    The rest may have been told of; or it was never written and never sent, or is dropped already:
-    then the write of the intents, or that of their end, was torn.
+    The rest may be known already. Or it was never written and never sent, or is dropped: then the
+    write of the intents, or of their end, was torn.
     """
     if not wave.seen and 0 < len(wave.attempts) < wave.batch:
         wave.seen = await ledger.scan(was_answered, wave.ref)

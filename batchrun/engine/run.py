@@ -256,7 +256,7 @@ class Runner:
         )
         while True:
             await self._begin_cells(scheduler, batcher)
-            if self.shutdown.leaving:  # asked also here: amid a walk nobody waits for the ring
+            if self.shutdown.leaving:  # asked also here: amid a walk no task waits for the ring
                 break
             if self.shutdown.holding:
                 batcher.hold_back()

@@ -1,4 +1,4 @@
-"""The ledger's lines that tell how a run or a request ended. Pure."""
+"""The ledger's lines for the end of a run or a request. Pure."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from batchrun.runflow.wire import Run
 
 
 class Refused(Protocol):
-    """What a refusal says, whoever it is of."""
+    """What a refusal says, of a run or of an item."""
 
     @property
     def http_status(self) -> int: ...

@@ -55,7 +55,7 @@ def _pair(item: Any) -> tuple[str, int]:
 
 
 def is_ours(run: Run, sweep: str) -> bool:
-    """Say whether *run* is of this sweep, as far as it tells: by its reference, or by its tag."""
+    """Say whether *run* is of this sweep, as far as it shows: by its reference, or by its tag."""
     if run.client_ref is not None:
         return run.client_ref.startswith(reference(sweep, 0)[:-1])
     return tag_of(run, sweep) is not None

@@ -17,11 +17,11 @@ class ServiceHealth:
 
     @property
     def unlike(self) -> bool:
-        """Whether what answered last, as far as anything can be told, was something else."""
+        """Whether the last answer that shows its source was not the API's."""
         return self._unlike_since is not None
 
     def note(self, outcome: Outcome | BatchOutcome, now: float) -> None:
-        """Take in one more answer. Where none came, nothing is told of what answers."""
+        """Take in one more answer. No answer says nothing about its source."""
         match outcome:
             case InDoubt():
                 self.bad = outcome.reason

@@ -12,10 +12,10 @@ from batchrun.errors import INCOMPLETE, KILLED, BatchrunError
 
 
 class Wakeup:
-    """Wakes everybody who waits for a change. What changed, they look up themselves."""
+    """Wakes all tasks that wait for a change. They look up themselves what has changed."""
 
     def __init__(self) -> None:
-        self._event: anyio.Event | None = None  # while somebody waits
+        self._event: anyio.Event | None = None  # while a task waits
 
     def ring(self) -> None:
         if self._event is not None:
@@ -35,7 +35,7 @@ class Shutdown:
     *submitting* is False once no further run may be asked for; *holding* is True once not even
     what has been begun may still be sent; *leaving* is True once runs in flight are left to the
     next call; *at_once* is True when not even an answer is waited for. *interrupted* says that
-    somebody waits for the end.
+    the user waits for the end.
     """
 
     def __init__(self, wakeup: Wakeup) -> None:
@@ -104,7 +104,7 @@ def _leaves(group: BaseExceptionGroup[BatchrunError]) -> Sequence[BatchrunError]
 
 
 LATEST: Final = 0.1
-"""Seconds until a signal is obeyed: it only leaves its name, and wakes nobody."""
+"""Seconds until a signal is obeyed: its handler only leaves its name, and wakes no task."""
 
 
 async def obey(shutdown: Shutdown, received: Sequence[str], *, drain: bool) -> None:

@@ -153,7 +153,7 @@ class Submitter:
                     self._transitions.withdraw(attempt)
                 raise
             intents, body = self._intents.first(attempts, [each.sent or {} for each in attempts])
-            # Cancelled here, nobody would know whether the lines are in the file.
+            # If this were cancelled, it would not be known whether the lines are in the file.
             with anyio.CancelScope(shield=True):
                 await self._ledger.append(*intents)
             self._transitions.send(attempts)
@@ -187,7 +187,7 @@ class Submitter:
                 await self._send(attempts, body)
 
     async def _send(self, attempts: Sequence[Attempt], body: bytes) -> None:
-        """Send, and file what comes of it; stops that concern everybody are noted, not raised."""
+        """Send, and file the outcome; a reason to stop the whole call is noted, not raised."""
         first = attempts[0]
         for attempt in attempts:
             attempt.sends += 1
@@ -298,15 +298,15 @@ class Submitter:
             await self._refused(attempts, rejected_line(first, outcome))
 
     async def _took(self, attempts: Sequence[Attempt], batch: Batch) -> None:
-        """The batch exists. What its answer doesn't tell of an item, its wave will."""
+        """The batch exists. Its wave will show the items that its answer doesn't show."""
         wave = self._waves[attempts[0].client_ref]
         wave.batch_id, wave.seen = batch.id, True
-        told = match_items(batch, attempts, wave.batch)
-        if told.unidentified:
-            self._transitions.doubt(told.unidentified)
+        answer = match_items(batch, attempts, wave.batch)
+        if answer.unidentified:
+            self._transitions.doubt(answer.unidentified)
         # What was refused stays in this request until it is rejected: no look finds a run for it.
-        await self._transitions.accept(told.runs, adopted=False)
-        for attempt, refusal in told.refused:
+        await self._transitions.accept(answer.runs, adopted=False)
+        for attempt, refusal in answer.refused:
             await self._transitions.reject([attempt], refusal)
         await self.learn(wave.model, batches=True)
 

@@ -109,10 +109,10 @@ class Transitions:
         for attempt in attempts:
             self._enter(attempt, Phase.IN_DOUBT)
 
-    async def accept(self, told: Collection[tuple[Attempt, Run]], *, adopted: bool) -> None:
+    async def accept(self, found: Collection[tuple[Attempt, Run]], *, adopted: bool) -> None:
         """The runs exist: the API answered, or they were found again."""
-        records = [self._accepted(attempt, run, adopted=adopted) for attempt, run in told]
-        if any(self.waves[attempt.client_ref].plan_is_stale for attempt, _ in told):
+        records = [self._accepted(attempt, run, adopted=adopted) for attempt, run in found]
+        if any(self.waves[attempt.client_ref].plan_is_stale for attempt, _ in found):
             self.poll_wakeup.ring()
         await self._ledger.append(*records)
 
@@ -135,8 +135,8 @@ class Transitions:
     async def park(self, attempts: Iterable[Attempt], reason: str) -> None:
         """Give the attempts up for this call. They keep their slots: the runs may be running.
 
-        Why it is not known whether there is a run, is said: somebody may have to decide. Once for
-        each reason, which many have in common.
+        The reason why a run is in doubt is reported, since the user may have to decide. It is
+        reported once: many attempts share it.
         """
         attempts = list(attempts)
         for attempt in attempts:

@@ -1,4 +1,4 @@
-"""Which attempts share one reference, so that one listing tells of them all. Pure.
+"""Which attempts share one reference, so that one listing shows them all. Pure.
 
 A batch is a wave of its own: its attempts share the one request, too. A wave is of one model,
 because the moment of its next look is learnt from that model's durations. Its number is new in the
@@ -64,7 +64,7 @@ class Wave:
             self.finished_run_ids.add(attempt.run_id)
 
     def note(self, runs: Iterable[Run]) -> None:
-        """Note what *runs* tell of the wave's batch: that it was taken, and its name."""
+        """Note from *runs* that the wave's batch was taken, and its id."""
         for run in runs:
             if self.batch and run.client_ref == self.ref:
                 self.seen, self.batch_id = True, self.batch_id or run.batch_id

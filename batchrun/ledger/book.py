@@ -48,8 +48,8 @@ Times = tuple[str | None, str | None, int | None]
 class ModelFacts(Struct):
     """What the ledger knows of one model: how long runs took, and what they cost.
 
-    *unpriced_runs* of them may have been billed and told no cost; *assumed_cost* is what was
-    reserved for them, *unreserved* how many there are of which not even that is known.
+    *unpriced_runs* of them have no known cost and may have been billed. *assumed_cost* was reserved
+    for them; *unreserved* of them had no reserve.
     """
 
     times: deque[Times] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
@@ -65,7 +65,7 @@ class ModelFacts(Struct):
     def durations(self) -> list[float]:
         """Seconds from the creation to the end of the newest runs, the newest last.
 
-        What a line says is read when somebody asks: nobody does as long as a ledger is folded.
+        Times are parsed when they are asked for, and never while a ledger is folded.
         """
         while self.times:
             if (seconds := _seconds(*self.times.popleft())) is not None:
@@ -92,7 +92,7 @@ class Book:
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
-        # Of these, the lines that tell no cost, by run.
+        # Of these, the lines without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
         self.last_wave = 0
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
@@ -195,7 +195,7 @@ class Book:
         reserved = self._reserved.pop(record.cell, None) if self._reserved else None
         cost = record.cost
         if cost is None:
-            # Failed runs are not billed (runflow-api.md, section 11); others that tell no cost are.
+            # Failed runs are not billed (runflow-api.md, section 11); others without a cost are.
             if record.status_code != State.FAILED:
                 facts.unpriced_runs += 1
                 facts.unreserved += reserved is None

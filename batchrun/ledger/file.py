@@ -41,7 +41,7 @@ def utc_now() -> datetime:
 
 
 class _Group:
-    """Lines that are written together. *led* while one of those who wait for it sees to that."""
+    """Lines written by one fsync. `led` is true while one of the waiting tasks writes them."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -49,8 +49,8 @@ class _Group:
         self.durable = False
         self.news = anyio.Event()
 
-    def tell(self) -> None:
-        """Wake all who wait, to see for themselves."""
+    def wake(self) -> None:
+        """Wake all tasks that wait for the group."""
         news, self.news = self.news, anyio.Event()
         news.set()
 
@@ -78,7 +78,7 @@ class Ledger:
         """Return once *records* are on disk, in their order.
 
         Records that wait together share one write and one fsync. After a write that failed nothing
-        is ever written again, and nobody is told that it was. A cancelled append may still reach
+        is ever written again, and no append returns. A cancelled append may still reach
         the disk: for an intent that means a look-up more, and never a run more. Raises ValueError,
         and writes none of *records*, if one of them cannot follow.
         """
@@ -141,7 +141,7 @@ class Ledger:
         self._end = end
 
     async def _lead(self, group: "_Group") -> None:
-        """See to it that *group* is written; whoever waits for it is told when this ends."""
+        """Have *group* written; its waiting tasks are woken at the end."""
         group.led = True
         try:
             async with self._turn:
@@ -150,7 +150,7 @@ class Ledger:
         finally:
             # Cancelled while it waited for its turn, it leaves the group to another.
             group.led = False
-            group.tell()
+            group.wake()
 
     async def _flush(self) -> None:
         if self._broken is not None:
@@ -162,8 +162,8 @@ class Ledger:
             with anyio.CancelScope(shield=True):
                 await self._disk.write(self._fd, b"".join(group.lines))
         except BaseException as error:
-            # Whatever it was, nobody knows which of the lines are in the file: another one could be
-            # glued onto half a line, and would not stand where the book says it does.
+            # After any error it is not known which of the lines are in the file. Another line could
+            # be glued onto half a line, and would not stand where the book says it does.
             self._broken = error
             if isinstance(error, OSError):
                 raise self._failed(error) from error
@@ -209,7 +209,7 @@ def open_ledger(
 class Rebuilding(Struct, frozen=True):
     """A new ledger, with all that could be kept of the old one.
 
-    *lost* counts lines that couldn't; *runs* are the ids of those that the kept lines tell of.
+    *lost* counts lines that couldn't; *runs* are the ids of the runs that the kept lines name.
     """
 
     ledger: Ledger

@@ -25,7 +25,7 @@ class Readable(Protocol):
 
 
 class Reader:
-    """A ledger as it was when it was opened; holds nobody up and is held up by nobody."""
+    """A ledger as it was when it was opened. It takes no lock."""
 
     def __init__(self, fd: int, path: Path, replayed: Replayed) -> None:
         self.path = path

@@ -69,7 +69,7 @@ class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     *metadata* is the request's, as sent; *input* too, and is left out where it is that of the
     cell's last intent that had one. *name* is where the cell's files go, without extension.
     *server_at* is the service's time, where it was known: our clock may be wrong, and be set right
-    before somebody asks what became of it.
+    before the run is looked for.
     """
 
     model: str
@@ -230,7 +230,7 @@ KINDS: Final[dict[str, type[AnyRecord]]] = {
 class _Intent(Intent, frozen=True, kw_only=True, tag="intent"):
     """As the fold reads it: what the request carried is seen to be there, and left as it is."""
 
-    metadata: msgspec.Raw  # type: ignore[assignment]  # what nobody looks into
+    metadata: msgspec.Raw  # type: ignore[assignment]  # not read by the fold
     input: msgspec.Raw = None  # type: ignore[assignment]
 
 
@@ -296,7 +296,7 @@ def decode_headers(lines: Sequence[bytes]) -> list[AnyRecord] | None:
         return None
     try:
         for line in filterfalse(bytes.isascii, lines):
-            line.decode()  # in what is not read nobody would see that it is no text
+            line.decode()  # else bytes that are no text would pass in fields that aren't read
         return list(map(_decode_headers, lines))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -1,6 +1,6 @@
 """The manifest's JSON Schema, for editors: structure, words and units.
 
-What needs the whole manifest (names, references, files) only the loader can tell; what the schema
+What needs the whole manifest (names, references, files) only the loader can check; what the schema
 refuses, the loader refuses too.
 """
 

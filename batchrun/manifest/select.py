@@ -15,9 +15,9 @@ from batchrun.manifest.parse.namespace import unknown_model
 OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
 
 MOST_KNOWN: Final = 1000
-"""Values of an input of which one may be told as the one that was meant; of more, none is."""
+"""Values of an input among which a near miss is searched; among more, none is."""
 LONGEST: Final = 60
-"""Characters of a value that somebody may have typed with a slip."""
+"""Characters of a value that may have been typed with a slip."""
 
 
 def known_names(manifest: Manifest) -> list[str]:

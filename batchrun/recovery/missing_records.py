@@ -19,7 +19,7 @@ _EPOCH: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class CellDescription(Struct, frozen=True, kw_only=True):
-    """What the runs of a cell don't tell: its model, and where its files go."""
+    """What the runs of a cell don't show: its model, and where its files go."""
 
     model: str
     alias: str
@@ -45,7 +45,7 @@ def missing_records(
     """Return the lines of *cell* that are missing behind its *history*.
 
     *doubtful* is the Idempotency-Key of its open intent, *known* are the ids of runs that the
-    ledger has. The runs are told in the order of their attempts; of two runs of one attempt the
+    ledger has. The runs come in the order of their attempts; of two runs of one attempt the
     better one is the attempt's, the other an `extra`.
     """
     story = _MissingRecords(cell, copy(history), about)

@@ -62,7 +62,7 @@ class RunFinder:
     async def find(self, last: int) -> list[FoundRun]:
         """Return all runs of the sweep, of which wave *last* is known.
 
-        Raises UnreachableError where the service's lists don't tell.
+        Raises UnreachableError where the service's lists don't show all.
         """
         newest = await newest_runs(self._client, self._sweep)
         last = max([last, *(wave_number(run.client_ref or "") for run in newest)])
@@ -111,7 +111,7 @@ class RunFinder:
         for run in silent:
             whole = await self._client.get_run(run.id)
             if whole is not None and (whole.client_ref or "batchrun" in whole.metadata):
-                return None  # the list leaves out what runs tell: ours may be among the others
+                return None  # the list leaves out what runs show: ours may be among the others
         return None if seen is None else {run.id: run for run in seen.runs}
 
     async def _tagged(self, run: Run) -> FoundRun:
@@ -122,7 +122,7 @@ class RunFinder:
             tag = tag_of(run, self._sweep)
         if tag is None:
             raise UnreachableError(
-                f"run {run.id} of this sweep doesn't tell what it was made for; the ledger can't "
+                f"run {run.id} of this sweep doesn't show what it was made for; the ledger can't "
                 "be rebuilt without it, nothing was changed"
             )
         return FoundRun(tag, run)
@@ -131,7 +131,7 @@ class RunFinder:
 async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[str, int]:
     """Return the ids of the sweeps of that name and label, and how many runs each has.
 
-    Of runs that only show their batch, the batch tells what they are of. Raises UnreachableError
+    For a run that shows only its batch, the batch is asked. Raises UnreachableError
     where the service's list can't be walked to its end.
     """
     counts: Counter[str] = Counter()
@@ -149,13 +149,13 @@ async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[s
     if await recent_runs(client, BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
         raise UnreachableError("the service's list of runs can't be walked to its end")
     for sweep, batches in silent.items():
-        if counts[sweep] or await _tells_of(client, batches, name, label):
+        if counts[sweep] or await _is_of(client, batches, name, label):
             counts[sweep] += batches.total()
     return +counts
 
 
-async def _tells_of(client: Client, batches: Iterable[str], name: str, label: str | None) -> bool:
-    """Say whether the first of a sweep's *batches* that tells anything has that name and label."""
+async def _is_of(client: Client, batches: Iterable[str], name: str, label: str | None) -> bool:
+    """Say whether the first of a sweep's *batches* with a tag has that name and label."""
     for batch_id in batches:
         batch = await client.get_batch(batch_id)
         tag = None if batch is None else batch.metadata.get("batchrun")

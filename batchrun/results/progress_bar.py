@@ -37,7 +37,7 @@ class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
 def _columns(stream: TextIO) -> int | None:
     """Return the width of a terminal, None where it isn't known.
 
-    A pseudo-terminal that nobody gave a size says 0, and tqdm would fit the bar into that.
+    A pseudo-terminal without a size says 0, and tqdm would fit the bar into that.
     """
     try:
         return os.get_terminal_size(stream.fileno()).columns or None

@@ -1,4 +1,4 @@
-"""Who listens while a sweep runs: plain lines, or nobody, or a bar (`progress_bar.py`).
+"""Who listens while a sweep runs: plain lines, or nothing, or a bar (`progress_bar.py`).
 
 Everything goes to the stream it is given, which is stderr: stdout is the result's.
 
@@ -40,7 +40,7 @@ class Standings:
 
 
 class Shown:
-    """Keeps count; whoever shows it decides how and how often."""
+    """Keeps count; the part that shows it decides how and how often."""
 
     def __init__(self) -> None:
         self.standings = Standings()

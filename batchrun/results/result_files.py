@@ -42,8 +42,8 @@ def write_results(
     """Write `results.jsonl` and `results.csv`: a row for each point, in the grid's order.
 
     Row by row, so that memory doesn't grow with them; the CSV is made from the JSONL, because only
-    the last row tells which columns there are. *attempts* overrides the manifest's; *cells* is a
-    walk of its grid that somebody else has begun.
+    after the last row all columns are known. *attempts* overrides the manifest's; *cells* is a
+    walk of its grid that the caller has begun.
     """
     limit = manifest.settings().attempts if attempts is None else attempts
     rows = (_row(cell, ledger, limit) for cell in cells or expand(manifest))
@@ -124,7 +124,7 @@ def field(value: Any) -> str:
     """Spell one value: text safe to open, anything else as JSON, nothing for null.
 
     Text that a spreadsheet would run gets an apostrophe in front, which it takes as "this is text"
-    and does not show. So does text that already has one there: else it could not be told apart.
+    and does not show. So does text that already has one there: else both would look alike.
     """
     if value is None:
         return ""

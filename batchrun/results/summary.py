@@ -108,7 +108,7 @@ def how_to_go_on(
 ) -> str:
     """Return the last line of a call: one sentence; *command* is what runs this manifest again.
 
-    *tally* counts the cells that the call was about; it is None where nobody knows what is left.
+    *tally* counts the cells that the call was about; it is None where that isn't known.
     *others* are those that `--only` left out.
     """
     if exit_code in _HINTS:

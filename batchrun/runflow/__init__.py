@@ -10,7 +10,7 @@
     lenient.py        single values of those bodies
     outputs.py        where in a run's output its files are
     prices.py         price labels
-    headers.py        what an answer's headers tell of time and content
+    headers.py        what an answer's headers say of time and content
     redact.py         takes the key out of texts
     storage.py        HTTP without the key: where files come from and go to
     downloads.py      output files

@@ -2,7 +2,7 @@
 ask for a place, put the bytes there without the key, have the service confirm that it has them.
 
 None of it costs money, so each step may be done again; what is left of a broken upload is an
-unconfirmed place at the service, which nobody refers to.
+unconfirmed place at the service, to which no input refers.
 """
 
 import hashlib

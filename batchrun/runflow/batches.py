@@ -1,4 +1,4 @@
-"""Batches as the API tells of them, and the bytes of their POST. Pure.
+"""Batches as the API shows them, and the bytes of their POST. Pure.
 
 A batch is many runs made by one request (runflow-api.md, section 8). Its items are lean: they say
 which run each input became, and how it stands.
@@ -28,7 +28,7 @@ class Item(Struct, frozen=True, kw_only=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """A batch as the API told it; *items* are those that can be told apart, which may be none."""
+    """A batch as the API showed it; *items* are those whose place is known, which may be none."""
 
     id: str
     status_code: str
@@ -76,13 +76,13 @@ def batch_body(
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def _items(told: Any) -> Iterator[Item]:
-    """Read the items; where none tells its place, they are taken to be in the order sent.
+def _items(listed_items: Any) -> Iterator[Item]:
+    """Read the items. If none shows its place, they are taken to be in the order sent.
 
-    An item that doesn't tell its place among others that do is left out, and so are items that
-    claim one place: a run put down to another's input is worse than one to be looked for.
+    If some show their place, an item without one is left out. So are items that claim the same
+    place: a run that is assigned to another input is worse than a run that is looked for.
     """
-    listed = enumerate(told if isinstance(told, list) else ())
+    listed = enumerate(listed_items if isinstance(listed_items, list) else ())
     found = [(number, each) for number, each in listed if isinstance(each, Mapping)]
     places = [whole(each.get("sequence_index")) for _, each in found]
     if not any(place is not None for place in places):

@@ -36,7 +36,7 @@ class Client:
     """One method for each call we make.
 
     *http* carries the endpoint, the key and the time-outs of single steps; *give_up* is how many
-    seconds the API may give no good answer. *clock* tells the local time.
+    seconds the API may give no good answer. *clock* returns the local time.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Client:
         return await self._listing.runs_of(client_ref, over=over)
 
     async def account(self) -> str | None:
-        """Return the organisation that the key belongs to, where the API tells."""
+        """Return the organisation that the key belongs to; None where the API doesn't name it."""
         return wire.organisation(await self._get_optional("/v1/auth/me"))
 
     async def model(self, model_id: str) -> Mapping[str, Any] | None:
@@ -143,7 +143,7 @@ class Client:
         return await self._calls.ask(request, wire.parse_asset, refusals=_UPLOAD_REFUSALS)
 
     async def asset(self, asset_id: str) -> Asset | None:
-        """Return the asset with a fresh URL, or None where the service doesn't have it or tell."""
+        """Return the asset with a fresh URL, or None where the service doesn't show one."""
         path = f"/v1/assets/{quote(asset_id, safe='')}"
         answer = await self._get(path, read=wire.parse_asset, optional=True)
         return answer.body if isinstance(answer.body, Asset) else None
@@ -159,7 +159,7 @@ class Client:
         return self._calls.answers
 
     def log(self, message: str) -> None:
-        """Tell whoever listens to what is tried in another way, and why."""
+        """Log what is tried in another way, and why."""
         self._calls.log(message)
 
     @property
@@ -179,7 +179,7 @@ class Client:
 
     @property
     def server_time(self) -> datetime | None:
-        """The service's time; None as long as it hasn't told."""
+        """The service's time; None before its first answer with a date."""
         return self._calls.server_time
 
     @property
@@ -198,7 +198,7 @@ class Client:
         return self._calls.rate_limited
 
     async def _get_optional(self, path: str) -> Any:
-        """Return what *path* says, or None where the service doesn't have it or tell us."""
+        """Return what *path* says, or None where the service doesn't answer it."""
         answer = await self._get(path, optional=True)
         return None if answer.refusal is not None else answer.body
 

@@ -2,7 +2,7 @@
 
 A file under its final name is complete: its length is the announced one, its hash is known. What
 was cut goes on where it stopped if the server can show that it is still the same file, and from the
-beginning otherwise. A `.part` of an earlier call is never continued: nothing tells whether it is a
+beginning otherwise. A `.part` of an earlier call is never continued: nothing shows whether it is a
 part of this file.
 
 This module knows URLs and files, nothing of runs: an expired URL is its caller's to renew.
@@ -179,10 +179,10 @@ class _Download:
         self._validator = None if _encoded(response) else _validator(response)
 
     def _goes_on(self, response: httpx.Response) -> bool:
-        told = response.headers.get("Content-Range", "")
+        announced = response.headers.get("Content-Range", "")
         asked = self._validator or ""
         same = not asked.startswith('"') or response.headers.get("ETag", asked) == asked
-        if self.size and same and told.startswith(f"bytes {self.size}-"):
+        if self.size and same and announced.startswith(f"bytes {self.size}-"):
             return True
         self._restart()
         raise BrokenTransferError(f"another part than was asked for from {_place(self._url)}")
@@ -326,8 +326,8 @@ def _place(url: str) -> str:
 
 
 def _media_type(response: httpx.Response) -> str | None:
-    told: str = response.headers.get("Content-Type", "")
-    return told.partition(";")[0].strip().lower() or None
+    announced: str = response.headers.get("Content-Type", "")
+    return announced.partition(";")[0].strip().lower() or None
 
 
 def _encoded(response: httpx.Response) -> bool:
@@ -336,8 +336,8 @@ def _encoded(response: httpx.Response) -> bool:
 
 
 def _length(response: httpx.Response) -> int | None:
-    told = response.headers.get("Content-Length", "")
-    return int(told) if told.isascii() and told.isdigit() else None
+    announced = response.headers.get("Content-Length", "")
+    return int(announced) if announced.isascii() and announced.isdigit() else None
 
 
 def _validator(response: httpx.Response) -> str | None:

@@ -1,4 +1,4 @@
-"""What an answer's headers tell of time and content. Pure; all are optional and may be nonsense."""
+"""What an answer's headers say of time and content. Pure; all are optional and may be nonsense."""
 
 import base64
 import binascii
@@ -31,8 +31,8 @@ _SHA256: Final = re.compile(r"(?i)\bsha-256=:?([A-Za-z0-9+/]{43}=)")
 
 def sha256_of(headers: Mapping[str, str]) -> str | None:
     """Return, in hex, the hash that the whole file is said to have (RFC 9530, RFC 3230, S3)."""
-    told = headers.get("Repr-Digest", "") + " " + headers.get("Digest", "")
-    found = _SHA256.search(told)
+    given = headers.get("Repr-Digest", "") + " " + headers.get("Digest", "")
+    found = _SHA256.search(given)
     text = found[1] if found else headers.get("x-amz-checksum-sha256", "")
     try:
         digest = base64.b64decode(text, validate=True)
@@ -41,7 +41,7 @@ def sha256_of(headers: Mapping[str, str]) -> str | None:
     return digest.hex() if len(digest) == 32 else None
 
 
-@lru_cache(maxsize=16)  # all answers of a second tell the same date, which is slow to read
+@lru_cache(maxsize=16)  # all answers of a second have the same date, which is slow to read
 def http_date(text: str | None) -> datetime | None:
     """Read an HTTP date; None where there is none."""
     try:

@@ -51,10 +51,10 @@ def moment(value: Any) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        told = datetime.fromisoformat(value.strip())
-        if told.tzinfo is UTC:
-            return told
-        return told.replace(tzinfo=told.tzinfo or UTC).astimezone(UTC)
+        read = datetime.fromisoformat(value.strip())
+        if read.tzinfo is UTC:
+            return read
+        return read.replace(tzinfo=read.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

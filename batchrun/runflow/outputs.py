@@ -33,11 +33,11 @@ def output_files(output: Any) -> tuple[OutputFile, ...]:
 def _normalised(output: Any) -> Iterator[OutputFile]:
     entries = output.get("outputs") if isinstance(output, Mapping) else None
     for entry in entries if isinstance(entries, list) else ():
-        url, told = (
+        url, given = (
             (entry.get("url"), entry.get("type")) if isinstance(entry, Mapping) else (entry, None)
         )
         if isinstance(url, str) and _is_url(url):
-            yield OutputFile(url=url, type=_type_of(told) or _type_of(url))
+            yield OutputFile(url=url, type=_type_of(given) or _type_of(url))
 
 
 def _lists(output: Any) -> Iterator[OutputFile]:

@@ -98,7 +98,7 @@ class Listing:
                 foreign += 1
                 self._say_once("the service lists runs of other references than it was asked for")
         if pages.complete:
-            # A list that shows nobody else's reference may have left ours out.
+            # A list that shows no other reference may have left ours out.
             silent = None in references <= {None, client_ref}
             return None if silent else list(found.values())
         if not pages.refused:

@@ -114,13 +114,13 @@ def _judged(
         except ValueError:
             return InDoubt(reason=f"HTTP {http_status} without an id")
     refusal = parse_refusal(body)
-    told = _told(http_status, refusal)
+    described = _spelled(http_status, refusal)
     if http_status == 408 or http_status >= 500:
-        return InDoubt(reason=told)
+        return InDoubt(reason=described)
     if http_status == 409:
-        return Conflicted(message=told)
+        return Conflicted(message=described)
     if refusal is None or http_status not in refusals | {401, 402, 403}:
-        return ForeignResponse(reason=f"{told}, not an answer of the API")
+        return ForeignResponse(reason=f"{described}, not an answer of the API")
     raise_for_account(http_status, refusal)
     return rejected(http_status, refusal.code, refusal.message)
 
@@ -128,11 +128,13 @@ def _judged(
 def raise_for_account(http_status: int, refusal: Refusal) -> None:
     """Raise KeyRefusedError or OutOfCreditError where the answer is about who asks, not what."""
     if http_status in {401, 403}:
-        told = _told(http_status, refusal)
-        raise KeyRefusedError(f"the API refused the key ({told}); check `RUNFLOW_API_KEY`")
+        described = _spelled(http_status, refusal)
+        raise KeyRefusedError(f"the API refused the key ({described}); check `RUNFLOW_API_KEY`")
     if http_status == 402:
-        told = _told(http_status, refusal)
-        raise OutOfCreditError(f"the account is out of credit ({told}); top it up, then call again")
+        described = _spelled(http_status, refusal)
+        raise OutOfCreditError(
+            f"the account is out of credit ({described}); top it up, then call again"
+        )
 
 
 def _run(body: Any) -> Accepted:
@@ -150,5 +152,5 @@ def _body(content: bytes) -> Any:
         return None
 
 
-def _told(http_status: int, refusal: Refusal | None) -> str:
+def _spelled(http_status: int, refusal: Refusal | None) -> str:
     return f"HTTP {http_status} {refusal or ''}".strip()

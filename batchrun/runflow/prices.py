@@ -15,7 +15,7 @@ _COUNTED: Final = {"image": "num_images", "s": "duration", "sec": "duration", "s
 
 
 def estimate(label: str | None, inputs: Mapping[str, Any]) -> Decimal | None:
-    """Return USD for one run with *inputs*, or None where the label doesn't tell."""
+    """Return USD for one run with *inputs*, or None where the label gives no price."""
     match = _LABEL.search(label or "")
     if match is None:
         return None

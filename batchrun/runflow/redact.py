@@ -25,7 +25,7 @@ def spellings(key: str) -> tuple[str, ...]:
 def _base64(key: str, skipped: int) -> tuple[str, ...]:
     """Return the part of a text's base64 that is the key's alone, behind *skipped* other bytes.
 
-    Six bits a character: the characters at both ends may tell of its neighbours, too.
+    Six bits a character: the characters at both ends also depend on its neighbours.
     """
     bits = 8 * skipped
     end = bits + 8 * len(key.encode())

@@ -56,9 +56,9 @@ _ENOUGH_TRIES: Final = 10
 class RetryBudget:
     """What is left to one call that has failed, before we say that the API is out of reach.
 
-    Counted from its first failure, or from the last good answer to anybody, whichever is later:
-    what waits while others are answered is only waiting. But a call that fails ten times over all
-    that time while others are answered would fail for ever.
+    Counted from its first failure, or from the last good answer to any call, if that is later: a
+    call that waits while others are answered is only waiting. But a call that fails ten times over
+    all that time while others are answered would fail for ever.
     """
 
     def __init__(self, give_up: float) -> None:
@@ -79,7 +79,7 @@ class RetryBudget:
         self.reason = reason
 
     def left(self, now: float, good_at: float) -> float:
-        """Return the seconds left, with the last good answer to anybody at *good_at*."""
+        """Return the seconds left, with the last good answer to any call at *good_at*."""
         if self._failed_at is None:
             return float("inf")
         since = self._failed_at if self._tries >= _ENOUGH_TRIES else max(self._failed_at, good_at)
@@ -97,7 +97,7 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Calls:
     """Sends what it is given with *http*, each in its turn.
 
-    *give_up* is how many seconds the API may give no good answer. *clock* tells the local time.
+    *give_up* is how many seconds the API may give no good answer. *clock* returns the local time.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Calls:
 
     @property
     def server_time(self) -> datetime | None:
-        """The service's time; None as long as it hasn't told."""
+        """The service's time; None before its first answer with a date."""
         return None if self._ahead is None else self._clock() + self._ahead
 
     def server_now(self) -> datetime:
@@ -247,7 +247,7 @@ class Calls:
         )
 
     async def _send(self, request: httpx.Request, sent_at: float) -> httpx.Response:
-        """Return a whole answer. Cancelled on the way, it tells the limiter."""
+        """Return a whole answer. If it is cancelled on the way, the limiter is informed."""
         try:
             with anyio.move_on_after(CALL_TIMEOUT):
                 return await self._http.send(request, follow_redirects=False)
@@ -275,8 +275,8 @@ class Calls:
     def _well(self, response: httpx.Response, sent_at: float) -> None:
         self._good_at = anyio.current_time()
         self._limiter.well(sent_at)
-        if (told := http_date(response.headers.get("Date"))) is not None:
-            self._ahead = told - self._clock()
+        if (date := http_date(response.headers.get("Date"))) is not None:
+            self._ahead = date - self._clock()
 
     def _throttled(
         self, retry_budget: RetryBudget, sent_at: float, response: httpx.Response
@@ -290,7 +290,8 @@ class Calls:
         retry_budget.failed(anyio.current_time(), reason)
         self.log(f"try {retry_budget.tries}: {reason}")
         self._limiter.troubled(sent_at)
-        # By itself too, or one call that always fails would be each probe, and pause everybody.
+        # Each call backs off on its own, too: else a call that always fails would be chosen as
+        # every probe, and stall the others.
         left = max(0.0, retry_budget.left(anyio.current_time(), self._good_at))
         await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(retry_budget.tries), left))
 

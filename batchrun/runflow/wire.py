@@ -32,7 +32,7 @@ RUN_FIELDS: Final = (
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """One remote execution as the API told it; times are aware and in UTC.
+    """One remote execution as the API showed it; times are aware and in UTC.
 
     A struct and no dataclass, which takes far longer to make: a look makes hundreds.
     """
@@ -156,7 +156,7 @@ def _is_over(item: Any, over: AbstractSet[str]) -> bool:
 
 
 def parse_refusal(body: Any) -> Refusal | None:
-    """Return the error that *body* tells in one of the API's shapes, or None if it is none.
+    """Return the error that *body* has in one of the API's shapes, or None if it is none.
 
     `{code, message}`, `{error: {code, message}}` and `{detail: …}`. Not taken for the API's own:
     a bare `{message}` (gateways), numeric codes (load balancers), problem documents with a title
@@ -250,13 +250,13 @@ def _message(body: Mapping[str, Any]) -> str:
 
 def _fields(errors: list[Any]) -> str:
     """Spell the fields of a 422: `body.input.seed: must be a number; …`."""
-    told = []
+    spelled = []
     for error in errors[:10]:
         if not isinstance(error, Mapping):
-            told.append(str(error))
+            spelled.append(str(error))
             continue
         where = error.get("loc")
         place = ".".join(map(str, where)) if isinstance(where, list) else where
         message = error.get("msg") or error.get("message")
-        told.append(": ".join(str(part) for part in (place, message) if part))
-    return "; ".join(filter(None, told))
+        spelled.append(": ".join(str(part) for part in (place, message) if part))
+    return "; ".join(filter(None, spelled))

@@ -47,7 +47,7 @@ class LocalDisk:
             mime = media_type(path.name, head)
             if mime is None:
                 raise ValueError(
-                    f"`{written}`: its name tells no content type; expected one such as .png"
+                    f"`{written}`: its name has no known content type; expected one such as .png"
                 )
             if len(path.name) > _LONGEST_NAME:
                 raise ValueError(f"`{written}`: its name is longer than 500 characters")
@@ -85,7 +85,7 @@ def placed(base: Path, written: str) -> Path:
     try:
         return base / Path(written).expanduser()
     except RuntimeError:
-        raise ValueError(f"`{written}`: nobody here has that home folder") from None
+        raise ValueError(f"`{written}`: there is no such home folder") from None
 
 
 def opened(path: Path, written: str) -> Any:

@@ -196,7 +196,7 @@ class Traversal:
                 yield from self._walk(depth + 1, ordinal + index * weight, below)
 
     def _express(self, dynamic: Mapping[str, Expression]) -> bool:
-        """Take a step's expressions for its slots; tell whether each of them can have a value."""
+        """Take a step's expressions for its slots; return whether each of them can have a value."""
         self._expressions |= {**dynamic, **self.layout.broken}
         return Broken not in map(type, dynamic.values())
 

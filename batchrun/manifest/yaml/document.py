@@ -107,9 +107,8 @@ class _Stop(Exception):  # noqa: N818 not an error: the way out of a document th
 
 
 class _TooDeep(Exception):  # noqa: N818 likewise
-    """libyaml 0.2.6 looks ahead, and gives up at a depth of 1000 before it has told of the first
-    sixty; PyYAML's own parser tells of each as it comes, and is asked for the place of our own
-    limit.
+    """libyaml 0.2.6 looks ahead, and gives up at a depth of 1000 before it has reported the
+    first sixty. PyYAML's own parser reports each as it comes, and finds the place of our limit.
     """
 
 

@@ -79,7 +79,7 @@ class Environment:
 
 
 class Section:
-    """A mapping, its keys taken one after the other; `close` reports those nobody asked for."""
+    """A mapping, its keys taken one after the other; `close` reports the keys that are left."""
 
     def __init__(
         self, node: MapNode, name: str, problems: list[Problem], environment: Environment
@@ -143,7 +143,7 @@ class Section:
         return node.items
 
     def close(self) -> None:
-        """Report every key that nobody asked for."""
+        """Report every key that was not taken."""
         for name, (key, _) in self._entries.items():
             if name in self._asked or (not self._name and name.startswith("x-")):
                 continue

@@ -65,7 +65,7 @@ class LoopStream(asyncio.Protocol):
         """Tell whether there is anything to read, or the end."""
         if self._received or self._ended or self._transport.is_closing():
             return True
-        return bool(self._poll.poll(0))  # the loop may not have had the time to tell
+        return bool(self._poll.poll(0))  # the loop may not have had the time to report it
 
     async def aclose(self) -> None:
         """Close at once; what is not yet sent is dropped."""
@@ -73,7 +73,7 @@ class LoopStream(asyncio.Protocol):
         self._transport.abort()
         await asyncio.sleep(0)  # the loop closes the socket in its next round
 
-    # What the loop tells a connection.
+    # What the loop reports to a connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -106,7 +106,7 @@ class LoopStream(asyncio.Protocol):
     # How the two meet.
 
     async def _wait(self, late: httpx.TimeoutException, seconds: float | None) -> None:
-        """Return when the loop has told something; raise *late* if it hasn't within *seconds*."""
+        """Return when the loop has reported something; raise *late* if not within *seconds*."""
         self._waiting = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(seconds):

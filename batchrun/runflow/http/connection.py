@@ -1,7 +1,7 @@
 """One connection that carries one request after another; HTTP/1.1 itself is h11's.
 
 A request goes out as a whole, an answer is whole or it is an error of httpx's. None of the errors
-here means "not written": that is told before there is a connection (`transport.py`).
+here means "not written": that is decided before there is a connection (`transport.py`).
 """
 
 import time

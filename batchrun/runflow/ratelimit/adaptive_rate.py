@@ -52,7 +52,7 @@ class AdaptiveRate:
     def left(self, seconds: float) -> None:
         """Note that a call left, which the pace and its pauses had made wait for *seconds*.
 
-        Time in which nobody had anything to send teaches nothing.
+        Time in which there was nothing to send teaches nothing.
         """
         if self._seconds is None:
             return

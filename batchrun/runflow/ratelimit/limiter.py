@@ -17,7 +17,7 @@ class Shared(Protocol):
         """Return 0.0 if a call may leave now, else the seconds after which to ask again."""
 
     def hold(self, seconds: float) -> None:
-        """Let nobody's call leave for *seconds*."""
+        """Let no call leave for *seconds*."""
 
 
 class Limiter:
@@ -30,8 +30,8 @@ class Limiter:
         self.departures = 0
         self._pace = pace
         self._shared = shared
-        self._turn = anyio.Lock(fast_acquire=True)  # whoever sends waits soon enough
-        self._news: anyio.Event | None = None  # while somebody sleeps
+        self._turn = anyio.Lock(fast_acquire=True)  # the sender waits soon enough
+        self._news: anyio.Event | None = None  # while a call sleeps
         self._late = 0.0
 
     def __repr__(self) -> str:
@@ -75,7 +75,7 @@ class Limiter:
         self._tell()
 
     def troubled(self, sent_at: float) -> None:
-        """Note that it had a 5xx, no answer, or somebody else's."""
+        """Note that it had a 5xx, no answer, or an answer that is not the API's."""
         self._pace.troubled(sent_at=sent_at, now=anyio.current_time())
         self._tell()
 

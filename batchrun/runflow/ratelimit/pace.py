@@ -4,14 +4,14 @@ The rules:
 
 * Two departures are never closer than one interval of the rate that was asked for. So any window
   w holds at most floor(rate * w) + 1 of them, and nothing is saved up for a burst.
-* A 429 pauses everybody and cuts the pace, once for all the calls that left before the cut; what
+* A 429 pauses all calls and cuts the pace, once for all the calls that left before the cut; what
   the pace is then, and how it climbs again, is in `adaptive_rate.py`. After the pause a single call
   is let out as a probe. If it is refused as well, the pause was too short and the pace had no
   part in it: only the pause grows.
-* Trouble (5xx, no answer) pauses everybody, longer each time, and after it a single call is let
+* Trouble (5xx, no answer) pauses all calls, longer each time, and after it a single call is let
   out as a probe. The others follow once any call is answered well; after a 429 they don't wait
   for a slow answer.
-* One failed call among answered ones is its own bad luck and pauses nobody else.
+* One failed call among answered ones is its own bad luck and pauses no other call.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _LONGEST_PAUSE: Final = 32.0
 _LONGEST_TROUBLED: Final = 8.0  # shorter: one call for all of them asks whether it is over
 _FIRST_PAUSE_THROTTLED: Final = 1.0
 _FIRST_PAUSE_TROUBLED: Final = 0.5
-_PROBE_PATIENCE: Final = 120.0  # a probe nobody hears of again does not hold the gate for ever
+_PROBE_PATIENCE: Final = 120.0  # a probe without an end does not hold the gate for ever
 _THROTTLED_PROBE_PATIENCE: Final = 1.5  # refusals come at once, good answers may take their time
 
 
@@ -74,7 +74,7 @@ class Pace:
         self._probe_left_at = now if self._troubles or self._cuts else None
 
     def well(self, *, sent_at: float, now: float) -> None:
-        """Note that a call was answered by the API itself, whatever it said but 429 and 5xx."""
+        """Note that a call was answered by the API itself, with anything but 429 and 5xx."""
         self._allowance.took()
         self._good_at = now
         self._troubles = 0
@@ -98,7 +98,7 @@ class Pace:
             self._earliest = max(self._earliest, now + pause)
 
     def troubled(self, *, sent_at: float, now: float) -> bool:
-        """Note a failed call; return whether the service seems to be in trouble for everybody."""
+        """Note a failed call; return whether the service seems to be in trouble for all calls."""
         if self._good_at >= sent_at:
             return False
         self._probe_left_at = None
@@ -110,7 +110,7 @@ class Pace:
         return True
 
     def abandoned(self, *, sent_at: float) -> None:
-        """Note that nobody will hear how the call that left at *sent_at* went."""
+        """Note that the outcome of the call that left at *sent_at* stays unknown."""
         if self._probe_left_at == sent_at:
             self._probe_left_at = None
 

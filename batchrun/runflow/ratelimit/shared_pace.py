@@ -35,7 +35,7 @@ from batchrun.runflow.ratelimit.shared_pace_state import (
 )
 
 _SIZE: Final = 4096  # more than any state takes
-_BUSY: Final = 0.0002  # seconds until somebody else has written
+_BUSY: Final = 0.0002  # seconds until another process has written
 _STUCK: Final = 2.0
 _LATE: Final = 1.0  # seconds that a claim may take
 _ASKED_AGAIN: Final = 1.0  # seconds, at the latest: the one that we wait for may be gone
@@ -84,7 +84,7 @@ class SharedPace:
             return 0.0
 
     def hold(self, seconds: float) -> None:
-        """Let nobody's call leave for *seconds*, but for no longer than LONGEST_PAUSE.
+        """Let no call leave for *seconds*, but for no longer than LONGEST_PAUSE.
 
         They hear of it when this process claims next.
         """
@@ -154,7 +154,7 @@ class SharedPace:
                 state.enter(slot, 0.0)
 
     def _come_again(self, now: float) -> float:
-        """Return when to ask for the lock again; somebody may have been stopped while he had it."""
+        """Return when to ask for the lock again; its holder may have been stopped."""
         self._busy_since = self._busy_since or now
         if now - self._busy_since > _STUCK:
             self._busy_since = None
@@ -192,7 +192,7 @@ def shared_pace(
 ) -> Iterator[SharedPace | None]:
     """Yield what processes with this *endpoint* and *key* share; None where they can't, or shan't.
 
-    Neither can be told from the name of the file: it is a hash of the one, keyed with the other.
+    The file's name shows neither: it is a hash of the one, keyed with the other.
     """
     shared = None
     if folder is not None:
@@ -222,7 +222,7 @@ def _make_safe(folder: Path) -> None:
     for path in folder.iterdir():
         if not _OURS.fullmatch(path.name):  # the folder that a user names may hold anything
             continue
-        with suppress(OSError):  # whoever still has it open makes a new one
+        with suppress(OSError):  # a process that still has it open makes a new one
             if path.stat().st_mtime < time.time() - _OLD:
                 path.unlink()
 

@@ -3,10 +3,10 @@
 Pure: `shared_pace.py` keeps it in a file. All moments are of one clock, which all processes of the
 machine read alike and which begins anew when the machine does.
 
-* The next call of anybody leaves no sooner after the last than the slowest of them would have it.
+* The next call of any process leaves no sooner after the last than the slowest of them allows.
   So over all of them together any window w holds at most floor(lowest rate * w) + 1 departures.
-* Nobody's call leaves while the service has asked to be left alone; but after LONGEST_PAUSE each
-  process asks for itself: one that is told nothing could not know when to give up.
+* No call leaves while the service has asked for a pause. But after LONGEST_PAUSE each process asks
+  for itself: a process without any answer could not know when to give up.
 """
 
 import math
@@ -30,7 +30,7 @@ class SharedPaceState(Struct):
     intervals: list[float] = field(default_factory=list)
 
     def wait(self, now: float) -> float:
-        """Return the seconds until anybody's call may leave."""
+        """Return the seconds until a call of any process may leave."""
         between = max(self.intervals, default=0.0)
         return max(0.0, self.last + between + _MARGIN - now, self.hold - now)
 
