@@ -3,7 +3,7 @@
 import itertools
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck
@@ -30,8 +30,22 @@ def pytest_xdist_auto_num_workers() -> int:
     return WORKERS * (os.cpu_count() or 1)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let a worker that is done take tests of the others."""
+    from xdist.scheduler import (  # type: ignore[import-untyped]  # noqa: PLC0415  (where it is used)
+        WorkStealingScheduling,
+    )
+
+    return WorkStealingScheduling(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bound the slow tests by minutes: a busy machine is no reason to fail."""
+    """Bound the slow tests by minutes: a busy machine is no reason to fail.
+
+    They come first, so that no worker begins one when the others are done.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(HANGS))

@@ -160,7 +160,7 @@ def test_a_refused_type_rejects_its_cells_and_no_others(folder: Path, tmp_path: 
     [
         ("large.png", 52_428_801, "has 52428801 bytes, more than the 52428800"),
         ("empty.png", 0, "is empty"),
-        ("mystery.zzz", 9, "its name tells no content type"),
+        ("mystery.zzz", 9, "its name has no known content type"),
     ],
 )
 def test_limits_are_checked_before_anything_is_sent(
