@@ -43,9 +43,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bound the slow tests by minutes: a busy machine is no reason to fail.
 
-    They come first, so that no worker begins one when the others are done.
+    Long ones come first, so that no worker begins one when the others are done.
     """
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: "crash" not in item.name and not item.get_closest_marker("slow"))
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(HANGS))
