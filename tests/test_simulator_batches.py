@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from PIL import Image
@@ -668,14 +669,14 @@ def test_a_caller_who_waits_is_answered_without_a_resend(serve: Serve) -> None:
 
 def test_a_refusal_comes_late_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    real = asyncio.sleep
+    real = anyio.sleep
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
         await real(0)
 
     service = serve(faults=["commit_late=7"], refuse_bad_items=True)
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr(anyio, "sleep", sleep)
 
     refused = service.post([{"image_url": "no URL"}])
 

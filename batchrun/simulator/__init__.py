@@ -3,7 +3,8 @@
 Nothing real is made here and nobody is paid. The package imports nothing of the rest of batchrun,
 so that a misunderstanding of the API cannot hide by being on both sides.
 
-The way of a request: `server` accepts it, `app` lets `faults` strike and checks the key. What
+The way of a request: `server` accepts it from a socket, or `transport` plays it in this process,
+also in virtual time. `app` lets `faults` strike and checks the key. What
 creates goes to `posts`: `orders` reads what is asked for, `making` writes it down. What reads is
 answered from `world`, which works out what is by now from the `store`, from `life` and the clock;
 `views` makes the JSON, `pictures` the files.

@@ -1,27 +1,34 @@
 """Answers that go wrong on the wire: lost, late, cut, or somebody else's."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import anyio
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchrun.simulator.faults import Fault
 
-TRANSPORT: Final = "batchrun.transport"
+CONNECTION: Final = "batchrun.connection"
+"""In the scope of a request: what can be done to its connection, None where nothing can."""
+
 FOREVER: Final = 3600.0
 PAGE: Final = "<html><body><h1>Something on the way answered</h1></body></html>"
 
 
 class Wire:
-    """Puts the connection's transport into the scope, for answers that must not be given."""
+    """Puts the connection into the scope of a request from a socket.
+
+    An answer that must not be given is taken back there. The transport of `transport.py` brings its
+    own.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[TRANSPORT] = getattr(getattr(send, "__self__", None), "transport", None)
+        socket = getattr(getattr(send, "__self__", None), "transport", None)
+        scope.setdefault(CONNECTION, socket)
         await self._app(scope, receive, send)
 
 
@@ -29,16 +36,15 @@ class Dropped(Response):
     """No answer at all: the connection ends."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        transport = scope[TRANSPORT]
-        if transport is not None:
-            transport.abort()
+        if scope[CONNECTION] is not None:
+            scope[CONNECTION].abort()
 
 
 class Hung(Response):
     """No answer, and the connection stays open."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        await asyncio.sleep(FOREVER)
+        await anyio.sleep(FOREVER)
 
 
 class Half(Response):
@@ -58,9 +64,9 @@ class Half(Response):
         )
         half = bytes(self.body[: len(self.body) // 2])
         await send({"type": "http.response.body", "body": half, "more_body": True})
-        await asyncio.sleep(FOREVER if self._hang else 0.02)
-        if scope[TRANSPORT] is not None:
-            scope[TRANSPORT].close()
+        await anyio.sleep(FOREVER if self._hang else 0.02)
+        if scope[CONNECTION] is not None:
+            scope[CONNECTION].close()
 
 
 REFUSALS: Final = {

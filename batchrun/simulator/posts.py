@@ -1,12 +1,12 @@
 """The routes that create: single runs, and batches of them. Once for each Idempotency-Key."""
 
-import asyncio
 import contextlib
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import anyio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -107,7 +107,7 @@ class Posts:
             whole = carry_out()
             self._held.release(sent)
         finally:
-            await asyncio.sleep(late)  # a refusal, too, comes late
+            await anyio.sleep(late)  # a refusal, too, comes late
         struck = faults.strike_any("after", route)
         return whole if struck is None else mishaps.after(struck, whole)
 
@@ -156,10 +156,9 @@ class Posts:
 
 
 async def _left(request: Request, seconds: float) -> bool:
-    """Tell whether the caller goes away within so many seconds; the body has been read."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            return True
+    """Return whether the caller goes away within so many seconds; the body has been read."""
+    with anyio.move_on_after(seconds):
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        return True
     return False

@@ -18,7 +18,7 @@ class Settings:
     *idempotency* honours the Idempotency-Key. *batches* says which models take them: all, some (as
     documented) or none. *refuse_bad_items* answers 422 to a batch with an item that doesn't suit
     the model, instead of letting that item fail. *child_metadata* puts a batch's metadata on its
-    runs.
+    runs. Without *drawing* each output is one pixel: a thread draws, and virtual time has none.
     """
 
     seed: int = 0
@@ -35,4 +35,5 @@ class Settings:
     batches: Literal["all", "some", "none"] = "some"
     refuse_bad_items: bool = False
     child_metadata: bool = False
+    drawing: bool = True
     faults: tuple[Fault, ...] = ()

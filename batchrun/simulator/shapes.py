@@ -31,6 +31,13 @@ class FileType:
 PNG: Final = FileType("PNG", "png", "image/png")
 JPEG: Final = FileType("JPEG", "jpg", "image/jpeg")
 WEBP: Final = FileType("WEBP", "webp", "image/webp")
+PIXEL: Final = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753"
+    "de0000000c4944415478da63686868000003040181752e01bc0000000049454e"
+    "44ae426082"
+)
+"""A PNG of one pixel: each output of a world that doesn't draw."""
+
 TYPES: Final = {"png": PNG, "jpeg": JPEG, "jpg": JPEG, "webp": WEBP}
 
 
