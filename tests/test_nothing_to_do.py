@@ -18,10 +18,12 @@ from msgspec.structs import replace
 from batchrun.cli import main
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import prepare
+from batchrun.commands.run_options import parse
 from batchrun.commands.target import Place
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.records import AnyRecord, Dropped, Extra, Looked, encode
 from batchrun.manifest.grid.expand import expand
+from batchrun.settings import SETTINGS
 from batchrun.sweep.location import INDEX
 
 ENDPOINT: Final = "http://127.0.0.1:9"
@@ -267,3 +269,60 @@ def test_a_sweep_that_is_owed_something_asks_the_service(night: Night, owed: str
     night.call("--give-up", "1s")
 
     assert not night.call("--give-up", "1s")[2]
+
+
+def test_a_sweep_with_failures_ends_as_it_did_and_says_the_same(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cell that has used up its attempts is done, and no reason to go the long way."""
+    night.write("chairs.csv", b"prompt\na chair\na stool\na bed\n")
+    key = next(
+        each.key
+        for each in expand(prepare(night.folder / "m.yaml", Place(endpoint=ENDPOINT)).manifest)
+        if each.key not in night.cells
+    )
+    for number in (1, 2):
+        failed = finished(key, number, status="failed", cost=None, failure_code="BROKEN")
+        night.append(intent(key, number), submitted(key, number), failed)
+    others = [
+        each.key
+        for each in expand(prepare(night.folder / "m.yaml", Place(endpoint=ENDPOINT)).manifest)
+        if each.key not in {*night.cells, key}
+    ]
+    for other in others:
+        night.append(intent(other), submitted(other), finished(other), saved(other))
+    words = [str(night.folder / "m.yaml"), "--endpoint", ENDPOINT]
+
+    assert main(words) == 1
+    long_way = capsys.readouterr()
+    before = (night.sweep / "results.jsonl").stat().st_ino
+    assert main(words) == 1
+
+    assert capsys.readouterr() == long_way
+    assert "1 of 12 google-nano-banana-2: BROKEN" in long_way.out
+    assert "--retry-failed` tries again" in long_way.out
+    assert (night.sweep / "results.jsonl").stat().st_ino == before
+
+
+def test_equal_words_are_equal_options() -> None:
+    """Options are compared as they are spelled by Python: no address of an object is in there."""
+    words = ["m.yaml"]
+    for each in SETTINGS:
+        if each.flag is not None and each.parse and each.written:
+            words += [each.flag, each.written]
+    words += [
+        "--fail-on",
+        "12.5%",
+        "--budget",
+        "5",
+        "--max-duration",
+        "5m",
+        "--on-interrupt",
+        "drain",
+    ]
+
+    first, second = (repr(sorted(parse(words).chosen.items())) for _ in range(2))
+
+    assert first == second
+    assert " at 0x" not in first
+    assert len(parse(words).chosen) > 10
