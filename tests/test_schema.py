@@ -17,6 +17,7 @@ from batchrun.manifest.cell_key import IDENTITY
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.schema import SCHEMA
+from batchrun.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 RIGHT = sorted((ROOT / "manifests").glob("*.yaml"))
@@ -157,3 +158,15 @@ def test_init_says_where_it_cannot_write(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="cannot write"):
         init.main([str(tmp_path / "file" / "below")])
+
+
+def test_each_setting_that_init_shows_in_a_comment_can_be_taken_in(tmp_path: Path) -> None:
+    text = init.manifest()
+    head, limits, settings_below = text.partition("\nlimits:\n")
+    taken = re.sub(r"^  # (\w+: \S+ +# )", r"  \1", settings_below, flags=re.MULTILINE)
+    (tmp_path / "m.yaml").write_text(head + limits + taken)
+
+    manifest = load_manifest(tmp_path / "m.yaml", {})
+
+    keys = {each.name for each in SETTINGS if each.key is not None}
+    assert set(manifest.chosen) == keys

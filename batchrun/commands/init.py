@@ -12,6 +12,7 @@ from typing import Final
 from batchrun.commands.options import Parser
 from batchrun.errors import UsageError
 from batchrun.manifest.schema import as_text
+from batchrun.settings import in_section
 
 FILE: Final = "batchrun.yaml"
 SCHEMA_FILE: Final = "manifest.schema.json"
@@ -58,15 +59,35 @@ vars:
 #   - {model: gpt, color: red}             # drop what matches all of it
 # sample: {n: 5}                           # try a few points first
 
-limits:
-  concurrency: 8                           # runs in flight
-  rate: 20/s                               # all API calls together
-  # batch: 1                               # each cell in a request of its own: no batches
-  budget: 5.00                             # US dollars; submitting stops there
-poll: {interval: 500ms}
-outputs:
+"""
+
+NAME: Final = """\
   name: "${alias}/${color}-${cell}"        # the extension comes from the content type
 """
+
+CHOSEN: Final = {
+    "limits.concurrency": "8",
+    "limits.rate": "20/s",
+    "limits.budget": "5.00",
+    "poll.interval": "500ms",
+}
+"""Settings that the manifest gives; the others stand in comments, with their defaults."""
+
+
+def manifest() -> str:
+    """Return the commented manifest; its settings and what they say are those of the table."""
+    sections = [section_of(name) for name in ("limits", "poll", "outputs")]
+    return MANIFEST + "".join(sections) + NAME
+
+
+def section_of(name: str) -> str:
+    """Return a section with a line for each of its settings."""
+    lines = [f"{name}:"]
+    for key, setting in in_section(name).items():
+        value = CHOSEN.get(f"{name}.{key}")
+        entry = f"  {key}: {value}" if value else f"  # {key}: {setting.written or 'true'}"
+        lines.append(f"{entry:<43}# {setting.says}")
+    return "\n".join(lines) + "\n"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -81,7 +102,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(MANIFEST)
+            file.write(manifest())
         path.with_name(SCHEMA_FILE).write_text(as_text(), encoding="utf-8")
     except FileExistsError:
         raise UsageError(f"{path} is there already; nothing was written") from None
