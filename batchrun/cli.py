@@ -59,7 +59,7 @@ def picked(words: list[str]) -> int:
 
 
 def is_nothing(word: str) -> bool:
-    """Tell whether the first word is no command, and nothing like the path of a manifest."""
+    """Say whether the first word is no command, and nothing like the path of a manifest."""
     from pathlib import Path
 
     known = word in COMMANDS or word.startswith("-")

@@ -18,7 +18,7 @@ NOTHING: Final = Moment(0, Decimal(0))
 
 
 class Progress(Protocol):
-    """Told what happens, in the order in which it happens."""
+    """Gets the events of a sweep, in their order."""
 
     def start(self, total: int, now: Callable[[], Moment]) -> None:
         """The sweep has at most *total* cells; *now* returns what is under way."""

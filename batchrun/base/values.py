@@ -45,7 +45,7 @@ class FailOn(Struct, frozen=True):
     share: Decimal | None = None
 
     def allows(self, bad: int, cells: int) -> bool:
-        """Tell whether *bad* of *cells* is still no reason to exit with 1."""
+        """Say whether *bad* of *cells* is still no reason to exit with 1."""
         if self.more_than is not None:
             return bad <= self.more_than
         return self.share is None or bad * 100 <= self.share * cells

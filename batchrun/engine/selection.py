@@ -33,7 +33,7 @@ class Selection:
                 self._others.add(key)
 
     def __bool__(self) -> bool:
-        """Tell whether anything was asked for; else all cells are wanted."""
+        """Say whether anything was asked for; else all cells are wanted."""
         return bool(self._only)
 
     def wants(self, cell: Cell) -> bool:

@@ -88,7 +88,7 @@ class Transitions:
             self._enter(attempt, Phase.SENDING)
 
     def doubt(self, attempts: Iterable[Attempt]) -> None:
-        """Nobody knows whether the send that has just ended created these runs."""
+        """It is not known whether the send that has just ended created these runs."""
         now = anyio.current_time()
         for attempt in attempts:
             self._enter(attempt, Phase.IN_DOUBT)

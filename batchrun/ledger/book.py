@@ -208,7 +208,7 @@ class Book:
 
     def _extra(self, record: Extra, line: int) -> None:
         history = self.histories.fold(record, line)
-        # Told again, for instance with a cost that was not known before, it is one run.
+        # The line may come again, with a cost that was not known before: it is one run.
         known = self.extra_runs.get(record.run_id) or 0
         self.spent[history.alias] += (record.cost or 0) - known
         self.extra_runs[record.run_id] = record.cost

@@ -53,7 +53,7 @@ def file_name(manifest: Manifest, cell: Cell) -> str:
 
 
 def leaves(text: str) -> bool:
-    """Tell whether an `outputs.name` as it is written leads out of the folder.
+    """Say whether an `outputs.name` as it is written leads out of the folder.
 
     What its values hold is made safe cell by cell; what its author wrote would silently become
     another name.

@@ -129,7 +129,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def selects(only: Mapping[str, tuple[str, ...]], cell: Cell) -> bool:
-    """Tell whether a cell is wanted; `status` and `code` are not looked at."""
+    """Say whether a cell is wanted; `status` and `code` are not looked at."""
     return all(
         _holds(name, values, cell) for name, values in only.items() if name not in OF_THE_LEDGER
     )

@@ -1,7 +1,7 @@
 """What a manifest was read from beside its own text. Pure.
 
-Whoever reads for the manifest notes it here: `data/local_files.py` files and globs, the environment
-its variables. `data/changes.py` says later whether all of it is as it was.
+`data/local_files.py` notes files and globs here, the environment its variables. `data/changes.py`
+says later whether all of it is as it was.
 """
 
 from batchrun.base.local_file import FileState

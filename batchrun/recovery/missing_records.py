@@ -64,7 +64,7 @@ class _MissingRecords:
         self._about = about
 
     def begin(self, found: FoundRun, doubtful: str | None) -> None:
-        """Tell that a run was made: by the open intent, by a later one, or one too many."""
+        """Record that a run was made: by the open intent, by a later one, or one too many."""
         history, tag, cell = self._history, found.tag, self._cell
         if history.state is State.DOUBTFUL and tag.key != doubtful:
             self._record(Dropped(cell=cell, attempt=history.attempt, reason=NO_RUN, doubted=True))
@@ -78,7 +78,7 @@ class _MissingRecords:
         self._record(Submitted(cell=cell, attempt=tag.attempt, run_id=found.run.id, adopted=True))
 
     def end(self, run: Run) -> None:
-        """Tell how the run ended, if it is the newest attempt's and it has."""
+        """Record how the run ended, if it is the newest attempt's and it has."""
         history = self._history
         if history.state is State.IN_FLIGHT and history.run_id == run.id and run.terminal:
             self._record(finished_line(self._cell, history.attempt, run))

@@ -1,6 +1,6 @@
 """The other side of the wire: a local server that behaves as the Runflow API is documented to.
 
-Nothing real is made here and nobody is paid. The package imports nothing of the rest of batchrun,
+Nothing real is made here, and nothing is paid. The package imports nothing of the rest of batchrun,
 so that a misunderstanding of the API cannot hide by being on both sides.
 
 The way of a request: `server` accepts it from a socket, or `transport` plays it in this process,

@@ -1,4 +1,4 @@
-"""The routes that tell of batches: the whole of one with lean items, and its items in full."""
+"""The routes that show batches: a whole batch with lean items, and its items in full."""
 
 from collections.abc import Sequence
 from typing import Any, Final

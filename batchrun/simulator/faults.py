@@ -1,4 +1,4 @@
-"""What the simulator can be told to do wrong, and when (pure).
+"""What the simulator can do wrong on request, and when (pure).
 
 A fault strikes calls: the n-th call that it could strike is struck or not by a hash of seed, fault
 and n, so one seed and one order of calls give the same faults. Faults of the stage "run" strike

@@ -82,7 +82,7 @@ def _outcome(values: Mapping[str, Any], wishes: Mapping[str, Any], before: int) 
 
 
 def depends_on_history(values: Mapping[str, Any], wishes: Mapping[str, Any]) -> bool:
-    """Tell whether the outcome needs to know how often this input has run before."""
+    """Say whether the outcome needs to know how often this input has run before."""
     return "failures" in wishes or "flaky" in str(values.get("prompt", "")).lower()
 
 

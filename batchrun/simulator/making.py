@@ -1,6 +1,6 @@
 """How runs and batches come about: looked at, planned, written down.
 
-Whoever calls holds a transaction, so that a request makes all that it asks for, or nothing.
+The caller holds a transaction, so that a request makes all that it asks for, or nothing.
 """
 
 import json
@@ -169,7 +169,7 @@ class Making:
                     yield {"loc": [*loc, name], "msg": message, "type": "value_error"}
 
     def knows_asset(self, asset_id: str, org: str, route: str) -> bool:
-        """Tell whether the organisation has the asset; a forgotten one stays forgotten."""
+        """Say whether the organisation has the asset; a forgotten one stays forgotten."""
         sql = "SELECT rowid FROM assets WHERE id = ? AND org = ? AND confirmed IS NOT NULL"
         row = self._store.one(sql, asset_id, org)
         if row is None:

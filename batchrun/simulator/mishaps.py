@@ -1,4 +1,4 @@
-"""Answers that go wrong on the wire: lost, late, cut, or somebody else's."""
+"""Answers that go wrong on the wire: lost, late, cut, or not the API's."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

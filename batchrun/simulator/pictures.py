@@ -1,4 +1,4 @@
-"""Pictures one can tell apart: a pattern made from model, prompt and seed, with the words on it.
+"""Pictures that differ: a pattern made from model, prompt and seed, with the prompt's words on it.
 
 Nothing real is made; equal inputs give equal bytes.
 """
@@ -20,7 +20,7 @@ Color = tuple[int, int, int]
 
 
 def draw(model: str, values: Mapping[str, Any], media: str, mark: str) -> bytes:
-    """Return the file that a run of *model* with these inputs makes; *mark* tells outputs apart."""
+    """Return the file that a run of *model* with these inputs makes; *mark* is its number."""
     kind = file_type(values, media)
     shape = size(values, media)
     file = io.BytesIO()

@@ -144,7 +144,7 @@ class _Parser:
 
 
 def matches(wanted: Filter, record: Mapping[str, Any]) -> bool:
-    """Tell whether a JSON object is what the filter asks for."""
+    """Say whether a JSON object is what the filter asks for."""
     match wanted:
         case Is(field, sign, value):
             return _compare(record.get(field), sign, value)

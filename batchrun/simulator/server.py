@@ -47,7 +47,7 @@ def embedded(state: Path | None, *, settings: Settings | None = None) -> Iterato
     """Serve on a free loopback port from a thread of this process; yield the URL."""
     world = World(state, settings=settings)
     ready = threading.Event()
-    # Whoever embeds it breaks off what is being answered when it leaves, and that is no news.
+    # The embedding process breaks off open answers when it leaves, and that is no news.
     server = Server(world, ready.set, log_level="critical")
     with _listening("127.0.0.1", 0) as listener:
         thread = threading.Thread(
@@ -72,7 +72,7 @@ def serve(
     settings: Settings | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serve until a signal ends it; *say* is told the URL once connections are accepted."""
+    """Serve until a signal ends it; *say* gets the URL once connections are accepted."""
     world = World(state, settings=settings)
     with _listening(host, port) as listener:
         url = f"http://{host}:{listener.getsockname()[1]}"

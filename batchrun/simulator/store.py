@@ -1,6 +1,6 @@
 """What has happened, in SQLite; it survives the process that answered for it.
 
-Whatever an answer tells is committed before the answer leaves, so a killed simulator forgets
+All that an answer says is committed before the answer leaves. So a killed simulator forgets
 nothing it said. (WAL with synchronous=NORMAL: a power cut may lose the last moments, a killed
 process may not.) Times are microseconds since 1970, money is text.
 """

@@ -192,7 +192,7 @@ class World:
         return hmac.new(self._secret, f"{path} {expires}".encode(), "sha256").hexdigest()[:40]
 
     def signed(self, path: str, params: Mapping[str, str], now: int) -> bool:
-        """Tell whether the URL was signed by us and still holds."""
+        """Say whether the URL was signed by us and still holds."""
         expires = params.get("expires", "")
         if not (expires.isascii() and expires.isdigit() and int(expires) * life.SECOND >= now):
             return False

@@ -54,7 +54,7 @@ def split(text: str) -> list[str | Reference]:
 
 
 def understand(reference: Reference, known: Collection[str]) -> Reference:
-    """Tell `${a.stem}` of a file from a name that holds a dot; raise BadReferenceError."""
+    """Separate `${a.stem}` of a file from a name that holds a dot; raise BadReferenceError."""
     if reference.name in known:
         return reference
     name, dot, attribute = reference.name.rpartition(".")

@@ -120,7 +120,7 @@ def _spelled(text: Text, part: Reference, layout: Layout) -> Iterator[Problem]:
 
 
 def _meet(manifest: Manifest, layout: Layout) -> bool:
-    """Tell whether two cells of a model surely have one file name: something varies unnamed."""
+    """Say whether two cells of a model surely have one file name: something varies unnamed."""
     names = manifest.outputs.name.names
     if "cell" in names:
         return False

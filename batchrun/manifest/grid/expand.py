@@ -184,7 +184,7 @@ def _drawn(grid: Grid) -> tuple[list[Dimension], list[Point]]:
 
 
 def _survives(layout: Layout, shape: Shape, chosen: Mapping[Any, Any]) -> bool:
-    """Tell whether any cell of this model is left at one point of the product."""
+    """Say whether any cell of this model is left at one point of the product."""
     walk = Traversal(layout, pinned=chosen)
     for _ in walk.points():
         values = {n: value for n in shape.names if (value := walk.values[n]) is not OMIT}

@@ -60,7 +60,7 @@ class AnyioStream:
             raise httpx.WriteError(str(error.__cause__ or error)) from error
 
     def readable(self) -> bool:
-        """Tell whether there is anything to read, or the end."""
+        """Say whether there is anything to read, or the end."""
         return bool(self._poll.poll(0))
 
     async def aclose(self) -> None:

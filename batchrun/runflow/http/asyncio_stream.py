@@ -62,7 +62,7 @@ class LoopStream(asyncio.Protocol):
             self._check_writable()
 
     def readable(self) -> bool:
-        """Tell whether there is anything to read, or the end."""
+        """Say whether there is anything to read, or the end."""
         if self._received or self._ended or self._transport.is_closing():
             return True
         return bool(self._poll.poll(0))  # the loop may not have had the time to report it

@@ -183,7 +183,7 @@ def _client(
 
 @contextmanager
 def _of_the_environment() -> Iterator[None]:
-    """Tell of settings of the environment that can't be used.
+    """Report settings of the environment that can't be used.
 
     A socks proxy without its package, a proxy that is no URL, a missing SSL_CERT_FILE. The error's
     own text may hold the proxy's password.

@@ -69,11 +69,11 @@ class Connection:
         return True
 
     def late(self) -> bool:
-        """Tell whether a free connection waited too long."""
+        """Say whether a free connection waited too long."""
         return time.monotonic() > self._free_since + self._expiry
 
     def expired(self) -> bool:
-        """Tell whether a free connection waited too long, or has been closed by the server."""
+        """Say whether a free connection waited too long, or has been closed by the server."""
         return self.late() or self._stream.readable()
 
     async def aclose(self) -> None:

@@ -50,7 +50,7 @@ class Limiter:
     async def wait(self) -> float:
         """Return, with the time, when the caller may send. A cancelled wait uses nothing up.
 
-        Whoever sends must say how it went: well, throttled, troubled or abandoned.
+        The sender must say how it went: well, throttled, troubled or abandoned.
         """
         async with self._turn:
             # Asked again after each sleep: a 429 may have come meanwhile.

@@ -7,7 +7,7 @@ process ids, which are given out again and differ between containers:
 * the byte 0 is locked for the few microseconds in which a process reads and writes the file;
 * the byte 1 + slot is locked by the process of that slot for as long as it lives.
 
-Nobody ever waits in a lock: a process can be stopped while it holds one. It is asked for again
+No process ever waits in a lock: its holder can be stopped. The lock is asked for again
 a little later, and after _STUCK seconds the file is replaced by a new one, to which the others
 come over when they see that theirs has no name any more. The stopped one, once it goes on, finds
 that its claim took too long, and claims anew.
