@@ -79,7 +79,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     """One line of the table; *name* is the field of `Settings`.
 
     *key* is where a manifest has it, None where only the command line does. *flag* is its option:
-    with *parse* one that takes a value, without one a switch that sets *value*. *written* is the
+    with *parse* an option with a value, without it a switch that sets *value*. *written* is the
     default as a manifest would write it, "" for none. *says* is what it is, *help* what the option
     does where that is another thing, *more* what docs/manifest.md says where that is more.
     *for_one_call* is whether the command that goes on leaves it out. None of these is a part of a

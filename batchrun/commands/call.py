@@ -23,7 +23,7 @@ NOTHING: Final[Mapping[str, Any]] = {}
 
 class Call(Struct, frozen=True, kw_only=True):
     """What one call is about. *place* is what was said of where, *endpoint* and *folder* are what
-    that came to. *settings* are the manifest's, with those that were *chosen* in their place.
+    that came to. *settings* are the manifest's, with the *chosen* ones in their place.
     """
 
     manifest: Manifest
@@ -64,7 +64,7 @@ def prepare(
 
 
 def settings_of(manifest: Manifest, chosen: Mapping[str, Any], only: Sequence[str]) -> Settings:
-    """Return the manifest's settings with those that were *chosen* in their place."""
+    """Return the manifest's settings with the *chosen* ones in their place."""
     try:
         selection = parse_only(manifest, only)
         check_statuses(selection)

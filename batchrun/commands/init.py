@@ -75,7 +75,7 @@ CHOSEN: Final = {
 
 
 def manifest() -> str:
-    """Return the commented manifest; its settings and what they say are those of the table."""
+    """Return the commented manifest; its settings are described as in the table."""
     sections = [section_of(name) for name in ("limits", "poll", "outputs")]
     return MANIFEST + "".join(sections) + NAME
 

@@ -60,7 +60,7 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
 
 
 def add_settings(group: argparse._ArgumentGroup, settings: Iterable[Setting]) -> None:
-    """Add an option for each of *settings*; one that isn't given is None."""
+    """Add an option for each of *settings*; an option that isn't given is None."""
     for each in settings:
         if each.flag is None:
             continue

@@ -111,7 +111,7 @@ def open_lines(reader: Reader) -> Iterator[str]:
 
     By our clock: the service's times are known of runs that ended.
     """
-    # Lines are only ever appended: the oldest intent is the one that stands first.
+    # Lines are only ever appended: the oldest intent stands first.
     found = nsmallest(MOST_SHOWN, reader.book.open_cells(), key=lambda pair: pair[1].intent_line)
     for cell, history in found:
         intent = reader.read(history.intent_line)

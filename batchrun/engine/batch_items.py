@@ -37,7 +37,7 @@ class BatchItems:
         self._others: set[str] = set()  # batches that are not of this sweep
 
     async def with_tags(self, runs: Iterable[Run]) -> list[Run]:
-        """Return *runs*, those of our batches with the tag of what they were made for.
+        """Return *runs*; runs of our batches get the tag of their item.
 
         A list may leave out a run's batch. The run is found anyway if another run named that batch.
         """

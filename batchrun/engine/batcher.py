@@ -56,7 +56,7 @@ RESERVED: Final = "client_ref"
 def linger(interval: float, *, in_flight: int, durations: Sequence[float], backlog: bool) -> float:
     """Return the seconds that a freed slot waits: none where not enough others will come in them.
 
-    A slot comes free whenever a run ends, and *durations* are those of the model's last runs.
+    A slot comes free whenever a run ends, and *durations* are of the model's last runs.
     """
     wait = LINGER * interval * (BACKLOG if backlog else 1.0)
     mean = sum(durations) / len(durations) if durations else float("inf")
@@ -78,7 +78,7 @@ class PendingBatch:
 
 
 class PendingBatches:
-    """Those that wait, by what they must have in common to share a request."""
+    """Waiting attempts, by what they must have in common to share a request."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, PendingBatch] = {}
@@ -154,7 +154,7 @@ class Batcher:
         self._leave([attempt])
 
     def leave(self, *, last: bool) -> float:
-        """Let those leave that are due; return when the next are.
+        """Send the batches that are due; return when the next are.
 
         *last*: no further cell can join these batches.
         """

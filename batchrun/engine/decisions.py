@@ -62,7 +62,7 @@ class Policy(Struct, frozen=True):
 
 
 def requests_in_doubt(wave: Wave, doubts: Iterable[Attempt]) -> list[list[Attempt]]:
-    """Return those in doubt by the request they share: each its own, or all of a batch."""
+    """Return the attempts in doubt by request: each alone, or all of a batch."""
     doubts = [attempt for attempt in doubts if attempt.unresolved]
     if not wave.batch:
         return [[attempt] for attempt in doubts]

@@ -1,6 +1,6 @@
 """Runs that are one too many for their cell: written down where they are found, and their costs.
 
-**Each run of the service is in the ledger, also one that should not be there.** A service that
+**Each run of the service is in the ledger, also a run that should not exist.** A service that
 commits later than `settle` allows makes a second run; it is billed, so it is written down once it
 has ended. One that still ran after `timeout` was once written down without a cost and never asked
 for again: its cost was lost. So each call asks for the costs that are still owed.

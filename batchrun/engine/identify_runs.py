@@ -100,7 +100,7 @@ class RunIdentifier:
     async def unrecorded(
         self, wave: Wave, tagged: Sequence[tuple[RunTag, Run]]
     ) -> Sequence[tuple[RunTag, Run]]:
-        """Return those of the runs that are of this wave, and that the ledger doesn't have.
+        """Return the runs of this wave that the ledger doesn't have.
 
         They are one too many: their intents have other runs, or were dropped. The ledger is read
         once for all for which it hasn't been yet; what is written from then on is known.
@@ -124,7 +124,7 @@ class RunIdentifier:
     async def _has_intent(self, run: Run, tag: RunTag | None, known: AbstractSet[str]) -> bool:
         """Say whether the ledger has the intent of a run, whose key it may share with others.
 
-        A copy that ends within a batch has those of some of its items, and their key.
+        A copy that ends within a batch has the intents of some of its items, and their key.
         """
         if tag is None or tag.key not in known:
             return False
@@ -163,7 +163,7 @@ class RunIdentifier:
         return False
 
     async def _tags_are_shown(self) -> bool:
-        """Say whether a run that is asked for by id shows its tag; try one that must have it."""
+        """Say whether a run that is asked for by id shows its tag; ask for one that has it."""
         newest, profile = self._ledger.book.newest, self._client.profile
         if not profile.tags_shown and newest is not None:
             run = await self._client.get_run(newest.run_id)
@@ -184,7 +184,7 @@ class RunIdentifier:
 def match_runs(
     wave: Wave, runs: Iterable[Run], sweep: str
 ) -> tuple[list[tuple[Attempt, Run]], list[tuple[RunTag, Run]]]:
-    """Return the runs of attempts in doubt, and those that may be one too many.
+    """Return the runs of attempts in doubt, and the runs that may be one too many.
 
     The tag's key alone makes a run an attempt's: a list may leave the `client_ref` out. A run of an
     attempt that is being sent is neither: its answer will say which run it has.

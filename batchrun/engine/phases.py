@@ -13,7 +13,7 @@ and what else may happen:
     PREPARING, QUEUED, PLACED ▶ ENDED   withdrawn: nothing was written or sent
     PLACED ▶ SETTLING                   a file of its input was refused: there is no run to ask for
     SENDING ▶ SETTLING                  refused at the first send, or never left
-    SENDING ▶ IN_DOUBT                  no clear answer, or one that doesn't speak for all sends
+    SENDING ▶ IN_DOUBT                  no clear answer, or an answer that speaks not for all sends
     SENDING ▶ PARKED_IN_DOUBT           a second send, whose bytes can't be made again
     IN_DOUBT ▶ SENDING                  the same bytes again
     IN_DOUBT ▶ RUNNING                  its run was found

@@ -59,9 +59,9 @@ def next_wait(
 ) -> float:
     """Return the seconds from one look to the next, never under *interval*.
 
-    *ages* are those of the open runs, *durations* are sorted; *idle_looks* is how many looks in a
-    row found that nothing had ended; *in_flight* counts those of the whole sweep; *value* is what a
-    look at one run is worth, in intervals.
+    *ages* are of the open runs, *durations* are sorted; *idle_looks* is how many looks in a row
+    found that nothing had ended; *in_flight* counts the runs of the whole sweep; *value* is what
+    a look at one run is worth, in intervals.
     """
     blind = interval * min(LONGEST, GROWTH**idle_looks)
     if len(durations) < ENOUGH or not ages:
@@ -77,8 +77,8 @@ def next_wait(
 class Expected:
     """What is to be expected of runs of some *ages*, going by the last *durations* (sorted).
 
-    Each run is expected to take as long as one of those durations that are longer than its age; of
-    one that is older than all of them nothing is known, and nothing expected.
+    Each run is expected to take as long as one of the durations that are longer than its age. Of a
+    run that is older than all durations nothing is known, and nothing expected.
     """
 
     def __init__(self, ages: Sequence[float], durations: Sequence[float]) -> None:
@@ -88,7 +88,7 @@ class Expected:
         self._runs = [(age, first) for age, first in shorter if first < len(durations)]
 
     def waited(self, wait: float) -> float:
-        """Return the seconds that those which end within *wait* will have waited for its end."""
+        """Return the seconds that the runs which end within *wait* will have waited for its end."""
         durations, sums, known, total = self._durations, self._sums, len(self._durations), 0.0
         for age, first in self._runs:
             end = age + wait

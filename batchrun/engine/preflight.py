@@ -25,7 +25,7 @@ from batchrun.runflow.wire import Run
 from batchrun.settings import BY_ID
 
 AHEAD: Final = 3
-"""Waves after the last known one that are asked for: one of refused inputs has no run."""
+"""Waves after the last known wave that are asked for: a wave of refused inputs has no run."""
 
 
 EACH_TENTH: Final = 10

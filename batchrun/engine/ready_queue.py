@@ -40,7 +40,7 @@ class ReadyQueue:
     def draw(self, has_room: HasRoom, *, new: bool = True) -> Cell | None:
         """Return the next cell whose model has room, or None where there is none now.
 
-        Without *new* only those that were put back are drawn.
+        Without *new* only cells that were put back are drawn.
         """
         for cell in self._again:
             if has_room(cell.alias):

@@ -1,9 +1,9 @@
 """Asks for the runs of a wave by the list's filter, and knows whether it may be believed.
 
 **An empty list counts only after the same filter has shown, in this process, a run that we know.**
-The documents name the filter, and nothing says that a service has it: one that ignores what it
-doesn't know may answer with an empty list. The last look-up at a wave once believed such a list, of
-a filter that had never shown a run: a second run of a cell was never found.
+The documents name the filter, and nothing says that a service has it. A service that ignores an
+unknown filter may answer with an empty list. The last look-up at a wave once believed such a list,
+from a filter that had never shown a run: a second run of a cell was never found.
 """
 
 from collections.abc import Set as AbstractSet
@@ -27,7 +27,7 @@ class RefFilter:
     async def runs_of(self, ref: str, *, over: AbstractSet[str] = frozenset()) -> list[Run] | None:
         """Return the runs of a wave as the filter shows them, None where it is refused.
 
-        Those that are *over* are left out.
+        Runs that are *over*, by id, are left out.
         """
         if self._profile.refuses_filter:
             return None

@@ -277,8 +277,8 @@ class Runner:
     async def _begin_cells(self, scheduler: Scheduler, batcher: Batcher) -> None:
         """Draw cells into free slots until none can be drawn; let others work amid a long walk.
 
-        Where all that was drawn in a while rests, no further cell is in sight for those that wait
-        to share a request.
+        Where all that was drawn in a while rests, no further cell is in sight for the cells that
+        wait to share a request.
         """
         drawn, begun = 0, len(self._in_flight)
         while not self.shutdown.leaving and scheduler.draw():

@@ -54,7 +54,7 @@ class Scheduler:
 
     @property
     def done(self) -> bool:
-        """Whether no cell will be drawn any more, but those that are tried again."""
+        """Whether no cell will be drawn any more, but cells that are tried again."""
         return not self._shutdown.submitting or self._ready_queue.exhausted or self._limit_used
 
     def draw(self) -> bool:
@@ -106,7 +106,7 @@ class Scheduler:
                 self._ready_queue.put_back(cell)
                 return False
         if not self._within_limit(cell.key, history):
-            return True  # those that are tried again may still be drawn
+            return True  # cells that are tried again may still be drawn
         attempt = Attempt(
             key=cell.key,
             number=number,
@@ -134,7 +134,7 @@ class Scheduler:
     def _within_limit(self, key: str, history: History) -> bool:
         """Count a new cell; False where `--limit` is used up: from then on no other one is drawn.
 
-        One whose first attempt was dropped comes twice, and is one.
+        A cell whose first attempt was dropped comes twice, and counts once.
         """
         limit = self._settings.limit
         if limit is None or history.attempt or key in self._new_cells:

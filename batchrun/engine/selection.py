@@ -25,7 +25,7 @@ class Selection:
     def __init__(self, only: Only, ledger: Readable | None, *, attempts: int) -> None:
         self._only = only
         self._fresh = _holds(only, Standing.PENDING, None)
-        # The cells of the ledger that differ from those without a line: a million of them are
+        # The cells of the ledger that differ from cells without a line: a million of them are
         # keys alone, and most calls ask neither for a status nor for a code.
         self._others = KeyIndex()
         if ledger is not None and not OF_THE_LEDGER.isdisjoint(only):

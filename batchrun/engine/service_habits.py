@@ -71,7 +71,7 @@ def _refusals(profile: ServiceProfile) -> list[Learnt]:
 
 
 def _time(text: str) -> datetime:
-    """Return the moment of a line; one that can't be read is long ago."""
+    """Return the moment of a line; a text that is no time is long ago."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:

@@ -50,13 +50,13 @@ class Shutdown:
         self._wakeup = wakeup
 
     def submit_no_more(self, reason: BatchrunError | str) -> None:
-        """Ask for no further run; see those in flight to their end."""
+        """Ask for no further run; see the runs in flight to their end."""
         self.submitting = False
         self.holding |= isinstance(reason, BatchrunError)
         self._note(reason)
 
     def leave(self, reason: BatchrunError | str) -> None:
-        """Ask for no further run and leave those in flight to the next call."""
+        """Ask for no further run and leave the runs in flight to the next call."""
         self.submitting = False
         self.holding = self.leaving = True
         self._note(reason)

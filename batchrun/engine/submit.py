@@ -245,7 +245,7 @@ class Submitter:
     def _departed(self, first: Attempt) -> None:
         self._on_their_way[first.key] = anyio.current_time()
         if first.index is not None:
-            # Those that wait for the answer to a batch know from when on.
+            # The cells that wait for the answer to a batch know from when on.
             self._transitions.wakeup.ring()
 
     def _came_back(self, name: str) -> None:
@@ -339,7 +339,7 @@ class Submitter:
     async def learn(self, model: str, *, batches: bool) -> None:
         """Remember whether *model* takes batches.
 
-        One that ever did, does: then it is an input that was refused.
+        A model that took a batch once takes batches: a later refusal speaks of an input.
         """
         if await self._habits.learn_batches(model, takes=batches):
             self._transitions.wakeup.ring()  # other cells wait for just that

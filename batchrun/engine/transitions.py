@@ -199,7 +199,7 @@ class Transitions:
         self.wakeup.ring()
 
     async def begin_anew(self, attempts: Iterable[Attempt], reason: str) -> None:
-        """Drop the attempts, and have those of their cells that are wanted drawn again."""
+        """Drop the attempts, and have their selected cells drawn again."""
         attempts = list(attempts)
         await self.drop(attempts, reason)
         for attempt in attempts:
@@ -266,7 +266,7 @@ class Transitions:
     def _try_again(self, attempt: Attempt) -> None:
         """Have the cell drawn again, if its attempts are not used up.
 
-        One that the walk of the grid is still to come to will be drawn anyway, if it is asked for.
+        A cell that the walk of the grid has not reached will be drawn anyway, if it is selected.
         """
         history = self._ledger.book.history(attempt.key)
         step = next_step(history, attempts=self._settings.attempts, granted=attempt.granted)

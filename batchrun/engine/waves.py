@@ -20,7 +20,7 @@ LARGEST: Final = 500  # what the API's documents allow on a page
 
 
 class Wave:
-    """Attempts that share *ref*; only those still under way are held.
+    """Attempts that share *ref*; only attempts under way are held.
 
     *batch* is how many items its one request has, 0 where each attempt has a request of its own;
     the service's name for it is *batch_id*. *seen* is True once a run of it is known: then that

@@ -122,7 +122,7 @@ class Book:
         return frozenset(self.histories.open())
 
     def history(self, cell: str) -> History:
-        """Return where *cell* stands; one that has no line yet is pending."""
+        """Return where *cell* stands; a cell without a line is pending."""
         return self.histories.find(cell) or History()
 
     def facts(self, model: str) -> ModelFacts:
@@ -261,7 +261,7 @@ def duration(record: Finished) -> float | None:
 
 def _seconds(created: str | None, completed: str | None, milliseconds: int | None) -> float | None:
     if created and completed:
-        # The times are the service's own words: one that is no time must not break the ledger.
+        # The times are the service's own words: a text that is no time must not break the ledger.
         with suppress(ValueError, TypeError):
             took = datetime.fromisoformat(completed) - datetime.fromisoformat(created)
             return max(0.0, took.total_seconds())

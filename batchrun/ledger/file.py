@@ -126,7 +126,7 @@ class Ledger:
 
     def _enqueue(self, records: Sequence[AnyRecord]) -> None:
         # The book first: a line that cannot follow would make the file unreadable for good.
-        if len(records) > 1:  # of one that is refused nothing is added anyway
+        if len(records) > 1:  # of a single record that is refused nothing is added anyway
             self.book.check(records)
         at, lines, end = timestamp(self._clock()), self._gathering.lines, self._end
         stamped = [replace(record, at=at) for record in records]
@@ -186,7 +186,7 @@ def open_ledger(
     """Hold the ledger in *folder*: locked, replayed, what a crash left at its end cut off.
 
     A ledger that isn't there is made. *sweep* is the id of the sweep that the folder is known to
-    be of: the ledger of another, or one that is damaged from its first line on, is refused before
+    be of: the ledger of another sweep, or a ledger without a whole first line, is refused before
     anything is cut off it. Raises LedgerLockedError if another process holds it,
     LedgerError if it is broken, FolderError if the folder cannot be used.
     """
@@ -221,7 +221,7 @@ class Rebuilding(Struct, frozen=True):
 def rebuild_ledger(
     folder: Path, *, disk: Disk | None = None, clock: Clock = utc_now
 ) -> Iterator[Rebuilding]:
-    """Hold the ledger in *folder*, and give a new one that takes its place in the end.
+    """Hold the ledger in *folder*, and give a new ledger that takes its place in the end.
 
     The old one is broken, behind, or gone; where there is one it is kept under another name. Until
     the end nothing has changed, whatever happens. Raises what `open_ledger` raises, and LedgerError

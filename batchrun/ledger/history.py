@@ -277,7 +277,7 @@ def grant(history: History, *, attempts: int) -> int:
 
 
 class Standing(StrEnum):
-    """What a cell counts as. The words are those of the results and of `--json`."""
+    """What a cell counts as, in the words of the results and of `--json`."""
 
     SUCCEEDED = "succeeded"
     PARTIAL_SUCCEEDED = "partial_succeeded"
@@ -291,7 +291,7 @@ class Standing(StrEnum):
 
 
 def standing(history: History, *, attempts: int, granted: int = 0) -> Standing:
-    """Say what a cell counts as; one that has an attempt left is pending, however it ended."""
+    """Say what a cell counts as; a cell with an attempt left is pending, however it ended."""
     match history.state:
         case State.DOUBTFUL:
             return Standing.IN_DOUBT

@@ -13,7 +13,7 @@ from batchrun.ledger.history import CHANGES, NOWHERE, OPEN, CellLine, History, S
 from batchrun.ledger.key_index import SIZE, KeyIndex, hex_digest, other_digest
 
 RECENT: Final = 256
-"""Histories beside the open ones that are kept as objects: their next line comes soon."""
+"""Histories, beside the open ones, that are kept as objects: their next line comes soon."""
 
 _ROW: Final = struct.Struct("<16sIIIqqqqqBB")
 _STATE: Final = struct.Struct("<52xq8xB")
@@ -32,7 +32,7 @@ class Histories(Mapping[str, History]):
     """The history of each cell that has one. What it gives is to be read, not changed."""
 
     def __init__(self) -> None:
-        self._rows = Rows()  # of all cells; those of the recent ones are out of date
+        self._rows = Rows()  # of all cells; the rows of recent cells are out of date
         self._recent: dict[str, History] = {}
         self._recent_rows: dict[str, int] = {}
         self._room = RECENT
@@ -54,7 +54,7 @@ class Histories(Mapping[str, History]):
         return self._recent.get(cell) or self._rows.get(cell)
 
     def number(self, cell: str) -> int | None:
-        """Return the number of a cell among those that have a line, from 0; None if it has none."""
+        """Return the number of a cell among the cells with a line, from 0; None if it has none."""
         return self._rows.number(cell)
 
     def state(self, cell: str, number: int) -> tuple[State, bool]:
@@ -115,8 +115,8 @@ class Rows:
     def __init__(self) -> None:
         self._keys = KeyIndex()
         self._data = bytearray()
-        self._cells: dict[int, str] = {}  # those that are no digest
-        self._run_ids: dict[int, str] = {}  # those that are no UUID
+        self._cells: dict[int, str] = {}  # keys that are no digest
+        self._run_ids: dict[int, str] = {}  # run ids that are no UUID
         self._shared: list[tuple[str, str, str]] = []
         self._shared_numbers: dict[tuple[str, str, str], int] = {}
 

@@ -69,7 +69,7 @@ class KeyIndex:
         return number, True
 
     def take_back(self) -> None:
-        """Forget the key that was added last: it is the one that no other had to give way to."""
+        """Forget the key that was added last: no other key had to give way to it."""
         self._slots[self._slot_of_last()] = 0
         del self._digests[-SIZE:]
         self._count -= 1
@@ -99,7 +99,7 @@ class KeyIndex:
 
 
 def hex_digest(cell: str) -> bytes | None:
-    """Return a key's bytes, None for one that isn't 32 lower-case hexadecimal digits."""
+    """Return a key's bytes, None for a key that isn't 32 lower-case hexadecimal digits."""
     try:
         digest = bytes.fromhex(cell)
     except ValueError:

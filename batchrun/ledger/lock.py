@@ -61,7 +61,7 @@ def _lock(fd: int, folder: Path) -> None:
 
 
 def _check_place(fd: int, path: Path) -> None:
-    """Make sure that the file we locked is the one that bears the name.
+    """Make sure that the locked file is the file that bears the name.
 
     Moved away or deleted between the opening and the lock, it would be held by us while another
     process makes and holds a new one.

@@ -44,7 +44,7 @@ class Replayed(Struct, frozen=True):
 
 
 def replay(lines: Iterable[bytes], *, path: Path) -> Replayed:
-    """Fold *lines*, which are those of *path*, from its first byte to its last.
+    """Fold *lines*, all lines of *path*.
 
     Raises LedgerError, with line and byte, where a line before the last commit group is broken.
     """

@@ -71,7 +71,7 @@ class ManifestOrigin(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One row of a table: *values* as they are, *dynamic* ones that use other names."""
+    """One row of a table: *values* as they are, *dynamic* values that use other names."""
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]

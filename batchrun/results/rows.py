@@ -61,7 +61,7 @@ def row(
 
 
 def point(cell: Cell) -> dict[str, Any]:
-    """Return the first columns of a cell's row: those that the manifest alone decides."""
+    """Return the first columns of a cell's row, which the manifest alone decides."""
     values = {
         axis_column(name): value if type(value) in _PLAIN else plain(value)
         for name, value in cell.values.items()
@@ -74,7 +74,7 @@ def point(cell: Cell) -> dict[str, Any]:
 
 
 def axis_column(name: str) -> str:
-    """Return the column of an axis; one that is called like a column of ours gets a prefix."""
+    """Return the column of an axis; an axis with the name of a column of ours gets a prefix."""
     return f"input.{name}" if name in _OURS else name
 
 

@@ -109,7 +109,7 @@ def how_to_go_on(
     """Return the last line of a call: one sentence; *command* is what runs this manifest again.
 
     *tally* counts the cells that the call was about; it is None where that isn't known.
-    *others* are those that `--only` left out.
+    *others* are the cells that `--only` left out.
     """
     if exit_code in _HINTS:
         return _HINTS[exit_code].format(command=command)

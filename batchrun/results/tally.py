@@ -24,8 +24,8 @@ NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})
 class Tally(Struct, frozen=True, kw_only=True):
     """Counts of cells; *folded* counts points, *orphaned* cells that are not among *cells*.
 
-    *unsaved* are those that succeeded at least in part and whose outputs should be on disk and
-    are not.
+    *unsaved* cells succeeded at least in part, and their outputs should be on disk and are
+    not.
     """
 
     cells: int = 0

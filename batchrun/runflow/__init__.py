@@ -7,7 +7,7 @@
     post_outcomes.py  what the answer to a POST means
     wire.py           API bodies <-> our values, tolerant where the API varies
     batches.py        the same for batches
-    lenient.py        single values of those bodies
+    lenient.py        single values of bodies
     outputs.py        where in a run's output its files are
     prices.py         price labels
     headers.py        what an answer's headers say of time and content

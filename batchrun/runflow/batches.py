@@ -28,7 +28,7 @@ class Item(Struct, frozen=True, kw_only=True):
 
 
 class Batch(Struct, frozen=True, kw_only=True):
-    """A batch as the API showed it; *items* are those whose place is known, which may be none."""
+    """A batch as the API showed it; *items* have a known place; there may be none."""
 
     id: str
     status_code: str

@@ -70,7 +70,7 @@ class Client:
     ) -> Outcome:
         """Send *body* once and return what that came to; more than once only if never taken.
 
-        *on_departure* is called before each send, *on_nothing* after one that certainly did
+        *on_departure* is called before each send, *on_nothing* after a send that certainly did
         nothing: a call that is cancelled with none on its way has created no run. *may_leave* is
         asked before each: where it says no, the outcome is NotSent.
 

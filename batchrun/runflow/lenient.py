@@ -60,7 +60,7 @@ def moment(value: Any) -> datetime | None:
 
 
 def failure(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return code and message of a failure: the fields of its own, else those of `error`."""
+    """Return code and message of a failure: the fields of its own, else the fields of `error`."""
     code, message = text(body.get("failure_code")), text(body.get("failure_message"))
     error = body.get("error")
     if error is not None:

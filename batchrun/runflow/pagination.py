@@ -76,7 +76,7 @@ class Listing:
     ) -> list[Run] | None:
         """Return all runs that carry *client_ref*, or None where that can't be known.
 
-        Of those that are *over*, by id, all is known that will ever be: they are left out.
+        Of runs that are *over*, by id, all is known that will ever be: they are left out.
 
         Not known: the service refuses the filter, ignores it and has too many runs to search, pages
         in a circle, or doesn't show the references of runs. A part is never returned for the whole:

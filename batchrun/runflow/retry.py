@@ -1,6 +1,6 @@
 """Sends requests, each in its turn, until it is known what came of them.
 
-Retries of the API's calls live here and nowhere else; those of files are in `storage.py`:
+Retries of the API's calls live here and nowhere else; retries of files are in `storage.py`:
 
 * What only asks is sent again after a network error, a 429, a 5xx and an answer that is not the
   API's own; so are the two POSTs of a file's upload, which cost nothing.
@@ -144,7 +144,7 @@ class Calls:
     ) -> _Outcome | InDoubt | NotSent:
         """Send *request* and return what the answer is *judged*; again only if never taken.
 
-        *on_departure* is called before each send, *on_nothing* after one that certainly did
+        *on_departure* is called before each send, *on_nothing* after a send that certainly did
         nothing: a call that is cancelled with none on its way has created nothing. *may_leave* is
         asked before each: where it says no, the outcome is NotSent.
 

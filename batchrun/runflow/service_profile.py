@@ -30,7 +30,7 @@ class ServiceProfile(Struct):
     tags_shown: bool = False  # a run that was asked for by id has shown its tag
 
     def note_page(self, page: Page, ours: int, before: int | None) -> int | None:
-        """Note a page with so many runs of *ours*; return those if there was nothing else on it.
+        """Note a page with so many runs of *ours*; return *ours* if there was nothing else on it.
 
         *before* is what was returned for the page before. A cursor alone is no sign of a cap: it
         may lead to an empty page.

@@ -2,7 +2,7 @@
 
 A data file is read once when the manifest is loaded, which finds every mistake in it, and again
 whenever cells are made, a row at a time: a million rows are never held. A file that changed in
-between is an error, because its cells would not be those that were planned.
+between is an error: its cells would differ from the planned cells.
 """
 
 import csv

@@ -194,7 +194,7 @@ class Compiler(Struct):
     def _segments(
         self, nodes: Sequence[Node], constants: Mapping[str, Any]
     ) -> list[Sequence[Expression]]:
-        """Return the values of a list, those of its axis operators in their place."""
+        """Return the values of a list, with the values of its axis operators in their place."""
         segments: list[Sequence[Expression]] = []
         run: list[Expression] = []
         for node in nodes:

@@ -58,7 +58,7 @@ class Dimension(Struct):
         return len(self.source)
 
     def steps(self, kept: Mapping[int, Any] | None = None) -> Iterator[tuple[int, Step]]:
-        """Yield this dimension's numbers and what they mean; only those in *kept*, if given."""
+        """Yield this dimension's numbers and their values; only numbers in *kept*, if given."""
         if kept is None and self._kept is not None:
             return iter(self._kept)
         steps = ((index, self.step(raw)) for index, raw in raws(self.source, kept))
@@ -96,7 +96,7 @@ class Dimension(Struct):
 def raws(
     source: Table | Axis | range, kept: Mapping[int, Any] | None = None
 ) -> Iterator[tuple[int, Row | Expression | int]]:
-    """Yield the numbers of a dimension and what stands there; only those in *kept*, if given."""
+    """Yield the numbers of a dimension and what stands there; only numbers in *kept*, if given."""
     if kept is not None and isinstance(source, Axis):
         yield from ((index, source.element(index)) for index in sorted(kept))
         return
@@ -432,7 +432,7 @@ def _schedule(layout: Layout, wanted: set[str], problems: list[Problem]) -> None
 def _following(
     uses: Mapping[str, frozenset[str]], wanted: set[str], circles: list[list[str]]
 ) -> Iterator[str]:
-    """Yield the wanted slots, each after those its value follows from.
+    """Yield the wanted slots, each after the slots that its value follows from.
 
     Not recursive: a chain of names may be longer than the stack is deep.
     """

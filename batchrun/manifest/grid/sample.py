@@ -1,4 +1,4 @@
-"""Which points of the product a `sample` draws: those with the smallest hash of seed and values.
+"""Which points of the product a `sample` draws: the smallest hashes of seed and values.
 
 A point's rank follows from its own values alone, so that a larger sample contains the smaller one,
 whatever the order in the manifest or the machine. Only as many points are held as are drawn.

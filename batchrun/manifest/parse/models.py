@@ -26,7 +26,7 @@ class ModelReader(Struct, frozen=True):
     unsent: AbstractSet[str]
 
     def read(self, root: Section) -> tuple[Model, ...]:
-        """Return the models in their order; one that is wrong is left out."""
+        """Return the models in their order, without wrong ones."""
         node = root.find("models")
         if node is None:
             if not did_you_mean("models", keys_of(root.node)):

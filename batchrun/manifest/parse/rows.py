@@ -31,7 +31,7 @@ class DataReader(Struct, frozen=True):
     root: Section
 
     def groups(self, key: str) -> Sequence[Node]:
-        """Return the independent axes of `zip` or `rows`: one, or those under `all`."""
+        """Return the independent axes of `zip` or `rows`: one, or the list under `all`."""
         node = self.root.find(key)
         if isinstance(node, MapNode) and len(node.entries) == 1:
             name, below = node.entries[0]

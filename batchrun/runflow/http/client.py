@@ -1,4 +1,4 @@
-"""Makes the two HTTP clients: one that carries the key, one that never does.
+"""Makes the two HTTP clients: one with the key, one that never has it.
 
 Proxies of the environment (HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE) are used, or batchrun would not
 work where they are the only way out; over https they see no key. For a loopback endpoint they are

@@ -77,7 +77,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
         return None
 
     async def _give_back(self, connection: Connection) -> None:
-        """Keep *connection* if it can be used again, and drop those that waited too long."""
+        """Keep *connection* if it can be used again, and drop connections that waited too long."""
         if len(self._free) < self._keep and connection.free():
             self._free.append(connection)
         else:

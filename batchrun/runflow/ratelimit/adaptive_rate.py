@@ -1,9 +1,9 @@
 """How many calls a second the service seems to take, learnt from what it took and refused. Pure.
 
 Every pace that was refused is more than the service allows. What it took between two refusals,
-divided by the seconds between, is no more than it allows: whatever it lets one save up was used
-up at the first of them. (It may be less: it counts the pauses, in which a service that lets one
-save up little has lost what it would have taken.) So after a refusal:
+divided by the seconds between, is no more than it allows: all that was saved up was used up at the
+first refusal. (This is an under-estimate: it includes our pauses, during which a service without
+burst credit could have taken more.) So after a refusal:
 
 * The first time nothing is known but that the pace was too much: it is halved.
 * From then on the pace goes to what the service has been seen to take; but never below _DEEPEST
@@ -12,8 +12,8 @@ save up little has lost what it would have taken.) So after a refusal:
   a factor of a hundred apart), and past it first hardly at all, then ever faster, because the
   service may have changed its mind. The closer the two, the slower this is.
 
-The constants are those under which `benchmarks/pacing.py` uses most of what is allowed by services
-that let one save up a second's calls, or none, or count by the window, at few refusals.
+With these constants `benchmarks/pacing.py` uses most of a service's allowance at few refusals,
+whether it lets a second's calls be saved up, or none, or counts by the window.
 """
 
 import math

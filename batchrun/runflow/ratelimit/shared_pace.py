@@ -38,7 +38,7 @@ _SIZE: Final = 4096  # more than any state takes
 _BUSY: Final = 0.0002  # seconds until another process has written
 _STUCK: Final = 2.0
 _LATE: Final = 1.0  # seconds that a claim may take
-_ASKED_AGAIN: Final = 1.0  # seconds, at the latest: the one that we wait for may be gone
+_ASKED_AGAIN: Final = 1.0  # seconds, at the latest: the process that we wait for may be gone
 _OLD: Final = 7 * 86400.0
 _OURS: Final = re.compile(r"[0-9a-f]{32}(\.\d+)?")  # as `_name` and `_replace` call files
 _LOCK, _UNLOCK = fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_UN
@@ -164,7 +164,7 @@ class SharedPace:
         return _BUSY
 
     def _replace(self, now: float) -> None:
-        """Put a new file in the place of the one that is stuck; it begins as if a call left now."""
+        """Put a new file in the place of the stuck file; it begins as if a call left now."""
         state = decode(os.pread(self._file, _SIZE, 0), now)
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         fresh.write_bytes(encode(SharedPaceState(last=now, hold=state.hold)))
