@@ -49,8 +49,8 @@ class Preflight:
     async def open(self, wave: Wave) -> None:
         """Return when attempts of *wave* may be sent.
 
-        Of batches, which are many and small, each tenth is asked for: before the first POST more
-        was asked already. Raises KeyRefusedError for a foreign key, LostLedgerError for a
+        Batches are many and small: each tenth is asked for. Before the first POST more was asked
+        already. Raises KeyRefusedError for a foreign key, LostLedgerError for a
         ledger that is behind.
         """
         ref = wave.ref

@@ -99,7 +99,7 @@ def _alias(manifest: Manifest, intent: Intent) -> str:
 async def _bind(in_flight: InFlight, manifest: Manifest, wants: Wants, keys: set[str]) -> None:
     """Find the cells of what is in doubt: only what the manifest names may be sent again.
 
-    Of several points that come to one cell it takes one to want it.
+    Several points can come to one cell; the cell is selected if any of them is.
     """
     if not keys:
         return

@@ -5,8 +5,8 @@ the first send of an intent a refusal proves that no run exists. At a second one
 first may still be committed, so the refusal waits as the attempts' verdict for a look-up that
 counts. Nothing is sent again here; that is decided in `decisions.py`.
 
-A request asks for one run, or as a batch for several: what is said here of attempts is said of
-those that share one.
+A request asks for one run, or as a batch for several. *attempts* are here all attempts that share
+a request.
 """
 
 import uuid
@@ -53,7 +53,7 @@ HELD_BACK: Final = "held back before it was sent"
 ALONE: Final = "sent alone from now on: the service doesn't take it in a batch"
 
 TOO_LARGE: Final = 413
-"""Of a request: that says nothing of batches."""
+"""A request that is too large says nothing about batches."""
 
 
 class Submitter:

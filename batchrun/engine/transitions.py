@@ -94,8 +94,7 @@ class Transitions:
             self._enter(attempt, Phase.IN_DOUBT)
             attempt.doubted = True
             attempt.last_send_ended_at = now
-            # Of several sends the last may come to light as late as an earlier one did, and that
-            # one had another `settle` for it.
+            # A second send, too, may be committed up to `settle` late: wait for two periods.
             later = self._settings.settle if attempt.sends > 1 else 0.0
             self.doubt_wave(self.waves[attempt.client_ref], now + later)
         self.wakeup.ring()

@@ -92,7 +92,7 @@ class Book:
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
-        # Of these, the lines without a cost, by run.
+        # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
         self.last_wave = 0
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent

@@ -76,7 +76,7 @@ class Listing:
     ) -> list[Run] | None:
         """Return all runs that carry *client_ref*, or None where that can't be known.
 
-        Of runs that are *over*, by id, all is known that will ever be: they are left out.
+        Runs that are *over*, by id, are left out: all is known of them.
 
         Not known: the service refuses the filter, ignores it and has too many runs to search, pages
         in a circle, or doesn't show the references of runs. A part is never returned for the whole:
