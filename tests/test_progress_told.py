@@ -90,7 +90,7 @@ async def test_a_parked_run_is_not_in_flight(tmp_path: Path) -> None:
     await world.call(timeout=30.0, concurrency=2)
 
     assert max(world.listener.in_flight) == 2
-    assert set(world.listener.in_flight[60:]) == {0, 1}
+    assert max(world.listener.in_flight[60:]) == 1, "it holds its slot, and is not shown"
 
 
 async def test_what_it_costs_is_the_whole_sweep_s(tmp_path: Path) -> None:
