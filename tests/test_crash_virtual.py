@@ -238,7 +238,7 @@ def stride(kind: str, backend: str) -> int:
     """
     if backend == "trio":
         return 20
-    return 3 if kind in FULLY else 8
+    return 5 if kind in FULLY else 12
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
