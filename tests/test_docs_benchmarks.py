@@ -91,7 +91,7 @@ def test_a_section_can_be_replaced_and_the_others_stay() -> None:
     assert verdict(parts.values()) == "Of 1 goals 0 are met, 1 missed."
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_quick_run_of_the_cheap_sections_prints_them_and_leaves_the_page() -> None:
     before = PAGE.read_bytes()
     names = ["calls", "ledger", "grid"]
