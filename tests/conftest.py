@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,6 +73,17 @@ TESTS: Final = itertools.count()
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RUNFLOW_API_KEY", "RUNFLOW_API_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _signal_handlers() -> Iterator[None]:
+    """Take back the handlers of a command that was called in this process."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in ending]
+    yield
+    for number, handler in zip(ending, before, strict=True):
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
