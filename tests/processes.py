@@ -70,11 +70,11 @@ def run(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess([*map(str, words)], process.returncode, out, err)
 
 
-def call(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+def call(*words: object, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Call the command in this process, with what a process of its own would have."""
     streams = [io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2)]
     with (
-        mock.patch.dict(os.environ, environment()),
+        mock.patch.dict(os.environ, environment() | environ),
         chdir(cwd),
         redirect_stdout(streams[0]),
         redirect_stderr(streams[1]),

@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import BATCHRUN, PATIENCE, environment
+from processes import BATCHRUN, PATIENCE, call, environment
 
 from batchrun.cli import main
 from batchrun.runflow.redact import spellings
@@ -37,7 +37,7 @@ ECHO = (
 MANIFEST = """\
 models: [google/nano-banana-2]
 inputs: {prompt: [a, b]}
-limits: {rate: 50/s, settle: 300ms, give_up: 2s, attempts: 1}
+limits: {rate: 50/s, settle: 300ms, give_up: 1s, attempts: 1}
 poll: {interval: 100ms}
 """
 LOUDNESS = {"default": [], "quiet": ["--quiet"], "verbose": ["--verbose"], "json": ["--json"]}
@@ -163,7 +163,7 @@ def serving(service: Echo | Elsewhere) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002  (likewise)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -204,28 +204,59 @@ MODES = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
-def test_a_service_that_echoes_the_key_leaves_no_trace_of_it(tmp_path: Path, mode: str) -> None:
-    (tmp_path / "m.yaml").write_text(MANIFEST)
+Calls = Mapping[str, Sequence[str]]
+Ended = Mapping[str, tuple[int, bytes]]
+"""The exit code of each call, and all that it wrote to its streams."""
+
+
+def called(folder: Path, calls: Calls) -> Ended:
+    """Call the command in this process, once after the other."""
+    ended = {}
+    for name, words in calls.items():
+        done = call(*words, cwd=folder, RUNFLOW_API_KEY=KEY)
+        ended[name] = done.returncode, (done.stdout + done.stderr).encode()
+    return ended
+
+
+def run_apart(folder: Path, calls: Calls) -> Ended:
+    """Run each call in a process of its own, all of them at once."""
+    processes = {name: begin(folder, words) for name, words in calls.items()}
+    said = {name: each.communicate(timeout=PATIENCE) for name, each in processes.items()}
+    return {name: (each.returncode, b"".join(said[name])) for name, each in processes.items()}
+
+
+def assert_no_trace(folder: Path, mode: str, end: Callable[[Path, Calls], Ended]) -> None:
+    """Run a sweep at each loudness that matters in *mode*, and look for the key everywhere."""
+    (folder / "m.yaml").write_text(MANIFEST)
     service, other = Echo(mode), Elsewhere()
     with serving(other) as elsewhere, serving(service) as url:
         service.elsewhere = elsewhere
         calls = {
-            name: begin(tmp_path, ["m.yaml", "--endpoint", url, "--outputs", f"out-{name}", *told])
-            for name, told in LOUDNESS.items()
+            name: ["m.yaml", "--endpoint", url, "--outputs", f"out-{name}", *loudness]
+            for name, loudness in LOUDNESS.items()
             if mode in {"failed", "succeeded", "422"} or name in {"verbose", "json"}
         }
-        said = {name: call.communicate(timeout=PATIENCE) for name, call in calls.items()}
+        ended = end(folder, calls)
 
-    codes = {name: call.returncode for name, call in calls.items()}
-    assert codes == dict.fromkeys(calls, MODES[mode]), said
+    assert {name: code for name, (code, _) in ended.items()} == dict.fromkeys(calls, MODES[mode])
     assert all(KEY in headers for _, headers in service.requests), "the endpoint got the key"
-    assert not [text for pair in said.values() for text in pair if is_in(text)]
-    assert not [data for data in written(tmp_path) if is_in(data)]
+    assert all(text for _, text in ended.values()), "a call whose words are missing shows nothing"
+    assert not [text for _, text in ended.values() if is_in(text)]
+    assert not [data for data in written(folder) if is_in(data)]
     assert not [told for pair in other.requests for told in pair if is_in(told.encode())]
     assert not [headers for _, headers in other.requests if "uthorization" in headers]
     assert bool(other.requests) == (mode == "succeeded"), "a redirect of the API was followed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_a_service_that_echoes_the_key_leaves_no_trace_of_it(tmp_path: Path, mode: str) -> None:
+    assert_no_trace(tmp_path, mode, called)
+
+
+@pytest.mark.slow
+def test_a_process_of_its_own_leaves_no_trace_of_the_key_either(tmp_path: Path) -> None:
+    assert_no_trace(tmp_path, "succeeded", run_apart)
 
 
 @pytest.mark.slow
@@ -233,36 +264,36 @@ def test_a_service_that_echoes_the_key_leaves_no_trace_of_it(tmp_path: Path, mod
 def test_no_other_command_leaves_a_trace_of_the_key_either(tmp_path: Path, mode: str) -> None:
     (tmp_path / "m.yaml").write_text(MANIFEST)
     service, other = Echo(mode), Elsewhere()
-    said: dict[str, tuple[bytes, bytes]] = {}
-    codes: dict[str, int] = {}
-
-    def call(name: str, *words: str) -> None:
-        process = begin(tmp_path, [*words, "--endpoint", url])
-        said[name] = process.communicate(timeout=PATIENCE)
-        codes[name] = process.returncode
-
     with serving(other) as elsewhere, serving(service) as url:
         service.elsewhere = elsewhere
-        call("run", "m.yaml")
-        call("plan", "plan", "m.yaml")
-        call("status", "status", "m.yaml")
-        call("status as JSON", "status", "m.yaml", "--json")
+        first = {
+            "run": ["m.yaml"],
+            "plan": ["plan", "m.yaml"],
+            "status": ["status", "m.yaml"],
+            "status as JSON": ["status", "m.yaml", "--json"],
+        }
+        second = {
+            "lost": ["m.yaml"],
+            "recover": ["recover", "m.yaml", "--json"],
+            "status again": ["status", "m.yaml"],
+        }
+        at = ("--endpoint", url)
+        before = called(tmp_path, {name: [*words, *at] for name, words in first.items()})
         next(tmp_path.rglob("ledger.jsonl")).unlink()
-        call("lost", "m.yaml")
-        call("recover", "recover", "m.yaml", "--json")
-        call("status again", "status", "m.yaml")
+        after = called(tmp_path, {name: [*words, *at] for name, words in second.items()})
+    ended = {**before, **after}
 
-    run = MODES[mode]
-    assert codes == {
-        "run": run,
+    assert {name: code for name, (code, _) in ended.items()} == {
+        "run": MODES[mode],
         "plan": 0,
         "status": 0,
         "status as JSON": 0,
         "lost": 9,
         "recover": 0,
         "status again": 0,
-    }, said
-    assert not [name for name, pair in said.items() if any(map(is_in, pair))]
+    }, ended
+    assert all(text for _, text in ended.values()), "a call whose words are missing shows nothing"
+    assert not [name for name, (_, text) in ended.items() if is_in(text)]
     assert not [data for data in written(tmp_path) if is_in(data)]
     assert not [told for pair in other.requests for told in pair if is_in(told.encode())]
 
