@@ -9,7 +9,7 @@ that single runs use up. *linger* is how many intervals of `poll` a freed slot w
 import argparse
 
 from batchrun.engine import batcher
-from benchmarks.virtual import SHAPES, Service, Sweep, play
+from benchmarks.sweeps import SHAPES, Service, Sweep, play
 
 FREE = 100_000.0
 """Calls a second that hold nobody back."""
@@ -22,7 +22,7 @@ def measure(
     before = batcher.LINGER
     try:
         batcher.LINGER = before if linger is None else linger  # type: ignore[misc]
-        service = Service(duration=SHAPES[shape], batches=True)
+        service = Service(SHAPES[shape], batches=True)
         return play(service, cells=cells, in_flight=in_flight, rate=rate, batch=batch)
     finally:
         batcher.LINGER = before  # type: ignore[misc]

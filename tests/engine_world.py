@@ -9,9 +9,9 @@ from random import Random
 from typing import Any
 
 import httpx
-from fake_runflow import FakeRunflow, now
 from ledger_lines import read_book
 from msgspec.structs import replace
+from simulated import Runflow, now
 
 from batchrun.base.disk import Disk, InlineDisk
 from batchrun.base.progress import Moment
@@ -76,7 +76,7 @@ class World:
     """*call* is one process: it opens the ledger, runs, and lets go of everything."""
 
     path: Path
-    service: FakeRunflow
+    service: Runflow
     text: str = MANIFEST
     listener: Listener = field(default_factory=Listener)
     disk: Disk = field(default_factory=InlineDisk)

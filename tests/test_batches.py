@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 from test_post_outcomes import parked
 
 from batchrun.base.disk import InlineDisk
@@ -39,7 +39,7 @@ def lines(world: World, kind: type) -> list[Any]:
 
 @pytest.mark.parametrize("batches", TAKEN)
 async def test_cells_that_wait_together_are_one_request(tmp_path: Path, batches: str) -> None:
-    world = World(tmp_path, FakeRunflow(batches=batches), text=MANY)
+    world = World(tmp_path, Runflow(batches=batches), text=MANY)
 
     stops = await world.call()
 
@@ -52,7 +52,7 @@ async def test_cells_that_wait_together_are_one_request(tmp_path: Path, batches:
 
 
 async def test_a_batch_is_a_wave_of_its_own_with_one_key(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
+    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call()
 
@@ -69,7 +69,7 @@ async def test_a_batch_is_a_wave_of_its_own_with_one_key(tmp_path: Path) -> None
 
 
 async def test_a_batch_has_no_more_items_than_it_may(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
+    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(batch=15)
 
@@ -79,7 +79,7 @@ async def test_a_batch_has_no_more_items_than_it_may(tmp_path: Path) -> None:
 
 
 async def test_small_batches_are_asked_for_like_large_ones(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
+    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(batch=5)
 
@@ -91,7 +91,7 @@ async def test_small_batches_are_asked_for_like_large_ones(tmp_path: Path) -> No
 async def test_a_model_that_takes_none_is_asked_once_and_never_again(
     tmp_path: Path, word: str
 ) -> None:
-    world = World(tmp_path, FakeRunflow(script=[word]), text=MANY)
+    world = World(tmp_path, Runflow(script=[word]), text=MANY)
 
     await world.call(limit=20)
     await world.call()
@@ -104,7 +104,7 @@ async def test_a_model_that_takes_none_is_asked_once_and_never_again(
 
 @pytest.mark.parametrize("word", ["422", "402"])
 async def test_cells_of_a_refused_batch_count_once_for_the_limit(tmp_path: Path, word: str) -> None:
-    world = World(tmp_path, FakeRunflow(script=[word]), text=MANY)
+    world = World(tmp_path, Runflow(script=[word]), text=MANY)
 
     await world.call(limit=20)
 
@@ -113,7 +113,7 @@ async def test_cells_of_a_refused_batch_count_once_for_the_limit(tmp_path: Path,
 
 
 async def test_a_request_that_is_too_large_says_nothing_of_the_model(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["413"], batches="yes"), text=MANY)
+    world = World(tmp_path, Runflow(script=["413"], batches="yes"), text=MANY)
 
     await world.call(limit=15)
     await world.call()
@@ -126,7 +126,7 @@ async def test_a_request_that_is_too_large_says_nothing_of_the_model(tmp_path: P
 async def test_a_throttled_first_batch_keeps_the_others_waiting_for_its_answer(
     tmp_path: Path,
 ) -> None:
-    service = FakeRunflow(script=["429"] * 3, batches="yes")
+    service = Runflow(script=["429"] * 3, batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     await world.call(batch=15)
@@ -139,7 +139,7 @@ async def test_a_throttled_first_batch_keeps_the_others_waiting_for_its_answer(
 async def test_a_first_batch_that_hangs_holds_up_the_others_for_a_moment_only(
     tmp_path: Path,
 ) -> None:
-    service = FakeRunflow(script=["hang"], batches="yes")
+    service = Runflow(script=["hang"], batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     await world.call(batch=15, max_duration=30.0)
@@ -150,7 +150,7 @@ async def test_a_first_batch_that_hangs_holds_up_the_others_for_a_moment_only(
 
 async def test_cells_with_a_metadata_of_their_own_go_alone(tmp_path: Path) -> None:
     text = MANY + 'metadata: {mine: "${cell}"}\n'
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=text)
 
     await world.call()
@@ -161,7 +161,7 @@ async def test_cells_with_a_metadata_of_their_own_go_alone(tmp_path: Path) -> No
 
 async def test_input_that_a_batch_was_refused_for_is_sent_alone(tmp_path: Path) -> None:
     """The model takes batches: it is one of the inputs, and the next batch is welcome."""
-    service = FakeRunflow(script=["ok", "422", "ok", "422"], batches="yes")
+    service = Runflow(script=["ok", "422", "ok", "422"], batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     await world.call(batch=10)
@@ -172,18 +172,18 @@ async def test_input_that_a_batch_was_refused_for_is_sent_alone(tmp_path: Path) 
 
 
 async def test_few_are_sent_as_runs_that_share_a_wave(tmp_path: Path) -> None:
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(limit=21)
 
     await world.call()
 
     assert (service.calls["create_batch"], service.calls["create"]) == (1, 9)
-    assert len({run.body["client_ref"] for run in service.runs}) == 2
+    assert len({run.client_ref for run in service.runs}) == 2
 
 
 async def test_too_few_are_not_worth_to_ask(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
+    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(limit=9)
 
@@ -191,7 +191,7 @@ async def test_too_few_are_not_worth_to_ask(tmp_path: Path) -> None:
 
 
 async def test_batches_can_be_switched_off(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
+    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(batch=1)
 
@@ -204,7 +204,7 @@ async def test_batches_can_be_switched_off(tmp_path: Path) -> None:
 async def test_a_lost_answer_is_found_by_any_of_its_runs(
     tmp_path: Path, word: str, filters: str, batches: str
 ) -> None:
-    service = FakeRunflow(script=[word], batches=batches, filters=filters)
+    service = Runflow(script=[word], batches=batches, filters=filters)
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call()
@@ -222,7 +222,7 @@ async def test_a_lost_answer_is_found_by_any_of_its_runs(
 async def test_what_did_not_arrive_is_sent_again_with_the_same_bytes(
     tmp_path: Path, word: str
 ) -> None:
-    service = FakeRunflow(script=[word], batches="yes")
+    service = Runflow(script=[word], batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     await world.call(limit=20)
@@ -236,7 +236,7 @@ async def test_what_did_not_arrive_is_sent_again_with_the_same_bytes(
 
 
 async def test_a_smaller_batch_size_does_not_change_what_is_sent_again(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["reset"], batches="yes")
+    service = Runflow(script=["reset"], batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(max_duration=3.0, settle=60.0)
     assert states(world) == {State.DOUBTFUL: 30}
@@ -250,7 +250,7 @@ async def test_a_smaller_batch_size_does_not_change_what_is_sent_again(tmp_path:
 
 @pytest.mark.parametrize("word", ["429", "unreachable"])
 async def test_what_was_never_taken_is_sent_again(tmp_path: Path, word: str) -> None:
-    service = FakeRunflow(script=[word], batches="yes")
+    service = Runflow(script=[word], batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -262,7 +262,7 @@ async def test_what_was_never_taken_is_sent_again(tmp_path: Path, word: str) -> 
 async def test_what_a_whole_batch_costs_too_much_is_sent_as_far_as_the_credit_goes(
     tmp_path: Path,
 ) -> None:
-    service = FakeRunflow(script=["402", *["ok"] * 8, "402"], batches="yes")
+    service = Runflow(script=["402", *["ok"] * 8, "402"], batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call()
@@ -276,7 +276,7 @@ async def test_what_a_whole_batch_costs_too_much_is_sent_as_far_as_the_credit_go
 async def test_where_no_list_tells_the_batch_says_which_of_its_runs_still_run(
     tmp_path: Path,
 ) -> None:
-    service = FakeRunflow(batches="yes", filters="no", duration=lambda number: 20.0 + number)
+    service = Runflow(batches="yes", filters="no", duration=lambda number: 20.0 + number)
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -289,7 +289,7 @@ async def test_where_no_list_tells_the_batch_says_which_of_its_runs_still_run(
 async def test_a_run_of_a_batch_that_runs_for_too_long_is_parked_without_a_list(
     tmp_path: Path,
 ) -> None:
-    service = FakeRunflow(batches="yes", filters="no", duration=lambda _: 500.0)
+    service = Runflow(batches="yes", filters="no", duration=lambda _: 500.0)
     world = World(tmp_path, service, text=MANY)
 
     await world.call(timeout=60.0)
@@ -299,7 +299,7 @@ async def test_a_run_of_a_batch_that_runs_for_too_long_is_parked_without_a_list(
 
 
 async def test_a_batch_never_exceeds_the_concurrency(tmp_path: Path) -> None:
-    service = FakeRunflow(batches="yes", duration=lambda number: 5.0 + number % 7)
+    service = Runflow(batches="yes", duration=lambda number: 5.0 + number % 7)
     world = World(tmp_path, service, text=MANY)
 
     await world.call(concurrency=12)
@@ -310,7 +310,7 @@ async def test_a_batch_never_exceeds_the_concurrency(tmp_path: Path) -> None:
 
 
 async def test_an_item_without_a_run_is_rejected_as_its_input_was(tmp_path: Path) -> None:
-    service = FakeRunflow(batches="yes", without_run=frozenset({4}))
+    service = Runflow(batches="yes", without_run=frozenset({4}))
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -321,7 +321,7 @@ async def test_an_item_without_a_run_is_rejected_as_its_input_was(tmp_path: Path
 
 @pytest.mark.parametrize("word", ["lost", "half"])
 async def test_a_lost_item_of_a_lost_answer_is_rejected_too(tmp_path: Path, word: str) -> None:
-    service = FakeRunflow(script=[word], batches="yes", without_run=frozenset({0, 29}))
+    service = Runflow(script=[word], batches="yes", without_run=frozenset({0, 29}))
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -332,7 +332,7 @@ async def test_a_lost_item_of_a_lost_answer_is_rejected_too(tmp_path: Path, word
 
 
 async def test_a_budget_holds_for_every_item(tmp_path: Path) -> None:
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(limit=12)  # the price is known
 
@@ -343,7 +343,7 @@ async def test_a_budget_holds_for_every_item(tmp_path: Path) -> None:
 
 
 async def test_a_conflict_parks_the_whole_batch(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["409"], batches="yes")
+    service = Runflow(script=["409"], batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -353,7 +353,7 @@ async def test_a_conflict_parks_the_whole_batch(tmp_path: Path) -> None:
 
 
 async def test_of_a_batch_in_doubt_only_what_is_still_named_is_begun_anew(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["reset"], batches="yes")
+    service = Runflow(script=["reset"], batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(max_duration=3.0, settle=60.0)
     assert states(world) == {State.DOUBTFUL: 30}
@@ -362,13 +362,13 @@ async def test_of_a_batch_in_doubt_only_what_is_still_named_is_begun_anew(tmp_pa
     await world.call()
 
     assert states(world) == {State.SUCCEEDED: 30, State.PENDING: 10}
-    assert sorted(run.body["input"]["prompt"] for run in service.runs) == list(range(11, 41))
+    assert sorted(run.input["prompt"] for run in service.runs) == list(range(11, 41))
     assert len(lines(world, Dropped)) == 30
 
 
 async def test_a_late_batch_is_found_and_every_run_of_it_counted(tmp_path: Path) -> None:
     """The first send commits after the second one was taken."""
-    service = FakeRunflow(script=["lost"], batches="yes", list_lag=8.0)
+    service = Runflow(script=["lost"], batches="yes", list_lag=8.0)
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -381,7 +381,7 @@ async def test_a_late_batch_is_found_and_every_run_of_it_counted(tmp_path: Path)
 async def test_a_restored_copy_is_noticed_though_runs_do_not_tell_their_cells(
     tmp_path: Path,
 ) -> None:
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(limit=10)
     copy = (world.folder / LEDGER).read_bytes()
@@ -406,7 +406,7 @@ async def test_a_call_does_not_end_while_what_was_refused_is_written(
             await anyio.sleep(pause)
             await super().write(fd, data)
 
-    world = World(tmp_path, FakeRunflow(batches="no"), text=MANY, disk=Slow())
+    world = World(tmp_path, Runflow(batches="no"), text=MANY, disk=Slow())
 
     stops = await world.call()
 

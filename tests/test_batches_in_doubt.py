@@ -11,8 +11,7 @@ import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
-from terse_runflow import Crowd, Terse
+from simulated import Runflow
 from test_batches import MANY, lines, states
 from test_rebuild_ledger import find
 
@@ -24,13 +23,6 @@ from batchrun.sweep.location import LEDGER
 
 Batch = dict[str, Any]
 DAY = 86_400.0
-
-
-class Listless(FakeRunflow):
-    """Has no list of runs."""
-
-    def _list(self, request: httpx.Request) -> httpx.Response:
-        return self._error(400, "NO_LIST", "no such list")
 
 
 def half_told(batch: Batch) -> Batch:
@@ -48,9 +40,9 @@ def cut(world: World, kind: type, keep: int) -> None:
 
 async def test_what_was_dropped_by_half_is_begun_anew(tmp_path: Path) -> None:
     """The process died while it wrote that nothing came of the batch: nothing was taken."""
-    world = World(tmp_path, FakeRunflow(script=["422"]), text=MANY)
+    world = World(tmp_path, Runflow(script=["422"]), text=MANY)
     await world.call(max_duration=1.0)
-    world.service.runs.clear()
+    world.service.forget()
     cut(world, Dropped, 12)
 
     stops = await world.call()
@@ -62,7 +54,7 @@ async def test_what_was_dropped_by_half_is_begun_anew(tmp_path: Path) -> None:
 
 async def test_the_refusal_of_an_item_is_told_by_the_next_call(tmp_path: Path) -> None:
     """The process died between the lines of the runs and those of the refusals."""
-    service = FakeRunflow(batches="yes", without_run=frozenset({4}))
+    service = Runflow(batches="yes", without_run=frozenset({4}))
     world = World(tmp_path, service, text=MANY)
     await world.call(max_duration=1.0)
     cut(world, Rejected, 0)
@@ -79,7 +71,7 @@ async def test_what_a_batch_has_not_told_is_not_sent_again_once_all_it_told_is_o
     tmp_path: Path,
 ) -> None:
     """Its answer lacks some items, and the service forgets runs that have ended."""
-    service = FakeRunflow(batches="yes", list_lag=DAY, duration=lambda _: 1.0, retold=half_told)
+    service = Runflow(batches="yes", list_lag=DAY, duration=lambda _: 1.0, edit_batch=half_told)
     world = World(tmp_path, service, text=MANY)
     await world.call()
     assert states(world) == {State.SUCCEEDED: 12, State.DOUBTFUL: 18}
@@ -92,7 +84,7 @@ async def test_what_a_batch_has_not_told_is_not_sent_again_once_all_it_told_is_o
 
 
 async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["lost"], batches="yes", list_lag=20.0, duration=lambda _: 1.0)
+    service = Runflow(script=["lost"], batches="yes", list_lag=20.0, duration=lambda _: 1.0)
     world = World(tmp_path, service, text=MANY)
     await world.call(max_duration=2.0)
     service.list_lag = 0.0
@@ -109,7 +101,7 @@ async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Pa
 
 
 async def test_a_batch_that_is_not_known_any_more_is_asked_for_once_a_look(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["lost"], batches="yes", keeps_batches=False)
+    service = Runflow(script=["lost"], batches="yes", keeps_batches=False)
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -122,10 +114,11 @@ async def test_a_batch_that_is_not_known_any_more_is_asked_for_once_a_look(tmp_p
 async def test_a_walk_asks_for_no_batch_of_another_wave(tmp_path: Path) -> None:
     asked: set[str] = set()
 
-    class Remembering(FakeRunflow):
-        def _get_batch(self, batch_id: str) -> httpx.Response:
-            asked.add(batch_id)
-            return super()._get_batch(batch_id)
+    class Remembering(Runflow):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            if request.url.path.startswith("/v1/batches/"):
+                asked.add(request.url.path.rpartition("/")[2])
+            return await super().serve(request, word)
 
     service = Remembering(batches="yes")
     world = World(tmp_path, service, text=MANY)
@@ -142,7 +135,7 @@ async def test_a_walk_asks_for_no_batch_of_another_wave(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [1, 12, 29])
 async def test_a_copy_that_ends_within_a_batch_is_noticed(tmp_path: Path, keep: int) -> None:
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call()
     cut(world, Intent, keep)
@@ -155,7 +148,7 @@ async def test_a_copy_that_ends_within_a_batch_is_noticed(tmp_path: Path, keep: 
 
 @pytest.mark.parametrize("keep", [0, 1, 29])
 async def test_a_copy_that_ends_within_what_was_answered_goes_on(tmp_path: Path, keep: int) -> None:
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call()
     cut(world, Submitted, keep)
@@ -168,10 +161,10 @@ async def test_a_copy_that_ends_within_what_was_answered_goes_on(tmp_path: Path,
 
 
 async def test_a_torn_group_that_was_never_sent_is_begun_anew(tmp_path: Path) -> None:
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call()
-    service.runs.clear()
+    service.forget()
     cut(world, Intent, 12)
 
     stops = await world.call()
@@ -193,7 +186,7 @@ async def test_a_torn_group_that_was_never_sent_is_begun_anew(tmp_path: Path) ->
 async def test_a_list_that_leaves_fields_out_loses_no_batch(
     tmp_path: Path, left_out: list[str], filters: str
 ) -> None:
-    service = Terse(script=["lost"], batches="yes", filters=filters, left_out=left_out)
+    service = Runflow(script=["lost"], batches="yes", filters=filters, left_out=left_out)
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call()
@@ -255,14 +248,14 @@ ODD: list[Callable[[Batch], Batch]] = [
 async def test_no_cell_gets_the_run_of_another(
     tmp_path: Path, told: Callable[[Batch], Batch], batches: str
 ) -> None:
-    service = FakeRunflow(batches=batches)
+    service = Runflow(batches=batches)
     # The answer only: asked for again, the batch is told as it is.
     tellers = itertools.chain([told], itertools.repeat(_as_it_is))
 
     def tell(batch: Batch) -> Batch:
         return next(tellers)(batch)
 
-    service.retold = tell
+    service.edit_batch = tell
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call()
@@ -278,7 +271,7 @@ async def test_no_cell_gets_the_run_of_another(
 async def test_a_lost_answer_is_told_by_a_batch_that_counts_otherwise(
     tmp_path: Path, told: Callable[[Batch], Batch]
 ) -> None:
-    service = FakeRunflow(script=["lost"], batches="yes", retold=told)
+    service = Runflow(script=["lost"], batches="yes", edit_batch=told)
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -290,7 +283,7 @@ async def test_a_lost_answer_is_told_by_a_batch_that_counts_otherwise(
 
 async def test_what_is_left_of_a_batch_can_be_sent_by_ones_own_decision(tmp_path: Path) -> None:
     """The list tells nothing, and the manifest names only some of the cells any more."""
-    service = Listless(script=["reset"], batches="yes")
+    service = Runflow(faults=["error_before=400/list"], script=["reset"], batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(max_duration=3.0)
     world.text = MANY.replace("[1, 30]", "[1, 20]")
@@ -308,7 +301,7 @@ async def test_an_item_without_a_fate_is_sent_alone_by_ones_own_decision(tmp_pat
         items = [each | {"status_code": "queued"} for each in batch["items"]]
         return batch | {"items": items}
 
-    service = FakeRunflow(batches="yes", without_run=frozenset({4}), retold=queued)
+    service = Runflow(batches="yes", without_run=frozenset({4}), edit_batch=queued)
     world = World(tmp_path, service, text=MANY)
 
     await world.call()
@@ -325,7 +318,7 @@ async def test_an_item_without_a_fate_is_sent_alone_by_ones_own_decision(tmp_pat
 async def test_a_sweep_of_batches_is_found_by_its_name(
     tmp_path: Path, batches: str, filters: str
 ) -> None:
-    service = FakeRunflow(batches=batches)
+    service = Runflow(batches=batches)
     world = World(tmp_path, service, text=MANY)
     await world.call(batch=12)
     service.filters = filters
@@ -339,7 +332,7 @@ async def test_a_copy_is_noticed_by_what_was_sent_beside_batches(tmp_path: Path)
     together = [{"prompt": number} for number in range(100, 112)]
     rows = json.dumps([*alone[:12], *together, *alone[12:]])
     text = f"models: [runflow/smart-resize]\nrows: {rows}\n" + MANY[MANY.index("limits") :]
-    service = Crowd(batches="yes")
+    service = Runflow(faults=["crowd=500"], batches="yes")
     world = World(tmp_path, service, text=text.replace("concurrency: 30", "concurrency: 12"))
     await world.call()
     refs = [line.client_ref for line in lines(world, Intent)]
@@ -358,7 +351,7 @@ async def test_a_copy_is_noticed_by_what_was_sent_beside_batches(tmp_path: Path)
 async def test_a_copy_that_ends_within_a_batch_is_noticed_though_nothing_tells_of_it(
     tmp_path: Path, keep: int
 ) -> None:
-    service = FakeRunflow(batches="yes", keeps_batches=False)
+    service = Runflow(batches="yes", keeps_batches=False)
     world = World(tmp_path, service, text=MANY)
     await world.call()
     cut(world, Intent, keep)
@@ -370,7 +363,7 @@ async def test_a_copy_that_ends_within_a_batch_is_noticed_though_nothing_tells_o
 
 
 @dataclass(kw_only=True)
-class Broken(FakeRunflow):
+class Broken(Runflow):
     """Answers questions for a batch with *page* or not at all."""
 
     page: tuple[int, str] | None
@@ -412,17 +405,15 @@ async def test_late_runs_that_show_while_the_second_answer_is_written_are_extras
             await super().write(fd, data)
 
     @dataclass(kw_only=True)
-    class Late(FakeRunflow):
-        async def _create_batch(self, request: httpx.Request) -> httpx.Response:
-            for run in self.runs:
-                run.listed = anyio.current_time()
-            return await super()._create_batch(request)
+    class Late(Runflow):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            if request.method == "POST":
+                self.world.store.write("UPDATE runs SET listed = ?", self.world.now())
+            elif request.url.path.startswith("/v1/batches/"):
+                self.edit_batch = None
+            return await super().serve(request, word)
 
-        def _get_batch(self, batch_id: str) -> httpx.Response:
-            self.retold = _as_it_is
-            return super()._get_batch(batch_id)
-
-    service = Late(script=["lost"], batches="yes", list_lag=1000.0, retold=_without_some)
+    service = Late(script=["lost"], batches="yes", list_lag=1000.0, edit_batch=_without_some)
     world = World(tmp_path, service, text=MANY, disk=Slow())
 
     stops = await world.call(poll_interval=0.1)

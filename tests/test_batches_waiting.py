@@ -2,15 +2,13 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow
+from simulated import Runflow, refused
 from test_batches import MANY, MODEL, lines, states
 
 from batchrun.engine.in_flight import Attempt
@@ -26,19 +24,21 @@ from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.settings import Settings
+from batchrun.simulator.views import made_id
 
 TWO = MANY.replace("[runflow/smart-resize]", "[runflow/smart-resize, runflow/skin-fix]")
 
 
-class Timed(FakeRunflow):
+class Timed(Runflow):
     """Remembers when requests for batches came, and answers each after *slow* seconds."""
 
     slow: float = 0.0
 
-    async def _create_batch(self, request: httpx.Request) -> httpx.Response:
-        self.came = [*getattr(self, "came", []), anyio.current_time()]
-        await anyio.sleep(self.slow)
-        return await super()._create_batch(request)
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        if request.url.path.endswith("/batches"):
+            self.came = [*getattr(self, "came", []), anyio.current_time()]
+            await anyio.sleep(self.slow)
+        return await super().serve(request, word)
 
 
 class Interrupted(World):
@@ -73,7 +73,7 @@ async def test_the_others_leave_as_soon_as_a_model_is_known_to_take_batches(
 
 @pytest.mark.parametrize("most", [2, 5, 9])
 async def test_batches_of_few_items_are_asked_for_too(tmp_path: Path, most: int) -> None:
-    world = World(tmp_path, FakeRunflow(batches="yes"), text=MANY)
+    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(batch=most)
 
@@ -82,7 +82,7 @@ async def test_batches_of_few_items_are_asked_for_too(tmp_path: Path, most: int)
 
 
 async def test_a_trial_that_is_never_answered_holds_up_nobody(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["hang"], batches="yes")
+    service = Runflow(script=["hang"], batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call(concurrency=12, batch=10)
@@ -114,7 +114,7 @@ async def test_an_interrupt_sends_none_of_those_that_wait(
 
 
 async def test_a_page_of_a_proxy_sends_none_of_those_that_wait(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["html"] * 200, batches="yes")
+    service = Runflow(script=["html"] * 200, batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call(batch=12, give_up=20.0)
@@ -128,12 +128,13 @@ async def test_a_page_of_a_proxy_sends_none_of_those_that_wait(tmp_path: Path) -
 
 
 async def test_of_two_models_one_takes_batches(tmp_path: Path) -> None:
-    class One(FakeRunflow):
-        async def _create_batch(self, request: httpx.Request) -> httpx.Response:
-            self.batches = "yes" if "smart-resize" in request.url.path else "no"
-            return await super()._create_batch(request)
+    class One(Runflow):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            if request.url.path.endswith("/skin-fix/batches"):
+                return refused(422, "UNPROCESSABLE", "This model does not take batches")
+            return await super().serve(request, word)
 
-    service = One()
+    service = One(batches="yes")
     world = World(tmp_path, service, text=TWO.replace("concurrency: 30", "concurrency: 60"))
 
     stops = await world.call()
@@ -147,7 +148,7 @@ async def test_of_two_models_one_takes_batches(tmp_path: Path) -> None:
 
 
 async def test_what_fails_is_tried_again_in_company(tmp_path: Path) -> None:
-    service = FakeRunflow(batches="yes", ending=lambda n: "failed" if n < 20 else "succeeded")
+    service = Runflow(batches="yes", ending=lambda n: "failed" if n < 20 else "succeeded")
     world = World(tmp_path, service, text=MANY)
 
     stops = await world.call()
@@ -160,7 +161,7 @@ async def test_what_fails_is_tried_again_in_company(tmp_path: Path) -> None:
 
 async def test_replicates_have_equal_inputs_and_runs_of_their_own(tmp_path: Path) -> None:
     text = MANY.replace("{$range: [1, 30]}", "x").replace("limits:", "repeat: 20\nlimits:")
-    service = FakeRunflow(script=["lost"], batches="yes")
+    service = Runflow(script=["lost"], batches="yes")
     world = World(tmp_path, service, text=text)
 
     await world.call()
@@ -175,7 +176,7 @@ async def test_cells_whose_metadata_differs_share_no_request(tmp_path: Path) -> 
     text = MANY.replace("inputs:", "vars: {group: [x, y]}\nmetadata: {of: '${group}'}\ninputs:")
     text = text.replace("concurrency: 30", "concurrency: 60")
     text = text.replace("[1, 30]}", "[1, 30]}, of: '${group}'")
-    service = FakeRunflow(batches="named")
+    service = Runflow(batches="named")
     world = World(tmp_path, service, text=text)
 
     await world.call()
@@ -188,17 +189,17 @@ async def test_cells_whose_metadata_differs_share_no_request(tmp_path: Path) -> 
 
 async def test_an_input_called_client_ref_is_sent_alone(tmp_path: Path) -> None:
     text = MANY.replace("inputs: {", "inputs: {client_ref: mine, ")
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=text)
 
     await world.call()
 
     assert (service.calls["create_batch"], service.calls["create"]) == (0, 30)
-    assert {run.body["input"]["client_ref"] for run in service.runs} == {"mine"}
+    assert {run.input["client_ref"] for run in service.runs} == {"mine"}
 
 
 async def test_a_limit_of_new_cells_holds_for_batches(tmp_path: Path) -> None:
-    service = FakeRunflow(batches="yes")
+    service = Runflow(batches="yes")
     world = World(tmp_path, service, text=MANY)
 
     for _ in range(3):
@@ -212,7 +213,7 @@ async def test_a_limit_of_new_cells_holds_for_batches(tmp_path: Path) -> None:
 async def test_of_a_batch_in_doubt_only_what_is_asked_for_is_sent_again(
     tmp_path: Path, word: str
 ) -> None:
-    service = FakeRunflow(script=[word], batches="yes")
+    service = Runflow(script=[word], batches="yes")
     world = World(tmp_path, service, text=MANY)
     await world.call(max_duration=1.0, settle=60.0)
     assert len(lines(world, Intent)) == 30
@@ -229,7 +230,7 @@ async def test_of_a_batch_in_doubt_only_what_is_asked_for_is_sent_again(
 
 async def test_the_concurrency_of_a_model_holds_for_batches(tmp_path: Path) -> None:
     text = TWO.replace("runflow/skin-fix]", "{id: runflow/skin-fix, concurrency: 11}]")
-    service = FakeRunflow(batches="yes", duration=lambda n: 3.0 + n % 5)
+    service = Runflow(batches="yes", duration=lambda n: 3.0 + n % 5)
     world = World(tmp_path, service, text=text.replace("concurrency: 30", "concurrency: 40"))
 
     await world.call()
@@ -248,38 +249,14 @@ outputs: {download: false}
 """
 
 
-@dataclass(kw_only=True)
-class Assets(FakeRunflow):
-    """Knows every asset; a model of its takes https only."""
-
-    https_only: bool = False
-
-    async def answer(self, request: httpx.Request) -> httpx.Response:
-        name = request.url.path.removeprefix("/v1/assets/")
-        if name != request.url.path:
-            await anyio.sleep(self.latency)
-            return self._json(200, {"id": name, "url": f"https://storage/{name}"})
-        return await super().answer(request)
-
-    async def _create(self, request: httpx.Request) -> httpx.Response:
-        if self._refuses(json.loads(request.content)["input"]):
-            self.calls["refused"] += 1
-            return self._error(422, "INVALID", "media URL must use HTTP(S) or data URI")
-        return await super()._create(request)
-
-    def _commit(
-        self, request: httpx.Request, key: str, *, item: dict[str, Any] | None = None
-    ) -> FakeRun:
-        run = super()._commit(request, key, item=item)
-        if self._refuses(run.body["input"]):  # an item that doesn't suit is a run that failed
-            run.status, run.ends = "failed", run.created
-        return run
-
-    def _refuses(self, given: dict[str, Any]) -> bool:
-        return self.https_only and given["image_url"].startswith("runflow://")
+def uploaded(service: Runflow, name: str) -> None:
+    """Let the organisation have a file of this id."""
+    at = service.world.now()
+    row = {"id": name, "org": made_id("org", "key"), "name": "x.png", "mime_type": "image/png"}
+    service.world.store.insert("assets", row | {"size": 1, "created": at, "confirmed": at})
 
 
-async def with_photos(tmp_path: Path, service: Assets) -> World:
+async def with_photos(tmp_path: Path, service: Runflow) -> World:
     """Return a world of twenty photos that the service has already."""
     (tmp_path / "photos").mkdir()
     for number in range(20):
@@ -290,6 +267,7 @@ async def with_photos(tmp_path: Path, service: Assets) -> World:
         for cell in expand(world.manifest()):
             (file,) = files_in(cell.input)
             name = f"asset-{file.sha256[:8]}"
+            uploaded(service, name)
             await ledger.append(
                 Uploaded(sha256=file.sha256, asset_id=name, reference=f"runflow://assets/{name}")
             )
@@ -297,7 +275,7 @@ async def with_photos(tmp_path: Path, service: Assets) -> World:
 
 
 async def test_cells_with_files_wait_for_each_other(tmp_path: Path) -> None:
-    service = Assets(batches="yes", duration=lambda _: 0.05)
+    service = Runflow(batches="yes", duration=lambda _: 0.05)
     world = await with_photos(tmp_path, service)
     await world.call(limit=5, batch=1)  # how long runs take is known: company is to be expected
 
@@ -308,10 +286,10 @@ async def test_cells_with_files_wait_for_each_other(tmp_path: Path) -> None:
 
 
 async def test_a_file_that_was_not_taken_in_a_batch_is_given_otherwise(tmp_path: Path) -> None:
-    service = Assets(batches="yes", duration=lambda _: 0.05)
+    service = Runflow(batches="yes", duration=lambda _: 0.05)
     world = await with_photos(tmp_path, service)
     await world.call(limit=5, batch=1)
-    service.https_only = True
+    service.faults = ["https_only"]
 
     stops = await world.call()
 
@@ -325,7 +303,7 @@ async def test_who_waits_for_company_does_not_wait_for_a_long_walk_over_what_is_
 ) -> None:
     """Drawing a million cells that rest takes a minute; a slot must not be idle meanwhile."""
     text = MANY.replace("[1, 30]", "[1, 300]").replace("concurrency: 30", "concurrency: 300")
-    service = FakeRunflow(batches="yes", ending=lambda n: "succeeded" if n else "failed")
+    service = Runflow(batches="yes", ending=lambda n: "succeeded" if n else "failed")
     world = World(tmp_path, service, text=text)
     await world.call(attempts=1)
     drawn, at_departure = 0, list[int]()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 from batchrun.engine.budget import reservation
 from batchrun.ledger.book import ModelFacts
@@ -35,7 +35,7 @@ def test_what_a_run_reserves(
 
 
 async def test_without_a_known_price_runs_go_one_by_one(tmp_path: Path) -> None:
-    service = FakeRunflow()
+    service = Runflow()
     world = World(tmp_path, service)
 
     await world.call(budget=Decimal("0.20"), concurrency=4)

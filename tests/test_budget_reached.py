@@ -1,16 +1,14 @@
 """What a budget allows over the ledger's life: calls with and without one, in virtual time."""
 
 from collections import Counter
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow
-from test_post_outcomes import Crowded, parked
+from simulated import Runflow
+from test_post_outcomes import crowded, parked
 
 from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.errors import most_severe
@@ -20,7 +18,7 @@ models: [google/nano-banana-2]
 inputs: {prompt: {$range: [1, 20]}}
 limits: {concurrency: 4, rate: 10/s, settle: 5s}
 """
-PRICE = Decimal("0.08")  # what a run of the fake service costs; it has no price labels
+PRICE = Decimal("0.08")  # what a run costs; the models have no descriptions
 
 
 def test_what_all_reserve_is_counted_through_every_change() -> None:
@@ -41,7 +39,7 @@ def test_what_all_reserve_is_counted_through_every_change() -> None:
 
 async def in_doubt(path: Path, *, sends: int = 4) -> World:
     """Return a sweep of which a call without a budget has left *sends* cells in doubt."""
-    world = World(path, FakeRunflow(script=["reset"] * sends), text=MANY)
+    world = World(path, Runflow(script=["reset"] * sends), text=MANY)
     await world.call(max_duration=20.0, settle=60.0, concurrency=sends)
     assert len(world.book().open) == sends
     return world
@@ -81,7 +79,7 @@ async def test_a_resend_waits_until_the_first_run_has_told_the_price(tmp_path: P
 
 async def test_what_is_not_sent_again_leaves_its_share_to_the_others(tmp_path: Path) -> None:
     world = await in_doubt(tmp_path)
-    world.service.runs.clear()
+    world.service.forget()
     await world.call(limit=1, concurrency=5)  # the price is known, and nothing is in doubt
     before = len(world.service.runs)
     world.service.script = ["reset"] * 4
@@ -95,7 +93,7 @@ async def test_what_is_not_sent_again_leaves_its_share_to_the_others(tmp_path: P
 
 
 async def test_runs_in_flight_of_a_call_without_a_budget_count(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(duration=lambda _: 100.0), text=MANY)
+    world = World(tmp_path, Runflow(duration=lambda _: 100.0), text=MANY)
     await world.call(max_duration=5.0)
     assert len(world.service.runs) == 4
 
@@ -107,7 +105,7 @@ async def test_runs_in_flight_of_a_call_without_a_budget_count(tmp_path: Path) -
 
 
 async def test_a_decision_to_send_again_is_no_way_past_the_budget(tmp_path: Path) -> None:
-    world = World(tmp_path, Crowded(script=["reset"] * 4), text=MANY)
+    world = World(tmp_path, crowded(script=["reset"] * 4), text=MANY)
     await world.call(max_duration=20.0, settle=60.0)
 
     stops = await world.call(budget=Decimal("0.10"), resubmit_in_doubt=True)
@@ -125,24 +123,13 @@ async def test_without_a_budget_a_resend_needs_no_room(tmp_path: Path) -> None:
     assert sorted(world.service.paid().values()) == [1] * 20
 
 
-@dataclass(kw_only=True)
-class Labelled(FakeRunflow):
-    """Says beforehand what a run costs; *told* is what it says of that afterwards."""
-
-    label: str | None = "$0.08/image"
-    told: bool = True
-
-    async def answer(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.startswith("/v1/models/") and request.method == "GET":
-            return self._json(200, {"pricing_note": self.label})
-        return await super().answer(request)
-
-    def _body(self, run: FakeRun) -> dict[str, Any]:
-        return super()._body(run) | ({} if self.told else {"cost": None})
+def without_cost(run: dict[str, Any]) -> dict[str, Any]:
+    """Show a run that says no more what it cost."""
+    return run | {"cost": None}
 
 
 async def test_runs_in_flight_leave_room_beyond_what_their_label_says(tmp_path: Path) -> None:
-    world = World(tmp_path, Labelled(duration=lambda _: 100.0), text=MANY)
+    world = World(tmp_path, Runflow(priced=True, duration=lambda _: 100.0), text=MANY)
     await world.call(max_duration=5.0)
     assert len(world.service.runs) == 4
 
@@ -152,7 +139,7 @@ async def test_runs_in_flight_leave_room_beyond_what_their_label_says(tmp_path: 
 
 
 async def test_a_run_that_tells_no_cost_costs_what_was_reserved(tmp_path: Path) -> None:
-    world = World(tmp_path, Labelled(told=False), text=MANY)
+    world = World(tmp_path, Runflow(priced=True, edit_run=without_cost), text=MANY)
 
     stops = await world.call(budget=PRICE * 6)
     await world.call(budget=PRICE * 6)
@@ -163,7 +150,7 @@ async def test_a_run_that_tells_no_cost_costs_what_was_reserved(tmp_path: Path) 
 
 
 async def test_where_no_price_is_known_at_all_one_run_uses_the_budget_up(tmp_path: Path) -> None:
-    world = World(tmp_path, Labelled(label=None, told=False), text=MANY)
+    world = World(tmp_path, Runflow(edit_run=without_cost), text=MANY)
 
     stops = await world.call(budget=Decimal("0.10"))
 
@@ -172,11 +159,11 @@ async def test_where_no_price_is_known_at_all_one_run_uses_the_budget_up(tmp_pat
     assert "; 1 run without a known cost" in str(stops.errors[0])
 
 
-@pytest.mark.parametrize(("label", "runs"), [("$0.08/image", 6), (None, 4)])
+@pytest.mark.parametrize(("priced", "runs"), [(True, 6), (False, 4)])
 async def test_runs_of_a_call_without_a_budget_that_told_no_cost_count_too(
-    tmp_path: Path, label: str | None, runs: int
+    tmp_path: Path, *, priced: bool, runs: int
 ) -> None:
-    world = World(tmp_path, Labelled(label=label, told=False), text=MANY)
+    world = World(tmp_path, Runflow(priced=priced, edit_run=without_cost), text=MANY)
     await world.call(limit=4)
     assert len(world.service.runs) == 4
 
@@ -187,7 +174,7 @@ async def test_runs_of_a_call_without_a_budget_that_told_no_cost_count_too(
 
 
 async def test_failed_runs_are_not_billed_and_use_nothing_up(tmp_path: Path) -> None:
-    failing = Labelled(ending=lambda number: "failed" if number < 10 else "succeeded")
+    failing = Runflow(priced=True, ending=lambda number: "failed" if number < 10 else "succeeded")
     world = World(tmp_path, failing, text=MANY)
 
     stops = await world.call(budget=PRICE * 20, attempts=11)

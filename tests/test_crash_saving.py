@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from engine_world import World
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 TEXT = """\
 models: [google/nano-banana-2]
@@ -25,7 +25,7 @@ def pictures(world: World) -> list[str]:
 
 
 async def test_a_file_that_no_line_tells_of_is_saved_again_under_its_name(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(), text=TEXT)
+    world = World(tmp_path, Runflow(), text=TEXT)
     await world.call()
     cut(world.folder / "ledger.jsonl", b"saved", last=2)
 
@@ -39,7 +39,7 @@ async def test_a_file_that_is_another_cells_is_left_alone(tmp_path: Path) -> Non
     first, second = (
         TEXT.replace("[a, b]", prompt).replace("${prompt}", "one") for prompt in ("a", "b")
     )
-    world = World(tmp_path, FakeRunflow(), text=first)
+    world = World(tmp_path, Runflow(), text=first)
     await world.call()
     world.text = second
     await world.call()

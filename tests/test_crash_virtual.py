@@ -14,7 +14,7 @@ import anyio
 import pytest
 from crash.mortal import Mortal, MortalDisk, MortalTransport, Service, Tail, serving
 from engine_world import World
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.records import Extra, Submitted, decode
@@ -120,7 +120,7 @@ class Case:
         ending = {1: "failed"}
         settings = {"ending": lambda n: ending.get(n, "succeeded"), **self.kind.service}
         settings["script"] = list(settings.get("script", ()))
-        self.runflow = FakeRunflow(duration=lambda _: 2.0, **settings)
+        self.runflow = Runflow(duration=lambda _: 2.0, **settings)
         self.world = World(self.path, self.runflow, text=self.kind.text)
 
     async def live(self, service: Service, life: Mortal) -> Shutdown | None:
@@ -156,8 +156,7 @@ class Case:
 
     def judge(self, states: Counter[str], files: set[str]) -> int:
         """Hold what is left to the promises; return how many runs were one too many."""
-        tags = [run.tag for run in self.runflow.runs]
-        spent = Counter((tag["cell"], tag["attempt"]) for tag in tags)
+        spent = Counter((run.cell, run.attempt) for run in self.runflow.runs)
         twice = sum(spent.values()) - len(spent)
         lines = (self.world.folder / "ledger.jsonl").read_bytes().splitlines()
         records = [decode(line) for line in lines]

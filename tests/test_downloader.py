@@ -13,7 +13,7 @@ import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow
+from simulated import Runflow
 
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
@@ -28,22 +28,25 @@ ONE = "models: [a/b]\ninputs: {prompt: a}\n"
 
 
 @dataclass(kw_only=True)
-class Pictures(FakeRunflow):
+class Pictures(Runflow):
     """Outputs are URLs, which are signed anew each time a run is shown."""
 
     outputs: int = 1
     shown: Counter[str] = field(default_factory=Counter)
 
-    def _body(self, run: FakeRun) -> dict[str, Any]:
-        body = super()._body(run)
-        if body["output"]:
-            self.shown[run.id] += 1
-            urls = [
-                f"https://files.example/{run.id}/{number}.png?signature={self.shown[run.id]}"
-                for number in range(self.outputs)
-            ]
-            body["output"] = {"outputs": [{"url": url, "type": "image"} for url in urls]}
-        return body
+    def __post_init__(self) -> None:
+        self.edit_run = self._signed
+
+    def _signed(self, run: dict[str, Any]) -> dict[str, Any]:
+        if not run.get("output"):
+            return run
+        name = run["id"]
+        self.shown[name] += 1
+        urls = [
+            f"https://files.example/{name}/{number}.png?signature={self.shown[name]}"
+            for number in range(self.outputs)
+        ]
+        return run | {"output": {"outputs": [{"url": url, "type": "image"} for url in urls]}}
 
 
 def whole(request: httpx.Request) -> httpx.Response:
@@ -110,10 +113,13 @@ async def test_what_cannot_be_had_stays_owed_and_costs_no_run(tmp_path: Path) ->
 
 
 async def test_a_file_that_cannot_be_had_holds_up_none_of_the_others(tmp_path: Path) -> None:
-    def host(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(500) if "0000001/" in request.url.path else whole(request)
+    service = Pictures()
 
-    world = Gallery(tmp_path, Pictures(), host=host)
+    def host(request: httpx.Request) -> httpx.Response:
+        first = service.runs[0].id
+        return httpx.Response(500) if first in request.url.path else whole(request)
+
+    world = Gallery(tmp_path, service, host=host)
 
     await world.call()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import anyio
 from engine_world import Listener, World
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
@@ -52,7 +52,7 @@ class Interrupted(World):
 
 
 async def test_an_interrupt_amid_a_long_walk_of_the_grid_is_obeyed_at_once(tmp_path: Path) -> None:
-    service = FakeRunflow(duration=lambda number: 1e6 if number == 0 else 1.0)
+    service = Runflow(duration=lambda number: 1e6 if number == 0 else 1.0)
     await World(tmp_path, service, text=MANY).call(download=False, max_duration=60.0, batch=1)
     world = Interrupted(tmp_path, service, text=MANY, listener=Walk())
 

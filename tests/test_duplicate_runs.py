@@ -8,7 +8,7 @@ import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 from batchrun.errors import most_severe
 
@@ -21,15 +21,18 @@ PRICE = Decimal("0.08")
 
 
 @dataclass(kw_only=True)
-class Late(FakeRunflow):
+class Late(Runflow):
     """Lists its first run after `settle`; that one takes long, and is sent for again meanwhile."""
 
     silent: bool = False
 
-    def _get(self, run_id: str) -> httpx.Response:
-        if self.silent and run_id == self.runs[0].id:
+    def first(self) -> str | None:
+        return next((run.id for run in self.runs), None)
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        if self.silent and request.url.path == f"/v1/runs/{self.first()}":
             return httpx.Response(500, text="broken")
-        return super()._get(run_id)
+        return await super().serve(request, word)
 
 
 async def with_a_slow_extra(path: Path, **kind: object) -> World:

@@ -15,8 +15,8 @@ import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow, now
 from raw_server import Script, answer, raw_server
+from simulated import Runflow, now
 
 from batchrun.errors import UnreachableError, most_severe
 from batchrun.ledger.history import State
@@ -47,7 +47,7 @@ class Silence(httpx.AsyncByteStream):
 
 
 @dataclass(kw_only=True)
-class Sleepy(FakeRunflow):
+class Sleepy(Runflow):
     """Hangs in the calls that *hangs* names: before the headers, after them, or in the body.
 
     The transport in memory has no time-outs of single steps; the one of the whole call is ours.
@@ -93,7 +93,7 @@ def gets(request: httpx.Request) -> bool:
 async def test_a_call_that_hangs_costs_its_own_time_out_and_is_made_good(
     tmp_path: Path, where: str, which: Which
 ) -> None:
-    undisturbed = World(tmp_path / "a", FakeRunflow(), text=SLEEPY)
+    undisturbed = World(tmp_path / "a", Runflow(), text=SLEEPY)
     undisturbed.path.mkdir()
     await undisturbed.call(download=False)
     took = anyio.current_time()
@@ -137,7 +137,7 @@ async def test_a_look_that_hangs_holds_up_no_other_wave(tmp_path: Path) -> None:
 
     def stuck(request: httpx.Request) -> bool:
         """Hang in every look at that model's wave but the one before its first POST."""
-        refs = {run.body["client_ref"] for run in service.runs if "/a/stuck/" in run.model}
+        refs = {run.client_ref for run in service.runs if run.model == "a/stuck"}
         return any(f"'{ref}'" in request.url.params.get("q", "") for ref in refs)
 
     service = Sleepy(which=stuck, hangs=dict.fromkeys(range(1, 1000), "before"))
@@ -155,7 +155,7 @@ async def test_a_look_that_hangs_holds_up_no_other_wave(tmp_path: Path) -> None:
 async def test_a_run_that_never_ends_is_parked_and_taken_up_by_the_next_call(
     tmp_path: Path,
 ) -> None:
-    service = FakeRunflow(duration=lambda number: HOURS if number < 2 else 10.0)
+    service = Runflow(duration=lambda number: HOURS if number < 2 else 10.0)
     world = World(tmp_path, service, text=SLEEPY)
 
     await world.call(download=False)
@@ -178,7 +178,7 @@ async def test_a_run_that_never_ends_is_parked_and_taken_up_by_the_next_call(
 
 async def test_parked_runs_in_all_slots_leave_the_rest_to_a_later_call(tmp_path: Path) -> None:
     """They may be running, and so hold their slots: promise 5."""
-    service = FakeRunflow(duration=lambda number: HOURS if number < 3 else 10.0)
+    service = Runflow(duration=lambda number: HOURS if number < 3 else 10.0)
     world = World(tmp_path, service, text=SLEEPY)
 
     stops = await world.call(download=False)
@@ -188,17 +188,13 @@ async def test_parked_runs_in_all_slots_leave_the_rest_to_a_later_call(tmp_path:
     assert service.most_in_flight == 3
 
 
-@dataclass(kw_only=True)
-class OldRuns(FakeRunflow):
-    """Shows runs as created an hour before they were."""
-
-    def _body(self, run: FakeRun) -> dict[str, Any]:
-        body = super()._body(run)
-        return body | {"created_at": body["created_at"].replace("2026-01-01T00", "2025-12-31T23")}
+def an_hour_older(run: dict[str, Any]) -> dict[str, Any]:
+    """Show a run as created an hour before it was."""
+    return run | {"created_at": run["created_at"].replace("2026-01-01T00", "2025-12-31T23")}
 
 
 async def test_age_is_counted_from_the_services_own_time(tmp_path: Path) -> None:
-    service = OldRuns(duration=lambda _: 300.0)
+    service = Runflow(edit_run=an_hour_older, duration=lambda _: 300.0)
     world = World(tmp_path, service, text=ONE)
 
     await world.call(download=False, timeout=600.0)
@@ -209,7 +205,7 @@ async def test_age_is_counted_from_the_services_own_time(tmp_path: Path) -> None
 
 
 async def test_a_clock_of_ours_that_is_ahead_parks_no_run(tmp_path: Path) -> None:
-    service = FakeRunflow(duration=lambda _: 60.0)
+    service = Runflow(duration=lambda _: 60.0)
     world = World(tmp_path, service, text=ONE, clock=lambda: now() + timedelta(hours=1))
 
     await world.call(download=False, timeout=600.0)
@@ -269,31 +265,23 @@ async def test_on_a_socket_too_a_hung_call_ends_and_the_others_go_on(hang: str) 
 
 
 @dataclass(kw_only=True)
-class Mute(FakeRunflow):
+class Mute(Runflow):
     """Answers 500, or not at all, whoever asks for the runs *mute* by their ids."""
 
     mute: Callable[[int], bool] = lambda number: number == 1
     hang: bool = False
     whole_lists: bool = True
 
-    def _get(self, run_id: str) -> httpx.Response:
-        if self.mute(int(run_id[-12:], 16)):
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        muted = {
+            run.id: number for number, run in enumerate(self.runs, start=1) if self.mute(number)
+        }
+        if gets(request) and request.url.path.rpartition("/")[2] in muted:
+            await anyio.sleep(HOURS if self.hang else 0)
             return httpx.Response(500, text="oops")
-        return super()._get(run_id)
-
-    async def answer(self, request: httpx.Request) -> httpx.Response:
-        if self.hang and gets(request) and self.mute(int(request.url.path[-12:], 16)):
-            await anyio.sleep(HOURS)
-        return await super().answer(request)
-
-    def _list(self, request: httpx.Request) -> httpx.Response:
-        runs = list(self.runs)
-        if not self.whole_lists:
-            self.runs = [run for run in runs if not self.mute(int(run.id[-12:], 16))]
-        try:
-            return super()._list(request)
-        finally:
-            self.runs = runs
+        hidden = [] if self.whole_lists else muted.values()
+        self.faults = [f"forget_run@{number}/list" for number in hidden]
+        return await super().serve(request, word)
 
 
 TWO = """\
@@ -355,7 +343,7 @@ async def test_the_newest_run_may_be_seen_in_the_list_where_its_id_gives_no_answ
 async def test_runs_in_flight_when_the_service_goes_silent_end_the_call_with_8(
     tmp_path: Path,
 ) -> None:
-    class Failing(FakeRunflow):
+    class Failing(Runflow):
         async def answer(self, request: httpx.Request) -> httpx.Response:
             if anyio.current_time() > 5.0:
                 return httpx.Response(502, text="<html>")

@@ -18,7 +18,7 @@ import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow
+from simulated import Runflow
 
 from batchrun.base.disk import InlineDisk
 from batchrun.base.values import Rate
@@ -85,7 +85,7 @@ def assert_one_intent(world: World) -> None:
 
 @pytest.mark.parametrize(("word", "row"), CASES)
 async def test_at_the_first_send(tmp_path: Path, word: str, row: Row) -> None:
-    world = World(tmp_path, FakeRunflow(script=[word]), text=ONE)
+    world = World(tmp_path, Runflow(script=[word]), text=ONE)
 
     stops = await world.call(settle=SETTLE, download=False)
 
@@ -101,7 +101,7 @@ async def test_at_the_first_send(tmp_path: Path, word: str, row: Row) -> None:
 
 @pytest.mark.parametrize(("word", "row"), CASES)
 async def test_at_a_resend(tmp_path: Path, word: str, row: Row) -> None:
-    world = World(tmp_path, FakeRunflow(script=["reset", word]), text=ONE)
+    world = World(tmp_path, Runflow(script=["reset", word]), text=ONE)
 
     stops = await world.call(settle=SETTLE, download=False)
 
@@ -118,7 +118,7 @@ async def test_at_a_resend(tmp_path: Path, word: str, row: Row) -> None:
 @pytest.mark.parametrize("word", ["401", "402", "422", "409", "500"])
 async def test_a_refused_resend_says_nothing_of_the_first_send(tmp_path: Path, word: str) -> None:
     """The service commits the first send two seconds after it should."""
-    service = FakeRunflow(script=["lost", word, word], commit_lag=SETTLE + 2)
+    service = Runflow(script=["lost", word, word], commit_lag=SETTLE + 2)
     world = World(tmp_path, service, text=ONE)
 
     await world.call(settle=SETTLE, download=False)
@@ -137,7 +137,7 @@ class SlowDisk(InlineDisk):
 
 
 @dataclass(kw_only=True)
-class Reader(FakeRunflow):
+class Reader(Runflow):
     """Notes the keys of requests that no line of the ledger has when they leave."""
 
     ledger: Path
@@ -162,7 +162,7 @@ async def test_no_request_leaves_before_its_intent_is_durable(tmp_path: Path, ba
 
 
 async def test_other_bytes_than_those_of_the_intent_are_never_sent(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["reset"]), text=ONE)
+    world = World(tmp_path, Runflow(script=["reset"]), text=ONE)
     await world.call(settle=SETTLE, download=False, max_duration=1.0)
     ledger = world.folder / "ledger.jsonl"
     digest, other = (rb'"body_sha256":"%s"' % each for each in (rb"\w+", b"0" * 64))
@@ -181,7 +181,7 @@ async def test_before_any_run_is_known_no_filter_is_believed(
     tmp_path: Path, filters: str, word: str
 ) -> None:
     """An empty list says nothing if the filter has never shown anything: the runs are walked."""
-    world = World(tmp_path, FakeRunflow(script=[word], filters=filters), text=ONE)
+    world = World(tmp_path, Runflow(script=[word], filters=filters), text=ONE)
 
     await world.call(settle=SETTLE, download=False)
 
@@ -195,7 +195,7 @@ async def test_before_any_run_is_known_no_filter_is_believed(
 async def test_after_a_day_a_doubt_is_still_resolved(
     tmp_path: Path, filters: str, word: str
 ) -> None:
-    world = World(tmp_path, FakeRunflow(script=["ok", word], filters=filters))
+    world = World(tmp_path, Runflow(script=["ok", word], filters=filters))
     before_a_look_tells = 0.5 if filters == "yes" else 0.8
     await world.call(settle=SETTLE, download=False, concurrency=2, max_duration=before_a_look_tells)
     assert State.DOUBTFUL in {h.state for h in world.book().histories.values()}
@@ -217,7 +217,7 @@ async def test_a_post_that_the_limiter_held_for_long_is_looked_up_from_when_it_l
     tmp_path: Path, filters: str
 ) -> None:
     """Six intents at once, one departure in two minutes: the last leaves long after its line."""
-    service = FakeRunflow(script=["ok", "lost", "reset", "lost", "reset", "lost"], filters=filters)
+    service = Runflow(script=["ok", "lost", "reset", "lost", "reset", "lost"], filters=filters)
     world = World(tmp_path, service)
     service.latency = 1.0
 
@@ -234,43 +234,16 @@ async def test_a_post_that_the_limiter_held_for_long_is_looked_up_from_when_it_l
 # Where nothing can be known.
 
 
-@dataclass(kw_only=True)
-class Crowded(FakeRunflow):
-    """An organisation that makes so many runs of its own that no walk gets anywhere."""
-
-    page_cap: int = 1
-    filters: str = "no"
-    crowded: bool = True
-    others: list[FakeRun] = field(default_factory=list)
-
-    def _list(self, request: Any) -> Any:
-        ours = list(self.runs)
-        if self.crowded:
-            now = anyio.current_time()
-            self.runs += [
-                FakeRun(
-                    id=f"other-{number}",
-                    model="a/b",
-                    body={"client_ref": None, "metadata": {}},
-                    key="",
-                    created=now - number / 1000,
-                    listed=0.0,
-                    ends=now,
-                    status="succeeded",
-                )
-                for number in range(100)
-            ]
-        try:
-            return super()._list(request)
-        finally:
-            self.runs = ours
+def crowded(**service: Any) -> Runflow:
+    """Return an organisation that makes so many runs of its own that no walk gets anywhere."""
+    return Runflow(page_cap=1, filters="no", faults=["crowd=100"], **service)
 
 
 @pytest.mark.parametrize("word", ["lost", "reset"])
 async def test_what_cannot_be_told_is_parked_with_the_reason_and_what_to_do(
     tmp_path: Path, word: str
 ) -> None:
-    world = World(tmp_path, Crowded(script=[word]), text=ONE)
+    world = World(tmp_path, crowded(script=[word]), text=ONE)
 
     await world.call(settle=SETTLE, download=False)
     first = only(world)
@@ -292,7 +265,7 @@ async def test_what_cannot_be_told_is_parked_with_the_reason_and_what_to_do(
 async def test_to_send_again_what_is_in_doubt_is_the_users_decision(
     tmp_path: Path, word: str
 ) -> None:
-    world = World(tmp_path, Crowded(script=[word], honours_key=True), text=ONE)
+    world = World(tmp_path, crowded(script=[word], honours_key=True), text=ONE)
     await world.call(settle=SETTLE, download=False)
 
     await world.call(settle=SETTLE, download=False, resubmit_in_doubt=True)
@@ -304,10 +277,10 @@ async def test_to_send_again_what_is_in_doubt_is_the_users_decision(
 
 
 async def test_what_could_not_be_told_is_found_once_it_can(tmp_path: Path) -> None:
-    service = Crowded(script=["lost"])
+    service = crowded(script=["lost"])
     world = World(tmp_path, service, text=ONE)
     await world.call(settle=SETTLE, download=False)
-    service.crowded = False
+    service.faults = []
 
     await world.call(settle=SETTLE, download=False)
 
@@ -316,7 +289,7 @@ async def test_what_could_not_be_told_is_found_once_it_can(tmp_path: Path) -> No
 
 
 async def test_a_conflict_is_parked_with_what_to_do(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["409"]), text=ONE)
+    world = World(tmp_path, Runflow(script=["409"]), text=ONE)
 
     await world.call(settle=SETTLE, download=False)
 
@@ -327,7 +300,7 @@ async def test_a_conflict_is_parked_with_what_to_do(tmp_path: Path) -> None:
 
 async def test_a_conflict_with_a_run_that_shows_is_that_run(tmp_path: Path) -> None:
     """The first answer is lost, the look-up too early, the resend told that it is there."""
-    service = FakeRunflow(script=["lost", "409"], list_lag=SETTLE + 3)
+    service = Runflow(script=["lost", "409"], list_lag=SETTLE + 3)
     world = World(tmp_path, service, text=ONE)
 
     await world.call(settle=SETTLE, download=False)
@@ -337,7 +310,7 @@ async def test_a_conflict_with_a_run_that_shows_is_that_run(tmp_path: Path) -> N
 
 
 async def test_an_intent_is_sent_five_times_at_most(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["reset"] * 100), text=ONE)
+    world = World(tmp_path, Runflow(script=["reset"] * 100), text=ONE)
 
     await world.call(settle=SETTLE, download=False, give_up=1e6)
 
@@ -360,7 +333,7 @@ async def test_where_something_else_answers_every_post_the_call_ends_with_8(
     tmp_path: Path, settle: float
 ) -> None:
     """However few sends `settle` leaves room for."""
-    world = World(tmp_path, FakeRunflow(script=["html"] * 500), text=MANY)
+    world = World(tmp_path, Runflow(script=["html"] * 500), text=MANY)
 
     stops = await world.call(settle=settle, download=False)
 
@@ -371,7 +344,7 @@ async def test_where_something_else_answers_every_post_the_call_ends_with_8(
 
 
 async def test_a_limit_that_is_used_up_hides_no_service_that_is_not_itself(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["html"] * 500), text=MANY)
+    world = World(tmp_path, Runflow(script=["html"] * 500), text=MANY)
 
     stops = await world.call(settle=SETTLE, download=False, limit=1)
 
@@ -382,7 +355,7 @@ async def test_a_limit_that_is_used_up_hides_no_service_that_is_not_itself(tmp_p
 async def test_where_no_post_is_ever_answered_the_call_ends_with_8(
     tmp_path: Path, word: str
 ) -> None:
-    world = World(tmp_path, FakeRunflow(script=[word] * 500), text=MANY)
+    world = World(tmp_path, Runflow(script=[word] * 500), text=MANY)
 
     stops = await world.call(settle=30.0, download=False)
 
@@ -395,11 +368,11 @@ async def test_one_cell_that_is_never_answered_among_others_that_are_stays_in_do
     tmp_path: Path,
 ) -> None:
     @dataclass(kw_only=True)
-    class Picky(FakeRunflow):
-        async def _create(self, request: httpx.Request) -> httpx.Response:
-            if json.loads(request.content)["input"] == {"prompt": 7}:
+    class Picky(Runflow):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            if request.content and json.loads(request.content)["input"] == {"prompt": 7}:
                 return httpx.Response(500, text="oops")
-            return await super()._create(request)
+            return await super().serve(request, word)
 
     world = World(tmp_path, Picky(), text=MANY)
 
@@ -416,10 +389,11 @@ async def test_a_strange_answer_to_a_run_that_was_made_halts_nothing_for_good(
     tmp_path: Path,
 ) -> None:
     @dataclass(kw_only=True)
-    class Strange(FakeRunflow):
-        async def _create(self, request: httpx.Request) -> httpx.Response:
-            made = await super()._create(request)
-            return httpx.Response(302) if len(self.runs) == 1 else made
+    class Strange(Runflow):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            answer = await super().serve(request, word)
+            first = request.method == "POST" and len(self.runs) == 1
+            return httpx.Response(302) if first else answer
 
     world = World(tmp_path, Strange(), text=MANY)
 

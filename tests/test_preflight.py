@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import httpx
 from engine_world import World
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 TWO_MODELS = """\
 models: [{id: google/nano-banana-2, concurrency: 4}, {id: bria/b, concurrency: 4}]
@@ -16,7 +16,7 @@ limits: {concurrency: 8}
 
 
 @dataclass(kw_only=True)
-class Hanging(FakeRunflow):
+class Hanging(Runflow):
     """It never answers the first listing of the second wave."""
 
     hung: bool = False

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 FOLDED = """\
 models: [google/nano-banana-2, {id: openai/gpt-image-1.5, omit: [seed]}]
@@ -14,7 +14,7 @@ exclude: [{prompt: b, seed: 3}]
 
 
 async def test_a_failed_attempt_that_is_tried_again_is_not_done(tmp_path: Path) -> None:
-    service = FakeRunflow(ending=lambda number: "failed" if number < 2 else "succeeded")
+    service = Runflow(ending=lambda number: "failed" if number < 2 else "succeeded")
     world = World(tmp_path, service)
     await world.call(attempts=2)
 
@@ -23,7 +23,7 @@ async def test_a_failed_attempt_that_is_tried_again_is_not_done(tmp_path: Path) 
 
 
 async def test_a_failed_cell_is_done_once_its_attempts_are_used(tmp_path: Path) -> None:
-    service = FakeRunflow(ending=lambda _: "failed")
+    service = Runflow(ending=lambda _: "failed")
     world = World(tmp_path, service)
     await world.call(attempts=2)
     own = world.listener.own
@@ -34,7 +34,7 @@ async def test_a_failed_cell_is_done_once_its_attempts_are_used(tmp_path: Path) 
 
 
 async def test_the_total_shrinks_to_the_cells_that_there_are(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(), text=FOLDED)
+    world = World(tmp_path, Runflow(), text=FOLDED)
     await world.call()
     first = (world.listener.total, len(world.listener.own), len(world.listener.earlier))
     await world.call()
@@ -45,7 +45,7 @@ async def test_the_total_shrinks_to_the_cells_that_there_are(tmp_path: Path) -> 
 
 
 async def test_with_only_the_total_is_that_of_the_cells_asked_for(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(), text=FOLDED)
+    world = World(tmp_path, Runflow(), text=FOLDED)
     await world.call(only={"prompt": ("a",)})
 
     assert (world.listener.total, len(world.listener.own)) == (4, 4)
@@ -54,7 +54,7 @@ async def test_with_only_the_total_is_that_of_the_cells_asked_for(tmp_path: Path
 async def test_runs_of_an_earlier_call_are_in_flight_and_done_once_they_end(
     tmp_path: Path,
 ) -> None:
-    world = World(tmp_path, FakeRunflow(duration=lambda _: 60.0))
+    world = World(tmp_path, Runflow(duration=lambda _: 60.0))
     await world.call(max_duration=5.0)
     await world.call()
 
@@ -63,7 +63,7 @@ async def test_runs_of_an_earlier_call_are_in_flight_and_done_once_they_end(
 
 
 async def test_cells_that_the_manifest_names_no_more_are_not_counted(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(duration=lambda _: 60.0))
+    world = World(tmp_path, Runflow(duration=lambda _: 60.0))
     await world.call(max_duration=5.0)
     world.text = world.text.replace("[a, b, c, d, e, f]", "[d, e, f]")
     await world.call()
@@ -75,7 +75,7 @@ async def test_cells_that_the_manifest_names_no_more_are_not_counted(tmp_path: P
 async def test_a_cell_in_doubt_from_an_earlier_call_is_counted_once(
     tmp_path: Path, word: str
 ) -> None:
-    service = FakeRunflow(script=["ok", word, word], ending=lambda number: "failed")
+    service = Runflow(script=["ok", word, word], ending=lambda number: "failed")
     world = World(tmp_path, service)
     await world.call(max_duration=0.5, attempts=2)
     assert world.book().open
@@ -86,7 +86,7 @@ async def test_a_cell_in_doubt_from_an_earlier_call_is_counted_once(
 
 
 async def test_a_parked_run_is_not_in_flight(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(duration=lambda number: 20.0 if number else 1000.0))
+    world = World(tmp_path, Runflow(duration=lambda number: 20.0 if number else 1000.0))
     await world.call(timeout=30.0, concurrency=2)
 
     assert max(world.listener.in_flight) == 2
@@ -94,7 +94,7 @@ async def test_a_parked_run_is_not_in_flight(tmp_path: Path) -> None:
 
 
 async def test_what_it_costs_is_the_whole_sweep_s(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
     await world.call(limit=2)
     earlier = world.book().cost
     await world.call()
@@ -104,7 +104,7 @@ async def test_what_it_costs_is_the_whole_sweep_s(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_status_is_said_once(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(ending=lambda _: "teleporting"))
+    world = World(tmp_path, Runflow(ending=lambda _: "teleporting"))
     await world.call(timeout=60.0)
 
     assert len([note for note in world.listener.notes if "teleporting" in note]) == 1

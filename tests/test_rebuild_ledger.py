@@ -8,9 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow, now
 from ledger_lines import read_book
-from terse_runflow import Terse
+from simulated import Runflow, answered, now
 
 from batchrun.engine.run_tag import RunTag
 from batchrun.errors import UnreachableError
@@ -47,7 +46,7 @@ async def find(world: World, *, last: int = 0) -> set[str]:
 async def test_every_run_is_found_whatever_the_lists_are_like(
     filters: str, page_cap: int, tmp_path: Path
 ) -> None:
-    service = FakeRunflow(ending=lambda n: "failed" if n == 1 else "succeeded")
+    service = Runflow(ending=lambda n: "failed" if n == 1 else "succeeded")
     world = World(tmp_path, service)
     await world.call(wave_size=2)
     service.filters, service.page_cap = filters, page_cap
@@ -57,15 +56,15 @@ async def test_every_run_is_found_whatever_the_lists_are_like(
 
 
 @dataclass(kw_only=True)
-class Forgetful(FakeRunflow):
+class Forgetful(Runflow):
     """Its filter leaves out one wave, and shows the others."""
 
     forgotten: str = ""
 
-    def _list(self, request: httpx.Request) -> httpx.Response:
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
         if self.forgotten and request.url.params.get("q", "").endswith(f".{self.forgotten}'"):
-            return self._json(200, {"items": [], "next": None})
-        return super()._list(request)
+            return answered(200, {"items": [], "next": None})
+        return await super().serve(request, word)
 
 
 @pytest.mark.parametrize("wave", ["1", "2", "3"])
@@ -81,7 +80,7 @@ async def test_a_wave_that_the_filter_leaves_out_is_found_by_walking(
 
 
 async def test_a_list_that_tells_nothing_of_its_runs_rebuilds_nothing(tmp_path: Path) -> None:
-    service = Terse()
+    service = Runflow()
     world = World(tmp_path, service)
     await world.call(download=False)
     service.left_out = ["client_ref", "metadata"]
@@ -92,7 +91,7 @@ async def test_a_list_that_tells_nothing_of_its_runs_rebuilds_nothing(tmp_path: 
 
 @pytest.mark.parametrize("left_out", ["client_ref", "metadata"])
 async def test_what_a_list_leaves_out_is_asked_for_by_id(tmp_path: Path, left_out: str) -> None:
-    service = Terse()
+    service = Runflow()
     world = World(tmp_path, service)
     await world.call(download=False)
     service.left_out = [left_out]
@@ -114,7 +113,7 @@ async def test_waves_without_runs_are_passed_over(tmp_path: Path) -> None:
     refused = ["201", *["422"] * 20, "201"]
     world = World(
         tmp_path,
-        FakeRunflow(script=[word.replace("201", "ok") for word in refused]),
+        Runflow(script=[word.replace("201", "ok") for word in refused]),
         text="models: [google/nano-banana-2]\ninputs: {prompt: {$range: [1, 22]}}\n"
         "limits: {concurrency: 1}\n",
     )
@@ -125,7 +124,7 @@ async def test_waves_without_runs_are_passed_over(tmp_path: Path) -> None:
 
 
 async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
-    service = FakeRunflow()
+    service = Runflow()
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     one = World(tmp_path / "one", service)
@@ -151,7 +150,7 @@ async def test_a_list_without_an_end_rebuilds_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("batchrun.recovery.rebuild_ledger.ALL_PAGES", 2)
-    world = World(tmp_path, FakeRunflow(filters="no"))
+    world = World(tmp_path, Runflow(filters="no"))
     await world.call()
     world.service.page_cap = 1
 
@@ -160,7 +159,7 @@ async def test_a_list_without_an_end_rebuilds_nothing(
 
 
 async def test_a_rebuilding_that_fails_changes_nothing(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
     await world.call()
     before = (world.folder / LEDGER).read_bytes()
     names = sorted(path.name for path in world.folder.iterdir())
@@ -182,7 +181,7 @@ async def test_a_rebuilding_that_fails_changes_nothing(tmp_path: Path) -> None:
 async def test_the_old_ledger_is_there_until_the_new_one_is(
     step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
     await world.call()
     before = (world.folder / LEDGER).read_bytes()
 

@@ -10,11 +10,11 @@ import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow, now
-from terse_runflow import Terse, Undated
+from simulated import Runflow, now
 
 from batchrun.base.disk import InlineDisk
 from batchrun.ledger.history import State
+from batchrun.simulator.life import SECOND
 
 ONE: Final = "models: [google/nano-banana-2]\ninputs: {prompt: a}\n"
 TWO: Final = "models: [google/nano-banana-2]\ninputs: {prompt: [a, b]}\n"
@@ -25,20 +25,6 @@ def states(world: World) -> set[State]:
     return {history.state for history in world.book().histories.values()}
 
 
-def another(number: int, metadata: Any, client_ref: str | None = None) -> FakeRun:
-    """Return a run that somebody else made, a moment ago."""
-    return FakeRun(
-        id=f"other-{number}",
-        model="a/b",
-        body={"client_ref": client_ref, "metadata": metadata},
-        key="",
-        created=anyio.current_time(),
-        listed=0.0,
-        ends=0.0,
-        status="succeeded",
-    )
-
-
 @pytest.mark.parametrize("left_out", [["metadata"], ["client_ref"], ["metadata", "client_ref"]])
 @pytest.mark.parametrize("filters", ["yes", "no", "ignored", "empty"])
 @pytest.mark.parametrize("word", ["lost", "reset"])
@@ -46,7 +32,7 @@ def another(number: int, metadata: Any, client_ref: str | None = None) -> FakeRu
 async def test_a_list_that_leaves_fields_out_pays_nothing_twice(
     tmp_path: Path, left_out: list[str], filters: str, word: str, text: str
 ) -> None:
-    world = World(tmp_path, Terse(script=[word], filters=filters, left_out=left_out), text=text)
+    world = World(tmp_path, Runflow(script=[word], filters=filters, left_out=left_out), text=text)
 
     await world.call(settle=SETTLE, download=False)
 
@@ -56,7 +42,7 @@ async def test_a_list_that_leaves_fields_out_pays_nothing_twice(
 
 @pytest.mark.parametrize("filters", ["yes", "no", "empty"])
 async def test_what_tells_nowhere_whose_it_is_leaves_a_doubt(tmp_path: Path, filters: str) -> None:
-    service = Terse(script=["lost"], filters=filters, left_out=["metadata"], everywhere=True)
+    service = Runflow(script=["lost"], filters=filters, left_out=["metadata"], everywhere=True)
     world = World(tmp_path, service, text=ONE)
 
     await world.call(settle=SETTLE, download=False)
@@ -69,19 +55,19 @@ async def test_what_tells_nowhere_whose_it_is_leaves_a_doubt(tmp_path: Path, fil
 
 @pytest.mark.parametrize("metadata", [{}, None, {"mine": 1}])
 async def test_runs_made_by_hand_leave_no_doubt(tmp_path: Path, metadata: Any) -> None:
-    service = FakeRunflow(script=["ok", "reset"], filters="no")
+    service = Runflow(script=["ok", "reset"], filters="no")
     world = World(tmp_path, service, text=TWO)
-    service.runs.append(another(1, metadata))
+    service.add_other(metadata=metadata)
 
     await world.call(settle=SETTLE, download=False)
 
     assert len(service.posts) == 3
     assert states(world) == {State.SUCCEEDED}
-    assert len(service.runs) == 3
+    assert len(service.runs) == 2
 
 
 async def test_a_late_run_without_its_reference_is_still_an_extra(tmp_path: Path) -> None:
-    service = Terse(script=["lost"], left_out=["client_ref"], list_lag=SETTLE + 3)
+    service = Runflow(script=["lost"], left_out=["client_ref"], list_lag=SETTLE + 3)
     world = World(tmp_path, service, text=TWO)
 
     await world.call(settle=SETTLE, download=False)
@@ -97,12 +83,12 @@ async def test_an_earlier_calls_wrong_clock_ends_no_walk_too_early(
     tmp_path: Path, ahead: timedelta, *, dated: bool
 ) -> None:
     """In the hour between the calls, thirty other runs were made; pages hold five."""
-    service = Undated(dated=dated, script=["hang"], filters="empty", page_cap=5)
+    service = Runflow(dated=dated, script=["hang"], filters="empty", page_cap=5)
     world = World(tmp_path, service, text=ONE, clock=lambda: now() + ahead)
     await world.call(settle=SETTLE, download=False, max_duration=5.0)
     await anyio.sleep(1800)
-    for number in range(30):
-        service.runs.append(another(number, {}, "br1.other.1"))
+    for _ in range(30):
+        service.add_other(client_ref="br1.other.1", metadata={})
         await anyio.sleep(1)  # a walk ends early only where times are seen to fall
     await anyio.sleep(1800)
     world.clock = now
@@ -123,17 +109,23 @@ class SlowSecondIntent(InlineDisk):
 
 
 @dataclass(kw_only=True)
-class Twice(FakeRunflow):
+class Twice(Runflow):
     """The first run has a second one with the same key, which comes to light later."""
 
-    def _commit(
-        self, request: httpx.Request, key: str, *, item: dict[str, Any] | None = None
-    ) -> FakeRun:
-        run = super()._commit(request, key, item=item)
-        if len(self.runs) == 1:
-            listed = run.created + 4.0
-            self.runs.append(replace(run, id=str(uuid.UUID(int=777)), ends=1e5, listed=listed))
-        return run
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        try:
+            return await super().serve(request, word)
+        finally:
+            if len(self.runs) == 1:
+                self._double(self.runs[0].id)
+
+    def _double(self, run_id: str) -> None:
+        store = self.world.store
+        run = store.run(run_id)
+        assert run is not None
+        ended, listed = run.ended + 10**11, run.committed + 4 * SECOND
+        second = replace(run, number=2, id=str(uuid.UUID(int=777)), ended=ended, listed=listed)
+        store.add_run(second)
 
 
 @pytest.mark.parametrize("settle", [5.0, 6.0, 7.0])

@@ -1,12 +1,13 @@
 """What a call with `--only` does with what earlier calls have left in doubt, in virtual time."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
-from test_post_outcomes import Crowded, parked
+from simulated import Runflow
+from test_post_outcomes import crowded, parked
 
 from batchrun.ledger.history import State
 
@@ -18,7 +19,7 @@ limits: {concurrency: 4, rate: 10/s, settle: 5s}
 """
 
 
-async def in_doubt(path: Path, service: FakeRunflow) -> World:
+async def in_doubt(path: Path, service: Runflow) -> World:
     """Return a sweep of which a call has left four cells in doubt."""
     world = World(path, service, text=MANY)
     await world.call(max_duration=20.0, settle=60.0)
@@ -27,12 +28,12 @@ async def in_doubt(path: Path, service: FakeRunflow) -> World:
 
 
 def prompts(world: World) -> list[Any]:
-    return sorted(run.body["input"]["prompt"] for run in world.service.runs)
+    return sorted(run.input["prompt"] for run in world.service.runs)
 
 
-@pytest.mark.parametrize("kind", [FakeRunflow, Crowded])
+@pytest.mark.parametrize("kind", [Runflow, crowded])
 async def test_what_was_not_asked_for_is_not_sent_again(
-    tmp_path: Path, kind: type[FakeRunflow]
+    tmp_path: Path, kind: Callable[..., Runflow]
 ) -> None:
     world = await in_doubt(tmp_path, kind(script=["reset"] * 4))
 
@@ -46,7 +47,7 @@ async def test_what_was_not_asked_for_is_not_sent_again(
 
 
 async def test_what_was_not_asked_for_is_looked_up_and_seen_to_its_end(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["lost"] * 4, list_lag=30.0, duration=lambda _: 60.0)
+    service = Runflow(script=["lost"] * 4, list_lag=30.0, duration=lambda _: 60.0)
     world = await in_doubt(tmp_path, service)
 
     await world.call(only={"prompt": ("6",)}, concurrency=5, settle=40.0)
@@ -59,7 +60,7 @@ async def test_what_was_not_asked_for_is_looked_up_and_seen_to_its_end(tmp_path:
 async def test_of_points_that_come_to_one_cell_it_takes_one_to_ask_for_it(
     tmp_path: Path, name: str
 ) -> None:
-    world = await in_doubt(tmp_path, FakeRunflow(script=["reset"] * 4))
+    world = await in_doubt(tmp_path, Runflow(script=["reset"] * 4))
 
     await world.call(only={"name": (name,), "prompt": ("1", "2", "3", "4")})
 

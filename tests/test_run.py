@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRun, FakeRunflow
+from simulated import Runflow
 
 from batchrun.base.disk import InlineDisk
 from batchrun.errors import KeyRefusedError, LedgerError
@@ -26,7 +26,7 @@ def states(world: World) -> Counter[State]:
 
 
 async def test_every_cell_is_run_once_and_saved(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
 
     stops = await world.call()
 
@@ -38,7 +38,7 @@ async def test_every_cell_is_run_once_and_saved(tmp_path: Path) -> None:
 
 
 async def test_a_finished_sweep_sends_nothing(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
     await world.call()
     before = world.service.calls.copy()
 
@@ -49,7 +49,7 @@ async def test_a_finished_sweep_sends_nothing(tmp_path: Path) -> None:
 
 
 async def test_never_more_in_flight_than_the_concurrency(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
 
     await world.call(concurrency=2)
 
@@ -57,7 +57,7 @@ async def test_never_more_in_flight_than_the_concurrency(tmp_path: Path) -> None
 
 
 async def test_a_failed_run_is_tried_again_until_its_attempts_are_used(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(ending=lambda _: "failed"))
+    world = World(tmp_path, Runflow(ending=lambda _: "failed"))
 
     await world.call(attempts=2)
     await world.call(attempts=2)
@@ -67,7 +67,7 @@ async def test_a_failed_run_is_tried_again_until_its_attempts_are_used(tmp_path:
 
 
 async def test_retry_failed_grants_as_many_attempts_more(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(ending=lambda _: "failed"))
+    world = World(tmp_path, Runflow(ending=lambda _: "failed"))
     await world.call(attempts=2)
 
     await world.call(attempts=2, retry_failed=True)
@@ -76,7 +76,7 @@ async def test_retry_failed_grants_as_many_attempts_more(tmp_path: Path) -> None
 
 
 async def test_a_cancelled_run_is_final_at_once(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(ending=lambda _: "cancelled"))
+    world = World(tmp_path, Runflow(ending=lambda _: "cancelled"))
 
     await world.call(attempts=3)
 
@@ -86,7 +86,7 @@ async def test_a_cancelled_run_is_final_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["400", "404", "413", "422"])
 async def test_refused_input_is_rejected_and_not_sent_again(tmp_path: Path, word: str) -> None:
-    world = World(tmp_path, FakeRunflow(script=[word]))
+    world = World(tmp_path, Runflow(script=[word]))
 
     await world.call()
     await world.call()
@@ -99,7 +99,7 @@ async def test_refused_input_is_rejected_and_not_sent_again(tmp_path: Path, word
 async def test_what_was_never_taken_is_sent_again_with_the_same_bytes(
     tmp_path: Path, word: str
 ) -> None:
-    world = World(tmp_path, FakeRunflow(script=[word]), text=ONE)
+    world = World(tmp_path, Runflow(script=[word]), text=ONE)
 
     await world.call()
 
@@ -111,7 +111,7 @@ async def test_what_was_never_taken_is_sent_again_with_the_same_bytes(
 
 @pytest.mark.parametrize("word", ["lost", "500-after", "half", "no-id"])
 async def test_a_lost_answer_is_looked_up_and_never_sent_again(tmp_path: Path, word: str) -> None:
-    world = World(tmp_path, FakeRunflow(script=[word]))
+    world = World(tmp_path, Runflow(script=[word]))
 
     stops = await world.call()
 
@@ -124,7 +124,7 @@ async def test_a_lost_answer_is_looked_up_and_never_sent_again(tmp_path: Path, w
 async def test_what_did_not_arrive_is_sent_again_only_after_the_look_up(
     tmp_path: Path, word: str
 ) -> None:
-    world = World(tmp_path, FakeRunflow(script=["ok", word]))
+    world = World(tmp_path, Runflow(script=["ok", word]))
 
     await world.call(settle=30.0)
 
@@ -141,7 +141,7 @@ async def test_what_did_not_arrive_is_sent_again_only_after_the_look_up(
 @pytest.mark.parametrize("filters", ["no", "ignored", "empty"])
 @pytest.mark.parametrize("word", ["lost", "reset"])
 async def test_a_list_that_cannot_filter_is_walked(tmp_path: Path, filters: str, word: str) -> None:
-    world = World(tmp_path, FakeRunflow(script=["ok", word], filters=filters))
+    world = World(tmp_path, Runflow(script=["ok", word], filters=filters))
 
     stops = await world.call(settle=5.0)
 
@@ -151,7 +151,7 @@ async def test_a_list_that_cannot_filter_is_walked(tmp_path: Path, filters: str,
 
 
 async def test_a_list_that_lags_is_waited_for(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["ok", "lost", "lost"], list_lag=20.0))
+    world = World(tmp_path, Runflow(script=["ok", "lost", "lost"], list_lag=20.0))
 
     await world.call(settle=30.0)
 
@@ -160,7 +160,7 @@ async def test_a_list_that_lags_is_waited_for(tmp_path: Path) -> None:
 
 
 async def test_a_run_committed_after_settle_is_found_and_said(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["lost"], commit_lag=8.0), text=ONE)
+    world = World(tmp_path, Runflow(script=["lost"], commit_lag=8.0), text=ONE)
 
     await world.call(settle=5.0)
 
@@ -169,14 +169,12 @@ async def test_a_run_committed_after_settle_is_found_and_said(tmp_path: Path) ->
 
 
 @dataclass(kw_only=True)
-class FirstIsLate(FakeRunflow):
+class FirstIsLate(Runflow):
     """Commits its first run long after it was asked for, and all others at once."""
 
-    def _commit(
-        self, request: httpx.Request, key: str, *, item: dict[str, Any] | None = None
-    ) -> FakeRun:
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
         self.commit_lag = 0.0 if self.runs else 9.5
-        return super()._commit(request, key, item=item)
+        return await super().serve(request, word)
 
 
 async def test_a_run_committed_after_settle_is_found_however_often_its_wave_is_looked_at(
@@ -214,7 +212,7 @@ async def test_the_runs_of_a_wave_that_had_a_doubt_are_known_without_reading_the
     tmp_path: Path,
 ) -> None:
     disk = ReadDisk()
-    service = FakeRunflow(script=["ok"] * 99 + ["lost"])
+    service = Runflow(script=["ok"] * 99 + ["lost"])
     world = World(tmp_path, service, text=HUNDRED, disk=disk)
 
     await world.call()
@@ -227,7 +225,7 @@ async def test_the_runs_of_a_wave_that_had_a_doubt_are_known_without_reading_the
 async def test_the_runs_of_an_earlier_calls_wave_are_known_after_reading_the_ledger_once(
     tmp_path: Path, filters: str
 ) -> None:
-    service = FakeRunflow(script=["ok"] * 60 + ["hang"], filters=filters)
+    service = Runflow(script=["ok"] * 60 + ["hang"], filters=filters)
     world = World(tmp_path, service, text=HUNDRED)
     await world.call(max_duration=60.0, download=False)
     assert State.DOUBTFUL in states(world)
@@ -242,7 +240,7 @@ async def test_the_runs_of_an_earlier_calls_wave_are_known_after_reading_the_led
 
 
 async def test_while_an_extra_run_goes_on_the_ledger_is_read_once_for_it(tmp_path: Path) -> None:
-    service = FakeRunflow(
+    service = Runflow(
         script=["ok"] * 3 + ["lost"], commit_lag=8.0, duration=lambda n: 300.0 if n == 3 else 10.0
     )
     disk = ReadDisk()
@@ -256,7 +254,7 @@ async def test_while_an_extra_run_goes_on_the_ledger_is_read_once_for_it(tmp_pat
 
 
 async def test_a_conflict_without_a_run_is_parked(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["ok", "409"]))
+    world = World(tmp_path, Runflow(script=["ok", "409"]))
 
     await world.call(settle=5.0)
 
@@ -265,7 +263,7 @@ async def test_a_conflict_without_a_run_is_parked(tmp_path: Path) -> None:
 
 
 async def test_out_of_credit_fails_no_cell_and_sees_runs_to_their_end(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["ok", "ok", "402"]))
+    world = World(tmp_path, Runflow(script=["ok", "ok", "402"]))
 
     stops = await world.call()
 
@@ -275,7 +273,7 @@ async def test_out_of_credit_fails_no_cell_and_sees_runs_to_their_end(tmp_path: 
 
 
 async def test_a_refused_key_stops_submitting(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["ok", "401"]))
+    world = World(tmp_path, Runflow(script=["ok", "401"]))
 
     stops = await world.call()
 
@@ -284,7 +282,7 @@ async def test_a_refused_key_stops_submitting(tmp_path: Path) -> None:
 
 
 async def test_a_proxy_page_ends_the_call_after_the_give_up_time(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["html"] * 50), text=ONE)
+    world = World(tmp_path, Runflow(script=["html"] * 50), text=ONE)
 
     stops = await world.call(settle=5.0, give_up=20.0)
 
@@ -293,7 +291,7 @@ async def test_a_proxy_page_ends_the_call_after_the_give_up_time(tmp_path: Path)
 
 
 async def test_a_service_out_of_reach_ends_the_call(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["unreachable"] * 500), text=ONE)
+    world = World(tmp_path, Runflow(script=["unreachable"] * 500), text=ONE)
 
     stops = await world.call(give_up=20.0)
 
@@ -304,7 +302,7 @@ async def test_a_service_out_of_reach_ends_the_call(tmp_path: Path) -> None:
 async def test_a_run_that_is_too_old_is_parked_and_taken_up_by_the_next_call(
     tmp_path: Path,
 ) -> None:
-    world = World(tmp_path, FakeRunflow(duration=lambda number: 500.0 if not number else 5.0))
+    world = World(tmp_path, Runflow(duration=lambda number: 500.0 if not number else 5.0))
 
     await world.call(timeout=60.0)
     parked = [h for h in world.book().histories.values() if h.parked]
@@ -316,7 +314,7 @@ async def test_a_run_that_is_too_old_is_parked_and_taken_up_by_the_next_call(
 
 
 async def test_a_known_run_that_answers_404_is_parked_and_never_run_again(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(duration=lambda _: 1000.0), text=ONE)
+    world = World(tmp_path, Runflow(duration=lambda _: 1000.0), text=ONE)
     await world.call(max_duration=5.0)
     world.service.known = False
 
@@ -327,7 +325,7 @@ async def test_a_known_run_that_answers_404_is_parked_and_never_run_again(tmp_pa
 
 
 async def test_another_key_is_noticed_before_the_first_post(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
     await world.call(limit=1)
     world.service.organisation = "org-2"
 
@@ -338,7 +336,7 @@ async def test_another_key_is_noticed_before_the_first_post(tmp_path: Path) -> N
 
 
 async def test_a_key_that_does_not_see_the_newest_run_is_refused(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
     await world.call(limit=1)
     world.service.known = False
 
@@ -352,7 +350,7 @@ async def test_a_key_that_does_not_see_the_newest_run_is_refused(tmp_path: Path)
 async def test_a_restored_old_ledger_is_noticed_before_the_first_post(
     tmp_path: Path, lines: int
 ) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
     await world.call()
     ledger = world.folder / "ledger.jsonl"
     ledger.write_bytes(b"".join(ledger.read_bytes().splitlines(keepends=True)[:lines]))
@@ -364,7 +362,7 @@ async def test_a_restored_old_ledger_is_noticed_before_the_first_post(
 
 
 async def test_a_deleted_ledger_beside_its_sweep_json_is_refused(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
     await world.call()
     (world.folder / "ledger.jsonl").unlink()
 
@@ -373,7 +371,7 @@ async def test_a_deleted_ledger_beside_its_sweep_json_is_refused(tmp_path: Path)
 
 
 async def test_a_hanging_post_holds_up_no_other_cell(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["hang"]))
+    world = World(tmp_path, Runflow(script=["hang"]))
 
     await world.call(concurrency=2, max_duration=100.0)
 
@@ -381,7 +379,7 @@ async def test_a_hanging_post_holds_up_no_other_cell(tmp_path: Path) -> None:
 
 
 async def test_limit_is_the_number_of_new_cells(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow())
+    world = World(tmp_path, Runflow())
 
     first = await world.call(limit=2)
     await world.call(limit=2)
@@ -396,13 +394,13 @@ models: [{id: a/slow, concurrency: 1}, b/quick]
 inputs: {prompt: [a, b, c, d]}
 limits: {concurrency: 4}
 """
-    world = World(tmp_path, FakeRunflow(), text=text)
+    world = World(tmp_path, Runflow(), text=text)
 
     await world.call()
 
     models = [run.model for run in world.service.runs]
-    assert Counter(models) == {"/v1/models/a/slow/runs": 4, "/v1/models/b/quick/runs": 4}
-    assert Counter(models[:4])["/v1/models/b/quick/runs"] == 3
+    assert Counter(models) == {"a/slow": 4, "b/quick": 4}
+    assert Counter(models[:4])["b/quick"] == 3
 
 
 LONG_TAIL = """\
@@ -417,7 +415,7 @@ async def test_a_run_that_begins_beside_a_long_one_is_looked_at_in_its_own_time(
     tmp_path: Path,
 ) -> None:
     """However many the wave has had before: that of a long run alone may be far away."""
-    service = FakeRunflow(duration=lambda n: 300.0 if n % 20 == 0 else 4.0)
+    service = Runflow(duration=lambda n: 300.0 if n % 20 == 0 else 4.0)
     world = World(tmp_path, service, text=LONG_TAIL)
 
     await world.call(batch=1)
@@ -433,7 +431,7 @@ async def test_a_run_that_begins_beside_a_long_one_is_looked_at_in_its_own_time(
 
 async def test_looks_are_few(tmp_path: Path) -> None:
     text = "models: [a/b]\ninputs: {n: {$range: [1, 400]}}\nlimits: {concurrency: 100, rate: 50/s}"
-    world = World(tmp_path, FakeRunflow(duration=lambda n: 20.0 + n % 20), text=text)
+    world = World(tmp_path, Runflow(duration=lambda n: 20.0 + n % 20), text=text)
 
     await world.call()
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
 from ledger_lines import finished, intent, submitted
 from result_lines import MemoryLedger, cell
+from simulated import Runflow
 
 from batchrun.engine.selection import Selection, check_statuses
 from batchrun.ledger.records import Finished, Rejected
@@ -73,7 +73,7 @@ def test_a_status_that_no_cell_can_have_is_named() -> None:
 
 
 async def test_by_status_nothing_else_is_sent(tmp_path: Path) -> None:
-    service = FakeRunflow(ending=lambda number: "failed" if number == 1 else "succeeded")
+    service = Runflow(ending=lambda number: "failed" if number == 1 else "succeeded")
     world = World(tmp_path, service)
     await world.call(attempts=1, limit=3)
     failed = [key for key, each in world.book().histories.items() if each.state == "failed"]
@@ -85,11 +85,11 @@ async def test_by_status_nothing_else_is_sent(tmp_path: Path) -> None:
 
 
 async def test_by_code_nothing_else_is_sent(tmp_path: Path) -> None:
-    service = FakeRunflow(ending=lambda number: "failed" if number == 1 else "succeeded")
+    service = Runflow(ending=lambda number: "failed" if number == 1 else "succeeded")
     world = World(tmp_path, service)
     await world.call(attempts=1, limit=3)
     await world.call(attempts=1, only={"code": ("OTHER",)}, retry_failed=True)
     other = len(service.runs)
-    await world.call(attempts=1, only={"code": ("BROKEN",)}, retry_failed=True)
+    await world.call(attempts=1, only={"code": ("PROVIDER_ERROR",)}, retry_failed=True)
 
     assert (other, len(service.runs)) == (3, 4)

@@ -6,8 +6,8 @@ from pathlib import Path
 import anyio
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
 from ledger_lines import NOON, SWEEP, intent, submitted
+from simulated import Runflow
 
 from batchrun.base.disk import InlineDisk
 from batchrun.engine.service_habits import FRESH, ServiceHabits
@@ -105,24 +105,15 @@ async def test_a_model_that_took_a_batch_once_takes_batches(tmp_path: Path) -> N
 
 async def filtered(world: World) -> int:
     """Call, with the first answer lost; return how many requests the service refused to filter."""
-    refused = 0
-    listed = world.service._list
-
-    def counting(request: object) -> object:
-        nonlocal refused
-        answer = listed(request)  # type: ignore[arg-type]  # a request
-        refused += answer.status_code == 400
-        return answer
-
-    world.service._list = counting  # type: ignore[assignment,method-assign]  # beside the fake
+    answers = world.service.world.meter.requests
+    before = answers["list", 400]
     world.service.script[:] = ["lost"]
     await world.call(settle=5.0)
-    world.service._list = listed  # type: ignore[method-assign]
-    return refused
+    return answers["list", 400] - before
 
 
 async def test_a_refused_filter_is_not_asked_for_again_by_the_next_call(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(filters="no"))
+    world = World(tmp_path, Runflow(filters="no"))
     first = await filtered(world)
     world.text = world.text.replace("[a, b", "[aa, bb")
 
@@ -135,7 +126,7 @@ async def test_a_refused_filter_is_not_asked_for_again_by_the_next_call(tmp_path
 
 @pytest.mark.parametrize("filters", ["yes", "empty"])
 async def test_a_filter_that_works_again_is_used_after_a_day(tmp_path: Path, filters: str) -> None:
-    world = World(tmp_path, FakeRunflow(filters="no"))
+    world = World(tmp_path, Runflow(filters="no"))
     await filtered(world)
     await anyio.sleep(FRESH.total_seconds() + 1)
     world.service.filters = filters

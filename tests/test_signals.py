@@ -23,8 +23,8 @@ import anyio
 import httpx
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
 from processes import BATCHRUN, PATIENCE, ask, environment, run, simulator, start
+from simulated import Runflow
 
 from batchrun.base.values import Rate
 from batchrun.commands.signals import Interrupted, Signals
@@ -352,7 +352,7 @@ class Signalled(World):
 
 async def test_what_has_not_left_when_the_signal_comes_is_not_sent(tmp_path: Path) -> None:
     """At one call a second, six cells with a slot each are a queue."""
-    world = Signalled(tmp_path, FakeRunflow(), signals={4.5: "SIGTERM"})
+    world = Signalled(tmp_path, Runflow(), signals={4.5: "SIGTERM"})
 
     stops = await world.call(concurrency=6, rate=Rate(Decimal(1)), drain=True)
 
@@ -372,7 +372,7 @@ async def test_what_was_not_taken_before_the_signal_is_not_sent_again_after_it(
     tmp_path: Path, word: str, *, drain: bool
 ) -> None:
     """It certainly created no run: the next call sends it, and has no doubt to wait for."""
-    service = FakeRunflow(script=[word] * 20)
+    service = Runflow(script=[word] * 20)
     world = Signalled(tmp_path, service, signals={6.0: "SIGTERM"})
 
     stops = await world.call(drain=drain, give_up=1e6)
@@ -385,19 +385,20 @@ async def test_what_was_not_taken_before_the_signal_is_not_sent_again_after_it(
 
 
 @dataclass(kw_only=True)
-class Slow(FakeRunflow):
+class Slow(Runflow):
     """Calls *meanwhile* while the n-th POST is on its way."""
 
     number: int = 1
     meanwhile: Callable[[], None] = lambda: None
     arrived: int = 0
 
-    async def _create(self, request: httpx.Request) -> httpx.Response:
-        self.arrived += 1
-        if self.arrived == self.number:
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        self.arrived += request.method == "POST"
+        if request.method == "POST" and self.arrived == self.number:
+            await anyio.sleep(self.latency)
             self.meanwhile()
             await anyio.sleep(2.0)
-        return await super()._create(request)
+        return await super().answer(request)
 
 
 @dataclass
@@ -444,7 +445,7 @@ async def test_what_comes_back_not_taken_after_a_402_is_not_sent_again(
 
 
 async def test_the_second_signal_waits_for_no_answer(tmp_path: Path) -> None:
-    service = FakeRunflow(script=["hang"] * 6)
+    service = Runflow(script=["hang"] * 6)
     world = Signalled(tmp_path, service, signals={3.0: "SIGINT", 3.2: "SIGTERM"})
 
     stops = await world.call()

@@ -12,8 +12,8 @@ import anyio
 import httpx
 import pytest
 from engine_world import World as Calls
-from fake_runflow import BEGINNING, FakeRunflow
 from PIL import Image
+from simulated import BEGINNING, Runflow
 
 from batchrun.ledger.history import State
 from batchrun.simulator.control import counters
@@ -201,7 +201,7 @@ async def test_the_engine_plays_a_sweep_against_it_and_pays_each_cell_once(
 ) -> None:
     service = world(*SWEEPS[kind])
     calls = Calls(
-        tmp_path, FakeRunflow(), text=TEXT, transport=SimulatedTransport(service, latency=0.05)
+        tmp_path, Runflow(), text=TEXT, transport=SimulatedTransport(service, latency=0.05)
     )
 
     stops = await calls.call(settle=5.0, download=False)
@@ -217,7 +217,7 @@ async def test_it_plays_the_same_each_time(tmp_path: Path) -> None:
         service = world("lost_answer:30%", "throttle:10%", seed=4)
         transport = SimulatedTransport(service, latency=0.05)
         began = anyio.current_time()
-        calls = Calls(tmp_path / str(number), FakeRunflow(), text=TEXT, transport=transport)
+        calls = Calls(tmp_path / str(number), Runflow(), text=TEXT, transport=transport)
         (tmp_path / str(number)).mkdir()
         await calls.call(settle=5.0, download=False)
         ledgers.append((made(service), round(anyio.current_time() - began, 3)))

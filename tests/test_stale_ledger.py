@@ -6,8 +6,7 @@ from typing import Any, Final
 
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
-from terse_runflow import Crowd, Terse
+from simulated import Runflow
 
 from batchrun.errors import LostLedgerError
 
@@ -45,7 +44,7 @@ async def assert_noticed(world: World) -> None:
 async def test_a_copy_made_while_two_models_were_filled(
     tmp_path: Path, intent: int, page: str
 ) -> None:
-    service = Crowd() if page == "crowded" else FakeRunflow()
+    service = Runflow(faults=["crowd=500"]) if page == "crowded" else Runflow()
     world = World(tmp_path, service, text=TWO_MODELS)
     await world.call(download=False)
     intents = [n for n, line in enumerate(lines(world)) if line["type"] == "intent"]
@@ -56,7 +55,7 @@ async def test_a_copy_made_while_two_models_were_filled(
 
 @pytest.mark.parametrize("page", ["shown", "crowded"])
 async def test_a_copy_from_before_a_wave_without_runs(tmp_path: Path, page: str) -> None:
-    service = Crowd() if page == "crowded" else FakeRunflow()
+    service = Runflow(faults=["crowd=500"]) if page == "crowded" else Runflow()
     world = World(tmp_path, service, text=THREE)
     await world.call(limit=1, download=False)
     count = len(lines(world))
@@ -69,7 +68,7 @@ async def test_a_copy_from_before_a_wave_without_runs(tmp_path: Path, page: str)
 
 
 async def test_a_copy_from_before_the_first_request(tmp_path: Path) -> None:
-    world = World(tmp_path, FakeRunflow(script=["402"]), text=THREE)
+    world = World(tmp_path, Runflow(script=["402"]), text=THREE)
     await world.call(download=False)
     await world.call(download=False)
     restore(world, 1)
@@ -81,7 +80,7 @@ async def test_a_copy_from_before_the_first_request(tmp_path: Path) -> None:
 async def test_a_copy_is_noticed_where_lists_leave_fields_out(
     tmp_path: Path, left_out: str
 ) -> None:
-    service = Terse()
+    service = Runflow()
     world = World(tmp_path, service, text=THREE)
     await world.call(download=False)
     restore(world, 3)
@@ -93,7 +92,7 @@ async def test_a_copy_is_noticed_where_lists_leave_fields_out(
 async def test_the_newest_ledger_is_let_through_with_all_that_can_be_in_it(tmp_path: Path) -> None:
     """Doubts, extras, refusals and waves without runs: none of it looks like an old copy."""
     script = ["lost", "422", "ok", "reset", "402"]
-    service = FakeRunflow(script=script, list_lag=8.0, ending=lambda n: "failed")
+    service = Runflow(script=script, list_lag=8.0, ending=lambda n: "failed")
     world = World(tmp_path, service, text=TWO_MODELS)
 
     for _ in range(4):

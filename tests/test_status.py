@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from engine_world import World
-from fake_runflow import FakeRunflow
 from ledger_lines import SWEEP, finished, intent, submitted, text
+from simulated import Runflow
 
 from batchrun import cli
 from batchrun.commands.status import main
@@ -24,19 +24,22 @@ async def test_it_counts_by_the_manifest_and_groups_failures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ending = {0: "failed", 1: "cancelled"}
-    world = World(tmp_path, FakeRunflow(ending=lambda number: ending.get(number, "succeeded")))
+    world = World(tmp_path, Runflow(ending=lambda number: ending.get(number, "succeeded")))
     await world.call(attempts=1)
 
     assert main([str(world.folder)]) == 0
 
     shown = capsys.readouterr().out
-    assert "1 of 6 google-nano-banana-2: BROKEN: it broke" in shown
+    assert (
+        "1 of 6 google-nano-banana-2: PROVIDER_ERROR: the simulator was asked to let this run fail"
+        in shown
+    )
 
 
 async def test_open_runs_are_shown_with_their_ids(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    world = World(tmp_path, FakeRunflow(duration=lambda _: 1000.0))
+    world = World(tmp_path, Runflow(duration=lambda _: 1000.0))
     await world.call(max_duration=5.0)
 
     main([str(world.folder)])

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from batchrun.simulator import mishaps, paging, query, views
-from batchrun.simulator.catalog import MODELS, Model
+from batchrun.simulator.catalog import Model
 from batchrun.simulator.errors import ApiError, bad_request
 from batchrun.simulator.paging import Asked
 from batchrun.simulator.pictures import draw
@@ -115,7 +115,7 @@ class Api:
 
     async def models(self, request: Request, _org: str) -> Response:
         asked = self.asked(request, MODEL_FIELDS, "slug", descending=False)
-        shown = [views.model_object(model) for model in MODELS.values()]
+        shown = [views.model_object(model) for model in self.world.models.values()]
         wanted = asked.wanted
         found = [each for each in shown if wanted is None or query.matches(wanted, each)]
         return JSONResponse(paging.cut(found, asked))
@@ -133,6 +133,8 @@ class Api:
         asked = self.asked(request, query.RUN_FIELDS, "created_at", descending=True)
         if asked.wanted is not None:
             asked = self._spoilt(asked)
+        elif crowd := world.faults.strike("crowd", "list"):
+            world.making.crowd(int(crowd.value or 50), org=org, now=world.now())
         page = world.page(
             self.capped(asked, "list"),
             (),
@@ -182,7 +184,7 @@ class Api:
         run = world.store.run(request.path_params["run_id"])
         if run is None:
             return Response(status_code=404)
-        model, values = MODELS[run.model], json.loads(run.input)
+        model, values = world.models[run.model], json.loads(run.input)
         number = request.path_params["name"].partition(".")[0]
         data, kind = PIXEL, PNG.content_type
         if world.settings.drawing:
@@ -194,7 +196,7 @@ class Api:
         return whole
 
     def model_of(self, request: Request) -> Model:
-        model = MODELS.get(request.path_params["model"])
+        model = self.world.models.get(request.path_params["model"])
         if model is None:
             raise ApiError(404, "MODEL_NOT_FOUND", "Model not found")
         return model

@@ -99,7 +99,7 @@ def handle(run: Run, shown: str) -> dict[str, Any]:
     return {
         "id": item_id(run),
         "sequence_index": run.batch_index,
-        "run_id": run.id,
+        "run_id": run.id if run.made else None,
         "status_code": shown,
         "client_ref": run.client_ref,
     }

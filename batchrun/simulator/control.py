@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from batchrun.simulator import life
 from batchrun.simulator.faults import fault_from_json
 from batchrun.simulator.views import status_of
 from batchrun.simulator.world import World
@@ -62,7 +63,8 @@ def counters(world: World) -> dict[str, Any]:
 def _rows(world: World) -> list[Any]:
     return world.store.all(
         "SELECT id, model, client_ref, batch_id, cell_key, committed, ended, cost "
-        "FROM runs ORDER BY number"
+        "FROM runs WHERE outcome != ? ORDER BY number",
+        life.NO_RUN.outcome,
     )
 
 

@@ -7,7 +7,7 @@ runs instead, by a hash of the run's id, and keep striking them until the fault 
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -79,6 +79,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "no_run_id": Kind(
         stage="after", routes=CREATES, says="commits, then answers 201 with a body without an id"
     ),
+    "cut_json": Kind(
+        stage="after", routes=CREATES, says="commits, then answers 201 with JSON that ends amid it"
+    ),
     "commit_lag": Kind(
         stage="create", routes=CREATES, value="5", says="answers, commits so many seconds later"
     ),
@@ -99,11 +102,22 @@ KINDS: Final[Mapping[str, Kind]] = {
         stage="create", routes=CREATES, value="5", says="lists the run only so many seconds later"
     ),
     "no_idempotency": Kind(stage="create", routes=CREATES, says="ignores the Idempotency-Key"),
+    "no_run": Kind(
+        stage="create",
+        routes=frozenset({"create_batch"}),
+        says="the item of a batch gets no run: its `run_id` is null, and it failed",
+    ),
     "list_no_filter": Kind(stage="list", routes=LISTS, says="400 to any `q`"),
     "list_ignores_filter": Kind(stage="list", routes=LISTS, says="lists as if `q` were not there"),
     "list_empty_on_filter": Kind(stage="list", routes=LISTS, says="an empty page to any `q`"),
     "page_cap": Kind(
         stage="list", routes=API, value="10", says="pages of at most so many, whatever the limit"
+    ),
+    "crowd": Kind(
+        stage="list",
+        routes=LISTS,
+        value="50",
+        says="so many runs of the organisation's other work begin before each list without `q`",
     ),
     "next_pq": Kind(
         stage="list", routes=API, says="pages carry `next_pq` and `prev_pq`, not the other names"
@@ -119,6 +133,10 @@ KINDS: Final[Mapping[str, Kind]] = {
         stage="run", routes=RUNS, value="cancelled", says="how a cancelled run is spelled"
     ),
     "old_output": Kind(stage="run", routes=RUNS, says="`{image_urls: […]}` for the output"),
+    "data_output": Kind(stage="run", routes=RUNS, says="a `data:` URL for each output's URL"),
+    "leave_out": Kind(
+        stage="run", routes=RUNS, value="metadata", says="runs are shown without this field"
+    ),
     "https_only": Kind(
         stage="create", routes=CREATES, says="422 to an input with `runflow://…`, as of old"
     ),
@@ -257,7 +275,7 @@ def make_fault(
 
 
 def _check_value(name: str, value: str | None) -> None:
-    if value is None or name in {"unknown_status", "spelling"}:
+    if value is None or name in {"unknown_status", "spelling", "leave_out"}:
         return
     if name != "throttle" and KINDS[name].value is None:
         raise ValueError(f"the fault `{name}` takes no value")
@@ -340,10 +358,13 @@ class Switchboard:
 
     def holds(self, name: str, *, route: str, run_id: str, number: int) -> Fault | None:
         """Return the fault called *name* if it holds for this run, each time it is asked."""
+        return next(self.all_holding(name, route=route, run_id=run_id, number=number), None)
+
+    def all_holding(self, name: str, *, route: str, run_id: str, number: int) -> Iterator[Fault]:
+        """Yield each fault called *name* that holds for this run."""
         for fault in self.faults:
             if fault.name == name and fault.covers(route) and self._hits(fault, number, run_id):
-                return fault
-        return None
+                yield fault
 
     def _hits(self, fault: Fault, number: int, mark: str) -> bool:
         if not any(first <= number <= last for first, last in fault.calls):

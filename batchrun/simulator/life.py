@@ -4,13 +4,14 @@ All of it is decided by seed, run number and input when the run is created; what
 later is a function of that plan and the time. Times are microseconds.
 
 A prompt can ask for trouble with a word of its own: `fail` fails, `flaky` fails the first time
-this input is run, `partial` loses half of the outputs, `cancel` is cancelled half-way. Everything
-can be said outright in `metadata.simulate`: `{outcome, failures, seconds}`.
+this input is run, `partial` loses half of the outputs, `cancel` is cancelled at its end. Everything
+can be said outright in `metadata.simulate`: `{outcome, failures, seconds, queued}`, where *queued*
+is how many of the seconds pass before it runs.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ class Plan:
 STILLBORN: Final = Plan(outcome="failed", dispatching=0, running=0, ended=0, cost=None)
 """The life of a run that was refused at the door."""
 
+NO_RUN: Final = replace(STILLBORN, outcome="no_run")
+"""Of an item of a batch that got no run: a row that no answer shows as a run."""
+
 
 def plan(
     model: Model,
@@ -59,10 +63,13 @@ def plan(
         seconds = max(0.0, float(wish))
     whole = round(seconds * SECOND / speed)
     queue = 0.05 + 0.15 * chance(seed, "queue", number)
+    dispatching, running = round(whole * queue), round(whole * (queue + 0.05))
+    if isinstance(wish := wishes.get("queued"), int | float):
+        dispatching = running = min(whole, round(max(0.0, float(wish)) * SECOND / speed))
     return Plan(
         outcome=outcome,
-        dispatching=round(whole * queue),
-        running=round(whole * (queue + 0.05)),
+        dispatching=dispatching,
+        running=running,
         ended=whole,
         cost=_cost(model, values, outcome),
     )

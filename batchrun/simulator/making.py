@@ -7,16 +7,18 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from batchrun.simulator import life, orders, views
-from batchrun.simulator.catalog import Model
+from batchrun.simulator.catalog import MODELS, Model
 from batchrun.simulator.checks import Mistake, assets_in, mistakes
 from batchrun.simulator.errors import invalid
 from batchrun.simulator.faults import Switchboard
 from batchrun.simulator.orders import Order
 from batchrun.simulator.settings import Settings
 from batchrun.simulator.store import Batch, Run, Store
+
+OTHERS: Final = MODELS["google/nano-banana-2"]  # what runs are of that belong to no one's sweep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,15 @@ class Making:
         prices = [life.price(taken.model, order.values) for order in checked if not order.failure]
         return batch, runs, sum(prices, Decimal(0))
 
+    def crowd(self, count: int, *, org: str, now: int) -> None:
+        """Let *count* runs of the organisation's other work begin, and end at once."""
+        taken = Taken(model=OTHERS, org=org, route="", now=now, committed=now, listed=now)
+        with self._store.transaction():
+            first = self._store.next_number()
+            for number in range(first, first + count):
+                other = Order(values={}, client_ref=f"other-{number}", wishes={"seconds": 0})
+                self._add(taken, other, number)
+
     def _checked(self, taken: Taken, asked: Sequence[Order]) -> list[Order]:
         """Return the orders, those with mistakes bound to fail; or raise the 422 of them all."""
         found = [
@@ -97,9 +108,13 @@ class Making:
         if self._settings.refuse_bad_items and any(found):
             raise invalid([mistake for each in found for mistake in each])
         return [
-            replace(order, failure=_said(wrong)) if wrong else order
-            for order, wrong in zip(asked, found, strict=True)
+            self._judged(taken, order, wrong) for order, wrong in zip(asked, found, strict=True)
         ]
+
+    def _judged(self, taken: Taken, order: Order, wrong: Sequence[Mistake]) -> Order:
+        if self._faults.strike("no_run", taken.route):
+            return replace(order, failure="no run", run=False)
+        return replace(order, failure=_said(wrong)) if wrong else order
 
     def _add(self, taken: Taken, order: Order, number: int) -> Run:
         seed = self._settings.seed
@@ -133,16 +148,18 @@ class Making:
 
     def _plan(self, model: Model, order: Order, values: str, number: int) -> life.Plan:
         if order.failure is not None:
-            return life.STILLBORN
+            return life.STILLBORN if order.run else life.NO_RUN
+        general = self._settings.wishes(number) if self._settings.wishes else {}
+        wishes = {**general, **order.wishes}
         before = 0
-        if life.depends_on_history(order.values, order.wishes):
+        if life.depends_on_history(order.values, wishes):
             sql = "SELECT COUNT(*) FROM runs WHERE model = ? AND input = ?"
             row = self._store.one(sql, model.id, values)
             before = row[0] if row else 0
         return life.plan(
             model,
             order.values,
-            order.wishes,
+            wishes,
             seed=self._settings.seed,
             number=number,
             before=before,

@@ -103,6 +103,7 @@ def after(fault: Fault, whole: Response) -> Response:
         "hang_before_headers": Hung,
         "hang_after_headers": lambda: Half(whole, hang=True),
         "half_answer": lambda: Half(whole, hang=False),
+        "cut_json": lambda: Response(whole.body[:8], 201, media_type="application/json"),
         "no_run_id": lambda: JSONResponse({"status_code": "queued"}, 201),
     }
     return spoilt.get(fault.name, Dropped)()

@@ -21,7 +21,8 @@ class Order:
     """A run that is asked for.
 
     *shown* is the metadata that the run itself will carry. *wishes* are `metadata.simulate`, *cell*
-    is the key that batchrun says the run is for. *failure* says why it fails before it has begun.
+    is the key that batchrun says the run is for. *failure* says why it fails before it has begun;
+    an item of a batch that gets no *run* fails, too.
     """
 
     values: Mapping[str, Any]
@@ -32,6 +33,7 @@ class Order:
     callback_url: str | None = None
     batch: tuple[str, int] | None = None
     failure: str | None = None
+    run: bool = True
 
 
 def single(body: Mapping[str, Any], values: Mapping[str, Any]) -> Order:

@@ -107,7 +107,8 @@ class Posts:
             whole = carry_out()
             self._held.release(sent)
         finally:
-            await anyio.sleep(late)  # a refusal, too, comes late
+            if late:
+                await anyio.sleep(late)  # a refusal, too, comes late
         struck = faults.strike_any("after", route)
         return whole if struck is None else mishaps.after(struck, whole)
 

@@ -1,8 +1,9 @@
 """How a simulator is set up; what can be changed while it runs is in `faults` (pure)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from batchrun.simulator.faults import Fault
 
@@ -12,9 +13,10 @@ class Settings:
     """Everything that can be chosen at the start.
 
     *speed* divides all durations of runs. *balance* is USD before any run, None never runs out.
-    *key* is the one key accepted, None accepts any. *rate* is requests a second before a 429, with
-    *burst* on top at once; *rate_headers* sends the old documents' headers. *url_life* is how many
-    seconds an output's URL works. *failure_share* of the runs fail without being asked to.
+    *key* is the one key accepted, None accepts any. *rate* is requests a second before a 429,
+    at most *burst* at once; *rate_headers* sends the old documents' headers. *url_life* is how many
+    seconds an output's URL works. *failure_share* of the runs fail without being asked to. *wishes*
+    says for the n-th run, from 1, what its `metadata.simulate` would.
     *idempotency* honours the Idempotency-Key. *batches* says which models take them: all, some (as
     documented) or none. *refuse_bad_items* answers 422 to a batch with an item that doesn't suit
     the model, instead of letting that item fail. *child_metadata* puts a batch's metadata on its
@@ -31,6 +33,7 @@ class Settings:
     page_cap: int = 500
     url_life: float = 86_400.0
     failure_share: float = 0.0
+    wishes: Callable[[int], Mapping[str, Any]] | None = None
     idempotency: bool = True
     batches: Literal["all", "some", "none"] = "some"
     refuse_bad_items: bool = False

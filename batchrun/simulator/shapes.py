@@ -1,6 +1,7 @@
 """Sizes and formats of outputs (pure): small, in the proportions and the format asked for."""
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,6 +38,8 @@ PIXEL: Final = bytes.fromhex(
     "44ae426082"
 )
 """A PNG of one pixel: each output of a world that doesn't draw."""
+
+PIXEL_URL: Final = f"data:{PNG.content_type};base64,{b64encode(PIXEL).decode()}"
 
 TYPES: Final = {"png": PNG, "jpeg": JPEG, "jpg": JPEG, "webp": WEBP}
 

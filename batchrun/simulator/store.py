@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
+from batchrun.simulator import life
+
 FORMAT: Final = 2
 SCHEMA: Final = """
 CREATE TABLE runs (
@@ -94,6 +96,11 @@ class Run:
     cost: str | None
     called_back: int = 0
     failure: str | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether this is a run at all, and not an item of a batch that got none."""
+        return self.outcome != life.NO_RUN.outcome
 
 
 @dataclass(slots=True, kw_only=True)
@@ -213,7 +220,7 @@ class Store:
         return [Run(**row) for row in found]
 
     def runs_where(
-        self, conditions: Sequence[tuple[str, Any]], *, descending: bool
+        self, conditions: Sequence[tuple[str, Any]], *, descending: bool = False
     ) -> Iterator[Run]:
         """Yield runs that meet all conditions (`("created >= ?", 5)`), by creation."""
         where = " AND ".join(sql for sql, _ in conditions) or "1"

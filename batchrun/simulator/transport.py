@@ -47,7 +47,8 @@ class SimulatedTransport(httpx.AsyncBaseTransport):
         answer = _Answer(await request.aread())
         patience = request.extensions.get("timeout", {}).get("read")
         with anyio.move_on_after(patience) as waiting:
-            await anyio.sleep(self.latency)
+            if self.latency:
+                await anyio.sleep(self.latency)
             await self._app(_scope(request, answer), answer.receive, answer.send)
         if waiting.cancelled_caught:
             raise httpx.ReadTimeout("the simulated service gave no answer in time", request=request)

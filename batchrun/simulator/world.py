@@ -1,6 +1,7 @@
 """What the simulated service is, without HTTP: its state, what it shows of it, its accounts.
 
-Time comes from the *clock* given (seconds since 1970), so that a rehearsal can bring its own.
+Time comes from the *clock* given (seconds since 1970), so that a rehearsal can bring its own. So do
+the *models* that it has.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from batchrun.simulator.making import Making
 from batchrun.simulator.meter import Gate, Meter
 from batchrun.simulator.paging import Asked, envelope, project
 from batchrun.simulator.settings import Settings
+from batchrun.simulator.shapes import PIXEL_URL
 from batchrun.simulator.store import Batch, Run, Store
 
 PLENTY: Final = Decimal("100000.00")  # what an account shows that never runs out
@@ -33,9 +35,11 @@ class World:
         state: Path | None,
         *,
         settings: Settings | None = None,
+        models: Mapping[str, Model] = MODELS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings or Settings()
+        self.models = models
         self.store = Store(state)
         self.faults = Switchboard(self.settings.seed, list(self.settings.faults))
         self.meter = Meter()
@@ -75,7 +79,7 @@ class World:
     def find(self, run_id: str, *, org: str, now: int, route: str) -> Run:
         """Return the run if this organisation can see it by now, else raise the 404."""
         run = self.store.run(run_id)
-        if run is None or run.org != org or run.committed > now or self._forgotten(run, route):
+        if run is None or run.org != org or run.committed > now or self._hidden(run, route):
             raise ApiError(404, "RUN_NOT_FOUND", "Run not found")
         return run
 
@@ -88,7 +92,7 @@ class World:
         """
         batch = self.store.batch(batch_id)
         runs = self.store.runs_of_batch(batch_id)
-        known = [run for run in runs if not self._forgotten(run, route)]
+        known = [run for run in runs if not (run.made and self._hidden(run, route))]
         if batch is None or batch.org != org or batch.committed > now or not known:
             raise ApiError(404, "BATCH_NOT_FOUND", "Batch not found")
         return batch, known
@@ -100,8 +104,8 @@ class World:
         wanted = self.settings.batches
         return model.takes_batches if wanted == "some" else wanted == "all"
 
-    def _forgotten(self, run: Run, route: str) -> bool:
-        return self._held("forget_run", run, route) is not None
+    def _hidden(self, run: Run, route: str) -> bool:
+        return not run.made or self._held("forget_run", run, route) is not None
 
     def _held(self, name: str, run: Run, route: str) -> str | None:
         if not self.faults.faults:
@@ -111,6 +115,8 @@ class World:
 
     def status(self, run: Run, now: int, route: str) -> tuple[str, str]:
         """Return the run's status, and the word that this route shows for it."""
+        if not run.made:
+            return "failed", "failed"
         if self._held("stuck_queued", run, route) is not None:
             return "queued", "queued"
         status = views.status_of(run, now)
@@ -119,12 +125,28 @@ class World:
 
     def show(self, run: Run, *, now: int, base_url: str, route: str) -> dict[str, Any]:
         """Return the run's JSON, its output URLs freshly signed."""
+        body = self._whole(run, now=now, base_url=base_url, route=route)
+        return self._shortened(body, run, route)
+
+    def _whole(self, run: Run, *, now: int, base_url: str, route: str) -> dict[str, Any]:
         status, shown = self.status(run, now, route)
         url = self.signer(base_url, now)
-        body = views.run_object(run, MODELS[run.model], status, now=now, url=url)
+        body = views.run_object(run, self.models[run.model], status, now=now, url=url)
         body["status_code"] = shown
+        if body["output"] and self._held("data_output", run, route) is not None:
+            for file in body["output"]["outputs"]:
+                file["url"] = PIXEL_URL
         if body["output"] and self._held("old_output", run, route) is not None:
             body["output"] = {"image_urls": [file["url"] for file in body["output"]["outputs"]]}
+        return body
+
+    def _shortened(self, body: dict[str, Any], run: Run, route: str) -> dict[str, Any]:
+        """Leave out of a run's JSON what the faults want left out."""
+        left_out = self.faults.all_holding(
+            "leave_out", route=route, run_id=run.id, number=run.number
+        )
+        for fault in left_out:
+            body.pop(fault.value or "", None)
         return body
 
     def page(
@@ -141,8 +163,9 @@ class World:
         descending = asked.descending != asked.backwards
         found: list[tuple[tuple[int, int], Mapping[str, Any]]] = []
         for run in self._candidates(asked, conditions, org, now, descending=descending):
-            shown = self.show(run, now=now, base_url=base_url, route="list")
+            shown = self._whole(run, now=now, base_url=base_url, route="list")
             if asked.wanted is None or query.matches(asked.wanted, shown):
+                shown = self._shortened(shown, run, "list")
                 found.append(((run.created, run.number), project(shown, asked.fields)))
             if len(found) > asked.limit:
                 break
@@ -173,7 +196,7 @@ class World:
             sign = "<" if descending else ">"
             where.append((f"(created, number) {sign} (?, ?)", asked.after))
         for run in self.store.runs_where(where, descending=descending):
-            if not self._forgotten(run, "list"):
+            if not self._hidden(run, "list"):
                 yield run
 
     # -- signed URLs ------------------------------------------------------------------------

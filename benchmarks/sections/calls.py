@@ -4,7 +4,7 @@ from typing import Final
 
 from benchmarks import batches, watching
 from benchmarks.page import Findings, Goal, Section, joined, table
-from benchmarks.virtual import SHAPES, Sweep
+from benchmarks.sweeps import SHAPES, Sweep
 
 PAGES: Final = (100, 500)
 WAVES: Final = (50, 100, 200, 500, 0)  # 0 is the default

@@ -14,7 +14,7 @@ from typing import Literal
 import anyio
 import httpx
 from anyio.abc import TaskGroup
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 from batchrun.base.disk import InlineDisk
 
@@ -68,7 +68,7 @@ class Service:
     A POST is *late* seconds on its way: longer than `settle`, it is committed too late.
     """
 
-    def __init__(self, runflow: FakeRunflow, tasks: TaskGroup, *, late: float) -> None:
+    def __init__(self, runflow: Runflow, tasks: TaskGroup, *, late: float) -> None:
         self._runflow = runflow
         self._tasks = tasks
         self._late = late
@@ -118,7 +118,7 @@ class MortalTransport(httpx.AsyncBaseTransport):
 
 
 @asynccontextmanager
-async def serving(runflow: FakeRunflow, *, late: float = 0.0) -> AsyncIterator[Service]:
+async def serving(runflow: Runflow, *, late: float = 0.0) -> AsyncIterator[Service]:
     """Let the service live as long as this lasts, whoever of its callers dies."""
     async with anyio.create_task_group() as tasks:
         yield Service(runflow, tasks, late=late)

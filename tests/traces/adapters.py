@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import httpx
 from engine_world import World
-from fake_runflow import FakeRunflow, now
 from msgspec.structs import asdict
+from simulated import Runflow, now
 
 from batchrun.base.disk import InlineDisk
 from batchrun.commands.call import settings_of
@@ -55,7 +55,7 @@ class _Call(World):
 
 def folder_of(path: Path) -> Path:
     """Return the sweep's folder below *path*."""
-    return World(path, FakeRunflow()).folder
+    return World(path, Runflow()).folder
 
 
 def read_words(words: Sequence[str], manifest: Manifest) -> Settings:
@@ -73,7 +73,7 @@ async def call(
     interrupted: Callable[[], None],
 ) -> Sequence[int]:
     """Run the manifest *text* as one process would; return the exit codes of what stopped it."""
-    world = _Call(path, FakeRunflow(), text=text, transport=transport)
+    world = _Call(path, Runflow(), text=text, transport=transport)
     world.interrupt_after, world.interrupted = interrupt_after, interrupted
     try:
         stops = await world.call(**asdict(read_words(words, world.manifest())))
@@ -84,7 +84,7 @@ async def call(
 
 async def recover(path: Path, text: str, transport: httpx.AsyncBaseTransport) -> Sequence[int]:
     """Rebuild the ledger as the command does, in virtual time; return what `call` returns."""
-    world = World(path, FakeRunflow(), text=text)
+    world = World(path, Runflow(), text=text)
     manifest = world.manifest()
     try:
         with rebuild_ledger(world.folder, disk=InlineDisk(), clock=now) as rebuilding:

@@ -27,9 +27,10 @@ def play(scenario: Scenario, path: Path, *lives: Life) -> Tape:
 
 
 async def _play(scenario: Scenario, path: Path, lives: Sequence[Life]) -> Tape:
-    tape = Tape(in_full=scenario.in_full)
+    service = scenario.made()
+    tape = Tape(service.called, in_full=scenario.in_full)
     async with anyio.create_task_group() as tasks:
-        stage = _Stage(scenario.text, path, Server(scenario.made(), tasks), tape, list(lives))
+        stage = _Stage(scenario.text, path, Server(service, tasks), tape, list(lives))
         for step in scenario.steps:
             await stage.take(step)
         tasks.cancel_scope.cancel()

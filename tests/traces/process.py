@@ -23,7 +23,7 @@ import anyio
 import anyio.to_thread
 import httpx
 from anyio.abc import TaskGroup
-from fake_runflow import FakeRunflow
+from simulated import Runflow
 
 from .tape import Tape
 
@@ -162,7 +162,7 @@ class Process:
 class Server:
     """The service as a process of its own."""
 
-    def __init__(self, runflow: FakeRunflow, tasks: TaskGroup) -> None:
+    def __init__(self, runflow: Runflow, tasks: TaskGroup) -> None:
         self._runflow = runflow
         self._tasks = tasks
 

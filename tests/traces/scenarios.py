@@ -9,8 +9,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from fake_runflow import FakeRunflow
-from terse_runflow import Crowd, Terse, Undated
+from simulated import Runflow
 
 MODEL: Final = "models: [google/nano-banana-2]\n"
 LIMITS: Final = "limits: {settle: 5s, give_up: 20s}\n"
@@ -105,21 +104,20 @@ Step = Call | Recover | Wait | Lose | Copy | Change
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """*kind* and *service* say which double plays the service, and how it is made.
+    """*service* says how the service is made.
 
     *in_full*, the trace shows which fields a list is asked for.
     """
 
     promise: str
     text: str = TWO
-    kind: Callable[..., FakeRunflow] = FakeRunflow
     service: Mapping[str, Any] = field(default_factory=dict)
     steps: Sequence[Step] = (Call(),)
     in_full: bool = False
 
-    def made(self) -> FakeRunflow:
+    def made(self) -> Runflow:
         """Return a service that nothing has happened to yet."""
-        return self.kind(**{name: copy(value) for name, value in self.service.items()})
+        return Runflow(**{name: copy(value) for name, value in self.service.items()})
 
 
 def at_first(*words: str, then: str) -> Callable[[int], str]:
@@ -249,8 +247,8 @@ LATE: Final = {
 }
 
 
-def _lost(promise: str, kind: Callable[..., FakeRunflow] = FakeRunflow, **service: Any) -> Scenario:
-    return Scenario(promise=promise, kind=kind, service={"script": ["lost"], **service})
+def _lost(promise: str, **service: Any) -> Scenario:
+    return Scenario(promise=promise, service={"script": ["lost"], **service})
 
 
 KINDS: Final = {
@@ -271,19 +269,21 @@ KINDS: Final = {
         text=SIX,
         service={"script": ["ok", "lost", "lost", "ok", "lost"], "page_cap": 2},
     ),
-    "lost-no-metadata": _lost("A list leaves the tags out.", Terse, left_out=["metadata"]),
-    "lost-no-reference": _lost("A list leaves the reference out.", Terse, left_out=["client_ref"]),
+    "lost-no-metadata": _lost("A list leaves the tags out.", left_out=["metadata"]),
+    "lost-no-reference": _lost("A list leaves the reference out.", left_out=["client_ref"]),
     "lost-nothing-told": Scenario(
         promise="Nothing tells whose a run is; `--resubmit-in-doubt` is the user's own decision.",
         text=ONE,
-        kind=Terse,
         service={"script": ["lost"], "left_out": ["metadata"], "everywhere": True},
         steps=(Call(), Call("--resubmit-in-doubt")),
     ),
     "lost-in-a-crowd": _lost(
-        "The newest page is others', and there is no filter.", Crowd, filters="no", page_cap=5
+        "The newest page is others', and there is no filter.",
+        faults=["crowd=5"],
+        filters="no",
+        page_cap=5,
     ),
-    "lost-undated": _lost("Answers don't say what time it is.", Undated, filters="empty"),
+    "lost-undated": _lost("Answers don't say what time it is.", dated=False, filters="empty"),
 }
 
 BATCHES: Final = {

@@ -1,10 +1,10 @@
 """What a trace is made of: one line for each event, with the virtual moment in seconds.
 
 Names that are random, or a hash, are replaced. Cells, keys and sweeps are numbered in the order in
-which they first appear; runs and batches have the number that the service gave them, and a wave
-keeps its own. Moments of the service and of the ledger are seconds since the beginning (`T+1.050`).
-Of a SHA-256 the first eight digits are shown. Where the fields that a list is asked for are not
-shown in full, their digest stands for them.
+which they first appear, runs and batches in the order in which the service made them. A wave keeps
+its number. A cursor is called by the run behind which its page begins. Moments of the service and
+of the ledger are seconds since the beginning (`T+1.050`). Of a SHA-256 the first eight digits are
+shown. Where the fields that a list is asked for aren't shown in full, their digest is.
 
 Of a ledger's line all fields are shown but these: `at` where it is the moment of the write,
 `body_sha256`, which depends on random names, and `version`, which changes with each release.
@@ -15,23 +15,28 @@ cancelled in the order of a set, so the lines stand in the order in which the re
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
-from uuid import UUID
 
 import anyio
 import httpx
-from fake_runflow import BEGINNING, PIXEL
+from simulated import BEGINNING
+
+from batchrun.simulator.paging import position
+from batchrun.simulator.shapes import PIXEL_URL
+
+Called = Callable[[str], str | None]
+"""What a run or a batch is called that has this id, None where the service has made none."""
 
 _HEX: Final = r"(?<![0-9a-f]){}(?![0-9a-f])"
 _NAMES: Final = re.compile(
     "|".join(
         (
-            f"(?P<pixel>{re.escape(PIXEL)})",
+            f"(?P<pixel>{re.escape(PIXEL_URL)})",
             r"(?P<date>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))",
             r"(?P<uuid>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})",
             "(?P<sha>" + _HEX.format("[0-9a-f]{64}") + ")",
@@ -42,15 +47,15 @@ _NAMES: Final = re.compile(
     )
 )
 _FIELDS: Final = re.compile(r"(?<=[?&]fields=)[^& ]+")
-_FIRST_BATCH: Final = 10**9
-_LAST_OF_THE_SERVICE: Final = 10**12
+_CURSOR: Final = re.compile(r"(?<=pq=)[\w-]+")
 _UNSHOWN: Final = frozenset({"type", "at", "body_sha256", "version"})
 
 
 class Names:
     """Gives each random name one that is the same in every run."""
 
-    def __init__(self) -> None:
+    def __init__(self, made: Called) -> None:
+        self._made = made
         self._known: dict[str, dict[str, str]] = {}
 
     def plain(self, text: str) -> str:
@@ -75,12 +80,7 @@ class Names:
                 return self._numbered(kind, text)
 
     def _of_uuid(self, text: str) -> str:
-        number = UUID(text).int
-        if number >= _LAST_OF_THE_SERVICE:
-            return self._numbered("key", text)
-        if number >= _FIRST_BATCH:
-            return f"batch-{number - _FIRST_BATCH + 1}"
-        return f"run-{number}"
+        return self._made(text) or self._numbered("key", text)
 
     def _numbered(self, kind: str, text: str) -> str:
         known = self._known.setdefault(kind, {})
@@ -90,13 +90,14 @@ class Names:
 class Tape:
     """The events so far. *deaf*, it hears no more: the process that it listens to is dead.
 
-    *in_full*, it shows which fields a list is asked for.
+    *made* says what a run or a batch of the service is called. *in_full*, the tape shows which
+    fields a list is asked for.
     """
 
-    def __init__(self, *, in_full: bool = False) -> None:
+    def __init__(self, made: Called, *, in_full: bool = False) -> None:
         self.deaf = False
         self._in_full = in_full
-        self._names = Names()
+        self._names = Names(made)
         self._events: list[tuple[float, int, str]] = []
         self._requests = 0
 
@@ -124,6 +125,7 @@ class Tape:
         text = _request(request)
         if not self._in_full:
             text = _FIELDS.sub(_digest, text)
+        text = _CURSOR.sub(lambda found: _place(found[0]), text)
         self.note(f"#{self._requests} {text}")
         return self._requests
 
@@ -195,14 +197,22 @@ def _answer(response: httpx.Response) -> str:
         return json.dumps(response.text)
     if isinstance(body, dict) and isinstance(items := body.get("items"), list):
         return _whole_batch(body, items) if "id" in body else _page(body, items)
-    if isinstance(body, dict) and "id" in body:
+    if isinstance(body, dict) and "status_code" in body and "id" in body:
         return _run(body)
+    if isinstance(body, dict) and "org_id" in body:
+        return f"organisation {body['org_id']}"
     return json.dumps(body, separators=(",", ":"))
 
 
 def _page(body: Mapping[str, Any], items: Sequence[Mapping[str, Any]]) -> str:
-    following = "" if body.get("next") is None else f" next={body['next']}"
+    following = "" if body.get("next") is None else f" next={_place(body['next'])}"
     return f"[{', '.join(_counted(map(_run, items)))}]{following}"
+
+
+def _place(cursor: str) -> str:
+    """Return the run behind which a page of the simulator begins."""
+    found = position(cursor)
+    return cursor if found is None else f"run-{found[1]}"
 
 
 def _counted(texts: Iterable[str]) -> Iterator[str]:
