@@ -12,8 +12,8 @@
     * LedgerError (9)
       * LostLedgerError (9)
 
-A BatchrunError is expected: it is printed as one message and never as a traceback. What is not one
-is a bug, and exits with 70 too.
+A BatchrunError is expected: it is printed as one message and never as a traceback. Any other
+exception is a bug, and exits with 70 too.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What one call of batchrun shall do, and the one table of all settings. Pure.
+"""The settings of one call of batchrun, and the one table of them all. Pure.
 
 A setting is added in three places: a line of `SETTINGS`, a field of `Settings`, and the module that
 obeys it. The manifest's reader and its JSON Schema, the command line, the defaults, what is no part
@@ -103,7 +103,7 @@ class Setting(Struct, frozen=True, kw_only=True):
 
     @property
     def reader(self) -> Callable[[Any], Any]:
-        """What reads the value that a manifest has for it; raises ValueError("expected ...")."""
+        """The reader of the value that a manifest has for it; raises ValueError("expected ...")."""
         return self.read or self.parse or parse_flag
 
     @property
@@ -283,7 +283,7 @@ CALL: Final = (
         "end (drain)",
     ),
 )
-"""What one call shall do."""
+"""The settings of one call."""
 
 ENDING: Final = (
     Setting(
@@ -295,7 +295,7 @@ ENDING: Final = (
         says="how many failed cells make the exit code 1",
     ),
 )
-"""What the end of a call comes to."""
+"""The settings of the end of a call."""
 
 SETTINGS: Final = LIMITS + CALL + ENDING
 

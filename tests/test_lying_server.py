@@ -82,6 +82,7 @@ TABLE: Final[Mapping[str, Sequence[Case]]] = {
     "error_after_html": [Case(faults=["error_after_html:40%", "no_idempotency"])],
     "reset_after": [Case(faults=["reset_after:40%", "no_idempotency"])],
     "half_answer": [Case(faults=["half_answer:40%", "no_idempotency"])],
+    "cut_json": [Case(faults=["cut_json:40%", "no_idempotency"])],
     "no_run_id": [Case(faults=["no_run_id:40%", "no_idempotency"])],
     "commit_lag": [Case(faults=["commit_lag=0.2", *LOST])],
     "list_lag": [Case(faults=["list_lag=0.2", *LOST])],
@@ -112,6 +113,8 @@ TABLE: Final[Mapping[str, Sequence[Case]]] = {
         for fault in ("spelling=cancelled", "spelling=canceled", "spelling=CANCELLED")
     ],
     "old_output": [Case(faults=["old_output"])],
+    "data_output": [Case(faults=["data_output"])],
+    "leave_out": [Case(faults=["leave_out=metadata/list", "leave_out=client_ref/list", *LOST])],
     "output_expired": [
         Case(faults=["output_expired:40%"]),
         Case(faults=["output_expired"], code=3, counts={"unsaved": CELLS, "succeeded": CELLS}),
@@ -124,6 +127,8 @@ ELSEWHERE: Final = {
     "hang_before_headers": "test_signals.py",
     "hang_after_headers": "test_hangs.py",
     "commit_late": "test_crash_matrix.py",
+    "crowd": "test_post_outcomes.py",
+    "no_run": "simulated.py",
     "commit_on_resend": "test_crash_matrix.py",
     "https_only": "test_uploader.py",
     "forget_asset": "test_uploader.py",

@@ -280,7 +280,7 @@ async def test_what_could_not_be_told_is_found_once_it_can(tmp_path: Path) -> No
     service = crowded(script=["lost"])
     world = World(tmp_path, service, text=ONE)
     await world.call(settle=SETTLE, download=False)
-    service.faults = []
+    service.faults, service.page_cap = [], 500
 
     await world.call(settle=SETTLE, download=False)
 

@@ -104,7 +104,7 @@ async def test_what_it_costs_is_the_whole_sweep_s(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_status_is_said_once(tmp_path: Path) -> None:
-    world = World(tmp_path, Runflow(ending=lambda _: "teleporting"))
+    world = World(tmp_path, Runflow(faults=["unknown_status=teleporting"], duration=lambda _: 1e4))
     await world.call(timeout=60.0)
 
     assert len([note for note in world.listener.notes if "teleporting" in note]) == 1

@@ -1,4 +1,4 @@
-"""What every room uses and none owns.
+"""The tools that every room uses and none owns.
 
 values.py       parsers of single values: rates, times, money
 text.py         how messages spell things, and near misses

@@ -1,4 +1,4 @@
-"""What an endpoint is: `simulator`, an https URL, or an http URL of this machine. Pure.
+"""Endpoints: `simulator`, an https URL, or an http URL of this machine. Pure.
 
 The one place that says so, for the manifest, the command line, the environment and the client that
 sends the key. Each sweep lies below a folder of its endpoint's, so every spelling of an endpoint

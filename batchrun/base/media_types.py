@@ -1,4 +1,4 @@
-"""What a file is called from what it is, and what it is from its name and first bytes.
+"""The suffix of a media type, and the media type by a file's name and first bytes.
 
 Extensions come from these tables alone, so that no answer of a server can put a path into a file
 name.

@@ -1,7 +1,7 @@
 """Where finished files are kept: below one folder, by name. Nothing else writes there.
 
 A name is relative and has `/` between its parts, whatever the system. A file under its name is
-whole and on disk: it is written beside its place, synced, and renamed. What a crash leaves is a
+whole and on disk: it is written beside its place, synced, and renamed. A crash leaves a
 `.part` at most.
 """
 

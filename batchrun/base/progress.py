@@ -1,4 +1,4 @@
-"""What a sweep reports while it runs; `results/progress_lines.py` shows it. Pure."""
+"""The reports of a sweep while it runs; `results/progress_lines.py` shows it. Pure."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class Moment(Struct, frozen=True):
-    """What is under way now, runs of earlier calls included, and what the sweep has cost so far."""
+    """The runs under way now, those of earlier calls included, and the sweep's cost so far."""
 
     in_flight: int
     cost: Decimal

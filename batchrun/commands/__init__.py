@@ -1,6 +1,6 @@
 """One module a command; `cli.py` picks it. Commands don't import each other.
 
-What they share:
+Shared by them:
 
     options.py, run_options.py    the command line
     target.py                     which sweep is meant

@@ -1,4 +1,4 @@
-"""What one call is about: manifest, settings, where its sweep is. It knows no command line."""
+"""The subject of one call: manifest, settings, where its sweep is. It knows no command line."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """What one call is about. *place* is what was said of where, *endpoint* and *folder* are what
+    """The subject of one call. *place* is what was said of where, *endpoint* and *folder* are what
     that came to. *settings* are the manifest's, with the *chosen* ones in their place.
     """
 

@@ -1,4 +1,4 @@
-"""What `batchrun MANIFEST` does: hold the ledger, do all that can be done, say what came of it."""
+"""The work of `batchrun MANIFEST`: hold the ledger, do all that can be done, report."""
 
 import os
 import sys
@@ -69,7 +69,7 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """What is left of a call once its task group has ended."""
+    """The rest of a call once its task group has ended."""
 
     shutdown: Shutdown
     client: Client

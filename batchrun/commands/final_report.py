@@ -28,7 +28,7 @@ MOST_WHEN_INTERRUPTED: Final = 20_000
 
 
 class Ending(Struct, frozen=True, kw_only=True):
-    """What is left of a call once its task group has ended.
+    """The rest of a call once its task group has ended.
 
     *command* goes on with it, *for_all* also with the cells that it was not about.
     """

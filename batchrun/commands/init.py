@@ -32,7 +32,7 @@ MANIFEST: Final = """\
 name: first-sweep
 endpoint: simulator
 
-# What runs. The short form is an id; the long form says how a model differs from the others.
+# The models. The short form is an id; the long form says how a model differs from the others.
 models:
   - google/nano-banana-2
   - id: openai/gpt-image-1.5
@@ -41,7 +41,7 @@ models:
     rename: {aspect_ratio: image_size}     # it calls the shape image_size
     map: {aspect_ratio: {1:1: 1024x1024, 3:2: 1536x1024}}
 
-# What is sent. A list is an axis: every combination is a cell. Anything else is sent as it is.
+# The inputs. A list is an axis: every combination is a cell. Anything else is sent as it is.
 inputs:
   prompt: "a ${color} chair, ${room} light"
   aspect_ratio: [1:1, 3:2]

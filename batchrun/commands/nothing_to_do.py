@@ -53,7 +53,7 @@ DERIVED: Final = (IDENTITY, MANIFEST, RESULTS_JSONL, RESULTS_CSV)
 
 
 class Basis(Struct, frozen=True, kw_only=True):
-    """What has to be the same, to the letter. *chosen* are the options."""
+    """The facts that have to be the same, to the letter. *chosen* are the options."""
 
     version: str
     manifest: str
@@ -63,7 +63,7 @@ class Basis(Struct, frozen=True, kw_only=True):
 
 
 class Done(Struct, frozen=True, kw_only=True):
-    """What a call came to, and what that hangs on. *start* is its `sweep` line."""
+    """The report of a call, and the facts that it hangs on. *start* is its `sweep` line."""
 
     basis: Basis
     seal: Seal

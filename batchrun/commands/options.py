@@ -1,4 +1,4 @@
-"""What commands share of the command line: parsers that raise instead of ending the process."""
+"""The command line as commands share it: parsers that raise instead of ending the process."""
 
 import argparse
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What a call came to, as it is printed: the table and the failures, or one JSON object."""
+"""The outcome of a call, as it is printed: the table and the failures, or one JSON object."""
 
 import shutil
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from batchrun.results.terminal_table import table
 
 
 class Totals(Struct, frozen=True, kw_only=True):
-    """What the cells of the manifest come to, and why some of them ended badly.
+    """The sums over the cells of the manifest, and why some of them ended badly.
 
     *selected* counts the cells that the call was about.
     """

@@ -1,7 +1,7 @@
-"""What a call would do, and what it may cost: what `plan` and `--dry-run` show.
+"""The preview of a call, with its cost: shown by `plan` and `--dry-run`.
 
-What is to be done follows from the ledger, and from what a call with the same options is about:
-`--only`, `--limit`, `--retry-failed`, `--budget`. What it may cost follows from what runs of a
+The cells to do follow from the ledger, and from what a call with the same options is about:
+`--only`, `--limit`, `--retry-failed`, `--budget`. The cost follows from what runs of a
 model have cost in this sweep, or else from the price in the service's catalogue, which is asked for
 where there is a key; a plan without it says so.
 """
@@ -40,14 +40,14 @@ PATIENCE: Final = 5.0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What is planned, and the *command* that does it."""
+    """The plan, and the *command* that does it."""
 
     call: Call
     command: str
 
 
 class Prices(Struct, frozen=True, kw_only=True):
-    """What runs cost: the *means* of this sweep by model, else the catalogue's *labels*.
+    """The cost of runs: the *means* of this sweep by model, else the catalogue's *labels*.
 
     *missing* says why the catalogue was not asked, or did not answer.
     """
@@ -76,7 +76,7 @@ class CellsToDo:
         self._new_cells_left = limit
 
     def add(self, cell: Cell, history: History) -> None:
-        """Take in one more cell that is to be done. What comes after the limit isn't begun."""
+        """Take in one more cell that is to be done. Cells after the limit aren't begun."""
         if self.later or (self._new_cells_left == 0 and not history.attempt):
             self.later += 1
             return

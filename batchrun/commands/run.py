@@ -1,6 +1,6 @@
 """`batchrun MANIFEST`: run it, or go on with it.
 
-What talks to the service is imported late: a call with nothing to do goes without.
+Modules that talk to the service are imported late: a call with nothing to do goes without.
 """
 
 import time

@@ -13,10 +13,10 @@ from batchrun.commands.target import Place
 from batchrun.settings import CALL, ENDING, LIMITS, SETTINGS, Setting
 
 SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})
-"""What changes nothing but what is shown."""
+"""Options that change nothing but the output."""
 
 FOR_ONE_CALL: Final = SHOWING | {each.flag for each in SETTINGS if each.for_one_call and each.flag}
-"""What the next call is not to do again by itself."""
+"""Options that the next call doesn't repeat by itself."""
 
 WITH_VALUE: Final = {each.flag for each in SETTINGS if each.parse or each.choices} | {"--only"}
 """Options whose value may be a word of its own, which goes where they go."""
@@ -28,7 +28,7 @@ DESCRIPTIONS: Final = {
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What was asked for. No module below knows argparse.
+    """The options of a call. No module below knows argparse.
 
     *chosen* are the settings that were given, by the fields of Settings.
     """

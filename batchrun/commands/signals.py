@@ -1,4 +1,4 @@
-"""What the signals that end a command do, from its first line to its last.
+"""The signals that end a command, from its first line to its last.
 
 One handler stays for the whole life of a command. Exchanged for another half way, there is a gap in
 which SIGTERM has its default meaning, and kills a process that could have ended well.

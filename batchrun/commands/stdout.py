@@ -1,6 +1,6 @@
 """Standard output that may go away while a command speaks.
 
-What a command has done counts, not whether its output is read. A reader that has gone is no
+The work of a command counts, not whether its output is read. A reader that has gone is no
 failure; a full disk behind `>` is reported once, at the end.
 """
 
@@ -67,7 +67,7 @@ def guarded_output() -> Iterator[Output]:
     finally:
         sys.stdout = real
         if output.error is not None:
-            # What is left in the buffer must not fail once more when Python ends.
+            # The rest of the buffer must not fail once more when Python ends.
             with suppress(OSError, ValueError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), real.fileno())
 

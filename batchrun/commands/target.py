@@ -20,7 +20,7 @@ from batchrun.sweep.location import LEDGER, choose_endpoint, endpoint_folder, ou
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """What was said of where a sweep is, beside its manifest."""
+    """The options that say where a sweep is, beside its manifest."""
 
     endpoint: str | None = None
     outputs: Path | None = None
@@ -69,7 +69,7 @@ def naming_recover(command: str) -> Iterator[None]:
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """What is asked about: a folder, and the manifest where there still is one."""
+    """The subject of a question: a folder, and the manifest where there still is one."""
 
     folder: Path
     manifest: Manifest | None

@@ -26,7 +26,7 @@ A send without a clear answer:
     recent_runs.py     the look-up that needs no filter
     duplicate_runs.py  runs that are one too many, and their costs
 
-What they share:
+Shared by all of them:
 
     context.py         what each part is given: where the engine meets the rest
     phases.py          the phases of an attempt and of a wave, and what may follow what

@@ -24,7 +24,7 @@ KEPT: Final = 100
 """Batches whose answer is remembered: a wave in doubt is looked at more than once."""
 
 NO_RUN: Final = frozenset({"failed", "cancelled"})
-"""What an item without a run ends as, if the service refused its input."""
+"""The statuses of an item without a run, if the service refused its input."""
 
 
 class BatchItems:
@@ -108,7 +108,7 @@ def _by_index(batch: Batch, size: int) -> Mapping[int, Item]:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """What a batch says of the attempts that it was made for: runs, refusals, and nothing."""
+    """The findings of a batch on its attempts: runs, refusals, and nothing."""
 
     runs: Sequence[tuple[Attempt, Run]]
     refused: Sequence[tuple[Attempt, InputRefused]]

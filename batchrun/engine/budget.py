@@ -1,4 +1,4 @@
-"""What may still be spent: how much a run reserves before its cost is known. Pure.
+"""The budget that is left: how much a run reserves before its cost is known. Pure.
 
 **Settled plus reserved never exceeds the budget; a second send passes as a first one does.** A run
 reserves what the dearest run of its model has cost in this sweep, else what the price label says;
@@ -34,9 +34,9 @@ def reservation(facts: ModelFacts, estimate: Decimal | None, room: Decimal) -> D
 class Budget:
     """Holds *budget*, None for a call without one: then there is always room.
 
-    *labels* are the price labels of models, by id; only a budget asks for them. What an earlier
-    call sent without a budget, reserves nothing until its model's price is known, and all that is
-    left as long as it isn't. *held_back* is True once a second send of an intent found no room.
+    *labels* are the price labels of models, by id; only a budget asks for them. A run of an
+    earlier call without a budget reserves nothing once its model's price is known, and all that is
+    left until then. *held_back* is True once a second send of an intent found no room.
     """
 
     def __init__(self, budget: Decimal | None, book: Book, in_flight: InFlight) -> None:

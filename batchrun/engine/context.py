@@ -1,4 +1,4 @@
-"""What each part of a call is given: where the engine meets the rest."""
+"""The context that each part of a call is given: where the engine meets the rest."""
 
 from msgspec import Struct
 

@@ -1,4 +1,4 @@
-"""What follows from what is known of a send that got no clear answer. Pure.
+"""The decisions about a send that got no clear answer, by the evidence. Pure.
 
 A crash and a lost answer come to the same question, and get the same answer: an attempt has an
 intent, and it is not known whether it has a run. Where the service shows its run, the run is
@@ -6,7 +6,7 @@ adopted. This module decides what becomes of an attempt whose run the service do
 
 **What was asked for once is asked for again only if it is certain that no run exists, and then only
 byte for byte, and only if this call is about its cell.** In each other case a person decides, with
-`--resubmit-in-doubt`. What earlier calls had left in doubt was sent again, once, whichever cells a
+`--resubmit-in-doubt`. A doubt that earlier calls had left was sent again, once, whichever cells a
 call was about.
 """
 
@@ -36,7 +36,7 @@ LOST_ITEM: Final = (
 
 
 class Action(Enum):
-    """What is done with the attempts of one request."""
+    """The decisions for the attempts of one request."""
 
     ASK_BATCH = "the batch exists: it shows its items"
     CONCLUDE = "file the refusal that waited for proof that no run exists"
@@ -47,7 +47,7 @@ class Action(Enum):
 
 
 class Decision(Struct, frozen=True):
-    """What is done with *attempts*, which share a request, and why."""
+    """The decision for *attempts*, which share a request, and its reason."""
 
     action: Action
     attempts: Sequence[Attempt]
@@ -55,7 +55,7 @@ class Decision(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """What a call may do: whether it still submits, and whether its user took the risk."""
+    """The rights of a call: whether it still submits, and whether its user took the risk."""
 
     submitting: bool
     resubmit: bool

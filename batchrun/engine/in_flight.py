@@ -69,11 +69,11 @@ class Attempt:
 
 
 Share = tuple[str, Decimal | None]
-"""What one attempt reserves, and the model that it is of."""
+"""The money that one attempt reserves, and the model that it is of."""
 
 
 class Active:
-    """What a call still waits for, of any kind: attempts, waves, downloads. Empty, it is over.
+    """Everything that a call still waits for: attempts, waves, downloads. Empty, it is over.
 
     What must come to an end is noted here where it begins; so the call's loop has one condition to
     end on. It asked six questions once, and a call ended with its cells undone: the last request
@@ -101,7 +101,7 @@ class InFlight:
     """The attempts under way, by cell; counts the slots in all and per model.
 
     What they reserve is counted, too: to add it up for each that begins would take longer the more
-    are under way. What one reserves is changed by `reserve` alone.
+    are under way. A reservation is changed by `reserve` alone.
     """
 
     def __init__(self, concurrency: int, per_alias: Mapping[str, int]) -> None:

@@ -35,7 +35,7 @@ from typing import Final
 
 
 class Phase(Enum):
-    """What is known of one attempt."""
+    """All that is known of one attempt."""
 
     NEW = "made, and not begun: it holds no slot"
     PREPARING = "its files are on their way to the service"
@@ -82,7 +82,7 @@ AWAITED: Final = frozenset(Phase) - LEFT - {Phase.NEW, Phase.ENDED}
 
 
 class WavePhase(Enum):
-    """What is known of one wave."""
+    """All that is known of one wave."""
 
     IDLE = "no send of it has left a doubt that is still open, and it is not being polled"
     POLLING = "its runs are being asked for"

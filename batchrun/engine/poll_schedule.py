@@ -26,7 +26,7 @@ FURTHEST: Final = 60
 """Intervals that are looked into ahead."""
 
 SINGLE_POLL_VALUE: Final = 2.5
-"""What a look at one open run is worth in a large sweep: so many intervals of its waiting.
+"""The worth of a look at one open run in a large sweep: so many intervals of its waiting.
 
 Chosen by `benchmarks/watching.py`, like the square root: few looks for a lag of an interval or so.
 """
@@ -75,7 +75,7 @@ def next_wait(
 
 
 class Expected:
-    """What is to be expected of runs of some *ages*, going by the last *durations* (sorted).
+    """The ends to be expected of runs of some *ages*, by the last *durations* (sorted).
 
     Each run is expected to take as long as one of the durations that are longer than its age. Of a
     run that is older than all durations nothing is known, and nothing expected.

@@ -1,4 +1,4 @@
-"""What must hold before a POST may leave: it is our key, our sweep, and the newest ledger of it.
+"""The conditions of the first POST: it is our key, our sweep, and the newest ledger of it.
 
 **Nothing is sent on the word of a ledger that is behind.** A ledger that was restored from an
 old copy, or a foreign key, would pay for everything again. So the service is asked what it knows of

@@ -21,7 +21,7 @@ BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class RecentRuns:
-    """What a walk that began at *asked* (the loop's clock) saw of the runs since *horizon*.
+    """The runs since *horizon* that a walk saw which began at *asked* (the loop's clock).
 
     *unidentified* are runs whose owner stays unknown after they were asked for by id.
     """

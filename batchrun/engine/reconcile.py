@@ -8,7 +8,7 @@
 **A run counts as missing under two conditions only.** The look-up began `settle` after our last
 send of the intent had ended; and the list has shown, in this process, a run that we know. The last
 look-up at a wave once came `settle` after the last send, while an earlier send, of a call that was
-killed, was just coming to light: a run was never found. See design.md, "In doubt".
+killed, was just coming to light: a run was never found. See docs/crash-safety.md.
 """
 
 from collections.abc import Iterable, Sequence
@@ -198,7 +198,7 @@ class Reconciler:
         """
         resends: list[Sequence[Attempt]] = []
         for request in requests_in_doubt(wave, doubts):
-            # What a call may do can change while the one before is being written.
+            # The rights of a call can change while the line before is being written.
             for decision in decide(wave, request, self._policy(), unclear=unclear):
                 if decision.action is Action.SEND_AGAIN:
                     resends.append(request)  # after all others: what they give back it may take

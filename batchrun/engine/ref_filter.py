@@ -16,7 +16,7 @@ REFUSED: Final = "the service's list can't be filtered by client_ref; runs are a
 
 
 class RefFilter:
-    """The filter. What is known of it stands in the client's profile of the service."""
+    """The filter. The facts known of it stand in the client's profile of the service."""
 
     def __init__(self, context: Context) -> None:
         self._profile = context.client.profile

@@ -1,4 +1,4 @@
-"""What one request says: its intents, and its bytes; the same bytes again from the ledger alone.
+"""One request: its intents and its bytes, and the same bytes again from the ledger alone.
 
 One attempt is asked for as a run, several as a batch. The intents of a batch are written together,
 each with its place; what they carry of the metadata is what they have in common, and the cells are

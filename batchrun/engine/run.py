@@ -175,7 +175,7 @@ class Runner:
             wakeup=self._wakeup,
         )
 
-    # What comes before.
+    # The steps before the first send.
 
     async def _begin(
         self, transitions: Transitions, preflight: Preflight, intents: Intents

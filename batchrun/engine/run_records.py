@@ -11,7 +11,7 @@ from batchrun.runflow.wire import Run
 
 
 class Refused(Protocol):
-    """What a refusal says, of a run or of an item."""
+    """The words of a refusal, of a run or of an item."""
 
     @property
     def http_status(self) -> int: ...

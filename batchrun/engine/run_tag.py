@@ -14,7 +14,7 @@ from batchrun.runflow.wire import Run
 
 
 class RunTag(Struct, frozen=True):
-    """What a run was made for; *key* is the intent's Idempotency-Key.
+    """The cell and attempt that a run was made for; *key* is the intent's Idempotency-Key.
 
     It names the intent alone, or with the others of a batch, among which *cell* does.
     """

@@ -17,7 +17,7 @@ _WITH_CODE: Final = BAD | {State.PARTIAL_SUCCEEDED}
 
 
 class Selection:
-    """The cells that are wanted. What they become meanwhile doesn't change which they are.
+    """The cells that are wanted. A state that a cell comes to meanwhile doesn't change the choice.
 
     *ledger* is None where there is none yet; it is read now, and never again.
     """

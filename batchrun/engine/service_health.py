@@ -1,4 +1,4 @@
-"""What the service has made of the requests for runs in this call: is it itself? Pure."""
+"""The health of the service by its answers to the POSTs of this call. Pure."""
 
 from batchrun.runflow.post_outcomes import BatchOutcome, ForeignResponse, InDoubt, NotSent, Outcome
 

@@ -256,7 +256,7 @@ class Submitter:
         for attempt in attempts:
             attempt.last_send_ended_at = now
         if attempts[0].doubted:
-            # What an earlier send committed late may show until `settle` after this one.
+            # A run that an earlier send committed late may show until `settle` after this one.
             self._transitions.doubt_wave(self._waves[attempts[0].client_ref], now)
 
     async def _file(self, attempts: Sequence[Attempt], outcome: Outcome | BatchOutcome) -> None:
@@ -304,7 +304,7 @@ class Submitter:
         answer = match_items(batch, attempts, wave.batch)
         if answer.unidentified:
             self._transitions.doubt(answer.unidentified)
-        # What was refused stays in this request until it is rejected: no look finds a run for it.
+        # A refused attempt stays in this request until it is rejected: no look finds a run for it.
         await self._transitions.accept(answer.runs, adopted=False)
         for attempt, refusal in answer.refused:
             await self._transitions.reject([attempt], refusal)

@@ -1,4 +1,4 @@
-"""What becomes of an attempt: the verbs of the engine. Only here does a phase change.
+"""The transitions of an attempt: the verbs of the engine. Only here does a phase change.
 
 Each verb changes what is held in memory first, and at once, then writes its line: so two polls that
 overlap cannot write the same line twice, and a failed write stops everything anyway.
@@ -236,7 +236,7 @@ class Transitions:
         if not run.known:
             self._notices.once(run.status_code, UNKNOWN_STATUS.format(word=run.status_code))
 
-    # What the verbs have in common.
+    # The steps that the verbs share.
 
     def _enter(self, attempt: Attempt, phase: Phase) -> None:
         check(attempt.phase, phase)

@@ -1,4 +1,4 @@
-"""What happened, for good.
+"""All that happened, for good.
 
 records.py        the kinds of lines, and their text
 history.py        the life of a cell: the fold over its lines, and what may follow what

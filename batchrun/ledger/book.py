@@ -1,4 +1,4 @@
-"""What all lines of a ledger add up to: each cell's history, and the totals.
+"""The sum of all lines of a ledger: each cell's history, and the totals.
 
 Totals are folds like the histories, so they survive any number of restarts. Pure: it is given the
 records and the offsets at which they stand.
@@ -42,11 +42,11 @@ REMEMBERED: Final = 200
 
 
 Times = tuple[str | None, str | None, int | None]
-"""What a run's end says of how long it took: creation, completion, milliseconds."""
+"""The times of a run that has ended: creation, completion, milliseconds."""
 
 
 class ModelFacts(Struct):
-    """What the ledger knows of one model: how long runs took, and what they cost.
+    """The ledger's facts of one model: how long runs took, and what they cost.
 
     *unpriced_runs* of them have no known cost and may have been billed. *assumed_cost* was reserved
     for them; *unreserved* of them had no reserve.
@@ -103,7 +103,7 @@ class Book:
 
     @property
     def cost(self) -> Decimal:
-        """What all runs have cost."""
+        """The cost of all runs."""
         return sum(self.spent.values(), Decimal(0))
 
     @property
@@ -239,7 +239,7 @@ class Book:
             Saved: _cell_line,
         }
     )
-    """What each kind of line adds: `add`, for who asks a million times."""
+    """The addition that each kind of line makes: `add`, for callers that ask a million times."""
 
 
 def _joined(known: Learnt, record: Learnt) -> Learnt:

@@ -3,10 +3,10 @@
     PENDING --intent--> DOUBTFUL --submitted--> IN_FLIGHT --finished--> SUCCEEDED, FAILED, ...
 
 An intent on disk means that a run may exist, and nothing else may be believed until a line says so:
-`submitted` (it does), `rejected` or `dropped` (it does not). What a cell needs next follows from
+`submitted` (it does), `rejected` or `dropped` (it does not). The next step of a cell follows from
 its state alone; recovery after a crash and after a lost answer are therefore the same step.
 
-What may follow what is the table AFTER. A pair that is not in it raises, and changes nothing.
+AFTER says which line may follow which. A pair that is not in it raises, and changes nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,7 +52,7 @@ OPEN: Final = frozenset({State.DOUBTFUL, State.IN_FLIGHT})
 GOOD: Final = frozenset({State.SUCCEEDED, State.PARTIAL_SUCCEEDED})
 BAD: Final = frozenset({State.FAILED, State.CANCELLED, State.REJECTED})
 ENDS: Final = GOOD | BAD - {State.REJECTED}
-"""What a run can end as, in the API's words."""
+"""The statuses that end a run, in the API's words."""
 
 CellLine = Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved
 
@@ -222,7 +222,7 @@ CHANGES: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = 
         Extra: _extra,
     }
 )
-"""What each kind of line does: `apply`, for who asks a million times."""
+"""The effect of each kind of line: `apply`, for callers that ask a million times."""
 
 
 class Submit(Struct, frozen=True):
@@ -277,7 +277,7 @@ def grant(history: History, *, attempts: int) -> int:
 
 
 class Standing(StrEnum):
-    """What a cell counts as, in the words of the results and of `--json`."""
+    """The state that a cell counts as, in the words of the results and of `--json`."""
 
     SUCCEEDED = "succeeded"
     PARTIAL_SUCCEEDED = "partial_succeeded"

@@ -2,7 +2,7 @@
 
 A cell that is open, or was so a moment ago, is an object. Most are done with, and are asked for
 once in each call: they are packed into rows of one long array, and made into objects on demand.
-What stands in no row is what many cells share: model, alias and wave.
+Model, alias and wave stand in no row: many cells share them.
 """
 
 import struct
@@ -17,7 +17,7 @@ RECENT: Final = 256
 
 _ROW: Final = struct.Struct("<16sIIIqqqqqBB")
 _STATE: Final = struct.Struct("<52xq8xB")
-"""What is asked for most: of a row, whether it is saved, and its state."""
+"""The columns that are asked for most: whether a row is saved, and its state."""
 
 _SIZE: Final = _ROW.size
 _NONE: Final = bytes(SIZE)
@@ -29,7 +29,7 @@ _NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
 
 
 class Histories(Mapping[str, History]):
-    """The history of each cell that has one. What it gives is to be read, not changed."""
+    """The history of each cell that has one. A history that it gives is to be read, not changed."""
 
     def __init__(self) -> None:
         self._rows = Rows()  # of all cells; the rows of recent cells are out of date

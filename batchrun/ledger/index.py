@@ -109,7 +109,7 @@ class Bound(Struct, frozen=True):
 
 
 class Spent(Struct, frozen=True):
-    """What *runs* of a *model* have cost on a *day* (UTC, of their intents)."""
+    """The cost of the *runs* of a *model* on a *day* (UTC, of their intents)."""
 
     day: str
     model: str
@@ -168,7 +168,7 @@ class Index:
     def close(self) -> None:
         self._db.close()
 
-    # What it knows.
+    # Queries.
 
     def bound(self) -> Bound | None:
         """Return up to where the cells are known."""
@@ -196,7 +196,7 @@ class Index:
         rows = self._db.execute(BY_INPUT)
         return [InputValue(name, value, cells, Decimal(cost)) for name, value, cells, cost in rows]
 
-    # What holds as long as the ledger is as it was.
+    # Texts that hold as long as the ledger is as it was.
 
     def keep(self, name: str, value: bytes, fd: int) -> None:
         """Keep what follows from the open ledger *fd* as it is now.

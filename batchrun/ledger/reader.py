@@ -16,7 +16,7 @@ CHUNK: Final = 4096
 
 
 class Readable(Protocol):
-    """What a Ledger and a Reader have in common: the book, and the records behind it."""
+    """The common part of a Ledger and a Reader: the book, and the records behind it."""
 
     @property
     def book(self) -> Book: ...

@@ -32,7 +32,7 @@ class Record(
     tag=str.lower,
     gc=False,
 ):
-    """What every line carries: when it was written (UTC, microseconds).
+    """The field that every line carries: when it was written (UTC, microseconds).
 
     *group* stands on the first line of a commit group and is its number: a group is written by one
     write and becomes durable by one fsync, so damage within the last group is what a crash leaves,
@@ -213,7 +213,7 @@ class NewerFormatError(ValueError):
 
 
 class _Kind(msgspec.Struct):
-    """What a line of an unknown type must have to be one."""
+    """The fields that make a line of an unknown type a line."""
 
     type: str
     at: str = ""

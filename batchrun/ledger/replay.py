@@ -104,7 +104,7 @@ class Reading:
 
 
 class Salvaged(Struct):
-    """What could be kept of a ledger. *lost* counts the lines that couldn't."""
+    """The part of a ledger that could be kept. *lost* counts the other lines."""
 
     book: Book = field(default_factory=Book)
     group: int = 0

@@ -1,4 +1,4 @@
-"""What a cell is: its key, and the version of the rule that makes it. Pure.
+"""The identity of a cell: its key, and the version of the rule that makes it. Pure.
 
 The rule, version 1: blake2b, 16 bytes, of the UTF-8 text of
 

@@ -1,4 +1,4 @@
-"""What the manifest comes to: cells, and the local files that stand in their inputs."""
+"""The cells of a manifest, and the local files that stand in their inputs."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""What a cell is called and described by: `outputs.name` and `metadata`, rendered.
+"""The name of a cell's files and its description: `outputs.name` and `metadata`, rendered.
 
 A file name can never leave the output folder, whatever a value says: slashes in values are not
 folders, and every part is made a plain name.

@@ -39,7 +39,7 @@ class ValueMap(Struct, frozen=True, kw_only=True):
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """What runs remotely, its short name here, and how its inputs differ from the common ones."""
+    """A remote model, its short name here, and how its inputs differ from the common ones."""
 
     id: str
     alias: str
@@ -157,7 +157,7 @@ class Grid(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Head(Struct, frozen=True, kw_only=True):
-    """What a manifest says of where its sweep is."""
+    """The place of a sweep, as its manifest says it."""
 
     path: Path
     name: str

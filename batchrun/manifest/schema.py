@@ -1,6 +1,6 @@
 """The manifest's JSON Schema, for editors: structure, words and units.
 
-What needs the whole manifest (names, references, files) only the loader can check; what the schema
+Names, references and files need the whole manifest, so only the loader checks them; what the schema
 refuses, the loader refuses too.
 """
 

@@ -1,4 +1,4 @@
-"""What a manifest was read from beside its own text. Pure.
+"""The sources that a manifest was read from, beside its own text. Pure.
 
 `data/local_files.py` notes files and globs here, the environment its variables. `data/changes.py`
 says later whether all of it is as it was.

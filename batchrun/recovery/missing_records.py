@@ -1,4 +1,4 @@
-"""What a ledger should say of a cell, given the runs that the service shows for it. Pure."""
+"""The lines that a ledger lacks of a cell, given the runs that the service shows for it. Pure."""
 
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
@@ -19,7 +19,7 @@ _EPOCH: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class CellDescription(Struct, frozen=True, kw_only=True):
-    """What the runs of a cell don't show: its model, and where its files go."""
+    """The facts of a cell that its runs don't show: its model, and where its files go."""
 
     model: str
     alias: str

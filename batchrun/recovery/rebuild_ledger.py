@@ -43,7 +43,7 @@ Say = Callable[[str], None]
 
 
 class Recovered(Struct, frozen=True, kw_only=True):
-    """What was found, and what of it the ledger didn't know."""
+    """The runs that were found, and the lines that the ledger lacked."""
 
     runs: int
     new: int

@@ -1,4 +1,4 @@
-"""What people look at, drawn from the ledger.
+"""The results that people look at, drawn from the ledger.
 
 rows.py            a row of the results
 result_files.py    results.csv and results.jsonl

@@ -12,7 +12,7 @@ from batchrun.ledger.records import Finished, Rejected, reason
 LONGEST: Final = 160
 """Characters of a failure's message that are shown."""
 
-# What differs from run to run in the same message. The order matters: a URL holds ids and numbers.
+# Parts of a message that differ from run to run. The order matters: a URL holds ids and numbers.
 _VARYING: Final = (
     (re.compile(r"https?://\S+"), "URL"),
     (re.compile(r"\b[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "ID"),

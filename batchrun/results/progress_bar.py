@@ -21,7 +21,7 @@ class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """What is drawn; the time left is by (n - initial) in the time elapsed."""
+        """The values that are drawn; the time left is by (n - initial) in the time elapsed."""
         standings = self._standings
         return {
             **super().format_dict,

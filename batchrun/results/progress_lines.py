@@ -2,7 +2,7 @@
 
 Everything goes to the stream it is given, which is stderr: stdout is the result's.
 
-What is shown speaks of the sweep's cells. How many there are isn't known before the whole grid was
+The line speaks of the sweep's cells. Their number isn't known before the whole grid was
 walked, which a million cells don't wait for: the total begins as the grid's bound and shrinks with
 each point that turns out to be no cell of this call. Only the pace is this call's own.
 """

@@ -114,7 +114,7 @@ class _Text:
 
 
 FORMULA: Final = (*"=+-@", *"\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
-"""What text must not begin with, or a spreadsheet runs it; the last four are full-width forms."""
+"""A text that begins with one is run by a spreadsheet; the last four are full-width forms."""
 
 
 _MARKED: Final = (*FORMULA, "'")

@@ -24,7 +24,7 @@ COLUMNS: Final = (
     "failure_code",
     "failure_message",
 )
-"""What each row has, behind its axes."""
+"""The fields of each row, behind its axes."""
 
 _OURS: Final = frozenset(COLUMNS)
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})

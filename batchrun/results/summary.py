@@ -1,4 +1,4 @@
-"""What a call came to: the `--json` object, and how to go on. Pure."""
+"""The summary of a call: the `--json` object, and how to go on. Pure."""
 
 import json
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """The API as functions: one for each call we make.
 
-What comes back is a value of ours or an error of ours. How a request is sent, and when again, is in
-`retry.py`; what a list of runs may claim, in `pagination.py`.
+Each returns a value of ours or raises an error of ours. How a request is sent, and when again,
+stands in `retry.py`; what a list of runs may claim, in `pagination.py`.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What an answer's headers say of time and content. Pure; all are optional and may be nonsense."""
+"""The headers of time and content in an answer. Pure; all are optional and may be nonsense."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""What the answer to a POST means. Pure: the table of the contract, and nothing else.
+"""The meaning of an answer to a POST. Pure: the table of the contract, and nothing else.
 
 | answer | outcome for a run | for a batch |
 | --- | --- | --- |

@@ -1,4 +1,4 @@
-"""What a run will probably cost, from the price label of its model. Pure.
+"""The probable cost of a run, from the price label of its model. Pure.
 
 Labels read `$0.08/image`, `$0.3034/s`, `$0.12/request` (runflow-api.md, section 11). The service
 has no endpoint that quotes a price, so this is an estimate; the run's `cost` is the truth.

@@ -39,7 +39,7 @@ NEVER_WRITTEN: Final = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
-# What httpx does not translate comes as OSError: TLS that breaks while an answer is read.
+# An error that httpx does not translate comes as OSError: TLS that breaks while an answer is read.
 FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, TimeoutError)
 
 # Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
@@ -54,7 +54,7 @@ _ENOUGH_TRIES: Final = 10
 
 
 class RetryBudget:
-    """What is left to one call that has failed, before we say that the API is out of reach.
+    """The time left to one call that has failed, before we say that the API is out of reach.
 
     Counted from its first failure, or from the last good answer to any call, if that is later: a
     call that waits while others are answered is only waiting. But a call that fails ten times over
@@ -295,7 +295,7 @@ class Calls:
         left = max(0.0, retry_budget.left(anyio.current_time(), self._good_at))
         await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(retry_budget.tries), left))
 
-    # What may be said.
+    # The words of errors.
 
     def _content(self, response: httpx.Response) -> bytes:
         """Return the body without our key, should the service ever echo it."""

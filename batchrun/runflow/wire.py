@@ -1,6 +1,6 @@
 """API bodies <-> our values. Pure, and tolerant wherever the API's own documents disagree.
 
-What is not understood is left out, never guessed: an unknown status is an open run, an item
+A value that is not understood is left out, never guessed: an unknown status is an open run, an item
 without an id spoils its page (a look-up that skipped it could have a run paid twice).
 """
 
@@ -23,7 +23,7 @@ TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancel
 OPEN: Final = frozenset({"queued", "dispatching", "running"})
 _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 
-# What a listing is asked to carry, so that a finished run costs no further call. Nothing reads
+# The fields that a list is asked for, so that a finished run costs no further call. Nothing reads
 # `started_at` and `org_id` yet; they cost no call either.
 RUN_FIELDS: Final = (
     "id,status_code,client_ref,metadata,output,cost,duration_ms,created_at,started_at,"

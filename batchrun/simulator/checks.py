@@ -1,4 +1,4 @@
-"""What is wrong with a run's input, as the API's 422 lists it (pure).
+"""The mistakes in a run's input, as the API's 422 lists it (pure).
 
 Inputs that the model does not name are let through: what the real service does with them is not
 documented, and refusing would make a manifest fail here that works there.

@@ -1,4 +1,4 @@
-"""What tests and people may ask of the simulator itself: its counters, its runs, its faults."""
+"""The routes of the simulator itself, for tests and people: its counters, its runs, its faults."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the simulator can do wrong on request, and when (pure).
+"""The faults that the simulator has on request, and when they strike (pure).
 
 A fault strikes calls: the n-th call that it could strike is struck or not by a hash of seed, fault
 and n, so one seed and one order of calls give the same faults. Faults of the stage "run" strike

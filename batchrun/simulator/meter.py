@@ -1,4 +1,4 @@
-"""What the simulator has been asked, and whether it was too much (pure; time comes in)."""
+"""The requests that came so far, and whether one is too many (pure; time comes in)."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
-"""What a POST asks for: one run, or one for each item of a batch (pure).
+"""The orders of a POST: one run, or one for each item of a batch (pure).
 
 A batch's items are `input: [{…, client_ref}]`; the guide's `items: [{input: {…}, client_ref}]` is
-read as the same (fact sheet, sections 8 and 14). What is against the shape of the request raises
+read as the same (fact sheet, sections 8 and 14). A mistake in the shape of the request raises
 the 422 that it gets as a whole; whether an item's values suit the model is not asked here.
 """
 

@@ -1,4 +1,4 @@
-"""What has happened, in SQLite; it survives the process that answered for it.
+"""The state of the service, in SQLite; it survives the process that answered for it.
 
 All that an answer says is committed before the answer leaves. So a killed simulator forgets
 nothing it said. (WAL with synchronous=NORMAL: a power cut may lose the last moments, a killed

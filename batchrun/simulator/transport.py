@@ -4,7 +4,7 @@ It waits by the event loop's clock alone. So under a loop in virtual time a swee
 in moments, and each time in the same order; `loop_clock` gives the world the same time. Nothing may
 use a thread then: such a world has `drawing` switched off, and its state in memory.
 
-What a socket does to a caller is done here, too: a read that takes too long is httpx's ReadTimeout,
+The failures of a socket are played here, too: a read that takes too long is httpx's ReadTimeout,
 a connection that ends before the answer is its ReadError, an answer that ends amid its body its
 RemoteProtocolError. A caller that goes away breaks off its request where it waits; what was
 committed by then stays.

@@ -1,4 +1,4 @@
-"""What the simulated service is, without HTTP: its state, what it shows of it, its accounts.
+"""The simulated service without HTTP: its state, what it shows of it, its accounts.
 
 Time comes from the *clock* given (seconds since 1970), so that a rehearsal can bring its own. So do
 the *models* that it has.

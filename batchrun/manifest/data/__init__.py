@@ -1,1 +1,1 @@
-"""What stands beside a manifest: data files and local files."""
+"""The files beside a manifest: data files and local files."""

@@ -1,4 +1,4 @@
-"""What a manifest reads beside itself: local files, globs, lines of text."""
+"""The files that a manifest reads beside itself: local files, globs, lines of text."""
 
 import glob
 import hashlib

@@ -1,6 +1,6 @@
 """Nodes -> expressions: templates, `$` operators, axes.
 
-What a value may contain depends on where it stands; the three ways in say so: `value` for something
+The place of a value decides what it may contain; the three ways in say so: `value` for something
 that is one value, `entry` for the direct value of a key in `inputs`, `vars`, a model's `inputs` or
 an `include` entry, `element` for what stands in a list there.
 """
@@ -40,14 +40,14 @@ from batchrun.manifest.yaml.section import Environment, plain_value, text_keys
 
 AXES: Final = ("$range", "$glob", "$lines")
 OPERATORS: Final = (*AXES, "$file", "$omit", "$value")
-# What batchrun itself knows of a cell; the last three only name and describe it.
+# The names that batchrun itself gives to a cell; the last three only name and describe it.
 REPLICATE: Final = "replicate"
 OF_THE_CELL: Final = ("alias", "model", "cell")
 _MOST: Final = 1_000_000_000
 
 
 class Disk(Protocol):
-    """What a manifest may look at beside itself; every method raises ValueError."""
+    """The sources that a manifest may read beside itself; every method raises ValueError."""
 
     def local(self, path: str) -> LocalFile: ...
 

@@ -1,4 +1,4 @@
-"""What can be known of a manifest's cells before any is made, without making them all.
+"""The checks of a manifest's cells that need no cell to be made.
 
 Each value that follows from others is computed over the values it follows from, and nothing else:
 the work is that of the axes involved, not of their product with all the rest.

@@ -35,7 +35,7 @@ _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made an
 
 
 class Step(Struct, frozen=True):
-    """What one number of a dimension means: values as they are, and expressions for later."""
+    """The meaning of one number of a dimension: values as they are, and expressions for later."""
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]

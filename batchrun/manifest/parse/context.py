@@ -1,4 +1,4 @@
-"""What the readers of a manifest's parts share: where problems go, which names there are."""
+"""The context that the readers of a manifest's parts share: the problems, the names there are."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -19,7 +19,7 @@ from batchrun.manifest.yaml.syntax import syntax_problem, unreadable
 _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _BREAKS: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _USERINFO: Final = re.compile(r"(?<=://)[^\s'\"]+(?=@)")  # a password may hold / and @
-# What would move a terminal's cursor, or turn its text around; a tab stays one.
+# Characters that would move a terminal's cursor, or turn its text around; a tab stays one.
 _CONTROLS: Final = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
@@ -113,7 +113,7 @@ class _TooDeep(Exception):  # noqa: N818 likewise
 
 
 def parse_document(data: bytes, name: str, problems: list[Problem]) -> MapNode | None:
-    """Return the document's mapping; None if there is none. What is wrong goes to *problems*."""
+    """Return the document's mapping; None if there is none. Mistakes go to *problems*."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

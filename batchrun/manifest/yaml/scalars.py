@@ -1,4 +1,4 @@
-"""What a scalar means: YAML 1.2's core schema, and the one spelling of every number.
+"""The meaning of a scalar: YAML 1.2's core schema, and the one spelling of every number.
 
 A number that is whole is an int here whatever it looked like: 1, 1.0 and 1e0 are one value.
 PyYAML's own resolver speaks YAML 1.1, where 16:9 is 969, `no` is false and 010 is eight.

@@ -73,7 +73,7 @@ class LoopStream(asyncio.Protocol):
         self._transport.abort()
         await asyncio.sleep(0)  # the loop closes the socket in its next round
 
-    # What the loop reports to a connection.
+    # The loop's reports to a connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)

@@ -94,7 +94,7 @@ def api_client(
 def download_client(
     *, connections: int = 8, transport: httpx.AsyncBaseTransport | None = None
 ) -> httpx.AsyncClient:
-    """Return the client without the key. What it may open is checked by `downloads.py`."""
+    """Return the client without the key. `downloads.py` checks the URLs that it opens."""
     if transport is None and not _proxied():
         _check_certificates()
         transport = _Late(connections)

@@ -13,7 +13,7 @@ import h11
 import httpx
 
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of an answer: some hundred times the longest page. What is longer counts as no answer."""
+"""The most of an answer: some hundred times the longest page. A longer one counts as none."""
 
 _CHUNK: Final = 64 * 1024
 _LONGEST_HEAD: Final = 100 * 1024

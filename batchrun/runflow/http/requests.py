@@ -13,7 +13,7 @@ import httpx
 
 
 class Requests:
-    """What every request to one endpoint has in common, taken from its *http* client."""
+    """The common part of every request to one endpoint, taken from its *http* client."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._base = str(http.base_url).rstrip("/")

@@ -3,7 +3,7 @@
 httpx's own pool looks at all its requests and connections at each event, which fills a core at 200
 runs a second. Here a free connection is taken from the end of a list, and there is nothing else to
 manage: calls never queue for a connection, since the limiter has let them go already. HTTP/1.1
-itself is h11's, as in httpx's own transport (`connection.py`). What an error means:
+itself is h11's, as in httpx's own transport (`connection.py`). The meaning of an error:
 
 * Until a connection is made, TLS and all, an error is a ConnectError or a ConnectTimeout: not a
   byte of the request was written, and it may be sent again.

@@ -1,9 +1,9 @@
 """How many calls a second the service seems to take, learnt from what it took and refused. Pure.
 
-Every pace that was refused is more than the service allows. What it took between two refusals,
-divided by the seconds between, is no more than it allows: all that was saved up was used up at the
-first refusal. (This is an under-estimate: it includes our pauses, during which a service without
-burst credit could have taken more.) So after a refusal:
+Every pace that was refused is more than the service allows. The calls that it took between two
+refusals, divided by the seconds between, are no more than it allows: all that was saved up was used
+up at the first refusal. (This is an under-estimate: it includes our pauses, during which a service
+without burst credit could have taken more.) So after a refusal:
 
 * The first time nothing is known but that the pace was too much: it is halved.
 * From then on the pace goes to what the service has been seen to take; but never below _DEEPEST

@@ -11,7 +11,7 @@ _LATEST: Final = 0.003  # the most of a wait that is spent awake
 
 
 class Shared(Protocol):
-    """What other processes have a part in; `shared_pace.py` is the one there is."""
+    """A pace in which other processes have a part; `shared_pace.py` has the only one."""
 
     def claim(self, interval: float) -> float:
         """Return 0.0 if a call may leave now, else the seconds after which to ask again."""

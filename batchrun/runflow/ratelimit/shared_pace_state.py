@@ -1,4 +1,4 @@
-"""What processes that share a pace write down together: when the last call left, and how they pace.
+"""The state of a pace that processes share: when the last call left, and how they pace.
 
 Pure: `shared_pace.py` keeps it in a file. All moments are of one clock, which all processes of the
 machine read alike and which begins anew when the machine does.
