@@ -130,6 +130,14 @@ def same_size_and_time(night: Night) -> None:
     other.replace(night.folder / "shots/b.png")
 
 
+def in_place(night: Night) -> None:
+    """As `cp -p` copies: other bytes in the same file, with the same size and time."""
+    path = night.folder / "styles.txt"
+    time = path.stat().st_mtime_ns
+    path.write_bytes(b"oil\npen\n")
+    os.utime(path, ns=(time, time))
+
+
 def moved(night: Night) -> None:
     ledger = night.sweep / "ledger.jsonl"
     copy = night.sweep / "copy"
@@ -195,6 +203,16 @@ def test_what_a_call_depends_on_is_looked_at_again_where_it_changed(
 
 
 @pytest.mark.slow
+def test_other_bytes_of_the_same_size_and_time_make_other_cells(night: Night) -> None:
+    options = ("--limit", "1", "--give-up", "1s")
+    assert night.call(*options)[::2] == (0, False)
+    assert night.call(*options)[::2] == (0, True)
+    in_place(night)
+
+    assert night.call(*options)[0] == 8
+
+
+@pytest.mark.slow
 def test_another_value_of_a_variable_makes_other_cells(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +238,49 @@ def test_an_option_that_only_shows_something_changes_nothing(
 
 def test_another_version_looks_for_itself(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nothing_to_do, "__version__", "9.9.9")
+
+    assert night.call()[::2] == (0, False)
+
+
+def test_another_code_of_the_same_version_looks_for_itself(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nothing_to_do, "package_state", lambda: "after a pull")
+
+    assert night.call()[::2] == (0, False)
+
+
+def test_a_variable_that_is_not_set_any_more_is_missed(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOOD", "")
+    night.call("--limit", "0")
+    monkeypatch.delenv("MOOD")
+
+    assert night.call()[0] == 2
+
+
+def test_a_lost_ledger_is_missed_and_no_empty_one_is_left(night: Night) -> None:
+    (night.sweep / "ledger.jsonl").unlink()
+
+    assert night.call()[0] == 9
+    assert not (night.sweep / "ledger.jsonl").exists()
+
+
+def test_an_index_that_is_held_keeps_no_call_waiting(night: Night) -> None:
+    with sqlite3.connect(night.sweep / INDEX) as index:
+        index.execute("BEGIN EXCLUSIVE")
+
+        code, report, short = night.call()
+
+    assert (code, short) == (0, False)
+    assert report["duration_s"] < 4, "two waits of five seconds each are not waited"
+
+
+@pytest.mark.parametrize("kept", ["CAST(value AS TEXT)", "x'00'", "NULL", "'{}'"])
+def test_a_kept_report_of_another_kind_is_not_believed(night: Night, kept: str) -> None:
+    with sqlite3.connect(night.sweep / INDEX) as index:
+        index.execute(f"UPDATE kept SET value = {kept}")
 
     assert night.call()[::2] == (0, False)
 

@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-import anyio
 import pytest
 from engine_world import World
 from ledger_lines import NOON, SWEEP, intent, submitted
@@ -11,9 +11,11 @@ from simulated import Runflow
 
 from batchrun.base.disk import InlineDisk
 from batchrun.engine.service_habits import FRESH, ServiceHabits
+from batchrun.errors import LostLedgerError
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.records import Learnt, decode
 from batchrun.runflow.service_profile import ServiceProfile
+from batchrun.sweep.location import LEDGER
 
 MODEL = "google/nano-banana-2"
 
@@ -39,8 +41,7 @@ EVERYTHING = (
     Learnt(model=MODEL, batches=True),
     Learnt(model="a/b", batches=False),
     Learnt(model=MODEL, https=True),
-    Learnt(filter=False),
-    Learnt(fields=False, page_cap=100),
+    Learnt(page_cap=100),
 )
 
 
@@ -50,8 +51,6 @@ async def test_each_habit_is_recalled(tmp_path: Path) -> None:
     assert profile == ServiceProfile(
         takes_batches={MODEL: True, "a/b": False},
         wants_https={MODEL},
-        refuses_filter=True,
-        refuses_fields=True,
         page_cap=100,
     )
 
@@ -63,7 +62,7 @@ async def test_a_kept_habit_is_no_proof(tmp_path: Path) -> None:
     assert not profile.tags_shown
 
 
-async def test_a_refusal_is_tried_again_after_a_day(tmp_path: Path) -> None:
+async def test_a_habit_is_believed_for_a_day(tmp_path: Path) -> None:
     profile = await recalled(tmp_path, *EVERYTHING, later=FRESH + timedelta(seconds=1))
 
     assert profile == ServiceProfile(takes_batches={MODEL: True, "a/b": False})
@@ -75,7 +74,6 @@ async def test_a_habit_is_written_once(tmp_path: Path) -> None:
         habits = ServiceHabits(ledger, profile)
         await habits.keep()
         assert ledger.end == 0, "nothing has been learnt"
-        profile.refuses_filter = True
         profile.wants_https.add(MODEL)
         await habits.keep()
         end = ledger.end
@@ -84,7 +82,6 @@ async def test_a_habit_is_written_once(tmp_path: Path) -> None:
         profile.page_cap = 50
         await habits.keep()
         assert ledger.book.learnt[None].page_cap == 50
-        assert ledger.book.learnt[None].filter is False
         assert ledger.book.learnt[MODEL].https is True
 
         again = ServiceHabits(ledger, ServiceProfile())
@@ -103,36 +100,40 @@ async def test_a_model_that_took_a_batch_once_takes_batches(tmp_path: Path) -> N
         assert not await habits.learn_batches(MODEL, takes=False)
 
 
-async def filtered(world: World) -> int:
-    """Call, with the first answer lost; return how many requests the service refused to filter."""
-    answers = world.service.world.meter.requests
-    before = answers["list", 400]
-    world.service.script[:] = ["lost"]
-    await world.call(settle=5.0)
-    return answers["list", 400] - before
+MORE = "models: [google/nano-banana-2]\ninputs: {prompt: {$range: [1, 12]}}\n"
 
 
-async def test_a_refused_filter_is_not_asked_for_again_by_the_next_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("refusal", [{"filters": "no"}, {"filters": "no", "page_cap": 4}])
+async def test_a_refused_filter_is_asked_again_before_anything_is_sent(
+    tmp_path: Path, refusal: dict[str, Any]
+) -> None:
+    """An old copy of the ledger, and a service that was mended meanwhile: nothing is paid twice."""
+    service = Runflow(**refusal)
+    world = World(tmp_path, service)
+    await world.call(download=False)
+    copy = (world.folder / LEDGER).read_bytes()
+    service.filters = "yes"
+    world.text = MORE
+    await world.call(download=False)
+    for _ in range(30):
+        service.add_other(client_ref="br1.other.1", metadata={})
+    service.page_cap = 10
+    (world.folder / LEDGER).write_bytes(copy)
+
+    with pytest.raises(LostLedgerError):
+        raise (await world.call(download=False)).errors[0]
+
+    assert set(service.paid().values()) == {1}
+
+
+async def test_a_refused_filter_is_asked_for_once_by_each_call(tmp_path: Path) -> None:
     world = World(tmp_path, Runflow(filters="no"))
-    first = await filtered(world)
-    world.text = world.text.replace("[a, b", "[aa, bb")
+    refused = world.service.world.meter.requests
+    await world.call(limit=3, download=False)
+    once = refused["list", 400]
 
-    second = await filtered(world)
+    await world.call(download=False)
 
-    assert (first > 0, second) == (True, 0)
+    assert 0 < once <= 2, "with fields, and without"
+    assert refused["list", 400] == 2 * once
     assert set(world.service.paid().values()) == {1}
-    assert [line.filter for line in learnt(world)] == [False]
-
-
-@pytest.mark.parametrize("filters", ["yes", "empty"])
-async def test_a_filter_that_works_again_is_used_after_a_day(tmp_path: Path, filters: str) -> None:
-    world = World(tmp_path, Runflow(filters="no"))
-    await filtered(world)
-    await anyio.sleep(FRESH.total_seconds() + 1)
-    world.service.filters = filters
-    world.text = world.text.replace("[a, b", "[aa, bb")
-
-    await filtered(world)
-
-    assert set(world.service.paid().values()) == {1}
-    assert world.service.calls["list"] > 0

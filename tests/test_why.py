@@ -2,14 +2,19 @@
 
 import json
 import os
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ledger_lines import SWEEP, finished, intent, saved, submitted
+from msgspec.structs import replace
 
 from batchrun.cli import main
+from batchrun.commands.call import prepare
+from batchrun.commands.target import Place
 from batchrun.ledger.records import AnyRecord, Dropped, Extra, Parked, Rejected, encode
+from batchrun.manifest.grid.expand import expand
 from batchrun.sweep.location import INDEX
 
 CELL = "ab" * 16
@@ -135,6 +140,77 @@ def test_a_broken_index_is_made_anew(show: Show, tmp_path: Path) -> None:
 
     assert show(*done()).startswith(CELL)
     assert show(*done()).startswith(CELL)
+
+
+ODD: dict[str, str] = {
+    "another history": "UPDATE cells SET history = x'9200'",
+    "no history": "UPDATE cells SET history = NULL",
+    "another line": "UPDATE cells SET lines = x'0100000000000000'",
+    "the line of another": "UPDATE cells SET lines = x'0000000000000000'",
+    "no line on disk": "UPDATE cells SET lines = x'ffffff0000000000'",
+    "no tables": "DROP TABLE cells",
+}
+
+
+@pytest.mark.parametrize("text", [CELL, f"run-{CELL}-1"])
+@pytest.mark.parametrize("kind", ODD)
+def test_an_odd_index_is_made_anew(show: Show, tmp_path: Path, kind: str, text: str) -> None:
+    whole = show(*done())
+    with sqlite3.connect(tmp_path / INDEX) as index:
+        index.execute(ODD[kind])
+
+    assert [show(*done(), text=text) for _ in range(2)] == [whole, whole]
+
+
+def test_the_ledger_of_another_sweep_is_refused(show: Show, tmp_path: Path) -> None:
+    show(*done())
+    identity = {"sweep": "other", "name": "m", "label": None, "endpoint": "https://x"}
+    (tmp_path / "sweep.json").write_text(json.dumps(identity | {"manifest": None}))
+
+    assert main(["why", str(tmp_path), CELL]) == 9
+
+
+@pytest.mark.parametrize("text", ["\udcff", "x" * 5000, "a\0b", ""])
+def test_an_odd_word_is_a_usage_error(show: Show, text: str) -> None:
+    show(*done(), *done(OTHER), text=text, code=2)
+
+
+def test_a_deleted_file_is_found_by_its_path_from_elsewhere(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path.parent)
+    path = f"{tmp_path.name}/files/banana/{CELL}.png"
+
+    assert show(*done(), text=path).startswith(CELL)
+
+
+def test_a_file_that_is_called_like_a_key_hides_no_cell(
+    show: Show, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / CELL[:4]).touch()
+
+    assert show(*done(), text=CELL[:4]).startswith(CELL)
+
+
+def test_a_cell_that_is_no_longer_in_the_manifest_gets_no_attempt(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.yaml").write_text("models: [a/b]\ninputs: {prompt: a chair}\n")
+    place = Place(endpoint="http://127.0.0.1:9")
+    call = prepare(tmp_path / "m.yaml", place)
+    [cell] = expand(call.manifest)
+    sweep = replace(SWEEP, endpoint=call.endpoint, label=None, name="m")
+    call.folder.mkdir(parents=True)
+    records = (sweep, intent(cell.key), submitted(cell.key), finished(cell.key, status="failed"))
+    (call.folder / "ledger.jsonl").write_bytes(b"".join(map(encode, records)))
+    words = ["why", str(tmp_path / "m.yaml"), cell.key, "--endpoint", call.endpoint]
+
+    assert main(words) == 0
+    assert "begins attempt 2 of 2" in capsys.readouterr().out
+    (tmp_path / "m.yaml").write_text("models: [a/b]\ninputs: {prompt: a stool}\n")
+    assert main(words) == 0
+    assert "no longer in the manifest" in capsys.readouterr().out
 
 
 def test_where_no_index_can_be_kept_it_does_without(show: Show, tmp_path: Path) -> None:

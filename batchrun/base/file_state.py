@@ -1,8 +1,9 @@
-"""How a file is known to be unchanged without being read: by its size, its time and its inode.
+"""How a file is known to be unchanged without being read: by its size, its times and its inode.
 
-A time alone can lie: a file that is written twice within one tick of the file system's clock has
-the same time after both. So the time of a file that is young when it is read proves nothing, and
-its content is remembered instead.
+The time of a file's content can be set to what it was, by `cp -p` or an archive; the time of its
+change of state, its ctime, cannot. And a time can lie: a file that is written twice within one tick
+of the file system's clock has the same time after both. So the time of a file that is young when it
+is read proves nothing, and its content is remembered instead.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ def file_state(path: str, *, ours: bool = False) -> FileState | None:
         digest = _sha256(path) if young and Path(path).is_file() else None
     except OSError:
         return None
-    return FileState(found.st_size, found.st_mtime_ns, found.st_ino, digest)
+    return _state(found, digest)
 
 
 def lasting(path: str, known: FileState) -> FileState | None:
@@ -54,13 +55,31 @@ def is_still(path: str, known: FileState) -> bool:
         found = os.stat(path)  # noqa: PTH116  (100,000 of them: a Path costs as much again)
     except OSError:
         return False
-    return (found.st_size, found.st_mtime_ns, found.st_ino) == (
-        known.size,
-        known.mtime_ns,
-        known.inode,
+    return _state(found, known.sha256) == known
+
+
+def _state(found: os.stat_result, digest: str | None) -> FileState:
+    return FileState(
+        size=found.st_size,
+        mtime_ns=found.st_mtime_ns,
+        ctime_ns=found.st_ctime_ns,
+        inode=found.st_ino,
+        sha256=digest,
     )
 
 
 def _sha256(path: str) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def package_state() -> str:
+    """Return a digest that changes with the files of batchrun itself, a clone's as well."""
+    digest = hashlib.sha256()
+    for folder, folders, names in os.walk(Path(__file__).parents[1]):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(".py"):
+                found = os.stat(os.path.join(folder, name))  # noqa: PTH116, PTH118  (230 of them)
+                digest.update(f"{name} {found.st_size} {found.st_mtime_ns} ".encode())
+    return digest.hexdigest()

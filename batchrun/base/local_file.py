@@ -33,5 +33,6 @@ class FileState(Struct, frozen=True):
 
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
     sha256: str | None = None

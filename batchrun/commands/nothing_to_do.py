@@ -2,7 +2,7 @@
 
 A call that leaves nothing to do keeps in the index what it came to, and what that depends on: the
 manifest's bytes, the state of each file that was read for it, what its globs found, the variables
-that it names, the options, the version, the files of the folder, and the ledger. The next call
+that it names, the options, batchrun itself, the files of the folder, and the ledger. The next call
 compares. Where one of them differs, or can't be compared, the call goes the long way.
 
 Nothing is kept where something is owed: a look at a wave, the cost of a run, a file. The short way
@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from batchrun import __version__
 from batchrun.base.disk import write_durably
-from batchrun.base.file_state import file_state, is_still
+from batchrun.base.file_state import file_state, is_still, package_state
 from batchrun.base.local_file import FileState
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.outcome import Totals, print_outcome
@@ -56,6 +56,7 @@ class Basis(Struct, frozen=True, kw_only=True):
     """The facts that have to be the same, to the letter. *chosen* are the options."""
 
     version: str
+    code: str
     manifest: str
     manifest_sha256: str
     endpoint: str
@@ -101,7 +102,7 @@ def remember(call: Call, ledger: Ledger, summary: Summary, totals: Totals) -> No
     with (
         suppress(OSError),
         ledger.path.open("rb") as file,
-        open_index(call.folder) as index,
+        open_index(call.folder, patience=0) as index,
     ):
         index.keep(KEPT, msgspec.json.encode(done), file.fileno())
 
@@ -117,7 +118,7 @@ def _all_done(call: Call, ledger: Ledger, totals: Totals) -> bool:
 def repeated(options: Options, argv: Sequence[str], started: float) -> int | None:
     """Report what the last call came to, if nothing has changed since; return the exit code.
 
-    None, and nothing is written, where the call has to go the long way.
+    None where the call has to go the long way.
     """
     if options.only or options.dry_run:
         return None
@@ -139,7 +140,7 @@ def _hold(folder: Path, basis: Basis, head: Head) -> Done | None:
     """Write this start if nothing has changed, under the ledger's lock; return what was done."""
     from batchrun.ledger.index import open_index
 
-    with locked(folder) as ledger, open_index(folder) as index:
+    with locked(folder, make=False) as ledger, open_index(folder, patience=0) as index:
         kept = index.kept(KEPT, ledger.fileno())
         done = None if kept is None else msgspec.json.decode(kept, type=Done)
         if done is None or done.basis != basis or not _unchanged(done, folder, head):
@@ -181,6 +182,7 @@ def _report(done: Done, options: Options, argv: Sequence[str], started: float) -
 def _basis(head: Head, text: bytes, endpoint: str, chosen: Mapping[str, Any]) -> Basis:
     return Basis(
         version=__version__,
+        code=package_state(),
         manifest=str(head.path.absolute()),
         manifest_sha256=sha256(text).hexdigest(),
         endpoint=endpoint,

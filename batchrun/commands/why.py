@@ -7,7 +7,7 @@ one, once the index has caught up.
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from batchrun.errors import LedgerError, UsageError
 from batchrun.ledger.history import (
     BAD,
     GOOD,
+    CellLine,
     History,
     LookUp,
     Rest,
@@ -41,11 +42,14 @@ from batchrun.ledger.records import (
     Rejected,
     Saved,
     Submitted,
+    Sweep,
     reason,
 )
+from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.manifest import Manifest
 from batchrun.settings import Settings, settings_from
 from batchrun.sweep.identity import check_folder
-from batchrun.sweep.location import LEDGER
+from batchrun.sweep.location import INDEX, LEDGER
 
 MOST_NAMED: Final = 5
 SHOWN: Final = 12
@@ -84,44 +88,69 @@ def main(argv: Sequence[str]) -> int:
 def life_of(subject: Subject, text: str) -> Life:
     """Return the life of the cell that *text* means; UsageError where that is none, or several."""
     path = subject.folder / LEDGER
-    check_folder(subject.folder)
+    sweep = check_folder(subject.folder)
     if not path.exists():
         with opened(subject):  # says how to begin
             pass
     try:
-        with path.open("rb") as ledger, caught_up(subject, ledger.fileno()) as index:
-            key = the_one(index.find(within(subject.folder, text)), text)
-            history = index.history(key)
-            assert history is not None
-            records = [read_line(ledger.fileno(), line, path) for line in index.lines(key)]
+        with path.open("rb") as ledger:
+            if sweep not in {None, _sweep_of(ledger.fileno(), path)}:
+                with opened(subject):  # says whose it is
+                    pass
+            return _life(subject, ledger.fileno(), meant(subject.folder, text))
     except ValueError as error:
         with opened(subject):  # names the broken line
             pass
         raise LedgerError(f"cannot index the ledger {path}: {error}") from error
     except OSError as error:
         raise LedgerError(f"cannot read the ledger {path}: {error.strerror or error}") from error
-    return Life(key=key, history=history, records=records)
 
 
-@contextmanager
-def caught_up(subject: Subject, ledger: int) -> Iterator[Index]:
-    """Give the sweep's index, or one in memory where the folder's can't be used."""
+def _life(subject: Subject, ledger: int, texts: Sequence[str]) -> Life:
+    """Read the cell that one of *texts* means, by the folder's index, else by a new one.
+
+    An index that can't be used, or doesn't fit the ledger's lines, says nothing of the ledger.
+    """
     try:
         with open_index(subject.folder) as index:
             index.catch_up(ledger)
-    except OSError:
-        with closing(Index(None)) as index:
-            index.catch_up(ledger)
-            yield index
-        return
-    with open_index(subject.folder) as index:
-        yield index
+            return _read(index, ledger, subject.folder / LEDGER, texts)
+    except (OSError, ValueError, TypeError, LookupError, LedgerError):
+        with suppress(OSError):
+            (subject.folder / INDEX).unlink(missing_ok=True)
+    with closing(Index(None)) as index:
+        index.catch_up(ledger)
+        return _read(index, ledger, subject.folder / LEDGER, texts)
 
 
-def within(folder: Path, text: str) -> str:
-    """Return a file's path as the ledger has it; any other text as it is."""
-    path = Path(text)
-    return os.path.relpath(path, folder) if path.is_absolute() or path.exists() else text
+def _read(index: Index, ledger: int, path: Path, texts: Sequence[str]) -> Life:
+    """Return the cell that one of *texts* means; ValueError or LookupError for an odd index."""
+    key = the_one(next(filter(None, map(index.find, texts)), ()), texts[0])
+    records = [read_line(ledger, line, path) for line in index.lines(key)]
+    history = index.history(key)
+    if history is None or not all(isinstance(r, CellLine) and r.cell == key for r in records):
+        raise LookupError(key)
+    return Life(key=key, history=history, records=records)
+
+
+def _sweep_of(ledger: int, path: Path) -> str | None:
+    """Return the sweep that the first line of the ledger names."""
+    try:
+        first = read_line(ledger, 0, path)
+    except (ValueError, LedgerError):
+        return None
+    return first.sweep if isinstance(first, Sweep) else None
+
+
+def meant(folder: Path, text: str) -> Sequence[str]:
+    """Return what *text* may be in the ledger: itself, or the path of a file below *folder*."""
+    try:
+        text.encode()
+        path, base = Path(text).absolute(), folder.absolute()
+        places = ((path, base), (path.resolve(), base.resolve()))
+        return [text, *(os.path.relpath(found, below) for found, below in places)]
+    except (OSError, ValueError) as error:
+        raise UsageError(f"CELL is no key, no run's id and no file: {error}") from None
 
 
 def the_one(found: Sequence[str], text: str) -> str:
@@ -144,9 +173,7 @@ def lines(life: Life, subject: Subject) -> Iterator[str]:
     for record in life.records:
         yield f"{record.at[:19].replace('T', ' ')}  {described(record)}"
     yield ""
-    manifest = subject.manifest
-    settings = settings_from({}, model_concurrency={}) if manifest is None else manifest.settings()
-    yield next_call(history, settings, subject.command)
+    yield next_call(life, subject)
 
 
 def described(record: AnyRecord) -> str:
@@ -189,9 +216,13 @@ def _cost(record: Finished | Extra) -> str:
     return "" if record.cost is None else f", {money(record.cost)} USD"
 
 
-def next_call(history: History, settings: Settings, command: str) -> str:
+def next_call(life: Life, subject: Subject) -> str:
     """Say whether and why the next call takes the cell up."""
+    manifest, history, command = subject.manifest, life.history, subject.command
+    settings = settings_from({}, model_concurrency={}) if manifest is None else manifest.settings()
     match next_step(history, attempts=settings.attempts):
+        case Submit() if manifest is not None and not _names(manifest, life):
+            return "the cell is no longer in the manifest: no call takes it up"
         case Submit(number):
             return f"`{command}` begins attempt {number} of {settings.attempts}"
         case LookUp():
@@ -200,6 +231,11 @@ def next_call(history: History, settings: Settings, command: str) -> str:
             return f"`{command}` sees run {history.run_id} to its end"
         case Rest():
             return _rests(history, settings, command)
+
+
+def _names(manifest: Manifest, life: Life) -> bool:
+    """Say whether the manifest has the cell; each cell is looked at until it is found."""
+    return any(cell.key == life.key for cell in expand(manifest))
 
 
 def _rests(history: History, settings: Settings, command: str) -> str:

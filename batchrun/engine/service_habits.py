@@ -1,8 +1,8 @@
 """Keeps the service's habits from one call to the next, as `learnt` lines of the ledger.
 
 `runflow/service_profile.py` says what a habit is. It chooses between two ways that are both right.
-So a line that is lost, or no longer true, costs calls and never a run. A refusal is tried again
-after a day.
+So a line that is lost, or no longer true, costs calls and never a run. It is believed for a day;
+whether a model takes batches is asked once a sweep.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from batchrun.ledger.records import Learnt
 from batchrun.runflow.service_profile import ServiceProfile
 
 FRESH: Final = timedelta(days=1)
-"""How long a refusal is believed: the service may be mended."""
+"""How long a habit is believed: the service may change."""
 
 
 class ServiceHabits:
@@ -35,10 +35,8 @@ class ServiceHabits:
         if line.model is not None and line.https:
             profile.wants_https.add(line.model)
         if line.model is None:
-            profile.refuses_filter = line.filter is False
-            profile.refuses_fields = line.fields is False
             profile.page_cap = line.page_cap
-        self._kept.update(_refusals(profile))
+        self._kept.update(_lines(profile))
 
     async def learn_batches(self, model: str, *, takes: bool) -> bool:
         """Keep whether *model* takes batches; False if that is no news.
@@ -54,20 +52,15 @@ class ServiceHabits:
 
     async def keep(self) -> None:
         """Write the habits that the profile has learnt and the ledger doesn't have."""
-        news = [line for line in _refusals(self._profile) if line not in self._kept]
+        news = [line for line in _lines(self._profile) if line not in self._kept]
         self._kept.update(news)
         await self._ledger.append(*news)
 
 
-def _refusals(profile: ServiceProfile) -> list[Learnt]:
-    """Return a line for the service, where it has refused anything, and for each such model."""
-    service = Learnt(
-        filter=False if profile.refuses_filter else None,
-        fields=False if profile.refuses_fields else None,
-        page_cap=profile.page_cap,
-    )
-    models = [Learnt(model=model, https=True) for model in sorted(profile.wants_https)]
-    return [*([service] if service != Learnt() else []), *models]
+def _lines(profile: ServiceProfile) -> list[Learnt]:
+    """Return a line for the service, where it caps its pages, and for each model with habits."""
+    service = [] if profile.page_cap is None else [Learnt(page_cap=profile.page_cap)]
+    return [*service, *(Learnt(model=model, https=True) for model in sorted(profile.wants_https))]
 
 
 def _time(text: str) -> datetime:

@@ -2,8 +2,8 @@
 
 It is derived: made from the ledger alone, deletable at any time, never asked before a send. It is
 bound to the ledger by inode, length, and last line. Lines that were appended since are read from
-there on; a ledger that was cut, replaced, or written over is read from its first line. The index
-isn't synced: a power cut may break it, and a broken one is made anew.
+there on; a ledger that was cut, replaced, or written over is read from its first line. A broken
+index is made anew.
 
 Sums are queries. `runs` has a row for each run, with its day (UTC, of its intent) and its cost;
 `cells` has the inputs that one can group by. Money is summed as decimals.
@@ -160,7 +160,7 @@ class Index:
     def __init__(self, path: Path | None, *, patience: float = PATIENCE) -> None:
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, timeout=patience)
         self._db.create_aggregate("total_cost", 1, _TotalCost)  # type: ignore[arg-type]  # typeshed wants the protocol of numbers
-        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         with self._transaction():
             if self._db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
                 self._make()
@@ -217,7 +217,8 @@ class Index:
         now = os.fstat(fd)
         if row is None or row[:2] != (now.st_mtime_ns, now.st_size):
             return None
-        return bytes(row[5]) if _fits(Bound(*row[2:5]), fd) else None
+        value = row[5] if _fits(Bound(*row[2:5]), fd) else None
+        return value if isinstance(value, bytes) else None
 
     # How it comes to know.
 

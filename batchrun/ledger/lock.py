@@ -22,12 +22,17 @@ LOCK: Final = "lock"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[FileIO]:
-    """Hold the file of the ledger in *folder*, made where there is none, under its lock."""
+def locked(folder: Path, *, make: bool = True) -> Iterator[FileIO]:
+    """Hold the file of the ledger in *folder* under its lock.
+
+    Where there is none it is made, or FolderError is raised if it shall not be.
+    """
     path = folder / LEDGER
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+b", buffering=0)
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if make else 0)
+        file = FileIO(os.open(path, flags, 0o666), "a+b")
     except OSError as error:
         raise FolderError(f"cannot use the output folder {folder}: {error.strerror}") from error
     with file:

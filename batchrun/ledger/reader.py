@@ -64,5 +64,6 @@ def read_line(fd: int, line: int, path: Path) -> AnyRecord:
             raise LedgerError(f"the line at byte {line} of {path} is not on disk")
         length *= 8
     record = decode(data[: data.index(b"\n") + 1])
-    assert record is not None
+    if record is None:
+        raise LedgerError(f"the line at byte {line} of {path} is of an unknown type")
     return record

@@ -172,15 +172,13 @@ class Saved(Record, frozen=True, kw_only=True, omit_defaults=True):
 class Learnt(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Habits of the service, of one model or of all: which of them have shown.
 
-    *batches*: the model takes them. *https*: it takes files by https addresses only. *filter* and
-    *fields*: a list takes them. *page_cap*: runs on a page.
+    *batches*: the model takes them. *https*: it takes files by https addresses only. *page_cap*:
+    runs on a page.
     """
 
     model: str | None = None
     batches: bool | None = None
     https: bool | None = None
-    filter: bool | None = None
-    fields: bool | None = None
     page_cap: int | None = None
 
 

@@ -1,9 +1,12 @@
 """The service as it has shown itself: what it takes, and what it refuses. Pure.
 
-All facts that choose how the service is asked stand here, and nowhere else. There are two kinds:
+All facts that choose how the service is asked stand here, and nowhere else. There are three kinds:
 
 - **Habits** choose the cheaper of two ways that are both right. They may be kept from one process
   to the next. A habit that is no longer true costs calls, and nothing else.
+- **Refusals** of lists are met anew by each process. Before the first send the list is asked for
+  runs that the ledger doesn't know; a refusal that was kept would leave that question out, and an
+  old copy of a ledger would pay for its lost runs again.
 - **Proofs** permit a send: only with one does a run that is not shown count as missing. They hold
   in the process that saw them, and are never kept. By the next call the service, its gateway or
   the key may be another.
@@ -20,10 +23,12 @@ class ServiceProfile(Struct):
     # Habits.
     takes_batches: dict[str, bool] = field(default_factory=dict)  # by model
     wants_https: set[str] = field(default_factory=set)  # models that refuse `runflow://`
-    refuses_filter: bool = False  # of a list by client_ref
-    refuses_fields: bool = False  # of a list; and large pages with it
     page_cap: int | None = None  # runs on a page, where another followed
     most_shown: int = 0  # runs of ours on one page
+
+    # Refusals.
+    refuses_filter: bool = False  # of a list by client_ref
+    refuses_fields: bool = False  # of a list; and large pages with it
 
     # Proofs.
     filter_proven: bool = False  # the filter has shown a run that the ledger knows

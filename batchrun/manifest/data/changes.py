@@ -32,11 +32,11 @@ def seal(sources: Sources, *, secret: str) -> Seal | None:
         if state is None:
             return None
         files[path] = state
-    variables = {**sources.variables, "HOME": os.environ.get("HOME", "")}
+    variables = {**sources.variables, "HOME": os.environ.get("HOME")}
     return Seal(
         files=files,
         listings={pattern: _digest(found) for pattern, found in sources.listings.items()},
-        variables={name: _digest([secret, text]) for name, text in variables.items()},
+        variables={name: _of_variable(text, secret) for name, text in variables.items()},
     )
 
 
@@ -44,7 +44,7 @@ def holds(known: Seal, base: Path, environ: Mapping[str, str], *, secret: str) -
     """Say whether every file, listing and variable is as the seal of a manifest in *base* says."""
     return (
         all(
-            _digest([secret, environ.get(name, "")]) == digest
+            _of_variable(environ.get(name), secret) == digest
             for name, digest in known.variables.items()
         )
         and all(
@@ -52,6 +52,11 @@ def holds(known: Seal, base: Path, environ: Mapping[str, str], *, secret: str) -
         )
         and all(is_still(path, state) for path, state in known.files.items())
     )
+
+
+def _of_variable(text: str | None, secret: str) -> str:
+    """Return the digest of a variable; one that is not set differs from an empty one."""
+    return _digest([secret] if text is None else [secret, text])
 
 
 def _digest(texts: Sequence[str]) -> str:
