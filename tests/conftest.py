@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +28,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
 
-WORKERS: Final = 3
+WORKERS: Final = 4
 """For each core: most slow tests wait for a process, a service, or a moment."""
 
 
@@ -47,12 +48,39 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return WorkStealingScheduling(config, log)
 
 
+MANY: Final = 8
+"""Cases of a test of which trio doesn't play each by default."""
+
+
+def _on_trio(item: pytest.Item) -> str | None:
+    """Return the name of a test that is played on trio, without its case."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    on_trio = parameters.get("anyio_backend") == "trio"
+    return item.nodeid.partition("[")[0] if on_trio else None
+
+
+def _turn(item: pytest.Item) -> int:
+    if "crash" in item.name or "main_job" in item.nodeid:
+        return 0
+    return 1 if item.get_closest_marker("slow") else 2
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bound the slow tests by minutes: a busy machine is no reason to fail.
 
-    Long ones come first, so that no worker begins one when the others are done.
+    Long ones come first, so that no worker begins one when the others are done. Of a test with many
+    cases trio plays each third by default, and the others at night.
     """
-    items.sort(key=lambda item: "crash" not in item.name and not item.get_closest_marker("slow"))
+    cases = Counter(map(_on_trio, items))
+    numbers = Counter[str | None]()
+    for item in items:
+        name = _on_trio(item)
+        if name is not None and cases[name] >= MANY:
+            numbers[name] += 1
+            if numbers[name] % 3 != 1:
+                item.add_marker(pytest.mark.nightly)
+    items.sort(key=_turn)
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(HANGS))

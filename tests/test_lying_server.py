@@ -104,7 +104,7 @@ TABLE: Final[Mapping[str, Sequence[Case]]] = {
     "unknown_status": [
         Case(
             faults=["unknown_status=warming_up"],
-            text=MANIFEST + "metadata: {simulate: {seconds: 2000}}\n",  # ten, at this speed
+            text=MANIFEST + "metadata: {simulate: {seconds: 1000}}\n",  # five, at this speed
             said="warming_up",
         )
     ],

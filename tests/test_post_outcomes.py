@@ -236,7 +236,7 @@ async def test_a_post_that_the_limiter_held_for_long_is_looked_up_from_when_it_l
 
 def crowded(**service: Any) -> Runflow:
     """Return an organisation that makes so many runs of its own that no walk gets anywhere."""
-    return Runflow(page_cap=1, filters="no", faults=["crowd=100"], **service)
+    return Runflow(page_cap=1, filters="no", faults=["crowd=50"], **service)
 
 
 @pytest.mark.parametrize("word", ["lost", "reset"])
