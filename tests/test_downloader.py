@@ -1,5 +1,6 @@
 """From a run's output to files under names that nobody else has; what can't be had stays owed."""
 
+import json
 import os
 import resource
 import unicodedata
@@ -255,3 +256,118 @@ async def test_a_full_disk_ends_the_call_with_9_and_the_next_one_saves_what_is_o
     assert again.codes == []
     assert set(world.service.paid().values()) == {1}
     assert len(world.files()) == 6
+
+
+@dataclass(kw_only=True)
+class Late(Runflow):
+    """Shows the output of a run as *before* until *shown* seconds after its end."""
+
+    before: Any = None
+    shown: float = 3.0
+
+    def __post_init__(self) -> None:
+        self.edit_run = self._edited_run
+
+    def _edited_run(self, run: dict[str, Any]) -> dict[str, Any]:
+        ends = {each.id: each.ends for each in self.runs}[run["id"]]
+        early = anyio.current_time() < ends + self.shown
+        return run | {"output": self.before} if early and run.get("completed_at") else run
+
+
+async def test_an_output_that_shows_after_the_end_is_waited_for(tmp_path: Path) -> None:
+    world = Gallery(tmp_path, Late(), text=ONE)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert len(world.files()) == 1
+
+
+async def test_an_output_that_never_shows_is_owed_and_is_never_called_saved(tmp_path: Path) -> None:
+    service = Late(shown=1e6)
+    world = Gallery(tmp_path, service)
+
+    stops = await world.call()
+    assert world.saved() == {}
+    assert any("shows no output" in note for note in world.listener.notes)
+    began = anyio.current_time()
+    await world.call()
+    assert anyio.current_time() - began < 60, "after three in a row none is waited for"
+    service.shown = 0.0
+    again = await world.call()
+
+    assert (stops.codes, again.codes) == ([], [])
+    assert len(world.files()) == len(world.saved()) == 6
+    assert service.calls["create"] == 6
+
+
+@pytest.mark.parametrize("output", [False, 0, 0.0, "a text", ["a", "list"], {"a": 1}])
+async def test_an_output_that_is_no_file_is_kept_as_it_is(tmp_path: Path, output: Any) -> None:
+    world = Gallery(tmp_path, Late(before=output, shown=1e6), text=ONE)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    [name] = world.files()
+    assert json.loads((world.folder / name).read_bytes()) == output
+
+
+@pytest.mark.parametrize("output", [{}, [], ""])
+async def test_an_output_of_nothing_is_no_file(tmp_path: Path, output: Any) -> None:
+    world = Gallery(tmp_path, Late(before=output, shown=1e6), text=ONE)
+
+    stops = await world.call()
+
+    assert (stops.codes, list(world.saved().values())) == ([], [[]])
+
+
+async def test_of_three_files_one_that_is_gone_holds_up_none(tmp_path: Path) -> None:
+    asked = Counter[str]()
+
+    def host(request: httpx.Request) -> httpx.Response:
+        asked[request.url.path[-5:]] += 1
+        return httpx.Response(404) if request.url.path.endswith("/1.png") else whole(request)
+
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE, host=host)
+
+    await world.call()
+
+    assert [name[-6:] for name in world.files()] == ["-1.png", "-3.png"]
+    assert (asked["0.png"[-5:]], asked["2.png"[-5:]]) == (1, 1)
+    assert world.saved() == {}
+    assert any("404" in note for note in world.listener.notes)
+
+
+async def test_a_file_that_is_there_two_seconds_after_the_run_is_waited_for(tmp_path: Path) -> None:
+    began: list[float] = []
+
+    def host(request: httpx.Request) -> httpx.Response:
+        began.append(anyio.current_time())
+        early = anyio.current_time() < began[0] + 2
+        return httpx.Response(404) if early else whole(request)
+
+    world = Gallery(tmp_path, Pictures(), text=ONE, host=host)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert len(world.files()) == 1
+
+
+@pytest.mark.parametrize("port", ["99999", "0"])
+async def test_an_impossible_address_leaves_its_own_cell_owed(tmp_path: Path, port: str) -> None:
+    service = Runflow()
+
+    def odd(run: dict[str, Any]) -> dict[str, Any]:
+        first = run["id"] == service.runs[0].id
+        url = f"https://files.example:{port}/a b.png" if first else f"https://x.example/{run['id']}"
+        return run | {"output": {"outputs": [{"url": url}]}} if run.get("output") else run
+
+    service.edit_run = odd
+    world = Gallery(tmp_path, service)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert len(world.saved()) == 5
+    assert service.calls["create"] == 6

@@ -312,7 +312,17 @@ async def test_the_client_with_the_key_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content_type", "data", "path", "extension"),
     [
-        ("image/jpeg", PNG, "x", ".jpg"),
+        ("image/jpeg", PNG, "x", ".png"),
+        ("image/png", b"\xff\xd8\xff\xe0" + bytes(60), "x.png", ".jpg"),
+        ("image/png", b"\0\0\0\x18ftypmp42....", "x.png", ".mp4"),
+        ("text/plain", PNG, "x", ".png"),
+        ("text/html; charset=utf-8", PNG, "x", ".png"),
+        ("video/quicktime", b"\0\0\0\x18ftypmp42....", "x", ".mov"),
+        ("video/x-matroska", b"\x1aE\xdf\xa3....", "x", ".mkv"),
+        ("text/plain", b"BMW on a road", "x", ".txt"),
+        ("application/octet-stream", b"v 0.1 0.2 0.3\n", "chair.obj", ".obj"),
+        ("model/obj", b"v 0.1 0.2 0.3\n", "x", ".obj"),
+        ("", b"unheard of", "chair.FBX", ".fbx"),
         ("Image/WEBP; charset=binary", b"?", "x", ".webp"),
         ("video/mp4", b"?", "x", ".mp4"),
         ("application/octet-stream", PNG, "x.gif", ".png"),
@@ -472,6 +482,41 @@ async def test_a_part_of_another_version_is_not_joined(tmp_path: Path) -> None:
 
     assert (tmp_path / saved.name).read_bytes() == PNG
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("media", ["image", None])
+@pytest.mark.parametrize(
+    "start", [b"<html>", b"\n<!DOCTYPE html><html>", b"\xef\xbb\xbf<!doctype html>"]
+)
+async def test_a_page_is_no_picture_whatever_it_says_it_is(
+    tmp_path: Path, start: bytes, media: str | None
+) -> None:
+    http, asked = server(whole(start + b"log in</html>", Content_Type="image/png"), whole())
+
+    saved = await fetch(http, URL, OutputStore(tmp_path), "cell", media=media, blocking=inline)
+
+    assert saved.name == "cell.png"
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://files.example:99999/a.png",
+        "https://files.example:0/a.png",
+        "https://files.example:x/a.png",
+        f"https://{'a' * 64}.example/a.png",
+        "https://../a.png",
+        "https://files.example/\0.png",
+    ],
+)
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_an_address_that_cannot_be_opened_is_an_error_of_that_file(
+    tmp_path: Path, url: str
+) -> None:
+    async with download_client() as http:
+        with pytest.raises(DownloadError):
+            await fetch(http, url, OutputStore(tmp_path), "cell", tries=1)
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/xml", "text/xml", "text/html"])

@@ -1,6 +1,8 @@
 """API bodies and our values: every shape that was seen, and some that were not."""
 
 import json
+from base64 import b64encode
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -91,6 +93,11 @@ def test_every_status_is_ours_or_open(
         (True, None),
         ("free", None),
         ("NaN", None),
+        ("1e9999999", None),
+        ("1e-9999999", None),
+        ("9" * 5000, None),
+        (10**400, None),
+        (1e300, None),
         ("Infinity", None),
         ({"usd": 1}, None),
     ],
@@ -186,6 +193,9 @@ def test_a_422_names_its_fields_in_every_shape() -> None:
         ({"outputs": [{"url": "ftp://h/1"}]}, []),
         ({"outputs": [{"url": "https://"}, {"url": "https://[::1"}]}, []),
         ({"outputs": "https://h/1"}, ["1"]),
+        ({"outputs": [{"url": "https://h/a b.png"}]}, ["a%20b.png"]),
+        ({"image_urls": [" https://h/1\n"]}, ["1"]),
+        ({"note": "https://h/1 is where it was"}, []),
     ],
 )
 def test_the_files_of_every_shape_are_found_in_order_and_once(output: Any, files: Any) -> None:
@@ -202,6 +212,22 @@ def test_a_data_uri_is_a_file_too_and_tells_its_type() -> None:
     uri = "data:image/png;base64,AAAA"
 
     assert output_files({"outputs": [{"url": uri}]}) == (OutputFile(url=uri, type="image"),)
+
+
+@pytest.mark.parametrize("name", ["b64_json", "base64", "data"])
+@pytest.mark.parametrize(
+    "within", [lambda each: {"outputs": [each]}, lambda each: each], ids=["listed", "bare"]
+)
+def test_a_file_within_the_output_is_found_by_its_first_bytes(
+    name: str, within: Callable[[Any], Any]
+) -> None:
+    text = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
+
+    [file] = output_files(within({name: text, "type": "image"}))
+
+    assert file == OutputFile(url=f"data:;base64,{text}", type="image")
+    assert output_files(within({name: "a text", "type": "image"})) == ()
+    assert output_files({name: text, "url": "https://h/1"})[0].url == "https://h/1"
 
 
 def test_an_output_nested_a_hundred_thousand_deep_is_no_reason_to_stop() -> None:

@@ -38,6 +38,14 @@ _BY_TYPE: Final = {
     "application/pdf": ".pdf",
     "application/zip": ".zip",
     "model/gltf-binary": ".glb",
+    "model/gltf+json": ".gltf",
+    "model/obj": ".obj",
+    "model/stl": ".stl",
+    "model/vnd.usdz+zip": ".usdz",
+    "image/jxl": ".jxl",
+    "image/vnd.adobe.photoshop": ".psd",
+    "text/csv": ".csv",
+    "text/vtt": ".vtt",
     "text/plain": ".txt",
 }
 
@@ -72,24 +80,54 @@ _PLAIN_TO_SEE: Final = frozenset(
 )
 """Kinds whose first bytes no text begins with: "BM" is a bitmap, and a word about cars."""
 
+_CONTAINERS: Final = (
+    frozenset({".mp4", ".mov", ".m4a", ".m4v"}),
+    frozenset({".webm", ".mkv", ".weba"}),
+    frozenset({".avif", ".heic", ".heif", ".mp4"}),
+)
+
 _BY_EXTENSION: Final = {
     extension: kind
     for kind, extension in reversed(_BY_TYPE.items())
     if extension in _PLAIN_TO_SEE and not (extension == ".webm" and kind.startswith("audio"))
 }
 
-EXTENSIONS: Final = tuple(sorted({*_BY_TYPE.values(), ".jpeg", ".bin"}))
+_BY_URL_ALONE: Final = frozenset(
+    {
+        *(".bin", ".exr", ".fbx", ".gz", ".hdr", ".heif", ".jpeg", ".m4v", ".mtl", ".npy", ".npz"),
+        *(".ogv", ".opus", ".ply", ".safetensors", ".spz", ".srt", ".splat", ".tar", ".tif"),
+    }
+)
+"""Extensions of files that are sent as bytes of no type."""
+
+EXTENSIONS: Final = tuple(sorted({*_BY_TYPE.values(), *_BY_URL_ALONE}))
 """All that `extension` may return."""
 
 
 def extension(content_type: str | None, head: bytes, url_path: str = "") -> str:
-    """Return the extension by content type, else by the first bytes, else by the URL's own."""
-    if (found := _BY_TYPE.get(content_type or "")) is not None:
-        return found
-    if (found := sniffed(head)) is not None:
+    """Return the extension by first bytes that are plain to see, else by the content type, else by
+    other first bytes, else by the URL's own.
+
+    A service that writes image/png over every picture doesn't make one of it.
+    """
+    content, announced = sniffed(head), _BY_TYPE.get(content_type or "")
+    if content in _PLAIN_TO_SEE and not _one_kind(content, announced):
+        return content
+    if (found := announced or content) is not None:
         return found
     suffix = PurePosixPath(url_path).suffix.lower()
     return suffix if suffix in EXTENSIONS else ".bin"
+
+
+def _one_kind(content: str, announced: str | None) -> bool:
+    """Say whether one container has two names: which of them, only the content type knows."""
+    return any({content, announced} <= kinds for kinds in _CONTAINERS)
+
+
+def is_page(head: bytes) -> bool:
+    """Say whether a file begins as a web page does."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return start.startswith((b"<!doctype html", b"<html"))
 
 
 def sniffed(head: bytes) -> str | None:

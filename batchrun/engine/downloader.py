@@ -24,8 +24,13 @@ from batchrun.ledger.scan import has_text
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
 from batchrun.runflow.outputs import OutputFile, output_files
 
-RENEWALS: Final = 3
-"""How often a run is asked for a fresh URL before its files are left to the next call."""
+PAUSES: Final = (0.0, 2.0, 5.0)
+"""Seconds before each time that a run is asked for its output once more. A service may show the end
+of a run before its output, and an address before there is a file behind it.
+"""
+
+GIVEN_UP: Final = 3
+"""Runs in a row that showed no file after all pauses: then none is waited for any more."""
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -35,6 +40,18 @@ class Job(Struct, frozen=True, kw_only=True):
     run_id: str
     name: str
     output: Any = None
+
+
+class _Saving:
+    """The output of a run as it was last shown, and its files that are saved, by their place."""
+
+    def __init__(self, output: Any) -> None:
+        self.output = output
+        self.saved: dict[int, SavedFile] = {}
+        self.error = ""
+
+    def files(self) -> tuple[SavedFile, ...]:
+        return tuple(saved for _, saved in sorted(self.saved.items()))
 
 
 class Downloader:
@@ -55,6 +72,7 @@ class Downloader:
         self._jobs: deque[Job] = deque()
         self._news = Wakeup()
         self._cells: set[str] = set()
+        self._in_vain = 0
 
     @property
     def waiting(self) -> int:
@@ -101,35 +119,48 @@ class Downloader:
             self._store.release(name)
 
     async def _save_as(self, name: str, job: Job) -> None:
-        output = job.output
-        for _ in range(RENEWALS):
-            if output is None:
-                output = await self._ask_again(job)
-            try:
-                files = await self._fetch_all(name, output)
-            except ExpiredError:
-                output = None
-            else:
-                record = Saved(cell=job.key, run_id=job.run_id, files=tuple(files))
+        saving = _Saving(job.output)
+        for pause in (0.0, *PAUSES):
+            if saving.output is None:
+                await anyio.sleep(0.0 if self._in_vain >= GIVEN_UP else pause)
+                saving.output = await self._ask_again(job)
+            if saving.output is not None and await self._fetch_all(name, saving):
+                self._in_vain = 0
+                record = Saved(cell=job.key, run_id=job.run_id, files=saving.files())
                 await self._ledger.append(record)
                 return
-        raise DownloadError(f"the service gave {RENEWALS} URLs that had expired")
+        self._in_vain += 1
+        raise DownloadError(saving.error or "the service shows no output of it")
 
     async def _ask_again(self, job: Job) -> Any:
         """Return the run's output with fresh URLs: reading a run signs them anew."""
         run = await self._client.get_run(job.run_id)
         if run is None:
             raise DownloadError("the service doesn't know the run any more (404)")
-        return run.output or {}
+        return run.output
 
-    async def _fetch_all(self, name: str, output: Any) -> Sequence[SavedFile]:
-        files = output_files(output)
+    async def _fetch_all(self, name: str, saving: "_Saving") -> bool:
+        """Fetch what isn't saved yet; say whether that is all. One file holds up no other."""
+        files = output_files(saving.output)
         if not files:
-            return self._keep_text(name, output)
-        return [
-            await self._fetch(file, f"{name}-{number}" if len(files) > 1 else name)
-            for number, file in enumerate(files, start=1)
-        ]
+            saving.saved = dict(enumerate(self._keep_text(name, saving.output)))
+            return True
+        failure: DownloadError | None = None
+        saving.saved = {n: saved for n, saved in saving.saved.items() if n < len(files)}
+        for number, file in enumerate(files):
+            if number in saving.saved:
+                continue
+            own = f"{name}-{number + 1}" if len(files) > 1 else name
+            try:
+                saving.saved[number] = await self._fetch(file, own)
+            except ExpiredError as error:
+                saving.error = str(error)
+            except DownloadError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        saving.output = None
+        return len(saving.saved) == len(files)
 
     async def _fetch(self, file: OutputFile, name: str) -> SavedFile:
         local = self._client.local
@@ -144,7 +175,7 @@ class Downloader:
 
     def _keep_text(self, name: str, output: Any) -> Sequence[SavedFile]:
         """Keep an output that has no files, such as a model's JSON."""
-        if not output:
+        if output in ({}, [], ""):
             return ()
         data = json.dumps(output, ensure_ascii=False, indent=2).encode() + b"\n"
         path = f"files/{name}.json"

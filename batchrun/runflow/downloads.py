@@ -23,7 +23,7 @@ import anyio.to_thread
 import httpx
 from msgspec import Struct
 
-from batchrun.base.media_types import extension, sniffed
+from batchrun.base.media_types import extension, is_page, sniffed
 from batchrun.base.output_store import Part, writable
 from batchrun.errors import FolderError
 from batchrun.runflow.headers import seconds_to_wait, sha256_of
@@ -163,6 +163,11 @@ class _Download:
                 self._check_content(response)
         except FAILED as error:
             raise BrokenTransferError(f"{type(error).__name__} from {_place(self._url)}") from None
+        except (
+            ValueError,
+            httpx.InvalidURL,
+        ) as error:  # a host that none resolves
+            raise DownloadError(f"an address that can't be opened: {error}"[:200]) from None
 
     def _begin(self, response: httpx.Response) -> None:
         """Judge the answer's head: what it begins, goes on with, or refuses."""
@@ -172,8 +177,6 @@ class _Download:
         if response.status_code != 200:
             _raise_for_status(response)
         self.content_type = _media_type(response)
-        if self.content_type == "text/html":
-            raise BrokenTransferError(f"a web page in place of the file from {_place(self._url)}")
         self._total = None if _encoded(response) else _length(response)
         self._limit(self._total or 0)
         self._validator = None if _encoded(response) else _validator(response)
@@ -238,11 +241,22 @@ class _Download:
         if announced not in {None, self.hash.hexdigest()}:
             self._restart()
             raise BrokenTransferError(f"another content than announced from {_place(self._url)}")
+        page = self.content_type == "text/html" or self._media in _MEDIA or self._is_media()
+        if (
+            page
+            and sniffed(self._head) is None
+            and (self.content_type == "text/html" or is_page(self._head))
+        ):
+            self._restart()
+            raise BrokenTransferError(f"a web page in place of the file from {_place(self._url)}")
         message = self.content_type in _MESSAGES and sniffed(self._head) is None
         svg = self.content_type in _XML and self.extension() == ".svg"
         if self._media in _MEDIA and message and not svg:
             self._restart()
             raise BrokenTransferError(f"a message in place of the file from {_place(self._url)}")
+
+    def _is_media(self) -> bool:
+        return (self.content_type or "").partition("/")[0] in _MEDIA
 
     def _limit(self, size: int) -> None:
         if size > MOST_BYTES:

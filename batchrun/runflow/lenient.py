@@ -26,13 +26,29 @@ def status(value: Any) -> str:
     return _SPELLINGS.get(word, word)
 
 
+DIGITS_OF_64_BITS: Final = 18
+DIGITS: Final = 9
+PLACES: Final = 20
+"""Digits before and behind the point beyond which a number is no price: sums of it have no end."""
+
+
 def money(value: Any) -> Decimal | None:
-    """Return an exact amount."""
+    """Return an exact amount of USD; None for what is no amount that a run can cost."""
+    amount = _number(value)
+    if amount is None or not amount:
+        return amount if amount is None else Decimal(0)
+    # By its digits alone: decimal arithmetic with 1e9999999 is an Overflow.
+    exponent = amount.as_tuple().exponent
+    small = amount.adjusted() < DIGITS and isinstance(exponent, int) and exponent >= -PLACES
+    return amount if small else None
+
+
+def _number(value: Any) -> Decimal | None:
     if not isinstance(value, _NUMBERS) or isinstance(value, bool):
         return None
     try:
         amount = Decimal(str(value).strip())
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):  # of an integer with thousands of digits
         return None
     return amount if amount.is_finite() else None
 
@@ -41,9 +57,11 @@ def whole(value: Any) -> int | None:
     """Return a number of 64 bits, rounded towards nought."""
     if type(value) is int:
         return value if abs(value) < 2**63 else None
-    number = money(value)
+    number = _number(value)
     # Not int(Decimal("1e999999")): that would take all the memory there is.
-    return int(number) if number is not None and abs(number) < 2**63 else None
+    if number is None or number.adjusted() > DIGITS_OF_64_BITS or abs(number) >= 2**63:
+        return None
+    return int(number)
 
 
 def moment(value: Any) -> datetime | None:

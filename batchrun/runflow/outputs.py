@@ -1,11 +1,16 @@
 """Where in a run's output its files are. Pure; the shapes are in `docs/api.md`."""
 
+import base64
+import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from batchrun.base.media_types import sniffed
+
+_BASE64: Final = ("b64_json", "base64", "data")
 _TYPES: Final = ("image", "video", "audio")
 
 
@@ -20,10 +25,11 @@ def output_files(output: Any) -> tuple[OutputFile, ...]:
     """Return the files of *output* in its own order, each URL once.
 
     The normalised `outputs` list is believed alone: models that send it repeat the same files
-    under older names, signed differently. Then come the `*_urls` lists, then any `url`, and only
-    where there is none of these, any text at all that is a URL.
+    under older names, signed differently. Then come the `*_urls` lists, then any `url`, then any
+    text at all that is a URL, and only where there is none of these, files that stand in the output
+    itself as base64.
     """
-    for reader in (_normalised, _lists, _named, _anywhere):
+    for reader in (_normalised, _lists, _named, _anywhere, _inlined):
         found = {file.url: file for file in reversed(list(reader(output)))}
         if found:
             return tuple(reversed(found.values()))
@@ -37,7 +43,7 @@ def _normalised(output: Any) -> Iterator[OutputFile]:
             (entry.get("url"), entry.get("type")) if isinstance(entry, Mapping) else (entry, None)
         )
         if isinstance(url, str) and _is_url(url):
-            yield OutputFile(url=url, type=_type_of(given) or _type_of(url))
+            yield OutputFile(url=_quoted(url), type=_type_of(given) or _type_of(url))
 
 
 def _lists(output: Any) -> Iterator[OutputFile]:
@@ -48,7 +54,7 @@ def _lists(output: Any) -> Iterator[OutputFile]:
     for name in sorted(names, key=lambda name: name != "image_urls"):
         for url in output[name] if isinstance(output[name], list) else ():
             if _is_url(url):
-                yield OutputFile(url=url, type=_type_of(name) or _type_of(url))
+                yield OutputFile(url=_quoted(url), type=_type_of(name) or _type_of(url))
 
 
 def _named(output: Any) -> Iterator[OutputFile]:
@@ -63,13 +69,42 @@ def _named(output: Any) -> Iterator[OutputFile]:
 
 def _anywhere(output: Any) -> Iterator[OutputFile]:
     for path, url in _texts(output, ()):
-        yield _guessed(path, url)
+        if url[:5].lower() == "data:" or " " not in url.strip():  # else it is prose
+            yield _guessed(path, url)
 
 
 def _guessed(path: tuple[str, ...], url: str) -> OutputFile:
     return OutputFile(
-        url=url, type=next(filter(None, map(_type_of, reversed(path))), None) or _type_of(url)
+        url=_quoted(url),
+        type=next(filter(None, map(_type_of, reversed(path))), None) or _type_of(url),
     )
+
+
+def _inlined(output: Any) -> Iterator[OutputFile]:
+    """Read base64 under `b64_json`, `base64` or `data` whose first bytes are a file's."""
+    stack: list[Any] = [output]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, list):
+            stack += reversed(value)
+        elif isinstance(value, Mapping):
+            for name in _BASE64:
+                text = value.get(name)
+                if isinstance(text, str) and _starts_a_file(text):
+                    yield OutputFile(url=f"data:;base64,{text}", type=_type_of(value.get("type")))
+            stack += [below for below in value.values() if isinstance(below, Mapping | list)][::-1]
+
+
+def _starts_a_file(text: str) -> bool:
+    try:
+        return sniffed(base64.b64decode(text[:64], validate=True)) is not None
+    except (ValueError, binascii.Error):
+        return False
+
+
+def _quoted(url: str) -> str:
+    """Return an address as it can be asked for: blanks around it are none of it, others quoted."""
+    return url if url[:5].lower() == "data:" else "%20".join(url.strip().split(" "))
 
 
 def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -93,7 +128,8 @@ def _is_url(value: object) -> bool:
         return False
     if value[:5].lower() == "data:":
         return "," in value
-    if not value[:8].lower().startswith(("http://", "https://")) or any(map(str.isspace, value)):
+    value = value.strip()
+    if not value[:8].lower().startswith(("http://", "https://")) or not value.isprintable():
         return False
     try:
         return bool(urlsplit(value).hostname)

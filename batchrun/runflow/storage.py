@@ -47,6 +47,6 @@ async def keep_trying(
 
 def may_be_opened(url: httpx.URL, *, loopback: bool) -> bool:
     """Say whether *url* is https, or with *loopback* http to this machine (the simulator's)."""
-    if not url.host:
+    if not url.host or url.port not in {None, *range(1, 2**16)}:
         return False
     return url.scheme == "https" or (loopback and url.scheme == "http" and is_loopback(url.host))
