@@ -371,3 +371,23 @@ async def test_an_impossible_address_leaves_its_own_cell_owed(tmp_path: Path, po
     assert stops.codes == []
     assert len(world.saved()) == 5
     assert service.calls["create"] == 6
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("name", ["${prompt}", "by/${prompt}", "${cell}"])
+async def test_a_file_that_was_deleted_is_fetched_again_under_its_name(
+    tmp_path: Path, outputs: int, name: str
+) -> None:
+    text = f"models: [a/b]\ninputs: {{prompt: [a, b, c]}}\noutputs: {{name: '{name}'}}\n"
+    world = Gallery(tmp_path, Pictures(outputs=outputs), text=text)
+    await world.call()
+    before = world.files()
+    assert len(before) == 3 * outputs
+    for path in before[:: max(1, outputs - 1)]:
+        (world.folder / path).unlink()
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert world.files() == before
+    assert world.service.calls["create"] == 3

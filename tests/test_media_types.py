@@ -2,7 +2,8 @@
 
 import pytest
 
-from batchrun.base.media_types import media_type, sniffed
+from batchrun.base.first_bytes import sniffed
+from batchrun.base.media_types import media_type
 
 PNG, WEBP, AVIF, MP4 = (
     b"\x89PNG\r\n\x1a\n" + bytes(8),

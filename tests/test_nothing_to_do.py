@@ -60,6 +60,17 @@ class Night:
             lines += [intent(key), submitted(key), finished(key), saved(key)]
         self.sweep.mkdir(parents=True)
         (self.sweep / "ledger.jsonl").write_bytes(b"".join(map(encode, lines)))
+        for key in self.cells:
+            self.output(key)
+
+    def output(self, key: str) -> Path:
+        """Return the file of a cell, made where there is none."""
+        [file] = saved(key).files
+        path = self.sweep / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        path.write_bytes(path.read_bytes() or PNG)
+        return path
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file that is old enough for its time to be believed."""
@@ -352,6 +363,7 @@ def test_a_sweep_with_failures_ends_as_it_did_and_says_the_same(
     ]
     for other in others:
         night.append(intent(other), submitted(other), finished(other), saved(other))
+        night.output(other)
     words = [str(night.folder / "m.yaml"), "--endpoint", ENDPOINT]
 
     assert main(words) == 1
@@ -387,3 +399,28 @@ def test_equal_words_are_equal_options() -> None:
     assert first == second
     assert " at 0x" not in first
     assert len(parse(words).chosen) > 10
+
+
+@pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"")])
+def test_a_file_that_is_gone_or_empty_is_not_had(
+    night: Night, how: Callable[[Path], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = night.output(night.cells[3])
+    how(path)
+    words = [str(night.folder / "m.yaml"), "--endpoint", ENDPOINT]
+
+    assert main(["status", *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["unsaved"] == 1
+    code, _, short = night.call("--no-download")
+    assert (code, short) == (0, False)
+    path.write_bytes(b"had again")
+    assert night.call()[::2] == (0, False)
+    assert night.call()[::2] == (0, True)
+
+
+def test_a_file_that_was_changed_stays_its_users(night: Night) -> None:
+    path = night.output(night.cells[0])
+    path.write_bytes(b"cropped")
+
+    assert night.call()[::2] == (0, True)
+    assert path.read_bytes() == b"cropped"

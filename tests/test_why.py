@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from batchrun.cli import main
 from batchrun.commands.call import prepare
 from batchrun.commands.target import Place
-from batchrun.ledger.records import AnyRecord, Dropped, Extra, Parked, Rejected, encode
+from batchrun.ledger.records import AnyRecord, Dropped, Extra, Parked, Rejected, Saved, encode
 from batchrun.manifest.grid.expand import expand
 from batchrun.sweep.location import INDEX
 
@@ -29,10 +29,18 @@ def show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Show:
     """Write a ledger, and return what is shown of a cell of it."""
 
     def shown(
-        *records: AnyRecord, text: str = CELL, code: int = 0, words: tuple[str, ...] = ()
+        *records: AnyRecord,
+        text: str = CELL,
+        code: int = 0,
+        words: tuple[str, ...] = (),
+        files: bool = True,
     ) -> str:
         lines = (encode(record) for record in (SWEEP, *records))
         (tmp_path / "ledger.jsonl").write_bytes(b"".join(lines))
+        for record in records:
+            for file in record.files if isinstance(record, Saved) and files else ():
+                (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / file.path).write_bytes(b"a picture")
         assert main(["why", str(tmp_path), text, *words]) == code
         printed = capsys.readouterr()
         return printed.out if code == 0 else printed.err
@@ -54,6 +62,12 @@ def test_a_cell_that_is_done_shows_its_input_its_lines_and_that_nothing_is_left(
     assert "succeeded, 0.04 USD, 1.5 s\n" in shown
     assert f"saved: files/banana/{CELL}.png\n" in shown
     assert shown.endswith("\nnothing is left to do for this cell\n")
+
+
+def test_a_file_that_is_gone_is_fetched_again(show: Show) -> None:
+    shown = show(*done(), files=False)
+
+    assert shown.endswith(f"` fetches files/banana/{CELL}.png again\n")
 
 
 @pytest.mark.parametrize("text", [CELL[:3], CELL, f"run-{CELL}-1", f"files/banana/{CELL}.png"])

@@ -5,6 +5,7 @@ text.py         how messages spell things, and near misses
 endpoint.py     what an endpoint is
 local_file.py   a local file that a cell sends
 file_state.py   how a file is known to be unchanged
+first_bytes.py  what a file is, by its first bytes
 media_types.py  what a file is, and what it is called
 json_text.py    JSON text of many small values
 progress.py     what a sweep reports while it runs

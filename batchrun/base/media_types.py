@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Final
 
+from batchrun.base.first_bytes import sniffed
+
 _BY_TYPE: Final = {
     "image/png": ".png",
     "image/jpeg": ".jpg",
@@ -48,26 +50,6 @@ _BY_TYPE: Final = {
     "text/vtt": ".vtt",
     "text/plain": ".txt",
 }
-
-_BY_START: Final = (
-    (b"\x89PNG\r\n\x1a\n", ".png"),
-    (b"\xff\xd8\xff", ".jpg"),
-    (b"GIF8", ".gif"),
-    (b"\x1aE\xdf\xa3", ".webm"),
-    (b"OggS", ".ogg"),
-    (b"fLaC", ".flac"),
-    (b"ID3", ".mp3"),
-    (b"\xff\xfb", ".mp3"),
-    (b"%PDF-", ".pdf"),
-    (b"PK\x03\x04", ".zip"),
-    (b"glTF", ".glb"),
-    (b"BM", ".bmp"),
-    (b"II*\0", ".tiff"),
-    (b"MM\0*", ".tiff"),
-    (b"<svg", ".svg"),
-)
-_BY_RIFF: Final = {b"WEBP": ".webp", b"WAVE": ".wav"}
-_BY_BRAND: Final = {b"avif": ".avif", b"heic": ".heic", b"qt  ": ".mov", b"M4A ": ".m4a"}
 
 _MORE_TYPES: Final = {
     **{f".{name}": f"image/{name}" for name in ("webp", "avif", "heic", "heif", "jxl")},
@@ -122,21 +104,6 @@ def extension(content_type: str | None, head: bytes, url_path: str = "") -> str:
 def _one_kind(content: str, announced: str | None) -> bool:
     """Say whether one container has two names: which of them, only the content type knows."""
     return any({content, announced} <= kinds for kinds in _CONTAINERS)
-
-
-def is_page(head: bytes) -> bool:
-    """Say whether a file begins as a web page does."""
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return start.startswith((b"<!doctype html", b"<html"))
-
-
-def sniffed(head: bytes) -> str | None:
-    """Return the extension that the first bytes of a file stand for."""
-    if head[:4] == b"RIFF":
-        return _BY_RIFF.get(head[8:12])
-    if head[4:8] == b"ftyp":
-        return _BY_BRAND.get(head[8:12], ".mp4")
-    return next((name for start, name in _BY_START if head.startswith(start)), None)
 
 
 def media_type(name: str, head: bytes) -> str | None:

@@ -92,6 +92,9 @@ async def run_call(
     sweep = await open_sweep(
         call.folder, ledger, call.manifest, endpoint=call.endpoint, label=call.place.label
     )
+    if ledger.book.missing and settings.download:
+        cells = number_of(len(ledger.book.missing), "cell")
+        progress.note(f"files of {cells} are gone from the folder; they are fetched again")
     async with (
         connected(url, key, settings, log=log) as client,
         download_client(connections=settings.downloads) as downloads,

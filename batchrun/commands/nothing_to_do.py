@@ -34,6 +34,7 @@ from batchrun.commands.target import locate
 from batchrun.errors import BatchrunError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.lock import locked
+from batchrun.ledger.missing_files import is_there, saved_files
 from batchrun.ledger.records import Sweep, encode, timestamp
 from batchrun.manifest.data.changes import Seal, holds, seal
 from batchrun.manifest.load import load_head
@@ -69,6 +70,7 @@ class Done(Struct, frozen=True, kw_only=True):
     basis: Basis
     seal: Seal
     derived: Mapping[str, FileState]
+    outputs: Sequence[str]
     start: Sweep
     group: int
     summary: Summary
@@ -92,6 +94,7 @@ def remember(call: Call, ledger: Ledger, summary: Summary, totals: Totals) -> No
         basis=_basis(call.manifest.head, call.manifest.text, call.endpoint, call.chosen),
         seal=sources,
         derived=states,
+        outputs=saved_files(ledger.book, ledger.path),
         start=sweep,
         group=ledger.group,
         summary=summary,
@@ -155,8 +158,10 @@ def _hold(folder: Path, basis: Basis, head: Head) -> Done | None:
 
 def _unchanged(done: Done, folder: Path, head: Head) -> bool:
     base = head.path.absolute().parent
-    return holds(done.seal, base, os.environ, secret=done.start.sweep) and all(
-        is_still(str(folder / name), state) for name, state in done.derived.items()
+    return (
+        holds(done.seal, base, os.environ, secret=done.start.sweep)
+        and all(is_still(str(folder / name), state) for name, state in done.derived.items())
+        and all(is_there(folder, path) for path in done.outputs)
     )
 
 

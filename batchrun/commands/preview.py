@@ -24,6 +24,7 @@ from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import check_sweep
 from batchrun.ledger.history import History, Standing, grant, standing
+from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
@@ -107,6 +108,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         reader = stack.enter_context(open_reader(path)) if path.exists() else None
         if reader is not None:
             check_sweep(reader.book, sweep, path)
+            forget_missing(reader.book, path)
         selection = Selection(settings.only, reader, attempts=settings.attempts)
     book = Book() if reader is None else reader.book
     prices = Prices(means=means(book))

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from batchrun.errors import LostLedgerError, UsageError
 from batchrun.ledger.file import check_sweep
+from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Head, Manifest
@@ -88,6 +89,7 @@ def opened(subject: Subject) -> Iterator[Reader]:
         raise UsageError(f"there is no sweep in {subject.folder}{start}")
     with open_reader(path) as reader:
         check_sweep(reader.book, sweep, path)
+        forget_missing(reader.book, path)
         yield reader
 
 

@@ -34,12 +34,16 @@ GIVEN_UP: Final = 3
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """One run's outputs; *output* is None where the run has to be asked for it first."""
+    """One run's outputs; *output* is None where the run has to be asked for it first.
+
+    *had* are the files that the cell had, where one of them is gone.
+    """
 
     key: str
     run_id: str
     name: str
     output: Any = None
+    had: Sequence[str] = ()
 
 
 class _Saving:
@@ -122,7 +126,8 @@ class Downloader:
         saving = _Saving(job.output)
         for pause in (0.0, *PAUSES):
             if saving.output is None:
-                await anyio.sleep(0.0 if self._in_vain >= GIVEN_UP else pause)
+                if pause and self._in_vain < GIVEN_UP:
+                    await anyio.sleep(pause)
                 saving.output = await self._ask_again(job)
             if saving.output is not None and await self._fetch_all(name, saving):
                 self._in_vain = 0
@@ -198,6 +203,8 @@ class Downloader:
             return job.name
         other = f"{job.name}-{short}"
         # At once: another worker may come with the same name while the ledger is read.
+        if any(path.startswith(f"files/{other}") for path in job.had):
+            return other
         if not self._store.reserve(job.name):
             return other
         if await self._is_anothers(job):
@@ -212,7 +219,7 @@ class Downloader:
         that no line names. Saved beside it, the results would name another file than those of
         a sweep that was never killed.
         """
-        there = self._there(job.name)
+        there = [path for path in self._there(job.name) if path not in job.had]
         if job.output is not None:
             return bool(there)
         spelled = [json.dumps(path, ensure_ascii=False) for path in there]

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from batchrun import __version__
 from batchrun.errors import LedgerError
 from batchrun.ledger.file import Ledger
+from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
 from batchrun.sweep.identity import Identity, write_identity
@@ -46,7 +47,8 @@ async def open_sweep(
 ) -> SweepFolder:
     """Write this start's `sweep` line, and return who the sweep is.
 
-    Raises LedgerError for the ledger of another endpoint.
+    From then on cells whose saved files are gone count as unsaved. Raises LedgerError for the
+    ledger of another endpoint.
     """
     known = ledger.book.sweep
     if known is None and ledger.book.histories:
@@ -56,6 +58,7 @@ async def open_sweep(
             f"{ledger.path} is of the endpoint {known.endpoint}, not of {endpoint}; "
             "use another --outputs or --label"
         )
+    forget_missing(ledger.book, ledger.path)
     line = Sweep(
         format=FORMAT,
         sweep=known.sweep if known is not None else secrets.token_hex(ID_BYTES),

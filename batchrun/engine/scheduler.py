@@ -148,5 +148,6 @@ class Scheduler:
         """Save what an earlier call could not."""
         if history.state in GOOD and not history.saved:
             assert history.run_id is not None
-            job = Job(key=cell.key, run_id=history.run_id, name=self._name_of(cell))
+            had = self._ledger.book.missing.get(cell.key, ())
+            job = Job(key=cell.key, run_id=history.run_id, name=self._name_of(cell), had=had)
             self._downloader.put(job)

@@ -9,6 +9,7 @@ file.py           the file: held under a lock, appended to in commit groups
 lock.py           the lock, and who holds it
 index.py          cells, their lines, and sums, in SQLite: derived, and deletable
 scan.py           questions that read the whole file
+missing_files.py  saved outputs that are gone from the disk: owed again
 replay.py         from the bytes to the book; what a crash left at the end
 reader.py         reading without holding
 """

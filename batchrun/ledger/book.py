@@ -94,6 +94,7 @@ class Book:
         self.extra_runs: dict[str, Decimal | None] = {}
         # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
+        self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
         self.last_wave = 0
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
         self.batches: dict[str, str] = {}  # by model: the newest batch of that call
@@ -131,6 +132,11 @@ class Book:
     def open_cells(self) -> Iterator[tuple[str, History]]:
         """Yield the cells whose newest attempt may be running."""
         yield from sorted(self.histories.open().items(), key=itemgetter(0))
+
+    def miss(self, cell: str, files: tuple[str, ...]) -> None:
+        """Take *cell* for unsaved: of its *files* one is gone."""
+        self.histories.miss(cell)
+        self.missing[cell] = files
 
     def check(self, records: Sequence[AnyRecord]) -> None:
         """Raise ValueError if *records* cannot follow in their order; changes nothing."""

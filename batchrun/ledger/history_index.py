@@ -17,6 +17,7 @@ RECENT: Final = 256
 
 _ROW: Final = struct.Struct("<16sIIIqqqqqBB")
 _STATE: Final = struct.Struct("<52xq8xB")
+_SAVED: Final = struct.Struct("<52xq")
 """The columns that are asked for most: whether a row is saved, and its state."""
 
 _SIZE: Final = _ROW.size
@@ -61,6 +62,12 @@ class Histories(Mapping[str, History]):
         """Return where the cell of that number stands, and whether its outputs are saved."""
         history = self._recent.get(cell)
         return self._rows.state(number) if history is None else (history.state, history.saved)
+
+    def miss(self, cell: str) -> None:
+        """Take a cell that has a history for unsaved."""
+        if (history := self._recent.get(cell)) is not None:
+            history.saved_line = NOWHERE
+        self._rows.miss(cell)
 
     def open(self) -> dict[str, History]:
         """Return the cells whose newest attempt may be running."""
@@ -135,6 +142,11 @@ class Rows:
         """Return the state of the history in a row, and whether its outputs are saved."""
         saved, state = _STATE.unpack_from(self._data, row * _SIZE)
         return _STATES[state], saved != NOWHERE
+
+    def miss(self, cell: str) -> None:
+        row = self._keys.number(cell)
+        if row is not None:
+            _SAVED.pack_into(self._data, row * _SIZE, NOWHERE)
 
     def get(self, cell: str) -> History | None:
         row = self._keys.number(cell)

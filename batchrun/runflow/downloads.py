@@ -23,7 +23,8 @@ import anyio.to_thread
 import httpx
 from msgspec import Struct
 
-from batchrun.base.media_types import extension, is_page, sniffed
+from batchrun.base.first_bytes import is_page, sniffed
+from batchrun.base.media_types import extension
 from batchrun.base.output_store import Part, writable
 from batchrun.errors import FolderError
 from batchrun.runflow.headers import seconds_to_wait, sha256_of

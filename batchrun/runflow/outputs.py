@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from batchrun.base.media_types import sniffed
+from batchrun.base.first_bytes import sniffed
 
 _BASE64: Final = ("b64_json", "base64", "data")
 _TYPES: Final = ("image", "video", "audio")
