@@ -8,9 +8,11 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -390,3 +392,27 @@ def test_an_empty_label_is_a_mistake(
 
     assert code == 2
     assert "the label ''" in report["error"]["message"]
+
+
+@pytest.mark.parametrize("how", ["garbage", "a folder", "of another version"])
+def test_a_state_of_the_simulator_that_cannot_be_used_is_exit_9(tmp_path: Path, how: str) -> None:
+    (tmp_path / "m.yaml").write_text(
+        "models: [google/nano-banana-2]\ninputs: {prompt: a chair}\nendpoint: simulator\n"
+    )
+    state = tmp_path / "outputs" / "@simulator" / "m" / "simulator.sqlite"
+    state.parent.mkdir(parents=True)
+    match how:
+        case "garbage":
+            state.write_bytes(b"no database" * 1000)
+        case "a folder":
+            state.mkdir()
+        case _:
+            with closing(sqlite3.connect(state)) as db:
+                db.execute("PRAGMA user_version = 99")
+
+    done = call("m.yaml", cwd=tmp_path)
+
+    assert done.returncode == 9
+    assert "simulator.sqlite" in done.stderr
+    assert "delete it" in done.stderr
+    assert "bug" not in done.stderr

@@ -3,13 +3,14 @@
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.commands.options import simulator_missing
+from batchrun.errors import FolderError
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
@@ -32,9 +33,17 @@ def served(endpoint: str, folder: Path | None) -> Iterator[str]:
         return
     try:
         from batchrun.simulator.server import embedded
+        from batchrun.simulator.store import StateError
     except ImportError as error:
         raise simulator_missing(error) from None
-    with embedded(None if folder is None else folder / STATE) as url:
+    with ExitStack() as stack:
+        try:
+            url = stack.enter_context(embedded(None if folder is None else folder / STATE))
+        except StateError as error:
+            raise FolderError(
+                f"{error}; make the folder writable or, where the file is broken, delete it: it "
+                "holds what the simulator has made"
+            ) from None
         yield url
 
 

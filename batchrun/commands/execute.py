@@ -21,6 +21,7 @@ from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
+from batchrun.errors import LostLedgerError
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest
 from batchrun.runflow.client import Client
@@ -50,6 +51,10 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
             done = anyio.run(run_call, call, ledger, (url, key), progress, log, received)
+        try:
+            ledger.check_place()
+        except LostLedgerError as lost:
+            done.shutdown.leave(lost)
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command)
         return show(

@@ -31,7 +31,12 @@ from batchrun.engine.service_health import ServiceHealth
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Wave
-from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
+from batchrun.errors import (
+    KeyRefusedError,
+    LostLedgerError,
+    OutOfCreditError,
+    UnreachableError,
+)
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import plain
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
@@ -237,10 +242,19 @@ class Submitter:
             first.model,
             body,
             idempotency_key=first.idempotency_key,
-            may_leave=lambda: not self._shutdown.holding,
+            may_leave=self._may_leave,
             on_departure=partial(self._departed, first),
             on_nothing=partial(self._came_back, name),
         )
+
+    def _may_leave(self) -> bool:
+        """Say whether a POST may leave now: its intent must be where the next call looks for it."""
+        if not self._shutdown.holding:
+            try:
+                self._ledger.check_place()
+            except LostLedgerError as error:
+                self._shutdown.leave(error)
+        return not self._shutdown.holding
 
     def _departed(self, first: Attempt) -> None:
         self._on_their_way[first.key] = anyio.current_time()

@@ -6,12 +6,13 @@
 import errno
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import anyio
 from msgspec import Struct
@@ -31,6 +32,9 @@ from batchrun.ledger.replay import Replayed, replay, salvage
 from batchrun.sweep.location import LEDGER
 
 Clock = Callable[[], datetime]
+
+SECOND_LOOK: Final = 0.1
+"""Seconds before a ledger is looked for a second time."""
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -113,6 +117,23 @@ class Ledger:
     def now(self) -> datetime:
         """Return the time by the clock that stamps the lines."""
         return self._clock()
+
+    def check_place(self) -> None:
+        """Raise LostLedgerError unless the file that is held is the one that bears the name.
+
+        The folder may be moved, deleted, or replaced by an older copy while a call is at work. A
+        difference counts after a second look: a network's file system may lag (rule 17).
+        """
+        for pause in (0.0, SECOND_LOOK):
+            if pause:
+                time.sleep(pause)
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(self._fd), self.path.stat()):
+                    return
+        raise LostLedgerError(
+            f"{self.path} was moved, deleted or replaced during the call; nothing more was sent, "
+            "and what was is written in the file that it was"
+        )
 
     async def scan(
         self, question: Callable[Concatenate[Path, P], T], *wanted: P.args, **options: P.kwargs
