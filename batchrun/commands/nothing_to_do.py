@@ -42,7 +42,7 @@ from batchrun.manifest.manifest import Head
 from batchrun.results.result_files import MANIFEST, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.summary import Others, Summary, how_to_go_on
 from batchrun.sweep.identity import IDENTITY
-from batchrun.sweep.location import INDEX
+from batchrun.sweep.location import INDEX, folder_of
 
 KEPT: Final = "nothing to do"
 
@@ -157,7 +157,7 @@ def _hold(folder: Path, basis: Basis, head: Head) -> Done | None:
 
 
 def _unchanged(done: Done, folder: Path, head: Head) -> bool:
-    base = head.path.absolute().parent
+    base = folder_of(head.path)
     return (
         holds(done.seal, base, os.environ, secret=done.start.sweep)
         and all(is_still(str(folder / name), state) for name, state in done.derived.items())

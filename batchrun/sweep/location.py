@@ -1,10 +1,13 @@
 """Where a sweep lives. It names the folder, and doesn't look at it.
 
-The folder never depends on the current directory, so that cron and a shell find the same ledger;
-and each endpoint has its own, so that trying a sweep out never counts as having done it.
+The folder never depends on the current directory, the spelling of a path, or the locale, so that
+cron and a shell find the same ledger; and each endpoint has its own, so that trying a sweep out
+never counts as having done it.
 """
 
+import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -55,8 +58,16 @@ def output_folder(
 
 def default_base(manifest: Path) -> Path:
     """Return `outputs/` beside the manifest, or beside its folder if that is `manifests`."""
-    beside = manifest.absolute().parent
+    beside = folder_of(manifest)
     return (beside.parent if beside.name == "manifests" else beside) / "outputs"
+
+
+def folder_of(manifest: Path) -> Path:
+    """Return the folder in which a manifest is named: the same by `..` and by a link to it.
+
+    A manifest that is a link itself stays where it is named: mounted configuration is links.
+    """
+    return manifest.absolute().parent.resolve()
 
 
 def endpoint_folder(endpoint: str) -> str | None:
@@ -73,4 +84,5 @@ def endpoint_folder(endpoint: str) -> str | None:
 def _segment(text: str, what: str) -> str:
     if not text.strip(". ") or "/" in text or "\0" in text or text.startswith("@"):
         raise UsageError(f"the {what} {text!r} cannot be the name of a folder")
-    return text
+    # One text is one folder, however it was typed, and whatever the locale calls its bytes.
+    return os.fsdecode(unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape"))

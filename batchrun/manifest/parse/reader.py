@@ -1,6 +1,7 @@
 """Sections -> the frozen Manifest. Every problem is collected; nothing here raises."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -43,14 +44,15 @@ def read_head(root: MapNode, path: Path, environ: Mapping[str, str]) -> Head | N
         path=path,
         name=section.take("name", parse_name, name_of(path)),
         endpoint=section.take("endpoint", parse_endpoint, None),
-        directory=read_outputs(section, path.absolute().parent)[0],
+        directory=read_outputs(section, path.absolute().parent.resolve())[0],
     )
     return None if problems else head
 
 
 def name_of(path: Path) -> str:
-    """Return the name of a sweep whose manifest at *path* gives none."""
-    return path.stem.strip(" .").lstrip("@-") or "manifest"
+    """Return the name of a sweep whose manifest at *path* gives none, in whatever locale."""
+    stem = os.fsencode(path.stem).decode("utf-8", "surrogateescape")
+    return stem.strip(" .").lstrip("@-") or "manifest"
 
 
 class Reader:
@@ -61,7 +63,7 @@ class Reader:
     ) -> None:
         self.sources = Sources()
         environment = Environment(environ, self.sources.variables)
-        disk, known = LocalDisk(path.absolute().parent, self.sources), set[str]()
+        disk, known = LocalDisk(path.absolute().parent.resolve(), self.sources), set[str]()
         compiler = Compiler(problems, environment, disk, known)
         self.context = ParseContext(path, problems, environment, disk, known, compiler)
         self.root = Section(root, "", problems, environment)
