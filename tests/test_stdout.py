@@ -1,5 +1,7 @@
 """Standard output that goes away, is full, or can't spell: what was done counts."""
 
+import json
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -73,3 +75,26 @@ def test_a_terminal_of_ascii_gets_what_it_can_show(folder: Path) -> None:
 
     assert done.returncode == 0
     assert "google-nano-banana-2" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["full", "no reader", "closed"])
+def test_a_stderr_that_takes_nothing_ends_no_call(tmp_path: Path, how: str) -> None:
+    (tmp_path / "m.yaml").write_text(
+        "models: [google/nano-banana-2]\nendpoint: simulator\n"
+        "inputs: {prompt: [a chair, a stool]}\n"
+    )
+    end = {"full": "2>/dev/full", "no reader": "2> >(exec true)", "closed": "2>&-"}[how]
+    command = f"sleep 0.2; exec {shlex.join(BATCHRUN)} m.yaml --json {end}"
+
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        check=False,
+    )
+
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["exit_code"], report["succeeded"]) == (0, 0, 2)

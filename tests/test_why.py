@@ -141,6 +141,21 @@ def test_how_a_cell_stands_and_what_the_next_call_does(show: Show, kind: str) ->
     assert follows in shown.splitlines()[-1]
 
 
+def test_words_of_the_service_move_no_cursor(show: Show) -> None:
+    words = finished(
+        CELL,
+        status="failed",
+        cost=None,
+        failure_code="\x1b[31mNSFW\x1b]0;owned\x07",
+        failure_message="a\x9b2Jb\u202ec",
+    )
+
+    shown = show(intent(CELL), submitted(CELL), words)
+
+    assert "\\x1b[31mNSFW" in shown
+    assert all(each.isprintable() or each == "\n" for each in shown)
+
+
 def test_the_json_has_the_ledgers_lines(show: Show) -> None:
     found = json.loads(show(*done(), words=("--json",)))
 

@@ -2,6 +2,7 @@
 
 values.py       parsers of single values: rates, times, money
 text.py         how messages spell things, and near misses
+said.py         words for people on stderr
 endpoint.py     what an endpoint is
 local_file.py   a local file that a cell sends
 file_state.py   how a file is known to be unchanged

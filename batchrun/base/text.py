@@ -18,6 +18,16 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return folded[near[0]] if near else None
 
 
+def for_terminal(text: str) -> str:
+    """Return *text* without what would move a terminal's cursor or colour it: service words do."""
+    return "".join(c if c.isprintable() or c in "\n\t" else _spelled(c) for c in text)
+
+
+def _spelled(character: str) -> str:
+    """Return a character as an escape; the terminal shows it, and doesn't obey it."""
+    return character.encode("unicode_escape", "surrogatepass").decode()
+
+
 def number_of(number: int, noun: str) -> str:
     """Return "1 cell", or "2 cells"."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

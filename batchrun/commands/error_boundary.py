@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
+from batchrun.base.said import say
 from batchrun.commands.signals import SIGNALS, Interrupted
 from batchrun.commands.stdout import guarded_output
 from batchrun.errors import BUG, BatchrunError, FolderError, UsageError, most_severe
@@ -21,7 +22,7 @@ def guarded(name: str, words: Sequence[str]) -> int:
         except Interrupted:  # while the last words were said
             code = SIGNALS.exit_code
     if output.full is not None:
-        print(f"batchrun: cannot write to standard output: {output.full}", file=sys.stderr)
+        say(f"batchrun: cannot write to standard output: {output.full}", sys.stderr)
         code = most_severe([code, FolderError.exit_code])
     return code
 
@@ -65,11 +66,11 @@ def stopped(
     """
     from batchrun.results.summary import Stop, Summary, how_to_go_on, stop_of
 
-    print(f"batchrun: {error}", file=sys.stderr)
+    say(f"batchrun: {error}", sys.stderr)
     onward = "mend what the error names"
     if again is not None and code != UsageError.exit_code:
         onward = how_to_go_on(None, code, command=again)
-        print(onward, file=sys.stderr)
+        say(onward, sys.stderr)
     if as_json:
         stop = stop_of([error]) if isinstance(error, BatchrunError) else Stop(message=error)
         print(Summary(exit_code=code, next=onward, error=stop).as_json())

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.said import say
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import Call
 from batchrun.commands.grid_counts import GridWalk
@@ -52,11 +53,11 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     summary = summary_of(ending, totals)
     SIGNALS.hush()
     for error in ending.shutdown.errors:
-        print(f"batchrun: {error}", file=sys.stderr)
+        say(f"batchrun: {error}", sys.stderr)
     if ending.selection and totals is not None and not totals.selected.cells:
         ending.shutdown.notes.append("no cell has the status or the code that `--only` asks for")
     for note in () if quiet else ending.shutdown.notes:
-        print(note, file=sys.stderr)
+        say(note, sys.stderr)
     if totals is not None and not ending.shutdown.codes:
         nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
     print_outcome(summary, totals, as_json=as_json)

@@ -8,6 +8,7 @@ import anyio
 from msgspec import Struct
 
 from batchrun import __version__
+from batchrun.base.said import say
 from batchrun.base.text import number_of
 from batchrun.commands.call import Call, needed_key, prepare
 from batchrun.commands.connection import connected, served
@@ -127,7 +128,7 @@ class Recovery(Struct, frozen=True, kw_only=True):
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    say(message, sys.stderr)
 
 
 def _silent(_message: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from batchrun.base.text import money
+from batchrun.base.text import for_terminal, money
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.errors import LedgerError, UsageError
@@ -82,7 +82,7 @@ def main(argv: Sequence[str]) -> int:
     subject = subject_of(values["target"], take_place(values))
     with naming_recover(recover_of(subject.command)):
         life = life_of(subject, values["cell"])
-    print(as_json(life) if values["json"] else "\n".join(lines(life, subject)))
+    print(as_json(life) if values["json"] else "\n".join(map(for_terminal, lines(life, subject))))
     return 0
 
 

@@ -59,7 +59,8 @@ def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:
     for each in groups:
         of = max(cells.get(each.alias, 0), each.count)
         message = _one_line(each.example)
-        reason = f"{each.code}: {message}" if message else each.code
+        code = _one_line(each.code)
+        reason = f"{code}: {message}" if message else code
         lines.append(f"{each.count} of {of} {each.alias}: {reason}")
     return "\n".join(lines)
 

@@ -7,6 +7,8 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from batchrun.base.progress import Moment
+from batchrun.base.said import say
+from batchrun.base.text import for_terminal
 from batchrun.results.progress_lines import Shown, Standings
 
 
@@ -68,9 +70,9 @@ class Bar(Shown):
 
     def note(self, message: str) -> None:
         if self._bar is None:
-            print(message, file=self._stream, flush=True)
+            say(message, self._stream)
         else:
-            self._bar.write(message, file=self._stream)
+            self._bar.write(for_terminal(message), file=self._stream)
 
     def tick(self) -> None:
         if self._bar is not None:

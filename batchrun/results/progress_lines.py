@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final, TextIO
 
 from batchrun.base.progress import NOTHING, Moment
+from batchrun.base.said import say
 from batchrun.base.text import money, span
 
 EVERY: Final = 30.0
@@ -84,7 +85,7 @@ class Lines(Shown):
         self._began = self._last = self._clock()
 
     def note(self, message: str) -> None:
-        print(message, file=self._stream, flush=True)
+        say(message, self._stream)
 
     def tick(self) -> None:
         now = self._clock()
@@ -134,7 +135,7 @@ class Silent:
 
     def note(self, message: str) -> None:
         if self._stream is not None:
-            print(message, file=self._stream, flush=True)
+            say(message, self._stream)
 
     def tick(self) -> None:
         pass

@@ -27,7 +27,7 @@ from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
 from batchrun.runflow.post_outcomes import ForeignResponse, InDoubt, NotSent, raise_for_account
 from batchrun.runflow.ratelimit.limiter import Limiter
-from batchrun.runflow.redact import HIDDEN, spellings
+from batchrun.runflow.redact import Redacted
 from batchrun.runflow.wire import Refusal
 
 # Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
@@ -46,7 +46,6 @@ FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, 
 CALL_TIMEOUT: Final = 120.0
 REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
-_HIDDEN: Final = HIDDEN.encode()
 _Outcome = TypeVar("_Outcome")
 
 
@@ -117,8 +116,7 @@ class Calls:
         self._clock = clock
         self._ahead: timedelta | None = None  # of the local clock: the service's
         self._good_at = float("-inf")
-        self._secrets = spellings(http.headers.get("Authorization", "").removeprefix("Bearer "))
-        self._secret_bytes = tuple(secret.encode() for secret in self._secrets)
+        self._redacted = Redacted(http.headers.get("Authorization", "").removeprefix("Bearer "))
 
     @property
     def answers(self) -> bool:
@@ -299,15 +297,10 @@ class Calls:
 
     def _content(self, response: httpx.Response) -> bytes:
         """Return the body without our key, should the service ever echo it."""
-        content = response.content
-        for secret in self._secret_bytes:
-            content = content.replace(secret, _HIDDEN)
-        return content
+        return self._redacted.body(response.content)
 
     def _reason(self, error: BaseException) -> str:
-        text = f"{type(error).__name__}: {error}".rstrip(": ")
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
+        text = self._redacted.text(f"{type(error).__name__}: {error}".rstrip(": "))
         return re.sub(r"//[^/\s@]*@", "//", text)
 
     def _endpoint(self) -> str:
