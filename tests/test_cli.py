@@ -196,3 +196,11 @@ def test_init_writes_a_manifest_that_can_be_planned(tmp_path: Path) -> None:
     [written] = tmp_path.glob("*.yaml")
 
     assert main([str(written), "--dry-run"]) == 0
+
+
+@pytest.mark.parametrize("speed", ["0", "-1", "nan", "inf", "fast", "1e9", ""])
+def test_a_simulator_of_no_speed_is_a_usage_error(
+    speed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", f"--speed={speed}"]) == 2
+    assert "expected a number above 0" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """`batchrun simulate`: serve the simulator on a port."""
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -37,13 +38,22 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _speed(text: str) -> float:
+    speed = float(text) if re.fullmatch(r"\d+(\.\d*)?|\.\d+", text) else 0.0
+    if speed <= 0:
+        raise ValueError("expected a number above 0, such as 10 or 0.5")
+    return speed
+
+
 def _parser() -> Parser:
     parser = Parser("simulate", description="Serve the simulator: nothing real is made.")
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1")
     parser.add_argument("--port", type=int, default=8765, help="default 8765; 0 takes a free one")
     parser.add_argument("--state", type=Path, metavar="FILE", help="keep the runs in this file")
     parser.add_argument("--seed", type=int, default=0, help="decides durations and faults")
-    parser.add_argument("--speed", type=float, default=1.0, help="divides how long runs take")
+    parser.add_argument(
+        "--speed", type=value(_speed), default=1.0, metavar="X", help="divides how long runs take"
+    )
     parser.add_argument("--key", help="the one key to accept; without it any key is")
     parser.add_argument("--balance", type=value(parse_money), metavar="USD", help="what is left")
     parser.add_argument("--rate", type=value(parse_rate), metavar="R", help="429 beyond this")
