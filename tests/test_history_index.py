@@ -182,3 +182,25 @@ def test_a_cell_costs_at_most_a_hundred_and_twenty_bytes(
         tracemalloc.stop()
 
     assert (after - before) / cells - 250 * 1000 / cells <= 120  # beside those that are recent
+
+
+@pytest.mark.parametrize("cells", [10, 1000])
+def test_a_cell_that_is_missed_keeps_all_else(cells: int) -> None:
+    histories = Histories()
+    keys = [f"{number:032x}" for number in range(cells)]
+    for line, key in enumerate(keys):
+        for record in (intent(key), submitted(key), finished(key), saved(key)):
+            histories.fold(record, line)
+    before = {key: copy(histories[key]) for key in keys}
+
+    for key in keys[::3]:
+        histories.miss(key)
+
+    for number, key in enumerate(keys):
+        expected = before[key]
+        if number % 3 == 0:
+            expected.saved_line = NOWHERE
+        assert histories[key] == expected
+        place = histories.number(key)
+        assert place is not None
+        assert histories.state(key, place) == (expected.state, expected.saved)

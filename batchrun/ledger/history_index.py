@@ -17,7 +17,8 @@ RECENT: Final = 256
 
 _ROW: Final = struct.Struct("<16sIIIqqqqqBB")
 _STATE: Final = struct.Struct("<52xq8xB")
-_SAVED: Final = struct.Struct("<52xq")
+_SAVED: Final = struct.Struct("<q")
+_SAVED_AT: Final = 52
 """The columns that are asked for most: whether a row is saved, and its state."""
 
 _SIZE: Final = _ROW.size
@@ -146,7 +147,7 @@ class Rows:
     def miss(self, cell: str) -> None:
         row = self._keys.number(cell)
         if row is not None:
-            _SAVED.pack_into(self._data, row * _SIZE, NOWHERE)
+            _SAVED.pack_into(self._data, row * _SIZE + _SAVED_AT, NOWHERE)
 
     def get(self, cell: str) -> History | None:
         row = self._keys.number(cell)
