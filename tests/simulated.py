@@ -57,10 +57,6 @@ def now() -> datetime:
     return BEGINNING + timedelta(seconds=anyio.current_time())
 
 
-def stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds")
-
-
 def answered(status: int, body: Any) -> httpx.Response:
     """Return an answer of the service, as it would be if the simulator gave it."""
     dated = now().strftime("%a, %d %b %Y %H:%M:%S GMT")

@@ -20,12 +20,14 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 def for_terminal(text: str) -> str:
     """Return *text* without what would move a terminal's cursor or colour it: service words do."""
-    return "".join(c if c.isprintable() or c in "\n\t" else _spelled(c) for c in text)
+    return escaped(text, besides="\n\t")
 
 
-def _spelled(character: str) -> str:
-    """Return a character as an escape; the terminal shows it, and doesn't obey it."""
-    return character.encode("unicode_escape", "surrogatepass").decode()
+def escaped(text: str, *, besides: str = "") -> str:
+    """Return *text* with escapes for what isn't printable, *besides* some characters."""
+    return "".join(
+        c if c.isprintable() or c in besides else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def number_of(number: int, noun: str) -> str:

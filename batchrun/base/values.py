@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.text import escaped
+
 _PER: Final = {"s": 1, "min": 60, "h": 3600}
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SLIPS: Final = {"sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m"}
@@ -149,5 +151,5 @@ def parse_text(value: object) -> str:
 def spell(value: Any, limit: int = 60) -> str:
     """Spell a value for a message: printable, and short enough to be read."""
     text = value if type(value) is str else json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = escaped(text)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

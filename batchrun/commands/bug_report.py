@@ -6,7 +6,7 @@ import tempfile
 import traceback
 
 from batchrun import __version__
-from batchrun.runflow.redact import HIDDEN, spellings
+from batchrun.runflow.redact import HIDDEN, Redacted
 
 
 def write_traceback(error: Exception) -> str:
@@ -28,6 +28,4 @@ def write_traceback(error: Exception) -> str:
 def without_key(text: str) -> str:
     """Return *text* with the key taken out, however short it is and however it is spelled."""
     key = os.environ.get("RUNFLOW_API_KEY", "").strip()
-    for secret in (*spellings(key), key) if key else ():
-        text = text.replace(secret, HIDDEN)
-    return text
+    return Redacted(key).text(text).replace(key, HIDDEN) if key else text

@@ -31,7 +31,7 @@ from batchrun.ledger.history import (
     next_step,
 )
 from batchrun.ledger.index import Index, open_index
-from batchrun.ledger.missing_files import is_there
+from batchrun.ledger.missing_files import gone
 from batchrun.ledger.reader import read_line
 from batchrun.ledger.records import (
     AnyRecord,
@@ -231,7 +231,7 @@ def next_call(life: Life, subject: Subject) -> str:
         case Watch():
             return f"`{command}` sees run {history.run_id} to its end"
         case Rest():
-            return _rests(history, settings, command, gone=_gone(life, subject.folder))
+            return _rests(history, settings, command, lost=_lost(life, subject.folder))
 
 
 def _names(manifest: Manifest, life: Life) -> bool:
@@ -239,19 +239,18 @@ def _names(manifest: Manifest, life: Life) -> bool:
     return any(cell.key == life.key for cell in expand(manifest))
 
 
-def _gone(life: Life, folder: Path) -> Sequence[str]:
+def _lost(life: Life, folder: Path) -> Sequence[str]:
     """Return the files of the cell's last `saved` line that are no longer there."""
     saved = [record for record in life.records if isinstance(record, Saved)]
-    files = saved[-1].files if saved else ()
-    return [each.path for each in files if each.bytes and not is_there(folder, each.path)]
+    return gone(saved[-1], folder) if saved else []
 
 
-def _rests(history: History, settings: Settings, command: str, *, gone: Sequence[str]) -> str:
+def _rests(history: History, settings: Settings, command: str, *, lost: Sequence[str]) -> str:
     """Say why a cell gets no further attempt."""
     if history.state in GOOD and settings.download and not history.saved:
         return f"`{command}` saves the outputs"
-    if history.state in GOOD and gone and settings.download:
-        return f"`{command}` fetches {', '.join(gone)} again"
+    if history.state in GOOD and lost and settings.download:
+        return f"`{command}` fetches {', '.join(lost)} again"
     if history.state in GOOD:
         return "nothing is left to do for this cell"
     if history.state is State.REJECTED:

@@ -18,8 +18,13 @@ _SAVED = b'{"type":"saved"'
 def forget_missing(book: Book, ledger: Path) -> None:
     """Take each cell of *book* for unsaved of whose files one is missing beside the *ledger*."""
     for record in _newest(book, ledger):
-        if any(file.bytes and not is_there(ledger.parent, file.path) for file in record.files):
+        if gone(record, ledger.parent):
             book.miss(record.cell, tuple(file.path for file in record.files))
+
+
+def gone(record: Saved, folder: Path) -> list[str]:
+    """Return the files of a `saved` line that are no longer in *folder*."""
+    return [file.path for file in record.files if file.bytes and not is_there(folder, file.path)]
 
 
 def saved_files(book: Book, ledger: Path) -> list[str]:
