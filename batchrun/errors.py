@@ -11,6 +11,8 @@
     * LedgerLockedError (7)
     * LedgerError (9)
       * LostLedgerError (9)
+        * BegunElsewhereError (9)
+      * NothingToRecoverError (9)
 
 A BatchrunError is expected: it is printed as one message and never as a traceback. Any other
 exception is a bug, and exits with 70 too.
@@ -137,6 +139,32 @@ class LostLedgerError(LedgerError):
 
     def __str__(self) -> str:
         return f"{super().__str__()}; restore its newest copy, or rebuild it with `{self.recover}`"
+
+
+class BegunElsewhereError(LostLedgerError):
+    """The service has runs of this sweep that no ledger here knows; *sweeps* are their ids.
+
+    *command* is the call that was refused, as it was typed.
+    """
+
+    def __init__(self, message: str, *, sweeps: Sequence[str]) -> None:
+        super().__init__(message)
+        self.sweeps = tuple(sweeps)
+        self.command = "batchrun MANIFEST"
+
+    def __str__(self) -> str:
+        ways = [
+            f"to rebuild its ledger here: `{self.recover}`",
+            f"to do so and go on at once: `{self.command} --recover`",
+        ]
+        if self.sweeps:
+            named = ",".join(self.sweeps)
+            ways.append(f"to pay for all of it again: `{self.command} --new-sweep {named}`")
+        return "\n  ".join([Exception.__str__(self), *ways])
+
+
+class NothingToRecoverError(LedgerError):
+    """The service shows no run of the sweep whose ledger is to be rebuilt."""
 
 
 def most_severe(codes: Sequence[int]) -> int:

@@ -19,6 +19,7 @@ from batchrun.base.values import (
     parse_count,
     parse_fail_on,
     parse_flag,
+    parse_ids,
     parse_money,
     parse_rate,
     parse_seconds,
@@ -59,6 +60,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain: bool = False
     trust_key: bool = False
     resubmit_in_doubt: bool = False
+    set_aside: tuple[str, ...] = ()
 
 
 # Parts of the manifest's JSON Schema.
@@ -257,6 +259,14 @@ CALL: Final = (
         name="resubmit_in_doubt",
         flag="--resubmit-in-doubt",
         says="send again what may have been sent, where the service shows no run",
+        for_one_call=True,
+    ),
+    Setting(
+        name="set_aside",
+        flag="--new-sweep",
+        parse=parse_ids,
+        metavar="ID[,ID]",
+        says="begin anew, and pay again, though these sweeps of the same name were begun elsewhere",
         for_one_call=True,
     ),
     Setting(

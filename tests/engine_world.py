@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +24,8 @@ from batchrun.engine.run import Runner, Services
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import open_ledger
+from batchrun.ledger.records import Finished, Intent, Saved, Submitted, decode
+from batchrun.ledger.references import marker
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
@@ -38,6 +41,9 @@ models: [google/nano-banana-2]
 inputs: {prompt: [a, b, c, d, e, f]}
 limits: {concurrency: 4, rate: 10/s}
 """
+
+FIRST = "first"
+"""The cell of the run that a sweep was begun with."""
 
 
 @dataclass
@@ -109,7 +115,12 @@ class World:
         known = check_folder(self.folder)
         with open_ledger(self.folder, sweep=known, disk=self.disk, clock=self.clock) as ledger:
             sweep = await open_sweep(
-                self.folder, ledger, manifest, endpoint="https://fake", label=None
+                self.folder,
+                ledger,
+                manifest,
+                endpoint="https://fake",
+                label=None,
+                set_aside=settings.set_aside,
             )
             async with (
                 api_client(
@@ -135,6 +146,54 @@ class World:
     def client(self, http: httpx.AsyncClient, settings: Settings) -> Client:
         pace = Pace(settings.rate.per_second, jitter=Random(1).random)
         return Client(http, Limiter(pace), give_up=settings.give_up, clock=self.clock)
+
+
+@dataclass
+class Begun(World):
+    """A sweep that an earlier call has begun with one run, of a cell that is in no manifest.
+
+    So its opening is over. The run counts neither in the service nor in `lines`.
+    """
+
+    async def _call(self, changes: dict[str, Any]) -> Shutdown:
+        if not (self.folder / LEDGER).exists():
+            await self._begin()
+        return await super()._call(changes)
+
+    async def _begin(self) -> None:
+        manifest = self.manifest()
+        with open_ledger(self.folder, disk=self.disk, clock=self.clock) as ledger:
+            sweep = await open_sweep(
+                self.folder, ledger, manifest, endpoint="https://fake", label=None
+            )
+            ref = marker(manifest.name, None)
+            tag = {**sweep.tag, "cell": FIRST, "attempt": 1, "key": FIRST}
+            run_id = self.service.plant(ref, {"batchrun": tag})
+            about: dict[str, Any] = {"cell": FIRST, "attempt": 1}
+            await ledger.append(
+                Intent(
+                    **about,
+                    model="a/first",
+                    alias=FIRST,
+                    client_ref=ref,
+                    idempotency_key=FIRST,
+                    body_sha256=FIRST,
+                    name=FIRST,
+                    metadata={"batchrun": tag},
+                ),
+                Submitted(**about, run_id=run_id),
+                Finished(**about, run_id=run_id, status_code="succeeded", cost=Decimal(0)),
+                Saved(cell=FIRST, run_id=run_id),
+            )
+
+    def book(self) -> Book:
+        book, at = Book(), 0
+        for line in (self.folder / LEDGER).read_bytes().splitlines(keepends=True):
+            record = decode(line)
+            if record is not None and getattr(record, "cell", None) != FIRST:
+                book.add(record, at)
+            at += len(line)
+        return book
 
 
 async def inline(work: Callable[..., Any], *words: Any, **_named: Any) -> Any:

@@ -129,6 +129,7 @@ class Runflow:
     dated: bool = True
     edit_run: Callable[[Json], Json] | None = None
     edit_batch: Callable[[Json], Json] | None = None
+    planted: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     posts: list[tuple[float, str, bytes]] = field(default_factory=list)
     departures: list[float] = field(default_factory=list)
@@ -155,7 +156,11 @@ class Runflow:
     @property
     def runs(self) -> list[MadeRun]:
         """What was made for cells so far, in its order."""
-        made = (("outcome != ?", life.NO_RUN.outcome), ("cell_key IS NOT NULL", ()))
+        made = (
+            ("outcome != ?", life.NO_RUN.outcome),
+            ("cell_key IS NOT NULL", ()),
+            ("number > ?", self.planted),
+        )
         rows = self.world.store.runs_where(made)
         return [self._made(run) for run in rows]
 
@@ -193,7 +198,7 @@ class Runflow:
         """Return what a run or batch is called by the order of their making, None without one."""
         store = self.world.store
         if run := store.run(made_id):
-            return f"run-{run.number}"
+            return f"run-{run.number - self.planted}"
         batches = "SELECT COUNT(DISTINCT batch_id) AS count FROM runs WHERE number <= "
         row = store.one(
             f"{batches} (SELECT MIN(number) FROM runs WHERE batch_id = ?)",
@@ -203,10 +208,15 @@ class Runflow:
 
     def forget(self) -> None:
         """Let no run have been made."""
-        self.world.store.write("DELETE FROM runs")
+        self.world.store.write("DELETE FROM runs WHERE number > ?", self.planted)
 
-    def add_other(self, *, client_ref: str | None = None, metadata: Any = None) -> None:
-        """Let the organisation have made a run by hand, a moment ago."""
+    def plant(self, client_ref: str, metadata: Json) -> str:
+        """Let there be a run before all others, which counts for nothing here; return its id."""
+        self.planted = 1
+        return self.add_other(client_ref=client_ref, metadata=metadata)
+
+    def add_other(self, *, client_ref: str | None = None, metadata: Any = None) -> str:
+        """Let the organisation have made a run by hand, a moment ago; return its id."""
         at = self.world.now()
         model = self.world.models["a/b"]
         taken = Taken(
@@ -214,7 +224,7 @@ class Runflow:
         )
         body = {"input": {}, "client_ref": client_ref, "metadata": metadata}
         with self.world.store.transaction():
-            self.world.making.single(taken, body)
+            return self.world.making.single(taken, body).id
 
     async def answer(self, request: httpx.Request) -> httpx.Response:
         """Return the answer, or raise what the wire does."""
@@ -266,6 +276,9 @@ class Runflow:
         return faults + [fault for fault, chosen in choices.items() if chosen]
 
     def _wishes(self, number: int) -> Json:
+        number -= self.planted
+        if not number:
+            return {"seconds": 0.0, "outcome": "succeeded", "queued": 0}
         ending = self.ending(number - 1)
         spelled = {"cancelled": "canceled"}.get(ending, ending)
         return {"seconds": self.duration(number - 1), "outcome": spelled, "queued": 0}

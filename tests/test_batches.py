@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from engine_world import World
+from engine_world import FIRST, Begun, World
 from simulated import Runflow
 from test_post_outcomes import parked
 
@@ -34,12 +34,16 @@ def states(world: World) -> Counter[State]:
 
 def lines(world: World, kind: type) -> list[Any]:
     records = map(decode, (world.folder / LEDGER).read_bytes().splitlines(keepends=True))
-    return [record for record in records if isinstance(record, kind)]
+    return [
+        record
+        for record in records
+        if isinstance(record, kind) and getattr(record, "cell", None) != FIRST
+    ]
 
 
 @pytest.mark.parametrize("batches", TAKEN)
 async def test_cells_that_wait_together_are_one_request(tmp_path: Path, batches: str) -> None:
-    world = World(tmp_path, Runflow(batches=batches), text=MANY)
+    world = Begun(tmp_path, Runflow(batches=batches), text=MANY)
 
     stops = await world.call()
 
@@ -52,7 +56,7 @@ async def test_cells_that_wait_together_are_one_request(tmp_path: Path, batches:
 
 
 async def test_a_batch_is_a_wave_of_its_own_with_one_key(tmp_path: Path) -> None:
-    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
+    world = Begun(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call()
 
@@ -69,7 +73,7 @@ async def test_a_batch_is_a_wave_of_its_own_with_one_key(tmp_path: Path) -> None
 
 
 async def test_a_batch_has_no_more_items_than_it_may(tmp_path: Path) -> None:
-    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
+    world = Begun(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(batch=15)
 
@@ -79,7 +83,7 @@ async def test_a_batch_has_no_more_items_than_it_may(tmp_path: Path) -> None:
 
 
 async def test_small_batches_are_asked_for_like_large_ones(tmp_path: Path) -> None:
-    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
+    world = Begun(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(batch=5)
 
@@ -91,7 +95,7 @@ async def test_small_batches_are_asked_for_like_large_ones(tmp_path: Path) -> No
 async def test_a_model_that_takes_none_is_asked_once_and_never_again(
     tmp_path: Path, word: str
 ) -> None:
-    world = World(tmp_path, Runflow(script=[word]), text=MANY)
+    world = Begun(tmp_path, Runflow(script=[word]), text=MANY)
 
     await world.call(limit=20)
     await world.call()
@@ -104,7 +108,7 @@ async def test_a_model_that_takes_none_is_asked_once_and_never_again(
 
 @pytest.mark.parametrize("word", ["422", "402"])
 async def test_cells_of_a_refused_batch_count_once_for_the_limit(tmp_path: Path, word: str) -> None:
-    world = World(tmp_path, Runflow(script=[word]), text=MANY)
+    world = Begun(tmp_path, Runflow(script=[word]), text=MANY)
 
     await world.call(limit=20)
 
@@ -113,7 +117,7 @@ async def test_cells_of_a_refused_batch_count_once_for_the_limit(tmp_path: Path,
 
 
 async def test_a_request_that_is_too_large_says_nothing_of_the_model(tmp_path: Path) -> None:
-    world = World(tmp_path, Runflow(script=["413"], batches="yes"), text=MANY)
+    world = Begun(tmp_path, Runflow(script=["413"], batches="yes"), text=MANY)
 
     await world.call(limit=15)
     await world.call()
@@ -127,7 +131,7 @@ async def test_a_throttled_first_batch_keeps_the_others_waiting_for_its_answer(
     tmp_path: Path,
 ) -> None:
     service = Runflow(script=["429"] * 3, batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call(batch=15)
 
@@ -140,7 +144,7 @@ async def test_a_first_batch_that_hangs_holds_up_the_others_for_a_moment_only(
     tmp_path: Path,
 ) -> None:
     service = Runflow(script=["hang"], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call(batch=15, max_duration=30.0)
 
@@ -151,7 +155,7 @@ async def test_a_first_batch_that_hangs_holds_up_the_others_for_a_moment_only(
 async def test_cells_with_a_metadata_of_their_own_go_alone(tmp_path: Path) -> None:
     text = MANY + 'metadata: {mine: "${cell}"}\n'
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=text)
+    world = Begun(tmp_path, service, text=text)
 
     await world.call()
 
@@ -162,7 +166,7 @@ async def test_cells_with_a_metadata_of_their_own_go_alone(tmp_path: Path) -> No
 async def test_input_that_a_batch_was_refused_for_is_sent_alone(tmp_path: Path) -> None:
     """The model takes batches: it is one of the inputs, and the next batch is welcome."""
     service = Runflow(script=["ok", "422", "ok", "422"], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call(batch=10)
 
@@ -173,7 +177,7 @@ async def test_input_that_a_batch_was_refused_for_is_sent_alone(tmp_path: Path) 
 
 async def test_few_are_sent_as_runs_that_share_a_wave(tmp_path: Path) -> None:
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(limit=21)
 
     await world.call()
@@ -183,7 +187,7 @@ async def test_few_are_sent_as_runs_that_share_a_wave(tmp_path: Path) -> None:
 
 
 async def test_too_few_are_not_worth_to_ask(tmp_path: Path) -> None:
-    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
+    world = Begun(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(limit=9)
 
@@ -191,7 +195,7 @@ async def test_too_few_are_not_worth_to_ask(tmp_path: Path) -> None:
 
 
 async def test_batches_can_be_switched_off(tmp_path: Path) -> None:
-    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
+    world = Begun(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(batch=1)
 
@@ -205,7 +209,7 @@ async def test_a_lost_answer_is_found_by_any_of_its_runs(
     tmp_path: Path, word: str, filters: str, batches: str
 ) -> None:
     service = Runflow(script=[word], batches=batches, filters=filters)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     stops = await world.call()
 
@@ -223,7 +227,7 @@ async def test_what_did_not_arrive_is_sent_again_with_the_same_bytes(
     tmp_path: Path, word: str
 ) -> None:
     service = Runflow(script=[word], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call(limit=20)
     stops = await world.call()
@@ -237,7 +241,7 @@ async def test_what_did_not_arrive_is_sent_again_with_the_same_bytes(
 
 async def test_a_smaller_batch_size_does_not_change_what_is_sent_again(tmp_path: Path) -> None:
     service = Runflow(script=["reset"], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(max_duration=3.0, settle=60.0)
     assert states(world) == {State.DOUBTFUL: 30}
 
@@ -251,7 +255,7 @@ async def test_a_smaller_batch_size_does_not_change_what_is_sent_again(tmp_path:
 @pytest.mark.parametrize("word", ["429", "unreachable"])
 async def test_what_was_never_taken_is_sent_again(tmp_path: Path, word: str) -> None:
     service = Runflow(script=[word], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
@@ -263,7 +267,7 @@ async def test_what_a_whole_batch_costs_too_much_is_sent_as_far_as_the_credit_go
     tmp_path: Path,
 ) -> None:
     service = Runflow(script=["402", *["ok"] * 8, "402"], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     stops = await world.call()
 
@@ -277,7 +281,7 @@ async def test_where_no_list_tells_the_batch_says_which_of_its_runs_still_run(
     tmp_path: Path,
 ) -> None:
     service = Runflow(batches="yes", filters="no", duration=lambda number: 20.0 + number)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
@@ -290,7 +294,7 @@ async def test_a_run_of_a_batch_that_runs_for_too_long_is_parked_without_a_list(
     tmp_path: Path,
 ) -> None:
     service = Runflow(batches="yes", filters="no", duration=lambda _: 500.0)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call(timeout=60.0)
 
@@ -300,7 +304,7 @@ async def test_a_run_of_a_batch_that_runs_for_too_long_is_parked_without_a_list(
 
 async def test_a_batch_never_exceeds_the_concurrency(tmp_path: Path) -> None:
     service = Runflow(batches="yes", duration=lambda number: 5.0 + number % 7)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call(concurrency=12)
 
@@ -311,7 +315,7 @@ async def test_a_batch_never_exceeds_the_concurrency(tmp_path: Path) -> None:
 
 async def test_an_item_without_a_run_is_rejected_as_its_input_was(tmp_path: Path) -> None:
     service = Runflow(batches="yes", without_run=frozenset({4}))
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
@@ -322,7 +326,7 @@ async def test_an_item_without_a_run_is_rejected_as_its_input_was(tmp_path: Path
 @pytest.mark.parametrize("word", ["lost", "half"])
 async def test_a_lost_item_of_a_lost_answer_is_rejected_too(tmp_path: Path, word: str) -> None:
     service = Runflow(script=[word], batches="yes", without_run=frozenset({0, 29}))
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
@@ -333,7 +337,7 @@ async def test_a_lost_item_of_a_lost_answer_is_rejected_too(tmp_path: Path, word
 
 async def test_a_budget_holds_for_every_item(tmp_path: Path) -> None:
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(limit=12)  # the price is known
 
     stops = await world.call(budget=Decimal("1.60"))
@@ -344,7 +348,7 @@ async def test_a_budget_holds_for_every_item(tmp_path: Path) -> None:
 
 async def test_a_conflict_parks_the_whole_batch(tmp_path: Path) -> None:
     service = Runflow(script=["409"], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
@@ -354,7 +358,7 @@ async def test_a_conflict_parks_the_whole_batch(tmp_path: Path) -> None:
 
 async def test_of_a_batch_in_doubt_only_what_is_still_named_is_begun_anew(tmp_path: Path) -> None:
     service = Runflow(script=["reset"], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(max_duration=3.0, settle=60.0)
     assert states(world) == {State.DOUBTFUL: 30}
     world.text = MANY.replace("[1, 30]", "[11, 40]")
@@ -369,7 +373,7 @@ async def test_of_a_batch_in_doubt_only_what_is_still_named_is_begun_anew(tmp_pa
 async def test_a_late_batch_is_found_and_every_run_of_it_counted(tmp_path: Path) -> None:
     """The first send commits after the second one was taken."""
     service = Runflow(script=["lost"], batches="yes", list_lag=8.0)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
@@ -382,7 +386,7 @@ async def test_a_restored_copy_is_noticed_though_runs_do_not_tell_their_cells(
     tmp_path: Path,
 ) -> None:
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(limit=10)
     copy = (world.folder / LEDGER).read_bytes()
     await world.call(limit=10)
@@ -406,7 +410,7 @@ async def test_a_call_does_not_end_while_what_was_refused_is_written(
             await anyio.sleep(pause)
             await super().write(fd, data)
 
-    world = World(tmp_path, Runflow(batches="no"), text=MANY, disk=Slow())
+    world = Begun(tmp_path, Runflow(batches="no"), text=MANY, disk=Slow())
 
     stops = await world.call()
 

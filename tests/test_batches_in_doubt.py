@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from engine_world import World
+from engine_world import Begun, World
 from simulated import Runflow
 from test_batches import MANY, lines, states
 from test_rebuild_ledger import find
@@ -34,13 +34,17 @@ def cut(world: World, kind: type, keep: int) -> None:
     """Leave of the lines of *kind* the first *keep*, and nothing of what comes behind these."""
     whole = (world.folder / LEDGER).read_bytes().splitlines(keepends=True)
     word = f'{{"type":"{kind.__name__.lower()}"'.encode()
-    places = [number for number, line in enumerate(whole) if line.startswith(word)]
+    places = [
+        number
+        for number, line in enumerate(whole)
+        if line.startswith(word) and b'"cell":"first"' not in line
+    ]
     (world.folder / LEDGER).write_bytes(b"".join(whole[: places[keep]]))
 
 
 async def test_what_was_dropped_by_half_is_begun_anew(tmp_path: Path) -> None:
     """The process died while it wrote that nothing came of the batch: nothing was taken."""
-    world = World(tmp_path, Runflow(script=["422"]), text=MANY)
+    world = Begun(tmp_path, Runflow(script=["422"]), text=MANY)
     await world.call(max_duration=1.0)
     world.service.forget()
     cut(world, Dropped, 12)
@@ -55,7 +59,7 @@ async def test_what_was_dropped_by_half_is_begun_anew(tmp_path: Path) -> None:
 async def test_the_refusal_of_an_item_is_told_by_the_next_call(tmp_path: Path) -> None:
     """The process died between the lines of the runs and those of the refusals."""
     service = Runflow(batches="yes", without_run=frozenset({4}))
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(max_duration=1.0)
     cut(world, Rejected, 0)
 
@@ -72,7 +76,7 @@ async def test_what_a_batch_has_not_told_is_not_sent_again_once_all_it_told_is_o
 ) -> None:
     """Its answer lacks some items, and the service forgets runs that have ended."""
     service = Runflow(batches="yes", list_lag=DAY, duration=lambda _: 1.0, edit_batch=half_told)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call()
     assert states(world) == {State.SUCCEEDED: 12, State.DOUBTFUL: 18}
     service.known = service.keeps_batches = False
@@ -85,7 +89,7 @@ async def test_what_a_batch_has_not_told_is_not_sent_again_once_all_it_told_is_o
 
 async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Path) -> None:
     service = Runflow(script=["lost"], batches="yes", list_lag=20.0, duration=lambda _: 1.0)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(max_duration=2.0)
     service.list_lag = 0.0
     await world.call(
@@ -102,7 +106,7 @@ async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Pa
 
 async def test_a_batch_that_is_not_known_any_more_is_asked_for_once_a_look(tmp_path: Path) -> None:
     service = Runflow(script=["lost"], batches="yes", keeps_batches=False)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
@@ -121,7 +125,7 @@ async def test_a_walk_asks_for_no_batch_of_another_wave(tmp_path: Path) -> None:
             return await super().serve(request, word)
 
     service = Remembering(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(limit=20, batch=10)
     service.filters = "no"
     service.script = ["lost"]
@@ -136,7 +140,7 @@ async def test_a_walk_asks_for_no_batch_of_another_wave(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [1, 12, 29])
 async def test_a_copy_that_ends_within_a_batch_is_noticed(tmp_path: Path, keep: int) -> None:
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call()
     cut(world, Intent, keep)
 
@@ -149,7 +153,7 @@ async def test_a_copy_that_ends_within_a_batch_is_noticed(tmp_path: Path, keep: 
 @pytest.mark.parametrize("keep", [0, 1, 29])
 async def test_a_copy_that_ends_within_what_was_answered_goes_on(tmp_path: Path, keep: int) -> None:
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call()
     cut(world, Submitted, keep)
 
@@ -162,7 +166,7 @@ async def test_a_copy_that_ends_within_what_was_answered_goes_on(tmp_path: Path,
 
 async def test_a_torn_group_that_was_never_sent_is_begun_anew(tmp_path: Path) -> None:
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call()
     service.forget()
     cut(world, Intent, 12)
@@ -187,7 +191,7 @@ async def test_a_list_that_leaves_fields_out_loses_no_batch(
     tmp_path: Path, left_out: list[str], filters: str
 ) -> None:
     service = Runflow(script=["lost"], batches="yes", filters=filters, left_out=left_out)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     stops = await world.call()
 
@@ -256,7 +260,7 @@ async def test_no_cell_gets_the_run_of_another(
         return next(tellers)(batch)
 
     service.edit_batch = tell
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     stops = await world.call()
 
@@ -272,7 +276,7 @@ async def test_a_lost_answer_is_told_by_a_batch_that_counts_otherwise(
     tmp_path: Path, told: Callable[[Batch], Batch]
 ) -> None:
     service = Runflow(script=["lost"], batches="yes", edit_batch=told)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
@@ -284,7 +288,7 @@ async def test_a_lost_answer_is_told_by_a_batch_that_counts_otherwise(
 async def test_what_is_left_of_a_batch_can_be_sent_by_ones_own_decision(tmp_path: Path) -> None:
     """The list tells nothing, and the manifest names only some of the cells any more."""
     service = Runflow(faults=["error_before=400/list"], script=["reset"], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(max_duration=3.0)
     world.text = MANY.replace("[1, 30]", "[1, 20]")
 
@@ -302,7 +306,7 @@ async def test_an_item_without_a_fate_is_sent_alone_by_ones_own_decision(tmp_pat
         return batch | {"items": items}
 
     service = Runflow(batches="yes", without_run=frozenset({4}), edit_batch=queued)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
     await world.call()
@@ -333,7 +337,7 @@ async def test_a_copy_is_noticed_by_what_was_sent_beside_batches(tmp_path: Path)
     rows = json.dumps([*alone[:12], *together, *alone[12:]])
     text = f"models: [runflow/smart-resize]\nrows: {rows}\n" + MANY[MANY.index("limits") :]
     service = Runflow(faults=["crowd=500"], batches="yes")
-    world = World(tmp_path, service, text=text.replace("concurrency: 30", "concurrency: 12"))
+    world = Begun(tmp_path, service, text=text.replace("concurrency: 30", "concurrency: 12"))
     await world.call()
     refs = [line.client_ref for line in lines(world, Intent)]
     assert (refs[0], refs[-12:]) == (refs[0], refs[:1] * 12)
@@ -352,7 +356,7 @@ async def test_a_copy_that_ends_within_a_batch_is_noticed_though_nothing_tells_o
     tmp_path: Path, keep: int
 ) -> None:
     service = Runflow(batches="yes", keeps_batches=False)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call()
     cut(world, Intent, keep)
 
@@ -386,7 +390,7 @@ async def test_batches_that_cannot_be_asked_for_stop_no_other_cells(
     tmp_path: Path, page: tuple[int, str] | None
 ) -> None:
     service = Broken(script=["lost"], batches="yes", page=page, duration=lambda _: 20.0)
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call(batch=12, concurrency=14, give_up=60.0)
 
@@ -414,7 +418,7 @@ async def test_late_runs_that_show_while_the_second_answer_is_written_are_extras
             return await super().serve(request, word)
 
     service = Late(script=["lost"], batches="yes", list_lag=1000.0, edit_batch=_without_some)
-    world = World(tmp_path, service, text=MANY, disk=Slow())
+    world = Begun(tmp_path, service, text=MANY, disk=Slow())
 
     stops = await world.call(poll_interval=0.1)
 
@@ -429,7 +433,7 @@ async def test_a_batch_that_cannot_be_asked_for_is_looked_at_by_its_runs(
 ) -> None:
     """The list can't be filtered, so the batch would be asked how its runs stand."""
     service = Broken(batches="yes", page=page, filters="no", duration=lambda n: 20.0 * (n + 1))
-    world = World(tmp_path, service, text=MANY.replace("[1, 30]", "[1, 14]"))
+    world = Begun(tmp_path, service, text=MANY.replace("[1, 30]", "[1, 14]"))
 
     stops = await world.call(batch=12, concurrency=14, give_up=60.0)
 

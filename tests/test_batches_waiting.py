@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import httpx
 import pytest
-from engine_world import World
+from engine_world import Begun, World
 from simulated import Runflow, refused
 from test_batches import MANY, MODEL, lines, states
 
@@ -41,7 +41,7 @@ class Timed(Runflow):
         return await super().serve(request, word)
 
 
-class Interrupted(World):
+class Interrupted(Begun):
     """Its calls are interrupted after *after* seconds."""
 
     after: float = 1.0
@@ -63,7 +63,7 @@ async def test_the_others_leave_as_soon_as_a_model_is_known_to_take_batches(
     tmp_path: Path,
 ) -> None:
     service = Timed(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     await world.call(batch=10)
 
@@ -73,7 +73,7 @@ async def test_the_others_leave_as_soon_as_a_model_is_known_to_take_batches(
 
 @pytest.mark.parametrize("most", [2, 5, 9])
 async def test_batches_of_few_items_are_asked_for_too(tmp_path: Path, most: int) -> None:
-    world = World(tmp_path, Runflow(batches="yes"), text=MANY)
+    world = Begun(tmp_path, Runflow(batches="yes"), text=MANY)
 
     await world.call(batch=most)
 
@@ -83,7 +83,7 @@ async def test_batches_of_few_items_are_asked_for_too(tmp_path: Path, most: int)
 
 async def test_a_trial_that_is_never_answered_holds_up_nobody(tmp_path: Path) -> None:
     service = Runflow(script=["hang"], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     stops = await world.call(concurrency=12, batch=10)
 
@@ -115,7 +115,7 @@ async def test_an_interrupt_sends_none_of_those_that_wait(
 
 async def test_a_page_of_a_proxy_sends_none_of_those_that_wait(tmp_path: Path) -> None:
     service = Runflow(script=["html"] * 200, batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     stops = await world.call(batch=12, give_up=20.0)
 
@@ -135,7 +135,7 @@ async def test_of_two_models_one_takes_batches(tmp_path: Path) -> None:
             return await super().serve(request, word)
 
     service = One(batches="yes")
-    world = World(tmp_path, service, text=TWO.replace("concurrency: 30", "concurrency: 60"))
+    world = Begun(tmp_path, service, text=TWO.replace("concurrency: 30", "concurrency: 60"))
 
     stops = await world.call()
 
@@ -149,7 +149,7 @@ async def test_of_two_models_one_takes_batches(tmp_path: Path) -> None:
 
 async def test_what_fails_is_tried_again_in_company(tmp_path: Path) -> None:
     service = Runflow(batches="yes", ending=lambda n: "failed" if n < 20 else "succeeded")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     stops = await world.call()
 
@@ -162,7 +162,7 @@ async def test_what_fails_is_tried_again_in_company(tmp_path: Path) -> None:
 async def test_replicates_have_equal_inputs_and_runs_of_their_own(tmp_path: Path) -> None:
     text = MANY.replace("{$range: [1, 30]}", "x").replace("limits:", "repeat: 20\nlimits:")
     service = Runflow(script=["lost"], batches="yes")
-    world = World(tmp_path, service, text=text)
+    world = Begun(tmp_path, service, text=text)
 
     await world.call()
 
@@ -177,7 +177,7 @@ async def test_cells_whose_metadata_differs_share_no_request(tmp_path: Path) -> 
     text = text.replace("concurrency: 30", "concurrency: 60")
     text = text.replace("[1, 30]}", "[1, 30]}, of: '${group}'")
     service = Runflow(batches="named")
-    world = World(tmp_path, service, text=text)
+    world = Begun(tmp_path, service, text=text)
 
     await world.call()
 
@@ -190,7 +190,7 @@ async def test_cells_whose_metadata_differs_share_no_request(tmp_path: Path) -> 
 async def test_an_input_called_client_ref_is_sent_alone(tmp_path: Path) -> None:
     text = MANY.replace("inputs: {", "inputs: {client_ref: mine, ")
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=text)
+    world = Begun(tmp_path, service, text=text)
 
     await world.call()
 
@@ -200,7 +200,7 @@ async def test_an_input_called_client_ref_is_sent_alone(tmp_path: Path) -> None:
 
 async def test_a_limit_of_new_cells_holds_for_batches(tmp_path: Path) -> None:
     service = Runflow(batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
 
     for _ in range(3):
         await world.call(limit=11)
@@ -214,7 +214,7 @@ async def test_of_a_batch_in_doubt_only_what_is_asked_for_is_sent_again(
     tmp_path: Path, word: str
 ) -> None:
     service = Runflow(script=[word], batches="yes")
-    world = World(tmp_path, service, text=MANY)
+    world = Begun(tmp_path, service, text=MANY)
     await world.call(max_duration=1.0, settle=60.0)
     assert len(lines(world, Intent)) == 30
 
@@ -231,7 +231,7 @@ async def test_of_a_batch_in_doubt_only_what_is_asked_for_is_sent_again(
 async def test_the_concurrency_of_a_model_holds_for_batches(tmp_path: Path) -> None:
     text = TWO.replace("runflow/skin-fix]", "{id: runflow/skin-fix, concurrency: 11}]")
     service = Runflow(batches="yes", duration=lambda n: 3.0 + n % 5)
-    world = World(tmp_path, service, text=text.replace("concurrency: 30", "concurrency: 40"))
+    world = Begun(tmp_path, service, text=text.replace("concurrency: 30", "concurrency: 40"))
 
     await world.call()
 
@@ -261,7 +261,7 @@ async def with_photos(tmp_path: Path, service: Runflow) -> World:
     (tmp_path / "photos").mkdir()
     for number in range(20):
         (tmp_path / "photos" / f"{number}.png").write_bytes(bytes([number]))
-    world = World(tmp_path, service, text=PHOTOS)
+    world = Begun(tmp_path, service, text=PHOTOS)
     await world.call(limit=0)
     with open_ledger(world.folder, sweep=None, disk=world.disk, clock=world.clock) as ledger:
         for cell in expand(world.manifest()):
@@ -304,7 +304,7 @@ async def test_who_waits_for_company_does_not_wait_for_a_long_walk_over_what_is_
     """Drawing a million cells that rest takes a minute; a slot must not be idle meanwhile."""
     text = MANY.replace("[1, 30]", "[1, 300]").replace("concurrency: 30", "concurrency: 300")
     service = Runflow(batches="yes", ending=lambda n: "succeeded" if n else "failed")
-    world = World(tmp_path, service, text=text)
+    world = Begun(tmp_path, service, text=text)
     await world.call(attempts=1)
     drawn, at_departure = 0, list[int]()
     submit = Submitter.submit

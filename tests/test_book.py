@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger_lines import EACH, SWEEP, finished, intent, saved, submitted
 
-from batchrun.ledger.book import REMEMBERED, Book, KnownRun, duration, wave_number
+from batchrun.ledger.book import REMEMBERED, Book, KnownRun, duration
 from batchrun.ledger.history import History, State
 from batchrun.ledger.records import AnyRecord, Dropped, Extra, Learnt, Looked, Rejected, Uploaded
 
@@ -222,13 +222,6 @@ def test_what_many_cells_share_is_held_once() -> None:
     assert one.model is two.model
     assert one.alias is two.alias
     assert one.client_ref is two.client_ref
-
-
-@pytest.mark.parametrize(
-    ("ref", "number"), [("br1.k.12", 12), ("br1.k.", 0), ("", 0), ("x.-3", 0), ("br1.k.٣", 3)]
-)
-def test_a_wave_s_number_is_read_from_its_reference(ref: str, number: int) -> None:
-    assert wave_number(ref) == number
 
 
 @given(st.lists(st.sampled_from(EACH), max_size=40), st.integers(0, 40))

@@ -14,7 +14,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from engine_world import World
+from engine_world import Begun, World
 from raw_server import Script, answer, raw_server
 from simulated import Runflow, now
 
@@ -141,7 +141,7 @@ async def test_a_look_that_hangs_holds_up_no_other_wave(tmp_path: Path) -> None:
         return any(f"'{ref}'" in request.url.params.get("q", "") for ref in refs)
 
     service = Sleepy(which=stuck, hangs=dict.fromkeys(range(1, 1000), "before"))
-    world = World(tmp_path, service, text=text)
+    world = Begun(tmp_path, service, text=text)
 
     await world.call(download=False, max_duration=CALL_TIMEOUT - 1)
 

@@ -46,6 +46,7 @@ SHARED_BY_COMMANDS: Final = {
     "outcome",
     "preview",
     "progress_choice",
+    "recovering",
     "run_options",
     "signals",
     "status_report",

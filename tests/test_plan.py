@@ -206,10 +206,10 @@ def test_a_service_that_does_not_answer_costs_the_price_and_not_the_plan(
     assert server.connections > 0
 
 
-def test_as_json_it_is_the_counts_and_nobody_is_asked(
+def test_as_json_it_is_the_counts_and_without_a_key_no_service_is_asked(
     manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_test")
+    monkeypatch.delenv("RUNFLOW_API_KEY", raising=False)
     with raw_server(["close"]) as server:
         [line] = plan(manifest, "--endpoint", server.url, "--json", capsys=capsys)
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 import anyio
 import httpx
 import pytest
-from engine_world import World
+from engine_world import Begun, World
 from simulated import Runflow
 
 from batchrun.base.disk import InlineDisk
@@ -195,8 +195,8 @@ async def test_before_any_run_is_known_no_filter_is_believed(
 async def test_after_a_day_a_doubt_is_still_resolved(
     tmp_path: Path, filters: str, word: str
 ) -> None:
-    world = World(tmp_path, Runflow(script=["ok", word], filters=filters))
-    before_a_look_tells = 0.5 if filters == "yes" else 0.8
+    world = Begun(tmp_path, Runflow(script=["ok", word], filters=filters))
+    before_a_look_tells = 1.0 if filters != "no" else 0.8
     await world.call(settle=SETTLE, download=False, concurrency=2, max_duration=before_a_look_tells)
     assert State.DOUBTFUL in {h.state for h in world.book().histories.values()}
     await anyio.sleep(DAY)

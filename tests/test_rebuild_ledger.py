@@ -16,6 +16,7 @@ from batchrun.errors import UnreachableError
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.history import CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Finished, Intent, Rejected, Submitted
+from batchrun.ledger.references import marker
 from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
 from batchrun.recovery.rebuild_ledger import RunFinder, find_sweeps
 from batchrun.runflow.client import Client
@@ -36,7 +37,9 @@ async def find(world: World, *, last: int = 0) -> set[str]:
         "https://fake", "key", connections=4, transport=world.service.transport()
     ) as http:
         client: Client = world.client(http, settings)
-        found = await RunFinder(client, sweep.sweep, lambda _: None).find(last)
+        found = await RunFinder(client, sweep.sweep, marker(sweep.name, None), lambda _: None).find(
+            last
+        )
         assert await find_sweeps(client, sweep.name, None) == {sweep.sweep: len(found)}
     return {each.run.id for each in found}
 
@@ -102,10 +105,15 @@ async def test_what_a_list_leaves_out_is_asked_for_by_id(tmp_path: Path, left_ou
         "https://fake", "key", connections=4, transport=service.transport()
     ) as http:
         client = world.client(http, world.manifest().settings())
-        found = await RunFinder(client, sweep.sweep, lambda _: None).find(0)
+        found = await RunFinder(client, sweep.sweep, marker(sweep.name, None), lambda _: None).find(
+            0
+        )
 
     assert {each.run.id for each in found} == {run.id for run in service.runs}
-    assert {each.run.client_ref for each in found} == {f"br1.{sweep.sweep}.1"}
+    assert {each.run.client_ref for each in found} == {
+        marker(sweep.name, None),
+        f"br1.{sweep.sweep}.1",
+    }
 
 
 async def test_waves_without_runs_are_passed_over(tmp_path: Path) -> None:
@@ -130,7 +138,9 @@ async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
     one = World(tmp_path / "one", service)
     two = World(tmp_path / "two", service)
     await one.call()
-    await two.call(limit=2)
+    first = one.book().sweep
+    assert first is not None
+    await two.call(limit=2, set_aside=(first.sweep,))
     service.filters = "ignored"
     book = one.book()
 
@@ -140,7 +150,9 @@ async def test_other_sweeps_runs_are_left_alone(tmp_path: Path) -> None:
         "https://fake", "key", connections=4, transport=service.transport()
     ) as http:
         client = one.client(http, one.manifest().settings())
-        found = await RunFinder(client, sweep.sweep, lambda _: None).find(0)
+        found = await RunFinder(client, sweep.sweep, marker(sweep.name, None), lambda _: None).find(
+            0
+        )
         assert sorted((await find_sweeps(client, "m", None)).values()) == [2, 6]
 
     assert {each.run.id for each in found} == {h.run_id for h in book.histories.values()}

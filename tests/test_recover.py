@@ -112,19 +112,24 @@ def test_a_deleted_folder_is_found_again_by_its_name(folder: Path, tmp_path: Pat
 
 
 def test_of_two_sweeps_of_one_name_the_user_says_which(folder: Path, tmp_path: Path) -> None:
+    """Each was begun with cells of its own; the manifest has come to name both."""
     with simulator(tmp_path / "s.sqlite", "--speed", "100") as url:
         _, first, _ = batchrun(folder, url)
         shutil.rmtree(folder / "outputs")
-        _, second, _ = batchrun(folder, url)
+        (folder / "m.yaml").write_text(MANIFEST.replace("one, two, flaky three, fail four", "five"))
+        _, second, said = batchrun(folder, url)
         shutil.rmtree(folder / "outputs")
+        (folder / "m.yaml").write_text(MANIFEST.replace("fail four", "fail four, five"))
         refused, stopped, _ = recover(folder, url)
-        code, after, _ = recover(folder, url, "--sweep", first["sweep"])
+        code, after, _ = recover(folder, url, "--recover", first["sweep"])
 
+    assert "another sweep of this name and label has no cell in common" in said
     assert (refused, code) == (9, 0)
-    assert f"{first['sweep']} (12 runs)" in stopped["error"]["message"]
-    assert f"{second['sweep']} (10 runs)" in stopped["error"]["message"]
-    assert "--sweep" in stopped["error"]["message"]
-    assert counted(after) == counted(first)
+    assert f"sweep {first['sweep']} has at least 12 runs" in stopped["error"]["message"]
+    assert f"sweep {second['sweep']} has at least 2 runs" in stopped["error"]["message"]
+    assert "--recover ID" in stopped["error"]["message"]
+    assert after["sweep"] == first["sweep"]
+    assert (after["succeeded"], after["cost"]) == (first["succeeded"], first["cost"])
 
 
 def test_where_there_is_nothing_to_recover_it_says_so(folder: Path, tmp_path: Path) -> None:
@@ -218,3 +223,57 @@ def test_another_organisations_key_is_refused(folder: Path, tmp_path: Path) -> N
 
     assert done.returncode == 4
     assert "the key belongs to organisation" in done.stderr
+
+
+def test_a_machine_with_an_empty_disk_is_refused_and_has_three_ways_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100") as url:
+        _, before, _ = batchrun(folder, url)
+        made = runs(url)
+        shutil.rmtree(folder / "outputs")
+        code, stopped, said = batchrun(folder, url)
+        planned, plan, _ = batchrun(folder, url, "plan", "m.yaml")
+        again, after, _ = batchrun(folder, url, "m.yaml", "--recover")
+        twice, _, _ = batchrun(folder, url, "m.yaml", "--recover")
+
+        assert (code, planned, again, twice) == (9, 0, 1, 1)
+        assert f"sweep {before['sweep']} has at least {len(made)} runs since 20" in said
+        assert f"cost at least {before['cost']} USD" in said
+        for way in ("batchrun recover m.yaml --endpoint", " --recover`", "--new-sweep"):
+            assert way in stopped["error"]["message"]
+        [elsewhere] = plan["elsewhere"]
+        assert elsewhere["sweep"] == before["sweep"]
+        assert (elsewhere["runs"], elsewhere["cost"]) == (len(made), before["cost"])
+        assert counted(after) == counted(before)
+        assert runs(url) == made
+
+        shutil.rmtree(folder / "outputs")
+        anew = ["m.yaml", "--new-sweep", before["sweep"]]
+        code, second, _ = batchrun(folder, url, *anew)
+        refused, stopped, _ = batchrun(folder, url, *anew)
+
+        assert (code, refused) == (1, 2)
+        assert second["cost"] == before["cost"]
+        assert "--label" in stopped["error"]["message"]
+        assert min(Counter(run["cell"] for run in runs(url)).values()) == 2
+
+        shutil.rmtree(folder / "outputs")
+        _, third, _ = recover(folder, url)
+        assert third["sweep"] == second["sweep"], "what it set aside is not taken"
+
+
+def test_where_nothing_is_to_be_recovered_the_sweep_begins(folder: Path, tmp_path: Path) -> None:
+    with simulator(tmp_path / "s.sqlite", "--speed", "100") as url:
+        code, summary, said = batchrun(folder, url, "m.yaml", "--recover")
+
+    assert code == 1
+    assert "the sweep begins here" in said
+    assert summary["complete"]
+
+
+def test_an_option_that_ate_the_manifest_says_so(folder: Path) -> None:
+    done = call("--recover", "m.yaml", cwd=folder)
+
+    assert done.returncode == 2
+    assert "'m.yaml': expected the id of a sweep" in done.stderr

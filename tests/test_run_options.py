@@ -27,11 +27,11 @@ from batchrun.settings import SETTINGS, Settings, in_section
 KEPT = """
     --endpoint=simulator --outputs=out --label=x --concurrency=3 --rate=10/s --attempts=3
     --timeout=1m --settle=1s --give-up=5s --interval=1s --batch=20 --downloads=2 --budget=5.00
-    --only=seed=1 --fail-on=2 --on-interrupt=drain --no-download --trust-key
+    --only=seed=1 --fail-on=2 --on-interrupt=drain --no-download --trust-key --recover=a1b2
 """.split()  # noqa: SIM905  (as one types it)
 DROPPED = """
-    --limit=2 --max-duration=1m --retry-failed --resubmit-in-doubt --dry-run --json --quiet
-    --verbose --no-progress
+    --limit=2 --max-duration=1m --new-sweep=a1b2,c3d4 --retry-failed --resubmit-in-doubt --dry-run
+    --json --quiet --verbose --no-progress
 """.split()  # noqa: SIM905  (as one types it)
 
 

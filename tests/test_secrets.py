@@ -225,6 +225,11 @@ def run_apart(folder: Path, calls: Calls) -> Ended:
     return {name: (each.returncode, b"".join(said[name])) for name, each in processes.items()}
 
 
+def apart(name: str) -> list[str]:
+    """Return the options that make a call's sweep and folder its own."""
+    return ["--outputs", f"out-{name}", "--label", name]
+
+
 def assert_no_trace(folder: Path, mode: str, end: Callable[[Path, Calls], Ended]) -> None:
     """Run a sweep at each loudness that matters in *mode*, and look for the key everywhere."""
     (folder / "m.yaml").write_text(MANIFEST)
@@ -232,7 +237,7 @@ def assert_no_trace(folder: Path, mode: str, end: Callable[[Path, Calls], Ended]
     with serving(other) as elsewhere, serving(service) as url:
         service.elsewhere = elsewhere
         calls = {
-            name: ["m.yaml", "--endpoint", url, "--outputs", f"out-{name}", *loudness]
+            name: ["m.yaml", "--endpoint", url, *apart(name), *loudness]
             for name, loudness in LOUDNESS.items()
             if mode in {"failed", "succeeded", "422"} or name in {"verbose", "json"}
         }
@@ -328,7 +333,7 @@ def test_a_bug_that_holds_the_key_in_its_message_is_written_down_without_it(
         calls = [
             begin(
                 tmp_path,
-                ["m.yaml", "--endpoint", url, "--outputs", f"out-{name}", *told],
+                ["m.yaml", "--endpoint", url, *apart(name), *told],
                 PYTHONPATH=os.pathsep.join([str(patch), str(Path(__file__).parent.parent)]),
                 TMPDIR=str(tmp_path / "logs"),
             )

@@ -6,7 +6,6 @@ waited for it would not end. In each stage all signals are tried at once, each o
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -22,7 +21,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from engine_world import World
+from engine_world import Begun, World
 from processes import BATCHRUN, PATIENCE, ask, environment, run, simulator, start
 from simulated import Runflow
 
@@ -33,6 +32,7 @@ from batchrun.engine.shutdown import Shutdown, Wakeup, obey
 from batchrun.errors import INCOMPLETE, KILLED, OutOfCreditError, most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
+from batchrun.ledger.references import marker, sweep_of
 from batchrun.settings import Settings
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -109,20 +109,19 @@ def set_faults(url: str, *faults: str) -> None:
         urllib.request.urlopen(request, timeout=PATIENCE).close()
 
 
-def folder_of(outputs: Path, url: str) -> Path:
-    port = url.rpartition(":")[2]
-    return outputs / f"@127.0.0.1-{port}" / "m"
+def folder_of(outputs: Path, url: str, label: int | None = None) -> Path:
+    folder = outputs / f"@127.0.0.1-{url.rpartition(':')[2]}" / "m"
+    return folder if label is None else folder / f"@{label}"
 
 
 @contextmanager
 def calls(tmp_path: Path, url: str, *options: str) -> Iterator[list[Call]]:
-    """Start a call for each of the signals; none outlives the block."""
+    """Start a call for each of the signals, each of a sweep of its own; none outlives the block."""
     under_way = []
     for number, signals in enumerate([*ONCE, *TWICE]):
-        outputs = tmp_path / f"out{number}"
-        words = ["m.yaml", "--endpoint", url, "--outputs", outputs, "--json", *options]
-        process = start(*words, cwd=tmp_path)
-        under_way.append(Call(process, folder_of(outputs, url), signals))
+        words = ["m.yaml", "--endpoint", url, "--outputs", "out", "--label", number, "--json"]
+        process = start(*words, *options, cwd=tmp_path)
+        under_way.append(Call(process, folder_of(tmp_path / "out", url, number), signals))
     try:
         yield under_way
     finally:
@@ -154,17 +153,15 @@ def assert_ended_well(call: Call) -> None:
         assert reader.torn == 0
 
 
-def earlier_call(tmp_path: Path, url: str) -> None:
-    """Leave a sweep with runs in flight in each of the folders."""
-    first = tmp_path / "out0"
-    process = start("m.yaml", "--endpoint", url, "--outputs", first, cwd=tmp_path)
-    call = Call(process, folder_of(first, url), [INT])
-    eventually(lambda: reached(call, "submitted", 2))
-    interrupt(call)
-    end(call)
-    assert process.returncode == 3, call.err
-    for number in range(1, len(ONCE) + len(TWICE)):
-        shutil.copytree(first, tmp_path / f"out{number}")
+def earlier_calls(tmp_path: Path, url: str) -> None:
+    """Leave runs in flight in each of the sweeps."""
+    with calls(tmp_path, url) as under_way:
+        for call in under_way:
+            eventually(lambda call=call: reached(call, "submitted", 2))  # type: ignore[misc]
+            call.process.send_signal(INT)
+        for call in under_way:
+            end(call)
+            assert call.process.returncode == 3, call.err
 
 
 @pytest.mark.slow
@@ -178,7 +175,7 @@ def test_a_signal_ends_the_call_in_every_stage_and_the_next_one_goes_on(
         starts = 1
         if stage.before is not None:
             set_faults(url, *stage.before)
-            earlier_call(tmp_path, url)
+            earlier_calls(tmp_path, url)
             starts = 3  # one line more once the organisation is known
         set_faults(url, *stage.faults)
         with calls(tmp_path, url, *stage.options) as under_way:
@@ -192,12 +189,16 @@ def test_a_signal_ends_the_call_in_every_stage_and_the_next_one_goes_on(
                 assert results == (len(call.signals) == 1 or stage.before is not None)
         set_faults(url)
         resumed = under_way[STAGE_NAMES.index(name)]
-        words = ["m.yaml", "--endpoint", url, "--outputs", resumed.folder.parents[1]]
-        again = run(*words, *stage.options, cwd=tmp_path)
+        words = ["m.yaml", "--endpoint", url, "--outputs", "out"]
+        label = ["--label", STAGE_NAMES.index(name)]
+        again = run(*words, *label, *stage.options, cwd=tmp_path)
         runs = ask(url, "/_simulator/runs")
 
     assert again.returncode == 0, again.stderr
-    paid = [(each["client_ref"].split(".")[1], each["cell"]) for each in runs]
+    label_of = {marker("m", str(label)): label for label in range(len(under_way))}
+    label_of |= {call.lines()[0]["sweep"]: label for label, call in enumerate(under_way)}
+    refs = [(each["client_ref"], each["cell"]) for each in runs]
+    paid = [(label_of[sweep_of(ref) or ref], cell) for ref, cell in refs]
     assert len(paid) == len(set(paid)), "a cell of a sweep was paid twice"
     with open_reader(resumed.ledger) as reader:
         assert Counter(h.state for h in reader.book.histories.values()) == {State.SUCCEEDED: 6}
@@ -326,7 +327,7 @@ def test_the_results_of_a_large_sweep_are_left_to_the_next_call(tmp_path: Path) 
 
 
 @dataclass
-class Signalled(World):
+class Signalled(Begun):
     """A world whose process gets *signals*, by the moments at which they come."""
 
     signals: dict[float, str] = field(default_factory=dict)
@@ -352,13 +353,13 @@ class Signalled(World):
 
 async def test_what_has_not_left_when_the_signal_comes_is_not_sent(tmp_path: Path) -> None:
     """At one call a second, six cells with a slot each are a queue."""
-    world = Signalled(tmp_path, Runflow(), signals={4.5: "SIGTERM"})
+    world = Signalled(tmp_path, Runflow(), signals={11.5: "SIGTERM"})
 
     stops = await world.call(concurrency=6, rate=Rate(Decimal(1)), drain=True)
 
     sent = len(world.service.posts)
     assert 0 < sent < 6
-    assert max(at for at, _, _ in world.service.posts) < 4.7
+    assert max(at for at, _, _ in world.service.posts) < 11.7
     assert stops.codes == [INCOMPLETE]
     assert Counter(h.state for h in world.book().histories.values()) == {
         State.SUCCEEDED: sent,
@@ -435,7 +436,7 @@ async def test_what_comes_back_not_taken_after_a_402_is_not_sent_again(
     tmp_path: Path, word: str
 ) -> None:
     service = Slow(script=["402", word])
-    world = World(tmp_path, service, text="models: [a/b]\ninputs: {prompt: [a, b]}\n")
+    world = Begun(tmp_path, service, text="models: [a/b]\ninputs: {prompt: [a, b]}\n")
 
     stops = await world.call()
 

@@ -133,6 +133,18 @@ def parse_fail_on(value: object) -> FailOn:
     return FailOn(share=Decimal(match[1]))
 
 
+def parse_id(value: object) -> str:
+    """Parse the id of a sweep, as messages and `sweep.json` have it."""
+    if not isinstance(value, str) or re.fullmatch(r"[0-9A-Za-z_-]{4,64}", value) is None:
+        raise ValueError("expected the id of a sweep, as batchrun says it")
+    return value
+
+
+def parse_ids(value: object) -> tuple[str, ...]:
+    """Parse "ID" or "ID,ID"."""
+    return tuple(map(parse_id, value.split(","))) if isinstance(value, str) else (parse_id(value),)
+
+
 def parse_flag(value: object) -> bool:
     """Parse true or false."""
     if type(value) is not bool:

@@ -7,6 +7,7 @@ Shared by them:
     call.py                       what one call is about, and the key
     nothing_to_do.py              the call that is known to have nothing to do
     execute.py                    what every other call does
+    recovering.py                 a ledger made again, by a command or before a call
     connection.py                 the embedded simulator, a client
     preview.py                    what a call would do
     final_report.py               how a call ends; `grid_counts.py` counts for it

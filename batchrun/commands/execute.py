@@ -9,11 +9,13 @@ import anyio
 from msgspec import Struct
 
 from batchrun.base.progress import Progress
+from batchrun.base.said import say
 from batchrun.base.text import number_of
 from batchrun.commands.call import Call, needed_key
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.progress_choice import choose
+from batchrun.commands.recovering import Recovery, knows_nothing
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover
@@ -21,7 +23,7 @@ from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
-from batchrun.errors import LostLedgerError
+from batchrun.errors import LostLedgerError, NothingToRecoverError
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest
 from batchrun.runflow.client import Client
@@ -32,6 +34,8 @@ from batchrun.sweep.identity import check_folder
 def execute(call: Call, options: Options, argv: Sequence[str], started: float) -> int:
     """Run or resume the sweep; return the exit code. *started* is when, by the monotonic clock."""
     key = needed_key(call.endpoint)
+    if options.recover is not None:
+        recover_first(call, options, key)
     sweep = check_folder(call.folder)
     with (
         open_ledger(call.folder, sweep=sweep) as ledger,
@@ -56,7 +60,7 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
         for error in done.shutdown.errors:
-            name_recover(error, call.recover_command)
+            name_recover(error, call.recover_command, again=command_in(argv))
         return show(
             Ending(
                 call=call,
@@ -71,6 +75,21 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
             as_json=options.json,
             quiet=options.quiet,
         )
+
+
+def recover_first(call: Call, options: Options, key: str) -> None:
+    """Rebuild the ledger where there is none that knows a run; where nothing is found, begin."""
+    if not knows_nothing(call):
+        return
+
+    def inform(message: str) -> None:
+        if not options.quiet:
+            say(message, sys.stderr)
+
+    try:
+        Recovery(call=call, say=inform).run(key, options.recover or None)
+    except NothingToRecoverError as error:
+        inform(f"{error}; the sweep begins here")
 
 
 class Done(Struct, frozen=True, kw_only=True):
@@ -95,7 +114,12 @@ async def run_call(
     """
     settings, (url, key) = call.settings, service
     sweep = await open_sweep(
-        call.folder, ledger, call.manifest, endpoint=call.endpoint, label=call.place.label
+        call.folder,
+        ledger,
+        call.manifest,
+        endpoint=call.endpoint,
+        label=call.place.label,
+        set_aside=settings.set_aside,
     )
     if ledger.book.missing and settings.download:
         cells = number_of(len(ledger.book.missing), "cell")

@@ -16,16 +16,20 @@ import anyio
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected, served
+from batchrun.commands.target import name_recover
+from batchrun.engine.other_sweeps import OtherSweep, counted, find, of_cells, refusal
 from batchrun.engine.selection import Selection
-from batchrun.errors import BatchrunError
+from batchrun.errors import BatchrunError, BegunElsewhereError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import check_sweep
 from batchrun.ledger.history import History, Standing, grant, standing
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.reader import open_reader
+from batchrun.ledger.records import timestamp
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.results.summary import Summary
@@ -114,12 +118,58 @@ def preview(plan: Plan, *, as_json: bool) -> int:
     prices = Prices(means=means(book))
     if not as_json:
         prices = asked(plan, prices)
+    others = begun_elsewhere(plan, book)
     outlook = forecast(plan, book, prices, selection)
     if as_json:
-        print(summary_of(plan, outlook, book).as_json())
+        print(replace(summary_of(plan, outlook, book), elsewhere=_as_dicts(others)).as_json())
     else:
-        print("\n".join(lines(plan, outlook, prices)))
+        warned = [str(_refusal(plan, others))] if others else []
+        print("\n".join([*warned, *lines(plan, outlook, prices)]))
     return 0
+
+
+def begun_elsewhere(plan: Plan, book: Book) -> Sequence[OtherSweep]:
+    """Return the sweeps that a call would be refused for; none where that can't be asked."""
+    call = plan.call
+    key = key_of(call.endpoint)
+    if book.newest is not None or key is None or call.endpoint == SIMULATOR:
+        return ()
+    try:
+        return anyio.run(_begun_elsewhere, call, key, book)
+    except BatchrunError:  # a plan can do without: the call itself asks again
+        return ()
+
+
+async def _begun_elsewhere(call: Call, key: str, book: Book) -> Sequence[OtherSweep]:
+    ours = set() if book.sweep is None else {book.sweep.sweep, *book.sweep.after}
+    patient = replace(call.settings, give_up=min(call.settings.give_up, PATIENCE))
+    async with connected(call.endpoint, key, patient, log=lambda _: None) as client:
+        found = await find(client, call.manifest.name, call.place.label)
+        others = found.but({*ours, *call.settings.set_aside}).sweeps
+        common = await of_cells(others, call.manifest)
+        return [await counted(client, each) for each in common]
+
+
+def _refusal(plan: Plan, others: Sequence[OtherSweep]) -> BegunElsewhereError:
+    error = refusal(others, ())
+    name_recover(error, plan.call.recover_command, again=plan.command)
+    return error
+
+
+def _as_dicts(others: Sequence[OtherSweep]) -> tuple[Mapping[str, Any], ...] | None:
+    """Return them for JSON; None where there is none."""
+    return (
+        tuple(
+            {
+                "sweep": each.id,
+                "runs": len(each.runs),
+                "since": None if each.since is None else timestamp(each.since),
+                "cost": money(each.cost),
+            }
+            for each in others
+        )
+        or None
+    )
 
 
 def means(book: Book) -> dict[str, Decimal]:

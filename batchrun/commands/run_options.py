@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.values import parse_id
 from batchrun.commands.options import Parser, add_place, take_place, value
 from batchrun.commands.target import Place
 from batchrun.settings import CALL, ENDING, LIMITS, SETTINGS, Setting
@@ -30,13 +31,15 @@ DESCRIPTIONS: Final = {
 class Options(Struct, frozen=True, kw_only=True):
     """The options of a call. No module below knows argparse.
 
-    *chosen* are the settings that were given, by the fields of Settings.
+    *chosen* are the settings that were given, by the fields of Settings. *recover* is the id of the
+    sweep to rebuild before anything else, "" for the one of this name, None for none.
     """
 
     manifest: Path
     place: Place
     chosen: Mapping[str, Any]
     only: tuple[str, ...]
+    recover: str | None
     dry_run: bool
     json: bool
     quiet: bool
@@ -112,7 +115,21 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=V[,V]",
         help="only cells with these values; repeatable, all must hold",
     )
+    group.add_argument(
+        "--recover",
+        nargs="?",
+        const="",
+        type=value(_id_or_any),
+        metavar="ID",
+        help="where no ledger is here, rebuild it from the API first, then go on; for machines "
+        "that begin with an empty disk",
+    )
     add_settings(group, CALL)
+
+
+def _id_or_any(text: str) -> str:
+    """Parse the id of a sweep; no text is any sweep."""
+    return parse_id(text) if text else text
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from batchrun.errors import LostLedgerError, UsageError
+from batchrun.errors import BegunElsewhereError, LostLedgerError, UsageError
 from batchrun.ledger.file import check_sweep
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.reader import Reader, open_reader
@@ -53,10 +53,15 @@ def recover_of(command: str) -> str:
     return f"batchrun recover{command.removeprefix('batchrun')}"
 
 
-def name_recover(error: Exception, command: str) -> None:
-    """Let the error of a lost ledger advise the whole *command*: only here the place is known."""
+def name_recover(error: Exception, command: str, *, again: str = "") -> None:
+    """Let the error of a lost ledger advise the whole *command*: only here the place is known.
+
+    *again* is the call that was stopped, as it was typed.
+    """
     if isinstance(error, LostLedgerError):
         error.recover = command
+    if isinstance(error, BegunElsewhereError) and again:
+        error.command = again
 
 
 @contextmanager

@@ -11,6 +11,8 @@ The way of a cell:
     uploader.py        local files, before the request
     batcher.py         which cells share a request, and when it leaves
     preflight.py       what must hold before the first POST: key, sweep, newest ledger
+    opening.py         the first POST of a sweep goes alone
+    other_sweeps.py    sweeps of the same name that were begun elsewhere
     submit.py          intents, POSTs, what an answer means; `request_body.py` makes their bytes
     service_health.py  whether what answers is the API
     service_habits.py  what the service was seen to refuse, from one call to the next

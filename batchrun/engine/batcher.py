@@ -20,6 +20,7 @@ from anyio.abc import TaskGroup
 
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
+from batchrun.engine.opening import Opening
 from batchrun.engine.phases import Phase
 from batchrun.engine.request_body import MetadataOf
 from batchrun.engine.submit import Submitter
@@ -116,6 +117,7 @@ class Batcher:
         *,
         transitions: Transitions,
         submitter: Submitter,
+        opening: Opening,
         metadata_of: MetadataOf,
         tasks: TaskGroup,
     ) -> None:
@@ -126,6 +128,7 @@ class Batcher:
         self._transitions = transitions
         self._in_flight = transitions.in_flight
         self._submitter = submitter
+        self._opening = opening
         self._tasks = tasks
         self._metadata_of = metadata_of
         self._pending_batches = PendingBatches()
@@ -223,6 +226,8 @@ class Batcher:
 
     def _may_share(self, attempt: Attempt) -> bool:
         if self._settings.batch < 2 or attempt.key in self._submitter.unbatchable:
+            return False
+        if self._opening.under_way:  # its runs show their tags, the items of batches may not
             return False
         if RESERVED in (attempt.sent or {}) or self._may_need_otherwise(attempt):
             return False

@@ -22,9 +22,10 @@ from batchrun.engine.batch_items import BatchItems
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.run_tag import RunTag, is_ours, tag_of
-from batchrun.engine.waves import Wave, reference
+from batchrun.engine.waves import Wave
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.records import Intent
+from batchrun.ledger.references import is_marker, is_of_sweep
 from batchrun.ledger.scan import intents_of, keys_of, known_ids
 from batchrun.runflow.wire import Run
 
@@ -155,7 +156,8 @@ class RunIdentifier:
         if not self._is_silent(whole):
             self._client.profile.tags_shown |= "batchrun" in whole.metadata
             return True
-        if {listed.client_ref, whole.client_ref} != {None}:
+        references = {listed.client_ref, whole.client_ref} - {None}
+        if not all(map(is_marker, references)):
             return False  # ours by its reference
         if whole.metadata or await self._tags_are_shown():
             self._others.add(whole.id)
@@ -172,8 +174,8 @@ class RunIdentifier:
 
     def _is_silent(self, run: Run) -> bool:
         """Say whether *run* may be of this sweep and doesn't show its tag."""
-        ours = reference(self._sweep, 0)[:-1]
-        if run.client_ref is not None and not run.client_ref.startswith(ours):
+        ref = run.client_ref
+        if ref is not None and not is_marker(ref) and not is_of_sweep(ref, self._sweep):
             return False
         tag = run.metadata.get("batchrun")
         if isinstance(tag, Mapping) and tag.get("sweep", self._sweep) != self._sweep:

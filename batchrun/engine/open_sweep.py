@@ -1,6 +1,7 @@
 """The start of a call in a sweep's folder: its `sweep` line, and the copy of it in `sweep.json`."""
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun import __version__
-from batchrun.errors import LedgerError
+from batchrun.errors import LedgerError, UsageError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.records import FORMAT, Sweep
@@ -33,7 +34,9 @@ class SweepFolder(Struct, frozen=True, kw_only=True):
     @property
     def tag(self) -> dict[str, Any]:
         """Return the part of `metadata.batchrun` that all runs of the sweep share."""
-        return {"sweep": self.line.sweep, "name": self.line.name, "label": self.line.label}
+        line = self.line
+        after = {"after": list(line.after)} if line.after else {}
+        return {"sweep": line.sweep, "name": line.name, "label": line.label, **after}
 
     async def remember_organisation(self, organisation: str) -> None:
         """Write down the organisation of the key, once the service has named it."""
@@ -43,12 +46,19 @@ class SweepFolder(Struct, frozen=True, kw_only=True):
 
 
 async def open_sweep(
-    folder: Path, ledger: Ledger, manifest: Manifest, *, endpoint: str, label: str | None
+    folder: Path,
+    ledger: Ledger,
+    manifest: Manifest,
+    *,
+    endpoint: str,
+    label: str | None,
+    set_aside: Sequence[str] = (),
 ) -> SweepFolder:
     """Write this start's `sweep` line, and return who the sweep is.
 
-    From then on cells whose saved files are gone count as unsaved. Raises LedgerError for the
-    ledger of another endpoint.
+    *set_aside* are the ids of sweeps of this name that were begun elsewhere, and that this one is
+    not. From then on cells whose saved files are gone count as unsaved. Raises LedgerError for the
+    ledger of another endpoint, UsageError where the ledger of a sweep with runs is to be a new one.
     """
     known = ledger.book.sweep
     if known is None and ledger.book.histories:
@@ -57,6 +67,11 @@ async def open_sweep(
         raise LedgerError(
             f"{ledger.path} is of the endpoint {known.endpoint}, not of {endpoint}; "
             "use another --outputs or --label"
+        )
+    if set_aside and ledger.book.newest is not None:
+        raise UsageError(
+            f"--new-sweep begins a sweep anew, and the one in {folder} has runs already; a --label "
+            "of its own makes another one beside it"
         )
     forget_missing(ledger.book, ledger.path)
     line = Sweep(
@@ -68,6 +83,7 @@ async def open_sweep(
         organisation=known.organisation if known is not None else None,
         manifest_sha256=manifest.sha256,
         version=__version__,
+        after=tuple(sorted({*set_aside, *(known.after if known is not None else ())})),
     )
     await ledger.append(line)
     write_identity(folder, identity_of(line, manifest.path))

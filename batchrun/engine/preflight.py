@@ -15,13 +15,15 @@ import anyio
 
 from batchrun.engine.context import Context
 from batchrun.engine.identify_runs import Owner, RunIdentifier
-from batchrun.engine.recent_runs import newest_runs
+from batchrun.engine.other_sweeps import OtherSweeps
+from batchrun.engine.recent_runs import runs_on
 from batchrun.engine.ref_filter import RefFilter
-from batchrun.engine.waves import Wave, reference
+from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, LostLedgerError
-from batchrun.ledger.book import KnownRun, wave_number
+from batchrun.ledger.book import KnownRun
+from batchrun.ledger.references import is_marker, reference, wave_number
 from batchrun.ledger.scan import intents_of
-from batchrun.runflow.wire import Run
+from batchrun.runflow.wire import Page, Run
 from batchrun.settings import BY_ID
 
 AHEAD: Final = 3
@@ -34,13 +36,20 @@ EACH_TENTH: Final = 10
 class Preflight:
     """Opens once for the key and once for each wave; other tasks wait meanwhile."""
 
-    def __init__(self, context: Context, ref_filter: RefFilter) -> None:
+    def __init__(
+        self,
+        context: Context,
+        ref_filter: RefFilter,
+        ledger_check: "LedgerCheck",
+        other_sweeps: OtherSweeps,
+    ) -> None:
         self._client = context.client
         self._folder = context.folder
         self._book = context.ledger.book
         self._ref_filter = ref_filter
         self._trust_key = context.settings.trust_key
-        self._ledger_check = LedgerCheck(context, ref_filter)
+        self._ledger_check = ledger_check
+        self._other_sweeps = other_sweeps
         self._turn = anyio.Lock()
         self._key_checked = False
         self._opened: set[str] = set()
@@ -57,7 +66,7 @@ class Preflight:
         if ref in self._opened:
             return  # a check of another wave that hangs must not hold it up
         await self.check_key()
-        if wave.batch and wave_number(ref) % EACH_TENTH:
+        if is_marker(ref) or (wave.batch and wave_number(ref) % EACH_TENTH):
             return
         async with self._turns.setdefault(ref, anyio.Lock()):
             if ref not in self._opened:
@@ -76,7 +85,10 @@ class Preflight:
             return
         await self._check_organisation()
         await self._check_newest_run()
-        self._opened |= set(await self._ledger_check.check())
+        page = await self._client.newest_page()
+        if self._book.newest is None:
+            await self._other_sweeps.check(page)
+        self._opened |= set(await self._ledger_check.check(page))
         self._key_checked = True
 
     async def _check_organisation(self) -> None:
@@ -129,10 +141,11 @@ class LedgerCheck:
         self._ref_filter = ref_filter
         self._sweep = context.sweep
 
-    async def check(self) -> list[str]:
+    async def check(self, page: Page | None) -> list[str]:
         """Return the waves that were found empty, if the ledger knows all runs that it should.
 
-        Raises LostLedgerError if it doesn't.
+        *page* is the newest page of all runs, None where it is refused. Raises LostLedgerError
+        where a run is missing in the ledger.
         """
         book, sweep = self._ledger.book, self._sweep
         refs = [*book.filling.values(), *book.batches.values()]
@@ -140,8 +153,8 @@ class LedgerCheck:
         newest = book.newest
         shown = newest is not None and any(run.id == newest.run_id for run in filling)
         self._client.profile.filter_proven |= shown
-        await self._check_known([*filling, *await newest_runs(self._client, sweep)])
-        ahead = range(book.last_wave + 1, book.last_wave + 1 + AHEAD) if book.last_wave else ()
+        await self.check_runs([*filling, *runs_on(page, sweep)])
+        ahead = range(book.last_wave + 1, book.last_wave + 1 + AHEAD) if refs else ()
         for number in ahead:
             self.check_new_wave(await self._ref_filter.runs_of(reference(sweep, number)) or ())
         return [reference(sweep, number) for number in ahead]
@@ -151,7 +164,7 @@ class LedgerCheck:
         for run in runs:
             raise self._behind(run)
 
-    async def _check_known(self, runs: Iterable[Run]) -> None:
+    async def check_runs(self, runs: Iterable[Run]) -> None:
         """Raise LostLedgerError if one of these runs of the sweep is of no intent of the ledger."""
         unknown: dict[str, Run] = {}
         identifier = RunIdentifier(self._context)

@@ -54,7 +54,11 @@ class PageOrder:
 
 async def newest_runs(client: Client, sweep: str) -> list[Run]:
     """Return the runs of this sweep among the newest of all; none where there is no such list."""
-    page = await client.newest_page()
+    return runs_on(await client.newest_page(), sweep)
+
+
+def runs_on(page: Page | None, sweep: str) -> list[Run]:
+    """Return the runs of this sweep on a page of all runs; None is a page that was refused."""
     return [run for run in (page.runs if page else ()) if is_ours(run, sweep)]
 
 

@@ -31,8 +31,10 @@ from batchrun.engine.downloader import Downloader
 from batchrun.engine.duplicate_runs import DuplicateRuns
 from batchrun.engine.in_flight import Active, InFlight
 from batchrun.engine.open_sweep import SweepFolder
+from batchrun.engine.opening import Opening
+from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.poll import Poller
-from batchrun.engine.preflight import Preflight
+from batchrun.engine.preflight import LedgerCheck, Preflight
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.ref_filter import RefFilter
@@ -48,6 +50,7 @@ from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
+from batchrun.ledger.references import marker
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
@@ -131,7 +134,21 @@ class Runner:
         context = self._context
         transitions = self._transitions()
         intents, ref_filter = Intents(context), RefFilter(context)
-        preflight = Preflight(context, ref_filter)
+        other_sweeps, ledger_check = (
+            OtherSweeps(context, ref_filter),
+            LedgerCheck(context, ref_filter),
+        )
+        preflight = Preflight(context, ref_filter, ledger_check, other_sweeps)
+        opening = Opening(
+            context,
+            in_flight=self._in_flight,
+            waves=transitions.waves,
+            ref_filter=ref_filter,
+            ledger_check=ledger_check,
+            other_sweeps=other_sweeps,
+            active=self._active,
+            wakeup=self._wakeup,
+        )
         habits = ServiceHabits(context.ledger, context.client.profile)
         submitter = Submitter(
             context,
@@ -140,6 +157,7 @@ class Runner:
             uploads=self._uploads,
             intents=intents,
             habits=habits,
+            opening=opening,
         )
         tasks.start_soon(self._tick, submitter, name="ticker")
         if not await self._begin(transitions, preflight, intents):
@@ -160,15 +178,25 @@ class Runner:
         tasks.start_soon(poller.run, name="poller")
         tasks.start_soon(self._downloader.run, name="downloader")
         tasks.start_soon(self._duplicates.run, name="duplicate runs")
-        await self._drive(transitions, submitter, intents, tasks)
+        tasks.start_soon(opening.run, name="opening")
+        tasks.start_soon(opening.look_again, name="look for other sweeps again")
+        await self._drive(transitions, submitter, opening, intents, tasks)
         await habits.keep()
 
     def _transitions(self) -> Transitions:
-        folder, last = self._context.folder, self._context.ledger.book.last_wave
+        line, book = self._context.folder.line, self._context.ledger.book
+        fresh = book.newest is None
+        waves = Waves(
+            line.sweep,
+            last=book.last_wave,
+            size=self._wave_size,
+            marker=marker(line.name, line.label) if fresh or not book.marked else None,
+            opening=fresh,
+        )
         return Transitions(
             self._context,
             in_flight=self._in_flight,
-            waves=Waves(folder.sweep, last=last, size=self._wave_size),
+            waves=waves,
             active=self._active,
             ready_queue=self._ready_queue,
             downloader=self._downloader,
@@ -235,13 +263,19 @@ class Runner:
     # The slots.
 
     async def _drive(
-        self, transitions: Transitions, submitter: Submitter, intents: Intents, tasks: TaskGroup
+        self,
+        transitions: Transitions,
+        submitter: Submitter,
+        opening: Opening,
+        intents: Intents,
+        tasks: TaskGroup,
     ) -> None:
         """Begin what can begin; end if nothing is active; wait for an event, and go on."""
         batcher = Batcher(
             self._context,
             transitions=transitions,
             submitter=submitter,
+            opening=opening,
             metadata_of=intents.metadata_of,
             tasks=tasks,
         )
@@ -251,6 +285,7 @@ class Runner:
             transitions=transitions,
             budget=self._budget,
             submitter=submitter,
+            opening=opening,
             batcher=batcher,
             downloader=self._downloader,
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from batchrun.engine.waves import reference
+from batchrun.ledger.references import is_marker, is_of_sweep, marker
 from batchrun.runflow.wire import Run
 
 
@@ -22,6 +22,41 @@ class RunTag(Struct, frozen=True):
     cell: str
     attempt: int
     key: str
+
+
+class SweepTag(Struct, frozen=True, kw_only=True):
+    """The sweep that a run was made for, whichever it is, and the cell.
+
+    *after* are the ids of sweeps that it has set aside.
+    """
+
+    sweep: str
+    name: str
+    label: str | None = None
+    cell: str | None = None
+    after: Sequence[str] = ()
+
+
+def sweep_tag(run: Run) -> SweepTag | None:
+    """Return the sweep that a run was made for; None where it doesn't show it."""
+    tag = run.metadata.get("batchrun")
+    if not isinstance(tag, Mapping):
+        return None
+    sweep, name, label, cell, after = map(tag.get, ("sweep", "name", "label", "cell", "after"))
+    if not isinstance(sweep, str) or not isinstance(name, str):
+        return None
+    return SweepTag(
+        sweep=sweep,
+        name=name,
+        label=label if isinstance(label, str) else None,
+        cell=cell if isinstance(cell, str) else None,
+        after=[each for each in after if isinstance(each, str)] if isinstance(after, list) else (),
+    )
+
+
+def same_name(tag: SweepTag, name: str, label: str | None) -> bool:
+    """Say whether *tag* is of a sweep of that name and label, however they were typed."""
+    return marker(tag.name, tag.label) == marker(name, label)
 
 
 def tag_of(run: Run, sweep: str) -> RunTag | None:
@@ -56,8 +91,8 @@ def _pair(item: Any) -> tuple[str, int]:
 
 def is_ours(run: Run, sweep: str) -> bool:
     """Say whether *run* is of this sweep, as far as it shows: by its reference, or by its tag."""
-    if run.client_ref is not None:
-        return run.client_ref.startswith(reference(sweep, 0)[:-1])
+    if run.client_ref is not None and not is_marker(run.client_ref):
+        return is_of_sweep(run.client_ref, sweep)
     return tag_of(run, sweep) is not None
 
 

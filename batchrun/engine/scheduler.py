@@ -8,6 +8,7 @@ from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
 from batchrun.engine.downloader import Downloader, Job
 from batchrun.engine.in_flight import Attempt
+from batchrun.engine.opening import Opening
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
@@ -31,6 +32,7 @@ class Scheduler:
         transitions: Transitions,
         budget: Budget,
         submitter: Submitter,
+        opening: Opening,
         batcher: Batcher,
         downloader: Downloader,
     ) -> None:
@@ -43,6 +45,7 @@ class Scheduler:
         self._budget = budget
         self._shutdown = context.shutdown
         self._submitter = submitter
+        self._opening = opening
         self._batcher = batcher
         self._downloader = downloader
         self._name_of = partial(file_name, context.manifest)
@@ -97,7 +100,10 @@ class Scheduler:
         )
 
     def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
-        """Begin an attempt; False where the budget leaves no room for it now."""
+        """Begin an attempt; False where the opening or the budget leaves no room for it now."""
+        if not self._opening.may_begin():
+            self._ready_queue.put_back(cell)
+            return False
         reserved = None
         if self._budget.limited:
             reserved = self._budget.reserve(cell.model, cell.input)

@@ -22,6 +22,7 @@ from batchrun.engine.batch_items import match_items
 from batchrun.engine.context import Context
 from batchrun.engine.decisions import MOST_SENDS
 from batchrun.engine.in_flight import Attempt
+from batchrun.engine.opening import Opening
 from batchrun.engine.phases import REQUESTED, Phase
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.request_body import Intents
@@ -76,7 +77,9 @@ class Submitter:
         uploads: Uploader,
         intents: Intents,
         habits: ServiceHabits,
+        opening: Opening,
     ) -> None:
+        self._opening = opening
         self._habits = habits
         self.unbatchable: set[str] = set()
         self._settings = context.settings
@@ -212,6 +215,8 @@ class Submitter:
         else:
             self._done(attempts)
             await self._file(attempts, outcome)
+            if self._opening.under_way:  # others wait for just that
+                self._transitions.wakeup.ring()
 
     async def _not_admitted(
         self, attempts: Sequence[Attempt], error: KeyRefusedError | OutOfCreditError
@@ -258,6 +263,7 @@ class Submitter:
 
     def _departed(self, first: Attempt) -> None:
         self._on_their_way[first.key] = anyio.current_time()
+        self._opening.note_departure()
         if first.index is not None:
             # The cells that wait for the answer to a batch know from when on.
             self._transitions.wakeup.ring()

@@ -11,6 +11,7 @@ from typing import Final
 
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase, WavePhase
+from batchrun.ledger.references import reference
 from batchrun.runflow.wire import Run
 
 NEVER: Final = float("inf")
@@ -115,10 +116,24 @@ class Wave:
 
 
 class Waves:
-    """All waves that this process has to do with, and the one each model is filling."""
+    """All waves that this process has to do with, and the one each model is filling.
 
-    def __init__(self, sweep: str, *, last: int, size: Callable[[], int]) -> None:
+    *marker* is the reference of the next wave of single runs, where the sweep has no run under its
+    marker yet. With *opening* it is the wave of all models, until `close_marker`.
+    """
+
+    def __init__(
+        self,
+        sweep: str,
+        *,
+        last: int,
+        size: Callable[[], int],
+        marker: str | None = None,
+        opening: bool = False,
+    ) -> None:
         self._sweep = sweep
+        self._marker = marker
+        self._opening = opening and marker is not None
         self._number = last
         self._size = size
         self._waves: dict[str, Wave] = {}
@@ -132,19 +147,37 @@ class Waves:
 
     def place(self, model: str) -> Wave:
         """Return the wave for one more attempt of *model*; a new one where the last is full."""
+        if self._opening:
+            return self._first(model)
         wave = self._filling.get(model)
         if wave is None or not wave.room:
             wave = self._filling[model] = self._new(model, room=self._size())
         wave.room -= 1
         return wave
 
+    def _first(self, model: str) -> Wave:
+        assert self._marker is not None
+        wave = self._waves.setdefault(self._marker, Wave(self._marker, model))
+        wave.room = 1  # for more of its runs, until it is closed
+        return wave
+
+    def close_marker(self) -> None:
+        """A run of the sweep is known: the next waves have references of their own."""
+        if self._opening and self._marker in self._waves:
+            self._waves[self._marker].room = 0
+        if self._opening:
+            self._opening, self._marker = False, None
+
     def place_batch(self, model: str, size: int) -> Wave:
         """Return a wave for *size* attempts that one request asks for."""
         return self._new(model, batch=size)
 
     def _new(self, model: str, *, room: int = 0, batch: int = 0) -> Wave:
-        self._number += 1
-        ref = reference(self._sweep, self._number)
+        if self._marker is not None and not batch:
+            ref, self._marker = self._marker, None
+        else:
+            self._number += 1
+            ref = reference(self._sweep, self._number)
         wave = self._waves[ref] = Wave(ref, model, room=room, batch=batch)
         return wave
 
@@ -172,17 +205,3 @@ def best_size(*, most_shown: int, page_cap: int | None) -> int:
     """
     wanted = 2 * most_shown if page_cap is None else page_cap
     return min(LARGEST, max(FIRST if page_cap is None else SMALLEST, wanted))
-
-
-def reference(sweep: str, number: int) -> str:
-    """Return the `client_ref` that all attempts of a wave carry."""
-    return f"br1.{sweep}.{number}"
-
-
-def sweep_of(client_ref: str) -> str | None:
-    """Return the id of the sweep whose wave *client_ref* names, None where it is not a wave's."""
-    match client_ref.split("."):
-        case ["br1", sweep, _]:
-            return sweep
-        case _:
-            return None

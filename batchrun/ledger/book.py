@@ -34,6 +34,7 @@ from batchrun.ledger.records import (
     Uploaded,
     by_kind,
 )
+from batchrun.ledger.references import is_marker, wave_number
 
 _OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt)
 
@@ -96,6 +97,8 @@ class Book:
         self.unpriced_duplicates: dict[str, Extra] = {}
         self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
         self.last_wave = 0
+        self.marked = False  # a run was asked for under the sweep's marker
+        self.recovered = False  # and nothing was sent since
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
         self.batches: dict[str, str] = {}  # by model: the newest batch of that call
         self._new_call = True
@@ -153,6 +156,7 @@ class Book:
 
     def _sweep(self, record: Sweep, _line: int) -> None:
         self.sweep = record
+        self.recovered = self.recovered or record.recovered
         self._new_call = True
 
     def _uploaded(self, record: Uploaded, _line: int) -> None:
@@ -169,8 +173,11 @@ class Book:
         self.histories.fold(record, line)
         if record.reserved is not None:
             self._reserved[record.cell] = record.reserved
+        if record.body_sha256:  # else it was made again by `recover`, and not sent from here
+            self.recovered = False
         newest = self.filling if record.batch is None else self.batches
         if newest.get(record.model) != record.client_ref:
+            self.marked = self.marked or is_marker(record.client_ref)
             self.last_wave = max(self.last_wave, wave_number(record.client_ref))
             if self._new_call:  # no call goes on with a wave of another
                 self.filling.clear()
@@ -252,12 +259,6 @@ def _joined(known: Learnt, record: Learnt) -> Learnt:
     """Return what was *known*, with what a later *record* says in its place."""
     news = {name: value for name, value in asdict(record).items() if value is not None}
     return replace(known, **news)
-
-
-def wave_number(client_ref: str) -> int:
-    """Return the number of the wave that *client_ref* names, or 0 if it is not a wave's."""
-    number = client_ref.rpartition(".")[2]
-    return int(number) if number.isdecimal() else 0
 
 
 def duration(record: Finished) -> float | None:

@@ -138,8 +138,15 @@ class Ledger:
     async def scan(
         self, question: Callable[Concatenate[Path, P], T], *wanted: P.args, **options: P.kwargs
     ) -> T:
-        """Return what a *question* of `scan.py` finds in the file; it holds up no other task."""
-        return await self._disk.read(partial(question, self.path, *wanted, **options))
+        """Return what a *question* of `scan.py` finds in the file; it holds up no other task.
+
+        Raises LostLedgerError where the file is gone meanwhile, LedgerError where it can't be read.
+        """
+        try:
+            return await self._disk.read(partial(question, self.path, *wanted, **options))
+        except OSError as error:
+            self.check_place()
+            raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
 
     def read(self, line: int) -> AnyRecord:
         """Return the record of the line at offset *line*; LedgerError if it is not on disk."""

@@ -51,7 +51,11 @@ class CellRecord(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """Who we are. Written at every start."""
+    """Who we are. Written at every start.
+
+    *after* are the ids of the sweeps that this one set aside when it began. *recovered*: the lines
+    before it were made again from what the service knows.
+    """
 
     format: int
     sweep: str
@@ -61,6 +65,8 @@ class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
     version: str
     label: str | None = None
     organisation: str | None = None
+    after: tuple[str, ...] = ()
+    recovered: bool = False
 
 
 class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):

@@ -17,13 +17,12 @@ from msgspec import Struct
 from batchrun.base.text import number_of
 from batchrun.engine.batch_items import BatchItems
 from batchrun.engine.recent_runs import BEGINNING, newest_runs, recent_runs
-from batchrun.engine.run_tag import is_ours, tag_of
-from batchrun.engine.waves import reference, sweep_of
+from batchrun.engine.run_tag import is_ours, sweep_tag, tag_of
 from batchrun.errors import UnreachableError
-from batchrun.ledger.book import wave_number
 from batchrun.ledger.file import Ledger, Rebuilding
 from batchrun.ledger.history import CellLine, State
 from batchrun.ledger.records import Extra, Intent, Submitted
+from batchrun.ledger.references import reference, sweep_of, wave_number
 from batchrun.manifest.file_names import file_name
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
@@ -51,11 +50,12 @@ class Recovered(Struct, frozen=True, kw_only=True):
 
 
 class RunFinder:
-    """Finds the runs of one sweep."""
+    """Finds the runs of one sweep; *first* is the reference of its first runs, its marker."""
 
-    def __init__(self, client: Client, sweep: str, say: Say) -> None:
+    def __init__(self, client: Client, sweep: str, first: str, say: Say) -> None:
         self._client = client
         self._sweep = sweep
+        self._first = first
         self._say = say
         self._batch_items = BatchItems(client, sweep)
 
@@ -79,7 +79,7 @@ class RunFinder:
         return [await self._tagged(run) for run in runs.values()]
 
     async def _by_waves(self, last: int) -> dict[str, Run]:
-        found: dict[str, Run] = {}
+        found = await self._whole(await self._client.runs_of(self._first) or ())
         number, end = 0, last + GAP
         while number < end:
             number += 1
@@ -95,8 +95,11 @@ class RunFinder:
     async def _by_walking(self) -> dict[str, Run] | None:
         """Return the sweep's runs from the list of all; None where it can't be had, or believed."""
         silent: list[Run] = []
+        first: list[Run] = []
 
         def wanted(run: Run) -> bool:
+            if run.client_ref == self._first and sweep_tag(run) is None:
+                first.append(run)
             if run.client_ref is None and "batchrun" not in run.metadata and not silent:
                 silent.append(run)
             return is_ours(run, self._sweep)
@@ -112,7 +115,20 @@ class RunFinder:
             whole = await self._client.get_run(run.id)
             if whole is not None and (whole.client_ref or "batchrun" in whole.metadata):
                 return None  # the list leaves out what runs show: ours may be among the others
-        return None if seen is None else {run.id: run for run in seen.runs}
+        return (
+            None if seen is None else {run.id: run for run in seen.runs} | await self._whole(first)
+        )
+
+    async def _whole(self, first: Iterable[Run]) -> dict[str, Run]:
+        """Return those of the runs under the marker that are of this sweep; it is in their tags."""
+        found: dict[str, Run] = {}
+        for listed in first:
+            run: Run | None = listed
+            if sweep_tag(listed) is None:
+                run = await self._client.get_run(listed.id)
+            if run is not None and is_ours(run, self._sweep):
+                found[run.id] = run
+        return found
 
     async def _tagged(self, run: Run) -> FoundRun:
         (run,) = await self._batch_items.with_tags([run])

@@ -1,7 +1,7 @@
 """The summary of a call: the `--json` object, and how to go on. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -37,7 +37,8 @@ def stop_of(errors: Sequence[BatchrunError]) -> Stop | None:
 class Summary(Struct, frozen=True, kw_only=True):
     """The `--json` object, field by field and in its order.
 
-    Whatever a call did not come to know keeps its default: so each exit has a summary.
+    Whatever a call did not come to know keeps its default: so each exit has a summary. *elsewhere*
+    are sweeps of this name that a plan found, and that were begun elsewhere.
     """
 
     schema: int = SCHEMA
@@ -69,6 +70,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     complete: bool = False
     exit_code: int = 0
     next: str = ""
+    elsewhere: tuple[Mapping[str, Any], ...] | None = None
     error: Stop | None = None
 
     @property
@@ -76,10 +78,12 @@ class Summary(Struct, frozen=True, kw_only=True):
         return Tally(**{name: getattr(self, name) for name in Tally.__struct_fields__})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can say of it; `error` only where there is one."""
+        """Return what JSON can say of it; `elsewhere` and `error` only where there is one."""
         values = asdict(self)
         values["cost"] = money(self.cost)
         values["duration_s"] = round(self.duration_s, 3)
+        if self.elsewhere is None:
+            del values["elsewhere"]
         if self.error is None:
             del values["error"]
         else:

@@ -121,6 +121,10 @@ class Client:
         """Return all runs of a wave, or None where that can't be known: see `Listing.runs_of`."""
         return await self._listing.runs_of(client_ref, over=over)
 
+    async def filtered_page(self, client_ref: str) -> Page | None:
+        """Return the first page of the list by *client_ref*, whatever is on it; None: refused."""
+        return await self._listing.filtered_page(client_ref)
+
     async def account(self) -> str | None:
         """Return the organisation that the key belongs to; None where the API doesn't name it."""
         return wire.organisation(await self._get_optional("/v1/auth/me"))

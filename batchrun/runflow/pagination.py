@@ -71,6 +71,10 @@ class Listing:
         """
         return await self._page({"sort_by": "created_at:desc"}, cursor=cursor)
 
+    async def filtered_page(self, client_ref: str) -> Page | None:
+        """Return the first page of the list by *client_ref* as it is, or None if it is refused."""
+        return await self._list_wave(client_ref, frozenset(), None)
+
     async def runs_of(
         self, client_ref: str, *, over: AbstractSet[str] = frozenset()
     ) -> list[Run] | None:

@@ -110,6 +110,8 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "--on-interrupt": "drain" if chosen.drain else "detach",
         "--trust-key": chosen.trust_key,
         "--resubmit-in-doubt": chosen.resubmit_in_doubt,
+        **({"--new-sweep": list(chosen.set_aside)} if chosen.set_aside else {}),
+        **({} if options.recover is None else {"--recover": options.recover}),
         "--dry-run": options.dry_run,
         "--json": options.json,
         "--quiet": options.quiet,

@@ -23,6 +23,7 @@ from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import BatchrunError, most_severe
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
+from batchrun.ledger.references import marker
 from batchrun.manifest.manifest import Manifest
 from batchrun.recovery.rebuild_ledger import RunFinder, describe, find_sweeps, write_down
 from batchrun.runflow.http.client import api_client
@@ -108,7 +109,9 @@ async def _find(world: World, last: int, transport: httpx.AsyncBaseTransport) ->
         else:
             sweep = known.sweep
         await anyio.sleep(settings.settle)
-        found = await RunFinder(client, sweep, lambda _: None).find(last)
+        found = await RunFinder(client, sweep, marker(manifest.name, None), lambda _: None).find(
+            last
+        )
     line = Sweep(
         format=FORMAT,
         sweep=sweep,
@@ -117,5 +120,6 @@ async def _find(world: World, last: int, transport: httpx.AsyncBaseTransport) ->
         organisation=organisation,
         manifest_sha256=manifest.sha256,
         version="",
+        recovered=True,
     )
     return line, found
