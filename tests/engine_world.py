@@ -25,7 +25,6 @@ from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import open_ledger
 from batchrun.ledger.records import Finished, Intent, Saved, Submitted, decode
-from batchrun.ledger.references import marker
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
@@ -35,6 +34,7 @@ from batchrun.runflow.ratelimit.pace import Pace
 from batchrun.settings import Settings
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import LEDGER
+from batchrun.sweep.references import marker
 
 MANIFEST = """\
 models: [google/nano-banana-2]

@@ -113,7 +113,7 @@ def test_the_newest_run_is_known_with_the_wave_that_shows_it() -> None:
         *(intent("c2", client_ref="br1.k.2"), submitted("c2"), intent("c3", client_ref="br1.k.3")),
     )
 
-    assert book.newest == KnownRun("run-c2-1", "br1.k.2")
+    assert book.newest == KnownRun("run-c2-1", "br1.k.2", "c2")
     assert book.last_wave == 3
 
 

@@ -18,7 +18,7 @@ from batchrun.engine.waves import Waves
 from batchrun.errors import BegunElsewhereError, UsageError
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Sweep
-from batchrun.ledger.references import is_marker, marker
+from batchrun.sweep.references import is_marker, marker
 
 SETTLE = 5.0
 OTHERS = "models: [google/nano-banana-2]\ninputs: {prompt: [x, y]}\n"

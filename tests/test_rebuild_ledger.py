@@ -16,13 +16,13 @@ from batchrun.errors import UnreachableError
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.history import CellLine, History, State, apply
 from batchrun.ledger.records import Dropped, Extra, Finished, Intent, Rejected, Submitted
-from batchrun.ledger.references import marker
 from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
 from batchrun.recovery.rebuild_ledger import RunFinder, find_sweeps
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.wire import Run
 from batchrun.sweep.location import LEDGER
+from batchrun.sweep.references import marker
 
 ABOUT = CellDescription(model="m", alias="a", name="files/x")
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

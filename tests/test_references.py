@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.ledger.references import (
+from batchrun.sweep.references import (
     is_marker,
     is_of_sweep,
     marker,

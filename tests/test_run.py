@@ -12,6 +12,7 @@ import httpx
 import pytest
 from engine_world import Begun, World
 from simulated import Runflow
+from test_odd_services import Twice
 
 from batchrun.base.disk import InlineDisk
 from batchrun.errors import KeyRefusedError, LedgerError
@@ -240,8 +241,8 @@ async def test_the_runs_of_an_earlier_calls_wave_are_known_after_reading_the_led
 
 
 async def test_while_an_extra_run_goes_on_the_ledger_is_read_once_for_it(tmp_path: Path) -> None:
-    service = Runflow(
-        script=["ok"] * 3 + ["lost"], commit_lag=8.0, duration=lambda n: 300.0 if n == 3 else 10.0
+    service = Twice(
+        repeats=lambda number: number == 4, duration=lambda n: 300.0 if n == 3 else 10.0
     )
     disk = ReadDisk()
     world = World(tmp_path, service, disk=disk)
@@ -250,7 +251,7 @@ async def test_while_an_extra_run_goes_on_the_ledger_is_read_once_for_it(tmp_pat
 
     assert world.book().extras == 1
     assert service.calls["list"] > 5
-    assert disk.readings == 1
+    assert disk.readings == 2, "in the opening, and for the extra"
 
 
 async def test_a_conflict_without_a_run_is_parked(tmp_path: Path) -> None:

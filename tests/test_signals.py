@@ -32,8 +32,8 @@ from batchrun.engine.shutdown import Shutdown, Wakeup, obey
 from batchrun.errors import INCOMPLETE, KILLED, OutOfCreditError, most_severe
 from batchrun.ledger.history import State
 from batchrun.ledger.reader import open_reader
-from batchrun.ledger.references import marker, sweep_of
 from batchrun.settings import Settings
+from batchrun.sweep.references import marker, sweep_of
 
 INT, TERM, HUP = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 ONCE: Sequence[Sequence[signal.Signals]] = ([INT], [TERM], [HUP])

@@ -19,7 +19,6 @@ from batchrun.errors import LedgerError, NothingToRecoverError
 from batchrun.ledger.file import Rebuilding, rebuild_ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import FORMAT, Sweep
-from batchrun.ledger.references import marker
 from batchrun.recovery.missing_records import FoundRun
 from batchrun.recovery.rebuild_ledger import (
     Recovered,
@@ -31,6 +30,7 @@ from batchrun.recovery.rebuild_ledger import (
 from batchrun.runflow.client import Client
 from batchrun.sweep.identity import Identity, read_identity, write_identity
 from batchrun.sweep.location import LEDGER
+from batchrun.sweep.references import marker
 
 Say = Callable[[str], None]
 

@@ -26,6 +26,7 @@ A send without a clear answer:
     decisions.py       what follows where a run was found, and where none was
     ref_filter.py      the look-up by the list's filter, and whether it may be believed
     recent_runs.py     the look-up that needs no filter
+    own_runs.py        the newest runs of all, once a minute: each of ours must be known
     duplicate_runs.py  runs that are one too many, and their costs
 
 Shared by all of them:

@@ -1,10 +1,13 @@
 """Runs that are one too many for their cell: written down where they are found, and their costs.
 
-**Each run of the service is in the ledger, also a run that should not exist.** A service that
-commits later than `settle` allows makes a second run; it is billed, so it is written down once it
-has ended. One that still ran after `timeout` was once written down without a cost and never asked
-for again: its cost was lost. So each call asks for the costs that are still owed.
+**Each run of the service is in the ledger, also a run that should not exist.** A gateway that
+repeats a request, or a service that commits later than `settle` allows, makes a second run; it is
+billed, so it is written down at once, and its cost when it has ended. One that still ran after
+`timeout` was once written down without a cost and never asked for again: its cost was lost. So each
+call asks for the costs that are still owed.
 """
+
+from collections.abc import Iterable
 
 import anyio
 from msgspec.structs import replace
@@ -30,22 +33,44 @@ class DuplicateRuns:
         self._progress = context.progress
         self._active = active
         self._wakeup = wakeup
+        self._running: dict[str, Extra] = {}
         self._owed = tuple(context.ledger.book.unpriced_duplicates.values())
         for owed in self._owed:
             active.note(owed.run_id, awaited=True)
 
-    async def record(self, wave: Wave, tag: RunTag, run: Run) -> bool:
-        """Write down a run that is one too many, once it has ended; return whether it has."""
-        if not run.terminal and self._client.age(run) < self._settings.timeout:
-            return False
-        wave.known_run_ids.add(run.id)
+    async def record(self, wave: Wave | None, tag: RunTag, run: Run) -> None:
+        """Write down a run that is one too many; its cost follows once it has ended.
+
+        *wave* is None where this process doesn't look at it: then the next call asks for the cost.
+        """
+        if wave is not None:
+            wave.known_run_ids.add(run.id)
         record = Extra(cell=tag.cell, attempt=tag.attempt, run_id=run.id, cost=billed(run))
         self._progress.note(
-            f"cell {tag.cell[:12]} has a second run, {run.id}: the service committed it later "
-            "than `settle` allows; its cost is counted"
+            f"cell {tag.cell[:12]} has a second run, {run.id}: its request came twice, or the "
+            "service committed it later than `settle` allows; its cost is counted"
         )
+        if wave is not None and not run.terminal:
+            self._running[run.id] = record
         await self._ledger.append(record)
-        return True
+
+    async def look(self, runs: Iterable[Run]) -> int:
+        """Write the costs of those of *runs* that have ended; return how many go on.
+
+        One that is older than `timeout` is left to the next call.
+        """
+        going_on = 0
+        for run in runs:
+            record = self._running.get(run.id)
+            if record is None:
+                continue
+            if not run.terminal and self._client.age(run) < self._settings.timeout:
+                going_on += 1
+                continue
+            del self._running[run.id]
+            if (cost := billed(run)) is not None:
+                await self._ledger.append(replace(record, cost=cost))
+        return going_on
 
     async def run(self) -> None:
         """Return when all have been asked."""

@@ -14,20 +14,24 @@ and for its batch.
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from enum import Enum
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.engine.batch_items import BatchItems
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.run_tag import RunTag, is_ours, tag_of
 from batchrun.engine.waves import Wave
+from batchrun.errors import LostLedgerError
+from batchrun.ledger.book import Book
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.records import Intent
-from batchrun.ledger.references import is_marker, is_of_sweep
 from batchrun.ledger.scan import intents_of, keys_of, known_ids
 from batchrun.runflow.wire import Run
+from batchrun.sweep.references import is_marker, is_of_sweep
 
 MOST_ASKED: Final = 200
 """Runs of one look that are asked for by id; where there are more, the list is of no help."""
@@ -58,12 +62,13 @@ class RunIdentifier:
         self._ledger = context.ledger
         self._sweep = context.sweep
         self._others: set[str] = set()
+        self._odd = False  # references are left out or spelled otherwise
 
     async def identify(self, runs: Iterable[Run]) -> list[Identified]:
         """Return whose *runs* are; runs that don't show it are asked for by id."""
         decided: list[Run] = []
         silent: list[Run] = []
-        for run in runs:
+        for run in self._without_odd_references(list(runs)):
             (silent if self._is_silent(run) else decided).append(run)
         ids = {run.id for run in silent}
         known = await self._ledger.scan(known_ids, ids) if ids else set()
@@ -79,6 +84,22 @@ class RunIdentifier:
         return [
             *[Identified(run, self._owner(run, known)) for run in decided],
             *[Identified(run, Owner.UNKNOWN) for run in unknown],
+        ]
+
+    def _without_odd_references(self, runs: list[Run]) -> list[Run]:
+        """Return *runs*; without references where a list shows ours otherwise than we sent them.
+
+        Then a run that shows no tag may be ours, whatever its reference is there.
+        """
+        tagged = [tag_of(run, self._sweep) is not None for run in runs]
+        self._odd |= any(
+            run.client_ref is None for run, ours in zip(runs, tagged, strict=True) if ours
+        )
+        if not self._odd:
+            return runs
+        return [
+            run if ours else replace(run, client_ref=None)
+            for run, ours in zip(runs, tagged, strict=True)
         ]
 
     async def with_intents(self, identified: Sequence[Identified]) -> list[Identified]:
@@ -104,17 +125,23 @@ class RunIdentifier:
         """Return the runs of this wave that the ledger doesn't have.
 
         They are one too many: their intents have other runs, or were dropped. The ledger is read
-        once for all for which it hasn't been yet; what is written from then on is known.
+        once for all for which it hasn't been yet; what is written from then on is known. Raises
+        LostLedgerError for a run of this wave whose intent isn't in the ledger: another copy of it
+        is at work.
         """
         new = {run.id for _, run in tagged} - wave.verified_run_ids
         if new:
             wave.verified_run_ids |= new
-            wave.known_run_ids |= await self._ledger.scan(known_ids, new)
-            terse = [run for _, run in tagged if run.client_ref is None]
-            keys = await self._ledger.scan(keys_of, wave.ref) if terse else set()
-            wave.known_run_ids |= {
-                run.id for tag, run in tagged if run.client_ref is None and tag.key not in keys
-            }
+            known = await self._ledger.scan(known_ids, new | {tag.key for tag, _ in tagged})
+            wave.known_run_ids |= known & new
+            terse = any(run.client_ref is None for _, run in tagged)
+            keys = await self._ledger.scan(keys_of, wave.ref) if terse else known
+            for tag, run in tagged:
+                if tag.key in keys or run.id in wave.known_run_ids:
+                    continue
+                if run.client_ref is not None and not was_taken_in(run, self._ledger.book):
+                    raise behind(self._ledger.path, run)
+                wave.known_run_ids.add(run.id)  # another wave's, whose look shows it, too
         return [(tag, run) for tag, run in tagged if run.id not in wave.known_run_ids]
 
     def _owner(self, run: Run, known: AbstractSet[str]) -> Owner:
@@ -183,12 +210,30 @@ class RunIdentifier:
         return tag_of(run, self._sweep) is None
 
 
+def was_taken_in(run: Run, book: Book) -> bool:
+    """Say whether a run without an intent is no sign of another copy of the ledger at work.
+
+    `recover` can't know of a request whose run came to light behind its last look (rule 10).
+    """
+    recovered, created = book.recovered_at, run.created_at
+    return recovered is not None and created is not None and created < recovered
+
+
+def behind(ledger: Path, run: Run) -> LostLedgerError:
+    """Return the error for a run of this sweep of which the ledger has no intent."""
+    return LostLedgerError(
+        f"the ledger {ledger} is behind: it doesn't know run {run.id} of this sweep, which the "
+        f"service has (`client_ref` {run.client_ref}); an older copy, or another one at work"
+    )
+
+
 def match_runs(
     wave: Wave, runs: Iterable[Run], sweep: str
 ) -> tuple[list[tuple[Attempt, Run]], list[tuple[RunTag, Run]]]:
     """Return the runs of attempts in doubt, and the runs that may be one too many.
 
-    The tag's key alone makes a run an attempt's: a list may leave the `client_ref` out. A run of an
+    The tag's key alone makes a run an attempt's: a list may leave the `client_ref` out, or spell it
+    in another way. A run of an
     attempt that is being sent is neither: its answer will say which run it has.
     """
     by_tag = {(a.idempotency_key, a.key): a for a in wave.attempts.values()}
@@ -202,6 +247,6 @@ def match_runs(
         if attempt is not None and attempt.run_id is None and attempt.key not in found:
             if attempt.unresolved:
                 found[attempt.key] = attempt, run
-        elif wave.doubted and run.id not in wave.known_run_ids:
+        elif run.client_ref in {None, wave.ref} and run.id not in wave.known_run_ids:
             others.append((tag, run))
     return list(found.values()), others

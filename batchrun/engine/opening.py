@@ -1,7 +1,7 @@
 """The first POST of a sweep: it goes alone, and the next ones once a list has shown its run.
 
 Until one run of a sweep is known to exist, each POST is a single run under the sweep's marker
-(`ledger/references.py`), so that a machine without this ledger finds it. Then the marker is closed.
+(`sweep/references.py`), so that a machine without this ledger finds it. Then the marker is closed.
 After a recovery, too, the first POST goes alone: two machines may have recovered the same sweep.
 
 **A list that shows the first run shows also what another machine has sent by then.** So each
@@ -23,7 +23,7 @@ from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.waves import Waves
 from batchrun.errors import LostLedgerError, UnreachableError
 from batchrun.ledger.book import KnownRun
-from batchrun.ledger.references import marker
+from batchrun.sweep.references import marker
 
 MOST: Final = 8
 """Runs under the marker at once, where the first has no answer yet."""

@@ -27,11 +27,11 @@ from batchrun.engine.recent_runs import BEGINNING, MOST_PAGES, recent_runs
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.run_tag import SweepTag, same_name, sweep_tag
 from batchrun.errors import BegunElsewhereError
-from batchrun.ledger.references import marker, reference
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Page, Run
+from batchrun.sweep.references import marker, reference
 
 MOST_ASKED: Final = 20
 """Runs under the marker that don't show their sweep and are asked for by id."""

@@ -67,6 +67,19 @@ class Poller:
                 with anyio.move_on_at(soonest):
                     await self._transitions.poll_wakeup.wait()
 
+    async def look_last(self) -> None:
+        """Ask for the list of each wave whose last runs came since it was asked for.
+
+        A gateway may have sent a request twice: nothing but a list shows the second run.
+        """
+        for wave in list(self._transitions.waves):
+            if wave.unlisted and not (wave.polled or self._client.profile.refuses_filter):
+                self._transitions.poll_begins(wave)
+                try:
+                    await self._poll_list(wave, anyio.current_time())
+                finally:
+                    self._transitions.poll_ends(wave)
+
     def _start_due(self) -> float:
         """Start the looks that are due; return when the next one is."""
         settings, waves = self._settings, self._transitions.waves
@@ -91,7 +104,8 @@ class Poller:
         asked = wave.last_look = anyio.current_time()
         before = len(wave.attempts)
         try:
-            if self._listed(wave) or not await self._poll_one_by_one(wave.open()):
+            one_by_one = not self._listed(wave) and await self._poll_one_by_one(wave.open())
+            if not one_by_one or (wave.unlisted and not (wave.room or wave.attempts)):
                 await self._poll_list(wave, asked)
         finally:
             self._transitions.poll_ends(wave)
@@ -105,7 +119,10 @@ class Poller:
         return wave.doubted or wave.ref in self._silent or len(wave.open()) > FEW
 
     async def _poll_list(self, wave: Wave, asked: float) -> None:
-        runs = await self._ref_filter.runs_of(wave.ref, over=wave.finished_run_ids)
+        # A doubt ends by a list only if that shows all that is known of the wave.
+        over = frozenset() if wave.doubted else wave.finished_run_ids
+        wave.unlisted = False
+        runs = await self._ref_filter.runs_of(wave.ref, over=over)
         extras_running = 0
         if runs is not None:
             extras_running = await self._reconciler.reconcile(wave, runs)

@@ -9,22 +9,24 @@ were once not noticed: so more is asked for than the newest wave.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 import anyio
 
 from batchrun.engine.context import Context
-from batchrun.engine.identify_runs import Owner, RunIdentifier
+from batchrun.engine.identify_runs import Owner, RunIdentifier, behind
 from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.recent_runs import runs_on
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.waves import Wave
 from batchrun.errors import KeyRefusedError, LostLedgerError
 from batchrun.ledger.book import KnownRun
-from batchrun.ledger.references import is_marker, reference, wave_number
+from batchrun.ledger.records import Intent
 from batchrun.ledger.scan import intents_of
 from batchrun.runflow.wire import Page, Run
 from batchrun.settings import BY_ID
+from batchrun.sweep.references import is_marker, reference, wave_number
 
 AHEAD: Final = 3
 """Waves after the last known wave that are asked for: a wave of refused inputs has no run."""
@@ -45,6 +47,7 @@ class Preflight:
     ) -> None:
         self._client = context.client
         self._folder = context.folder
+        self._ledger = context.ledger
         self._book = context.ledger.book
         self._ref_filter = ref_filter
         self._trust_key = context.settings.trust_key
@@ -106,27 +109,33 @@ class Preflight:
         newest = self._book.newest
         if newest is None or self._trust_key:
             return
-        if not await self._sees(newest):
+        run = await self._seen(newest)
+        if run is None:
             raise KeyRefusedError(
                 f"this key doesn't see run {newest.run_id}, the newest in the ledger; use the key "
                 "that began this sweep, or --trust-key if the service forgets old runs"
             )
+        history = self._book.history(newest.cell)
+        intent = self._ledger.read(history.intent_line)
+        if history.run_id == newest.run_id and isinstance(intent, Intent) and intent.server_at:
+            date = datetime.fromisoformat(intent.server_at)
+            self._client.profile.note_created(run.created_at, date)
 
-    async def _sees(self, newest: KnownRun) -> bool:
-        """Say whether the key sees the run: by its id, or in its wave where that takes long."""
-        seen = False
+    async def _seen(self, newest: KnownRun) -> Run | None:
+        """Return the run if the key sees it: by its id, or in its wave where that takes long."""
+        seen: Run | None = None
         async with anyio.create_task_group() as tasks:
 
             async def ask_list() -> None:
                 nonlocal seen
                 await anyio.sleep(BY_ID)
                 runs = await self._ref_filter.runs_of(newest.client_ref) or ()
-                if any(run.id == newest.run_id for run in runs):
-                    seen = True
+                seen = next((run for run in runs if run.id == newest.run_id), None)
+                if seen is not None:
                     tasks.cancel_scope.cancel()
 
             tasks.start_soon(ask_list, name="ask the list, too")
-            seen = await self._client.get_run(newest.run_id) is not None
+            seen = await self._client.get_run(newest.run_id)
             tasks.cancel_scope.cancel()
         return seen
 
@@ -185,10 +194,7 @@ class LedgerCheck:
         return len(intents) < (intents[0].size or 0)
 
     def _behind(self, run: Run) -> LostLedgerError:
-        return LostLedgerError(
-            f"the ledger {self._ledger.path} is behind: it doesn't know run {run.id} of this "
-            f"sweep, which the service has (`client_ref` {run.client_ref})"
-        )
+        return behind(self._ledger.path, run)
 
 
 def check_organisation(ours: str | None, theirs: str | None) -> None:

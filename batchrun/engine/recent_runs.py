@@ -23,13 +23,15 @@ BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 class RecentRuns:
     """The runs since *horizon* that a walk saw which began at *asked* (the loop's clock).
 
-    *unidentified* are runs whose owner stays unknown after they were asked for by id.
+    *unidentified* are runs whose owner stays unknown after they were asked for by id. *to_the_end*:
+    no page followed, as the list says.
     """
 
     asked: float
     horizon: datetime
     runs: tuple[Run, ...]
     unidentified: tuple[Run, ...] = ()
+    to_the_end: bool = False
 
 
 class PageOrder:
@@ -77,5 +79,5 @@ async def recent_runs(
     while (page := await pages.next_page()) is not None:
         found.extend(run for run in page.runs if wanted(run))
         if order.passed(page, horizon) or pages.complete:
-            return RecentRuns(asked, horizon, tuple(found))
+            return RecentRuns(asked, horizon, tuple(found), to_the_end=pages.complete)
     return None

@@ -38,11 +38,16 @@ from batchrun.engine.phases import Phase
 from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.request_body import Intents
+from batchrun.engine.run_tag import tag_of
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
-from batchrun.ledger.records import Looked
+from batchrun.errors import LostLedgerError
+from batchrun.ledger.records import Looked, timestamp
 from batchrun.runflow.wire import Run
+
+OWED: Final = timedelta(hours=1)
+"""How long after its first last look a wave that had a doubt is looked at again (rule 14)."""
 
 MARGIN: Final = timedelta(minutes=5)
 """How far before the oldest doubtful intent a walk goes: clocks differ."""
@@ -87,15 +92,18 @@ class Reconciler:
         self._tasks = tasks
         self._walking = anyio.Lock()
         self._last_walk: RecentRuns | None = None
+        newest = context.ledger.book.newest
+        self._known_before = frozenset() if newest is None else frozenset({newest.run_id})
         self._run_identifier = RunIdentifier(context)
         self.batch_items = self._run_identifier.batch_items
 
     async def reconcile(self, wave: Wave, runs: Iterable[Run]) -> int:
         """Adopt what is in doubt, write what is one too many; return how many of these still run.
 
-        Runs that are known pass by unnoticed.
+        Runs that are known pass by unnoticed. A run that no copy of the ledger but another one can
+        have made ends the call.
         """
-        runs = [run for run in runs if run.client_ref in {None, wave.ref}]
+        runs = [run for run in runs if run.client_ref in {None, wave.ref} or self._is_of(run, wave)]
         wave.note(runs)
         if wave.doubted:
             runs = await self.batch_items.with_tags(runs)
@@ -104,10 +112,21 @@ class Reconciler:
             await self._transitions.accept(found, adopted=True)
             if wave.batch:
                 await self._submitter.learn(wave.model, batches=True)
-        running = 0
-        for tag, run in await self._run_identifier.unrecorded(wave, others):
-            running += not await self._duplicates.record(wave, tag, run)
+        try:
+            for tag, run in await self._run_identifier.unrecorded(wave, others):
+                await self._duplicates.record(wave, tag, run)
+        except LostLedgerError as error:
+            self._shutdown.leave(error)
+        running = await self._duplicates.look(runs)
+        if running and not wave.doubted:  # it is looked at until they have ended
+            self._transitions.doubt_wave(wave, anyio.current_time())
         return running
+
+    def _is_of(self, run: Run, wave: Wave) -> bool:
+        """Say whether the tag of a run names an attempt of *wave*, however its reference is."""
+        tag = tag_of(run, self._sweep)
+        attempt = None if tag is None else wave.attempts.get(tag.cell)
+        return attempt is not None and tag is not None and tag.key == attempt.idempotency_key
 
     async def resolve_doubts(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """Decide what the look that began at *asked* and did not show an attempt means for it."""
@@ -122,7 +141,8 @@ class Reconciler:
             if unknown:
                 await self._decide(wave, doubts, unclear=UNTAGGED)
                 return
-        if runs is not None and await self._ref_filter.prove():
+        believed = runs is not None and wave.shows_known(runs, asked - settle)
+        if believed and await self._ref_filter.prove():
             await self._decide(wave, doubts)
         else:
             await self._by_walking(wave, doubts)
@@ -131,14 +151,27 @@ class Reconciler:
         """End the watch over a wave that had a doubt, if the look came late enough to do so."""
         if not self._shows_all(wave, asked):
             return
-        if runs is None or not await self._ref_filter.prove():
+        believed = runs is not None and wave.shows_known(runs, asked - self._settings.settle)
+        if not (believed and await self._ref_filter.prove()):
             settled = wave.last_send_ended_at + self._settings.settle
             seen = await self._walk(settled, self._horizon(()))
-            if seen is not None and await self.reconcile(wave, seen.runs):
+            if seen is None or not self._walk_shows_known(seen, wave):
+                self._transitions.doubt_ends(wave)  # in this call: it stays owed
+                return
+            if await self.reconcile(wave, seen.runs):
                 return
         if self._shows_all(wave, asked):  # a send may have ended while we walked
             self._transitions.doubt_ends(wave)
-            await self._ledger.append(Looked(client_ref=wave.ref))
+            await self._write_looked(wave.ref)
+
+    async def _write_looked(self, ref: str) -> None:
+        """Write that a wave had its last look; within an hour of the first, that one is owed."""
+        first = self._ledger.book.looked.get(ref)
+        now = self._client.server_now()
+        if first is None:
+            await self._ledger.append(Looked(client_ref=ref, server_at=timestamp(now)))
+        elif now - datetime.fromisoformat(first) >= OWED:
+            await self._ledger.append(Looked(client_ref=ref))
 
     def _shows_all(self, wave: Wave, asked: float) -> bool:
         """Say whether a look that began at *asked* shows all that may come to light late."""
@@ -153,10 +186,22 @@ class Reconciler:
             await self._decide(wave, doubts, unclear=UNCLEAR)
             return
         await self.reconcile(wave, seen.runs)
+        if not self._walk_shows_known(seen, wave):
+            await self._decide(wave, doubts, unclear=UNCLEAR)
+            return
         if any(run.client_ref in {None, wave.ref} for run in seen.unidentified):
             await self._decide(wave, doubts, unclear=UNTAGGED)
         else:
             await self._decide(wave, doubts)
+
+    def _walk_shows_known(self, seen: RecentRuns, wave: Wave) -> bool:
+        """Say whether a walk shows what it has to: a list may end early, and not say so."""
+        if not seen.to_the_end:
+            return True
+        shown = {run.id for run in seen.runs}
+        return self._known_before <= shown and wave.shows_known(
+            seen.runs, seen.asked - self._settings.settle
+        )
 
     async def _walk(self, since: float, horizon: datetime) -> RecentRuns | None:
         """Return a walk that began at *since* or later and went back to *horizon*."""
@@ -181,13 +226,16 @@ class Reconciler:
     def _horizon(self, doubts: Iterable[Attempt]) -> datetime:
         """Return the service's time before which none of the doubtful runs can be created.
 
-        Never from our own time of an earlier call: its clock may have been wrong by any amount.
+        Never from our own time of an earlier call: its clock may have been wrong by any amount. Nor
+        by the service's `Date` alone: the times of its runs may be of another clock.
         """
         moments = [self._intents.of(attempt).server_at for attempt in doubts]
         opened = self._ledger.opened_at + (self._client.server_now() - self._ledger.now())
-        if None in moments:
+        behind = self._client.profile.created_behind
+        if None in moments or behind is None:
             return BEGINNING
-        return min([opened, *(datetime.fromisoformat(at) for at in moments if at)]) - MARGIN
+        earliest = min([opened, *(datetime.fromisoformat(at) for at in moments if at)])
+        return earliest - behind - MARGIN
 
     async def _decide(
         self, wave: Wave, doubts: Iterable[Attempt], *, unclear: str | None = None

@@ -1,6 +1,6 @@
 """Takes over what earlier calls left: it holds its slots from the start, and is looked at first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import anyio
@@ -11,11 +11,11 @@ from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.request_body import Intents
 from batchrun.engine.transitions import Transitions
-from batchrun.engine.waves import Wave
+from batchrun.engine.waves import NEVER, Wave
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
-from batchrun.ledger.scan import was_answered
+from batchrun.ledger.scan import runs_in, was_answered
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
@@ -43,9 +43,11 @@ async def resume(context: Context, transitions: Transitions, wants: Wants) -> bo
         else:
             wave.next_look = attempt.started
     for ref, model in book.doubted.items():
-        transitions.doubt_wave(waves.adopt(ref, model), anyio.current_time() + settle)
+        wait = -settle if ref in book.looked else settle  # it was settled by then
+        transitions.doubt_wave(waves.adopt(ref, model), anyio.current_time() + wait)
     for wave in waves:
         await _see(ledger, wave)
+    await _know_runs(ledger, [wave for wave in waves if wave.doubted])
     await _bind(transitions.in_flight, manifest, wants, doubtful)
     return bool(book.open or book.doubted)
 
@@ -65,6 +67,16 @@ async def _see(ledger: Ledger, wave: Wave) -> None:
     """
     if not wave.seen and 0 < len(wave.attempts) < wave.batch:
         wave.seen = await ledger.scan(was_answered, wave.ref)
+
+
+async def _know_runs(ledger: Ledger, doubted: Sequence[Wave]) -> None:
+    """Note the runs that the ledger has of waves with a doubt: their lists have to show them."""
+    if not doubted:
+        return
+    found = await ledger.scan(runs_in, {wave.ref for wave in doubted})
+    for wave in doubted:
+        for run_id in found[wave.ref]:
+            wave.know(run_id, -NEVER)
 
 
 def _attempt(ledger: Ledger, manifest: Manifest, key: str, history: History) -> tuple[Attempt, int]:

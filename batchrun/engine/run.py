@@ -14,7 +14,8 @@ One task group; a task for each request under way and none that merely waits for
 is drawn one cell at a time, when a slot is free.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
@@ -33,6 +34,7 @@ from batchrun.engine.in_flight import Active, InFlight
 from batchrun.engine.open_sweep import SweepFolder
 from batchrun.engine.opening import Opening
 from batchrun.engine.other_sweeps import OtherSweeps
+from batchrun.engine.own_runs import OwnRuns
 from batchrun.engine.poll import Poller
 from batchrun.engine.preflight import LedgerCheck, Preflight
 from batchrun.engine.ready_queue import ReadyQueue
@@ -48,16 +50,20 @@ from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
+from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
-from batchrun.ledger.references import marker
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.runflow.client import Client
 from batchrun.settings import Settings
+from batchrun.sweep.references import marker
 
 TICK: Final = 1.0
+LAST: Final = 10.0
+"""Seconds that the last look at what was sent may take: it holds up the end of a call."""
+
 GRACE: Final = 1.0
 """Seconds that answers under way get to arrive once a call leaves."""
 
@@ -180,6 +186,15 @@ class Runner:
         tasks.start_soon(self._duplicates.run, name="duplicate runs")
         tasks.start_soon(opening.run, name="opening")
         tasks.start_soon(opening.look_again, name="look for other sweeps again")
+        own_runs = OwnRuns(context, transitions=transitions, duplicates=self._duplicates)
+        tasks.start_soon(own_runs.run, name="own runs")
+
+        async def look_last() -> None:
+            await poller.look_last()
+            if transitions.waves.began:
+                await own_runs.look()
+
+        self._look_last = look_last
         await self._drive(transitions, submitter, opening, intents, tasks)
         await habits.keep()
 
@@ -213,6 +228,18 @@ class Runner:
         A service that gives no answer must not hold up an interrupt for as long as we ask it.
         """
         begun = False
+        async with self._giving_way():
+            if await resume(self._context, transitions, self.selection.wants):
+                await preflight.check_key()
+            if self._budget.limited:
+                await self._learn_prices()
+                reserve(self._in_flight, self._budget, intents)
+            begun = True  # not if it is broken off
+        return begun  # noqa: RET504  (as above)
+
+    @asynccontextmanager
+    async def _giving_way(self) -> AsyncIterator[None]:
+        """Break off what is done inside once the call is to leave."""
         async with anyio.create_task_group() as tasks:
 
             async def give_way() -> None:
@@ -221,14 +248,8 @@ class Runner:
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(give_way, name="give way")
-            if await resume(self._context, transitions, self.selection.wants):
-                await preflight.check_key()
-            if self._budget.limited:
-                await self._learn_prices()
-                reserve(self._in_flight, self._budget, intents)
-            begun = True
+            yield
             tasks.cancel_scope.cancel()
-        return begun
 
     async def _learn_prices(self) -> None:
         labels: dict[str, str | None] = {}
@@ -296,6 +317,8 @@ class Runner:
             if self.shutdown.holding:
                 batcher.hold_back()
                 submitter.hold_back()
+            if not (self._active or self.shutdown.interrupted):
+                await self._last_looks()
             if not self._active:
                 scheduler.stop_if_held()
                 submitter.judge_at_end()
@@ -308,6 +331,16 @@ class Runner:
             await self._let_answers_arrive()
         elif not self._ready_queue.exhausted and self.shutdown.submitting:
             self.shutdown.submit_no_more("parked runs hold the slots that are left")
+
+    async def _last_looks(self) -> None:
+        """Look once more at what was sent; where that can't be had in a moment, go without."""
+        try:
+            with anyio.move_on_after(LAST):
+                async with self._giving_way():
+                    await self._look_last()
+        except* (UnreachableError, KeyRefusedError) as group:
+            for error in only_expected(group) or ():
+                self._context.progress.note(f"the last look at the runs failed: {error}")
 
     async def _begin_cells(self, scheduler: Scheduler, batcher: Batcher) -> None:
         """Draw cells into free slots until none can be drawn; let others work amid a long walk.

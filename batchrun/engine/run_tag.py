@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from batchrun.ledger.references import is_marker, is_of_sweep, marker
 from batchrun.runflow.wire import Run
+from batchrun.sweep.references import is_marker, is_of_sweep, marker
 
 
 class RunTag(Struct, frozen=True):

@@ -27,6 +27,7 @@ from batchrun.engine.phases import REQUESTED, Phase
 from batchrun.engine.preflight import Preflight
 from batchrun.engine.request_body import Intents
 from batchrun.engine.run_records import rejected_line
+from batchrun.engine.run_tag import tag_of, tags_of
 from batchrun.engine.service_habits import ServiceHabits
 from batchrun.engine.service_health import ServiceHealth
 from batchrun.engine.transitions import Transitions
@@ -54,6 +55,7 @@ from batchrun.runflow.post_outcomes import (
     NotSent,
     Outcome,
 )
+from batchrun.runflow.wire import Run
 
 HELD_BACK: Final = "held back before it was sent"
 ALONE: Final = "sent alone from now on: the service doesn't take it in a batch"
@@ -83,6 +85,7 @@ class Submitter:
         self._habits = habits
         self.unbatchable: set[str] = set()
         self._settings = context.settings
+        self._sweep = context.sweep
         self._ledger = context.ledger
         self._client = context.client
         self._notices = Notices(context.progress)
@@ -241,16 +244,33 @@ class Submitter:
         self._transitions.wakeup.ring()
 
     async def _posted(self, first: Attempt, body: bytes) -> Outcome | BatchOutcome:
-        name = first.key
-        post = self._client.create_run if first.index is None else self._client.create_batch
-        return await post(
-            first.model,
-            body,
-            idempotency_key=first.idempotency_key,
-            may_leave=self._may_leave,
-            on_departure=partial(self._departed, first),
-            on_nothing=partial(self._came_back, name),
-        )
+        what: dict[str, Any] = {
+            "idempotency_key": first.idempotency_key,
+            "may_leave": self._may_leave,
+            "on_departure": partial(self._departed, first),
+            "on_nothing": partial(self._came_back, first.key),
+        }
+        if first.index is None:
+            is_for_it = partial(self._is_for, first)
+            return await self._client.create_run(first.model, body, is_for_it=is_for_it, **what)
+        is_ours = partial(self._is_batch_for, first)
+        return await self._client.create_batch(first.model, body, is_for_it=is_ours, **what)
+
+    def _is_for(self, attempt: Attempt, run: Run) -> bool:
+        """Say whether the run of an answer was made for *attempt*, as far as it shows.
+
+        Answers can get out of step, on a connection or in a gateway.
+        """
+        tag = tag_of(run, self._sweep)
+        if tag is not None:
+            return (tag.key, tag.cell) == (attempt.idempotency_key, attempt.key)
+        return not any(run.id in wave.known_run_ids for wave in self._waves)
+
+    def _is_batch_for(self, attempt: Attempt, batch: Batch) -> bool:
+        tags = tags_of(batch.metadata, self._sweep)
+        if tags:
+            return tags[0].key == attempt.idempotency_key
+        return not any(wave.batch_id == batch.id for wave in self._waves)
 
     def _may_leave(self) -> bool:
         """Say whether a POST may leave now: its intent must be where the next call looks for it."""
@@ -284,6 +304,7 @@ class Submitter:
         self._health.note(outcome, anyio.current_time())
         match outcome:
             case Accepted(run=run):
+                self._client.profile.note_created(run.created_at, self._client.server_time)
                 self._transitions.warn_unknown_status(run)
                 await self._transitions.accept([(first, run)], adopted=False)
             case AcceptedBatch(batch=batch):

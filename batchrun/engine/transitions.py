@@ -120,8 +120,8 @@ class Transitions:
         self._enter(attempt, Phase.RUNNING)
         attempt.started = anyio.current_time() - self._client.age(run)
         wave = self.waves[attempt.client_ref]
-        wave.known_run_ids.add(run.id)
-        wave.seen, wave.batch_id = True, run.batch_id or wave.batch_id
+        wave.know(run.id, anyio.current_time())
+        wave.batch_id = run.batch_id or wave.batch_id
         wave.opened += 1
         return Submitted(
             cell=attempt.key,

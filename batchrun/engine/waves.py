@@ -11,8 +11,8 @@ from typing import Final
 
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase, WavePhase
-from batchrun.ledger.references import reference
 from batchrun.runflow.wire import Run
+from batchrun.sweep.references import reference
 
 NEVER: Final = float("inf")
 FIRST: Final = 100
@@ -43,6 +43,8 @@ class Wave:
         self.opened = self.expected = 0
         self.attempts: dict[str, Attempt] = {}
         self.known_run_ids: set[str] = set()
+        self.known_since: dict[str, float] = {}
+        self.unlisted = False  # a run came that no list has been asked for since
         self.finished_run_ids: set[str] = set()
         self.verified_run_ids: set[str] = set()
         self.last_send_ended_at = 0.0
@@ -56,8 +58,21 @@ class Wave:
     def join(self, attempt: Attempt) -> None:
         self.attempts[attempt.key] = attempt
         if attempt.run_id is not None:
-            self.known_run_ids.add(attempt.run_id)
-            self.seen = True
+            self.know(attempt.run_id, -NEVER)
+
+    def know(self, run_id: str, since: float) -> None:
+        """Note that a run of its own exists, and from when on that is known."""
+        self.known_run_ids.add(run_id)
+        self.known_since[run_id] = since
+        self.seen = self.unlisted = True
+
+    def shows_known(self, runs: Iterable[Run], before: float) -> bool:
+        """Say whether a list shows all runs of the wave that were known *before*.
+
+        A list that lacks one proves nothing, whatever it proved earlier.
+        """
+        must = {run_id for run_id, since in self.known_since.items() if since <= before}
+        return must <= {run.id for run in runs}
 
     def leave(self, attempt: Attempt) -> None:
         self.attempts.pop(attempt.key, None)
@@ -138,6 +153,7 @@ class Waves:
         self._size = size
         self._waves: dict[str, Wave] = {}
         self._filling: dict[str, Wave] = {}
+        self.began = False  # an attempt of this process has its place in one
 
     def __iter__(self) -> Iterator[Wave]:
         return iter(self._waves.values())
@@ -145,8 +161,13 @@ class Waves:
     def __getitem__(self, ref: str) -> Wave:
         return self._waves[ref]
 
+    def find(self, ref: str | None) -> Wave | None:
+        """Return the wave of that reference, None where this process has none."""
+        return None if ref is None else self._waves.get(ref)
+
     def place(self, model: str) -> Wave:
         """Return the wave for one more attempt of *model*; a new one where the last is full."""
+        self.began = True
         if self._opening:
             return self._first(model)
         wave = self._filling.get(model)
@@ -170,6 +191,7 @@ class Waves:
 
     def place_batch(self, model: str, size: int) -> Wave:
         """Return a wave for *size* attempts that one request asks for."""
+        self.began = True
         return self._new(model, batch=size)
 
     def _new(self, model: str, *, room: int = 0, batch: int = 0) -> Wave:
@@ -190,7 +212,7 @@ class Waves:
         over = [
             wave.ref
             for wave in self
-            if wave.phase is WavePhase.IDLE and not wave.attempts and not wave.room
+            if wave.phase is WavePhase.IDLE and not (wave.attempts or wave.room or wave.unlisted)
         ]
         for ref in over:
             del self._waves[ref]

@@ -1,7 +1,6 @@
 """All that happened, for good.
 
 records.py        the kinds of lines, and their text
-references.py     the `client_ref` of waves, and of the first runs of a sweep
 history.py        the life of a cell: the fold over its lines, and what may follow what
 book.py           what all lines add up to: histories and totals
 history_index.py  a million histories in little memory

@@ -34,7 +34,7 @@ from batchrun.ledger.records import (
     Uploaded,
     by_kind,
 )
-from batchrun.ledger.references import is_marker, wave_number
+from batchrun.sweep.references import is_marker, wave_number
 
 _OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt)
 
@@ -79,6 +79,7 @@ class KnownRun(Struct, frozen=True):
 
     run_id: str
     client_ref: str
+    cell: str
 
 
 class Book:
@@ -91,6 +92,7 @@ class Book:
         self.uploads: dict[str, Uploaded] = {}
         self.learnt: dict[str | None, Learnt] = {}  # by model; None is the service
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
+        self.looked: dict[str, str] = {}  # of these: when they were looked at first
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
         # The lines of second runs without a cost, by run.
@@ -99,10 +101,11 @@ class Book:
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
         self.recovered = False  # and nothing was sent since
+        self.recovered_at: datetime | None = None
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
         self.batches: dict[str, str] = {}  # by model: the newest batch of that call
         self._new_call = True
-        self._newest: tuple[str, str] | None = None
+        self._newest: tuple[str, str, str] | None = None
         self._reserved: dict[str, Decimal] = {}  # for cells that may have a run under way
 
     @property
@@ -156,14 +159,21 @@ class Book:
 
     def _sweep(self, record: Sweep, _line: int) -> None:
         self.sweep = record
-        self.recovered = self.recovered or record.recovered
+        if record.recovered:
+            self.recovered = True
+            with suppress(ValueError):
+                self.recovered_at = datetime.fromisoformat(record.at)
         self._new_call = True
 
     def _uploaded(self, record: Uploaded, _line: int) -> None:
         self.uploads[record.sha256] = record
 
     def _looked(self, record: Looked, _line: int) -> None:
+        if record.server_at is not None:
+            self.looked[record.client_ref] = record.server_at
+            return
         self.doubted.pop(record.client_ref, None)
+        self.looked.pop(record.client_ref, None)
 
     def _learnt(self, record: Learnt, _line: int) -> None:
         known = self.learnt.get(record.model)
@@ -187,7 +197,7 @@ class Book:
 
     def _submitted(self, record: Submitted, line: int) -> None:
         history = self.histories.fold(record, line)
-        self._newest = record.run_id, history.client_ref
+        self._newest = record.run_id, history.client_ref, record.cell
         if record.doubted:
             self._owe(history)
 
@@ -199,6 +209,7 @@ class Book:
 
     def _owe(self, history: History) -> None:
         self.doubted[history.client_ref] = history.model
+        self.looked.pop(history.client_ref, None)
 
     def _finished(self, record: Finished, line: int) -> None:
         history = self.histories.fold(record, line)

@@ -153,9 +153,13 @@ class Extra(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
 class Looked(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A wave that had a doubt was looked at once more after `settle`: nothing came to light late,
     or all of it is written.
+
+    With *server_at*, the service's time then, the look came within an hour of the doubt, and
+    another one is owed.
     """
 
     client_ref: str
+    server_at: str | None = None
 
 
 class SavedFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):

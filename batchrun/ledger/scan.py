@@ -15,6 +15,7 @@ from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted, decode
 
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
+_SUBMITTED: Final = b'{"type":"submitted"'
 _ANSWERS: Final = tuple(
     f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
 )
@@ -36,6 +37,24 @@ def intents_of(path: Path, client_ref: str) -> list[Intent]:
     wanted = client_ref.encode()
     records = (decode(line) for line in _whole(path) if wanted in line)
     return [each for each in records if isinstance(each, Intent) and each.client_ref == client_ref]
+
+
+def runs_in(path: Path, refs: AbstractSet[str]) -> dict[str, list[str]]:
+    """Return the ids of the runs that the file knows of waves, by their references."""
+    wanted = [ref.encode() for ref in refs]
+    wave_of: dict[str, str] = {}
+    found: dict[str, list[str]] = {ref: [] for ref in refs}
+    for line in _whole(path):
+        if not (line.startswith(_SUBMITTED) or any(ref in line for ref in wanted)):
+            continue
+        match decode(line):
+            case Intent(cell=cell, client_ref=ref):
+                wave_of[cell] = ref
+            case Submitted(cell=cell, run_id=run_id) if wave_of.get(cell) in refs:
+                found[wave_of[cell]].append(run_id)
+            case _:
+                pass
+    return found
 
 
 def was_answered(path: Path, client_ref: str) -> bool:

@@ -22,13 +22,13 @@ from batchrun.errors import UnreachableError
 from batchrun.ledger.file import Ledger, Rebuilding
 from batchrun.ledger.history import CellLine, State
 from batchrun.ledger.records import Extra, Intent, Submitted
-from batchrun.ledger.references import reference, sweep_of, wave_number
 from batchrun.manifest.file_names import file_name
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
+from batchrun.sweep.references import reference, sweep_of, wave_number
 
 GAP: Final = 50
 """Waves without runs in a row after which no further one is looked for: a wave of refused inputs

@@ -19,7 +19,10 @@ from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.pagination import Listing
 from batchrun.runflow.post_outcomes import (
+    Accepted,
+    AcceptedBatch,
     BatchOutcome,
+    Misdelivered,
     Outcome,
     judge,
     judge_batch,
@@ -64,22 +67,31 @@ class Client:
         body: bytes,
         *,
         idempotency_key: str,
+        is_for_it: Callable[[Run], bool] = lambda _: True,
         may_leave: Callable[[], bool] = lambda: True,
         on_departure: Callable[[], None] = lambda: None,
         on_nothing: Callable[[], None] = lambda: None,
     ) -> Outcome:
         """Send *body* once and return what that came to; more than once only if never taken.
 
-        *on_departure* is called before each send, *on_nothing* after a send that certainly did
-        nothing: a call that is cancelled with none on its way has created no run. *may_leave* is
-        asked before each: where it says no, the outcome is NotSent.
+        *is_for_it* says whether the run of an answer was made for this request. *on_departure* is
+        called before each send, *on_nothing* after a send that certainly did nothing: a call that
+        is cancelled with none on its way has created no run. *may_leave* is asked before each:
+        where it says no, the outcome is NotSent.
 
         Raises KeyRefusedError, OutOfCreditError, and UnreachableError if nothing was ever sent
         or taken until the give-up time.
         """
         path = f"{wire.model_path(model)}/runs"
         request = self._requests.post(path, body, idempotency_key=idempotency_key)
-        return await self._calls.once(request, judge, may_leave, on_departure, on_nothing)
+
+        def judged(http_status: int, content: bytes) -> Outcome:
+            outcome = judge(http_status, content)
+            if isinstance(outcome, Accepted) and not is_for_it(outcome.run):
+                return Misdelivered(reason=f"the answer is run {outcome.run.id}, of another cell")
+            return outcome
+
+        return await self._calls.once(request, judged, may_leave, on_departure, on_nothing)
 
     async def create_batch(
         self,
@@ -87,6 +99,7 @@ class Client:
         body: bytes,
         *,
         idempotency_key: str,
+        is_for_it: Callable[[Batch], bool] = lambda _: True,
         may_leave: Callable[[], bool] = lambda: True,
         on_departure: Callable[[], None] = lambda: None,
         on_nothing: Callable[[], None] = lambda: None,
@@ -94,7 +107,14 @@ class Client:
         """Send the *body* of a batch, with just the guarantees of `create_run`."""
         path = f"{wire.model_path(model)}/batches"
         request = self._requests.post(path, body, idempotency_key=idempotency_key)
-        return await self._calls.once(request, judge_batch, may_leave, on_departure, on_nothing)
+
+        def judged(http_status: int, content: bytes) -> BatchOutcome:
+            outcome = judge_batch(http_status, content)
+            if isinstance(outcome, AcceptedBatch) and not is_for_it(outcome.batch):
+                return Misdelivered(reason=f"the answer is batch {outcome.batch.id}, another one")
+            return outcome
+
+        return await self._calls.once(request, judged, may_leave, on_departure, on_nothing)
 
     async def get_batch(self, batch_id: str) -> Batch | None:
         """Return the batch with its items, or None if the API says that it knows none."""

@@ -3,6 +3,7 @@
 | answer | outcome for a run | for a batch |
 | --- | --- | --- |
 | 2xx with an id | Accepted | AcceptedBatch |
+| 2xx with the id or the tag of another request's | Misdelivered, which is InDoubt | the same |
 | 400 404 413 422 in the API's own envelope | InputRefused | BatchUnsupported |
 | 405 in the envelope; 404 405 in a framework's bare words | ForeignResponse | BatchUnsupported |
 | 401 403 in the envelope; 402 in it | KeyRefusedError; OutOfCreditError | the same |
@@ -58,6 +59,10 @@ class InDoubt(Struct, frozen=True, kw_only=True):
     """The request may have left and its fate is not known: look before sending again."""
 
     reason: str
+
+
+class Misdelivered(InDoubt, frozen=True, kw_only=True):
+    """The answer names a run that another request has made: what became of ours isn't known."""
 
 
 class Conflicted(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,13 @@ from msgspec import Struct
 from batchrun.errors import UnreachableError
 from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
-from batchrun.runflow.post_outcomes import ForeignResponse, InDoubt, NotSent, raise_for_account
+from batchrun.runflow.post_outcomes import (
+    ForeignResponse,
+    InDoubt,
+    Misdelivered,
+    NotSent,
+    raise_for_account,
+)
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.redact import Redacted
 from batchrun.runflow.wire import Refusal
@@ -264,6 +270,8 @@ class Calls:
         except BaseException:
             self._well(response, sent_at)
             raise
+        if isinstance(outcome, Misdelivered):
+            response.extensions.get("distrust", lambda: None)()
         if isinstance(outcome, InDoubt | ForeignResponse):
             self._limiter.troubled(sent_at)
         else:

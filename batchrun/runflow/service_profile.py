@@ -12,6 +12,8 @@ All facts that choose how the service is asked stand here, and nowhere else. The
   the key may be another.
 """
 
+from datetime import datetime, timedelta
+
 from msgspec import Struct, field
 
 from batchrun.runflow.wire import Page
@@ -30,9 +32,18 @@ class ServiceProfile(Struct):
     refuses_filter: bool = False  # of a list by client_ref
     refuses_fields: bool = False  # of a list; and large pages with it
 
+    # Clocks.
+    created_behind: timedelta | None = None  # so far `created_at` was behind `Date`, at most
+
     # Proofs.
     filter_proven: bool = False  # the filter has shown a run that the ledger knows
     tags_shown: bool = False  # a run that was asked for by id has shown its tag
+
+    def note_created(self, created_at: datetime | None, date: datetime | None) -> None:
+        """Note that a run was created when the service's `Date` was about *date*, or later."""
+        if created_at is not None and date is not None:
+            behind = max(timedelta(0), date - created_at)
+            self.created_behind = max(self.created_behind or timedelta(0), behind)
 
     def note_page(self, page: Page, ours: int, before: int | None) -> int | None:
         """Note a page with so many runs of *ours*; return *ours* if there was nothing else on it.

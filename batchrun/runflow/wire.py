@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from batchrun.runflow.lenient import failure, moment, money, status, text, whole
+from batchrun.sweep.references import is_whole, may_be_ours
 
 TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
 OPEN: Final = frozenset({"queued", "dispatching", "running"})
@@ -124,7 +125,7 @@ def parse_run(body: Any) -> Run:
     return Run(
         id=run_id,
         status_code=status(get("status_code") or get("status")),
-        client_ref=text(get("client_ref")),
+        client_ref=_reference(text(get("client_ref")), metadata),
         metadata=metadata if isinstance(metadata, dict) else {},
         cost=money(get("cost")),
         duration_ms=whole(get("duration_ms")),
@@ -136,6 +137,17 @@ def parse_run(body: Any) -> Run:
         failure_stage=text(get("failure_stage_code")) or text(get("failure_stage")),
         batch_id=text(get("batch_id")),
     )
+
+
+def _reference(value: str | None, metadata: Any) -> str | None:
+    """Return a run's `client_ref`; None for one of ours that isn't spelled as we sent it.
+
+    A list may cut references, or spell them in another way. Then the run's tag says whose it is.
+    """
+    if value is None or is_whole(value):
+        return value
+    tagged = isinstance(metadata, Mapping) and isinstance(metadata.get("batchrun"), Mapping)
+    return None if tagged or may_be_ours(value) else value
 
 
 def parse_page(body: Any, over: AbstractSet[str] = frozenset()) -> Page:

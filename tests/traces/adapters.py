@@ -23,12 +23,12 @@ from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import BatchrunError, most_severe
 from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import FORMAT, Sweep
-from batchrun.ledger.references import marker
 from batchrun.manifest.manifest import Manifest
 from batchrun.recovery.rebuild_ledger import RunFinder, describe, find_sweeps, write_down
 from batchrun.runflow.http.client import api_client
 from batchrun.settings import Settings
 from batchrun.sweep.identity import read_identity, write_identity
+from batchrun.sweep.references import marker
 
 ENDPOINT = "https://fake"
 

@@ -76,6 +76,10 @@ class Connection:
         """Say whether a free connection waited too long, or has been closed by the server."""
         return self.late() or self._stream.readable()
 
+    def distrust(self) -> None:
+        """Have it closed before another request is sent on it: its answers are out of step."""
+        self._expiry = float("-inf")
+
     async def aclose(self) -> None:
         await self._stream.aclose()
 

@@ -59,6 +59,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
             await _close(connection)
             raise
         await self._give_back(connection)
+        answer.extensions["distrust"] = connection.distrust
         return answer
 
     async def aclose(self) -> None:

@@ -7,6 +7,7 @@ or had never been there, and all cells were paid a second time without a word.
 """
 
 import json
+import re
 import unicodedata
 from hashlib import sha256
 from typing import Final
@@ -15,6 +16,7 @@ _PREFIX: Final = "br1."
 _MARKER: Final = f"{_PREFIX}first."
 _MARKER_VERSION: Final = 1
 _DIGITS: Final = 20
+_WHOLE: Final = re.compile(rf"br1\.(?:first\.[0-9a-f]{{{_DIGITS}}}|(?!first\.)[\w-]+\.\d+)")
 
 
 def reference(sweep: str, number: int) -> str:
@@ -36,6 +38,16 @@ def marker(name: str, label: str | None) -> str:
 def is_marker(client_ref: str | None) -> bool:
     """Say whether *client_ref* is a marker: then only a run's tag says which sweep it is of."""
     return client_ref is not None and client_ref.startswith(_MARKER)
+
+
+def is_whole(client_ref: str) -> bool:
+    """Say whether *client_ref* is one of ours as we spell it: a wave's, or a marker."""
+    return _WHOLE.fullmatch(client_ref) is not None
+
+
+def may_be_ours(client_ref: str) -> bool:
+    """Say whether *client_ref* may be one of ours that was cut, or spelled in another way."""
+    return _PREFIX in client_ref.lower()
 
 
 def is_of_sweep(client_ref: str, sweep: str) -> bool:
