@@ -24,7 +24,7 @@ from batchrun.engine.run import Runner, Services
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import open_ledger
-from batchrun.ledger.records import Finished, Intent, Saved, Submitted, decode
+from batchrun.ledger.records import Finished, Intent, Looked, Saved, Submitted, decode
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
@@ -184,6 +184,7 @@ class Begun(World):
                 Submitted(**about, run_id=run_id),
                 Finished(**about, run_id=run_id, status_code="succeeded", cost=Decimal(0)),
                 Saved(cell=FIRST, run_id=run_id),
+                Looked(client_ref=ref),
             )
 
     def book(self) -> Book:

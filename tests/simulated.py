@@ -37,6 +37,7 @@ WORDS: Final[Mapping[str, str]] = {
     "500-after": "error_after_html=500",
     "half": "cut_json",
     "no-id": "no_run_id",
+    "stray": "last_answer",
     "hang": "hang_before_headers",
 }
 """What a word of the script is called by the simulator. A number is the status of a refusal;
@@ -105,7 +106,8 @@ class Runflow:
     *keeps_batches* False every batch. *faults* are faults besides, by the simulator's
     names. Lists leave the fields *left_out* out, and *everywhere* so do answers by id. Where models
     aren't *priced* there are no descriptions of them; where answers aren't *dated* none says what
-    time it is. *edit_run* and *edit_batch* change how a run or a batch is shown.
+    time it is, and else it may be *date_ahead* s ahead. *edit_run* and *edit_batch* change how
+    a run or a batch is shown.
     """
 
     script: list[str] = field(default_factory=list)
@@ -127,6 +129,7 @@ class Runflow:
     everywhere: bool = False
     priced: bool = False
     dated: bool = True
+    date_ahead: float = 0.0
     edit_run: Callable[[Json], Json] | None = None
     edit_batch: Callable[[Json], Json] | None = None
     planted: int = 0
@@ -286,6 +289,9 @@ class Runflow:
     def _edited(self, request: httpx.Request, whole: httpx.Response) -> httpx.Response:
         if not self.dated:
             del whole.headers["Date"]
+        elif self.date_ahead:
+            date = now() + timedelta(seconds=self.date_ahead)
+            whole.headers["Date"] = f"{date:%a, %d %b %Y %H:%M:%S} GMT"
         path = request.url.path
         account = path == "/v1/auth/me"
         if not (whole.is_success and (account or self.edit_run or self.edit_batch)):

@@ -84,6 +84,10 @@ TABLE: Final[Mapping[str, Sequence[Case]]] = {
     "half_answer": [Case(faults=["half_answer:40%", "no_idempotency"])],
     "cut_json": [Case(faults=["cut_json:40%", "no_idempotency"])],
     "no_run_id": [Case(faults=["no_run_id:40%", "no_idempotency"])],
+    "last_answer": [Case(faults=["last_answer:40%", "no_idempotency"])],
+    "list_refs": [
+        Case(faults=[f"list_refs={how}", *LOST]) for how in ("upper", "cut", "prefix", "blank")
+    ],
     "commit_lag": [Case(faults=["commit_lag=0.2", *LOST])],
     "list_lag": [Case(faults=["list_lag=0.2", *LOST])],
     "no_idempotency": [Case(faults=["no_idempotency", "error_after=503:40%"])],
@@ -127,6 +131,8 @@ ELSEWHERE: Final = {
     "hang_before_headers": "test_signals.py",
     "hang_after_headers": "test_hangs.py",
     "commit_late": "test_crash_matrix.py",
+    "post_twice": "test_crash_virtual.py",
+    "list_ends": "test_crash_virtual.py",
     "crowd": "test_post_outcomes.py",
     "no_run": "simulated.py",
     "commit_on_resend": "test_crash_matrix.py",

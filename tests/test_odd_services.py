@@ -7,7 +7,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import anyio
 import httpx
 import pytest
 from engine_world import Begun, World
-from simulated import BEGINNING, Json, Runflow
+from simulated import Json, Runflow
 
 from batchrun.errors import LostLedgerError
 from batchrun.ledger.history import State
@@ -140,29 +139,13 @@ async def test_a_list_that_ends_early_proves_nothing(tmp_path: Path, *, oldest: 
     assert assert_accounted(world) == 0
 
 
-@dataclass(kw_only=True)
-class AheadOfTime(Runflow):
-    """Its `Date` is ahead of its `created_at`."""
-
-    ahead: float = 900.0
-
-    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
-        whole = await super().serve(request, word)
-        date = httpx_date(anyio.current_time() + self.ahead)
-        return httpx.Response(whole.status_code, content=whole.content, headers={"Date": date})
-
-
-def httpx_date(seconds: float) -> str:
-    return (BEGINNING + timedelta(seconds=seconds)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-
-
 @pytest.mark.parametrize("filters", ["no", "empty"])
 @pytest.mark.parametrize("ahead", [900.0, 86_400.0, -900.0])
 async def test_a_date_that_is_not_the_time_of_the_runs(
     tmp_path: Path, ahead: float, filters: str
 ) -> None:
     script = [*LOSSES, *LOSSES, *LOSSES]
-    service = AheadOfTime(script=script, filters=filters, page_cap=3, ahead=ahead)
+    service = Runflow(script=script, filters=filters, page_cap=3, date_ahead=ahead)
     world = World(tmp_path, service, text=TWELVE.replace("12]", "30]").replace("4,", "20,"))
 
     for _ in range(3):
@@ -221,7 +204,8 @@ async def test_lists_refused_during_the_last_look_are_no_look(tmp_path: Path) ->
     object.__setattr__(service, "serve", refuse)
     await world.call(settle=SETTLE, download=False)
 
-    assert not [each for each in records(world) if isinstance(each, Looked)]
+    looks = [each for each in records(world) if isinstance(each, Looked)]
+    assert all(each.server_at for each in looks), "another look is owed to each"
     assert world.book().doubted
 
 

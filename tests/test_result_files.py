@@ -14,7 +14,7 @@ from result_lines import MemoryLedger
 
 from batchrun.base.disk import atomic_write
 from batchrun.errors import FolderError
-from batchrun.ledger.records import AnyRecord
+from batchrun.ledger.records import AnyRecord, Extra
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
@@ -274,3 +274,36 @@ def test_a_field_is_safe_and_exact(value: object, text: str) -> None:
 def test_text_can_be_told_from_its_field(text: str) -> None:
     assert field(text).removeprefix("'") == text
     assert not field(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+
+
+FOLDED = """\
+models: [google/nano-banana-2]
+inputs: {prompt: "a chair"}
+vars: {shade: [red, "red ", blue]}
+"""
+
+
+def test_the_column_of_costs_adds_up_to_what_was_spent(tmp_path: Path) -> None:
+    """A cell failed and was paid, and has a run too many; two more points come to it."""
+    manifest = manifest_of(tmp_path, FOLDED)
+    [key] = {cell.key for cell in expand(manifest)}
+    lines: list[AnyRecord] = [
+        *(intent(key), submitted(key), finished(key, status="failed", cost=Decimal("0.02"))),
+        *(intent(key, 2), submitted(key, 2), finished(key, 2, cost=Decimal("0.10"))),
+        Extra(cell=key, attempt=2, run_id="second"),
+        Extra(cell=key, attempt=2, run_id="second", cost=Decimal("0.07")),
+    ]
+    ledger = MemoryLedger(lines)
+
+    write_results(tmp_path, manifest, ledger)
+
+    rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+    assert [(each["cost"], each["shared"]) for each in rows] == [
+        ("0.19", False),
+        (None, True),
+        (None, True),
+    ]
+    assert ledger.book.cost == Decimal("0.19")
+    with (tmp_path / "results.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert sum(Decimal(each["cost"] or 0) for each in table) == ledger.book.cost

@@ -43,6 +43,7 @@ def test_a_finished_cell_s_row_says_it_all() -> None:
         "attempts": 1,
         "run_id": "run-c1-1",
         "cost": "0.039",
+        "shared": False,
         "duration_ms": 2500,
         "created_at": "2026-05-04T12:00:00.000000Z",
         "completed_at": "2026-05-04T12:00:02.500000Z",

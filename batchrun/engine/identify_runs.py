@@ -141,8 +141,9 @@ class RunIdentifier:
                     continue
                 if run.client_ref is not None and not was_taken_in(run, self._ledger.book):
                     raise behind(self._ledger.path, run)
-                wave.known_run_ids.add(run.id)  # another wave's, whose look shows it, too
-        return [(tag, run) for tag, run in tagged if run.id not in wave.known_run_ids]
+                wave.other_run_ids.add(run.id)  # another wave's, whose look shows it, too
+        passed = wave.known_run_ids | wave.other_run_ids
+        return [(tag, run) for tag, run in tagged if run.id not in passed]
 
     def _owner(self, run: Run, known: AbstractSet[str]) -> Owner:
         """Return whose a run is: its tag is shown, or its id is *known*."""
@@ -247,6 +248,6 @@ def match_runs(
         if attempt is not None and attempt.run_id is None and attempt.key not in found:
             if attempt.unresolved:
                 found[attempt.key] = attempt, run
-        elif run.client_ref in {None, wave.ref} and run.id not in wave.known_run_ids:
+        elif run.client_ref in {None, wave.ref} and not wave.has_met(run.id):
             others.append((tag, run))
     return list(found.values()), others

@@ -6,14 +6,15 @@ sweep whose key the ledger doesn't have was made by another copy of the ledger: 
 10 to 12 of the contract). The looks at waves find the same, for the waves that this process knows.
 """
 
+from datetime import timedelta
 from typing import Final
 
 import anyio
 
 from batchrun.engine.context import Context
 from batchrun.engine.duplicate_runs import DuplicateRuns
-from batchrun.engine.identify_runs import behind, was_taken_in
-from batchrun.engine.recent_runs import newest_runs
+from batchrun.engine.identify_runs import Owner, RunIdentifier, behind, was_taken_in
+from batchrun.engine.recent_runs import MARGIN, newest_runs, recent_runs
 from batchrun.engine.run_tag import RunTag, tag_of
 from batchrun.engine.transitions import Transitions
 from batchrun.errors import UnreachableError
@@ -30,6 +31,8 @@ class OwnRuns:
     def __init__(
         self, context: Context, *, transitions: Transitions, duplicates: DuplicateRuns
     ) -> None:
+        self._run_identifier = RunIdentifier(context)
+        self._settings = context.settings
         self._client = context.client
         self._ledger = context.ledger
         self._sweep = context.sweep
@@ -44,8 +47,37 @@ class OwnRuns:
             await anyio.sleep(EACH)
             await self.look()
 
+    async def look_back(self) -> bool:
+        """Compare all runs since this call began with the ledger; return whether all was seen.
+
+        For services whose filter is of no use.
+        """
+        asked = anyio.current_time()
+        behind = self._client.profile.created_behind or timedelta(0)
+        opened = self._ledger.opened_at + (self._client.server_now() - self._ledger.now())
+        seen = await recent_runs(self._client, opened - behind - MARGIN, asked)
+        if seen is None:
+            return False
+        waves = list(self._transitions.waves)
+        shown = all(wave.shows_new(seen.runs, asked - self._settings.settle) for wave in waves)
+        strangers = [run for run in seen.runs if not self._is_in_memory(run)]
+        identified = await self._run_identifier.identify(strangers)
+        ours = [each.run for each in identified if each.owner is Owner.OURS]
+        tags = [(tag, run) for run in ours if (tag := tag_of(run, self._sweep)) is not None]
+        await self._compare([(tag, run) for tag, run in tags if not self._is_known(tag, run)])
+        return shown and not any(each.owner is Owner.UNKNOWN for each in identified)
+
+    def _is_in_memory(self, run: Run) -> bool:
+        waves = self._transitions.waves
+        return run.id in self._seen or any(run.id in wave.known_run_ids for wave in waves)
+
     async def look(self) -> None:
-        """Compare the newest page with the ledger; a look that fails is none."""
+        """Compare the newest page with the ledger; a look that fails is none.
+
+        Nothing is asked where nothing was sent.
+        """
+        if not self._transitions.waves.began:
+            return
         try:
             runs = await newest_runs(self._client, self._sweep)
         except UnreachableError:
@@ -57,9 +89,8 @@ class OwnRuns:
 
     def _is_known(self, tag: RunTag, run: Run) -> bool:
         """Say whether a run is known without reading the ledger: nearly all are."""
-        if run.id in self._seen or self._ledger.book.history(tag.cell).run_id == run.id:
-            return True
-        return any(run.id in wave.known_run_ids for wave in self._transitions.waves)
+        of_cell = self._ledger.book.history(tag.cell).run_id
+        return of_cell == run.id or self._is_in_memory(run)
 
     async def _compare(self, new: list[tuple[RunTag, Run]]) -> None:
         if not new:

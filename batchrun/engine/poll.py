@@ -67,18 +67,24 @@ class Poller:
                 with anyio.move_on_at(soonest):
                     await self._transitions.poll_wakeup.wait()
 
-    async def look_last(self) -> None:
+    async def look_last(self) -> list[Wave]:
         """Ask for the list of each wave whose last runs came since it was asked for.
 
-        A gateway may have sent a request twice: nothing but a list shows the second run.
+        A gateway may have sent a request twice: nothing but a list shows the second run. Return the
+        waves whose lists don't show what they have to.
         """
+        left: list[Wave] = []
         for wave in list(self._transitions.waves):
-            if wave.unlisted and not (wave.polled or self._client.profile.refuses_filter):
+            if wave.unlisted and not wave.polled:
                 self._transitions.poll_begins(wave)
                 try:
-                    await self._poll_list(wave, anyio.current_time())
+                    asked = anyio.current_time()
+                    runs = await self._ref_filter.runs_of(wave.ref)
+                    if runs is None or not await self._reconciler.look_last(wave, asked, runs):
+                        left.append(wave)
                 finally:
                     self._transitions.poll_ends(wave)
+        return left
 
     def _start_due(self) -> float:
         """Start the looks that are due; return when the next one is."""
@@ -121,10 +127,10 @@ class Poller:
     async def _poll_list(self, wave: Wave, asked: float) -> None:
         # A doubt ends by a list only if that shows all that is known of the wave.
         over = frozenset() if wave.doubted else wave.finished_run_ids
-        wave.unlisted = False
         runs = await self._ref_filter.runs_of(wave.ref, over=over)
         extras_running = 0
         if runs is not None:
+            wave.unlisted = False
             extras_running = await self._reconciler.reconcile(wave, runs)
             await self._handle_list(wave, runs)
         unidentified = await self._not_running(wave) if runs is None else self._missing(wave, runs)

@@ -6,7 +6,7 @@ the service's time, or to the end of the list.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from batchrun.engine.run_tag import is_ours
@@ -15,6 +15,9 @@ from batchrun.runflow.pagination import PageLoop
 from batchrun.runflow.wire import Page, Run
 
 MOST_PAGES: Final = 40
+MARGIN: Final = timedelta(minutes=5)
+"""How far before the first run that may be ours a walk goes: clocks differ."""
+
 BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 """The horizon of a walk that goes to the end of the list."""
 

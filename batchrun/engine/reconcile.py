@@ -35,7 +35,7 @@ from batchrun.engine.duplicate_runs import DuplicateRuns
 from batchrun.engine.identify_runs import Identified, Owner, RunIdentifier, match_runs
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
-from batchrun.engine.recent_runs import BEGINNING, RecentRuns, recent_runs
+from batchrun.engine.recent_runs import BEGINNING, MARGIN, RecentRuns, recent_runs
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.request_body import Intents
 from batchrun.engine.run_tag import tag_of
@@ -48,9 +48,6 @@ from batchrun.runflow.wire import Run
 
 OWED: Final = timedelta(hours=1)
 """How long after its first last look a wave that had a doubt is looked at again (rule 14)."""
-
-MARGIN: Final = timedelta(minutes=5)
-"""How far before the oldest doubtful intent a walk goes: clocks differ."""
 
 UNCLEAR: Final = (
     "the service's list can neither be filtered nor walked back far enough, so whether a run "
@@ -92,8 +89,9 @@ class Reconciler:
         self._tasks = tasks
         self._walking = anyio.Lock()
         self._last_walk: RecentRuns | None = None
-        newest = context.ledger.book.newest
-        self._known_before = frozenset() if newest is None else frozenset({newest.run_id})
+        book = context.ledger.book
+        newest = None if book.newest is None else book.newest.run_id
+        self._known_before = frozenset({newest, book.oldest} - {None})
         self._run_identifier = RunIdentifier(context)
         self.batch_items = self._run_identifier.batch_items
 
@@ -128,6 +126,33 @@ class Reconciler:
         attempt = None if tag is None else wave.attempts.get(tag.cell)
         return attempt is not None and tag is not None and tag.key == attempt.idempotency_key
 
+    async def look_last(self, wave: Wave, asked: float, runs: Sequence[Run]) -> bool:
+        """Take in the last list of a wave; return whether it shows what it has to.
+
+        Runs of it that don't show their tag are asked for by id.
+        """
+        strangers = [run for run in runs if run.id not in wave.known_run_ids]
+        known, unknown = _by_owner(await self._run_identifier.identify(strangers))
+        await self.reconcile(wave, known)
+        wave.unlisted = False
+        return not unknown and wave.shows_known(runs, asked - self._settings.settle)
+
+    async def write_last_looks(self) -> None:
+        """Write which waves had their last look, but for those that are owed another one."""
+        book, waves = self._ledger.book, self._transitions.waves
+        listed = [
+            ref
+            for ref in book.unlisted
+            if ref not in book.doubted and not ((wave := waves.find(ref)) and wave.unlisted)
+        ]
+        await self._ledger.append(*(Looked(client_ref=ref) for ref in listed))
+
+    async def owe_look(self, waves: Iterable[Wave]) -> None:
+        """Write that another look at *waves* is owed: the last one failed, or showed too little."""
+        at = timestamp(self._client.server_now())
+        lines = [Looked(client_ref=wave.ref, server_at=at) for wave in waves]
+        await self._ledger.append(*lines)
+
     async def resolve_doubts(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
         """Decide what the look that began at *asked* and did not show an attempt means for it."""
         settle = self._settings.settle
@@ -143,6 +168,9 @@ class Reconciler:
                 return
         believed = runs is not None and wave.shows_known(runs, asked - settle)
         if believed and await self._ref_filter.prove():
+            # The newest page, too: a list may end early, and show all that is known of its wave.
+            page = await self._client.newest_page()
+            await self.reconcile(wave, () if page is None else page.runs)
             await self._decide(wave, doubts)
         else:
             await self._by_walking(wave, doubts)
@@ -155,7 +183,7 @@ class Reconciler:
         if not (believed and await self._ref_filter.prove()):
             settled = wave.last_send_ended_at + self._settings.settle
             seen = await self._walk(settled, self._horizon(()))
-            if seen is None or not self._walk_shows_known(seen, wave):
+            if seen is None or not self._walk_shows_known(seen):
                 self._transitions.doubt_ends(wave)  # in this call: it stays owed
                 return
             if await self.reconcile(wave, seen.runs):
@@ -186,7 +214,7 @@ class Reconciler:
             await self._decide(wave, doubts, unclear=UNCLEAR)
             return
         await self.reconcile(wave, seen.runs)
-        if not self._walk_shows_known(seen, wave):
+        if not self._walk_shows_known(seen):
             await self._decide(wave, doubts, unclear=UNCLEAR)
             return
         if any(run.client_ref in {None, wave.ref} for run in seen.unidentified):
@@ -194,13 +222,13 @@ class Reconciler:
         else:
             await self._decide(wave, doubts)
 
-    def _walk_shows_known(self, seen: RecentRuns, wave: Wave) -> bool:
+    def _walk_shows_known(self, seen: RecentRuns) -> bool:
         """Say whether a walk shows what it has to: a list may end early, and not say so."""
         if not seen.to_the_end:
             return True
-        shown = {run.id for run in seen.runs}
-        return self._known_before <= shown and wave.shows_known(
-            seen.runs, seen.asked - self._settings.settle
+        before, shown = seen.asked - self._settings.settle, {run.id for run in seen.runs}
+        return self._known_before <= shown and all(
+            wave.shows_known(seen.runs, before) for wave in self._transitions.waves
         )
 
     async def _walk(self, since: float, horizon: datetime) -> RecentRuns | None:

@@ -45,6 +45,9 @@ async def resume(context: Context, transitions: Transitions, wants: Wants) -> bo
     for ref, model in book.doubted.items():
         wait = -settle if ref in book.looked else settle  # it was settled by then
         transitions.doubt_wave(waves.adopt(ref, model), anyio.current_time() + wait)
+    # Ledgers of batchrun 0.1, which had no marker, don't say which waves had their last look.
+    for ref, model in book.unlisted.items() if book.marked else ():
+        waves.adopt(ref, model).unlisted = True
     for wave in waves:
         await _see(ledger, wave)
     await _know_runs(ledger, [wave for wave in waves if wave.doubted])

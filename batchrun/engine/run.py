@@ -16,6 +16,7 @@ is drawn one cell at a time, when a slot is free.
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import anyio
@@ -189,12 +190,7 @@ class Runner:
         own_runs = OwnRuns(context, transitions=transitions, duplicates=self._duplicates)
         tasks.start_soon(own_runs.run, name="own runs")
 
-        async def look_last() -> None:
-            await poller.look_last()
-            if transitions.waves.began:
-                await own_runs.look()
-
-        self._look_last = look_last
+        self._look_last = partial(self._look_at_all, poller, own_runs, reconciler)
         await self._drive(transitions, submitter, opening, intents, tasks)
         await habits.keep()
 
@@ -341,6 +337,17 @@ class Runner:
         except* (UnreachableError, KeyRefusedError) as group:
             for error in only_expected(group) or ():
                 self._context.progress.note(f"the last look at the runs failed: {error}")
+
+    async def _look_at_all(self, poller: Poller, own_runs: OwnRuns, reconciler: Reconciler) -> None:
+        """Have the last look at each wave; where its list is of no use, at all runs."""
+        left = await poller.look_last()
+        if left and not await own_runs.look_back():
+            await reconciler.owe_look(left)
+        elif not left:
+            await own_runs.look()
+        for wave in left:
+            wave.unlisted = False
+        await reconciler.write_last_looks()
 
     async def _begin_cells(self, scheduler: Scheduler, batcher: Batcher) -> None:
         """Draw cells into free slots until none can be drawn; let others work amid a long walk.

@@ -55,6 +55,9 @@ def finished_line(cell: str, attempt: int, run: Run) -> Finished:
         failure_code=run.failure_code,
         failure_message=run.failure_message,
         failure_stage=run.failure_stage,
+        target_version=run.target_version,
+        cost_breakdown=run.cost_breakdown,
+        evaluation=run.evaluation,
         output=run.output,
     )
 

@@ -27,9 +27,10 @@ class Wave:
     the service's name for it is *batch_id*. *seen* is True once a run of it is known: then that
     request was taken, and is never sent again. *opened* counts the runs that were open at the
     last look or came since, *expected* is how many they were when the next one was last thought of.
-    *known_run_ids* are the ids of runs that are no news: the ledger has them, or they are another
-    wave's; of those in *finished_run_ids* nothing more is asked. *verified_run_ids* are those for
-    which the ledger has been read.
+    *known_run_ids* are the ids of runs that the ledger has, and *known_since* says since when; of
+    those in *finished_run_ids* nothing more is asked. *other_run_ids* are another wave's.
+    *verified_run_ids* are those for which the ledger has been read. *unlisted* is whether a run
+    came that no list has been asked for since.
     """
 
     def __init__(self, ref: str, model: str, *, room: int = 0, batch: int = 0) -> None:
@@ -43,8 +44,9 @@ class Wave:
         self.opened = self.expected = 0
         self.attempts: dict[str, Attempt] = {}
         self.known_run_ids: set[str] = set()
+        self.other_run_ids: set[str] = set()
         self.known_since: dict[str, float] = {}
-        self.unlisted = False  # a run came that no list has been asked for since
+        self.unlisted = False
         self.finished_run_ids: set[str] = set()
         self.verified_run_ids: set[str] = set()
         self.last_send_ended_at = 0.0
@@ -66,6 +68,10 @@ class Wave:
         self.known_since[run_id] = since
         self.seen = self.unlisted = True
 
+    def has_met(self, run_id: str) -> bool:
+        """Say whether a run is no news for this wave."""
+        return run_id in self.known_run_ids or run_id in self.other_run_ids
+
     def shows_known(self, runs: Iterable[Run], before: float) -> bool:
         """Say whether a list shows all runs of the wave that were known *before*.
 
@@ -78,6 +84,11 @@ class Wave:
         self.attempts.pop(attempt.key, None)
         if attempt.run_id is not None:
             self.finished_run_ids.add(attempt.run_id)
+
+    def shows_new(self, runs: Iterable[Run], before: float) -> bool:
+        """Say the same of the runs that this process has made."""
+        must = {run_id for run_id, since in self.known_since.items() if -NEVER < since <= before}
+        return must <= {run.id for run in runs}
 
     def note(self, runs: Iterable[Run]) -> None:
         """Note from *runs* that the wave's batch was taken, and its id."""

@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
-from batchrun.ledger.history import CellLine, History, State, apply
+from batchrun.ledger.history import GOOD, CellLine, History, State, apply
 from batchrun.ledger.history_index import Histories
 from batchrun.ledger.records import (
     AnyRecord,
@@ -93,8 +93,12 @@ class Book:
         self.learnt: dict[str | None, Learnt] = {}  # by model; None is the service
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
         self.looked: dict[str, str] = {}  # of these: when they were looked at first
+        self.unlisted: dict[
+            str, str
+        ] = {}  # newest waves whose last look is not known, their models
         self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
         self.extra_runs: dict[str, Decimal | None] = {}
+        self.other_costs: dict[str, Decimal] = {}  # by cell: of its extras, and of runs that failed
         # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
         self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
@@ -105,6 +109,7 @@ class Book:
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
         self.batches: dict[str, str] = {}  # by model: the newest batch of that call
         self._new_call = True
+        self.oldest: str | None = None  # the id of the first run that is known
         self._newest: tuple[str, str, str] | None = None
         self._reserved: dict[str, Decimal] = {}  # for cells that may have a run under way
 
@@ -171,9 +176,10 @@ class Book:
     def _looked(self, record: Looked, _line: int) -> None:
         if record.server_at is not None:
             self.looked[record.client_ref] = record.server_at
+            self.doubted.setdefault(record.client_ref, "")  # its last look showed too little
             return
-        self.doubted.pop(record.client_ref, None)
-        self.looked.pop(record.client_ref, None)
+        for owed in (self.doubted, self.looked, self.unlisted):
+            owed.pop(record.client_ref, None)
 
     def _learnt(self, record: Learnt, _line: int) -> None:
         known = self.learnt.get(record.model)
@@ -193,11 +199,14 @@ class Book:
                 self.filling.clear()
                 self.batches.clear()
                 self._new_call = False
+            self.unlisted.pop(newest.get(record.model, ""), None)  # it was polled while it was full
+            self.unlisted[record.client_ref] = record.model
             newest[record.model] = record.client_ref
 
     def _submitted(self, record: Submitted, line: int) -> None:
         history = self.histories.fold(record, line)
         self._newest = record.run_id, history.client_ref, record.cell
+        self.oldest = self.oldest or record.run_id
         if record.doubted:
             self._owe(history)
 
@@ -226,6 +235,8 @@ class Book:
                 facts.assumed_cost += reserved or 0
             return
         self.spent[history.alias] += cost
+        if cost and history.state not in GOOD:
+            self._cost_more(record.cell, cost)
         facts.cost += cost
         if facts.max_cost is None or cost > facts.max_cost:
             facts.max_cost = cost
@@ -235,6 +246,8 @@ class Book:
         # The line may come again, with a cost that was not known before: it is one run.
         known = self.extra_runs.get(record.run_id) or 0
         self.spent[history.alias] += (record.cost or 0) - known
+        if record.cost is not None:
+            self._cost_more(record.cell, record.cost - known)
         self.extra_runs[record.run_id] = record.cost
         owed = self.unpriced_duplicates.pop(record.run_id, None) is not None
         if record.cost is None:
@@ -243,6 +256,9 @@ class Book:
         facts = self.models.get(history.model) or self.facts(history.model)
         facts.unpriced_runs += change
         facts.unreserved += change
+
+    def _cost_more(self, cell: str, cost: Decimal) -> None:
+        self.other_costs[cell] = self.other_costs.get(cell, Decimal(0)) + cost
 
     def _cell_line(self, record: CellLine, line: int) -> None:
         self.histories.fold(record, line)

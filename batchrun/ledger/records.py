@@ -106,7 +106,11 @@ class Submitted(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Finished(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
-    """The run came to its end. *status_code* is normalised; times are the service's."""
+    """The run came to its end. *status_code* is normalised; times are the service's.
+
+    *target_version*, *cost_breakdown* and *evaluation* are the service's own words, kept since they
+    can't be asked for later.
+    """
 
     run_id: str
     status_code: str
@@ -117,6 +121,9 @@ class Finished(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     failure_code: str | None = None
     failure_message: str | None = None
     failure_stage: str | None = None
+    target_version: str | None = None
+    cost_breakdown: Mapping[str, Any] | None = None
+    evaluation: Mapping[str, Any] | None = None
     output: Any = None
 
 
@@ -151,8 +158,8 @@ class Extra(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Looked(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A wave that had a doubt was looked at once more after `settle`: nothing came to light late,
-    or all of it is written.
+    """A wave had its last look; one that had a doubt, `settle` after that. Nothing came to light
+    late, or all of it is written.
 
     With *server_at*, the service's time then, the look came within an hour of the doubt, and
     another one is owed.

@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 from batchrun.base.json_text import made_once
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.history import NOWHERE, History
+from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.cells import Cell
@@ -46,15 +47,27 @@ def write_results(
     walk of its grid that the caller has begun.
     """
     limit = manifest.settings().attempts if attempts is None else attempts
-    rows = (_row(cell, ledger, limit) for cell in cells or expand(manifest))
+    seen = KeyIndex()
+    rows = (
+        _row(cell, ledger, limit, shared=not seen.add(cell.key)[1])
+        for cell in cells or expand(manifest)
+    )
     store = OutputStore(folder)
     names = _write_jsonl(store, rows)
     _write_csv(store, columns(names))
 
 
-def _row(cell: Cell, ledger: Readable, attempts: int) -> dict[str, Any]:
+def _row(cell: Cell, ledger: Readable, attempts: int, *, shared: bool) -> dict[str, Any]:
     history = ledger.book.history(cell.key)
-    return row(cell, history, _ended(ledger, history), _saved(ledger, history), attempts=attempts)
+    return row(
+        cell,
+        history,
+        _ended(ledger, history),
+        _saved(ledger, history),
+        attempts=attempts,
+        other_costs=ledger.book.other_costs.get(cell.key),
+        shared=shared,
+    )
 
 
 def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:

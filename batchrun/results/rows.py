@@ -1,10 +1,11 @@
 """A row of the results: a point's axes, how it stands, what it cost, where it is. Pure."""
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any, Final
 
 from batchrun.base.text import money
-from batchrun.ledger.history import History, State, standing
+from batchrun.ledger.history import GOOD, History, State, standing
 from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.cells import Cell, plain
 
@@ -17,6 +18,7 @@ COLUMNS: Final = (
     "attempts",
     "run_id",
     "cost",
+    "shared",
     "duration_ms",
     "created_at",
     "completed_at",
@@ -40,16 +42,26 @@ def row(
     saved: Saved | None,
     *,
     attempts: int,
+    other_costs: Decimal | None = None,
+    shared: bool = False,
 ) -> dict[str, Any]:
     """Return the row of *cell*; *ended* and *saved* are the lines its *history* points at.
 
-    The cost is that of the run named in the row.
+    The cost is that of all runs of the cell: of the one that succeeded, and *other_costs*. Where an
+    earlier row has the same cell, this one is *shared* and has no cost: so the column adds up to
+    what was spent.
     """
+    ended = ended if history.state in ENDED else None
+    good = ended.cost if isinstance(ended, Finished) and history.state in GOOD else None
+    known = [cost for cost in (good, other_costs) if cost is not None]
+    if isinstance(ended, Finished) and ended.cost is not None:
+        known.append(Decimal(0))  # it is known, and may be none
     values = point(cell) | {
         "status": str(standing(history, attempts=attempts)),
         "attempts": history.attempt,
         "run_id": history.run_id,
-        "cost": None,
+        "cost": money(sum(known, Decimal(0))) if known and not shared else None,
+        "shared": shared,
         "duration_ms": None,
         "created_at": None,
         "completed_at": None,
@@ -57,7 +69,7 @@ def row(
         "failure_code": None,
         "failure_message": None,
     }
-    return values | _outcome(ended if history.state in ENDED else None)
+    return values | _outcome(ended)
 
 
 def point(cell: Cell) -> dict[str, Any]:
@@ -88,7 +100,6 @@ def _outcome(ended: Finished | Rejected | None) -> dict[str, Any]:
         case Finished():
             return {
                 "run_id": ended.run_id,
-                "cost": None if ended.cost is None else money(ended.cost),
                 "duration_ms": ended.duration_ms,
                 "created_at": ended.created_at,
                 "completed_at": ended.completed_at,

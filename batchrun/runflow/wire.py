@@ -28,7 +28,8 @@ _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 # `started_at` and `org_id` yet; they cost no call either.
 RUN_FIELDS: Final = (
     "id,status_code,client_ref,metadata,output,cost,duration_ms,created_at,started_at,"
-    "completed_at,failure_code,failure_message,failure_stage_code,org_id,batch_id"
+    "completed_at,failure_code,failure_message,failure_stage_code,org_id,batch_id,"
+    "target_version,cost_breakdown,current_evaluation_summary"
 )
 
 
@@ -51,6 +52,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     failure_message: str | None = None
     failure_stage: str | None = None
     batch_id: str | None = None
+    target_version: str | None = None
+    cost_breakdown: Mapping[str, Any] | None = None
+    evaluation: Mapping[str, Any] | None = None
 
     @property
     def terminal(self) -> bool:
@@ -136,7 +140,14 @@ def parse_run(body: Any) -> Run:
         failure_message=failure_message,
         failure_stage=text(get("failure_stage_code")) or text(get("failure_stage")),
         batch_id=text(get("batch_id")),
+        target_version=text(get("target_version")),
+        cost_breakdown=_mapping(get("cost_breakdown")),
+        evaluation=_mapping(get("current_evaluation_summary")),
     )
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    return value if isinstance(value, dict) and value else None
 
 
 def _reference(value: str | None, metadata: Any) -> str | None:

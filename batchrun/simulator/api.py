@@ -143,7 +143,26 @@ class Api:
             base_url=base_of(request),
             concept_names=world.faults.strike("next_pq", "list") is not None,
         )
-        return JSONResponse(page)
+        return JSONResponse(self._odd(page))
+
+    def _odd(self, page: dict[str, Any]) -> dict[str, Any]:
+        """Let the faults of whole lists strike a page."""
+        items, faults = page["items"], self.world.faults
+        if spelled := faults.strike("list_refs", "list"):
+            spell = SPELLINGS[spelled.value or "upper"]
+            items = [
+                {**item, "client_ref": spell(item["client_ref"])}
+                if item.get("client_ref")
+                else item
+                for item in items
+            ]
+        if ends := faults.strike("list_ends", "list"):
+            names = ("next", "prev", "next_pq", "prev_pq")
+            return {
+                **{name: None if name in names else value for name, value in page.items()},
+                "items": items[: int(ends.value or 4)],
+            }
+        return {**page, "items": items}
 
     def capped(self, asked: Asked, route: str) -> Asked:
         """Return what was asked with the largest page that this route gives."""
@@ -225,6 +244,15 @@ class Api:
 
 def _short(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:24]
+
+
+SPELLINGS: Final[Mapping[str, Callable[[str], str]]] = {
+    "upper": str.upper,
+    "cut": lambda ref: ref[:16],
+    "prefix": lambda ref: f"org/{ref}",
+    "blank": lambda ref: f" {ref}",
+}
+"""The ways in which lists spell references otherwise."""
 
 
 def base_of(request: Request) -> str:

@@ -76,6 +76,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "half_answer": Kind(
         stage="after", routes=CREATES, says="commits, sends half the answer, then closes"
     ),
+    "last_answer": Kind(
+        stage="after", routes=CREATES, says="commits, then gives the answer of the POST before"
+    ),
     "no_run_id": Kind(
         stage="after", routes=CREATES, says="commits, then answers 201 with a body without an id"
     ),
@@ -106,6 +109,18 @@ KINDS: Final[Mapping[str, Kind]] = {
         stage="create",
         routes=frozenset({"create_batch"}),
         says="the item of a batch gets no run: its `run_id` is null, and it failed",
+    ),
+    "post_twice": Kind(
+        stage="create", routes=CREATES, says="carries the request out twice, as by a gateway"
+    ),
+    "list_refs": Kind(
+        stage="list",
+        routes=LISTS,
+        value="upper",
+        says="lists spell each `client_ref` otherwise: upper, cut, prefix or blank",
+    ),
+    "list_ends": Kind(
+        stage="list", routes=LISTS, value="4", says="a list ends after so many runs, without `next`"
     ),
     "list_no_filter": Kind(stage="list", routes=LISTS, says="400 to any `q`"),
     "list_ignores_filter": Kind(stage="list", routes=LISTS, says="lists as if `q` were not there"),
@@ -274,8 +289,16 @@ def make_fault(
     return Fault(name=name, routes=asked, value=value or kind.value, share=share, calls=calls)
 
 
+WORDS: Final = {"list_refs": ("upper", "cut", "prefix", "blank")}
+"""Faults whose value is one of a few words."""
+
+
 def _check_value(name: str, value: str | None) -> None:
     if value is None or name in {"unknown_status", "spelling", "leave_out"}:
+        return
+    if name in WORDS:
+        if value not in WORDS[name]:
+            raise ValueError(f"expected {', '.join(WORDS[name])} after `{name}=`")
         return
     if name != "throttle" and KINDS[name].value is None:
         raise ValueError(f"the fault `{name}` takes no value")

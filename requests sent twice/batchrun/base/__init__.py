@@ -1,0 +1,15 @@
+"""The tools that every room uses and none owns.
+
+values.py       parsers of single values: rates, times, money
+text.py         how messages spell things, and near misses
+said.py         words for people on stderr
+endpoint.py     what an endpoint is
+local_file.py   a local file that a cell sends
+file_state.py   how a file is known to be unchanged
+first_bytes.py  what a file is, by its first bytes
+media_types.py  what a file is, and what it is called
+json_text.py    JSON text of many small values
+progress.py     what a sweep reports while it runs
+disk.py         durable writes: the only place
+output_store.py where finished files are kept, by name
+"""

@@ -1,0 +1,114 @@
+"""Where finished files are kept: below one folder, by name. Nothing else writes there.
+
+A name is relative and has `/` between its parts, whatever the system. A file under its name is
+whole and on disk: it is written beside its place, synced, and renamed. A crash leaves a
+`.part` at most.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from batchrun.base.disk import atomic_write, open_anew, publish, replacing, sync
+from batchrun.errors import FolderError
+
+
+class OutputStore:
+    """The files below *folder*."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._reserved: set[str] = set()
+
+    def path(self, name: str) -> Path:
+        """Return where *name* is on this machine."""
+        return self._folder / name
+
+    def reserve(self, name: str) -> bool:
+        """Take *name* for what is about to be written; False where another has taken it."""
+        if _folded(name) in self._reserved:
+            return False
+        self._reserved.add(_folded(name))
+        return True
+
+    def release(self, name: str) -> None:
+        """Give *name* back: it is written, or will not be."""
+        self._reserved.discard(_folded(name))
+
+    def exists(self, name: str) -> bool:
+        return self.path(name).exists()
+
+    def size(self, name: str) -> int | None:
+        """Return how many bytes *name* has, None where there is no such file."""
+        try:
+            return self.path(name).stat().st_size
+        except OSError:
+            return None
+
+    def put(self, name: str, data: bytes) -> None:
+        """Put *data* in place of *name*; FolderError, and the old file, if that fails."""
+        self._make_folder(name)
+        atomic_write(self.path(name), data)
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[IO[bytes]]:
+        """Give a file that takes the place of *name* once it is whole."""
+        with replacing(self.path(name)) as file:
+            yield file
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator["Part"]:
+        """Give a file beside *name*, to be published with an extension that its content decides.
+
+        It is gone at the end if it was not published. Raises FolderError where the disk fails.
+        """
+        part = self.path(f"{name}.part")
+        self._make_folder(name)
+        with writable(self.path(name)):
+            file = open_anew(part)
+        try:
+            yield Part(file, part, name)
+        finally:
+            with suppress(OSError):  # a full disk says so a second time
+                file.close()
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def _make_folder(self, name: str) -> None:
+        with writable(self.path(name)):
+            self.path(name).parent.mkdir(parents=True, exist_ok=True)
+
+
+class Part:
+    """A file that is being written, beside the *name* that it is to have."""
+
+    def __init__(self, file: BinaryIO, path: Path, name: str) -> None:
+        self.file = file
+        self._path = path
+        self._name = name
+
+    def publish(self, extension: str) -> str:
+        """Give the whole file its name and return it; after a power cut it is there, or is not."""
+        name = self._name + extension
+        path = self._path.with_name(name.rpartition("/")[2])
+        with writable(path):
+            self.file.flush()
+            sync(self.file.fileno())
+            publish(self._path, path)
+        return name
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Say of what fails inside that *path* can't be written: a FolderError."""
+    try:
+        yield
+    except OSError as error:
+        raise FolderError(f"can't write the output `{path}`: {error.strerror or error}") from error
+
+
+def _folded(name: str) -> str:
+    """Return what names have in common that are one file to some file systems."""
+    return unicodedata.normalize("NFC", name).casefold()

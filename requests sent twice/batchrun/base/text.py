@@ -1,0 +1,52 @@
+"""How messages spell things: near misses, counts, amounts of money, spans of time. Pure."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from difflib import get_close_matches
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean `known`?" for a near miss, else nothing."""
+    near = nearest(word, known)
+    return f"; did you mean `{near}`?" if near else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the one of *known* that *word* is a near miss of."""
+    folded = {name.casefold(): name for name in known}
+    near = get_close_matches(word.casefold(), folded, n=1, cutoff=0.65)
+    return folded[near[0]] if near else None
+
+
+def for_terminal(text: str) -> str:
+    """Return *text* without what would move a terminal's cursor or colour it: service words do."""
+    return escaped(text, besides="\n\t")
+
+
+def escaped(text: str, *, besides: str = "") -> str:
+    """Return *text* with escapes for what isn't printable, *besides* some characters."""
+    return "".join(
+        c if c.isprintable() or c in besides else c.encode("unicode_escape").decode() for c in text
+    )
+
+
+def number_of(number: int, noun: str) -> str:
+    """Return "1 cell", or "2 cells"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def money(amount: Decimal) -> str:
+    """Spell an amount of USD: plain notation, at least two decimals, no more than it has."""
+    text = f"{amount.normalize():f}"
+    whole, _, cents = text.partition(".")
+    return f"{whole}.{cents:0<2}"
+
+
+def span(seconds: float) -> str:
+    """Spell a length of time as people say it: `40 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"

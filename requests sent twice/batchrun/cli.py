@@ -1,0 +1,106 @@
+"""The command line: says what commands there are, and picks one.
+
+Everything else is imported late, the standard library's typing, pathlib and dataclasses among it:
+`batchrun --help` takes hardly longer than Python itself.
+"""
+
+import sys
+
+from batchrun import __version__
+
+COMMANDS = {
+    "run": "run a manifest, or go on with it (the default)",
+    "plan": "what would be done; sends no run",
+    "status": "counts, costs, open runs and failures; no network",
+    "why": "the life of one cell; no network",
+    "recover": "rebuild a lost, broken or old ledger from the API",
+    "simulate": "serve the simulator on a port",
+    "schema": "print the manifest's JSON Schema",
+    "init": "write a commented manifest to start from",
+    "help": "show this, or what one command takes",
+}
+
+NOT_YET = frozenset({"report", "compare", "rehearse", "lock", "verify"})
+"""Commands whose words are taken, and that this version does not have."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code. No expected stop leaves as an exception."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] == "help":
+        words = [*words[1:2], "--help"]
+    text = at_once(words)
+    if text is not None:
+        print(text)
+        return 0
+    return picked(words)
+
+
+def at_once(words: list[str]) -> str | None:
+    """Return what is answered without any command: the overview, the version."""
+    if not words or words[0] in {"-h", "--help"}:
+        return overview()
+    return f"batchrun {__version__}" if words[0] == "--version" else None
+
+
+def picked(words: list[str]) -> int:
+    """Run the command that *words* name, a manifest's by default."""
+    from batchrun.commands.error_boundary import guarded, stopped
+    from batchrun.errors import UsageError
+
+    if words[0] in NOT_YET:
+        message = f"`batchrun {words[0]}` is not in this version ({__version__}); see `--help`"
+        return stopped(message, UsageError.exit_code, as_json="--json" in words)
+    if is_nothing(words[0]):
+        message = f"no command or manifest `{words[0]}`{near_command(words[0])}"
+        return stopped(message, UsageError.exit_code, as_json="--json" in words)
+    name, *words = words if words[0] in COMMANDS else ["run", *words]
+    return guarded(name, words)
+
+
+def is_nothing(word: str) -> bool:
+    """Say whether the first word is no command, and nothing like the path of a manifest."""
+    from pathlib import Path
+
+    known = word in COMMANDS or word.startswith("-")
+    return not (known or "/" in word or Path(word).suffix or Path(word).exists())
+
+
+def near_command(word: str) -> str:
+    """Return which command was meant, or else where they all are."""
+    from batchrun.base.text import did_you_mean
+
+    return did_you_mean(word, COMMANDS) or "; see `batchrun --help`"
+
+
+def overview() -> str:
+    """Return what `batchrun --help` prints."""
+    return "\n".join(
+        [
+            "usage: batchrun MANIFEST [options]",
+            "       batchrun COMMAND ...",
+            "",
+            "Runs a manifest of models and inputs on Runflow; run it again to resume.",
+            "",
+            *(f"  {name:<10}{summary}" for name, summary in COMMANDS.items()),
+            "",
+            "`batchrun COMMAND --help` says more. A manifest with a command's name is `./run`.",
+        ]
+    )
+
+
+def entry() -> None:
+    """Run the console script.
+
+    What is imported stays to the end, so garbage is looked for only in what comes after:
+    `error_boundary.import_command` begins with that.
+    """
+    import gc
+
+    gc.disable()
+    code = main()
+    if "batchrun.commands.signals" in sys.modules:
+        from batchrun.commands.signals import SIGNALS
+
+        SIGNALS.ignore()
+    sys.exit(code)

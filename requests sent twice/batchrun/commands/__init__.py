@@ -1,0 +1,19 @@
+"""One module a command; `cli.py` picks it. Commands don't import each other.
+
+Shared by them:
+
+    options.py, run_options.py    the command line
+    target.py                     which sweep is meant
+    call.py                       what one call is about, and the key
+    nothing_to_do.py              the call that is known to have nothing to do
+    execute.py                    what every other call does
+    recovering.py                 a ledger made again, by a command or before a call
+    connection.py                 the embedded simulator, a client
+    preview.py                    what a call would do
+    final_report.py               how a call ends; `grid_counts.py` counts for it
+    outcome.py                    what a call came to, as it is printed
+    status_report.py              how a sweep stands
+    progress_choice.py, stdout.py where progress and results go
+    signals.py                    Ctrl-C and its kin
+    error_boundary.py             errors -> a message and an exit code; `bug_report.py` for bugs
+"""

@@ -1,0 +1,89 @@
+"""The subject of one call: manifest, settings, where its sweep is. It knows no command line."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from batchrun.base.endpoint import SIMULATOR
+from batchrun.commands.target import Place, command_of, locate, recover_of
+from batchrun.engine.selection import check_statuses
+from batchrun.errors import UsageError
+from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.select import check_found, parse_only
+from batchrun.settings import Settings
+
+NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """The subject of one call. *place* is what was said of where, *endpoint* and *folder* are what
+    that came to. *settings* are the manifest's, with the *chosen* ones in their place.
+    """
+
+    manifest: Manifest
+    settings: Settings
+    chosen: Mapping[str, Any]
+    place: Place
+    endpoint: str
+    folder: Path
+
+    @property
+    def recover_command(self) -> str:
+        """The command that rebuilds this sweep's ledger."""
+        return recover_of(command_of(self.manifest.path, self.place))
+
+
+def prepare(
+    path: Path,
+    place: Place,
+    *,
+    chosen: Mapping[str, Any] = NOTHING,
+    only: Sequence[str] = (),
+) -> Call:
+    """Return the call on the manifest at *path*; ManifestError or UsageError where there is none.
+
+    *chosen* are settings in place of the manifest's, by the fields of Settings; *only* are cells
+    to choose, such as "color=red".
+    """
+    manifest = load_manifest(path, os.environ)
+    endpoint, folder = locate(manifest.head, place)
+    return Call(
+        manifest=manifest,
+        settings=settings_of(manifest, chosen, only),
+        chosen=chosen,
+        place=place,
+        endpoint=endpoint,
+        folder=folder,
+    )
+
+
+def settings_of(manifest: Manifest, chosen: Mapping[str, Any], only: Sequence[str]) -> Settings:
+    """Return the manifest's settings with the *chosen* ones in their place."""
+    try:
+        selection = parse_only(manifest, only)
+        check_statuses(selection)
+        check_found(selection, expand(manifest) if selection else ())
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return replace(manifest.settings(), **chosen, only=selection)
+
+
+def key_of(endpoint: str) -> str | None:
+    """Return the key for *endpoint*, None where there is none; the simulator takes any."""
+    if endpoint == SIMULATOR:
+        return SIMULATOR
+    return os.environ.get("RUNFLOW_API_KEY", "").strip() or None
+
+
+def needed_key(endpoint: str) -> str:
+    """Return the key for *endpoint*, or raise UsageError."""
+    key = key_of(endpoint)
+    if key is None:
+        raise UsageError(f"no key for {endpoint}: put it into RUNFLOW_API_KEY")
+    return key

@@ -1,0 +1,145 @@
+"""The work of `batchrun MANIFEST`: hold the ledger, do all that can be done, report."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import anyio
+from msgspec import Struct
+
+from batchrun.base.progress import Progress
+from batchrun.base.said import say
+from batchrun.base.text import number_of
+from batchrun.commands.call import Call, needed_key
+from batchrun.commands.connection import connected, served
+from batchrun.commands.final_report import Ending, show
+from batchrun.commands.progress_choice import choose
+from batchrun.commands.recovering import Recovery, knows_nothing
+from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
+from batchrun.commands.signals import SIGNALS
+from batchrun.commands.target import name_recover
+from batchrun.engine.open_sweep import open_sweep
+from batchrun.engine.run import Runner, Services
+from batchrun.engine.selection import Selection
+from batchrun.engine.shutdown import Shutdown, obey
+from batchrun.errors import LostLedgerError, NothingToRecoverError
+from batchrun.ledger.file import Ledger, open_ledger
+from batchrun.results.result_files import keep_manifest
+from batchrun.runflow.client import Client
+from batchrun.runflow.http.client import download_client
+from batchrun.sweep.identity import check_folder
+
+
+def execute(call: Call, options: Options, argv: Sequence[str], started: float) -> int:
+    """Run or resume the sweep; return the exit code. *started* is when, by the monotonic clock."""
+    key = needed_key(call.endpoint)
+    if options.recover is not None:
+        recover_first(call, options, key)
+    sweep = check_folder(call.folder)
+    with (
+        open_ledger(call.folder, sweep=sweep) as ledger,
+        served(call.endpoint, call.folder) as url,
+    ):
+        keep_manifest(call.folder, call.manifest.text)
+        progress = choose(
+            sys.stderr,
+            quiet=options.quiet,
+            no_progress=options.no_progress,
+            environ=os.environ,
+        )
+        if ledger.torn:
+            progress.note(
+                f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
+            )
+        with SIGNALS.counted() as received:
+            log = progress.note if options.verbose else _silent
+            done = anyio.run(run_call, call, ledger, (url, key), progress, log, received)
+        try:
+            ledger.check_place()
+        except LostLedgerError as lost:
+            done.shutdown.leave(lost)
+        for error in done.shutdown.errors:
+            name_recover(error, call.recover_command, again=command_in(argv))
+        return show(
+            Ending(
+                call=call,
+                command=command_in(argv),
+                for_all=command_in(argv, without={*FOR_ONE_CALL, "--only"}),
+                ledger=ledger,
+                selection=done.selection,
+                shutdown=done.shutdown,
+                client=done.client,
+                seconds=time.monotonic() - started,
+            ),
+            as_json=options.json,
+            quiet=options.quiet,
+        )
+
+
+def recover_first(call: Call, options: Options, key: str) -> None:
+    """Rebuild the ledger where there is none that knows a run; where nothing is found, begin."""
+    if not knows_nothing(call):
+        return
+
+    def inform(message: str) -> None:
+        if not options.quiet:
+            say(message, sys.stderr)
+
+    try:
+        Recovery(call=call, say=inform).run(key, options.recover or None)
+    except NothingToRecoverError as error:
+        inform(f"{error}; the sweep begins here")
+
+
+class Done(Struct, frozen=True, kw_only=True):
+    """The rest of a call once its task group has ended."""
+
+    shutdown: Shutdown
+    client: Client
+    selection: Selection
+
+
+async def run_call(
+    call: Call,
+    ledger: Ledger,
+    service: tuple[str, str],
+    progress: Progress,
+    log: Callable[[str], None],
+    received: Sequence[str],
+) -> Done:
+    """Do all that can be done in this call.
+
+    *service* is the URL and the key, *received* are the signals that come meanwhile.
+    """
+    settings, (url, key) = call.settings, service
+    sweep = await open_sweep(
+        call.folder,
+        ledger,
+        call.manifest,
+        endpoint=call.endpoint,
+        label=call.place.label,
+        set_aside=settings.set_aside,
+    )
+    if ledger.book.missing and settings.download:
+        cells = number_of(len(ledger.book.missing), "cell")
+        progress.note(f"files of {cells} are gone from the folder; they are fetched again")
+    async with (
+        connected(url, key, settings, log=log) as client,
+        download_client(connections=settings.downloads) as downloads,
+    ):
+        services = Services(client=client, downloads=downloads, progress=progress)
+        runner = Runner(call.manifest, settings, sweep, ledger, services)
+        async with anyio.create_task_group() as tasks:
+
+            async def watch_signals() -> None:
+                await obey(runner.shutdown, received, drain=settings.drain)
+
+            tasks.start_soon(watch_signals, name="signals")
+            shutdown = await runner.run()
+            tasks.cancel_scope.cancel()
+    return Done(shutdown=shutdown, client=client, selection=runner.selection)
+
+
+def _silent(_message: str) -> None:
+    pass

@@ -1,0 +1,164 @@
+"""How a call ends: counts, results files, the table or the JSON object, the exit code."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+from msgspec import Struct
+
+from batchrun.base.said import say
+from batchrun.commands import nothing_to_do
+from batchrun.commands.call import Call
+from batchrun.commands.grid_counts import GridWalk
+from batchrun.commands.outcome import Totals, print_outcome
+from batchrun.commands.signals import SIGNALS
+from batchrun.engine.selection import Selection
+from batchrun.engine.shutdown import Shutdown
+from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
+from batchrun.ledger.file import Ledger
+from batchrun.ledger.reader import open_reader
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand, upper_bound
+from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
+from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
+from batchrun.results.tally import Tally
+from batchrun.runflow.client import Client
+
+MOST_WHEN_INTERRUPTED: Final = 20_000
+"""Points up to which the results are written although the user waits: half a second's work."""
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """The rest of a call once its task group has ended.
+
+    *command* goes on with it, *for_all* also with the cells that it was not about.
+    """
+
+    call: Call
+    command: str
+    for_all: str
+    ledger: Ledger
+    selection: Selection
+    shutdown: Shutdown
+    client: Client
+    seconds: float
+
+
+def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
+    """Write the results, say what the call came to, and return the exit code.
+
+    Errors and the result are said in any case; *quiet* leaves out the rest.
+    """
+    totals = walk(ending)
+    summary = summary_of(ending, totals)
+    SIGNALS.hush()
+    for error in ending.shutdown.errors:
+        say(f"batchrun: {error}", sys.stderr)
+    if ending.selection and totals is not None and not totals.selected.cells:
+        ending.shutdown.notes.append("no cell has the status or the code that `--only` asks for")
+    for note in () if quiet else ending.shutdown.notes:
+        say(note, sys.stderr)
+    if totals is not None and not ending.shutdown.codes:
+        nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
+    print_outcome(summary, totals, as_json=as_json)
+    return summary.exit_code
+
+
+def walk(ending: Ending) -> Totals | None:
+    """Write the results and count, in one walk of the grid; None where not even that is waited for.
+
+    Who interrupts a large sweep doesn't wait for its results: the next call writes them anyway.
+    Who does so twice waits for nothing that takes long.
+    """
+    shutdown = ending.shutdown
+    large = upper_bound(ending.call.manifest) > MOST_WHEN_INTERRUPTED
+    if shutdown.at_once and large:
+        return None
+    if any(isinstance(error, FolderError) for error in shutdown.errors):
+        return _on_disk(ending)
+    if shutdown.interrupted and large:
+        shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
+    results = not shutdown.at_once and not (shutdown.interrupted and large)
+    cells = GridWalk(ending.call.settings, ending.ledger, selection=ending.selection)
+    points = cells.over(expand(ending.call.manifest))
+    if results:
+        _write(ending, points)
+    for _ in points:  # to the end: what went into no results is counted, too
+        pass
+    return cells.totals()
+
+
+def _on_disk(ending: Ending) -> Totals | None:
+    """Count what the file says: the book also has the lines that could not be written."""
+    try:
+        with open_reader(ending.ledger.path) as reader:
+            cells = GridWalk(ending.call.settings, reader, selection=ending.selection)
+            for _ in cells.over(expand(ending.call.manifest)):
+                pass
+            return cells.totals()
+    except LedgerError:
+        return None
+
+
+def _write(ending: Ending, cells: Iterator[Cell]) -> None:
+    attempts = ending.call.settings.attempts
+    try:
+        write_results(
+            ending.call.folder, ending.call.manifest, ending.ledger, attempts=attempts, cells=cells
+        )
+    except FolderError as error:
+        ending.shutdown.leave(error)
+
+
+def summary_of(ending: Ending, totals: Totals | None) -> Summary:
+    """Return the `--json` object of the call; without *totals* it is not known what is left.
+
+    The counts are the manifest's; the exit code speaks of the cells that the call was about.
+    """
+    tally = None if totals is None else totals.counted.tally
+    code = exit_code(ending, Tally(pending=1) if totals is None else totals.selected)
+    client, sweep = ending.client, ending.ledger.book.sweep
+    counts: dict[str, Any] = {} if tally is None else tally.as_dict()
+    return Summary(
+        sweep=None if sweep is None else sweep.sweep,
+        name=ending.call.manifest.name,
+        label=ending.call.place.label,
+        endpoint=ending.call.endpoint,
+        **counts,
+        cost=ending.ledger.book.cost,
+        requests=client.requests,
+        retries=client.retries,
+        rate_limited=client.rate_limited,
+        duration_s=ending.seconds,
+        outputs=str(ending.call.folder),
+        ledger=str(ending.ledger.path),
+        complete=tally is not None and not tally.unfinished,
+        exit_code=code,
+        next=_next(ending, totals, code),
+        error=stop_of(ending.shutdown.errors),
+    )
+
+
+def _next(ending: Ending, totals: Totals | None, code: int) -> str:
+    others = None
+    if totals is not None:
+        left = totals.counted.tally.unfinished - totals.selected.unfinished
+        others = Others(unfinished=left, command=ending.for_all)
+    return how_to_go_on(
+        None if totals is None else totals.selected,
+        code,
+        command=ending.command,
+        outputs=str(ending.call.folder),
+        others=others,
+    )
+
+
+def exit_code(ending: Ending, tally: Tally) -> int:
+    """Return the most severe of the reasons: what stopped the call, what is left, what failed."""
+    codes = list(ending.shutdown.codes)
+    if tally.unfinished:
+        codes.append(INCOMPLETE)
+    fail_on = ending.call.settings.fail_on
+    if not fail_on.allows(tally.bad, tally.cells):
+        codes.append(FAILED)
+    return most_severe(codes)

@@ -1,0 +1,74 @@
+"""The command line as commands share it: parsers that raise instead of ending the process."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from batchrun.base.text import did_you_mean
+from batchrun.commands.target import Place
+from batchrun.errors import UsageError
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose mistakes are errors of ours."""
+
+    def __init__(self, command: str, **rest: Any) -> None:
+        super().__init__(prog=f"batchrun {command}".rstrip(), allow_abbrev=False, **rest)
+
+    def parse_args(  # type: ignore[override]  # no caller asks for another kind of namespace
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> argparse.Namespace:
+        """Return the options; UsageError for an unknown one, with the near miss."""
+        options, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            word = next((word for word in unknown if word.startswith("-")), unknown[0])
+            name, _, _ = word.partition("=")
+            if hint := did_you_mean(name, self._option_string_actions):
+                raise UsageError(f"unknown option `{name}`{hint}")
+            self.error(f"unknown {'option' if name[:1] == '-' else 'argument'} `{name}`")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def value(parse: Callable[[Any], T]) -> Callable[[str], T]:
+    """Let argparse show what a parser of `manifest.values` expected."""
+
+    def convert(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+    return convert
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add what says which sweep is meant; works on every command."""
+    group = parser.add_argument_group("which sweep")
+    group.add_argument(
+        "--endpoint", metavar="URL", help="the API's URL, or `simulator` for the embedded one"
+    )
+    group.add_argument(
+        "--outputs", type=Path, metavar="DIR", help="where the folders of sweeps are"
+    )
+    group.add_argument(
+        "--label", metavar="TEXT", help="a sweep of its own beside the others of this manifest"
+    )
+
+
+def take_place(values: dict[str, Any]) -> Place:
+    """Take what `add_place` added out of the parsed *values*."""
+    return Place(**{name: values.pop(name) for name in ("endpoint", "outputs", "label")})
+
+
+def simulator_missing(error: ImportError) -> UsageError:
+    """Return what to say where the simulator's packages are not installed."""
+    return UsageError(
+        f"the simulator needs its extra ({error.name} is missing): "
+        "pip install 'batchrun[simulator]'"
+    )

@@ -1,0 +1,47 @@
+"""`batchrun recover MANIFEST`: rebuild a lost, broken or old ledger from the API."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from batchrun.base.said import say
+from batchrun.commands.call import needed_key, prepare
+from batchrun.commands.options import Parser, add_place, take_place
+from batchrun.commands.recovering import Recovery
+from batchrun.commands.run_options import add_settings
+from batchrun.commands.status_report import show_status
+from batchrun.commands.target import Subject, command_of
+from batchrun.settings import LIMITS
+
+
+def main(argv: Sequence[str]) -> int:
+    """Rebuild the ledger that *argv* names, and show how the sweep stands."""
+    parser = Parser("recover", description="Rebuild a lost, broken or old ledger from the API.")
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST")
+    add_place(parser)
+    parser.add_argument(
+        *("--recover", "--sweep"),
+        dest="sweep",
+        metavar="ID",
+        help="which sweep, where several of this name were begun elsewhere",
+    )
+    wanted = [each for each in LIMITS if each.name in {"rate", "settle"}]
+    add_settings(parser.add_argument_group("limits, in place of the manifest's"), wanted)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--quiet", action="store_true", help="only the result")
+    options = vars(parser.parse_args(argv))
+    place, path = take_place(options), options["manifest"]
+    given = {name: options[name] for name in ("rate", "settle") if options[name] is not None}
+    call = prepare(path, place, chosen=given)
+    say_it = _silent if options["quiet"] else _say
+    Recovery(call=call, say=say_it).run(needed_key(call.endpoint), options["sweep"])
+    subject = Subject(folder=call.folder, manifest=call.manifest, command=command_of(path, place))
+    return show_status(subject, as_json=options["json"])
+
+
+def _say(message: str) -> None:
+    say(message, sys.stderr)
+
+
+def _silent(_message: str) -> None:
+    pass

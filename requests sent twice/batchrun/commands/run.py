@@ -1,0 +1,31 @@
+"""`batchrun MANIFEST`: run it, or go on with it.
+
+Modules that talk to the service are imported late: a call with nothing to do goes without.
+"""
+
+import time
+from collections.abc import Sequence
+
+from batchrun.commands import nothing_to_do
+from batchrun.commands.call import prepare
+from batchrun.commands.error_boundary import import_command
+from batchrun.commands.run_options import SHOWING, command_in, parse
+from batchrun.commands.target import naming_recover
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run or resume the manifest that *argv* names; return the exit code."""
+    started = time.monotonic()
+    options = parse(argv)
+    known = nothing_to_do.repeated(options, argv, started)
+    if known is not None:
+        return known
+    call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
+    with naming_recover(call.recover_command):
+        if options.dry_run:
+            from batchrun.commands.preview import Plan, preview
+
+            plan = Plan(call=call, command=command_in(argv, without=SHOWING))
+            return preview(plan, as_json=options.json)
+        code: int = import_command("execute").execute(call, options, argv, started)
+        return code

@@ -1,0 +1,99 @@
+"""`batchrun simulate`: serve the simulator on a port."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from batchrun.base.values import parse_money, parse_rate
+from batchrun.commands.options import Parser, simulator_missing, value
+from batchrun.commands.signals import Interrupted
+from batchrun.errors import UsageError
+
+try:
+    from batchrun.simulator.faults import parse_fault
+    from batchrun.simulator.server import serve
+    from batchrun.simulator.settings import Settings
+    from batchrun.simulator.store import StateError
+except ImportError as error:
+    raise simulator_missing(error) from None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Serve until a signal ends it."""
+    options = _parser().parse_args(argv)
+    try:
+        serve(
+            options.state,
+            host=options.host,
+            port=options.port,
+            settings=_settings(options),
+            say=_say,
+        )
+    except (Interrupted, KeyboardInterrupt):
+        return 0
+    except (StateError, OSError, OverflowError) as error:
+        raise UsageError(f"cannot serve on {options.host}:{options.port}: {error}") from error
+    return 0
+
+
+def _speed(text: str) -> float:
+    speed = float(text) if re.fullmatch(r"\d+(\.\d*)?|\.\d+", text) else 0.0
+    if speed <= 0:
+        raise ValueError("expected a number above 0, such as 10 or 0.5")
+    return speed
+
+
+def _parser() -> Parser:
+    parser = Parser("simulate", description="Serve the simulator: nothing real is made.")
+    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1")
+    parser.add_argument("--port", type=int, default=8765, help="default 8765; 0 takes a free one")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="keep the runs in this file")
+    parser.add_argument("--seed", type=int, default=0, help="decides durations and faults")
+    parser.add_argument(
+        "--speed", type=value(_speed), default=1.0, metavar="X", help="divides how long runs take"
+    )
+    parser.add_argument("--key", help="the one key to accept; without it any key is")
+    parser.add_argument("--balance", type=value(parse_money), metavar="USD", help="what is left")
+    parser.add_argument("--rate", type=value(parse_rate), metavar="R", help="429 beyond this")
+    parser.add_argument(
+        "--batches",
+        choices=("all", "some", "none"),
+        default="some",
+        help="which models take batches; default some, as documented",
+    )
+    parser.add_argument(
+        "--refuse-bad-items", action="store_true", help="422 to a batch with an item that is wrong"
+    )
+    parser.add_argument(
+        "--child-metadata", action="store_true", help="a batch's metadata is on its runs too"
+    )
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        type=value(parse_fault),
+        metavar="NAME[=VALUE][:SHARE][@CALLS][/ROUTE]",
+        help="what to do wrong, such as lost_answer:10%% or list_lag=5; repeatable",
+    )
+    return parser
+
+
+def _settings(options: Any) -> Settings:
+    balance: Decimal | None = options.balance
+    return Settings(
+        seed=options.seed,
+        speed=options.speed,
+        balance=balance,
+        key=options.key,
+        rate=None if options.rate is None else options.rate.per_second,
+        batches=options.batches,
+        refuse_bad_items=options.refuse_bad_items,
+        child_metadata=options.child_metadata,
+        faults=tuple(options.fault),
+    )
+
+
+def _say(url: str) -> None:
+    print(f"batchrun simulator on {url}; nothing real is made, any key will do", flush=True)

@@ -1,0 +1,126 @@
+"""Which sweep a command line means: its endpoint, its folder, its ledger, and the command that
+finds them again.
+"""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from batchrun.errors import BegunElsewhereError, LostLedgerError, UsageError
+from batchrun.ledger.file import check_sweep
+from batchrun.ledger.missing_files import forget_missing
+from batchrun.ledger.reader import Reader, open_reader
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.manifest import Head, Manifest
+from batchrun.sweep.identity import Identity, check_folder, read_identity
+from batchrun.sweep.location import LEDGER, choose_endpoint, endpoint_folder, output_folder
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """The options that say where a sweep is, beside its manifest."""
+
+    endpoint: str | None = None
+    outputs: Path | None = None
+    label: str | None = None
+
+
+def locate(head: Head, place: Place) -> tuple[str, Path]:
+    """Return the endpoint and the folder; UsageError where *place* is none."""
+    chosen = choose_endpoint(place.endpoint, head.endpoint, os.environ.get("RUNFLOW_API_URL"))
+    folder = output_folder(
+        head.name,
+        head.path,
+        endpoint=chosen,
+        outputs=place.outputs or head.directory,
+        label=place.label,
+    )
+    return chosen, folder
+
+
+def command_of(manifest: str | Path, place: Place) -> str:
+    """Return the command that goes on with a sweep, as one would type it."""
+    said = {"--endpoint": place.endpoint, "--outputs": place.outputs, "--label": place.label}
+    options = [word for name, each in said.items() if each for word in (name, str(each))]
+    return shlex.join(["batchrun", str(manifest), *options])
+
+
+def recover_of(command: str) -> str:
+    """Return what rebuilds the ledger of the sweep that *command* (`command_of`) goes on with."""
+    return f"batchrun recover{command.removeprefix('batchrun')}"
+
+
+def name_recover(error: Exception, command: str, *, again: str = "") -> None:
+    """Let the error of a lost ledger advise the whole *command*: only here the place is known.
+
+    *again* is the call that was stopped, as it was typed.
+    """
+    if isinstance(error, LostLedgerError):
+        error.recover = command
+    if isinstance(error, BegunElsewhereError) and again:
+        error.command = again
+
+
+@contextmanager
+def naming_recover(command: str) -> Iterator[None]:
+    """Do so with what is raised inside."""
+    try:
+        yield
+    except LostLedgerError as error:
+        name_recover(error, command)
+        raise
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """The subject of a question: a folder, and the manifest where there still is one."""
+
+    folder: Path
+    manifest: Manifest | None
+    command: str
+
+
+@contextmanager
+def opened(subject: Subject) -> Iterator[Reader]:
+    """Read the sweep's ledger; UsageError where there is none yet."""
+    path = subject.folder / LEDGER
+    sweep = check_folder(subject.folder)
+    if not path.exists():
+        start = f" yet; start it with `{subject.command}`"
+        if subject.manifest is None:
+            start = "; name the folder of one, or its manifest"
+        raise UsageError(f"there is no sweep in {subject.folder}{start}")
+    with open_reader(path) as reader:
+        check_sweep(reader.book, sweep, path)
+        forget_missing(reader.book, path)
+        yield reader
+
+
+def subject_of(target: Path, place: Place) -> Subject:
+    """Return what is asked about: a sweep's folder, or its manifest; UsageError for neither."""
+    if target.is_dir():
+        identity = read_identity(target)
+        path = Path(identity.manifest) if identity is not None and identity.manifest else None
+        exists = path is not None and path.exists()
+        manifest = load_manifest(path, os.environ) if path is not None and exists else None
+        command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
+        return Subject(folder=target, manifest=manifest, command=command)
+    manifest = load_manifest(target, os.environ)
+    _, folder = locate(manifest.head, place)
+    return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
+
+
+def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str:
+    """Return the command that finds *folder* again, from what its `sweep.json` says."""
+    label = identity.label
+    if manifest is not None:
+        _, found = locate(manifest.head, Place(label=label))
+        if found == folder.resolve():
+            return command_of(manifest.path, Place(label=label))
+    base = folder.resolve().parents[1 if identity.label else 0]
+    if endpoint_folder(identity.endpoint) is not None:
+        base = base.parent
+    known = identity.manifest or "MANIFEST"
+    return command_of(known, Place(endpoint=identity.endpoint, outputs=base, label=label))

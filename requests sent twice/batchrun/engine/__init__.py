@@ -1,0 +1,40 @@
+"""The task group that brings manifest, ledger and API together.
+
+The way of a cell:
+
+    run.py             starts and ends everything of one call, and drives it
+    open_sweep.py      this start's line in the ledger
+    resume.py          takes over what earlier calls left
+    selection.py       which cells the call is about
+    scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
+    budget.py          what may still be spent
+    uploader.py        local files, before the request
+    batcher.py         which cells share a request, and when it leaves
+    preflight.py       what must hold before the first POST: key, sweep, newest ledger
+    opening.py         the first POST of a sweep goes alone
+    other_sweeps.py    sweeps of the same name that were begun elsewhere
+    submit.py          intents, POSTs, what an answer means; `request_body.py` makes their bytes
+    service_health.py  whether what answers is the API
+    service_habits.py  what the service was seen to refuse, from one call to the next
+    poll.py            asks how runs stand; `poll_schedule.py` says when
+    downloader.py      outputs, after the run
+
+A send without a clear answer:
+
+    reconcile.py       evidence, whose each run is, what follows, and doing it
+    identify_runs.py   whose a run is; `batch_items.py` for the runs of batches
+    decisions.py       what follows where a run was found, and where none was
+    ref_filter.py      the look-up by the list's filter, and whether it may be believed
+    recent_runs.py     the look-up that needs no filter
+    own_runs.py        the newest runs of all, once a minute: each of ours must be known
+    duplicate_runs.py  runs that are one too many, and their costs
+
+Shared by all of them:
+
+    context.py         what each part is given: where the engine meets the rest
+    phases.py          the phases of an attempt and of a wave, and what may follow what
+    transitions.py     what becomes of an attempt; `run_records.py` makes the lines of runs
+    in_flight.py       the attempts under way, and their slots
+    waves.py           attempts that share a reference; `run_tag.py` is what each run carries
+    shutdown.py        why a call ends early, and the signals that end it
+"""

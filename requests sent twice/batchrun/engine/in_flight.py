@@ -1,0 +1,176 @@
+"""The attempts under way in this process, and the slots they hold. Pure.
+
+An attempt holds its slot from its intent until it is certain that its run does not run any more:
+in flight, in doubt and parked all count, restarts included. That is what keeps promise 5.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from batchrun.engine.phases import LEFT, REQUESTED, UNRESOLVED, Phase
+from batchrun.ledger.records import Dropped, Rejected
+from batchrun.manifest.cells import Cell
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Attempt:
+    """One attempt under way. Moments are the loop's clock.
+
+    *client_ref* and *idempotency_key* are empty until it is known in which request it travels; of a
+    batch, *index* is its place in it. *sent* is the cell's input as it is sent, None until it is
+    known and again once the intent has it. *cell* is what it takes to send it again, None where
+    that isn't known; *selected* is whether this call is about it, *yielded* whether the walk of the
+    grid has come to it. *last_send_ended_at* is when our last send of the intent ended, or when
+    this process took the lock: an empty look-up counts only `settle` after it.
+    *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
+    says nothing about the first send.
+    """
+
+    key: str
+    number: int
+    alias: str
+    model: str
+    client_ref: str = ""
+    idempotency_key: str = ""
+    index: int | None = None
+    name: str
+    cell: Cell | None = None
+    sent: Mapping[str, Any] | None = None
+    selected: bool = True
+    yielded: bool = False
+    granted: int = 0
+    reserved: Decimal | None = None
+    run_id: str | None = None
+    started: float = 0.0
+    sends: int = 0
+    last_send_ended_at: float = 0.0
+    doubted: bool = False
+    conflicted: bool = False
+    verdict: Rejected | Dropped | None = None
+    phase: Phase = Phase.NEW
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether only a look-up can show if a run exists: now, or in a later call."""
+        return self.phase in UNRESOLVED
+
+    @property
+    def parked(self) -> bool:
+        """Whether it is left to a later call."""
+        return self.phase in LEFT
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has not been given a request yet."""
+        return self.phase in {Phase.PREPARING, Phase.QUEUED}
+
+
+Share = tuple[str, Decimal | None]
+"""The money that one attempt reserves, and the model that it is of."""
+
+
+class Active:
+    """Everything that a call still waits for: attempts, waves, downloads. Empty, it is over.
+
+    What must come to an end is noted here where it begins; so the call's loop has one condition to
+    end on. It asked six questions once, and a call ended with its cells undone: the last request
+    was over, and that its cells were to be drawn again was still being written.
+    """
+
+    def __init__(self) -> None:
+        self._awaited: set[Hashable] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._awaited)
+
+    def __repr__(self) -> str:
+        return f"<Active: {len(self._awaited)} awaited>"
+
+    def note(self, thing: Hashable, *, awaited: bool) -> None:
+        """Note whether the call waits for *thing*."""
+        if awaited:
+            self._awaited.add(thing)
+        else:
+            self._awaited.discard(thing)
+
+
+class InFlight:
+    """The attempts under way, by cell; counts the slots in all and per model.
+
+    What they reserve is counted, too: to add it up for each that begins would take longer the more
+    are under way. A reservation is changed by `reserve` alone.
+    """
+
+    def __init__(self, concurrency: int, per_alias: Mapping[str, int]) -> None:
+        self._concurrency = concurrency
+        self._per_alias = per_alias
+        self._attempts: dict[str, Attempt] = {}
+        self._used: Counter[str] = Counter()
+        self._shares: Counter[Share] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._attempts
+
+    def __iter__(self) -> Iterator[Attempt]:
+        return iter(self._attempts.values())
+
+    def get(self, key: str) -> Attempt | None:
+        return self._attempts.get(key)
+
+    def full(self) -> bool:
+        return len(self._attempts) >= self._concurrency
+
+    def has_room(self, alias: str) -> bool:
+        """Say whether another attempt of this model may begin."""
+        limit = self._per_alias.get(alias)
+        return not self.full() and (limit is None or self._used[alias] < limit)
+
+    def most(self, alias: str) -> int:
+        """Return how many attempts of this model may be under way at once."""
+        return min(self._concurrency, self._per_alias.get(alias, self._concurrency))
+
+    @property
+    def shares(self) -> Mapping[Share, int]:
+        """How many attempts reserve the same: there are few amounts, as there are few prices."""
+        return self._shares
+
+    def begin(self, attempt: Attempt) -> None:
+        self._attempts[attempt.key] = attempt
+        self._used[attempt.alias] += 1
+        self._shares[share(attempt)] += 1
+
+    def end(self, attempt: Attempt) -> None:
+        """Give the attempt's slot back."""
+        del self._attempts[attempt.key]
+        self._used[attempt.alias] -= 1
+        self._forget_share(attempt)
+
+    def reserve(self, attempt: Attempt, amount: Decimal | None) -> None:
+        """Have an attempt that is under way reserve another *amount*."""
+        self._forget_share(attempt)
+        attempt.reserved = amount
+        self._shares[share(attempt)] += 1
+
+    def _forget_share(self, attempt: Attempt) -> None:
+        self._shares[share(attempt)] -= 1
+        if not self._shares[share(attempt)]:
+            del self._shares[share(attempt)]
+
+    def flying(self) -> int:
+        """Return how many runs are known to be under way and are looked at."""
+        return sum(attempt.phase is Phase.RUNNING for attempt in self)
+
+    def sending(self) -> bool:
+        """Say whether an answer is being waited for."""
+        return any(attempt.phase in REQUESTED for attempt in self)
+
+
+def share(attempt: Attempt) -> Share:
+    """Return what *attempt* reserves, and the model that it is of."""
+    return attempt.model, attempt.reserved

@@ -1,0 +1,159 @@
+"""Draws cells into free slots, and begins what each of them needs."""
+
+from functools import partial
+from typing import Final
+
+from batchrun.engine.batcher import Batcher
+from batchrun.engine.budget import Budget
+from batchrun.engine.context import Context
+from batchrun.engine.downloader import Downloader, Job
+from batchrun.engine.in_flight import Attempt
+from batchrun.engine.opening import Opening
+from batchrun.engine.ready_queue import ReadyQueue
+from batchrun.engine.submit import Submitter
+from batchrun.engine.transitions import Transitions
+from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
+from batchrun.ledger.key_index import KeyIndex
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.file_names import file_name
+
+BACKLOG: Final = 1000
+"""Downloads that may wait before nothing new is submitted: what waits is held in memory."""
+
+
+class Scheduler:
+    """Decides by a cell's history whether it rests, is under way, or gets a run."""
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        ready_queue: ReadyQueue,
+        transitions: Transitions,
+        budget: Budget,
+        submitter: Submitter,
+        opening: Opening,
+        batcher: Batcher,
+        downloader: Downloader,
+    ) -> None:
+        self._settings = context.settings
+        self._ledger = context.ledger
+        self._progress = context.progress
+        self._ready_queue = ready_queue
+        self._transitions = transitions
+        self._in_flight = transitions.in_flight
+        self._budget = budget
+        self._shutdown = context.shutdown
+        self._submitter = submitter
+        self._opening = opening
+        self._batcher = batcher
+        self._downloader = downloader
+        self._name_of = partial(file_name, context.manifest)
+        self._before = context.ledger.end
+        self._granted: dict[str, int] = {}
+        self._new_cells = KeyIndex()
+        self._limit_used = False
+        self._held_by_budget = False
+
+    @property
+    def done(self) -> bool:
+        """Whether no cell will be drawn any more, but cells that are tried again."""
+        return not self._shutdown.submitting or self._ready_queue.exhausted or self._limit_used
+
+    def draw(self) -> bool:
+        """Do what the next cell needs; False if no cell can be drawn now."""
+        if not self._may_draw():
+            return False
+        cell = self._ready_queue.draw(self._in_flight.has_room, new=not self._limit_used)
+        if cell is None:
+            return False
+        attempt = self._in_flight.get(cell.key)
+        if attempt is not None:
+            attempt.cell = attempt.cell or cell
+            attempt.yielded = True
+            return True
+        history = self._ledger.book.history(cell.key)
+        granted = self._grant(cell.key, history)
+        attempts = self._settings.attempts
+        match next_step(history, attempts=attempts, granted=granted):
+            case Submit(number):
+                return self._begin(cell, history, number, granted)
+            case Rest():
+                self._progress.passed(good=history.state in GOOD)
+                self._owed(cell, history)
+            case Watch() | LookUp():
+                raise AssertionError("what is open is in flight")
+        return True
+
+    def stop_if_held(self) -> None:
+        """Nothing is under way any more: what was held back stays undone."""
+        if self._limit_used:
+            self._shutdown.submit_no_more(f"`--limit {self._settings.limit}` is used up")
+        if self._held_by_budget or self._budget.held_back:
+            self._shutdown.submit_no_more(self._budget.reached())
+
+    def _may_draw(self) -> bool:
+        return (
+            self._shutdown.submitting
+            and not self._submitter.halted
+            and self._downloader.waiting < BACKLOG
+        )
+
+    def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
+        """Begin an attempt; False where the opening or the budget leaves no room for it now."""
+        if not self._opening.may_begin():
+            self._ready_queue.put_back(cell)
+            return False
+        reserved = None
+        if self._budget.limited:
+            reserved = self._budget.reserve(cell.model, cell.input)
+            self._held_by_budget = reserved is None
+            if reserved is None:
+                self._ready_queue.put_back(cell)
+                return False
+        if not self._within_limit(cell.key, history):
+            return True  # cells that are tried again may still be drawn
+        attempt = Attempt(
+            key=cell.key,
+            number=number,
+            alias=cell.alias,
+            model=cell.model,
+            name=self._name_of(cell),
+            cell=cell,
+            yielded=True,
+            granted=granted,
+            reserved=reserved,
+        )
+        self._transitions.begin(attempt)
+        self._batcher.put(attempt)
+        return True
+
+    def _grant(self, key: str, history: History) -> int:
+        """Return what `--retry-failed` grants a cell that had ended before this call."""
+        if not self._settings.retry_failed or history.ended_line >= self._before:
+            return self._granted.get(key, 0)
+        granted = self._granted.get(key) or grant(history, attempts=self._settings.attempts)
+        if granted:
+            self._granted[key] = granted
+        return granted
+
+    def _within_limit(self, key: str, history: History) -> bool:
+        """Count a new cell; False where `--limit` is used up: from then on no other one is drawn.
+
+        A cell whose first attempt was dropped comes twice, and counts once.
+        """
+        limit = self._settings.limit
+        if limit is None or history.attempt or key in self._new_cells:
+            return True
+        self._limit_used = len(self._new_cells) >= limit
+        if not self._limit_used:
+            self._new_cells.add(key)
+        return not self._limit_used
+
+    def _owed(self, cell: Cell, history: History) -> None:
+        """Save what an earlier call could not."""
+        if history.state in GOOD and not history.saved:
+            assert history.run_id is not None
+            had = self._ledger.book.missing.get(cell.key, ())
+            job = Job(key=cell.key, run_id=history.run_id, name=self._name_of(cell), had=had)
+            self._downloader.put(job)

@@ -1,0 +1,172 @@
+"""Everything that can stop batchrun, and the exit code each stop means. Pure.
+
+* BatchrunError (70)
+  * UsageError (2)
+    * ManifestError (2)
+  * KeyRefusedError (4)
+  * OutOfCreditError (5)
+  * BudgetReachedError (6)
+  * UnreachableError (8)
+  * FolderError (9)
+    * LedgerLockedError (7)
+    * LedgerError (9)
+      * LostLedgerError (9)
+        * BegunElsewhereError (9)
+      * NothingToRecoverError (9)
+
+A BatchrunError is expected: it is printed as one message and never as a traceback. Any other
+exception is a bug, and exits with 70 too.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from msgspec import Struct
+
+INCOMPLETE: Final = 3
+FAILED: Final = 1
+BUG: Final = 70
+KILLED: Final = 130
+
+# Of several reasons to stop, the first of these is the exit code.
+PRECEDENCE: Final = (KILLED, BUG, 2, 7, 9, 4, 5, 6, 8, INCOMPLETE, FAILED, 0)
+
+
+class BatchrunError(Exception):
+    """Base of all expected stops: one message, which says what to do where that is known."""
+
+    exit_code: ClassVar[int] = BUG
+
+
+class Place(Struct, frozen=True, order=True):
+    """A position in a text file; line and column count from 1, as editors do."""
+
+    source: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}"
+
+
+class Problem(Struct, frozen=True):
+    """One thing to fix: where it is, what is wrong, and the line itself where it helps.
+
+    *excerpt* is the text of the line; *width* is how many characters the caret underlines.
+    """
+
+    place: Place
+    message: str
+    excerpt: str | None = None
+    width: int = 1
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}"
+        if self.excerpt is None:
+            return text
+        number = str(self.place.line)
+        before = self.excerpt[: self.place.column - 1]
+        # A tab before the caret stays a tab, else the caret points elsewhere in a terminal.
+        indent = "".join("\t" if character == "\t" else " " for character in before)
+        return (
+            f"{text}\n  {number} | {self.excerpt}\n  {' ' * len(number)} | {indent}"
+            f"{'^' * max(1, self.width)}"
+        )
+
+
+class UsageError(BatchrunError):
+    """The command line asks for something that cannot be. Nothing was sent."""
+
+    exit_code = 2
+
+
+class ManifestError(UsageError):
+    """The manifest cannot be used; *problems* are all of its mistakes, in the file's order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class KeyRefusedError(BatchrunError):
+    """The API does not accept the key, or the key is of another organisation than the ledger."""
+
+    exit_code = 4
+
+
+class OutOfCreditError(BatchrunError):
+    """The account cannot pay for another run. No cell failed because of it."""
+
+    exit_code = 5
+
+
+class BudgetReachedError(BatchrunError):
+    """The sweep's own budget allows no further run."""
+
+    exit_code = 6
+
+
+class UnreachableError(BatchrunError):
+    """The API gave no answer, or none of its own, for longer than the give-up time."""
+
+    exit_code = 8
+
+
+class FolderError(BatchrunError):
+    """The output folder or a file in it cannot be used."""
+
+    exit_code = 9
+
+
+class LedgerLockedError(FolderError):
+    """Another process holds this ledger."""
+
+    exit_code = 7
+
+
+class LedgerError(FolderError):
+    """The ledger cannot be read or written; without it nothing is sent."""
+
+
+class LostLedgerError(LedgerError):
+    """The ledger is gone, broken or old, and can be rebuilt; *recover* is the command that does.
+
+    Where it is raised, the sweep's name on the command line isn't known; `commands/target.py` adds
+    the command.
+    """
+
+    recover = "batchrun recover MANIFEST"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; restore its newest copy, or rebuild it with `{self.recover}`"
+
+
+class BegunElsewhereError(LostLedgerError):
+    """The service has runs of this sweep that no ledger here knows; *sweeps* are their ids.
+
+    *command* is the call that was refused, as it was typed.
+    """
+
+    def __init__(self, message: str, *, sweeps: Sequence[str]) -> None:
+        super().__init__(message)
+        self.sweeps = tuple(sweeps)
+        self.command = "batchrun MANIFEST"
+
+    def __str__(self) -> str:
+        ways = [
+            f"to rebuild its ledger here: `{self.recover}`",
+            f"to do so and go on at once: `{self.command} --recover`",
+        ]
+        if self.sweeps:
+            named = ",".join(self.sweeps)
+            ways.append(f"to pay for all of it again: `{self.command} --new-sweep {named}`")
+        return "\n  ".join([Exception.__str__(self), *ways])
+
+
+class NothingToRecoverError(LedgerError):
+    """The service shows no run of the sweep whose ledger is to be rebuilt."""
+
+
+def most_severe(codes: Sequence[int]) -> int:
+    """Return the exit code of a call that had several reasons to stop."""
+    return min(codes, key=PRECEDENCE.index, default=0)

@@ -1,0 +1,15 @@
+"""All that happened, for good.
+
+records.py        the kinds of lines, and their text
+history.py        the life of a cell: the fold over its lines, and what may follow what
+book.py           what all lines add up to: histories and totals
+history_index.py  a million histories in little memory
+key_index.py      a million keys in little memory
+file.py           the file: held under a lock, appended to in commit groups
+lock.py           the lock, and who holds it
+index.py          cells, their lines, and sums, in SQLite: derived, and deletable
+scan.py           questions that read the whole file
+missing_files.py  saved outputs that are gone from the disk: owed again
+replay.py         from the bytes to the book; what a crash left at the end
+reader.py         reading without holding
+"""

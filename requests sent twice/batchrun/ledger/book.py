@@ -1,0 +1,295 @@
+"""The sum of all lines of a ledger: each cell's history, and the totals.
+
+Totals are folds like the histories, so they survive any number of restarts. Pure: it is given the
+records and the offsets at which they stand.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
+from datetime import datetime
+from decimal import Decimal
+from operator import itemgetter
+from typing import ClassVar, Final
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
+
+from batchrun.ledger.history import GOOD, CellLine, History, State, apply
+from batchrun.ledger.history_index import Histories
+from batchrun.ledger.records import (
+    AnyRecord,
+    Dropped,
+    Extra,
+    Finished,
+    Intent,
+    Learnt,
+    Looked,
+    Parked,
+    Rejected,
+    Saved,
+    Submitted,
+    Sweep,
+    Uploaded,
+    by_kind,
+)
+from batchrun.sweep.references import is_marker, wave_number
+
+_OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt)
+
+REMEMBERED: Final = 200
+"""How many of a model's newest durations are kept."""
+
+
+Times = tuple[str | None, str | None, int | None]
+"""The times of a run that has ended: creation, completion, milliseconds."""
+
+
+class ModelFacts(Struct):
+    """The ledger's facts of one model: how long runs took, and what they cost.
+
+    *unpriced_runs* of them have no known cost and may have been billed. *assumed_cost* was reserved
+    for them; *unreserved* of them had no reserve.
+    """
+
+    times: deque[Times] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    read: deque[float] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    runs: int = 0
+    cost: Decimal = Decimal(0)
+    max_cost: Decimal | None = None
+    unpriced_runs: int = 0
+    unreserved: int = 0
+    assumed_cost: Decimal = Decimal(0)
+
+    @property
+    def durations(self) -> list[float]:
+        """Seconds from the creation to the end of the newest runs, the newest last.
+
+        Times are parsed when they are asked for, and never while a ledger is folded.
+        """
+        while self.times:
+            if (seconds := _seconds(*self.times.popleft())) is not None:
+                self.read.append(seconds)
+        return list(self.read)
+
+
+class KnownRun(Struct, frozen=True):
+    """A run that the ledger knows, and the wave that shows it."""
+
+    run_id: str
+    client_ref: str
+    cell: str
+
+
+class Book:
+    """The fold of a ledger."""
+
+    def __init__(self) -> None:
+        self.sweep: Sweep | None = None
+        self.histories = Histories()
+        self.models: dict[str, ModelFacts] = {}
+        self.uploads: dict[str, Uploaded] = {}
+        self.learnt: dict[str | None, Learnt] = {}  # by model; None is the service
+        self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
+        self.looked: dict[str, str] = {}  # of these: when they were looked at first
+        self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)  # by alias
+        self.extra_runs: dict[str, Decimal | None] = {}
+        self.other_costs: dict[str, Decimal] = {}  # by cell: of its extras, and of runs that failed
+        # The lines of second runs without a cost, by run.
+        self.unpriced_duplicates: dict[str, Extra] = {}
+        self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
+        self.last_wave = 0
+        self.marked = False  # a run was asked for under the sweep's marker
+        self.recovered = False  # and nothing was sent since
+        self.recovered_at: datetime | None = None
+        self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
+        self.batches: dict[str, str] = {}  # by model: the newest batch of that call
+        self._new_call = True
+        self._newest: tuple[str, str, str] | None = None
+        self._reserved: dict[str, Decimal] = {}  # for cells that may have a run under way
+
+    @property
+    def cost(self) -> Decimal:
+        """The cost of all runs."""
+        return sum(self.spent.values(), Decimal(0))
+
+    @property
+    def extras(self) -> int:
+        """How many runs came to light that no attempt should have made."""
+        return len(self.extra_runs)
+
+    @property
+    def newest(self) -> KnownRun | None:
+        """The newest run that is known."""
+        return None if self._newest is None else KnownRun(*self._newest)
+
+    @property
+    def open(self) -> frozenset[str]:
+        """The cells whose newest attempt may be running."""
+        return frozenset(self.histories.open())
+
+    def history(self, cell: str) -> History:
+        """Return where *cell* stands; a cell without a line is pending."""
+        return self.histories.find(cell) or History()
+
+    def facts(self, model: str) -> ModelFacts:
+        return self.models.setdefault(model, ModelFacts())
+
+    def open_cells(self) -> Iterator[tuple[str, History]]:
+        """Yield the cells whose newest attempt may be running."""
+        yield from sorted(self.histories.open().items(), key=itemgetter(0))
+
+    def miss(self, cell: str, files: tuple[str, ...]) -> None:
+        """Take *cell* for unsaved: of its *files* one is gone."""
+        self.histories.miss(cell)
+        self.missing[cell] = files
+
+    def check(self, records: Sequence[AnyRecord]) -> None:
+        """Raise ValueError if *records* cannot follow in their order; changes nothing."""
+        trial: dict[str, History] = {}
+        for record in records:
+            if not isinstance(record, _OF_NO_CELL):
+                history = trial.get(record.cell) or copy(self.history(record.cell))
+                apply(history, record)
+                trial[record.cell] = history
+
+    def add(self, record: AnyRecord, line: int) -> None:
+        """Fold the record that stands at offset *line*; ValueError if it cannot follow."""
+        self.adds[type(record)](self, record, line)
+
+    def _sweep(self, record: Sweep, _line: int) -> None:
+        self.sweep = record
+        if record.recovered:
+            self.recovered = True
+            with suppress(ValueError):
+                self.recovered_at = datetime.fromisoformat(record.at)
+        self._new_call = True
+
+    def _uploaded(self, record: Uploaded, _line: int) -> None:
+        self.uploads[record.sha256] = record
+
+    def _looked(self, record: Looked, _line: int) -> None:
+        if record.server_at is not None:
+            self.looked[record.client_ref] = record.server_at
+            self.doubted.setdefault(record.client_ref, "")  # its last look showed too little
+            return
+        self.doubted.pop(record.client_ref, None)
+        self.looked.pop(record.client_ref, None)
+
+    def _learnt(self, record: Learnt, _line: int) -> None:
+        known = self.learnt.get(record.model)
+        self.learnt[record.model] = record if known is None else _joined(known, record)
+
+    def _intent(self, record: Intent, line: int) -> None:
+        self.histories.fold(record, line)
+        if record.reserved is not None:
+            self._reserved[record.cell] = record.reserved
+        if record.body_sha256:  # else it was made again by `recover`, and not sent from here
+            self.recovered = False
+        newest = self.filling if record.batch is None else self.batches
+        if newest.get(record.model) != record.client_ref:
+            self.marked = self.marked or is_marker(record.client_ref)
+            self.last_wave = max(self.last_wave, wave_number(record.client_ref))
+            if self._new_call:  # no call goes on with a wave of another
+                self.filling.clear()
+                self.batches.clear()
+                self._new_call = False
+            newest[record.model] = record.client_ref
+
+    def _submitted(self, record: Submitted, line: int) -> None:
+        history = self.histories.fold(record, line)
+        self._newest = record.run_id, history.client_ref, record.cell
+        if record.doubted:
+            self._owe(history)
+
+    def _no_run(self, record: Rejected | Dropped, line: int) -> None:
+        history = self.histories.fold(record, line)
+        if record.doubted:
+            self._owe(history)
+        self._reserved.pop(record.cell, None)
+
+    def _owe(self, history: History) -> None:
+        self.doubted[history.client_ref] = history.model
+        self.looked.pop(history.client_ref, None)
+
+    def _finished(self, record: Finished, line: int) -> None:
+        history = self.histories.fold(record, line)
+        facts = self.models.get(history.model) or self.facts(history.model)
+        facts.runs += 1
+        facts.times.append((record.created_at, record.completed_at, record.duration_ms))
+        reserved = self._reserved.pop(record.cell, None) if self._reserved else None
+        cost = record.cost
+        if cost is None:
+            # Failed runs are not billed (runflow-api.md, section 11); others without a cost are.
+            if record.status_code != State.FAILED:
+                facts.unpriced_runs += 1
+                facts.unreserved += reserved is None
+                facts.assumed_cost += reserved or 0
+            return
+        self.spent[history.alias] += cost
+        if cost and history.state not in GOOD:
+            self._cost_more(record.cell, cost)
+        facts.cost += cost
+        if facts.max_cost is None or cost > facts.max_cost:
+            facts.max_cost = cost
+
+    def _extra(self, record: Extra, line: int) -> None:
+        history = self.histories.fold(record, line)
+        # The line may come again, with a cost that was not known before: it is one run.
+        known = self.extra_runs.get(record.run_id) or 0
+        self.spent[history.alias] += (record.cost or 0) - known
+        if record.cost is not None:
+            self._cost_more(record.cell, record.cost - known)
+        self.extra_runs[record.run_id] = record.cost
+        owed = self.unpriced_duplicates.pop(record.run_id, None) is not None
+        if record.cost is None:
+            self.unpriced_duplicates[record.run_id] = record
+        change = (record.cost is None) - owed
+        facts = self.models.get(history.model) or self.facts(history.model)
+        facts.unpriced_runs += change
+        facts.unreserved += change
+
+    def _cost_more(self, cell: str, cost: Decimal) -> None:
+        self.other_costs[cell] = self.other_costs.get(cell, Decimal(0)) + cost
+
+    def _cell_line(self, record: CellLine, line: int) -> None:
+        self.histories.fold(record, line)
+
+    adds: ClassVar[Mapping[type[AnyRecord], Callable[..., None]]] = by_kind(
+        {
+            Sweep: _sweep,
+            Uploaded: _uploaded,
+            Looked: _looked,
+            Learnt: _learnt,
+            Intent: _intent,
+            Submitted: _submitted,
+            Rejected: _no_run,
+            Dropped: _no_run,
+            Finished: _finished,
+            Extra: _extra,
+            Parked: _cell_line,
+            Saved: _cell_line,
+        }
+    )
+    """The addition that each kind of line makes: `add`, for callers that ask a million times."""
+
+
+def _joined(known: Learnt, record: Learnt) -> Learnt:
+    """Return what was *known*, with what a later *record* says in its place."""
+    news = {name: value for name, value in asdict(record).items() if value is not None}
+    return replace(known, **news)
+
+
+def duration(record: Finished) -> float | None:
+    """Return the seconds from a run's creation to its end, as the service counts them."""
+    return _seconds(record.created_at, record.completed_at, record.duration_ms)
+
+
+def _seconds(created: str | None, completed: str | None, milliseconds: int | None) -> float | None:
+    if created and completed:
+        # The times are the service's own words: a text that is no time must not break the ledger.
+        with suppress(ValueError, TypeError):
+            took = datetime.fromisoformat(completed) - datetime.fromisoformat(created)
+            return max(0.0, took.total_seconds())
+    return None if milliseconds is None else milliseconds / 1000

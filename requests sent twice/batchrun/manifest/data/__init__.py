@@ -1,0 +1,1 @@
+"""The files beside a manifest: data files and local files."""

@@ -1,0 +1,63 @@
+"""Whether what a manifest was read from is as it was, without reading it."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from batchrun.base.file_state import is_still, lasting
+from batchrun.base.local_file import FileState
+from batchrun.manifest.data.local_files import listing
+from batchrun.manifest.sources import Sources
+
+
+class Seal(Struct, frozen=True):
+    """The sources of a manifest, as they can be compared later. Texts are kept as digests only."""
+
+    files: Mapping[str, FileState]
+    listings: Mapping[str, str]
+    variables: Mapping[str, str]
+
+
+def seal(sources: Sources, *, secret: str) -> Seal | None:
+    """Return the seal of *sources*; None where one of them has changed since it was read.
+
+    *secret* goes into the digests of variables, so that a short one can't be guessed from its own.
+    """
+    files = {}
+    for path, known in sources.files.items():
+        state = None if known is None else lasting(path, known)
+        if state is None:
+            return None
+        files[path] = state
+    variables = {**sources.variables, "HOME": os.environ.get("HOME")}
+    return Seal(
+        files=files,
+        listings={pattern: _digest(found) for pattern, found in sources.listings.items()},
+        variables={name: _of_variable(text, secret) for name, text in variables.items()},
+    )
+
+
+def holds(known: Seal, base: Path, environ: Mapping[str, str], *, secret: str) -> bool:
+    """Say whether every file, listing and variable is as the seal of a manifest in *base* says."""
+    return (
+        all(
+            _of_variable(environ.get(name), secret) == digest
+            for name, digest in known.variables.items()
+        )
+        and all(
+            _digest(listing(base, pattern)) == digest for pattern, digest in known.listings.items()
+        )
+        and all(is_still(path, state) for path, state in known.files.items())
+    )
+
+
+def _of_variable(text: str | None, secret: str) -> str:
+    """Return the digest of a variable; one that is not set differs from an empty one."""
+    return _digest([secret] if text is None else [secret, text])
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape")).hexdigest()

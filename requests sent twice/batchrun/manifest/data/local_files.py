@@ -1,0 +1,140 @@
+"""The files that a manifest reads beside itself: local files, globs, lines of text."""
+
+import glob
+import hashlib
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from batchrun.base.file_state import file_state
+from batchrun.base.local_file import LocalFile
+from batchrun.base.media_types import media_type
+from batchrun.base.text import did_you_mean
+from batchrun.manifest.sources import Sources
+
+LARGEST_FILE: Final = 52_428_800  # runflow-api: size_bytes of an asset upload
+_LONGEST_NAME: Final = 500
+
+
+class LocalDisk:
+    """The files beside a manifest. Each is hashed once, and noted in *sources*."""
+
+    def __init__(self, base: Path, sources: Sources) -> None:
+        self.base = base
+        self.sources = sources
+        self._known: dict[str, LocalFile] = {}
+
+    def local(self, path: str) -> LocalFile:
+        """Return the file at *path*, relative to the manifest; raise ValueError."""
+        if path not in self._known:
+            self._known[path] = self._read(path)
+        return self._known[path]
+
+    def note(self, path: Path) -> None:
+        """Note a file that is about to be read."""
+        self.sources.files.setdefault(str(path), file_state(str(path)))
+
+    def _read(self, written: str) -> LocalFile:
+        path = placed(self.base, written)
+        self.note(path)
+        with opened(path, written) as file:
+            head = file.read(16)
+            size = path.stat().st_size
+            if not 0 < size <= LARGEST_FILE:
+                what = f"has {size} bytes, more than the 52428800 an upload may have"
+                raise ValueError(f"`{written}` {what if size else 'is empty'}")
+            mime = media_type(path.name, head)
+            if mime is None:
+                raise ValueError(
+                    f"`{written}`: its name has no known content type; expected one such as .png"
+                )
+            if len(path.name) > _LONGEST_NAME:
+                raise ValueError(f"`{written}`: its name is longer than 500 characters")
+            file.seek(0)
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return LocalFile(path=path, written=written, sha256=sha256, size=size, mime=mime)
+
+    def matches(self, pattern: str) -> Sequence[LocalFile]:
+        """Return the files that match, sorted by path; raise ValueError if there are none."""
+        wanted = str(placed(Path(), pattern))
+        found = self.sources.listings[wanted] = listing(self.base, wanted)
+        paths = sorted(Path(path).as_posix() for path in found)
+        for path in paths:
+            self.note(self.base / path)  # a folder, too: a file may take its place
+        files = [path for path in paths if (self.base / path).is_file()]
+        if not files:
+            raise ValueError(f"no file matches `{pattern}` in {self.base}")
+        return [self.local(path) for path in files]
+
+    def text_lines(self, path: str) -> Sequence[str]:
+        """Return the lines of a text file that are not blank; raise ValueError."""
+        self.note(placed(self.base, path))
+        return TextLines(placed(self.base, path), path)
+
+
+def listing(base: Path, pattern: str) -> tuple[str, ...]:
+    """Return the paths that a glob pattern finds below *base*, folders among them, sorted."""
+    return tuple(sorted(glob.glob(pattern, root_dir=base, recursive=True)))  # noqa: PTH207  (hidden files)
+
+
+def placed(base: Path, written: str) -> Path:
+    """Return a path that is relative to *base*, and `~` the user's folder; raise ValueError."""
+    if not written or "\0" in written:
+        raise ValueError("expected a path")
+    try:
+        return base / Path(written).expanduser()
+    except RuntimeError:
+        raise ValueError(f"`{written}`: there is no such home folder") from None
+
+
+def opened(path: Path, written: str) -> Any:
+    """Open a regular file for reading bytes; raise ValueError in words."""
+    try:
+        if not path.is_file():
+            raise ValueError(_missing(path, written))
+        return path.open("rb")
+    except OSError as error:
+        raise ValueError(f"cannot read `{written}`: {error.strerror}") from None
+
+
+def _missing(path: Path, written: str) -> str:
+    if path.is_dir():
+        return f"`{written}` is a folder, not a file"
+    if not path.parent.is_dir():
+        return f"no file `{written}`; there is no folder {path.parent}"
+    names = (other.name for other in path.parent.iterdir())
+    return f"no file `{written}`{did_you_mean(path.name, names)}"
+
+
+class TextLines(Sequence[str]):
+    """The lines of a text file: where each begins is kept, the text is read when asked for."""
+
+    def __init__(self, path: Path, written: str) -> None:
+        self._path = path
+        self._starts = array("Q")
+        with opened(path, written) as file:
+            start = 0
+            for count, line in enumerate(file, start=1):
+                body = line.removeprefix(b"\xef\xbb\xbf") if not start else line
+                try:
+                    text = body.decode("utf-8")
+                except UnicodeDecodeError:
+                    raise ValueError(f"line {count} of `{written}` is not UTF-8") from None
+                if text.strip():
+                    self._starts.append(start + len(line) - len(body))
+                start += len(line)
+        if not self._starts:
+            raise ValueError(f"`{written}` has no lines")
+        self._file = path.open("rb")
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: Any) -> Any:
+        self._file.seek(self._starts[index])
+        return self._file.readline().decode("utf-8").rstrip("\r\n")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()

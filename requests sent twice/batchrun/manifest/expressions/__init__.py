@@ -1,0 +1,1 @@
+"""Values that use other names: templates and `$` operators."""

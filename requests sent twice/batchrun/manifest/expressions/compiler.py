@@ -1,0 +1,299 @@
+"""Nodes -> expressions: templates, `$` operators, axes.
+
+The place of a value decides what it may contain; the three ways in say so: `value` for something
+that is one value, `entry` for the direct value of a key in `inputs`, `vars`, a model's `inputs` or
+an `include` entry, `element` for what stands in a list there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from batchrun.base.local_file import LocalFile
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import spell
+from batchrun.errors import Problem
+from batchrun.manifest.cells import OMIT
+from batchrun.manifest.expressions.expression import (
+    Axis,
+    Broken,
+    Constant,
+    Expression,
+    Fields,
+    FileAt,
+    Items,
+    NoValueError,
+    Origin,
+    Single,
+    Steps,
+    Text,
+    pointed,
+)
+from batchrun.manifest.expressions.template import BadReferenceError, Reference, split, understand
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
+from batchrun.manifest.yaml.section import Environment, plain_value, text_keys
+
+AXES: Final = ("$range", "$glob", "$lines")
+OPERATORS: Final = (*AXES, "$file", "$omit", "$value")
+# The names that batchrun itself gives to a cell; the last three only name and describe it.
+REPLICATE: Final = "replicate"
+OF_THE_CELL: Final = ("alias", "model", "cell")
+_MOST: Final = 1_000_000_000
+
+
+class Disk(Protocol):
+    """The sources that a manifest may read beside itself; every method raises ValueError."""
+
+    def local(self, path: str) -> LocalFile: ...
+
+    def matches(self, pattern: str) -> Sequence[LocalFile]: ...
+
+    def text_lines(self, path: str) -> Sequence[str]: ...
+
+
+class Compiler(Struct):
+    """Turns nodes into expressions; what is wrong becomes a problem and a null."""
+
+    problems: list[Problem]
+    environment: Environment
+    disk: Disk
+    known: AbstractSet[str]  # every name the manifest gives a value
+    own: Sequence[str] = (REPLICATE,)  # what batchrun itself gives one
+
+    def entry(self, node: Node, constants: Mapping[str, Any]) -> Expression | Axis:
+        """Compile the direct value of a key: a list or an axis operator is an axis."""
+        if isinstance(node, ListNode) or ((found := _operator(node)) and found[0] in AXES):
+            return self.axis(node, constants)
+        return self.value(node)
+
+    def axis(self, node: Node, constants: Mapping[str, Any]) -> Axis:
+        """Compile a list, or an operator that stands for one; *constants* do not vary."""
+        count = len(self.problems)
+        items = node.items if isinstance(node, ListNode) else (node,)
+        axis = Axis(node, tuple(self._segments(items, constants)))
+        if not any(map(len, axis.segments)) and len(self.problems) == count:
+            self.problems.append(node.problem("an axis needs at least one value"))
+        return axis
+
+    def value(self, node: Node) -> Expression:
+        """Compile something that is one value; axis operators are spliced into lists only."""
+        match node:
+            case ScalarNode():
+                return self._scalar(node)
+            case ListNode():
+                return self._list(node)
+            case MapNode():
+                return self._mapping(node)
+            case _:
+                raise AssertionError(node)
+
+    def _report(self, error: NoValueError) -> None:
+        if error.problem is not None:
+            self.problems.append(error.problem)
+
+    def _scalar(self, node: ScalarNode) -> Expression:
+        if node.cut and (type(node.value) is str or node.value is None):
+            self.problems.append(
+                node.problem(
+                    "a comment cuts this text; quote all of it, or put a space after the `#`"
+                )
+            )
+        if type(node.value) is not str or "$" not in node.value:
+            return Constant(node.value)
+        return self.text(node, node.value)
+
+    def text(self, node: Origin, text: str) -> Expression:
+        """Compile text that may hold references."""
+        count = len(self.problems)
+        parts: list[str | Reference] = []
+        try:
+            parts = [self._part(node, part) for part in split(text)]
+        except BadReferenceError as error:
+            hint = ""
+            if isinstance(node, ScalarNode) and "not closed" in str(error) and _comment(node):
+                hint = "; ` #` begins a comment: quote the text"
+            self.problems.append(pointed(node, error.text, str(error) + hint))
+        if len(self.problems) > count:
+            return Broken()
+        if len(parts) == 1 and isinstance(parts[0], Reference):
+            return Single(parts[0], node)
+        if all(type(part) is str for part in parts):
+            return Constant("".join(map(str, parts)))
+        return Text(tuple(parts), node)
+
+    def _part(self, node: Origin, part: str | Reference) -> str | Reference:
+        """Return a part with its reference understood; if it cannot be, report it."""
+        if not isinstance(part, Reference):
+            return part
+        try:
+            return self._understood(part)
+        except BadReferenceError as error:
+            self.problems.append(pointed(node, error.text, str(error)))
+            return ""
+
+    def _understood(self, part: Reference) -> str | Reference:
+        if part.name.startswith("env:"):
+            try:
+                return self.environment[part.name.removeprefix("env:")]
+            except ValueError as error:
+                raise BadReferenceError(str(part), f"`{part}`: {error}") from None
+        if part.name in OF_THE_CELL and part.name not in self.own:
+            raise BadReferenceError(
+                str(part), f"`{part}` works only in `outputs.name` and `metadata`"
+            )
+        return understand(part, self.known | set(self.own))
+
+    def _list(self, node: ListNode) -> Expression:
+        segments = self._segments(node.items, {})
+        items = [item for segment in segments for item in segment]
+        return self._folded(Items(tuple(items)))
+
+    def _mapping(self, node: MapNode) -> Expression:
+        operator = _operator(node)
+        if operator is not None:
+            return self._operate(node, *operator)
+        fields = [(name, self.value(below)) for _, name, below in text_keys(node, self.problems)]
+        return self._folded(Fields(tuple(fields)))
+
+    def _operate(self, node: MapNode, key: str, below: Node) -> Expression:
+        if key == "$value" and len(node.entries) == 1:
+            return Constant(plain_value(below))
+        if len(node.entries) > 1 or key not in OPERATORS:
+            unknown = next((k.text for k, _ in node.entries if k.text not in OPERATORS), key)
+            if unknown.startswith("$"):
+                message = f"unknown operator `{unknown}`{did_you_mean(unknown, OPERATORS)}"
+            else:
+                message = f"`{key}` stands alone in its mapping; `{unknown}` is too much"
+            self.problems.append(node.entries[0][0].problem(message))
+        elif key == "$file":
+            return self._folded(FileAt(self.value(below), below, self.disk))
+        elif key == "$omit":
+            if plain_value(below) is True:
+                return Constant(OMIT)
+            self.problems.append(below.problem("`$omit` expects true"))
+        else:
+            message = f"`{key}` gives several values; here it stands in a list: [{{{key}: …}}]"
+            self.problems.append(node.problem(message))
+        return Broken()
+
+    def _folded(self, expression: Expression) -> Expression:
+        """Evaluate at once what depends on no name."""
+        if expression.names:
+            return expression
+        try:
+            return Constant(expression.evaluate({}))
+        except NoValueError as error:
+            self._report(error)
+            return Broken()
+
+    def _segments(
+        self, nodes: Sequence[Node], constants: Mapping[str, Any]
+    ) -> list[Sequence[Expression]]:
+        """Return the values of a list, with the values of its axis operators in their place."""
+        segments: list[Sequence[Expression]] = []
+        run: list[Expression] = []
+        for node in nodes:
+            operator = _operator(node)
+            if operator is None or operator[0] not in AXES or len(_entries(node)) > 1:
+                self._warn_of_colon(node)
+                run.append(self.value(node))
+                continue
+            segments += [tuple(run), self._spliced(operator[0], operator[1], constants)]
+            run = []
+        return [segment for segment in [*segments, tuple(run)] if segment]
+
+    def _warn_of_colon(self, node: Node) -> None:
+        """Catch `- a chair: red` and `[a chair: red]`, which YAML reads as mappings."""
+        if not isinstance(node, MapNode) or _in_braces(node) or len(node.entries) != 1:
+            return
+        key, below = node.entries[0]
+        if key.plain and " " in key.text and isinstance(below, ScalarNode) and below.plain:
+            self.problems.append(
+                key.problem(f"the `:` after `{spell(key.text)}` makes this a mapping; quote it all")
+            )
+
+    def _spliced(self, key: str, below: Node, constants: Mapping[str, Any]) -> Sequence[Expression]:
+        make: Callable[[Any], Sequence[Expression]] = {
+            "$range": self._range,
+            "$glob": lambda text: [Constant(file) for file in self.disk.matches(_path(key, text))],
+            "$lines": lambda text: _Lines(self.disk.text_lines(_path(key, text))),
+        }[key]
+        count = len(self.problems)
+        expression = self.value(below)
+        if len(self.problems) > count:
+            return ()
+        try:
+            if varying := expression.names - constants.keys():
+                raise ValueError(f"`${{{min(varying)}}}` varies; `{key}` needs single values")  # noqa: TRY301 one way out
+            return make(expression.evaluate(constants))
+        except NoValueError as error:
+            self._report(error)
+        except ValueError as error:
+            self.problems.append(below.problem(str(error)))
+        return ()
+
+    def _range(self, bounds: Any) -> Sequence[Expression]:
+        if not isinstance(bounds, list) or not 2 <= len(bounds) <= 3:
+            raise ValueError("`$range` expects [first, last] or [first, last, step]")
+        exponent, (first, last, step) = _units([*bounds, 1][:3])
+        if not step:
+            raise ValueError("the step of a `$range` cannot be 0")
+        count = (last - first) // step + 1 if (last - first) * step >= 0 else 0
+        if count > _MOST:
+            raise ValueError(f"this `$range` has more than {_MOST} values")
+        if not count:
+            hint = "; to count down, give a step: -1" if step == 1 else ""
+            raise ValueError(f"this `$range` is empty{hint}")
+        return Steps(first, step, exponent, count)
+
+
+@dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
+class _Lines(Sequence[Expression]):
+    lines: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Constant(self.lines[index])
+
+
+def _operator(node: Node) -> tuple[str, Node] | None:
+    for key, below in _entries(node):
+        if key.text.startswith("$") and not key.text.startswith("${"):
+            return key.text, below
+    return None
+
+
+def _in_braces(node: MapNode) -> bool:
+    return node.flow and node.source.lines[node.line - 1][node.column - 1] in "{&!"
+
+
+def _entries(node: Node) -> Sequence[tuple[ScalarNode, Node]]:
+    return node.entries if isinstance(node, MapNode) else ()
+
+
+def _path(key: str, value: Any) -> str:
+    if type(value) is not str or not value:
+        raise ValueError(f"`{key}` expects a path")
+    return value
+
+
+def _units(bounds: Sequence[Any]) -> tuple[int, list[int]]:
+    """Return numbers as whole counts of one power of ten, and its exponent: 0 or less."""
+    for bound in bounds:
+        if type(bound) not in {int, float}:
+            raise ValueError(f"`{spell(bound)}` is not a number")
+    ratios = [Decimal(repr(bound)) for bound in bounds]
+    exponent = min(0, *(int(ratio.as_tuple().exponent) for ratio in ratios))
+    return exponent, [int(Fraction(ratio) * 10**-exponent) for ratio in ratios]
+
+
+def _comment(node: ScalarNode) -> bool:
+    line = node.source.lines[node.line - 1]
+    return node.plain and " #" in line[node.column - 1 :]

@@ -1,0 +1,273 @@
+"""Compiled values: what a piece of the manifest comes to once the names it uses have values."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final, Protocol
+
+from msgspec import Struct
+
+from batchrun.base.local_file import LocalFile
+from batchrun.errors import Problem
+from batchrun.manifest.cells import OMIT, Omit
+from batchrun.manifest.expressions.template import Reference, in_text, look_up
+from batchrun.manifest.yaml.document import Node
+from batchrun.manifest.yaml.scalars import plain
+
+NOTHING: Final[frozenset[str]] = frozenset()
+Scope = Mapping[str, Any]
+
+
+class NoValueError(Exception):
+    """A value that cannot be had; *names* are the references it came from.
+
+    The problem is None where it has been reported already.
+    """
+
+    def __init__(self, problem: Problem | None, names: frozenset[str] = NOTHING) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+        self.names = names
+
+
+class Origin(Protocol):
+    """A place something came from: a node of the manifest, or a field of a data file."""
+
+    def problem(self, message: str) -> Problem: ...
+
+
+class Expression(Protocol):
+    """Something that has a value once the *names* it uses have one."""
+
+    @property
+    def names(self) -> frozenset[str]: ...
+
+    def evaluate(self, scope: Scope) -> Any:
+        """Return the value; raise NoValueError."""
+
+
+class Files(Protocol):
+    """Where local files come from; the grid itself opens nothing."""
+
+    def local(self, path: str) -> LocalFile:
+        """Return the file at *path*, relative to the manifest; raise ValueError."""
+
+
+class Constant(Struct, frozen=True):
+    value: Any
+
+    @property
+    def names(self) -> frozenset[str]:
+        return NOTHING
+
+    def evaluate(self, scope: Scope) -> Any:  # noqa: ARG002 the same wherever it stands
+        return self.value
+
+
+class Broken(Struct, frozen=True):
+    """Stands where something is wrong that has been reported."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return NOTHING
+
+    def evaluate(self, scope: Scope) -> Any:  # noqa: ARG002 no scope helps
+        raise NoValueError(None)
+
+
+class Single(Struct, frozen=True):
+    """Text that is one reference: the value keeps its type."""
+
+    reference: Reference
+    node: Origin
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({self.reference.name})
+
+    def evaluate(self, scope: Scope) -> Any:
+        if self.reference.attribute is None:
+            return scope[self.reference.name]
+        try:
+            return look_up(self.reference, scope)
+        except ValueError as error:
+            raise NoValueError(pointed(self.node, self.reference, str(error)), self.names) from None
+
+
+class Text(Struct, frozen=True):
+    """Text with references in it."""
+
+    parts: tuple[str | Reference, ...]
+    node: Origin
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(part.name for part in self.parts if isinstance(part, Reference))
+
+    def evaluate(self, scope: Scope) -> str:
+        return "".join(
+            [part if isinstance(part, str) else self._spell(part, scope) for part in self.parts]
+        )
+
+    def _spell(self, reference: Reference, scope: Scope) -> str:
+        if reference.attribute is None and type(value := scope[reference.name]) is str:
+            return value
+        try:
+            return in_text(look_up(reference, scope))
+        except ValueError as error:
+            said = str(error)
+            message = f"`{reference.name}` {said}" if said.startswith("is ") else said
+            problem = pointed(self.node, reference, message)
+            raise NoValueError(problem, frozenset({reference.name})) from None
+
+
+class Items(Struct, frozen=True):
+    """A list that holds something to compile; what is left out of it is gone."""
+
+    items: tuple[Expression, ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset().union(*(item.names for item in self.items))
+
+    def evaluate(self, scope: Scope) -> list[Any]:
+        return _present(item.evaluate(scope) for item in self.items)
+
+
+class Fields(Struct, frozen=True):
+    """A mapping that holds something to compile."""
+
+    fields: tuple[tuple[str, Expression], ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset().union(*(value.names for _, value in self.fields))
+
+    def evaluate(self, scope: Scope) -> dict[str, Any]:
+        values = ((name, field.evaluate(scope)) for name, field in self.fields)
+        return {name: value for name, value in values if not isinstance(value, Omit)}
+
+
+class FileAt(Struct, frozen=True):
+    """A local file whose path is known once its names have values."""
+
+    path: Expression
+    node: Origin
+    files: Files
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.path.names
+
+    def evaluate(self, scope: Scope) -> Any:
+        path = self.path.evaluate(scope)
+        if isinstance(path, LocalFile | Omit):
+            return path
+        try:
+            if type(path) is not str:
+                raise ValueError("expected the path of a file")  # noqa: TRY301 one way out
+            return self.files.local(path)
+        except ValueError as error:
+            raise NoValueError(self.node.problem(str(error)), self.names) from None
+
+
+class Renamed(Struct, frozen=True):
+    """An expression that sees another name's value under *name*: `${x}` under the key x."""
+
+    inner: Expression
+    name: str
+    source: str
+
+    @property
+    def names(self) -> frozenset[str]:
+        return (self.inner.names - {self.name}) | {self.source}
+
+    def evaluate(self, scope: Scope) -> Any:
+        return self.inner.evaluate({**scope, self.name: scope[self.source]})
+
+
+class Fallback(Struct, frozen=True):
+    """A row's field, or the single-valued input of that name where the field is empty."""
+
+    field: str
+    default: Expression
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.default.names | {self.field}
+
+    def evaluate(self, scope: Scope) -> Any:
+        value = scope[self.field]
+        return self.default.evaluate(scope) if isinstance(value, Omit) else value
+
+
+@dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
+class Steps(Sequence[Expression]):
+    """The numbers of a `$range`, exactly: `first` and `step` count units of ten to the `exponent`.
+
+    None of them is kept. Decimal's own arithmetic would round what has more than 28 digits.
+    """
+
+    first: int
+    step: int
+    exponent: int  # 0 or less
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        units = self.first + index * self.step
+        return Constant(plain(Decimal(f"{units}e{self.exponent}")) if self.exponent else units)
+
+
+class Axis(Struct, frozen=True):
+    """The values of one name: a list of them, a range, lines, files."""
+
+    node: Node
+    segments: tuple[Sequence[Expression], ...]
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset().union(
+            *(
+                element.names
+                for segment in self.segments
+                if not isinstance(segment, Steps)
+                for element in segment
+            )
+        )
+
+    def __len__(self) -> int:
+        return sum(map(len, self.segments))
+
+    def __iter__(self) -> Iterator[Expression]:
+        for segment in self.segments:
+            yield from segment
+
+    def element(self, index: int) -> Expression:
+        for segment in self.segments:
+            if index < len(segment):
+                return segment[index]
+            index -= len(segment)
+        raise IndexError(index)
+
+
+def pointed(node: Origin, reference: Reference | str, message: str) -> Problem:
+    """Return a problem whose caret stands under the reference, if its line can be found."""
+    if not isinstance(node, Node):
+        return node.problem(message)
+    text = str(reference)
+    lines = node.source.lines
+    for number in range(node.line, min(node.line + 50, len(lines)) + 1):
+        start = node.column - 1 if number == node.line else 0
+        column = lines[number - 1].find(text, start)
+        if column >= 0:
+            return node.source.problem(number, column + 1, message, len(text))
+    return node.problem(message)
+
+
+def _present(values: Iterator[Any]) -> list[Any]:
+    return [value for value in values if value is not OMIT and not isinstance(value, Omit)]

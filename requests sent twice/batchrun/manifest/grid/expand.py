@@ -1,0 +1,193 @@
+"""Manifest -> cells, lazily and in order; nothing here opens a file by itself.
+
+Each model has a stream of its own cells; `expand` merges them by ordinal, so that the cells of one
+point come together, models innermost.
+"""
+
+import heapq
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from math import prod
+from operator import attrgetter
+from typing import Any
+
+from batchrun.errors import ManifestError, Problem
+from batchrun.manifest.cell_key import cell_key
+from batchrun.manifest.cells import OMIT, Cell
+from batchrun.manifest.expressions.compiler import REPLICATE
+from batchrun.manifest.expressions.expression import NoValueError
+from batchrun.manifest.grid.layout import Dimension, Layout, Traversal, build, dimension_sizes
+from batchrun.manifest.grid.sample import Point, drawn, tree
+from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
+from batchrun.manifest.matching import kind_of_mismatch, token, tokens
+
+
+def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
+    """Yield the cells in the manifest's order; with *model*, only its own, same ordinals.
+
+    Points that come to one cell are all yielded, with equal keys. Raises ManifestError for what
+    could not be known before: a data file that changed, a value no check could reach.
+    """
+    base = 0
+    for grid in manifest.grids:
+        streams = [
+            _cells(layout, base + number, _kept(grid, layout))
+            for number, layout in enumerate(layouts(grid))
+            if model is None or layout.model.alias == model.alias
+        ]
+        yield from (
+            streams[0] if len(streams) == 1 else heapq.merge(*streams, key=attrgetter("ordinal"))
+        )
+        base += prod(dimension_sizes(grid).values()) * len(grid.models)
+
+
+def upper_bound(manifest: Manifest, model: Model | None = None) -> int:
+    """Return how many cells `expand` can yield: exact where nothing is excluded."""
+    return sum(
+        _count(grid, layout)
+        for grid in manifest.grids
+        for layout in layouts(grid)
+        if model is None or layout.model.alias == model.alias
+    )
+
+
+def _count(grid: Grid, layout: Layout) -> int:
+    shared = prod(len(dimension) for dimension in layout.dimensions if not dimension.own)
+    if grid.sample is not None:
+        shared = min(shared, grid.sample.n)
+    return shared * prod(len(dimension) for dimension in layout.dimensions if dimension.own)
+
+
+@lru_cache(maxsize=16)
+def layouts(grid: Grid) -> tuple[Layout, ...]:
+    """Return the layout of each of the grid's models; raise ManifestError."""
+    problems: list[Problem] = []
+    sizes = dimension_sizes(grid)
+    built = []
+    for model in grid.models:
+        layout = build(grid, model, sizes, problems)
+        for dimension in layout.dimensions:
+            dimension.weight *= len(grid.models)
+        built.append(layout)
+    if problems:
+        raise ManifestError(problems)
+    return tuple(built)
+
+
+class Shape:
+    """How a model's input is made from the common values: exclude, then map, omit, rename."""
+
+    def __init__(self, layout: Layout) -> None:
+        model = layout.model
+        self.model = model
+        self.names = [n for n in layout.uses if not n.startswith("\0") and n != REPLICATE]
+        self._sent = [
+            (name, model.rename[name][0] if name in model.rename else name, model.map.get(name))
+            for name in layout.sent
+            if name not in model.omit and name in layout.uses
+        ]
+        mine = {None, model.alias, model.id}
+        self._rules = [
+            rule
+            for rule in layout.grid.exclude
+            if rule.models is None or not mine.isdisjoint(rule.models)
+        ]
+
+    @property
+    def ruled(self) -> list[str]:
+        """The names that decide whether a cell of this model is excluded."""
+        return list(dict.fromkeys(name for rule in self._rules for name in rule.names))
+
+    def excluded(self, values: Mapping[str, Any]) -> bool:
+        return any(_matches(rule, values) for rule in self._rules)
+
+    def input(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is sent; raise NoValueError for a value that a map doesn't know."""
+        sent = {}
+        for name, target, mapping in self._sent:
+            value = values.get(name, OMIT)
+            if mapping is not None and value is not OMIT:
+                value = mapped(self.model, name, mapping, value)
+            if value is not OMIT:
+                sent[target] = value
+        return sent
+
+
+def mapped(model: Model, name: str, mapping: ValueMap, value: Any) -> Any:
+    """Return the model's value for a common one; raise NoValueError."""
+    found = mapping.values.get(token(value), mapping)
+    if found is mapping:
+        hint = kind_of_mismatch(value, mapping.values)
+        message = f"`map.{name}` of `{model.alias}` has no value for {hint}"
+        raise NoValueError(mapping.node.problem(message), frozenset({name}))
+    return found
+
+
+def _matches(rule: Rule, values: Mapping[str, Any]) -> bool:
+    for name, wanted in rule.names.items():
+        value = values.get(name, OMIT)
+        if token(value) not in wanted and wanted.isdisjoint(tokens(value)):
+            return False
+    return True
+
+
+def _cells(layout: Layout, base: int, kept: Mapping[int, Any] | None) -> Iterator[Cell]:
+    shape, walk, model = Shape(layout), Traversal(layout), layout.model
+    ruled = bool(layout.grid.exclude)
+    for ordinal in walk.points(kept):
+        present = walk.values
+        values = {n: value for n in shape.names if (value := present[n]) is not OMIT}
+        if ruled and shape.excluded(values):
+            continue
+        try:
+            sent = shape.input(values)
+        except NoValueError as error:
+            problem = walk.located(error)
+            raise ManifestError([problem] if problem else []) from None
+        replicate = present[REPLICATE]
+        yield Cell(
+            key=cell_key(model.id, sent, replicate),
+            model=model.id,
+            alias=model.alias,
+            input=sent,
+            replicate=replicate,
+            values=values,
+            ordinal=base + ordinal,
+        )
+
+
+def _kept(grid: Grid, layout: Layout) -> Mapping[int, Any] | None:
+    if grid.sample is None:
+        return None
+    dimensions, points = _drawn(grid)
+    return tree(points, dimensions, layout)
+
+
+@lru_cache(maxsize=2)
+def _drawn(grid: Grid) -> tuple[list[Dimension], list[Point]]:
+    assert grid.sample is not None
+    own = layouts(grid)
+    shared = {
+        dimension.dimension_key: dimension
+        for layout in own
+        for dimension in layout.dimensions
+        if not dimension.own
+    }
+    dimensions = [
+        shared[dimension_key] for dimension_key in dimension_sizes(grid) if dimension_key in shared
+    ]
+    survives: Callable[[Mapping[Any, Any]], bool] = lambda _: True  # noqa: E731 one of two ways
+    if grid.exclude:
+        shapes = [(layout, Shape(layout)) for layout in own]
+        survives = lambda chosen: any(_survives(p, s, chosen) for p, s in shapes)  # noqa: E731 the other
+    return dimensions, drawn(grid.sample, dimensions, survives)
+
+
+def _survives(layout: Layout, shape: Shape, chosen: Mapping[Any, Any]) -> bool:
+    """Say whether any cell of this model is left at one point of the product."""
+    walk = Traversal(layout, pinned=chosen)
+    for _ in walk.points():
+        values = {n: value for n in shape.names if (value := walk.values[n]) is not OMIT}
+        if not shape.excluded(values):
+            return True
+    return False

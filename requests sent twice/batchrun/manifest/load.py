@@ -1,0 +1,45 @@
+"""A manifest's file -> the Manifest, with everything beside it that it needs read and checked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from batchrun.errors import ManifestError, Place, Problem
+from batchrun.manifest.grid.check import check
+from batchrun.manifest.manifest import Head, Manifest
+from batchrun.manifest.parse.reader import Reader, read_head
+from batchrun.manifest.yaml.document import parse_document, raise_if
+
+
+def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
+    """Read the manifest at *path*; raise ManifestError with all that is wrong, in the file's order.
+
+    Data files, lines and globs are read too, and local files hashed. Nothing is written or sent.
+    """
+    data = read_text(path)
+    problems: list[Problem] = []
+    root = parse_document(data, str(path), problems)
+    raise_if(problems if root is None else [])
+    assert root is not None
+    manifest = Reader(root, path, environ, problems).read(data)
+    check(manifest, problems)
+    raise_if(problems)
+    return manifest
+
+
+def load_head(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | None:
+    """Return where the sweep of the manifest *data* is said to be; None where it has problems.
+
+    Nothing else of it is read, and no file beside it.
+    """
+    problems: list[Problem] = []
+    root = parse_document(data, str(path), problems)
+    return None if root is None or problems else read_head(root, path, environ)
+
+
+def read_text(path: Path) -> bytes:
+    """Return the bytes of the manifest at *path*; ManifestError where they cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        what = f"cannot read the manifest: {(error.strerror or str(error)).lower()}"
+        raise ManifestError([Problem(Place(str(path), 1, 1), what)]) from None

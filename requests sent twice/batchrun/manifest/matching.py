@@ -1,0 +1,47 @@
+"""When two values are one: for `exclude`, `map` and `--only`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from batchrun.base.local_file import LocalFile
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import spell
+from batchrun.manifest.cells import OMIT, Omit
+from batchrun.manifest.expressions.template import kind
+
+
+def token(value: Any) -> Any:
+    """Return something hashable that equal values share; true is not 1, and "1" is neither."""
+    if type(value) is str or type(value) is int:
+        return value
+    if isinstance(value, Omit):
+        return OMIT
+    if isinstance(value, LocalFile):
+        return ("file", value.sha256)
+    return ("json", json.dumps(value, sort_keys=True, default=lambda file: {"$file": file.sha256}))
+
+
+def tokens(value: Any) -> Iterator[Any]:
+    """Yield the tokens of everything *value* may be called by: a file has its names too."""
+    yield token(value)
+    if isinstance(value, LocalFile):
+        yield from (value.stem, value.name, value.written)
+
+
+def spelling(value: Any) -> str:
+    """Spell a value as one types it."""
+    if type(value) is str:
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def kind_of_mismatch(value: Any, known: Mapping[Any, Any]) -> str:
+    """Spell a value that is not among *known*, and say so where only its kind differs."""
+    text = spelling(value)
+    other = next((key for key in known if text == (key if type(key) is str else str(key))), None)
+    if other is None:
+        near = did_you_mean(text, (key for key in known if type(key) is str))
+        return f"`{spell(value)}`{near}"
+    kinds = f"{kind(value)} here and {kind(other)} there"
+    return f"`{text}`, which is {kinds}"

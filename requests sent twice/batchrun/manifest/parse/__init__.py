@@ -1,0 +1,1 @@
+"""Sections of the tree -> the parts of a Manifest. Every problem is collected."""

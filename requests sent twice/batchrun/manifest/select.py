@@ -1,0 +1,151 @@
+"""`--only NAME=V[,V]`: which cells are wanted, by the names that `exclude` knows."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from batchrun.base.local_file import LocalFile
+from batchrun.base.text import did_you_mean
+from batchrun.base.values import spell
+from batchrun.manifest.cells import OMIT, Cell
+from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.matching import spelling
+from batchrun.manifest.parse.namespace import unknown_model
+
+OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
+
+MOST_KNOWN: Final = 1000
+"""Values of an input among which a near miss is searched; among more, none is."""
+LONGEST: Final = 60
+"""Characters of a value that may have been typed with a slip."""
+
+
+def known_names(manifest: Manifest) -> list[str]:
+    """Return every input, var and column of the manifest."""
+    names: dict[str, None] = {}
+    for grid in manifest.grids:
+        names.update(dict.fromkeys(grid.names))
+        for table in grid.tables:
+            names.update(dict.fromkeys(table.columns))
+    for model in manifest.models:
+        names.update(dict.fromkeys(model.inputs))
+    return list(names)
+
+
+def parse_only(manifest: Manifest, texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Parse the texts of `--only`; raise ValueError. Said twice, a name's values must all hold."""
+    known = [*known_names(manifest), "model", "cell", *sorted(OF_THE_LEDGER)]
+    wanted: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals:
+            raise ValueError(f"`--only {text}`: expected NAME=VALUE[,VALUE]")
+        if name not in known:
+            raise ValueError(f"`--only {text}`: unknown name `{name}`{did_you_mean(name, known)}")
+        chosen = tuple(_split(values))
+        if name == "model":
+            _check_models(manifest, text, chosen)
+        if name in wanted:
+            chosen = tuple(value for value in wanted[name] if value in chosen)
+            if not chosen:
+                raise ValueError(
+                    f"`--only {text}`: no cell has this and what was asked of `{name}` before"
+                )
+        wanted[name] = chosen
+    return wanted
+
+
+def _check_models(manifest: Manifest, text: str, chosen: Sequence[str]) -> None:
+    models = {word for model in manifest.models for word in (model.alias, model.id)}
+    for value in chosen:
+        if value not in models:
+            raise ValueError(f"`--only {text}`: {unknown_model(value, manifest.models)}")
+
+
+def check_found(only: Mapping[str, tuple[str, ...]], cells: Iterable[Cell]) -> None:
+    """Raise ValueError where no cell has one of the values, or none has all that must hold.
+
+    Draws *cells* until that is known; `status` and `code` are not looked at.
+    """
+    wanted = {name: set(values) for name, values in only.items() if name not in OF_THE_LEDGER}
+    near: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    selected = False
+    for cell in cells:
+        selected = selected or selects(only, cell)
+        for name, values in wanted.items():
+            values -= {value for value in values if _holds(name, (value,), cell)}
+            if values and len(near[name]) < MOST_KNOWN:
+                near[name].update(dict.fromkeys(_words(name, cell)))
+        wanted = {name: values for name, values in wanted.items() if values}
+        if selected and not wanted:
+            return
+    _tell_missing(only, wanted, near)
+
+
+def _words(name: str, cell: Cell) -> Iterable[str]:
+    """Return what a cell's value may be called by, where it is short enough to be typed."""
+    if name in {"cell", "model"}:
+        return ()
+    words = _spellings(cell.values.get(name, OMIT))
+    return (word for word in words if 0 < len(word) <= LONGEST)
+
+
+def _tell_missing(
+    only: Mapping[str, tuple[str, ...]],
+    missing: Mapping[str, set[str]],
+    near: Mapping[str, Mapping[str, None]],
+) -> None:
+    if any(missing.values()):
+        raise ValueError(
+            "\n".join(
+                f"`--only {name}={spell(value)}`: no cell has this value"
+                f"{did_you_mean(value, near[name]) if len(near[name]) < MOST_KNOWN else ''}"
+                for name, values in missing.items()
+                for value in only[name]
+                if value in values
+            )
+        )
+    if only.keys() - OF_THE_LEDGER:
+        words = (f"{name}={','.join(map(spell, values))}" for name, values in only.items())
+        raise ValueError(f"`--only {' --only '.join(words)}`: no cell has all of these")
+
+
+def _split(text: str) -> Iterator[str]:
+    """Yield values between commas; a backslash before a comma makes it part of the value."""
+    value = ""
+    escaped = False
+    for character in text:
+        if escaped:
+            value += character if character in ",\\" else f"\\{character}"
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == ",":
+            yield value
+            value = ""
+        else:
+            value += character
+    yield value + ("\\" if escaped else "")
+
+
+def selects(only: Mapping[str, tuple[str, ...]], cell: Cell) -> bool:
+    """Say whether a cell is wanted; `status` and `code` are not looked at."""
+    return all(
+        _holds(name, values, cell) for name, values in only.items() if name not in OF_THE_LEDGER
+    )
+
+
+def _holds(name: str, values: tuple[str, ...], cell: Cell) -> bool:
+    if name == "cell":
+        return any(value and cell.key.startswith(value.lower()) for value in values)
+    if name == "model":
+        return cell.alias in values or cell.model in values
+    return any(spelled in values for spelled in _spellings(cell.values.get(name, OMIT)))
+
+
+def _spellings(value: Any) -> tuple[str, ...]:
+    if value is OMIT:
+        return ("",)
+    if isinstance(value, LocalFile):
+        return (value.stem, value.name, value.written)
+    return (spelling(value),)

@@ -1,0 +1,16 @@
+"""The sources that a manifest was read from, beside its own text. Pure.
+
+`data/local_files.py` notes files and globs here, the environment its variables. `data/changes.py`
+says later whether all of it is as it was.
+"""
+
+from batchrun.base.local_file import FileState
+
+
+class Sources:
+    """Files, listings and variables. They grow while cells are made: rows name files, too."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, FileState | None] = {}
+        self.listings: dict[str, tuple[str, ...]] = {}  # what each glob pattern has found
+        self.variables: dict[str, str] = {}

@@ -1,0 +1,231 @@
+"""Rebuilds a ledger from what the service knows of its sweep.
+
+Every run carries its wave's reference and what it was made for, so the waves are asked for one
+after the other. A filter that doesn't show what the newest page of the unfiltered list shows isn't
+believed. The whole list is walked in any case: a filter may show much, and leave out a wave. What
+has not been seen by the end would be paid for again, so where neither way is complete, nothing is
+rebuilt.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Final
+
+import anyio
+from msgspec import Struct
+
+from batchrun.base.text import number_of
+from batchrun.engine.batch_items import BatchItems
+from batchrun.engine.recent_runs import BEGINNING, newest_runs, recent_runs
+from batchrun.engine.run_tag import is_ours, sweep_tag, tag_of
+from batchrun.errors import UnreachableError
+from batchrun.ledger.file import Ledger, Rebuilding
+from batchrun.ledger.history import CellLine, State
+from batchrun.ledger.records import Extra, Intent, Submitted
+from batchrun.manifest.file_names import file_name
+from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.manifest import Manifest
+from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
+from batchrun.runflow.client import Client
+from batchrun.runflow.wire import Run
+from batchrun.sweep.references import reference, sweep_of, wave_number
+
+GAP: Final = 50
+"""Waves without runs in a row after which no further one is looked for: a wave of refused inputs
+has none, nor has one whose process was killed before its first request."""
+
+NO_FILTER: Final = "the list's filter can't be relied on; "
+
+ALL_PAGES: Final = 2000
+
+Say = Callable[[str], None]
+
+
+class Recovered(Struct, frozen=True, kw_only=True):
+    """The runs that were found, and the lines that the ledger lacked."""
+
+    runs: int
+    new: int
+    duplicates: int
+
+
+class RunFinder:
+    """Finds the runs of one sweep; *first* is the reference of its first runs, its marker."""
+
+    def __init__(self, client: Client, sweep: str, first: str, say: Say) -> None:
+        self._client = client
+        self._sweep = sweep
+        self._first = first
+        self._say = say
+        self._batch_items = BatchItems(client, sweep)
+
+    async def find(self, last: int) -> list[FoundRun]:
+        """Return all runs of the sweep, of which wave *last* is known.
+
+        Raises UnreachableError where the service's lists don't show all.
+        """
+        newest = await newest_runs(self._client, self._sweep)
+        last = max([last, *(wave_number(run.client_ref or "") for run in newest)])
+        runs = await self._by_waves(last)
+        believed = runs and not {run.id for run in newest} - runs.keys()
+        self._say(f"{'' if believed else NO_FILTER}walking the list of all runs")
+        walked = await self._by_walking()
+        if walked is None and not believed:
+            raise UnreachableError(
+                "the service's list of runs can neither be filtered nor walked to its end, so the "
+                "ledger can't be rebuilt from it; nothing was changed"
+            )
+        runs |= walked or {}  # a filter may show much, and leave out a wave
+        return [await self._tagged(run) for run in runs.values()]
+
+    async def _by_waves(self, last: int) -> dict[str, Run]:
+        found = await self._whole(await self._client.runs_of(self._first) or ())
+        number, end = 0, last + GAP
+        while number < end:
+            number += 1
+            runs = await self._client.runs_of(reference(self._sweep, number))
+            if runs is None:
+                return {}
+            if runs:
+                end = max(end, number + GAP)
+                self._say(f"wave {number}: {number_of(len(runs), 'run')}")
+            found |= {run.id: run for run in runs}
+        return found
+
+    async def _by_walking(self) -> dict[str, Run] | None:
+        """Return the sweep's runs from the list of all; None where it can't be had, or believed."""
+        silent: list[Run] = []
+        first: list[Run] = []
+
+        def wanted(run: Run) -> bool:
+            if run.client_ref == self._first and sweep_tag(run) is None:
+                first.append(run)
+            if run.client_ref is None and "batchrun" not in run.metadata and not silent:
+                silent.append(run)
+            return is_ours(run, self._sweep)
+
+        seen = await recent_runs(
+            self._client,
+            BEGINNING,
+            anyio.current_time(),
+            most_pages=ALL_PAGES,
+            wanted=wanted,
+        )
+        for run in silent:
+            whole = await self._client.get_run(run.id)
+            if whole is not None and (whole.client_ref or "batchrun" in whole.metadata):
+                return None  # the list leaves out what runs show: ours may be among the others
+        return (
+            None if seen is None else {run.id: run for run in seen.runs} | await self._whole(first)
+        )
+
+    async def _whole(self, first: Iterable[Run]) -> dict[str, Run]:
+        """Return those of the runs under the marker that are of this sweep; it is in their tags."""
+        found: dict[str, Run] = {}
+        for listed in first:
+            run: Run | None = listed
+            if sweep_tag(listed) is None:
+                run = await self._client.get_run(listed.id)
+            if run is not None and is_ours(run, self._sweep):
+                found[run.id] = run
+        return found
+
+    async def _tagged(self, run: Run) -> FoundRun:
+        (run,) = await self._batch_items.with_tags([run])
+        tag = tag_of(run, self._sweep)
+        if tag is None or run.client_ref is None:  # a list may leave these out
+            (run,) = await self._batch_items.with_tags([await self._client.get_run(run.id) or run])
+            tag = tag_of(run, self._sweep)
+        if tag is None:
+            raise UnreachableError(
+                f"run {run.id} of this sweep doesn't show what it was made for; the ledger can't "
+                "be rebuilt without it, nothing was changed"
+            )
+        return FoundRun(tag, run)
+
+
+async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[str, int]:
+    """Return the ids of the sweeps of that name and label, and how many runs each has.
+
+    For a run that shows only its batch, the batch is asked. Raises UnreachableError
+    where the service's list can't be walked to its end.
+    """
+    counts: Counter[str] = Counter()
+    silent: defaultdict[str, Counter[str]] = defaultdict(Counter)  # by sweep: runs of each batch
+
+    def count(run: Run) -> bool:
+        tag = run.metadata.get("batchrun")
+        if isinstance(tag, Mapping):
+            counts[str(tag.get("sweep"))] += (tag.get("name"), tag.get("label")) == (name, label)
+        elif run.batch_id is not None and (sweep := sweep_of(run.client_ref or "")) is not None:
+            silent[sweep][run.batch_id] += 1
+        return False
+
+    asked = anyio.current_time()
+    if await recent_runs(client, BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
+        raise UnreachableError("the service's list of runs can't be walked to its end")
+    for sweep, batches in silent.items():
+        if counts[sweep] or await _is_of(client, batches, name, label):
+            counts[sweep] += batches.total()
+    return +counts
+
+
+async def _is_of(client: Client, batches: Iterable[str], name: str, label: str | None) -> bool:
+    """Say whether the first of a sweep's *batches* with a tag has that name and label."""
+    for batch_id in batches:
+        batch = await client.get_batch(batch_id)
+        tag = None if batch is None else batch.metadata.get("batchrun")
+        if isinstance(tag, Mapping):
+            return (tag.get("name"), tag.get("label")) == (name, label)
+    return False
+
+
+async def write_down(
+    found: Collection[FoundRun], rebuilding: Rebuilding, about: Mapping[str, CellDescription]
+) -> Recovered:
+    """Append to the new ledger what it doesn't know of the runs *found*."""
+    ledger = rebuilding.ledger
+    by_cell: defaultdict[str, list[FoundRun]] = defaultdict(list)
+    for each in found:
+        by_cell[each.tag.cell].append(each)
+    lines: list[CellLine] = []
+    for cell, runs in by_cell.items():
+        history = ledger.book.history(cell)
+        unknown = CellDescription(model="", alias="", name=cell[:12])
+        lines += missing_records(
+            cell,
+            history,
+            _key_in_doubt(ledger, cell),
+            runs,
+            known=rebuilding.runs,
+            about=about.get(cell, unknown),
+        )
+    if lines:
+        await ledger.append(*lines)
+    return Recovered(
+        runs=len(found),
+        new=sum(isinstance(line, Submitted | Extra) for line in lines),
+        duplicates=sum(isinstance(line, Extra) for line in lines),
+    )
+
+
+def describe(manifest: Manifest, found: Collection[FoundRun]) -> dict[str, CellDescription]:
+    """Return what the grid knows of the cells that have runs; some it may not name any more."""
+    cells = {each.tag.cell for each in found}
+    about: dict[str, CellDescription] = {}
+    for cell in expand(manifest):
+        if cell.key in cells and cell.key not in about:
+            name = file_name(manifest, cell)
+            about[cell.key] = CellDescription(model=cell.model, alias=cell.alias, name=name)
+            if len(about) == len(cells):
+                break
+    return about
+
+
+def _key_in_doubt(ledger: Ledger, cell: str) -> str | None:
+    history = ledger.book.history(cell)
+    if history.state is not State.DOUBTFUL:
+        return None
+    intent = ledger.read(history.intent_line)
+    assert isinstance(intent, Intent)
+    return intent.idempotency_key

@@ -1,0 +1,78 @@
+"""Failures grouped, so that forty with one cause are read once. Pure."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from batchrun.ledger.records import Finished, Rejected, reason
+
+LONGEST: Final = 160
+"""Characters of a failure's message that are shown."""
+
+# Parts of a message that differ from run to run. The order matters: a URL holds ids and numbers.
+_VARYING: Final = (
+    (re.compile(r"https?://\S+"), "URL"),
+    (re.compile(r"\b[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "ID"),
+    (re.compile(r"\b[a-z]+_[0-9A-Za-z]*\d[0-9A-Za-z]*\b"), "ID"),
+    (re.compile(r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "ID"),
+    (re.compile(r"\d+(\.\d+)*"), "N"),
+)
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """*count* of a model's cells ended for the same reason; *example* is one of the messages."""
+
+    alias: str
+    code: str
+    example: str
+    count: int
+
+
+class Grouping:
+    """Groups failures as they come."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._examples: dict[tuple[str, str, str], str] = {}
+
+    def add(self, alias: str, record: Finished | Rejected) -> None:
+        """Take in the line that ended a cell of *alias* badly."""
+        code, message = reason(record)
+        key = (alias, code, normalise(message))
+        self._counts[key] += 1
+        self._examples.setdefault(key, message)
+
+    def result(self) -> list[Failure]:
+        """Return the groups, the most frequent first."""
+        return [
+            Failure(alias=key[0], code=key[1], example=self._examples[key], count=number)
+            for key, number in sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
+        ]
+
+
+def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:
+    """Return a line for each group: how many of the model's *cells*, and why."""
+    lines = []
+    for each in groups:
+        of = max(cells.get(each.alias, 0), each.count)
+        message = _one_line(each.example)
+        code = _one_line(each.code)
+        reason = f"{code}: {message}" if message else code
+        lines.append(f"{each.count} of {of} {each.alias}: {reason}")
+    return "\n".join(lines)
+
+
+def normalise(message: str) -> str:
+    """Return *message* without what differs from run to run: numbers, ids, URLs, white space."""
+    for pattern, word in _VARYING:
+        message = pattern.sub(word, message)
+    return " ".join(message.split()).lower()
+
+
+def _one_line(message: str) -> str:
+    """Return what of *message* a terminal can take: one line, no control characters, not all."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,88 @@
+"""The bar of a terminal. The only module that knows tqdm, and imported only where one is shown."""
+
+import os
+from collections.abc import Callable
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from batchrun.base.progress import Moment
+from batchrun.base.said import say
+from batchrun.base.text import for_terminal
+from batchrun.results.progress_lines import Shown, Standings
+
+
+class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
+    """Draws *standings* as they are when it is drawn. Has no thread to refresh it: `tick` does."""
+
+    monitor_interval = 0
+
+    def __init__(self, standings: Standings, **rest: Any) -> None:
+        self._standings = standings
+        super().__init__(**rest)
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """The values that are drawn; the time left is by (n - initial) in the time elapsed."""
+        standings = self._standings
+        return {
+            **super().format_dict,
+            "ncols": _columns(self.fp),
+            "n": standings.done,
+            "initial": standings.passed,
+            # A total that was passed would take the whole bar away.
+            "total": max(standings.total, standings.done),
+            "postfix": standings.details(),
+        }
+
+
+def _columns(stream: TextIO) -> int | None:
+    """Return the width of a terminal, None where it isn't known.
+
+    A pseudo-terminal without a size says 0, and tqdm would fit the bar into that.
+    """
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+class Bar(Shown):
+    """One tqdm bar; what earlier calls did counts as done, and not for the pace."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._bar: _Tqdm | None = None
+
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        super().start(total, now)
+        self._bar = _Tqdm(
+            self.standings,
+            file=self._stream,
+            unit="cell",
+            nrows=24,  # else it asks, and one that doesn't know has none: see `_columns`
+            mininterval=0.2,
+            miniters=0,
+            smoothing=0,
+            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}]",
+        )
+
+    def note(self, message: str) -> None:
+        if self._bar is None:
+            say(message, self._stream)
+        else:
+            self._bar.write(for_terminal(message), file=self._stream)
+
+    def tick(self) -> None:
+        if self._bar is not None:
+            self._bar.refresh()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _changed(self) -> None:
+        if self._bar is not None:
+            self._bar.update(0)  # draws, if it is long enough ago that it did

@@ -1,0 +1,144 @@
+"""Who listens while a sweep runs: plain lines, or nothing, or a bar (`progress_bar.py`).
+
+Everything goes to the stream it is given, which is stderr: stdout is the result's.
+
+The line speaks of the sweep's cells. Their number isn't known before the whole grid was
+walked, which a million cells don't wait for: the total begins as the grid's bound and shrinks with
+each point that turns out to be no cell of this call. Only the pace is this call's own.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final, TextIO
+
+from batchrun.base.progress import NOTHING, Moment
+from batchrun.base.said import say
+from batchrun.base.text import money, span
+
+EVERY: Final = 30.0
+"""Seconds between two plain lines."""
+
+
+class Standings:
+    """The numbers that a bar and a line both show."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.passed = 0
+        self.ended = 0
+        self.failed = 0
+        self.now: Callable[[], Moment] = lambda: NOTHING
+
+    @property
+    def done(self) -> int:
+        return self.passed + self.ended
+
+    def details(self) -> str:
+        now = self.now()
+        parts = [f"{self.failed} failed"] if self.failed else []
+        parts += [f"{now.in_flight} in flight", f"{money(now.cost)} USD"]
+        return ", ".join(parts)
+
+
+class Shown:
+    """Keeps count; the part that shows it decides how and how often."""
+
+    def __init__(self) -> None:
+        self.standings = Standings()
+
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        self.standings.total = total
+        self.standings.now = now
+
+    def fewer(self, points: int) -> None:
+        self.standings.total -= points
+        self._changed()
+
+    def passed(self, *, good: bool) -> None:
+        self.standings.passed += 1
+        self.standings.failed += not good
+        self._changed()
+
+    def ended(self, *, good: bool) -> None:
+        self.standings.ended += 1
+        self.standings.failed += not good
+        self._changed()
+
+    def _changed(self) -> None:
+        raise NotImplementedError
+
+
+class Lines(Shown):
+    """A plain line every *every* seconds, and never a carriage return: for logs and pipes."""
+
+    def __init__(
+        self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic, every: float = EVERY
+    ) -> None:
+        super().__init__()
+        self._stream = stream
+        self._clock = clock
+        self._every = every
+        self._began = self._last = clock()
+
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        super().start(total, now)
+        self._began = self._last = self._clock()
+
+    def note(self, message: str) -> None:
+        say(message, self._stream)
+
+    def tick(self) -> None:
+        now = self._clock()
+        if now - self._last >= self._every:
+            self._last = now
+            self.note(self._line(now))
+
+    def close(self) -> None:
+        pass
+
+    def _changed(self) -> None:
+        self.tick()
+
+    def _line(self, now: float) -> str:
+        standings = self.standings
+        return (
+            f"{standings.done} of {max(standings.total, standings.done)} done, "
+            f"{standings.details()}{self._eta(now)}"
+        )
+
+    def _eta(self, now: float) -> str:
+        """Return the time left at this call's own pace; earlier calls' cells say nothing of it."""
+        standings = self.standings
+        if not standings.ended or standings.done >= standings.total:
+            return ""
+        seconds = (now - self._began) / standings.ended * (standings.total - standings.done)
+        return f", about {span(seconds)} left"
+
+
+class Silent:
+    """Shows nothing but notes on what the user must know, and not even these without a stream."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        pass
+
+    def fewer(self, points: int) -> None:
+        pass
+
+    def passed(self, *, good: bool) -> None:
+        pass
+
+    def ended(self, *, good: bool) -> None:
+        pass
+
+    def note(self, message: str) -> None:
+        if self._stream is not None:
+            say(message, self._stream)
+
+    def tick(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

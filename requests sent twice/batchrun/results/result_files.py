@@ -1,0 +1,146 @@
+"""The derived files of an output folder: written beside, renamed over.
+
+A reader sees the old file or the new one, never half of either; a crash leaves a `.part` at most.
+"""
+
+import csv
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any, Final
+
+from batchrun.base.json_text import made_once
+from batchrun.base.output_store import OutputStore
+from batchrun.ledger.history import NOWHERE, History
+from batchrun.ledger.key_index import KeyIndex
+from batchrun.ledger.reader import Readable
+from batchrun.ledger.records import Finished, Rejected, Saved
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.manifest import Manifest
+from batchrun.results.rows import ENDED, columns, row
+
+MANIFEST: Final = "manifest.yaml"
+RESULTS_JSONL: Final = "results.jsonl"
+RESULTS_CSV: Final = "results.csv"
+
+_encode: Final = made_once(json.JSONEncoder(ensure_ascii=False))
+
+
+def keep_manifest(folder: Path, text: bytes) -> None:
+    """Keep the manifest as it was at the last start."""
+    OutputStore(folder).put(MANIFEST, text)
+
+
+def write_results(
+    folder: Path,
+    manifest: Manifest,
+    ledger: Readable,
+    *,
+    attempts: int | None = None,
+    cells: Iterable[Cell] | None = None,
+) -> None:
+    """Write `results.jsonl` and `results.csv`: a row for each point, in the grid's order.
+
+    Row by row, so that memory doesn't grow with them; the CSV is made from the JSONL, because only
+    after the last row all columns are known. *attempts* overrides the manifest's; *cells* is a
+    walk of its grid that the caller has begun.
+    """
+    limit = manifest.settings().attempts if attempts is None else attempts
+    seen = KeyIndex()
+    rows = (
+        _row(cell, ledger, limit, shared=not seen.add(cell.key)[1])
+        for cell in cells or expand(manifest)
+    )
+    store = OutputStore(folder)
+    names = _write_jsonl(store, rows)
+    _write_csv(store, columns(names))
+
+
+def _row(cell: Cell, ledger: Readable, attempts: int, *, shared: bool) -> dict[str, Any]:
+    history = ledger.book.history(cell.key)
+    return row(
+        cell,
+        history,
+        _ended(ledger, history),
+        _saved(ledger, history),
+        attempts=attempts,
+        other_costs=ledger.book.other_costs.get(cell.key),
+        shared=shared,
+    )
+
+
+def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:
+    if history.state not in ENDED or history.ended_line == NOWHERE:
+        return None
+    record = ledger.read(history.ended_line)
+    assert isinstance(record, Finished | Rejected)
+    return record
+
+
+def _saved(ledger: Readable, history: History) -> Saved | None:
+    if not history.saved:
+        return None
+    record = ledger.read(history.saved_line)
+    assert isinstance(record, Saved)
+    return record
+
+
+def _write_jsonl(store: OutputStore, rows: Iterable[dict[str, Any]]) -> list[str]:
+    """Write *rows*; return the names of all columns in the order in which they came."""
+    names: dict[str, None] = {}
+    shape: tuple[str, ...] = ()
+    with store.replacing(RESULTS_JSONL) as file:
+        for each in rows:
+            if tuple(each) != shape:  # rarely another than the last row's
+                shape = tuple(each)
+                names.update(dict.fromkeys(shape))
+            file.write(_line(each))
+    return list(names)
+
+
+def _line(values: dict[str, Any]) -> bytes:
+    text = _encode(values)
+    # Half a surrogate pair has no UTF-8; as a backslash escape it is what JSON says anyway.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _write_csv(store: OutputStore, names: list[str]) -> None:
+    # RFC 4180's line ends: with "\n" alone the csv module leaves a lone "\r" in a text unquoted.
+    source = store.path(RESULTS_JSONL)
+    with store.replacing(RESULTS_CSV) as file, source.open("rb") as lines:
+        writer = csv.writer(_Text(file), lineterminator="\r\n")
+        writer.writerow(map(field, names))
+        for line in lines:
+            values = json.loads(line)
+            writer.writerow([field(values.get(name)) for name in names])
+
+
+class _Text:
+    """Lets the csv module write into a binary file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        self._file.write(text.encode("utf-8", "backslashreplace"))
+
+
+FORMULA: Final = (*"=+-@", *"\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
+"""A text that begins with one is run by a spreadsheet; the last four are full-width forms."""
+
+
+_MARKED: Final = (*FORMULA, "'")
+
+
+def field(value: Any) -> str:
+    """Spell one value: text safe to open, anything else as JSON, nothing for null.
+
+    Text that a spreadsheet would run gets an apostrophe in front, which it takes as "this is text"
+    and does not show. So does text that already has one there: else both would look alike.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_MARKED) else value
+    return str(value) if type(value) is int else json.dumps(value, ensure_ascii=False)

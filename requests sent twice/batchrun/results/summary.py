@@ -1,0 +1,179 @@
+"""The summary of a call: the `--json` object, and how to go on. Pure."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from batchrun.base.text import money, number_of
+from batchrun.errors import BatchrunError, ManifestError, Problem
+from batchrun.results.tally import Tally
+
+SCHEMA: Final = 1
+"""Version of the `--json` object; fields may be added within a version, never change or go."""
+
+
+class Stop(Struct, frozen=True, kw_only=True):
+    """Why a call stopped; *problems* are a manifest's mistakes."""
+
+    message: str
+    problems: tuple[Problem, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"message": self.message, "problems": [_problem(each) for each in self.problems]}
+
+
+def stop_of(errors: Sequence[BatchrunError]) -> Stop | None:
+    """Return what several reasons to stop come to, None where there was none."""
+    if not errors:
+        return None
+    problems = (each.problems for each in errors if isinstance(each, ManifestError))
+    return Stop(message="\n".join(map(str, errors)), problems=tuple(sum(problems, ())))
+
+
+class Summary(Struct, frozen=True, kw_only=True):
+    """The `--json` object, field by field and in its order.
+
+    Whatever a call did not come to know keeps its default: so each exit has a summary. *elsewhere*
+    are sweeps of this name that a plan found, and that were begun elsewhere.
+    """
+
+    schema: int = SCHEMA
+    sweep: str | None = None
+    name: str | None = None
+    label: str | None = None
+    endpoint: str | None = None
+    cells: int = 0
+    succeeded: int = 0
+    partial_succeeded: int = 0
+    failed: int = 0
+    rejected: int = 0
+    cancelled: int = 0
+    parked: int = 0
+    in_doubt: int = 0
+    pending: int = 0
+    in_flight: int = 0
+    orphaned: int = 0
+    folded: int = 0
+    unsaved: int = 0
+    cost: Decimal = Decimal(0)
+    requests: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    duration_s: float = 0.0
+    outputs: str | None = None
+    ledger: str | None = None
+    report: str | None = None
+    complete: bool = False
+    exit_code: int = 0
+    next: str = ""
+    elsewhere: tuple[Mapping[str, Any], ...] | None = None
+    error: Stop | None = None
+
+    @property
+    def tally(self) -> Tally:
+        return Tally(**{name: getattr(self, name) for name in Tally.__struct_fields__})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can say of it; `elsewhere` and `error` only where there is one."""
+        values = asdict(self)
+        values["cost"] = money(self.cost)
+        values["duration_s"] = round(self.duration_s, 3)
+        if self.elsewhere is None:
+            del values["elsewhere"]
+        if self.error is None:
+            del values["error"]
+        else:
+            values["error"] = self.error.as_dict()
+        return values
+
+    def as_json(self) -> str:
+        """Return the object as one line of text that any terminal or pipe can take."""
+        return json.dumps(self.as_dict())
+
+
+class Others(Struct, frozen=True, kw_only=True):
+    """How many cells that a call was not about are not done, and the *command* that does them."""
+
+    unfinished: int
+    command: str
+
+
+def how_to_go_on(
+    tally: Tally | None,
+    exit_code: int,
+    *,
+    command: str,
+    outputs: str | None = None,
+    others: Others | None = None,
+) -> str:
+    """Return the last line of a call: one sentence; *command* is what runs this manifest again.
+
+    *tally* counts the cells that the call was about; it is None where that isn't known.
+    *others* are the cells that `--only` left out.
+    """
+    if exit_code in _HINTS:
+        return _HINTS[exit_code].format(command=command)
+    if tally is None:
+        return f"go on with `{command}`"
+    if tally.unfinished:
+        return f"go on with `{command}`; {_left(tally)}"
+    said = "nothing to do" if outputs is None else f"nothing to do; the files are in {outputs}"
+    if tally.bad > tally.partial_succeeded:
+        said = _once_more(tally, command)
+    elif others is not None and others.unfinished:
+        said = "what was selected is done" if tally.cells else "no cell is selected"
+    return f"{said}{_others(others)}"
+
+
+def _once_more(tally: Tally, command: str) -> str:
+    """Say what can be done about cells that ended badly; refused input would be refused again."""
+    if not tally.failed + tally.cancelled:
+        return f"change in the manifest what the API rejected, as said above, then `{command}`"
+    again = f"`{command} --retry-failed` tries again what did not succeed"
+    if not tally.cancelled:
+        return again
+    return f"{again}; {number_of(tally.cancelled, 'cancelled cell')} may cost again"
+
+
+_HINTS: Final = {
+    2: "correct what is named above, then `{command}`; nothing was sent",
+    4: "set RUNFLOW_API_KEY to a key of the right account, then `{command}`",
+    5: "add credit to the account, then `{command}`",
+    6: "`{command}` goes on once the budget (`limits.budget` or `--budget`) is raised",
+    7: "wait for the other batchrun or stop it, then `{command}`",
+    8: "try again when the service can be reached: `{command}`",
+    9: "put right what is named above, then `{command}`",
+    70: "a bug in batchrun; the ledger is whole and `{command}` goes on",
+}
+
+
+def _others(others: Others | None) -> str:
+    if others is None or not others.unfinished:
+        return ""
+    number = number_of(others.unfinished, "other cell")
+    return f"; {number} not done: `{others.command}` goes on with all"
+
+
+def _left(tally: Tally) -> str:
+    """Name what is left in the order in which a reader would ask."""
+    parts = {
+        "not yet done": tally.pending,
+        "in flight": tally.in_flight,
+        "parked": tally.parked,
+        "in doubt": tally.in_doubt,
+        "not saved": tally.unsaved,
+    }
+    return ", ".join(f"{number} {words}" for words, number in parts.items() if number)
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    return {
+        "source": problem.place.source,
+        "line": problem.place.line,
+        "column": problem.place.column,
+        "message": problem.message,
+    }

@@ -1,0 +1,141 @@
+"""How many cells stand where. Pure.
+
+Counts speak of the present manifest's distinct cells. A cell of the ledger that the manifest no
+longer names is orphaned; a point that comes to a cell already counted is folded.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from batchrun.ledger.book import Book
+from batchrun.ledger.history import GOOD, Standing, State, standing
+from batchrun.ledger.key_index import KeyIndex
+from batchrun.manifest.cells import Cell
+
+NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """Counts of cells; *folded* counts points, *orphaned* cells that are not among *cells*.
+
+    *unsaved* cells succeeded at least in part, and their outputs should be on disk and are
+    not.
+    """
+
+    cells: int = 0
+    succeeded: int = 0
+    partial_succeeded: int = 0
+    failed: int = 0
+    rejected: int = 0
+    cancelled: int = 0
+    parked: int = 0
+    in_doubt: int = 0
+    pending: int = 0
+    in_flight: int = 0
+    orphaned: int = 0
+    folded: int = 0
+    unsaved: int = 0
+
+    @property
+    def bad(self) -> int:
+        """Cells that `--fail-on` speaks of: all that ended as something else than succeeded."""
+        return self.partial_succeeded + self.failed + self.rejected + self.cancelled
+
+    @property
+    def unfinished(self) -> int:
+        """Cells for which a further call has something to do."""
+        return self.parked + self.in_doubt + self.pending + self.in_flight + self.unsaved
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+class ModelRow(Struct, frozen=True, kw_only=True):
+    """The counts of one model, by its alias, and what its runs have cost."""
+
+    alias: str
+    tally: Tally
+    cost: Decimal = Decimal(0)
+
+
+class Count(Struct, frozen=True, kw_only=True):
+    """One pass over the grid: the counts in all, and per model in the manifest's order."""
+
+    tally: Tally
+    models: tuple[ModelRow, ...]
+
+
+class Counting:
+    """Counts cells as they come, which may name a cell more than once, as *book* has them."""
+
+    def __init__(
+        self,
+        book: Book,
+        *,
+        attempts: int,
+        download: bool,
+        granted: Mapping[str, int] = NO_GRANTS,
+    ) -> None:
+        self._book = book
+        self._attempts = attempts
+        self._download = download
+        self._granted = granted
+        self._begun = bytearray(len(book.histories))  # 1 for each cell with a line that was counted
+        self._fresh = KeyIndex()
+        self._counts: dict[str, Counter[str]] = {}
+
+    def add(self, cell: Cell) -> State | None:
+        """Count one more point; return where its cell stands if that came for the first time."""
+        model = self._counts.get(cell.alias) or self._counts.setdefault(cell.alias, Counter())
+        number = self._book.histories.number(cell.key)
+        if not self._first(cell.key, number):
+            model["folded"] += 1
+            return None
+        model["cells"] += 1
+        if number is None:
+            model[Standing.PENDING] += 1
+            return State.PENDING
+        state, saved = self._book.histories.state(cell.key, number)
+        if state in GOOD:
+            model[state] += 1
+            model["unsaved"] += self._download and not saved
+        else:
+            history, granted = self._book.history(cell.key), self._granted.get(cell.key, 0)
+            model[standing(history, attempts=self._attempts, granted=granted)] += 1
+        return state
+
+    def _first(self, key: str, number: int | None) -> bool:
+        """Take note of a cell; say whether it came for the first time."""
+        if number is None:
+            return self._fresh.add(key)[1]
+        if self._begun[number]:
+            return False
+        self._begun[number] = 1
+        return True
+
+    def result(self) -> Count:
+        """Return the counts, if every point of the grid has been added."""
+        orphaned = self._begun.count(0)
+        total = sum(self._counts.values(), Counter({"orphaned": orphaned}))
+        spent = self._book.spent
+        rows = (
+            ModelRow(alias=alias, tally=Tally(**model), cost=spent.get(alias, Decimal(0)))
+            for alias, model in self._counts.items()
+        )
+        return Count(tally=Tally(**total), models=tuple(rows))
+
+
+def count_ledger(book: Book, *, attempts: int, download: bool) -> Tally:
+    """Count what the ledger has, where no manifest says which cells there are."""
+    counts: Counter[str] = Counter()
+    for history in book.histories.values():
+        counts["cells"] += 1
+        counts[standing(history, attempts=attempts)] += 1
+        counts["unsaved"] += download and history.state in GOOD and not history.saved
+    return Tally(**counts)

@@ -1,0 +1,23 @@
+"""The API's side of us: what it says, when we may ask, and what an answer means.
+
+    client.py         the API as functions, with the key
+    retry.py          sends a request in its turn, and again where that is safe
+    pagination.py     lists of runs, page by page
+    service_profile.py  what the service takes, refuses, and has proven
+    post_outcomes.py  what the answer to a POST means
+    wire.py           API bodies <-> our values, tolerant where the API varies
+    batches.py        the same for batches
+    lenient.py        single values of bodies
+    outputs.py        where in a run's output its files are
+    prices.py         price labels
+    headers.py        what an answer's headers say of time and content
+    redact.py         takes the key out of texts
+    storage.py        HTTP without the key: where files come from and go to
+    downloads.py      output files
+    assets.py         local files -> assets
+    http/             the two HTTP clients, connections, streams
+    ratelimit/        one limiter for all calls: pace, learnt rate, pace shared between processes
+
+Nothing here knows the ledger. Nothing here decides whether a request is sent again that may have
+created something: that is the engine's business.
+"""

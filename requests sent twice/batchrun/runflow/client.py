@@ -1,0 +1,237 @@
+"""The API as functions: one for each call we make.
+
+Each returns a value of ours or raises an error of ours. How a request is sent, and when again,
+stands in `retry.py`; what a list of runs may claim, in `pagination.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from batchrun.base.endpoint import is_loopback
+from batchrun.runflow import wire
+from batchrun.runflow.batches import Batch, parse_batch
+from batchrun.runflow.http.requests import Requests
+from batchrun.runflow.pagination import Listing
+from batchrun.runflow.post_outcomes import (
+    Accepted,
+    AcceptedBatch,
+    BatchOutcome,
+    Misdelivered,
+    Outcome,
+    judge,
+    judge_batch,
+)
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.retry import REFUSALS, Answer, Calls
+from batchrun.runflow.service_profile import ServiceProfile
+from batchrun.runflow.wire import Asset, Page, Run
+
+_UPLOAD_REFUSALS: Final = REFUSALS | {409, 413}
+
+
+class Client:
+    """One method for each call we make.
+
+    *http* carries the endpoint, the key and the time-outs of single steps; *give_up* is how many
+    seconds the API may give no good answer. *clock* returns the local time.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        limiter: Limiter,
+        *,
+        give_up: float,
+        log: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._host = http.base_url.host
+        self._limiter = limiter
+        self._calls = Calls(http, limiter, give_up=give_up, log=log, clock=clock)
+        self._requests = Requests(http)
+        self.profile = ServiceProfile()
+        self._listing = Listing(self._calls, self._requests, self.profile, log)
+
+    def __repr__(self) -> str:
+        return f"<Client {self._host}: {self.requests} requests, {self._limiter!r}>"
+
+    async def create_run(
+        self,
+        model: str,
+        body: bytes,
+        *,
+        idempotency_key: str,
+        is_for_it: Callable[[Run], bool] = lambda _: True,
+        may_leave: Callable[[], bool] = lambda: True,
+        on_departure: Callable[[], None] = lambda: None,
+        on_nothing: Callable[[], None] = lambda: None,
+    ) -> Outcome:
+        """Send *body* once and return what that came to; more than once only if never taken.
+
+        *is_for_it* says whether the run of an answer was made for this request. *on_departure* is
+        called before each send, *on_nothing* after a send that certainly did nothing: a call that
+        is cancelled with none on its way has created no run. *may_leave* is asked before each:
+        where it says no, the outcome is NotSent.
+
+        Raises KeyRefusedError, OutOfCreditError, and UnreachableError if nothing was ever sent
+        or taken until the give-up time.
+        """
+        path = f"{wire.model_path(model)}/runs"
+        request = self._requests.post(path, body, idempotency_key=idempotency_key)
+
+        def judged(http_status: int, content: bytes) -> Outcome:
+            outcome = judge(http_status, content)
+            if isinstance(outcome, Accepted) and not is_for_it(outcome.run):
+                return Misdelivered(reason=f"the answer is run {outcome.run.id}, of another cell")
+            return outcome
+
+        return await self._calls.once(request, judged, may_leave, on_departure, on_nothing)
+
+    async def create_batch(
+        self,
+        model: str,
+        body: bytes,
+        *,
+        idempotency_key: str,
+        is_for_it: Callable[[Batch], bool] = lambda _: True,
+        may_leave: Callable[[], bool] = lambda: True,
+        on_departure: Callable[[], None] = lambda: None,
+        on_nothing: Callable[[], None] = lambda: None,
+    ) -> BatchOutcome:
+        """Send the *body* of a batch, with just the guarantees of `create_run`."""
+        path = f"{wire.model_path(model)}/batches"
+        request = self._requests.post(path, body, idempotency_key=idempotency_key)
+
+        def judged(http_status: int, content: bytes) -> BatchOutcome:
+            outcome = judge_batch(http_status, content)
+            if isinstance(outcome, AcceptedBatch) and not is_for_it(outcome.batch):
+                return Misdelivered(reason=f"the answer is batch {outcome.batch.id}, another one")
+            return outcome
+
+        return await self._calls.once(request, judged, may_leave, on_departure, on_nothing)
+
+    async def get_batch(self, batch_id: str) -> Batch | None:
+        """Return the batch with its items, or None if the API says that it knows none."""
+        answer = await self._get(f"/v1/batches/{quote(batch_id, safe='')}", read=parse_batch)
+        return None if answer.refusal is not None else cast("Batch", answer.body)
+
+    async def get_run(self, run_id: str) -> Run | None:
+        """Return the run, or None if the API says that it knows none of that id."""
+        answer = await self._get(f"/v1/runs/{quote(run_id, safe='')}", read=wire.parse_run)
+        if answer.refusal is None:
+            return cast("Run", answer.body)
+        return None
+
+    async def newest_page(self, cursor: str | None = None) -> Page | None:
+        """Return a page of all runs, the newest first, or None if the service refuses that.
+
+        *cursor* is the `next` of the page before.
+        """
+        return await self._listing.newest_page(cursor)
+
+    async def runs_of(
+        self, client_ref: str, *, over: AbstractSet[str] = frozenset()
+    ) -> list[Run] | None:
+        """Return all runs of a wave, or None where that can't be known: see `Listing.runs_of`."""
+        return await self._listing.runs_of(client_ref, over=over)
+
+    async def filtered_page(self, client_ref: str) -> Page | None:
+        """Return the first page of the list by *client_ref*, whatever is on it; None: refused."""
+        return await self._listing.filtered_page(client_ref)
+
+    async def account(self) -> str | None:
+        """Return the organisation that the key belongs to; None where the API doesn't name it."""
+        return wire.organisation(await self._get_optional("/v1/auth/me"))
+
+    async def model(self, model_id: str) -> Mapping[str, Any] | None:
+        """Return the model's description, or None if there is none to be had."""
+        body = await self._get_optional(wire.model_path(model_id))
+        return body if isinstance(body, Mapping) else None
+
+    async def create_upload(self, *, name: str, mime: str, size: int) -> Answer:
+        """Ask for a place for a file; the body is a `wire.UploadPlace`."""
+        body = {"filename": name, "mime_type": mime, "size_bytes": size}
+        request = self._requests.post("/v1/asset-uploads", msgspec.json.encode(body))
+        return await self._calls.ask(request, wire.parse_upload_place, refusals=_UPLOAD_REFUSALS)
+
+    async def confirm_upload(self, asset_id: str) -> Answer:
+        """Have the service look at what was put; the body is a `wire.Asset`."""
+        path = f"/v1/asset-uploads/{quote(asset_id, safe='')}/confirmations"
+        request = self._requests.post(path, b"{}")
+        return await self._calls.ask(request, wire.parse_asset, refusals=_UPLOAD_REFUSALS)
+
+    async def asset(self, asset_id: str) -> Asset | None:
+        """Return the asset with a fresh URL, or None where the service doesn't show one."""
+        path = f"/v1/assets/{quote(asset_id, safe='')}"
+        answer = await self._get(path, read=wire.parse_asset, optional=True)
+        return answer.body if isinstance(answer.body, Asset) else None
+
+    @property
+    def local(self) -> bool:
+        """Whether the API is on this machine, and may give URLs of it."""
+        return is_loopback(self._host)
+
+    @property
+    def answers(self) -> bool:
+        """Whether any call was answered well within the give-up time."""
+        return self._calls.answers
+
+    def log(self, message: str) -> None:
+        """Log what is tried in another way, and why."""
+        self._calls.log(message)
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for the limiter behind the one whose turn it is."""
+        return self._limiter.waiting
+
+    def server_now(self) -> datetime:
+        """Return the service's time: ours, set right by the Date header of its last answer."""
+        return self._calls.server_now()
+
+    def age(self, run: Run) -> float:
+        """Return the seconds since *run* was created, by the service's clock."""
+        if run.created_at is None:
+            return 0.0
+        return max(0.0, (self.server_now() - run.created_at).total_seconds())
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The service's time; None before its first answer with a date."""
+        return self._calls.server_time
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent, the repeated ones too."""
+        return self._calls.requests
+
+    @property
+    def retries(self) -> int:
+        """How many of them were repeated ones."""
+        return self._calls.retries
+
+    @property
+    def rate_limited(self) -> int:
+        """How many of them met a 429."""
+        return self._calls.rate_limited
+
+    async def _get_optional(self, path: str) -> Any:
+        """Return what *path* says, or None where the service doesn't answer it."""
+        answer = await self._get(path, optional=True)
+        return None if answer.refusal is not None else answer.body
+
+    async def _get(
+        self,
+        path: str,
+        *,
+        read: Callable[[Any], Any] = lambda body: body,
+        optional: bool = False,
+    ) -> Answer:
+        """Return the API's answer to a GET, read by *read*, or its refusal by 400, 404 or 422."""
+        return await self._calls.ask(self._requests.get(path), read, optional=optional)

@@ -1,0 +1,143 @@
+"""Where in a run's output its files are. Pure; the shapes are in `docs/api.md`."""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from batchrun.base.first_bytes import sniffed
+
+_BASE64: Final = ("b64_json", "base64", "data")
+_TYPES: Final = ("image", "video", "audio")
+
+
+class OutputFile(Struct, frozen=True, kw_only=True):
+    """One file of a run: a URL that soon expires (or a data: URI), and image, video or audio."""
+
+    url: str
+    type: str | None = None
+
+
+def output_files(output: Any) -> tuple[OutputFile, ...]:
+    """Return the files of *output* in its own order, each URL once.
+
+    The normalised `outputs` list is believed alone: models that send it repeat the same files
+    under older names, signed differently. Then come the `*_urls` lists, then any `url`, then any
+    text at all that is a URL, and only where there is none of these, files that stand in the output
+    itself as base64.
+    """
+    for reader in (_normalised, _lists, _named, _anywhere, _inlined):
+        found = {file.url: file for file in reversed(list(reader(output)))}
+        if found:
+            return tuple(reversed(found.values()))
+    return ()
+
+
+def _normalised(output: Any) -> Iterator[OutputFile]:
+    entries = output.get("outputs") if isinstance(output, Mapping) else None
+    for entry in entries if isinstance(entries, list) else ():
+        url, given = (
+            (entry.get("url"), entry.get("type")) if isinstance(entry, Mapping) else (entry, None)
+        )
+        if isinstance(url, str) and _is_url(url):
+            yield OutputFile(url=_quoted(url), type=_type_of(given) or _type_of(url))
+
+
+def _lists(output: Any) -> Iterator[OutputFile]:
+    """Read `image_urls` first, then the other `*_urls`."""
+    if not isinstance(output, Mapping):
+        return
+    names = [name for name in output if isinstance(name, str) and name.endswith("_urls")]
+    for name in sorted(names, key=lambda name: name != "image_urls"):
+        for url in output[name] if isinstance(output[name], list) else ():
+            if _is_url(url):
+                yield OutputFile(url=_quoted(url), type=_type_of(name) or _type_of(url))
+
+
+def _named(output: Any) -> Iterator[OutputFile]:
+    """Read every `url` and `*_url` at any depth but thumbnails, and lists of bare URLs."""
+    for path, url in _texts(output, ()):
+        name = path[-1] if path else ""
+        if not name.startswith(("thumbnail", "preview")) and (
+            name in {"url", "[]"} or name.endswith("_url")
+        ):
+            yield _guessed(path, url)
+
+
+def _anywhere(output: Any) -> Iterator[OutputFile]:
+    for path, url in _texts(output, ()):
+        if url[:5].lower() == "data:" or " " not in url.strip():  # else it is prose
+            yield _guessed(path, url)
+
+
+def _guessed(path: tuple[str, ...], url: str) -> OutputFile:
+    return OutputFile(
+        url=_quoted(url),
+        type=next(filter(None, map(_type_of, reversed(path))), None) or _type_of(url),
+    )
+
+
+def _inlined(output: Any) -> Iterator[OutputFile]:
+    """Read base64 under `b64_json`, `base64` or `data` whose first bytes are a file's."""
+    stack: list[Any] = [output]
+    while stack:
+        value = stack.pop()
+        if isinstance(value, list):
+            stack += reversed(value)
+        elif isinstance(value, Mapping):
+            for name in _BASE64:
+                text = value.get(name)
+                if isinstance(text, str) and _starts_a_file(text):
+                    yield OutputFile(url=f"data:;base64,{text}", type=_type_of(value.get("type")))
+            stack += [below for below in value.values() if isinstance(below, Mapping | list)][::-1]
+
+
+def _starts_a_file(text: str) -> bool:
+    try:
+        return sniffed(base64.b64decode(text[:64], validate=True)) is not None
+    except (ValueError, binascii.Error):
+        return False
+
+
+def _quoted(url: str) -> str:
+    """Return an address as it can be asked for: blanks around it are none of it, others quoted."""
+    return url if url[:5].lower() == "data:" else "%20".join(url.strip().split(" "))
+
+
+def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield every text that is a URL, with the names that lead to it, in the order written.
+
+    A stack of our own: a body nested a thousand deep must not end in a RecursionError.
+    """
+    stack: list[tuple[Any, tuple[str, ...]]] = [(value, path)]
+    while stack:
+        value, path = stack.pop()
+        if _is_url(value):
+            yield path, value
+        elif isinstance(value, Mapping):
+            stack += [(below, (*path[-2:], str(name))) for name, below in value.items()][::-1]
+        elif isinstance(value, list):
+            stack += [(below, (*path[-2:], "[]")) for below in value][::-1]
+
+
+def _is_url(value: object) -> bool:
+    if not isinstance(value, str):
+        return False
+    if value[:5].lower() == "data:":
+        return "," in value
+    value = value.strip()
+    if not value[:8].lower().startswith(("http://", "https://")) or not value.isprintable():
+        return False
+    try:
+        return bool(urlsplit(value).hostname)
+    except ValueError:
+        return False
+
+
+def _type_of(text: object) -> str | None:
+    """Read image, video or audio from `image`, `image/png`, `image_urls`, `data:image/png,…`."""
+    word = str(text).lower().removeprefix("data:")
+    return next((name for name in _TYPES if word.startswith(name)), None)

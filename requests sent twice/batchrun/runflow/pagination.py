@@ -1,0 +1,158 @@
+"""Lists of runs, page by page, from services that may refuse or misread what they are asked.
+
+A part is never taken for the whole: a run that a list left out would be created, and paid, again.
+"""
+
+from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
+from functools import partial
+from typing import Final, cast
+
+from batchrun.runflow import wire
+from batchrun.runflow.http.requests import Requests
+from batchrun.runflow.retry import Answer, Calls
+from batchrun.runflow.service_profile import ServiceProfile
+from batchrun.runflow.wire import Page, Run
+
+_FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
+_PAGES: Final = 2000
+_LARGEST_PAGE: Final = 500  # what the API's documents allow
+_PLAIN_PAGE: Final = 100  # what a service may still give that refuses that
+
+
+class PageLoop:
+    """Follows the pages of one list, each once: a list may lead in a circle.
+
+    *complete* is True once the last page was had, *refused* once the service refused one.
+    """
+
+    def __init__(self, ask: Callable[[str | None], Awaitable[Page | None]], *, most: int) -> None:
+        self.complete = False
+        self.refused = False
+        self._ask = ask
+        self._most = most
+        self._cursor: str | None = None
+        self._seen: set[str | None] = set()
+
+    async def next_page(self) -> Page | None:
+        """Return the next page; None where there is none, or none that leads further."""
+        if self.complete or self._cursor in self._seen or len(self._seen) >= self._most:
+            return None
+        self._seen.add(self._cursor)
+        page = await self._ask(self._cursor)
+        if page is None:
+            self.refused = True
+            return None
+        self._cursor, self.complete = page.next, page.next is None
+        return page
+
+
+class Listing:
+    """Asks for lists of runs, and notes in *profile* what the service refuses."""
+
+    def __init__(
+        self,
+        calls: Calls,
+        requests: Requests,
+        profile: ServiceProfile,
+        log: Callable[[str], None],
+    ) -> None:
+        self._profile = profile
+        self._calls = calls
+        self._requests = requests
+        self._log = log
+        self._warned: set[str] = set()
+
+    async def newest_page(self, cursor: str | None) -> Page | None:
+        """Return a page of all runs, the newest first, or None if the service refuses that.
+
+        No filter by time is ever sent: there are two spellings of such a filter, and one that is
+        taken wrongly would show an empty list, which reads as "no run".
+        """
+        return await self._page({"sort_by": "created_at:desc"}, cursor=cursor)
+
+    async def filtered_page(self, client_ref: str) -> Page | None:
+        """Return the first page of the list by *client_ref* as it is, or None if it is refused."""
+        return await self._list_wave(client_ref, frozenset(), None)
+
+    async def runs_of(
+        self, client_ref: str, *, over: AbstractSet[str] = frozenset()
+    ) -> list[Run] | None:
+        """Return all runs that carry *client_ref*, or None where that can't be known.
+
+        Runs that are *over*, by id, are left out: all is known of them.
+
+        Not known: the service refuses the filter, ignores it and has too many runs to search, pages
+        in a circle, or doesn't show the references of runs. A part is never returned for the whole:
+        the runs missing from it would be created, and paid, again.
+        """
+        found: dict[str, Run] = {}
+        foreign = 0
+        full: int | None = None
+        references: set[str | None] = set()
+        ask = partial(self._list_wave, client_ref, over)
+        pages = PageLoop(ask, most=_PAGES)
+        while foreign < _FOREIGN_PAGES and (page := await pages.next_page()) is not None:
+            ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
+            found |= ours
+            full = self._profile.note_page(page, len(ours) + page.over, full)
+            shown = {run.client_ref for run in page.runs} | ({client_ref} if page.over else set())
+            references |= shown
+            if shown - {client_ref}:
+                foreign += 1
+                self._say_once("the service lists runs of other references than it was asked for")
+        if pages.complete:
+            # A list that shows no other reference may have left ours out.
+            silent = None in references <= {None, client_ref}
+            return None if silent else list(found.values())
+        if not pages.refused:
+            self._say_once("the service's list of runs has no end that we could find")
+        return None
+
+    async def _list_wave(
+        self, client_ref: str, over: AbstractSet[str], cursor: str | None
+    ) -> Page | None:
+        params = {"q": f"client_ref.EQ:'{_unquoted(client_ref)}'", "sort_by": "created_at:asc"}
+        return await self._page(params, cursor=cursor, over=over)
+
+    # One page, with fewer demands where the service refuses.
+
+    async def _page(
+        self,
+        params: dict[str, str],
+        *,
+        cursor: str | None,
+        over: AbstractSet[str] = frozenset(),
+    ) -> Page | None:
+        paging = {"limit": str(_LARGEST_PAGE)} | ({} if cursor is None else {"pq": cursor})
+        if not self._profile.refuses_fields:
+            full = params | paging | {"fields": wire.RUN_FIELDS}
+            answer = await self._ask(full, over)
+            if answer.refusal is None:
+                return cast("Page", answer.body)
+        # Refused, but perhaps only for what we can do without.
+        plain = params | paging | {"limit": str(_PLAIN_PAGE)}
+        if params["sort_by"].endswith(":asc"):
+            del plain["sort_by"]
+        answer = await self._ask(plain, over)
+        if answer.refusal is not None:
+            self._say_once(f"the service refuses to list runs ({answer.refusal})")
+            return None
+        self._profile.refuses_fields = True
+        return cast("Page", answer.body)
+
+    async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
+        request = self._requests.get("/v1/runs", params)
+        return await self._calls.ask(request, partial(wire.parse_page, over=over))
+
+    def _say_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            self._log(message)
+
+
+def _unquoted(value: str) -> str:
+    """No escape is documented; our own references never hold a quote."""
+    if "'" in value:
+        raise ValueError("a client_ref with a quote can't be searched for")
+    return value

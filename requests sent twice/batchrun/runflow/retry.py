@@ -1,0 +1,323 @@
+"""Sends requests, each in its turn, until it is known what came of them.
+
+Retries of the API's calls live here and nowhere else; retries of files are in `storage.py`:
+
+* What only asks is sent again after a network error, a 429, a 5xx and an answer that is not the
+  API's own; so are the two POSTs of a file's upload, which cost nothing.
+* What may create a run is sent again only when it certainly did nothing: after a 429, and when not
+  a byte of it was written because there was no connection. Everything else is its caller's
+  decision, made after a look; see `post_outcomes.py`.
+
+Every send, the repeated ones too, waits its turn at the limiter.
+"""
+
+import re
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
+from contextlib import nullcontext, suppress
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import anyio
+import httpx
+from msgspec import Struct
+
+from batchrun.errors import UnreachableError
+from batchrun.runflow import wire
+from batchrun.runflow.headers import http_date, seconds_to_wait
+from batchrun.runflow.post_outcomes import (
+    ForeignResponse,
+    InDoubt,
+    Misdelivered,
+    NotSent,
+    raise_for_account,
+)
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.redact import Redacted
+from batchrun.runflow.wire import Refusal
+
+# Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
+# it to read an early answer, and what was written before it may have been enough.
+NEVER_WRITTEN: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+# An error that httpx does not translate comes as OSError: TLS that breaks while an answer is read.
+FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, TimeoutError)
+
+# Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
+CALL_TIMEOUT: Final = 120.0
+REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
+_LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
+_Outcome = TypeVar("_Outcome")
+
+
+_ENOUGH_TRIES: Final = 10
+
+
+class RetryBudget:
+    """The time left to one call that has failed, before we say that the API is out of reach.
+
+    Counted from its first failure, or from the last good answer to any call, if that is later: a
+    call that waits while others are answered is only waiting. But a call that fails ten times over
+    all that time while others are answered would fail for ever.
+    """
+
+    def __init__(self, give_up: float) -> None:
+        self._give_up = give_up
+        self._failed_at: float | None = None
+        self._tries = 0
+        self.reason = ""
+
+    @property
+    def tries(self) -> int:
+        """How often the call has failed for a reason of its own, not by a 429."""
+        return self._tries
+
+    def failed(self, now: float, reason: str, *, counts: bool = True) -> None:
+        """Note a failed try; a 429 does not count: it says nothing about this call."""
+        self._failed_at = now if self._failed_at is None else self._failed_at
+        self._tries += counts
+        self.reason = reason
+
+    def left(self, now: float, good_at: float) -> float:
+        """Return the seconds left, with the last good answer to any call at *good_at*."""
+        if self._failed_at is None:
+            return float("inf")
+        since = self._failed_at if self._tries >= _ENOUGH_TRIES else max(self._failed_at, good_at)
+        return since + self._give_up - now
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A whole answer: JSON of the API as it was read, or its refusal."""
+
+    http_status: int
+    body: Any
+    refusal: Refusal | None
+
+
+class Calls:
+    """Sends what it is given with *http*, each in its turn.
+
+    *give_up* is how many seconds the API may give no good answer. *clock* returns the local time.
+    """
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        limiter: Limiter,
+        *,
+        give_up: float,
+        log: Callable[[str], None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.requests = self.retries = self.rate_limited = 0
+        self._http = http
+        self._limiter = limiter
+        self._give_up = give_up
+        self.log = log
+        self._clock = clock
+        self._ahead: timedelta | None = None  # of the local clock: the service's
+        self._good_at = float("-inf")
+        self._redacted = Redacted(http.headers.get("Authorization", "").removeprefix("Bearer "))
+
+    @property
+    def answers(self) -> bool:
+        """Whether any call was answered well within the give-up time."""
+        return anyio.current_time() - self._good_at < self._give_up
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The service's time; None before its first answer with a date."""
+        return None if self._ahead is None else self._clock() + self._ahead
+
+    def server_now(self) -> datetime:
+        """Return the service's time: ours, set right by the Date header of its last answer."""
+        return self.server_time or self._clock()
+
+    async def once(
+        self,
+        request: httpx.Request,
+        judged: Callable[[int, bytes], _Outcome],
+        may_leave: Callable[[], bool],
+        on_departure: Callable[[], None],
+        on_nothing: Callable[[], None],
+    ) -> _Outcome | InDoubt | NotSent:
+        """Send *request* and return what the answer is *judged*; again only if never taken.
+
+        *on_departure* is called before each send, *on_nothing* after a send that certainly did
+        nothing: a call that is cancelled with none on its way has created nothing. *may_leave* is
+        asked before each: where it says no, the outcome is NotSent.
+
+        Raises what *judged* does, and UnreachableError if nothing was ever sent or taken until
+        the give-up time.
+        """
+        retry_budget = RetryBudget(self._give_up)
+        while may_leave():
+            sent_at = await self._turn(retry_budget)
+            if not may_leave():
+                self._limiter.abandoned(sent_at)
+                break
+            on_departure()
+            try:
+                response = await self._send(request, sent_at)
+            except NEVER_WRITTEN as error:
+                on_nothing()
+                await self._troubled(retry_budget, sent_at, self._reason(error))
+            except FAILED as error:
+                self._limiter.troubled(sent_at)
+                return InDoubt(reason=self._reason(error))
+            else:
+                if response.status_code != 429:
+                    return self._judged(response, sent_at, judged)
+                on_nothing()
+                self._throttled(retry_budget, sent_at, response)
+        return NotSent()
+
+    async def ask(
+        self,
+        request: httpx.Request,
+        read: Callable[[Any], Any],
+        *,
+        refusals: AbstractSet[int] = REFUSALS,
+        optional: bool = False,
+    ) -> Answer:
+        """Send *request*, which creates nothing, until there is an answer of the API's own.
+
+        A good one is read by *read*; one of *refusals* is an answer, too, and where it is
+        *optional* so is having no such route, or not being permitted.
+        """
+        retry_budget = RetryBudget(self._give_up)
+        while True:
+            sent_at = await self._turn(retry_budget)
+            try:
+                response = await self._send(request, sent_at)
+            except FAILED as error:
+                await self._troubled(retry_budget, sent_at, self._reason(error))
+                continue
+            if response.status_code == 429:
+                self._throttled(retry_budget, sent_at, response)
+                continue
+            answer = self._understood(response, read, refusals, optional=optional)
+            if answer is not None:
+                self._well(response, sent_at)
+                return answer
+            reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
+            await self._troubled(retry_budget, sent_at, reason)
+
+    def _understood(
+        self,
+        response: httpx.Response,
+        read: Callable[[Any], Any],
+        refusals: AbstractSet[int],
+        *,
+        optional: bool,
+    ) -> Answer | None:
+        """Return the answer if it is the API's own, None if the question is to be put again."""
+        status, body, refusal = response.status_code, None, None
+        with suppress(ValueError):
+            body = wire.decode(self._content(response))
+            if 200 <= status < 300:
+                return Answer(http_status=status, body=read(body), refusal=None)
+            refusal = wire.parse_refusal(body)
+        if optional and (status == 404 or (status == 403 and _not_permitted(refusal))):
+            refusal = refusal or Refusal(code="", message="not found")
+            return Answer(http_status=status, body=None, refusal=refusal)
+        if refusal is None:
+            return None
+        raise_for_account(status, refusal)
+        if status not in refusals:
+            return None
+        return Answer(http_status=status, body=None, refusal=refusal)
+
+    # One send.
+
+    async def _turn(self, retry_budget: RetryBudget) -> float:
+        """Wait for the limiter's word; give up waiting when the call's patience is at its end."""
+        while (left := retry_budget.left(anyio.current_time(), self._good_at)) > 0:
+            with anyio.move_on_after(left) if retry_budget.reason else nullcontext():
+                sent_at = await self._limiter.wait()
+                self.retries += retry_budget.reason != ""
+                self.requests += 1
+                return sent_at
+        what, then = "gave no good answer", "check the network and the endpoint, then call again"
+        if not retry_budget.tries:
+            what, then = "answered nothing but 429", "lower `--rate`, or call again later"
+        raise UnreachableError(
+            f"`{self._endpoint()}` {what} for {self._give_up:g} s ({retry_budget.reason}); {then}"
+        )
+
+    async def _send(self, request: httpx.Request, sent_at: float) -> httpx.Response:
+        """Return a whole answer. If it is cancelled on the way, the limiter is informed."""
+        try:
+            with anyio.move_on_after(CALL_TIMEOUT):
+                return await self._http.send(request, follow_redirects=False)
+        except FAILED:
+            raise
+        except BaseException:
+            self._limiter.abandoned(sent_at)
+            raise
+        raise TimeoutError(f"no whole answer in {CALL_TIMEOUT:g} s")
+
+    def _judged(
+        self, response: httpx.Response, sent_at: float, judged: Callable[[int, bytes], _Outcome]
+    ) -> _Outcome:
+        try:
+            outcome = judged(response.status_code, self._content(response))
+        except BaseException:
+            self._well(response, sent_at)
+            raise
+        if isinstance(outcome, Misdelivered):
+            response.extensions.get("distrust", lambda: None)()
+        if isinstance(outcome, InDoubt | ForeignResponse):
+            self._limiter.troubled(sent_at)
+        else:
+            self._well(response, sent_at)
+        return outcome
+
+    def _well(self, response: httpx.Response, sent_at: float) -> None:
+        self._good_at = anyio.current_time()
+        self._limiter.well(sent_at)
+        if (date := http_date(response.headers.get("Date"))) is not None:
+            self._ahead = date - self._clock()
+
+    def _throttled(
+        self, retry_budget: RetryBudget, sent_at: float, response: httpx.Response
+    ) -> None:
+        self.rate_limited += 1
+        retry_budget.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
+        self._limiter.throttled(sent_at, seconds_to_wait(response.headers, self.server_now()))
+        self.log(f"HTTP 429, too many requests: calls wait {self._limiter.pause:.1f} s")
+
+    async def _troubled(self, retry_budget: RetryBudget, sent_at: float, reason: str) -> None:
+        retry_budget.failed(anyio.current_time(), reason)
+        self.log(f"try {retry_budget.tries}: {reason}")
+        self._limiter.troubled(sent_at)
+        # Each call backs off on its own, too: else a call that always fails would be chosen as
+        # every probe, and stall the others.
+        left = max(0.0, retry_budget.left(anyio.current_time(), self._good_at))
+        await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(retry_budget.tries), left))
+
+    # The words of errors.
+
+    def _content(self, response: httpx.Response) -> bytes:
+        """Return the body without our key, should the service ever echo it."""
+        return self._redacted.body(response.content)
+
+    def _reason(self, error: BaseException) -> str:
+        text = self._redacted.text(f"{type(error).__name__}: {error}".rstrip(": "))
+        return re.sub(r"//[^/\s@]*@", "//", text)
+
+    def _endpoint(self) -> str:
+        return str(self._http.base_url.copy_with(userinfo=b"")).rstrip("/")
+
+
+def _called(request: httpx.Request) -> str:
+    return f"{request.method} {request.url.path}"
+
+
+def _not_permitted(refusal: Refusal | None) -> bool:
+    return refusal is not None and refusal.code in {"", "PERMISSION_DENIED"}

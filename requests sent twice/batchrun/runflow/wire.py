@@ -1,0 +1,285 @@
+"""API bodies <-> our values. Pure, and tolerant wherever the API's own documents disagree.
+
+A value that is not understood is left out, never guessed: an unknown status is an open run, an item
+without an id spoils its page (a look-up that skipped it could have a run paid twice).
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import msgspec
+from msgspec import Struct
+
+from batchrun.runflow.lenient import failure, moment, money, status, text, whole
+from batchrun.sweep.references import is_whole, may_be_ours
+
+TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
+OPEN: Final = frozenset({"queued", "dispatching", "running"})
+_NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
+
+# The fields that a list is asked for, so that a finished run costs no further call. Nothing reads
+# `started_at` and `org_id` yet; they cost no call either.
+RUN_FIELDS: Final = (
+    "id,status_code,client_ref,metadata,output,cost,duration_ms,created_at,started_at,"
+    "completed_at,failure_code,failure_message,failure_stage_code,org_id,batch_id,"
+    "target_version,cost_breakdown,current_evaluation_summary"
+)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One remote execution as the API showed it; times are aware and in UTC.
+
+    A struct and no dataclass, which takes far longer to make: a look makes hundreds.
+    """
+
+    id: str
+    status_code: str
+    client_ref: str | None = None
+    metadata: Mapping[str, Any]
+    cost: Decimal | None = None
+    duration_ms: int | None = None
+    created_at: datetime | None = None
+    completed_at: datetime | None = None
+    output: Any = None
+    failure_code: str | None = None
+    failure_message: str | None = None
+    failure_stage: str | None = None
+    batch_id: str | None = None
+    target_version: str | None = None
+    cost_breakdown: Mapping[str, Any] | None = None
+    evaluation: Mapping[str, Any] | None = None
+
+    @property
+    def terminal(self) -> bool:
+        return self.status_code in TERMINAL
+
+    @property
+    def known(self) -> bool:
+        """Whether the status is a word of the documents; what is not one counts as open."""
+        return self.status_code in TERMINAL or self.status_code in OPEN
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """One page of a listing; *next* is the cursor of the page after it.
+
+    *over* counts runs that it shows, too, and that were not asked for.
+    """
+
+    runs: tuple[Run, ...]
+    next: str | None = None
+    over: int = 0
+
+
+class UploadPlace(Struct, frozen=True, kw_only=True):
+    """Where the bytes of a file are to be put, and the asset that they become."""
+
+    asset_id: str
+    url: str
+
+
+class Asset(Struct, frozen=True, kw_only=True):
+    """A file that the service has; *url* is signed and soon expires."""
+
+    id: str
+    url: str | None
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """An error in the API's own words: proof that the API itself has answered."""
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (self.code, self.message)))
+
+
+def decode(content: bytes) -> Any:
+    """Return the JSON value of *content*, fit to be written as UTF-8 again, or raise ValueError."""
+    try:
+        return msgspec.json.decode(content)
+    except (ValueError, RecursionError):
+        pass
+    # The standard library takes what msgspec does not: a byte order mark, NaN, half a surrogate
+    # pair. None of it may reach the ledger, whose lines are strict.
+    try:
+        value = json.loads(content.decode("utf-8-sig", "replace"), parse_constant=lambda _: None)
+        again = json.dumps(value, ensure_ascii=False)
+        return msgspec.json.decode(again.encode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("JSON nested too deep") from None
+
+
+def parse_run(body: Any) -> Run:
+    """Return the run that *body* describes; ValueError where it has no id."""
+    if not isinstance(body, dict):
+        raise ValueError("expected a JSON object")  # noqa: TRY004  (one kind of error for callers)
+    run_id = text(body.get("id")) or text(body.get("run_id"))
+    if run_id is None:
+        raise ValueError("expected a run with an id")
+    get, metadata = body.get, body.get("metadata")
+    failure_code, failure_message = failure(body)
+    return Run(
+        id=run_id,
+        status_code=status(get("status_code") or get("status")),
+        client_ref=_reference(text(get("client_ref")), metadata),
+        metadata=metadata if isinstance(metadata, dict) else {},
+        cost=money(get("cost")),
+        duration_ms=whole(get("duration_ms")),
+        created_at=moment(get("created_at")),
+        completed_at=moment(get("completed_at") or get("finished_at")),
+        output=get("output"),
+        failure_code=failure_code,
+        failure_message=failure_message,
+        failure_stage=text(get("failure_stage_code")) or text(get("failure_stage")),
+        batch_id=text(get("batch_id")),
+        target_version=text(get("target_version")),
+        cost_breakdown=_mapping(get("cost_breakdown")),
+        evaluation=_mapping(get("current_evaluation_summary")),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | None:
+    return value if isinstance(value, dict) and value else None
+
+
+def _reference(value: str | None, metadata: Any) -> str | None:
+    """Return a run's `client_ref`; None for one of ours that isn't spelled as we sent it.
+
+    A list may cut references, or spell them in another way. Then the run's tag says whose it is.
+    """
+    if value is None or is_whole(value):
+        return value
+    tagged = isinstance(metadata, Mapping) and isinstance(metadata.get("batchrun"), Mapping)
+    return None if tagged or may_be_ours(value) else value
+
+
+def parse_page(body: Any, over: AbstractSet[str] = frozenset()) -> Page:
+    """Return a page of runs in either envelope; ValueError where *body* is none.
+
+    Runs that are *over*, by id, are counted and not read: a wave's list shows them to the end.
+    """
+    items = body.get("items") if isinstance(body, Mapping) else None
+    if not isinstance(items, list):
+        raise ValueError("expected an object with a list of items")  # noqa: TRY004  (as above)
+    after = next(filter(None, (text(body.get(name)) for name in ("next", "next_pq"))), None)
+    news = [item for item in items if not _is_over(item, over)] if over else items
+    return Page(runs=tuple(map(parse_run, news)), next=_cursor(after), over=len(items) - len(news))
+
+
+def _is_over(item: Any, over: AbstractSet[str]) -> bool:
+    return isinstance(item, dict) and isinstance(name := item.get("id"), str) and name in over
+
+
+def parse_refusal(body: Any) -> Refusal | None:
+    """Return the error that *body* has in one of the API's shapes, or None if it is none.
+
+    `{code, message}`, `{error: {code, message}}` and `{detail: …}`. Not taken for the API's own:
+    a bare `{message}` (gateways), numeric codes (load balancers), problem documents with a title
+    (content networks), and the bare "Not Found" of a web framework that has no such route.
+    """
+    if not isinstance(body, Mapping) or "title" in body:
+        return None
+    detail = body.get("detail")
+    for shape in (body, body.get("error"), detail):
+        if isinstance(shape, Mapping) and isinstance(shape.get("code"), str) and shape["code"]:
+            return Refusal(code=shape["code"], message=_message(shape))
+    if isinstance(detail, list) and detail:
+        return Refusal(code="", message=_fields(detail))
+    if isinstance(detail, str) and detail and detail not in _NO_ROUTE:
+        return Refusal(code="", message=detail)
+    return None
+
+
+def is_no_route(body: Any) -> bool:
+    """Whether *body* is all that a web framework says where it has no such route, and no more."""
+    return isinstance(body, Mapping) and len(body) == 1 and body.get("detail") in _NO_ROUTE
+
+
+def parse_upload_place(body: Any) -> UploadPlace:
+    """Return the answer to the first step of an upload; ValueError where it is none."""
+    asset_id, url = (text(body.get(name)) for name in ("asset_id", "upload_url"))
+    if asset_id is None or url is None:
+        raise ValueError("expected an asset_id and an upload_url")
+    return UploadPlace(asset_id=asset_id, url=url)
+
+
+def parse_asset(body: Any) -> Asset:
+    """Return the asset that *body* describes; ValueError where it has no id."""
+    asset_id = text(body.get("id"))
+    if asset_id is None:
+        raise ValueError("expected an asset with an id")
+    return Asset(id=asset_id, url=text(body.get("url")))
+
+
+def run_body(
+    input: Mapping[str, Any],  # noqa: A002  (the API's own word)
+    *,
+    client_ref: str,
+    metadata: Mapping[str, Any] | None,
+) -> bytes:
+    """Return the exact bytes of a POST. Equal values give equal bytes, whatever their order."""
+    body: dict[str, Any] = {"client_ref": client_ref, "input": input}
+    if metadata is not None:
+        body["metadata"] = metadata
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+@lru_cache(maxsize=128)
+def model_path(model_id: str) -> str:
+    """Return the path of a model, each segment encoded by itself; ValueError if it can be none."""
+    segments = model_id.split("/")
+    if not all(segments) or {".", ".."} & set(segments):
+        raise ValueError("expected a model id such as google/nano-banana-2")
+    return "/v1/models/" + "/".join(quote(segment, safe="") for segment in segments)
+
+
+def organisation(body: Any) -> str | None:
+    """Return the organisation's id from an account body; its shape is not documented."""
+    if not isinstance(body, Mapping):
+        return None
+    for name in ("org_id", "organization_id", "organisation_id", "current_organization_id"):
+        if found := text(body.get(name)):
+            return found
+    for name in ("organization", "organisation", "org", "current_organization"):
+        below = body.get(name)
+        found = text(below.get("id")) if isinstance(below, Mapping) else text(below)
+        if found:
+            return found
+    inner = (body.get(name) for name in ("data", "account", "user", "api_key", "key"))
+    return next(filter(None, map(organisation, inner)), None)
+
+
+def _cursor(value: str | None) -> str | None:
+    """Take the `pq` of a URL or query string; what has none is the cursor itself."""
+    if value is None:
+        return None
+    found = re.search(r"(?:^|[?&])pq=([^&#]+)", value)
+    return unquote(found[1]) if found else value
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    message, errors = text(body.get("message")) or "", body.get("errors")
+    fields = _fields(errors) if isinstance(errors, list) else ""
+    return f"{message} ({fields})" if message and fields else message or fields
+
+
+def _fields(errors: list[Any]) -> str:
+    """Spell the fields of a 422: `body.input.seed: must be a number; …`."""
+    spelled = []
+    for error in errors[:10]:
+        if not isinstance(error, Mapping):
+            spelled.append(str(error))
+            continue
+        where = error.get("loc")
+        place = ".".join(map(str, where)) if isinstance(where, list) else where
+        message = error.get("msg") or error.get("message")
+        spelled.append(": ".join(str(part) for part in (place, message) if part))
+    return "; ".join(filter(None, spelled))

@@ -1,0 +1,11 @@
+"""The other side of the wire: a local server that behaves as the Runflow API is documented to.
+
+Nothing real is made here, and nothing is paid. The package imports nothing of the rest of batchrun,
+so that a misunderstanding of the API cannot hide by being on both sides.
+
+The way of a request: `server` accepts it from a socket, or `transport` plays it in this process,
+also in virtual time. `app` knows which path leads where; `api` lets `faults` strike and checks the
+key. A request that creates goes to `posts`: `orders` reads what is asked for, `making` writes it
+down. One that reads is answered from `world`, which works out how things stand by now from the
+`store`, from `life` and the clock; `views` makes the JSON, `pictures` the files.
+"""

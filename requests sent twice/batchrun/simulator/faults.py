@@ -1,0 +1,395 @@
+"""The faults that the simulator has on request, and when they strike (pure).
+
+A fault strikes calls: the n-th call that it could strike is struck or not by a hash of seed, fault
+and n, so one seed and one order of calls give the same faults. Faults of the stage "run" strike
+runs instead, by a hash of the run's id, and keep striking them until the fault is taken away.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Stage = Literal["before", "after", "create", "list", "run", "download", "asset", "put"]
+
+CREATES: Final = frozenset({"create", "create_batch"})
+LISTS: Final = frozenset({"list"})
+RUNS: Final = frozenset({"get", "list", "batch", "batch_items", "batch_item"})
+ASSETS: Final = CREATES | {"asset"}
+DOWNLOADS: Final = frozenset({"download"})
+API: Final = frozenset({"any"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A fault one can ask for: when it acts, on which routes if none are named, its value."""
+
+    stage: Stage
+    routes: frozenset[str]
+    value: str | None = None
+    says: str
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "slow": Kind(stage="before", routes=API, value="1", says="waits so many seconds first"),
+    "throttle": Kind(
+        stage="before",
+        routes=API,
+        says="429; with a value also `Retry-After` and `X-RateLimit-…`, so many seconds",
+    ),
+    "unauthorized": Kind(stage="before", routes=API, says="401, as for a wrong key"),
+    "forbidden": Kind(stage="before", routes=API, says="403 PERMISSION_DENIED"),
+    "no_credit": Kind(stage="before", routes=CREATES, says="402 INSUFFICIENT_CREDIT"),
+    "conflict_409": Kind(stage="before", routes=CREATES, says="409 CONFLICT, nothing committed"),
+    "proxy_page": Kind(
+        stage="before", routes=API, value="403", says="a proxy's HTML page with this status"
+    ),
+    "redirect": Kind(
+        stage="before", routes=API, value="307", says="a redirect to another host name of ours"
+    ),
+    "error_before": Kind(
+        stage="before", routes=API, value="503", says="this status, nothing committed"
+    ),
+    "error_before_html": Kind(
+        stage="before", routes=API, value="502", says="the same with an HTML body"
+    ),
+    "drop_before": Kind(
+        stage="before", routes=API, says="closes the connection, nothing committed"
+    ),
+    "reset": Kind(stage="before", routes=API, says="resets the connection, nothing committed"),
+    "hang_before_commit": Kind(stage="before", routes=API, says="never answers, nothing committed"),
+    "lost_answer": Kind(
+        stage="after", routes=CREATES, says="commits, then closes the connection without an answer"
+    ),
+    "error_after": Kind(
+        stage="after", routes=CREATES, value="500", says="commits, then answers this status"
+    ),
+    "error_after_html": Kind(
+        stage="after", routes=CREATES, value="504", says="the same with an HTML body"
+    ),
+    "reset_after": Kind(stage="after", routes=CREATES, says="commits, then resets the connection"),
+    "hang_before_headers": Kind(stage="after", routes=CREATES, says="commits, then never answers"),
+    "hang_after_headers": Kind(
+        stage="after", routes=CREATES, says="commits, sends half the answer, then nothing more"
+    ),
+    "half_answer": Kind(
+        stage="after", routes=CREATES, says="commits, sends half the answer, then closes"
+    ),
+    "last_answer": Kind(
+        stage="after", routes=CREATES, says="commits, then gives the answer of the POST before"
+    ),
+    "no_run_id": Kind(
+        stage="after", routes=CREATES, says="commits, then answers 201 with a body without an id"
+    ),
+    "cut_json": Kind(
+        stage="after", routes=CREATES, says="commits, then answers 201 with JSON that ends amid it"
+    ),
+    "commit_lag": Kind(
+        stage="create", routes=CREATES, value="5", says="answers, commits so many seconds later"
+    ),
+    "commit_late": Kind(
+        stage="create",
+        routes=CREATES,
+        value="5",
+        says="commits only so many seconds later, and answers then",
+    ),
+    "commit_on_resend": Kind(
+        stage="create",
+        routes=CREATES,
+        value="1",
+        says="answers so many seconds later; where the caller has gone by then, commits only once "
+        "the same Idempotency-Key has come again",
+    ),
+    "list_lag": Kind(
+        stage="create", routes=CREATES, value="5", says="lists the run only so many seconds later"
+    ),
+    "no_idempotency": Kind(stage="create", routes=CREATES, says="ignores the Idempotency-Key"),
+    "no_run": Kind(
+        stage="create",
+        routes=frozenset({"create_batch"}),
+        says="the item of a batch gets no run: its `run_id` is null, and it failed",
+    ),
+    "post_twice": Kind(
+        stage="create", routes=CREATES, says="carries the request out twice, as by a gateway"
+    ),
+    "list_refs": Kind(
+        stage="list",
+        routes=LISTS,
+        value="upper",
+        says="lists spell each `client_ref` otherwise: upper, cut, prefix or blank",
+    ),
+    "list_ends": Kind(
+        stage="list", routes=LISTS, value="4", says="a list ends after so many runs, without `next`"
+    ),
+    "list_no_filter": Kind(stage="list", routes=LISTS, says="400 to any `q`"),
+    "list_ignores_filter": Kind(stage="list", routes=LISTS, says="lists as if `q` were not there"),
+    "list_empty_on_filter": Kind(stage="list", routes=LISTS, says="an empty page to any `q`"),
+    "page_cap": Kind(
+        stage="list", routes=API, value="10", says="pages of at most so many, whatever the limit"
+    ),
+    "crowd": Kind(
+        stage="list",
+        routes=LISTS,
+        value="50",
+        says="so many runs of the organisation's other work begin before each list without `q`",
+    ),
+    "next_pq": Kind(
+        stage="list", routes=API, says="pages carry `next_pq` and `prev_pq`, not the other names"
+    ),
+    "forget_run": Kind(
+        stage="run", routes=RUNS, says="404 for the run, and no list or batch shows it"
+    ),
+    "stuck_queued": Kind(stage="run", routes=RUNS, says="the run stays queued"),
+    "unknown_status": Kind(
+        stage="run", routes=RUNS, value="warming_up", says="a running run is shown with this word"
+    ),
+    "spelling": Kind(
+        stage="run", routes=RUNS, value="cancelled", says="how a cancelled run is spelled"
+    ),
+    "old_output": Kind(stage="run", routes=RUNS, says="`{image_urls: […]}` for the output"),
+    "data_output": Kind(stage="run", routes=RUNS, says="a `data:` URL for each output's URL"),
+    "leave_out": Kind(
+        stage="run", routes=RUNS, value="metadata", says="runs are shown without this field"
+    ),
+    "https_only": Kind(
+        stage="create", routes=CREATES, says="422 to an input with `runflow://…`, as of old"
+    ),
+    "forget_asset": Kind(
+        stage="asset", routes=ASSETS, says="404 for the asset, and no input may refer to it"
+    ),
+    "upload_expired": Kind(
+        stage="put", routes=frozenset({"put"}), says="403 to the bytes of a file, as after expiry"
+    ),
+    "output_expired": Kind(stage="download", routes=DOWNLOADS, says="403, as after expiry"),
+    "output_cut": Kind(
+        stage="download", routes=DOWNLOADS, says="half the bytes, the whole length announced"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault as asked for. *calls* are the calls it may strike, first and last, from 1."""
+
+    name: str
+    routes: frozenset[str]
+    value: str | None = None
+    share: float = 1.0
+    calls: tuple[tuple[int, float], ...] = ((1, float("inf")),)
+
+    def covers(self, route: str) -> bool:
+        # The simulator's own routes and public ones stay up unless they are named.
+        return route in self.routes or ("any" in self.routes and route not in UNTOUCHED)
+
+    def as_json(self) -> dict[str, Any]:
+        calls = [[first, None if last == float("inf") else last] for first, last in self.calls]
+        return {
+            "name": self.name,
+            "value": self.value,
+            "share": self.share,
+            "calls": calls,
+            "routes": sorted(self.routes),
+        }
+
+
+UNTOUCHED: Final = frozenset({"control", "download", "put", "health", "readiness", "elsewhere"})
+ROUTES: Final = frozenset(
+    [
+        "any",
+        "create",
+        "create_batch",
+        "get",
+        "list",
+        "models",
+        "model",
+        "public_models",
+        "statuses",
+        "logs",
+        "node_runs",
+        "callback",
+        "redeliver",
+        "cancel",
+        "batch",
+        "batch_items",
+        "batch_item",
+        "batch_callback",
+        "batch_redeliver",
+        "upload",
+        "put",
+        "confirm",
+        "asset",
+        "secret",
+        "balance",
+        "auth",
+        "health",
+        "readiness",
+        "download",
+        "workflow_runs",
+    ]
+)
+
+SPELLING: Final = re.compile(
+    r"(?P<name>\w+)(?:=(?P<value>[\w.]+))?(?::(?P<share>[\d.]+%?))?"
+    r"(?:@(?P<calls>[\d,+-]+))?(?:/(?P<routes>\w+(?:\+\w+)*))?"
+)
+EXPECTED: Final = "expected a fault such as lost_answer, list_lag=5, throttle:10% or error_after@3"
+
+
+def parse_fault(text: str) -> Fault:
+    """Read `NAME[=VALUE][:SHARE][@CALLS][/ROUTE+ROUTE]`; ValueError says what was expected."""
+    match = SPELLING.fullmatch(text)
+    if match is None:
+        raise ValueError(EXPECTED)
+    routes = match["routes"].split("+") if match["routes"] else None
+    return make_fault(
+        match["name"],
+        value=match["value"],
+        share=_share(match["share"] or "1"),
+        calls=_calls(match["calls"] or "1+"),
+        routes=routes,
+    )
+
+
+def fault_from_json(body: Any) -> Fault:
+    """Read a fault as text or as an object; ValueError says what was expected."""
+    if isinstance(body, str):
+        return parse_fault(body)
+    known = {"name", "value", "share", "calls", "routes"}
+    if not isinstance(body, dict) or not isinstance(body.get("name"), str) or body.keys() - known:
+        raise ValueError("expected a fault as text, or {name, value, share, calls, routes}")
+    value = body.get("value")
+    calls = body.get("calls", "1+")
+    return make_fault(
+        body["name"],
+        value=None if value is None else str(value),
+        share=_share(str(body.get("share", 1))),
+        calls=_pairs(calls) if isinstance(calls, list) else _calls(str(calls)),
+        routes=body.get("routes"),
+    )
+
+
+def make_fault(
+    name: str,
+    *,
+    value: str | None = None,
+    share: float = 1.0,
+    calls: tuple[tuple[int, float], ...] = ((1, float("inf")),),
+    routes: Iterable[str] | None = None,
+) -> Fault:
+    """Return the fault with what its kind says where nothing is given."""
+    kind = KINDS.get(name)
+    if kind is None:
+        raise ValueError(f"unknown fault `{name}`; known are {', '.join(sorted(KINDS))}")
+    _check_value(name, value)
+    asked = kind.routes if routes is None else frozenset(routes)
+    if unknown := asked - ROUTES:
+        known = ", ".join(sorted(ROUTES))
+        raise ValueError(f"unknown route `{min(unknown)}`; known are {known}")
+    return Fault(name=name, routes=asked, value=value or kind.value, share=share, calls=calls)
+
+
+WORDS: Final = {"list_refs": ("upper", "cut", "prefix", "blank")}
+"""Faults whose value is one of a few words."""
+
+
+def _check_value(name: str, value: str | None) -> None:
+    if value is None or name in {"unknown_status", "spelling", "leave_out"}:
+        return
+    if name in WORDS:
+        if value not in WORDS[name]:
+            raise ValueError(f"expected {', '.join(WORDS[name])} after `{name}=`")
+        return
+    if name != "throttle" and KINDS[name].value is None:
+        raise ValueError(f"the fault `{name}` takes no value")
+    if not re.fullmatch(r"\d+(\.\d+)?", value):
+        raise ValueError(f"expected a number after `{name}=`")
+
+
+def _share(text: str) -> float:
+    number = text.removesuffix("%")
+    try:
+        share = float(number) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise ValueError("expected a share such as 0.1 or 10%") from None
+    if not 0 <= share <= 1:
+        raise ValueError("expected a share between 0 and 1, or 0% and 100%")
+    return share
+
+
+def _calls(text: str) -> tuple[tuple[int, float], ...]:
+    ranges: list[tuple[int, float]] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d+)(?:(\+)|-(\d+))?", part)
+        if match is None:
+            raise ValueError("expected calls such as 3, 2,5, 4+ or 1-10")
+        last = float("inf") if match[2] else float(match[3] or match[1])
+        ranges.append((int(match[1]), last))
+    return tuple(ranges)
+
+
+def _pairs(calls: list[Any]) -> tuple[tuple[int, float], ...]:
+    try:
+        return tuple(
+            (call, call) if isinstance(call, int) else (int(call[0]), float(call[1] or "inf"))
+            for call in calls
+        )
+    except (TypeError, ValueError, IndexError):
+        raise ValueError("expected calls as [3, 5] or [[1, 10], [20, null]]") from None
+
+
+def chance(*parts: object) -> float:
+    """Return a number in [0, 1) that depends on *parts* alone."""
+    text = "\x1f".join(map(str, parts))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest()) / 2**56
+
+
+@dataclass(slots=True)
+class Switchboard:
+    """The faults that are on, and how many calls each has seen."""
+
+    seed: int
+    faults: list[Fault] = field(default_factory=list)
+    seen: dict[int, int] = field(default_factory=dict)
+    struck: dict[str, int] = field(default_factory=dict)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        self.faults.extend(faults)
+
+    def clear(self) -> None:
+        self.faults.clear()
+        self.seen.clear()
+
+    def strike(self, name: str, route: str) -> Fault | None:
+        """Count a call of *route* for each fault called *name*; return the one that strikes."""
+        struck = None
+        for index, fault in enumerate(self.faults):
+            if fault.name != name or not fault.covers(route):
+                continue
+            number = self.seen[index] = self.seen.get(index, 0) + 1
+            if struck is None and self._hits(fault, number, str(number)):
+                struck = fault
+        if struck is not None:
+            self.struck[name] = self.struck.get(name, 0) + 1
+        return struck
+
+    def strike_any(self, stage: Stage, route: str) -> Fault | None:
+        """Return the first fault of *stage* that strikes this call of *route*."""
+        names = dict.fromkeys(f.name for f in self.faults if KINDS[f.name].stage == stage)
+        struck = [fault for name in names if (fault := self.strike(name, route))]
+        return struck[0] if struck else None
+
+    def holds(self, name: str, *, route: str, run_id: str, number: int) -> Fault | None:
+        """Return the fault called *name* if it holds for this run, each time it is asked."""
+        return next(self.all_holding(name, route=route, run_id=run_id, number=number), None)
+
+    def all_holding(self, name: str, *, route: str, run_id: str, number: int) -> Iterator[Fault]:
+        """Yield each fault called *name* that holds for this run."""
+        for fault in self.faults:
+            if fault.name == name and fault.covers(route) and self._hits(fault, number, run_id):
+                yield fault
+
+    def _hits(self, fault: Fault, number: int, mark: str) -> bool:
+        if not any(first <= number <= last for first, last in fault.calls):
+            return False
+        return fault.share >= 1 or chance(self.seed, fault.name, mark) < fault.share

@@ -1,0 +1,90 @@
+"""Serves a world on a socket: in a thread of this process, or in the foreground."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+
+from batchrun.simulator.app import create_app
+from batchrun.simulator.settings import Settings
+from batchrun.simulator.world import World
+
+PATIENCE: Final = 60.0
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that says when it accepts connections."""
+
+    def __init__(
+        self, world: World, ready: Callable[[], None], *, log_level: str | None = None
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                create_app(world),
+                lifespan="off",
+                ws="none",
+                loop="asyncio",
+                log_config=None,
+                log_level=log_level,
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+@contextlib.contextmanager
+def embedded(state: Path | None, *, settings: Settings | None = None) -> Iterator[str]:
+    """Serve on a free loopback port from a thread of this process; yield the URL."""
+    world = World(state, settings=settings)
+    ready = threading.Event()
+    # The embedding process breaks off open answers when it leaves, and that is no news.
+    server = Server(world, ready.set, log_level="critical")
+    with _listening("127.0.0.1", 0) as listener:
+        thread = threading.Thread(
+            target=server.run, args=([listener],), name="simulator", daemon=True
+        )
+        thread.start()
+        if not ready.wait(PATIENCE):
+            raise RuntimeError("the simulator did not start")
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join(PATIENCE)
+            world.store.close()
+
+
+def serve(
+    state: Path | None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    settings: Settings | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serve until a signal ends it; *say* gets the URL once connections are accepted."""
+    world = World(state, settings=settings)
+    with _listening(host, port) as listener:
+        url = f"http://{host}:{listener.getsockname()[1]}"
+        server = Server(world, lambda: say(url))
+        try:
+            server.run([listener])
+        finally:
+            world.store.close()
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    return listener

@@ -1,0 +1,88 @@
+"""Where a sweep lives. It names the folder, and doesn't look at it.
+
+The folder never depends on the current directory, the spelling of a path, or the locale, so that
+cron and a shell find the same ledger; and each endpoint has its own, so that trying a sweep out
+never counts as having done it.
+"""
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from batchrun.base.endpoint import DEFAULT_ENDPOINT, SIMULATOR, parse_endpoint
+from batchrun.errors import UsageError
+
+LEDGER: Final = "ledger.jsonl"
+INDEX: Final = "index.sqlite"
+
+_UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")
+
+
+def choose_endpoint(given: str | None, manifest: str | None, environment: str | None) -> str:
+    """Return the endpoint: the command line's, the manifest's, `RUNFLOW_API_URL`'s, the default.
+
+    Raises UsageError for what is no endpoint; a password in it is not repeated.
+    """
+    places = {"--endpoint": given, "`endpoint`": manifest, "RUNFLOW_API_URL": environment}
+    for place, endpoint in places.items():
+        if endpoint:
+            try:
+                return parse_endpoint(endpoint)
+            except ValueError as error:
+                raise UsageError(f"{place} is no endpoint: {error}") from None
+    return DEFAULT_ENDPOINT
+
+
+def output_folder(
+    name: str,
+    manifest: Path,
+    *,
+    endpoint: str,
+    outputs: Path | None = None,
+    label: str | None = None,
+) -> Path:
+    """Return the absolute folder of the sweep *name* that the file *manifest* describes.
+
+    *outputs* is a place for the folders of many sweeps.
+    """
+    base = outputs or default_base(manifest)
+    folder = base.absolute()
+    if (host := endpoint_folder(endpoint)) is not None:
+        folder /= host
+    folder /= _segment(name, "name")
+    return folder if label is None else folder / f"@{_segment(label, 'label')}"
+
+
+def default_base(manifest: Path) -> Path:
+    """Return `outputs/` beside the manifest, or beside its folder if that is `manifests`."""
+    beside = folder_of(manifest)
+    return (beside.parent if beside.name == "manifests" else beside) / "outputs"
+
+
+def folder_of(manifest: Path) -> Path:
+    """Return the folder in which a manifest is named: the same by `..` and by a link to it.
+
+    A manifest that is a link itself stays where it is named: mounted configuration is links.
+    """
+    return manifest.absolute().parent.resolve()
+
+
+def endpoint_folder(endpoint: str) -> str | None:
+    """Return the folder for all sweeps at *endpoint*, None for the default one."""
+    if endpoint == DEFAULT_ENDPOINT:
+        return None
+    if endpoint == SIMULATOR:
+        return f"@{SIMULATOR}"
+    parts = urlsplit(endpoint)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"@{_UNSAFE.sub('_', parts.hostname or '')}-{port}"
+
+
+def _segment(text: str, what: str) -> str:
+    if not text.strip(". ") or "/" in text or "\0" in text or text.startswith("@"):
+        raise UsageError(f"the {what} {text!r} cannot be the name of a folder")
+    # One text is one folder, however it was typed, and whatever the locale calls its bytes.
+    return os.fsdecode(unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape"))

@@ -1,0 +1,1 @@
+"""The sections of the page: one module each, which says what is measured and against what."""

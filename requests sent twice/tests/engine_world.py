@@ -1,0 +1,205 @@
+"""One folder, one manifest and one fake service: what an engine's test needs around it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+import anyio
+import anyio.to_thread
+import httpx
+from ledger_lines import read_book
+from msgspec.structs import replace
+from simulated import Runflow, now
+
+from batchrun.base.disk import Disk, InlineDisk
+from batchrun.base.progress import Moment
+from batchrun.engine.open_sweep import open_sweep
+from batchrun.engine.run import Runner, Services
+from batchrun.engine.shutdown import Shutdown
+from batchrun.ledger.book import Book
+from batchrun.ledger.file import open_ledger
+from batchrun.ledger.records import Finished, Intent, Saved, Submitted, decode
+from batchrun.manifest.load import load_manifest
+from batchrun.manifest.manifest import Manifest
+from batchrun.runflow.client import Client
+from batchrun.runflow.http.client import api_client, download_client
+from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.pace import Pace
+from batchrun.settings import Settings
+from batchrun.sweep.identity import check_folder
+from batchrun.sweep.location import LEDGER
+from batchrun.sweep.references import marker
+
+MANIFEST = """\
+models: [google/nano-banana-2]
+inputs: {prompt: [a, b, c, d, e, f]}
+limits: {concurrency: 4, rate: 10/s}
+"""
+
+FIRST = "first"
+"""The cell of the run that a sweep was begun with."""
+
+
+@dataclass
+class Listener:
+    """Remembers what the engine says of its progress."""
+
+    notes: list[str] = field(default_factory=list)
+    total: int = 0
+    earlier: list[bool] = field(default_factory=list)
+    own: list[bool] = field(default_factory=list)
+    now: Callable[[], Moment] | None = None
+    in_flight: list[int] = field(default_factory=list)
+
+    def start(self, total: int, now: Callable[[], Moment]) -> None:
+        self.total, self.now = total, now
+        self.earlier, self.own, self.in_flight = [], [], []
+
+    def fewer(self, points: int) -> None:
+        self.total -= points
+
+    def passed(self, *, good: bool) -> None:
+        self.earlier.append(good)
+
+    def ended(self, *, good: bool) -> None:
+        self.own.append(good)
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def tick(self) -> None:
+        assert self.now is not None
+        self.in_flight.append(self.now().in_flight)
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class World:
+    """*call* is one process: it opens the ledger, runs, and lets go of everything."""
+
+    path: Path
+    service: Runflow
+    text: str = MANIFEST
+    listener: Listener = field(default_factory=Listener)
+    disk: Disk = field(default_factory=InlineDisk)
+    clock: Callable[[], datetime] = now
+    transport: httpx.AsyncBaseTransport | None = None  # in place of the service's own
+
+    @property
+    def folder(self) -> Path:
+        return self.path / "sweep"
+
+    def manifest(self) -> Manifest:
+        file = self.path / "m.yaml"
+        file.write_text(self.text)
+        return load_manifest(file, os.environ)
+
+    def book(self) -> Book:
+        return read_book(self.folder / LEDGER)
+
+    async def call(self, **changes: Any) -> Shutdown:
+        """Run or resume as one process would; *changes* are settings."""
+        with patch.object(anyio.to_thread, "run_sync", inline):
+            return await self._call(changes)
+
+    async def _call(self, changes: dict[str, Any]) -> Shutdown:
+        manifest = self.manifest()
+        settings = replace(manifest.settings(), **changes)
+        known = check_folder(self.folder)
+        with open_ledger(self.folder, sweep=known, disk=self.disk, clock=self.clock) as ledger:
+            sweep = await open_sweep(
+                self.folder,
+                ledger,
+                manifest,
+                endpoint="https://fake",
+                label=None,
+                set_aside=settings.set_aside,
+            )
+            async with (
+                api_client(
+                    "https://fake",
+                    "key",
+                    connections=4,
+                    transport=self.transport or self.service.transport(),
+                ) as http,
+                download_client(transport=httpx.MockTransport(_no_downloads)) as downloads,
+            ):
+                services = Services(
+                    client=self.client(http, settings),
+                    downloads=downloads,
+                    progress=self.listener,
+                )
+                runner = Runner(manifest, settings, sweep, ledger, services)
+                return await self.run(runner, settings)
+
+    async def run(self, runner: Runner, settings: Settings) -> Shutdown:
+        """Let the runner run; to be overridden by what happens to a process meanwhile."""
+        return await runner.run()
+
+    def client(self, http: httpx.AsyncClient, settings: Settings) -> Client:
+        pace = Pace(settings.rate.per_second, jitter=Random(1).random)
+        return Client(http, Limiter(pace), give_up=settings.give_up, clock=self.clock)
+
+
+@dataclass
+class Begun(World):
+    """A sweep that an earlier call has begun with one run, of a cell that is in no manifest.
+
+    So its opening is over. The run counts neither in the service nor in `lines`.
+    """
+
+    async def _call(self, changes: dict[str, Any]) -> Shutdown:
+        if not (self.folder / LEDGER).exists():
+            await self._begin()
+        return await super()._call(changes)
+
+    async def _begin(self) -> None:
+        manifest = self.manifest()
+        with open_ledger(self.folder, disk=self.disk, clock=self.clock) as ledger:
+            sweep = await open_sweep(
+                self.folder, ledger, manifest, endpoint="https://fake", label=None
+            )
+            ref = marker(manifest.name, None)
+            tag = {**sweep.tag, "cell": FIRST, "attempt": 1, "key": FIRST}
+            run_id = self.service.plant(ref, {"batchrun": tag})
+            about: dict[str, Any] = {"cell": FIRST, "attempt": 1}
+            await ledger.append(
+                Intent(
+                    **about,
+                    model="a/first",
+                    alias=FIRST,
+                    client_ref=ref,
+                    idempotency_key=FIRST,
+                    body_sha256=FIRST,
+                    name=FIRST,
+                    metadata={"batchrun": tag},
+                ),
+                Submitted(**about, run_id=run_id),
+                Finished(**about, run_id=run_id, status_code="succeeded", cost=Decimal(0)),
+                Saved(cell=FIRST, run_id=run_id),
+            )
+
+    def book(self) -> Book:
+        book, at = Book(), 0
+        for line in (self.folder / LEDGER).read_bytes().splitlines(keepends=True):
+            record = decode(line)
+            if record is not None and getattr(record, "cell", None) != FIRST:
+                book.add(record, at)
+            at += len(line)
+        return book
+
+
+async def inline(work: Callable[..., Any], *words: Any, **_named: Any) -> Any:
+    """Do a thread's work on the spot: while a thread works, virtual time would run away."""
+    return work(*words)
+
+
+def _no_downloads(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"nothing is downloaded in these tests: {request.url}")

@@ -1,0 +1,113 @@
+"""One manifest is one sweep in one folder, however its path is spelled."""
+
+import os
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from batchrun.commands.call import prepare
+from batchrun.commands.target import Place
+from batchrun.sweep.location import folder_of, output_folder
+
+TEXT = "models: [a/b]\ninputs: {prompt: a chair}\n"
+API = "https://api.runflow.io"
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "manifests" / "chairs.yaml"
+    (path.parent / "below").mkdir(parents=True)
+    path.write_text(TEXT)
+    (tmp_path / "link").symlink_to(path.parent)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "link").symlink_to(path.parent)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("folder", "spelled"),
+    [
+        (".", "manifests/chairs.yaml"),
+        ("manifests", "chairs.yaml"),
+        ("manifests/below", "../chairs.yaml"),
+        ("manifests", "./below/../chairs.yaml"),
+        (".", "link/chairs.yaml"),
+        ("deep/link", "chairs.yaml"),
+        ("deep/link/below", "../chairs.yaml"),
+    ],
+)
+def test_each_spelling_of_a_path_is_the_same_folder(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, folder: str, spelled: str
+) -> None:
+    root = manifest.parents[1]
+    monkeypatch.chdir(root / folder)
+
+    call = prepare(Path(spelled), Place(endpoint="http://127.0.0.1:9"))
+
+    assert call.folder == root.resolve() / "outputs" / "@127.0.0.1-9" / "chairs"
+
+
+def test_an_outputs_dir_is_relative_to_the_real_folder(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest.write_text(TEXT + "outputs: {dir: ../made}\n")
+    monkeypatch.chdir(manifest.parents[1] / "deep")
+
+    call = prepare(Path("link/chairs.yaml"), Place(endpoint="http://127.0.0.1:9"))
+
+    assert call.folder.parents[1].resolve() == manifest.parents[1].resolve() / "made"
+
+
+def test_a_manifest_that_is_a_link_itself_stays_where_it_is_named(tmp_path: Path) -> None:
+    """Mounted configuration is links, and their targets have names of the day."""
+    (tmp_path / "mounted").mkdir()
+    (tmp_path / "..data-2026").mkdir()
+    (tmp_path / "..data-2026" / "real.yaml").write_text(TEXT)
+    path = tmp_path / "mounted" / "chairs.yaml"
+    path.symlink_to(tmp_path / "..data-2026" / "real.yaml")
+
+    assert folder_of(path) == (tmp_path / "mounted").resolve()
+    assert prepare(path, Place(endpoint="http://127.0.0.1:9")).folder.name == "chairs"
+
+
+@pytest.mark.parametrize("name", ["größe", "café", "Å", "椅子"])
+def test_one_name_in_two_forms_of_unicode_is_one_folder(name: str, tmp_path: Path) -> None:
+    forms = {
+        output_folder(unicodedata.normalize(form, name), tmp_path / "m.yaml", endpoint=API)
+        for form in ("NFC", "NFD")
+    }
+
+    assert len(forms) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("said", ["name: größe\n", ""])
+def test_another_locale_is_the_same_folder(tmp_path: Path, said: str) -> None:
+    path = tmp_path / ("größe.yaml" if not said else "m.yaml")
+    path.write_text(TEXT + said, encoding="utf-8")
+    script = (
+        "import sys, os\n"
+        "from pathlib import Path\n"
+        "from batchrun.commands.call import prepare\n"
+        "from batchrun.commands.target import Place\n"
+        "call = prepare(Path(sys.argv[1]), Place(endpoint='http://127.0.0.1:9'))\n"
+        "print(os.fsencode(call.folder).hex(), ascii(call.manifest.name))\n"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", script, str(path)],
+            env={**os.environ, **extra},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for extra in (
+            {"PYTHONUTF8": "1"},
+            {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+        )
+    }
+
+    assert len(found) == 1
+    assert ascii("größe").encode() in found.pop()

@@ -1,0 +1,257 @@
+"""`batchrun plan`: what it says of what is to come, and what that may cost."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from ledger_lines import SWEEP, finished, intent, submitted, text
+from raw_server import raw_server
+
+from batchrun.commands.preview import total
+from batchrun.commands.run import main
+from batchrun.ledger.records import AnyRecord
+from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.load import load_manifest
+from batchrun.results.terminal_table import NO_CELL
+
+MANIFEST = """\
+name: chairs
+models:
+  - {id: google/nano-banana-2, alias: banana, omit: [duration]}
+  - {id: bytedance/seedance/2.0/fast/text-to-video, alias: seedance}
+inputs: {prompt: [a, b, c], duration: ["4", "6"]}
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "m.yaml"
+    path.write_text(MANIFEST)
+    return path
+
+
+def plan(manifest: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    assert main([str(manifest), "--dry-run", *words]) == 0
+    shown, said = capsys.readouterr()
+    assert said == ""
+    return [" ".join(line.split()) for line in shown.splitlines()]
+
+
+@pytest.mark.slow
+def test_a_price_is_known_before_anything_was_run(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = list(manifest.parent.iterdir())
+    shown = plan(manifest, "--endpoint", "simulator", capsys=capsys)
+
+    assert shown[1] == "banana 3 0 0 3 about 0.24 USD"
+    assert shown[2] == "seedance 6 0 0 6 about 7.257 USD"  # by the second: 3 of 4, 3 of 6
+    assert shown[3] == "9 cells, 9 to do, about 7.497 USD; nothing was sent"
+    assert list(manifest.parent.iterdir()) == before
+
+
+@pytest.mark.slow
+def test_what_runs_have_cost_in_this_sweep_comes_before_the_catalogue(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = next(expand(load_manifest(manifest, {})))
+    folder = manifest.parent / "outputs" / "@simulator" / "chairs"
+    folder.mkdir(parents=True)
+    done: list[AnyRecord] = [
+        intent(cell.key),
+        submitted(cell.key),
+        finished(cell.key, cost=Decimal("0.30")),
+    ]
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], done))
+    shown = plan(manifest, "--endpoint", "simulator", capsys=capsys)
+
+    assert shown[1] == "banana 3 1 0 2 about 0.60 USD"
+    assert shown[2] == "seedance 6 0 0 6 about 7.257 USD"
+
+
+def written(manifest: Path, *records: AnyRecord) -> None:
+    """Write the ledger of the sweep that `--label x` means, at the default endpoint."""
+    folder = manifest.parent / "outputs" / "chairs" / "@x"
+    folder.mkdir(parents=True)
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], list(records)))
+
+
+@pytest.mark.parametrize(
+    ("words", "rows", "says"),
+    [
+        (["--only", "prompt=a"], ["banana 1 0 0 1", "seedance 2 0 0 2"], "3 of 9 cells, 3 to do"),
+        (["--only", "model=banana"], ["banana 3 0 0 3"], "3 of 9 cells, 3 to do"),
+        (["--limit", "4"], ["banana 3 0 0 2", "seedance 6 0 0 2"], "9 cells, 4 to do"),
+        (
+            ["--only", "prompt=a,b", "--limit", "1"],
+            ["banana 2 0 0 1", "seedance 4 0 0 0"],
+            "6 of 9 cells, 1 to do",
+        ),
+    ],
+)
+def test_it_is_what_a_call_with_the_same_options_would_do(
+    manifest: Path,
+    words: list[str],
+    rows: list[str],
+    says: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = plan(manifest, "--endpoint", "http://127.0.0.1:9", *words, capsys=capsys)
+
+    found = [line for line in shown if line.startswith(("banana", "seedance"))]
+    assert [line.rsplit(" ", 1)[0] for line in found] == rows
+    assert f"{says}; nothing was sent" in shown
+    assert ("leaves" in "\n".join(shown)) == ("--limit" in words)
+    assert " ".join(words) in shown[-1]
+
+
+@pytest.mark.slow
+def test_the_price_is_that_of_the_cells_that_would_be_begun(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = ("--only", "model=banana", "--limit", "2")
+    shown = plan(manifest, "--endpoint", "simulator", *only, capsys=capsys)
+
+    assert shown[1] == "banana 3 0 0 2 about 0.16 USD"
+    assert shown[2] == "3 of 9 cells, 2 to do, about 0.16 USD; nothing was sent"
+    assert shown[3] == "`--limit 2` leaves 1 more to later calls"
+
+
+def test_the_limit_counts_new_cells_and_what_comes_after_it_is_for_later(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, second, _, fourth, *_ = dict.fromkeys(
+        each.key for each in expand(load_manifest(manifest, {}))
+    )
+    failed: list[AnyRecord] = []
+    for key in (second, fourth):
+        failed += [intent(key), submitted(key), finished(key, status="failed")]
+    written(manifest, *failed)
+    shown = plan(manifest, "--label", "x", "--limit", "1", capsys=capsys)
+
+    assert "9 cells, 2 to do, at least about 0.04 USD; nothing was sent" in shown
+    assert "`--limit 1` leaves 7 more to later calls" in shown
+
+
+@pytest.mark.parametrize(
+    ("budget", "says"),
+    [
+        ("0.89", ["the budget of 0.89 USD, of which 0.30 USD are spent, will not do for all"]),
+        ("0.90", []),
+    ],
+)
+def test_a_budget_that_is_less_than_that_is_said(
+    manifest: Path, budget: str, says: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *_ = expand(load_manifest(manifest, {}))
+    ended = finished(first.key, cost=Decimal("0.30"))
+    written(manifest, intent(first.key), submitted(first.key), ended)
+    words = ("--label", "x", "--only", "model=banana", "--budget", budget)
+    shown = plan(manifest, *words, capsys=capsys)
+
+    assert shown[2] == "3 of 9 cells, 2 to do, about 0.60 USD; nothing was sent"
+    assert [line for line in shown if line.startswith("the budget")] == says
+
+
+def test_with_retry_failed_what_had_its_attempts_is_to_do(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *_ = expand(load_manifest(manifest, {}))
+    ended = finished(first.key, status="cancelled")
+    written(manifest, intent(first.key), submitted(first.key), ended)
+    words = ("--label", "x", "--only", f"cell={first.short}")
+    without = plan(manifest, *words, capsys=capsys)
+    shown = plan(manifest, *words, "--retry-failed", capsys=capsys)
+
+    assert without[1] == "banana 1 1 0 0 none"
+    assert without[-1] == "nothing to do"
+    assert shown[1] == "banana 1 0 0 1 about 0.04 USD"
+    assert shown[-1].endswith("--retry-failed` begins 1 cell")
+
+
+def test_what_is_under_way_is_gone_on_with(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *_ = expand(load_manifest(manifest, {}))
+    written(manifest, intent(first.key), submitted(first.key))
+    shown = plan(manifest, "--label", "x", "--only", f"cell={first.short}", capsys=capsys)
+
+    assert shown[1] == "banana 1 0 1 0 none"
+    assert shown[-1].endswith("goes on; no cell is to begin")
+
+
+def test_without_a_key_nobody_is_asked_and_that_is_said(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with raw_server(["close"]) as server:
+        shown = plan(manifest, "--endpoint", server.url, capsys=capsys)
+
+    assert shown[1] == "banana 3 0 0 3 unknown"
+    assert shown[3] == "9 cells, 9 to do; nothing was sent"
+    assert shown[4] == "the prices of some models are not known: RUNFLOW_API_KEY is not set"
+    assert server.connections == 0
+
+
+@pytest.mark.slow
+def test_a_service_that_does_not_answer_costs_the_price_and_not_the_plan(
+    manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_test")
+    with raw_server(["close"]) as server:
+        shown = plan(manifest, "--endpoint", server.url, "--give-up", "1s", capsys=capsys)
+
+    assert shown[2] == "seedance 6 0 0 6 unknown"
+    assert "gave no good answer" in shown[4]
+    assert server.connections > 0
+
+
+def test_as_json_it_is_the_counts_and_without_a_key_no_service_is_asked(
+    manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNFLOW_API_KEY", raising=False)
+    with raw_server(["close"]) as server:
+        [line] = plan(manifest, "--endpoint", server.url, "--json", capsys=capsys)
+
+    assert (json.loads(line)["cells"], json.loads(line)["folded"]) == (9, 3)
+    assert json.loads(line)["next"].endswith(f"--endpoint {server.url}` begins 9 cells")
+    assert server.connections == 0
+
+
+def test_one_cell_and_one_point_are_not_many(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("models: [a/b]\ninputs: {prompt: x}\nvars: {same: [1, 2]}\n")
+
+    shown = plan(path, capsys=capsys)
+
+    assert "1 cell, 1 to do; nothing was sent" in shown
+    assert "1 point came to a cell that was there already" in shown
+
+
+def test_a_manifest_that_excludes_every_cell_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("models: [a/b]\ninputs: {prompt: [x]}\nexclude: [{prompt: x}]\n")
+
+    shown = plan(path, capsys=capsys)
+
+    assert "0 cells, 0 to do; nothing was sent" in shown
+    assert NO_CELL in shown
+
+
+@pytest.mark.parametrize(
+    ("costs", "words"),
+    [
+        ({}, ""),
+        ({"a": None}, ""),
+        ({"a": Decimal("0.5"), "b": Decimal("1.25")}, ", about 1.75 USD"),
+        ({"a": Decimal("0.5"), "b": None}, ", at least about 0.50 USD"),
+    ],
+)
+def test_a_total_is_a_total_only_where_each_price_is_known(
+    costs: dict[str, Decimal | None], words: str
+) -> None:
+    assert total(costs) == words

@@ -1,0 +1,213 @@
+"""`batchrun status`: what it says of a ledger, without network and without the lock."""
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from engine_world import World
+from ledger_lines import SWEEP, finished, intent, submitted, text
+from simulated import Runflow
+
+from batchrun import cli
+from batchrun.commands.status import main
+from batchrun.errors import LedgerError, ManifestError, UsageError
+from batchrun.ledger.file import open_ledger
+from batchrun.ledger.records import AnyRecord
+from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.load import load_manifest
+from batchrun.sweep.identity import Identity, write_identity
+
+
+async def test_it_counts_by_the_manifest_and_groups_failures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending = {0: "failed", 1: "cancelled"}
+    world = World(tmp_path, Runflow(ending=lambda number: ending.get(number, "succeeded")))
+    await world.call(attempts=1)
+
+    assert main([str(world.folder)]) == 0
+
+    shown = capsys.readouterr().out
+    assert (
+        "1 of 6 google-nano-banana-2: PROVIDER_ERROR: the simulator was asked to let this run fail"
+        in shown
+    )
+
+
+async def test_open_runs_are_shown_with_their_ids(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path, Runflow(duration=lambda _: 1000.0))
+    await world.call(max_duration=5.0)
+
+    main([str(world.folder)])
+    shown = capsys.readouterr().out
+    main([str(world.folder), "--json"])
+
+    assert all(run.id in shown for run in world.service.runs)
+    assert json.loads(capsys.readouterr().out)["in_flight"] == 4
+
+
+def test_a_folder_without_a_sweep_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no sweep in .*; name the folder of one"):
+        main([str(tmp_path)])
+
+
+def test_a_sweep_that_is_not_begun_is_begun_by_the_whole_command(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    place = ["--endpoint", "simulator", "--outputs", str(tmp_path / "out"), "--label", "a b"]
+
+    with pytest.raises(UsageError, match="no sweep") as caught:
+        main([str(tmp_path / "m.yaml"), *place])
+
+    command = shlex.join(["batchrun", str(tmp_path / "m.yaml"), *place])
+    assert str(caught.value).endswith(f"start it with `{command}`")
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}\n{}\n")])
+def test_a_lost_ledger_is_said_and_the_whole_command_that_rebuilds_it(
+    tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    manifest = str(tmp_path / "m.yaml")
+    folder = sweep_at(tmp_path / "outputs/chairs/@a b", label="a b", manifest=manifest)
+    damage(folder / "ledger.jsonl")
+
+    for words in ([str(folder)], [manifest, "--label", "a b"]):
+        with pytest.raises(LedgerError) as caught:
+            main(words)
+        command = shlex.join(["batchrun", "recover", manifest, "--label", "a b"])
+        assert str(caught.value).endswith(f"or rebuild it with `{command}`")
+
+
+def test_after_a_lost_ledger_the_last_line_does_not_say_that_status_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep_at(tmp_path / "chairs")
+    (folder / "ledger.jsonl").unlink()
+
+    assert cli.main(["status", str(folder)]) == 9
+
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"put right what is named above, then `batchrun status {folder}`"
+
+
+def sweep_at(folder: Path, **identity: str | None) -> Path:
+    """Make the folder of a sweep: one cell done, thirty in flight, two in doubt."""
+    folder.mkdir(parents=True)
+    flying: list[list[AnyRecord]] = [
+        [intent(f"f{number:02}"), submitted(f"f{number:02}")] for number in range(30)
+    ]
+    lines: list[AnyRecord] = [intent("d1"), submitted("d1"), finished("d1")]
+    doubtful: list[AnyRecord] = [intent("x1"), intent("x2")]
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], lines, *flying, doubtful))
+    given: dict[str, str | None] = {"name": "chairs", "endpoint": "https://api.runflow.io"}
+    write_identity(folder, Identity(sweep="k3f9", **(given | identity)))  # type: ignore[arg-type]  # by name
+    return folder
+
+
+def test_at_most_twenty_open_runs_are_shown_the_oldest_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(sweep_at(tmp_path / "chairs"))])
+    shown = capsys.readouterr().out.splitlines()
+
+    runs = [line.split()[0] for line in shown if line.startswith(("  f", "  x"))]
+    assert runs == [f"f{number:02}" for number in range(20)]
+    assert "  and 12 more" in shown
+
+
+def test_cells_that_the_manifest_names_no_more_are_not_among_its_failures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    [cell] = expand(load_manifest(tmp_path / "m.yaml", {}))
+    folder = tmp_path / "outputs" / "chairs"
+    folder.mkdir(parents=True)
+    lines: list[list[AnyRecord]] = [
+        [intent(key), submitted(key), finished(key, status="cancelled", failure_message=why)]
+        for key, why in (("orphan", "long ago"), (cell.key, "just now"))
+    ]
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], *lines))
+
+    main([str(tmp_path / "m.yaml")])
+    shown = capsys.readouterr().out
+
+    assert "1 of 1 a-b: cancelled: just now" in shown
+    assert "long ago" not in shown
+
+
+def test_without_its_manifest_a_folder_is_counted_by_its_ledger_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep_at(tmp_path / "chairs", manifest=str(tmp_path / "gone.yaml"))
+
+    assert main([str(folder)]) == 0
+    assert "the manifest is gone: these are the ledger's cells alone" in capsys.readouterr().out
+    assert main([str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["cells"], found["succeeded"], found["in_flight"], found["in_doubt"]) == (
+        *(33, 1, 30),
+        2,
+    )
+    assert (found["complete"], found["exit_code"], found["cost"]) == (False, 0, "0.04")
+
+
+def test_a_process_that_holds_the_ledger_does_not_hold_it_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep_at(tmp_path / "chairs")
+    with open_ledger(folder):
+        before = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+        assert main([str(folder)]) == 0
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+MANIFEST = "name: chairs\nmodels: [a/b]\ninputs: {prompt: x}\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "identity"),
+    [
+        ("outputs/chairs", {}),
+        ("outputs/chairs/@night", {"label": "night"}),
+        ("outputs/@simulator/chairs", {"endpoint": "simulator"}),
+        ("elsewhere/chairs", {}),
+        (
+            "elsewhere/@127.0.0.1-8000/chairs/@a b",
+            {"endpoint": "http://127.0.0.1:8000", "label": "a b"},
+        ),
+    ],
+)
+def test_the_command_to_go_on_with_finds_the_same_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str, identity: dict[str, str]
+) -> None:
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(MANIFEST)
+    folder = sweep_at(tmp_path / place, manifest=str(manifest), **identity)
+    main([str(folder), "--json"])
+    command = json.loads(capsys.readouterr().out)["next"].split("`")[1]
+
+    name, *words = shlex.split(command)
+    main([*words, "--json"])
+    assert name == "batchrun"
+    assert json.loads(capsys.readouterr().out)["outputs"] == str(folder)
+
+
+def test_a_manifest_that_is_wrong_is_said_as_ever(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text("models: 7\n")
+
+    with pytest.raises(ManifestError, match=r"m\.yaml:1:9"):
+        main([str(tmp_path / "m.yaml")])
+
+
+def test_a_broken_ledger_is_said_with_line_and_byte(tmp_path: Path) -> None:
+    folder = sweep_at(tmp_path / "chairs")
+    data = (folder / "ledger.jsonl").read_bytes()
+    (folder / "ledger.jsonl").write_bytes(b"{}\n" + data)
+
+    with pytest.raises(LedgerError, match="line 1, byte 0"):
+        main([str(folder)])

@@ -1,0 +1,145 @@
+import json
+from decimal import Decimal
+
+import pytest
+
+from batchrun.base.text import money, number_of
+from batchrun.errors import LedgerError, ManifestError, Place, Problem, UnreachableError
+from batchrun.results.summary import Others, Stop, Summary, how_to_go_on, stop_of
+from batchrun.results.tally import Tally
+
+FIELDS = """
+    schema sweep name label endpoint cells succeeded partial_succeeded failed rejected cancelled
+    parked in_doubt pending in_flight orphaned folded unsaved cost requests retries rate_limited
+    duration_s outputs ledger report complete exit_code next
+""".split()  # noqa: SIM905  (as the contract has it)
+
+PROBLEM = Problem(Place("m.yaml", 7, 9), "`limits.rate` is wrong", "  rate: x", 1)
+
+
+def test_the_object_has_the_promised_fields_in_their_order() -> None:
+    assert list(json.loads(Summary().as_json())) == FIELDS
+
+
+def test_an_error_comes_last_and_only_where_there_is_one() -> None:
+    summary = Summary(exit_code=2, error=Stop(message="no", problems=(PROBLEM,)))
+    found = json.loads(summary.as_json())
+
+    assert list(found) == [*FIELDS, "error"]
+    assert found["error"] == {
+        "message": "no",
+        "problems": [
+            {"source": "m.yaml", "line": 7, "column": 9, "message": "`limits.rate` is wrong"}
+        ],
+    }
+
+
+def test_the_object_is_one_line_of_ascii() -> None:
+    text = Summary(name="stühle\n\x1b[31m椅", cost=Decimal("1E-7")).as_json()
+
+    assert text.isascii()
+    assert "\n" not in text
+    assert json.loads(text)["name"] == "stühle\n\x1b[31m椅"
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        ("0", "0.00"),
+        ("0E-9", "0.00"),
+        ("1E+3", "1000.00"),
+        ("0.1", "0.10"),
+        ("0.0390", "0.039"),
+        ("12.345678", "12.345678"),
+        ("1E-7", "0.0000001"),
+        ("-0.5", "-0.50"),
+    ],
+)
+def test_money_is_plain_and_keeps_every_digit_that_counts(amount: str, text: str) -> None:
+    assert money(Decimal(amount)) == text
+    assert Decimal(money(Decimal(amount))) == Decimal(amount)
+
+
+def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
+    stop = stop_of([ManifestError([PROBLEM]), UnreachableError("no answer")])
+
+    assert stop is not None
+    assert stop.message.endswith("\nno answer")
+    assert stop.problems == (PROBLEM,)
+    assert stop_of([]) is None
+    assert stop_of([LedgerError("x")]) == Stop(message="x")
+
+
+@pytest.mark.parametrize(
+    ("tally", "code", "says"),
+    [
+        (Tally(cells=2, succeeded=2), 0, "nothing to do; the files are in /out"),
+        (Tally(cells=2, partial_succeeded=2), 1, "nothing to do; the files are in /out"),
+        (Tally(cells=2, failed=2), 1, "`batchrun m.yaml --retry-failed` tries again"),
+        (Tally(cells=2, failed=2), 0, "--retry-failed"),
+        (Tally(cells=2, rejected=2), 1, "change in the manifest what the API rejected"),
+        (Tally(cells=2, rejected=1, partial_succeeded=1), 1, "change in the manifest"),
+        (Tally(cells=2, rejected=1, failed=1), 1, "--retry-failed`"),
+        (Tally(cells=2, cancelled=2), 1, "did not succeed; 2 cancelled cells may cost again"),
+        (Tally(cells=2, cancelled=1, rejected=1), 1, "; 1 cancelled cell may cost again"),
+        (Tally(cells=3, pending=2, in_flight=1), 3, "go on with `batchrun m.yaml`; 2 not yet done"),
+        (Tally(cells=3, failed=1, in_doubt=1, unsaved=1), 3, "1 in doubt, 1 not saved"),
+        (Tally(cells=3, pending=3), 4, "RUNFLOW_API_KEY"),
+        (Tally(cells=3, pending=3), 5, "add credit"),
+        (Tally(cells=3, pending=3), 6, "--budget"),
+        (Tally(), 7, "wait for the other batchrun"),
+        (Tally(), 8, "when the service can be reached"),
+        (Tally(), 9, "put right what is named above"),
+        (Tally(), 2, "nothing was sent"),
+        (Tally(cells=3, pending=3), 130, "go on with `batchrun m.yaml`"),
+        (Tally(), 70, "a bug in batchrun"),
+    ],
+)
+def test_whatever_the_exit_the_last_line_says_how_to_go_on(
+    tally: Tally, code: int, says: str
+) -> None:
+    line = how_to_go_on(tally, code, command="batchrun m.yaml", outputs="/out")
+
+    assert says in line
+    assert "\n" not in line
+    assert not line.endswith(".")
+
+
+def test_what_was_rejected_is_not_sent_again_as_it_is() -> None:
+    assert "--retry-failed" not in how_to_go_on(Tally(rejected=1), 1, command="batchrun m.yaml")
+
+
+def test_only_what_was_cancelled_may_cost_again() -> None:
+    assert "cost" not in how_to_go_on(Tally(failed=1, rejected=1), 1, command="batchrun m.yaml")
+
+
+DONE = Tally(cells=2, succeeded=2)
+FAILED = Tally(cells=2, failed=1, succeeded=1)
+OTHERS_LEFT = "7 other cells not done: `all` goes on with all"
+
+
+@pytest.mark.parametrize(
+    ("tally", "left", "line"),
+    [
+        (DONE, 0, "nothing to do; the files are in /out"),
+        (DONE, 1, "what was selected is done; 1 other cell not done: `all` goes on with all"),
+        (DONE, 7, f"what was selected is done; {OTHERS_LEFT}"),
+        (Tally(), 7, f"no cell is selected; {OTHERS_LEFT}"),
+        (Tally(cells=2, pending=2), 7, "go on with `some`; 2 not yet done"),
+        (
+            FAILED,
+            7,
+            f"`some --retry-failed` tries again what did not succeed; {OTHERS_LEFT}",
+        ),
+    ],
+)
+def test_of_what_only_left_out_it_says_how_much_is_not_done(
+    tally: Tally, left: int, line: str
+) -> None:
+    others = Others(unfinished=left, command="all")
+
+    assert how_to_go_on(tally, 0, command="some", outputs="/out", others=others) == line
+
+
+def test_one_of_a_kind_is_not_many() -> None:
+    assert [number_of(number, "cell") for number in range(3)] == ["0 cells", "1 cell", "2 cells"]
