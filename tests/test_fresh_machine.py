@@ -15,7 +15,7 @@ from simulated import Runflow
 from batchrun.engine.opening import MOST, PATIENCE
 from batchrun.engine.shutdown import Shutdown
 from batchrun.engine.waves import Waves
-from batchrun.errors import BegunElsewhereError, UsageError
+from batchrun.errors import BegunElsewhereError, LedgerError, UsageError
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Sweep
 from batchrun.sweep.references import is_marker, marker
@@ -260,6 +260,18 @@ def test_a_ledger_without_a_run_under_the_marker_uses_it_for_its_next_wave() -> 
     batch = waves.place_batch("a", 10).ref
     assert placed == ["br1.first.x", "br1.first.x", "br1.k3f9.8", "br1.k3f9.9"]
     assert batch == "br1.k3f9.10"
+
+
+async def test_a_copied_folder_is_not_gone_on_with_under_another_name(tmp_path: Path) -> None:
+    service = Runflow()
+    world = World(tmp_path, service, text="name: night\n" + MANIFEST)
+    await world.call(settle=SETTLE, download=False, limit=2)
+    world.text = "name: day\n" + MANIFEST
+
+    with pytest.raises(LedgerError, match="of the sweep 'night', not of the sweep 'day'"):
+        await world.call(settle=SETTLE, download=False)
+
+    assert len(service.runs) == 2
 
 
 # Two machines at once.

@@ -275,6 +275,8 @@ async def test_two_copies_of_a_folder_at_work_at_once_are_stopped(tmp_path: Path
     assert twice <= 8, "they were stopped, and late"
     codes = sorted(max(stops.codes, default=0) for stops in ended)
     assert codes in ([0, 9], [9, 9])
+    for each in (one, two):  # answers under way were waited for
+        assert State.DOUBTFUL not in states(each)
 
 
 @dataclass(kw_only=True)

@@ -15,6 +15,7 @@ from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.records import FORMAT, Sweep
 from batchrun.manifest.manifest import Manifest
 from batchrun.sweep.identity import Identity, write_identity
+from batchrun.sweep.references import marker
 
 ID_BYTES: Final = 10
 
@@ -58,7 +59,8 @@ async def open_sweep(
 
     *set_aside* are the ids of sweeps of this name that were begun elsewhere, and that this one is
     not. From then on cells whose saved files are gone count as unsaved. Raises LedgerError for the
-    ledger of another endpoint, UsageError where the ledger of a sweep with runs is to be a new one.
+    ledger of another endpoint, name or label (rule 18), UsageError where the ledger of a sweep with
+    runs is to be a new one.
     """
     known = ledger.book.sweep
     if known is None and ledger.book.histories:
@@ -67,6 +69,12 @@ async def open_sweep(
         raise LedgerError(
             f"{ledger.path} is of the endpoint {known.endpoint}, not of {endpoint}; "
             "use another --outputs or --label"
+        )
+    if known is not None and marker(known.name, known.label) != marker(manifest.name, label):
+        raise LedgerError(
+            f"{ledger.path} is of {_called(known.name, known.label)}, not of "
+            f"{_called(manifest.name, label)}: is {folder} a copy of its folder? "
+            "A copy can't be gone on with under another name; delete it, or use another --outputs"
         )
     if set_aside and ledger.book.newest is not None:
         raise UsageError(
@@ -88,6 +96,10 @@ async def open_sweep(
     await ledger.append(line)
     write_identity(folder, identity_of(line, manifest.path))
     return SweepFolder(path=folder, ledger=ledger, line=line, manifest=manifest.path)
+
+
+def _called(name: str, label: str | None) -> str:
+    return f"the sweep {name!r}" if label is None else f"the sweep {name!r} with label {label!r}"
 
 
 def identity_of(line: Sweep, manifest: Path) -> Identity:

@@ -51,7 +51,7 @@ from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
-from batchrun.errors import KeyRefusedError, UnreachableError
+from batchrun.errors import KeyRefusedError, LostLedgerError, UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
@@ -66,6 +66,7 @@ LAST: Final = 10.0
 """Seconds that the last look at what was sent may take: it holds up the end of a call."""
 
 GRACE: Final = 1.0
+GRACE_OF_LOST: Final = 30.0
 """Seconds that answers under way get to arrive once a call leaves."""
 
 
@@ -365,8 +366,12 @@ class Runner:
                 await anyio.lowlevel.checkpoint()
 
     async def _let_answers_arrive(self) -> None:
-        """Wait a little for the answers of requests that have left; what has not left, doesn't."""
-        with anyio.move_on_after(GRACE):
+        """Wait a little for the answers of requests that have left; what has not left, doesn't.
+
+        Where the ledger turned out to be old, or a copy, their answers are waited for (rule 12).
+        """
+        lost = any(isinstance(error, LostLedgerError) for error in self.shutdown.errors)
+        with anyio.move_on_after(GRACE_OF_LOST if lost else GRACE):
             while self._in_flight.sending() and not self.shutdown.at_once:
                 await self._wakeup.wait()
 
