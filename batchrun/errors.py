@@ -153,9 +153,10 @@ class BegunElsewhereError(LostLedgerError):
         self.command = "batchrun MANIFEST"
 
     def __str__(self) -> str:
+        recover = "" if " --recover" in self.command else " --recover"
         ways = [
             f"to rebuild its ledger here: `{self.recover}`",
-            f"to do so and go on at once: `{self.command} --recover`",
+            f"to do so and go on at once: `{self.command}{recover}`",
         ]
         if self.sweeps:
             named = ",".join(self.sweeps)

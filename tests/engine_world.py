@@ -24,7 +24,7 @@ from batchrun.engine.run import Runner, Services
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import open_ledger
-from batchrun.ledger.records import Finished, Intent, Looked, Saved, Submitted, decode
+from batchrun.ledger.records import Dropped, Finished, Intent, Looked, Saved, Submitted, decode
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
@@ -34,7 +34,7 @@ from batchrun.runflow.ratelimit.pace import Pace
 from batchrun.settings import Settings
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import LEDGER
-from batchrun.sweep.references import marker
+from batchrun.sweep.references import marker, reference
 
 MANIFEST = """\
 models: [google/nano-banana-2]
@@ -42,8 +42,8 @@ inputs: {prompt: [a, b, c, d, e, f]}
 limits: {concurrency: 4, rate: 10/s}
 """
 
-FIRST = "first"
-"""The cell of the run that a sweep was begun with."""
+FIRST, SECOND = PLANTED = ("first", "second")
+"""The cell of the run that a sweep was begun with, and one that was never sent."""
 
 
 @dataclass
@@ -185,13 +185,26 @@ class Begun(World):
                 Finished(**about, run_id=run_id, status_code="succeeded", cost=Decimal(0)),
                 Saved(cell=FIRST, run_id=run_id),
                 Looked(client_ref=ref),
+                Intent(
+                    cell=SECOND,
+                    attempt=1,
+                    model="a/first",
+                    alias=FIRST,
+                    client_ref=reference(sweep.sweep, 1),
+                    idempotency_key=SECOND,
+                    body_sha256=FIRST,
+                    name=SECOND,
+                    metadata={},
+                ),
+                Dropped(cell=SECOND, attempt=1, reason="only so that the opening is over"),
+                Looked(client_ref=reference(sweep.sweep, 1)),
             )
 
     def book(self) -> Book:
         book, at = Book(), 0
         for line in (self.folder / LEDGER).read_bytes().splitlines(keepends=True):
             record = decode(line)
-            if record is not None and getattr(record, "cell", None) != FIRST:
+            if record is not None and getattr(record, "cell", None) not in PLANTED:
                 book.add(record, at)
             at += len(line)
         return book

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
-from engine_world import FIRST, Begun, World
+from engine_world import PLANTED, Begun, World
 from simulated import Runflow
 from test_post_outcomes import parked
 
@@ -37,7 +37,7 @@ def lines(world: World, kind: type) -> list[Any]:
     return [
         record
         for record in records
-        if isinstance(record, kind) and getattr(record, "cell", None) != FIRST
+        if isinstance(record, kind) and getattr(record, "cell", None) not in PLANTED
     ]
 
 

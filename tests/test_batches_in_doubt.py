@@ -34,10 +34,11 @@ def cut(world: World, kind: type, keep: int) -> None:
     """Leave of the lines of *kind* the first *keep*, and nothing of what comes behind these."""
     whole = (world.folder / LEDGER).read_bytes().splitlines(keepends=True)
     word = f'{{"type":"{kind.__name__.lower()}"'.encode()
+    planted = (b'"cell":"first"', b'"cell":"second"')
     places = [
         number
         for number, line in enumerate(whole)
-        if line.startswith(word) and b'"cell":"first"' not in line
+        if line.startswith(word) and not any(cell in line for cell in planted)
     ]
     (world.folder / LEDGER).write_bytes(b"".join(whole[: places[keep]]))
 

@@ -190,6 +190,42 @@ async def test_a_gateway_that_repeats_each_post(
     assert world.book().cost == 2 * cells * price
 
 
+@pytest.mark.parametrize("batches", ["yes", "named"])
+async def test_a_gateway_that_repeats_the_request_of_a_batch(tmp_path: Path, batches: str) -> None:
+    service = Twice(batches=batches)
+    text = TWELVE.replace("12]", "41]").replace("4,", "41,").replace(", batch: 1", "")
+    world = World(tmp_path, service, text=text)
+
+    await world.call(settle=SETTLE, download=False)
+
+    assert states(world) == {State.SUCCEEDED: 41}
+    assert assert_accounted(world) == 41
+
+
+@pytest.mark.parametrize("word", ["unreachable", "503", "hang"])
+async def test_an_owed_look_changes_no_exit_and_holds_it_up_for_a_moment(
+    tmp_path: Path, word: str
+) -> None:
+    service = Runflow(script=["ok", "lost"])
+    world = World(tmp_path, service, text=TWELVE.replace("12]", "3]"))
+    await world.call(settle=SETTLE, download=False)
+    assert world.book().doubted
+    began = anyio.current_time()
+
+    async def away(request: httpx.Request, _: str) -> httpx.Response:
+        if word == "unreachable":
+            raise httpx.ConnectError("refused", request=request)
+        if word == "hang":
+            await anyio.sleep(10_000)
+        return httpx.Response(503)
+
+    object.__setattr__(service, "serve", away)
+    stops = await world.call(settle=SETTLE, download=False)
+
+    assert stops.codes == []
+    assert anyio.current_time() - began < 12.0
+
+
 async def test_lists_refused_during_the_last_look_are_no_look(tmp_path: Path) -> None:
     """What was committed late is found by the next call, and counted."""
     service = Runflow(script=["ok", "reset"], commit_lag=0.0)

@@ -132,7 +132,7 @@ def begun_elsewhere(plan: Plan, book: Book) -> Sequence[OtherSweep]:
     """Return the sweeps that a call would be refused for; none where that can't be asked."""
     call = plan.call
     key = key_of(call.endpoint)
-    if book.newest is not None or key is None or call.endpoint == SIMULATOR:
+    if book.past_opening or key is None or call.endpoint == SIMULATOR:
         return ()
     try:
         return anyio.run(_begun_elsewhere, call, key, book)
@@ -145,9 +145,9 @@ async def _begun_elsewhere(call: Call, key: str, book: Book) -> Sequence[OtherSw
     patient = replace(call.settings, give_up=min(call.settings.give_up, PATIENCE))
     async with connected(call.endpoint, key, patient, log=lambda _: None) as client:
         found = await find(client, call.manifest.name, call.place.label)
-        others = found.but({*ours, *call.settings.set_aside}).sweeps
-        common = await of_cells(others, call.manifest)
-        return [await counted(client, each) for each in common]
+        others = found.but({*ours, *call.settings.set_aside})
+        whole = [await counted(client, each, others) for each in others.sweeps]
+        return await of_cells(whole, call.manifest)
 
 
 def _refusal(plan: Plan, others: Sequence[OtherSweep]) -> BegunElsewhereError:

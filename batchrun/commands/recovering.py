@@ -12,7 +12,7 @@ from batchrun.base.text import number_of
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected, served
 from batchrun.engine.open_sweep import identity_of
-from batchrun.engine.other_sweeps import described, find, not_set_aside, of_cells
+from batchrun.engine.other_sweeps import counted, described, find, not_set_aside, of_cells
 from batchrun.engine.preflight import check_organisation
 from batchrun.engine.run_tag import sweep_tag
 from batchrun.errors import LedgerError, NothingToRecoverError
@@ -38,12 +38,12 @@ NOTHING: Final = "nothing was changed"
 
 
 def knows_nothing(call: Call) -> bool:
-    """Say whether nothing was ever sent from the folder of *call*, as far as its ledger says."""
+    """Say whether no sweep went on from the folder of *call*: its ledger never left the opening."""
     path = call.folder / LEDGER
     if not path.exists():
         return True
     with open_reader(path) as reader:
-        return not reader.book.histories
+        return not reader.book.past_opening
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
@@ -93,14 +93,14 @@ class Recovery(Struct, frozen=True, kw_only=True):
     async def _identify(self, client: Client, rebuilding: Rebuilding, given: str | None) -> Sweep:
         """Return this start's line: who the sweep is by its folder, else by *given* or its runs.
 
-        A ledger from which nothing was ever sent says nothing: it was begun, and refused.
+        A ledger that never left the opening says nothing: its sweep was begun, and refused.
         """
         book = rebuilding.ledger.book
         known: Sweep | Identity | None = book.sweep or read_identity(self.call.folder)
         ours = await client.account()
         if known is not None:
             check_organisation(ours, known.organisation)
-        sent_from_here = known is not None and (book.sweep is None or bool(book.histories))
+        sent_from_here = known is not None and (book.sweep is None or book.past_opening)
         if known is not None and sent_from_here:
             self._check(known, given)
             sweep = known.sweep
@@ -136,7 +136,8 @@ class Recovery(Struct, frozen=True, kw_only=True):
         self.say("no ledger says which sweep it is; looking through the organisation's runs")
         found = await find(client, name, label)
         if found.sweeps:
-            common = await of_cells(not_set_aside(found.sweeps), self.call.manifest)
+            whole = [await counted(client, each, found) for each in not_set_aside(found.sweeps)]
+            common = await of_cells(whole, self.call.manifest)
             said = {each.id: described(each) for each in common}
             if not said:
                 others = "; ".join(map(described, found.sweeps))

@@ -139,7 +139,9 @@ class RunIdentifier:
             for tag, run in tagged:
                 if tag.key in keys or run.id in wave.known_run_ids:
                     continue
-                if run.client_ref is not None and not was_taken_in(run, self._ledger.book):
+                if run.client_ref is not None:
+                    if was_taken_in(run, self._ledger.book):
+                        continue  # it is written as one too many
                     raise behind(self._ledger.path, run)
                 wave.other_run_ids.add(run.id)  # another wave's, whose look shows it, too
         passed = wave.known_run_ids | wave.other_run_ids

@@ -18,6 +18,7 @@ from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active, InFlight
 from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.preflight import LedgerCheck
+from batchrun.engine.recent_runs import newest_runs
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.waves import Waves
@@ -48,6 +49,7 @@ class Opening:
         wakeup: Wakeup,
     ) -> None:
         self._settings = context.settings
+        self._sweep = context.sweep
         self._book = context.ledger.book
         self._client = context.client
         self._progress = context.progress
@@ -61,7 +63,7 @@ class Opening:
         self._active = active
         self._wakeup = wakeup
         self._before = self._book.newest
-        self._fresh = self._before is None
+        self._fresh = not self._book.past_opening
         self._locked = anyio.current_time()
         self._on_its_way, self._known = anyio.Event(), anyio.Event()
         self._impatient = False
@@ -76,13 +78,13 @@ class Opening:
             self._known.set()
             self._active.note(self, awaited=True)
             return False
-        if any(attempt.unresolved for attempt in self._in_flight):
+        # What earlier calls left holds its slots, and is no POST of this call.
+        begun = [each for each in self._in_flight if each.yielded and each.run_id is None]
+        self._impatient |= any(attempt.parked for attempt in begun)
+        may = len(begun) < (MOST if self._impatient else 1)
+        if may or any(attempt.unresolved for attempt in self._in_flight):
             self._on_its_way.set()
-        return len(self._in_flight) < (MOST if self._impatient else 1)
-
-    def note_departure(self) -> None:
-        """Note that a POST is on its way."""
-        self._on_its_way.set()
+        return may
 
     async def run(self) -> None:
         """Return when the opening is over."""
@@ -137,15 +139,14 @@ class Opening:
         try:
             runs = filtered = await self._ref_filter.runs_of(first.client_ref)
             if filtered is None:
-                page = await self._client.newest_page()
-                runs = None if page is None else list(page.runs)
+                runs = await newest_runs(self._client, self._sweep)
         except UnreachableError:
             if not self._client.answers:
                 raise
             return False
         await self._ledger_check.check_runs(runs or ())
         if self._fresh:
-            await self._other_sweeps.check_again(runs)
+            await self._other_sweeps.check_again(filtered)
         shown = any(run.id == first.run_id for run in runs or ())
         self._client.profile.filter_proven |= shown and filtered is not None
         return shown

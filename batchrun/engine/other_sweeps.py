@@ -20,6 +20,7 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.text import money, number_of
 from batchrun.engine.context import Context
@@ -36,8 +37,11 @@ from batchrun.sweep.references import marker, reference
 MOST_ASKED: Final = 20
 """Runs under the marker that don't show their sweep and are asked for by id."""
 
-WAVES: Final = 10
-"""Waves of another sweep that are counted for the message."""
+WAVES: Final = 20
+"""Waves of another sweep that are asked for."""
+
+GAP: Final = 3
+"""Waves without runs in a row after which no further one is expected: refused ones have none."""
 
 YIELD_EVERY: Final = 500
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -46,13 +50,15 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 class OtherSweep(Struct, frozen=True, kw_only=True):
     """A sweep as its runs show it, of which more may exist.
 
-    *cells* are keys, *after* the ids of sweeps that it has set aside.
+    *cells* are keys, *after* the ids of sweeps that it has set aside. *whole* is whether all of its
+    cells are known.
     """
 
     id: str
     runs: tuple[Run, ...]
     cells: frozenset[str]
     after: frozenset[str]
+    whole: bool = False
 
     @property
     def first(self) -> tuple[datetime, str]:
@@ -73,17 +79,20 @@ class Elsewhere(Struct, frozen=True, kw_only=True):
     """The answer of a look-up.
 
     *unclear* are runs under the marker that don't show their sweep. *back_to* is how far back the
-    list was seen where that is not all of it.
+    list was seen where it was walked, and not *to_the_end*. *by_filter*: the list's filter has
+    shown them.
     """
 
     sweeps: tuple[OtherSweep, ...] = ()
     unclear: tuple[Run, ...] = ()
     back_to: datetime | None = None
+    to_the_end: bool = False
+    by_filter: bool = False
 
     def but(self, ids: Collection[str]) -> "Elsewhere":
         """Return the same without the sweeps *ids*."""
         kept = tuple(each for each in self.sweeps if each.id not in ids)
-        return Elsewhere(sweeps=kept, unclear=self.unclear, back_to=self.back_to)
+        return replace(self, sweeps=kept)
 
 
 RunsOf = Callable[[str], Awaitable[Sequence[Run] | None]]
@@ -128,7 +137,13 @@ async def find(
         asked = anyio.current_time()
         walked = await recent_runs(client, BEGINNING, asked, wanted=note, most_pages=MOST_PAGES)
         back_to = None if walked is not None else min([*oldest, client.server_now()])
-    return await _by_sweep(client, seen.values(), back_to)
+        whole = walked is not None
+    return replace(
+        await _by_sweep(client, seen.values()),
+        back_to=back_to,
+        to_the_end=whole,
+        by_filter=bool(listed),
+    )
 
 
 async def _proven(client: Client, runs: Iterable[Run], ref: str) -> bool:
@@ -143,9 +158,7 @@ async def _proven(client: Client, runs: Iterable[Run], ref: str) -> bool:
     return False
 
 
-async def _by_sweep(
-    client: Client, runs: Iterable[Run], back_to: datetime | None = None
-) -> Elsewhere:
+async def _by_sweep(client: Client, runs: Iterable[Run]) -> Elsewhere:
     """Sort *runs* by their sweep; those that don't show it are asked for by id."""
     by_sweep: defaultdict[str, list[tuple[SweepTag, Run]]] = defaultdict(list)
     unclear: list[Run] = []
@@ -163,7 +176,6 @@ async def _by_sweep(
     return Elsewhere(
         sweeps=tuple(_sweep(id_, tagged) for id_, tagged in by_sweep.items()),
         unclear=tuple(unclear),
-        back_to=back_to,
     )
 
 
@@ -187,11 +199,10 @@ def _belongs(run: Run, ref: str, name: str, label: str | None) -> bool:
 async def of_cells(sweeps: Iterable[OtherSweep], manifest: Manifest) -> list[OtherSweep]:
     """Return those of *sweeps* that have a cell which *manifest* names.
 
-    A sweep that shows no cell at all counts as one of them.
+    A sweep whose cells aren't all known counts as one of them: it can't be decided.
     """
     left = list(sweeps)
-    found = [each for each in left if not each.cells]
-    left = [each for each in left if each.cells]
+    found: list[OtherSweep] = []
     for number, cell in enumerate(expand(manifest) if left else ()):
         if number % YIELD_EVERY == 0:
             await anyio.lowlevel.checkpoint()
@@ -200,18 +211,44 @@ async def of_cells(sweeps: Iterable[OtherSweep], manifest: Manifest) -> list[Oth
             left = [each for each in left if cell.key not in each.cells]
             if not left:
                 break
-    return found
+    return [*found, *(each for each in left if not each.whole)]
 
 
-async def counted(client: Client, sweep: OtherSweep) -> OtherSweep:
-    """Return *sweep* with the runs of its first waves, as far as the filter shows them."""
+async def counted(client: Client, sweep: OtherSweep, seen: Elsewhere) -> OtherSweep:
+    """Return *sweep* with the runs of its first waves, as far as the filter shows them.
+
+    *seen* is the look-up that found it.
+    """
     runs = {run.id: run for run in sweep.runs}
+    whole, empty = seen.to_the_end, 0
     for number in range(1, WAVES + 1):
         more = await client.runs_of(reference(sweep.id, number))
-        if not more:
+        if more is None:
             break
         runs |= {run.id: run for run in more}
-    return OtherSweep(id=sweep.id, runs=tuple(runs.values()), cells=sweep.cells, after=sweep.after)
+        empty = 0 if more else empty + 1
+        if empty == GAP:
+            whole = whole or seen.by_filter
+            break
+    cells = [_cells(run) for run in runs.values()]
+    return OtherSweep(
+        id=sweep.id,
+        runs=tuple(runs.values()),
+        cells=sweep.cells.union(*cells),
+        after=sweep.after,
+        whole=whole and all(cells),
+    )
+
+
+def _cells(run: Run) -> frozenset[str]:
+    """Return the cells that the tag of a run names: its own, or those of its batch."""
+    match run.metadata.get("batchrun"):
+        case {"cell": str(cell)}:
+            return frozenset({cell})
+        case {"cells": [*cells]}:
+            return frozenset(pair[0] for pair in cells if isinstance(pair, list) and pair)
+        case _:
+            return frozenset()
 
 
 def described(sweep: OtherSweep) -> str:
@@ -240,6 +277,7 @@ class OtherSweeps:
         self._ref_filter = ref_filter
         self._client = context.client
         self._progress = context.progress
+        self._book = context.ledger.book
         self._line = context.folder.line
         self._ours = {context.sweep, *self._line.after}
         self._named: set[str] = set()
@@ -264,11 +302,21 @@ class OtherSweeps:
                 f"{elsewhere.back_to:%Y-%m-%d %H:%M} UTC: runs of this sweep that are older, from "
                 "another folder, would not be seen"
             )
-        common = await of_cells(elsewhere.sweeps, self._context.manifest)
-        if common or elsewhere.unclear:
-            whole = [await counted(self._client, each) for each in common]
-            raise refusal(whole, elsewhere.unclear)
-        self._tell(elsewhere.sweeps)
+        others = await self._counted(elsewhere)
+        common = await of_cells(others, self._context.manifest)
+        ours = [each.first for each in found.sweeps if each.id == self._context.sweep]
+        # Where this sweep has a run, the later of two that were begun at once has to stop.
+        earlier = [each for each in common if not ours or each.first < min(ours)]
+        if earlier or (elsewhere.unclear and not self._has_doubt()):
+            raise refusal(earlier, elsewhere.unclear)
+        self._tell(each for each in others if each not in common)
+
+    async def _counted(self, elsewhere: Elsewhere) -> list[OtherSweep]:
+        return [await counted(self._client, each, elsewhere) for each in elsewhere.sweeps]
+
+    def _has_doubt(self) -> bool:
+        """Say whether a run under the marker may be of an intent of this ledger."""
+        return any(history.run_id is None for _, history in self._book.open_cells())
 
     async def check_again(self, runs: Iterable[Run] | None) -> None:
         """Compare with *runs* as a list shows them now, None where no filter shows them.
@@ -283,10 +331,11 @@ class OtherSweeps:
         else:
             ref = marker(line.name, line.label)
             shown = [run for run in runs if _belongs(run, ref, line.name, line.label)]
-            elsewhere = await _by_sweep(self._client, shown)
+            elsewhere = replace(await _by_sweep(self._client, shown), by_filter=True)
         ours = [each.first for each in elsewhere.sweeps if each.id == self._context.sweep]
-        others = elsewhere.but(self._ours).sweeps
-        common = await of_cells(others, self._context.manifest)
+        counted_ones = await self._counted(elsewhere.but(self._ours))
+        common = await of_cells(counted_ones, self._context.manifest)
+        others = tuple(counted_ones)
         if earlier := [each for each in common if not ours or each.first < min(ours)]:
             raise refusal(earlier, ())
         for each in common:

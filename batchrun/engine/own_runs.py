@@ -90,7 +90,8 @@ class OwnRuns:
     def _is_known(self, tag: RunTag, run: Run) -> bool:
         """Say whether a run is known without reading the ledger: nearly all are."""
         of_cell = self._ledger.book.history(tag.cell).run_id
-        return of_cell == run.id or self._is_in_memory(run)
+        extras = self._ledger.book.extra_runs
+        return of_cell == run.id or run.id in extras or self._is_in_memory(run)
 
     async def _compare(self, new: list[tuple[RunTag, Run]]) -> None:
         if not new:
@@ -98,12 +99,10 @@ class OwnRuns:
         names = {name for tag, run in new for name in (tag.key, run.id)}
         known = await self._ledger.scan(known_ids, names)
         for tag, run in new:
-            if run.id in known:
+            if run.id in known or self._is_known(tag, run):  # or meanwhile
                 self._seen.add(run.id)
-            elif tag.key in known:
+            elif tag.key in known or was_taken_in(run, self._ledger.book):
                 await self._one_too_many(tag, run)
-            elif was_taken_in(run, self._ledger.book):
-                self._seen.add(run.id)
             else:
                 self._shutdown.leave(behind(self._ledger.path, run))
                 return

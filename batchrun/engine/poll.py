@@ -56,6 +56,7 @@ class Poller:
         self._ref_filter = ref_filter
         self._reconciler = reconciler
         self._asking: dict[str, anyio.CancelScope] = {}  # by run id
+        self.passed_over = False  # waves that no list can show: all runs are walked in the end
         self._silent: set[str] = set()  # references of waves whose list is asked instead
         self._tasks: TaskGroup
 
@@ -93,6 +94,11 @@ class Poller:
         soonest = float("inf")
         waves.forget()
         for wave in waves:
+            if wave.unlisted and not (wave.attempts or wave.room or wave.polled):
+                if self._client.profile.refuses_filter:
+                    wave.unlisted, self.passed_over = False, True
+                else:  # its last attempt was refused: no poll has come after its runs
+                    wave.next_look = now
             if wave.opened and wave.plan_is_stale:
                 wave.expected = wave.opened
                 wave.next_look = min(wave.next_look, now + self._wait_for(wave))

@@ -15,7 +15,7 @@ from typing import Final
 import anyio
 
 from batchrun.engine.context import Context
-from batchrun.engine.identify_runs import Owner, RunIdentifier, behind
+from batchrun.engine.identify_runs import Owner, RunIdentifier, behind, was_taken_in
 from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.recent_runs import runs_on
 from batchrun.engine.ref_filter import RefFilter
@@ -89,7 +89,7 @@ class Preflight:
         await self._check_organisation()
         await self._check_newest_run()
         page = await self._client.newest_page()
-        if self._book.newest is None:
+        if not self._book.past_opening:
             await self._other_sweeps.check(page)
         self._opened |= set(await self._ledger_check.check(page))
         self._key_checked = True
@@ -178,7 +178,7 @@ class LedgerCheck:
         unknown: dict[str, Run] = {}
         identifier = RunIdentifier(self._context)
         for each in await identifier.with_intents(await identifier.identify(runs)):
-            if each.owner is Owner.STRAY:
+            if each.owner is Owner.STRAY and not was_taken_in(each.run, self._ledger.book):
                 raise self._behind(each.run)
             if each.owner is Owner.UNKNOWN:
                 unknown[each.run.client_ref or ""] = each.run

@@ -103,7 +103,7 @@ class Reconciler:
         """
         runs = [run for run in runs if run.client_ref in {None, wave.ref} or self._is_of(run, wave)]
         wave.note(runs)
-        if wave.doubted:
+        if wave.doubted or (wave.batch and not all(wave.has_met(run.id) for run in runs)):
             runs = await self.batch_items.with_tags(runs)
         found, others = match_runs(wave, runs, self._sweep)
         if found:
@@ -140,6 +140,9 @@ class Reconciler:
     async def write_last_looks(self) -> None:
         """Write which waves had their last look, but for those that are owed another one."""
         book, waves = self._ledger.book, self._transitions.waves
+        for ref in list(book.looked):
+            if (seen := waves.find(ref)) is not None and not (seen.unlisted or seen.doubted):
+                await self._write_looked(ref)
         listed = [
             ref
             for ref in book.unlisted

@@ -43,8 +43,10 @@ async def resume(context: Context, transitions: Transitions, wants: Wants) -> bo
         else:
             wave.next_look = attempt.started
     for ref, model in book.doubted.items():
-        wait = -settle if ref in book.looked else settle  # it was settled by then
-        transitions.doubt_wave(waves.adopt(ref, model), anyio.current_time() + wait)
+        if ref in book.looked:  # it was settled by then: its next look holds up nothing
+            waves.adopt(ref, model).unlisted = True
+        else:
+            transitions.doubt_wave(waves.adopt(ref, model), anyio.current_time() + settle)
     # Ledgers of batchrun 0.1, which had no marker, don't say which waves had their last look.
     for ref, model in book.unlisted.items() if book.marked else ():
         waves.adopt(ref, model).unlisted = True
@@ -52,7 +54,7 @@ async def resume(context: Context, transitions: Transitions, wants: Wants) -> bo
         await _see(ledger, wave)
     await _know_runs(ledger, [wave for wave in waves if wave.doubted])
     await _bind(transitions.in_flight, manifest, wants, doubtful)
-    return bool(book.open or book.doubted)
+    return bool(book.open or book.doubted.keys() - book.looked.keys())
 
 
 def reserve(in_flight: InFlight, budget: Budget, intents: Intents) -> None:

@@ -65,6 +65,9 @@ TICK: Final = 1.0
 LAST: Final = 10.0
 """Seconds that the last look at what was sent may take: it holds up the end of a call."""
 
+LAST_OFFLINE: Final = 3.0
+"""The same where nothing has been answered in this call."""
+
 GRACE: Final = 1.0
 GRACE_OF_LOST: Final = 30.0
 """Seconds that answers under way get to arrive once a call leaves."""
@@ -197,7 +200,7 @@ class Runner:
 
     def _transitions(self) -> Transitions:
         line, book = self._context.folder.line, self._context.ledger.book
-        fresh = book.newest is None
+        fresh = not book.past_opening
         waves = Waves(
             line.sweep,
             last=book.last_wave,
@@ -332,7 +335,7 @@ class Runner:
     async def _last_looks(self) -> None:
         """Look once more at what was sent; where that can't be had in a moment, go without."""
         try:
-            with anyio.move_on_after(LAST):
+            with anyio.move_on_after(LAST if self._context.client.answers else LAST_OFFLINE):
                 async with self._giving_way():
                     await self._look_last()
         except* (UnreachableError, KeyRefusedError) as group:
@@ -342,7 +345,7 @@ class Runner:
     async def _look_at_all(self, poller: Poller, own_runs: OwnRuns, reconciler: Reconciler) -> None:
         """Have the last look at each wave; where its list is of no use, at all runs."""
         left = await poller.look_last()
-        if left and not await own_runs.look_back():
+        if (left or poller.passed_over) and not await own_runs.look_back():
             await reconciler.owe_look(left)
         elif not left:
             await own_runs.look()

@@ -101,7 +101,7 @@ class Scheduler:
 
     def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
         """Begin an attempt; False where the opening or the budget leaves no room for it now."""
-        if not self._opening.may_begin():
+        if not (self._is_beyond_limit(cell.key, history) or self._opening.may_begin()):
             self._ready_queue.put_back(cell)
             return False
         reserved = None
@@ -142,13 +142,18 @@ class Scheduler:
 
         A cell whose first attempt was dropped comes twice, and counts once.
         """
-        limit = self._settings.limit
-        if limit is None or history.attempt or key in self._new_cells:
+        if self._settings.limit is None or history.attempt or key in self._new_cells:
             return True
-        self._limit_used = len(self._new_cells) >= limit
+        self._limit_used = self._is_beyond_limit(key, history)
         if not self._limit_used:
             self._new_cells.add(key)
         return not self._limit_used
+
+    def _is_beyond_limit(self, key: str, history: History) -> bool:
+        """Say whether `--limit` has no room for a cell."""
+        limit = self._settings.limit
+        counted = history.attempt or key in self._new_cells
+        return limit is not None and not counted and len(self._new_cells) >= limit
 
     def _owed(self, cell: Cell, history: History) -> None:
         """Save what an earlier call could not."""

@@ -261,9 +261,10 @@ class Submitter:
 
         Answers can get out of step, on a connection or in a gateway.
         """
-        tag = tag_of(run, self._sweep)
-        if tag is not None:
-            return (tag.key, tag.cell) == (attempt.idempotency_key, attempt.key)
+        if isinstance(run.metadata.get("batchrun"), Mapping):
+            tag = tag_of(run, self._sweep)
+            ours = attempt.idempotency_key, attempt.key
+            return tag is not None and (tag.key, tag.cell) == ours
         return not any(run.id in wave.known_run_ids for wave in self._waves)
 
     def _is_batch_for(self, attempt: Attempt, batch: Batch) -> bool:
@@ -283,7 +284,6 @@ class Submitter:
 
     def _departed(self, first: Attempt) -> None:
         self._on_their_way[first.key] = anyio.current_time()
-        self._opening.note_departure()
         if first.index is not None:
             # The cells that wait for the answer to a batch know from when on.
             self._transitions.wakeup.ring()

@@ -218,6 +218,7 @@ class Transitions:
         wave.last_send_ended_at = max(wave.last_send_ended_at, ended)
         if not wave.doubted:
             self._enter_wave(wave, WavePhase.RESOLVING if wave.polled else WavePhase.DOUBTED)
+            self.poll_wakeup.ring()  # not each caller is a poll
 
     def doubt_ends(self, wave: Wave) -> None:
         """The poll that is under way has shown all that may come to light late."""

@@ -104,6 +104,7 @@ class Book:
         self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
+        self.past_opening = False  # and under another reference, too
         self.recovered = False  # and nothing was sent since
         self.recovered_at: datetime | None = None
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
@@ -193,7 +194,8 @@ class Book:
             self.recovered = False
         newest = self.filling if record.batch is None else self.batches
         if newest.get(record.model) != record.client_ref:
-            self.marked = self.marked or is_marker(record.client_ref)
+            marker = is_marker(record.client_ref)
+            self.marked, self.past_opening = self.marked or marker, self.past_opening or not marker
             self.last_wave = max(self.last_wave, wave_number(record.client_ref))
             if self._new_call:  # no call goes on with a wave of another
                 self.filling.clear()

@@ -15,7 +15,7 @@ from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted, decode
 
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
-_SUBMITTED: Final = b'{"type":"submitted"'
+_SENT: Final = (b'{"type":"intent"', b'{"type":"submitted"')
 _ANSWERS: Final = tuple(
     f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
 )
@@ -41,11 +41,10 @@ def intents_of(path: Path, client_ref: str) -> list[Intent]:
 
 def runs_in(path: Path, refs: AbstractSet[str]) -> dict[str, list[str]]:
     """Return the ids of the runs that the file knows of waves, by their references."""
-    wanted = [ref.encode() for ref in refs]
     wave_of: dict[str, str] = {}
     found: dict[str, list[str]] = {ref: [] for ref in refs}
     for line in _whole(path):
-        if not (line.startswith(_SUBMITTED) or any(ref in line for ref in wanted)):
+        if not line.startswith(_SENT):
             continue
         match decode(line):
             case Intent(cell=cell, client_ref=ref):
