@@ -321,7 +321,9 @@ async def test_of_two_machines_that_begin_at_once_the_later_one_stops(
     assert isinstance(stopped.errors[0], BegunElsewhereError)
     assert states(machines[codes.index(0)]) == {State.SUCCEEDED: 6}
     assert len(service.runs) <= 7, "more than the first run of the later one was paid twice"
-    await refused(machines[codes.index(9)])
+    stopped_one = machines[codes.index(9)]
+    said = str(await refused(stopped_one))
+    assert ("--new-sweep" in said) == (stopped_one.book().newest is None)
     assert len(service.runs) <= 7, "it went on by the next call"
 
 

@@ -260,13 +260,18 @@ def described(sweep: OtherSweep) -> str:
     )
 
 
-def refusal(sweeps: Sequence[OtherSweep], unclear: Sequence[Run]) -> BegunElsewhereError:
-    """Return the error that names what there is, and the ways on."""
+def refusal(
+    sweeps: Sequence[OtherSweep], unclear: Sequence[Run], *, anew: bool = True
+) -> BegunElsewhereError:
+    """Return the error that names what there is, and the ways on.
+
+    *anew*: the sweep here has no run, so it may be begun anew in the place of the others.
+    """
     said = [described(each) for each in sweeps]
     if unclear:
         said.append(f"{number_of(len(unclear), 'run')} under its marker may be of any sweep")
     where = "this sweep was begun elsewhere, and the ledger here knows nothing of it: "
-    return BegunElsewhereError(where + "; ".join(said), sweeps=[each.id for each in sweeps])
+    return BegunElsewhereError(where + "; ".join(said), sweeps=[each.id for each in sweeps if anew])
 
 
 class OtherSweeps:
@@ -308,7 +313,7 @@ class OtherSweeps:
         # Where this sweep has a run, the later of two that were begun at once has to stop.
         earlier = [each for each in common if not ours or each.first < min(ours)]
         if earlier or (elsewhere.unclear and not self._has_doubt()):
-            raise refusal(earlier, elsewhere.unclear)
+            raise refusal(earlier, elsewhere.unclear, anew=not ours)
         self._tell(each for each in others if each not in common)
 
     async def _counted(self, elsewhere: Elsewhere) -> list[OtherSweep]:
@@ -337,7 +342,7 @@ class OtherSweeps:
         common = await of_cells(counted_ones, self._context.manifest)
         others = tuple(counted_ones)
         if earlier := [each for each in common if not ours or each.first < min(ours)]:
-            raise refusal(earlier, ())
+            raise refusal(earlier, (), anew=not ours)
         for each in common:
             if each.id not in self._named:
                 self._named.add(each.id)
