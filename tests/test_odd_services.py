@@ -320,7 +320,6 @@ class Late(Runflow):
     """What it is asked for when nothing listens is carried out *late* seconds later."""
 
     late: float = 6.0
-    held: list[httpx.Request] | None = None
 
     async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
         if request.method == "POST" and word == "reset":

@@ -1,5 +1,0 @@
-"""`python -m batchrun` is `batchrun`."""
-
-from batchrun.cli import entry
-
-entry()

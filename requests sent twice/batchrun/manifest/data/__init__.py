@@ -1,1 +1,0 @@
-"""The files beside a manifest: data files and local files."""

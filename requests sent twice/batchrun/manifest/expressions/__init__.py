@@ -1,1 +1,0 @@
-"""Values that use other names: templates and `$` operators."""

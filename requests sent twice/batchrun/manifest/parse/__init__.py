@@ -1,1 +1,0 @@
-"""Sections of the tree -> the parts of a Manifest. Every problem is collected."""

@@ -1,1 +1,0 @@
-"""YAML 1.2 text -> a tree that knows where everything stands."""

@@ -1,1 +1,0 @@
-"""Traces: the order of effects on the world, frozen. See README.md in this folder."""
