@@ -21,7 +21,7 @@ from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected, served
 from batchrun.commands.target import name_recover
-from batchrun.engine.other_sweeps import OtherSweep, counted, find, of_cells, refusal
+from batchrun.engine.other_sweeps import OtherSweep, all_counted, find, of_cells, refusal
 from batchrun.engine.selection import Selection
 from batchrun.errors import BatchrunError, BegunElsewhereError
 from batchrun.ledger.book import Book
@@ -146,8 +146,7 @@ async def _begun_elsewhere(call: Call, key: str, book: Book) -> Sequence[OtherSw
     async with connected(call.endpoint, key, patient, log=lambda _: None) as client:
         found = await find(client, call.manifest.name, call.place.label)
         others = found.but({*ours, *call.settings.set_aside})
-        whole = [await counted(client, each, others) for each in others.sweeps]
-        return await of_cells(whole, call.manifest)
+        return await of_cells(await all_counted(client, others), call.manifest)
 
 
 def _refusal(plan: Plan, others: Sequence[OtherSweep]) -> BegunElsewhereError:

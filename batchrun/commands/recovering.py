@@ -12,7 +12,7 @@ from batchrun.base.text import number_of
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected, served
 from batchrun.engine.open_sweep import identity_of
-from batchrun.engine.other_sweeps import counted, described, find, not_set_aside, of_cells
+from batchrun.engine.other_sweeps import all_counted, described, find, not_set_aside, of_cells
 from batchrun.engine.preflight import check_organisation
 from batchrun.engine.run_tag import sweep_tag
 from batchrun.errors import LedgerError, NothingToRecoverError
@@ -136,8 +136,8 @@ class Recovery(Struct, frozen=True, kw_only=True):
         self.say("no ledger says which sweep it is; looking through the organisation's runs")
         found = await find(client, name, label)
         if found.sweeps:
-            whole = [await counted(client, each, found) for each in not_set_aside(found.sweeps)]
-            common = await of_cells(whole, self.call.manifest)
+            counted = await all_counted(client, found)
+            common = await of_cells(not_set_aside(counted), self.call.manifest)
             said = {each.id: described(each) for each in common}
             if not said:
                 others = "; ".join(map(described, found.sweeps))

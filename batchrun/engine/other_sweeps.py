@@ -214,6 +214,11 @@ async def of_cells(sweeps: Iterable[OtherSweep], manifest: Manifest) -> list[Oth
     return [*found, *(each for each in left if not each.whole)]
 
 
+async def all_counted(client: Client, seen: Elsewhere) -> list[OtherSweep]:
+    """Return the sweeps of a look-up, each with the runs of its first waves."""
+    return [await counted(client, each, seen) for each in seen.sweeps]
+
+
 async def counted(client: Client, sweep: OtherSweep, seen: Elsewhere) -> OtherSweep:
     """Return *sweep* with the runs of its first waves, as far as the filter shows them.
 
@@ -307,7 +312,7 @@ class OtherSweeps:
                 f"{elsewhere.back_to:%Y-%m-%d %H:%M} UTC: runs of this sweep that are older, from "
                 "another folder, would not be seen"
             )
-        others = await self._counted(elsewhere)
+        others = await all_counted(self._client, elsewhere)
         common = await of_cells(others, self._context.manifest)
         ours = [each.first for each in found.sweeps if each.id == self._context.sweep]
         # Where this sweep has a run, the later of two that were begun at once has to stop.
@@ -315,9 +320,6 @@ class OtherSweeps:
         if earlier or (elsewhere.unclear and not self._has_doubt()):
             raise refusal(earlier, elsewhere.unclear, anew=not ours)
         self._tell(each for each in others if each not in common)
-
-    async def _counted(self, elsewhere: Elsewhere) -> list[OtherSweep]:
-        return [await counted(self._client, each, elsewhere) for each in elsewhere.sweeps]
 
     def _has_doubt(self) -> bool:
         """Say whether a run under the marker may be of an intent of this ledger."""
@@ -338,9 +340,8 @@ class OtherSweeps:
             shown = [run for run in runs if _belongs(run, ref, line.name, line.label)]
             elsewhere = replace(await _by_sweep(self._client, shown), by_filter=True)
         ours = [each.first for each in elsewhere.sweeps if each.id == self._context.sweep]
-        counted_ones = await self._counted(elsewhere.but(self._ours))
-        common = await of_cells(counted_ones, self._context.manifest)
-        others = tuple(counted_ones)
+        others = await all_counted(self._client, elsewhere.but(self._ours))
+        common = await of_cells(others, self._context.manifest)
         if earlier := [each for each in common if not ours or each.first < min(ours)]:
             raise refusal(earlier, (), anew=not ours)
         for each in common:
