@@ -51,6 +51,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     budget: Decimal | None = None
     download: bool = True
     model_concurrency: Mapping[str, int] = field(default_factory=dict)
+    model_prices: Mapping[str, Decimal] = field(default_factory=dict)
     wave_size: int | None = None
     limit: int | None = None
     max_duration: float | None = None
@@ -321,7 +322,14 @@ def in_section(name: str) -> dict[str, Setting]:
     return {(each.key or "").partition(".")[2]: each for each in found}
 
 
-def settings_from(manifest: Mapping[str, Any], *, model_concurrency: Mapping[str, int]) -> Settings:
+def settings_from(
+    manifest: Mapping[str, Any],
+    *,
+    model_concurrency: Mapping[str, int],
+    model_prices: Mapping[str, Decimal],
+) -> Settings:
     """Return the defaults with what a *manifest* says in their place, by the fields' names."""
     defaults = {each.name: each.default for each in SETTINGS if each.written}
-    return Settings(**{**defaults, **manifest}, model_concurrency=model_concurrency)
+    return Settings(
+        **{**defaults, **manifest}, model_concurrency=model_concurrency, model_prices=model_prices
+    )

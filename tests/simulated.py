@@ -107,7 +107,7 @@ class Runflow:
     names. Lists leave the fields *left_out* out, and *everywhere* so do answers by id. Where models
     aren't *priced* there are no descriptions of them; where answers aren't *dated* none says what
     time it is, and else it may be *date_ahead* s ahead. *edit_run* and *edit_batch* change how
-    a run or a batch is shown.
+    a run or a batch is shown. *models* are what there is.
     """
 
     script: list[str] = field(default_factory=list)
@@ -132,6 +132,7 @@ class Runflow:
     date_ahead: float = 0.0
     edit_run: Callable[[Json], Json] | None = None
     edit_batch: Callable[[Json], Json] | None = None
+    models: dict[str, Model] = field(default_factory=AnyModel)
     planted: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     posts: list[tuple[float, str, bytes]] = field(default_factory=list)
@@ -147,7 +148,7 @@ class Runflow:
             drawing=False,
         )
         clock = loop_clock(BEGINNING.timestamp())
-        return World(None, settings=settings, models=AnyModel(), clock=clock)
+        return World(None, settings=settings, models=self.models, clock=clock)
 
     @cached_property
     def _simulated(self) -> SimulatedTransport:

@@ -1,44 +1,89 @@
-"""What a run reserves of a budget before it is known what it costs."""
+"""What a run reserves before its cost is known, and which cells wait for that."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
-from engine_world import World
-from simulated import Runflow
 
-from batchrun.engine.budget import reservation
-from batchrun.ledger.book import ModelFacts
+from batchrun.base.local_file import LocalFile
+from batchrun.engine.choices import choice_of
+from batchrun.engine.prices import NEWEST, Prices
+from batchrun.runflow.descriptions import Description, parse_description
+
+MODEL = "google/nano-banana-2"
+KNOWN = Description(inputs={"quality": frozenset({"low", "high"}), "style": None})
+PICTURE = LocalFile(path=Path("/a.png"), written="a.png", sha256="0" * 64, size=1, mime="image/png")
 
 
 @pytest.mark.parametrize(
-    ("max_cost", "estimate", "room", "reserved"),
+    ("one", "other", "same"),
     [
-        (None, None, "5", "5"),  # the first run tells the price, and the others wait for it
-        (None, None, "0", None),
-        (None, "0.08", "5", "0.08"),
-        (None, "0.08", "0.07", None),
-        (None, "0", "0", "0"),
-        ("0.10", "0.08", "5", "0.10"),
-        ("0.10", None, "0.05", None),
-        ("0", None, "0", "0"),
+        ({"quality": "low"}, {"quality": "high"}, False),
+        ({"quality": "low"}, {}, False),  # absent counts as a value
+        ({"quality": "low"}, {"quality": "odd"}, False),
+        ({"width": 512}, {"width": 1024}, False),
+        ({"sound": True}, {"sound": False}, False),
+        ({"prompt": "a red chair"}, {"prompt": "a blue chair"}, True),
+        ({"prompt": "chair"}, {"prompt": "stool"}, True),
+        ({"prompt": 1}, {"prompt": 2}, True),
+        ({"seed": 1}, {"seed": 2}, True),
+        ({"image_url": PICTURE}, {"image_url": "https://files.example/b.png"}, True),
+        ({"image_url": PICTURE}, {"image_url": "data:image/png;base64,AA=="}, True),
+        ({"image_url": PICTURE}, {}, False),
+        ({"image_urls": [PICTURE]}, {"image_urls": [PICTURE, PICTURE]}, False),
+        ({"config": {"size": "4K"}}, {"config": {"size": "1K"}}, False),
     ],
 )
-def test_what_a_run_reserves(
-    max_cost: str | None, estimate: str | None, room: str, reserved: str | None
+def test_what_the_price_of_a_run_hangs_on(
+    one: Mapping[str, Any], other: Mapping[str, Any], *, same: bool
 ) -> None:
-    facts = ModelFacts(max_cost=None if max_cost is None else Decimal(max_cost))
+    for description in (KNOWN, Description()):
+        first, second = (choice_of(MODEL, each, description) for each in (one, other))
+        assert (first == second) == same
+        assert first != choice_of("openai/gpt-image-1.5", one, description)
 
-    found = reservation(facts, None if estimate is None else Decimal(estimate), Decimal(room))
 
-    assert found == (None if reserved is None else Decimal(reserved))
+def test_a_word_is_a_value_only_where_no_list_of_values_is_known() -> None:
+    one, other = {"style": "oil"}, {"style": "ink"}
+
+    assert choice_of(MODEL, one, KNOWN) == choice_of(MODEL, other, KNOWN)
+    assert choice_of(MODEL, one, Description()) != choice_of(MODEL, other, Description())
 
 
-async def test_without_a_known_price_runs_go_one_by_one(tmp_path: Path) -> None:
-    service = Runflow()
-    world = World(tmp_path, service)
+@pytest.mark.parametrize(
+    ("attributes", "allowed"),
+    [
+        ({"enum": ["low", "high"]}, frozenset({"low", "high"})),
+        ({"strict": True, "options": ["1K"]}, frozenset({"1K"})),
+        ({"values": [1, 2]}, frozenset()),
+        ({"enum": []}, None),
+        ({"enum": [{"value": "low"}]}, None),
+        ({"max": 3}, None),
+        ("low", None),
+        (None, None),
+    ],
+)
+def test_a_list_of_plain_values_is_what_an_input_allows(
+    attributes: Any, allowed: frozenset[str] | None
+) -> None:
+    body = {"inputs": [{"name": "quality", "validator_attrs": attributes}, {"id": 3}, "x"]}
 
-    await world.call(budget=Decimal("0.20"), concurrency=4)
+    assert parse_description(body).inputs == {"quality": allowed}
 
-    assert len(service.runs) == 2  # of 0.08 each; a third would be too much
-    assert service.most_in_flight == 1
+
+def test_a_description_of_another_shape_is_none() -> None:
+    assert parse_description({"pricing_note": {"amount": 1}, "inputs": "prompt"}) == Description()
+
+
+def test_the_dearest_of_the_newest_runs_counts() -> None:
+    prices = Prices({"dear": Decimal("0.50")})
+    for cost in ("0.30", *["0.10"] * (NEWEST - 1)):
+        prices.learn("a choice", Decimal(cost))
+
+    assert prices.bound("any", "a choice") == Decimal("0.30")
+    prices.learn("a choice", Decimal("0.20"))
+    assert prices.bound("any", "a choice") == Decimal("0.20")
+    assert prices.bound("dear", "a choice") == Decimal("0.50")
+    assert prices.bound("any", "another") is None

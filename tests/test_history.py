@@ -1,4 +1,5 @@
 from copy import copy
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ from batchrun.ledger.records import (
     Learnt,
     Looked,
     Parked,
+    Priced,
     Rejected,
     Sweep,
     Uploaded,
@@ -55,7 +57,7 @@ MAY: dict[tuple[State, str], State] = {
     (State.IN_FLIGHT, "Finished"): State.SUCCEEDED,
     (State.SUCCEEDED, "Saved"): State.SUCCEEDED,
     (State.PARTIAL_SUCCEEDED, "Saved"): State.PARTIAL_SUCCEEDED,
-    **{(state, "Extra"): state for state in State},
+    **{(state, kind): state for state in State for kind in ("Extra", "Priced")},
 }
 
 
@@ -188,11 +190,15 @@ def test_the_offsets_are_those_of_the_newest_lines_of_their_kind() -> None:
     assert history.saved
 
 
-def test_an_extra_run_changes_nothing_of_the_cell() -> None:
+def test_what_other_runs_cost_changes_nothing_of_the_cell() -> None:
     for state in State:
-        history = at(state)
-        apply(history, Extra(cell="c1", attempt=1, run_id="other"))
-        assert history == at(state)
+        for line in (
+            Extra(cell="c1", attempt=1, run_id="other"),
+            Priced(cell="c1", attempt=1, run_id="other", cost=Decimal(1)),
+        ):
+            history = at(state)
+            apply(history, line)
+            assert history == at(state)
 
 
 @pytest.mark.parametrize(

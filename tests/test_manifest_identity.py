@@ -117,6 +117,7 @@ HARMLESS: dict[str, Any] = {
     "name": "other",
     "models.alias": [{"id": "a/b", "alias": "one"}, {"id": "c/d", "alias": "two"}],
     "models.concurrency": ["a/b", {"id": "c/d", "concurrency": 3}],
+    "models.price": ["a/b", {"id": "c/d", "price": 0.2}],
     "exclude": [{"seed": 1, "color": "red"}],
     "sample": {"n": 2},
     "sample.n": {"n": 3},

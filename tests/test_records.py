@@ -63,6 +63,10 @@ GOLDEN = {
         '{"type":"extra","at":"2026-05-04T12:00:00.000250Z","group":7,"cell":"c1","attempt":1,'
         '"run_id":"run-extra","cost":"0.04"}'
     ),
+    "priced": (
+        '{"type":"priced","at":"2026-05-04T12:00:00.000250Z","group":7,"cell":"c1","attempt":1,'
+        '"run_id":"run-c1-1","cost":"0.08"}'
+    ),
     "saved": (
         '{"type":"saved","at":"2026-05-04T12:00:00.000250Z","group":7,"cell":"c1",'
         '"run_id":"run-c1-1","files":[{"path":"files/banana/c1.png","bytes":1000,'

@@ -120,7 +120,7 @@ NEXT: dict[str, tuple[list[AnyRecord], str, str]] = {
     ),
     "extra": (
         [submitted(CELL), finished(CELL), Extra(cell=CELL, attempt=1, run_id="second")],
-        "a second run came to light: second",
+        "a second run came to light: run second",
         "saves the outputs",
     ),
     "cancelled": (

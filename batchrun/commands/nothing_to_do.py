@@ -113,7 +113,9 @@ def remember(call: Call, ledger: Ledger, summary: Summary, totals: Totals) -> No
 def _all_done(call: Call, ledger: Ledger, totals: Totals) -> bool:
     """Say whether nothing is left: in this manifest, or of what the ledger still waits for."""
     book, tally, settings = ledger.book, totals.counted.tally, call.settings
-    owed = book.open or book.doubted or book.unpriced_duplicates
+    now = ledger.now()
+    unpriced = any(run.is_recent(now) for run in book.unpriced.values())
+    owed = book.open or book.doubted or book.unpriced_duplicates or unpriced
     again = settings.retry_failed and tally.bad
     return not (tally.unfinished or owed or again or settings.only)
 

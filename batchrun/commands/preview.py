@@ -52,19 +52,21 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 
 class Prices(Struct, frozen=True, kw_only=True):
-    """The cost of runs: the *means* of this sweep by model, else the catalogue's *labels*.
+    """The cost of runs: the *means* of this sweep by model, else what the manifest has *given* by
+    alias, else the catalogue's *labels*.
 
     *missing* says why the catalogue was not asked, or did not answer.
     """
 
     means: Mapping[str, Decimal]
+    given: Mapping[str, Decimal] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     missing: str = ""
 
     def of(self, cell: Cell) -> Decimal | None:
         """Return USD for one run of *cell*, None where no price is known."""
-        mean = self.means.get(cell.model)
-        return estimate(self.labels.get(cell.model), cell.input) if mean is None else mean
+        known = self.means.get(cell.model, self.given.get(cell.alias))
+        return estimate(self.labels.get(cell.model), cell.input) if known is None else known
 
 
 class CellsToDo:
@@ -115,7 +117,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             forget_missing(reader.book, path)
         selection = Selection(settings.only, reader, attempts=settings.attempts)
     book = Book() if reader is None else reader.book
-    prices = Prices(means=means(book))
+    prices = Prices(means=means(book), given=plan.call.settings.model_prices)
     if not as_json:
         prices = asked(plan, prices)
     others = begun_elsewhere(plan, book)
@@ -182,7 +184,11 @@ def means(book: Book) -> dict[str, Decimal]:
 
 def asked(plan: Plan, prices: Prices) -> Prices:
     """Return *prices* with what the catalogue says of the models that have no mean here."""
-    models = [model.id for model in plan.call.manifest.models if model.id not in prices.means]
+    models = [
+        model.id
+        for model in plan.call.manifest.models
+        if model.id not in prices.means and model.alias not in prices.given
+    ]
     key = key_of(plan.call.endpoint)
     if not models or key is None:
         return replace(prices, missing="" if key else "RUNFLOW_API_KEY is not set")

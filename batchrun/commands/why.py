@@ -40,6 +40,7 @@ from batchrun.ledger.records import (
     Finished,
     Intent,
     Parked,
+    Priced,
     Rejected,
     Saved,
     Submitted,
@@ -186,8 +187,10 @@ def described(record: AnyRecord) -> str:
             return f"run {record.run_id}{' found again' if record.adopted else ''}"
         case Finished() | Rejected():
             return _ended(record)
-        case Extra():
-            return f"a second run came to light: {record.run_id}{_cost(record)}"
+        case Extra() | Priced():
+            late = isinstance(record, Priced)
+            what = "the cost became known of" if late else "a second run came to light:"
+            return f"{what} run {record.run_id}{_cost(record)}"
         case Saved():
             return f"saved: {', '.join(file.path for file in record.files) or 'no file'}"
         case Dropped() | Parked():
@@ -213,14 +216,18 @@ def _ended(record: Finished | Rejected) -> str:
     return f"{record.status_code}{_cost(record)}{took}{why if failed else ''}"
 
 
-def _cost(record: Finished | Extra) -> str:
+def _cost(record: Finished | Extra | Priced) -> str:
     return "" if record.cost is None else f", {money(record.cost)} USD"
 
 
 def next_call(life: Life, subject: Subject) -> str:
     """Say whether and why the next call takes the cell up."""
     manifest, history, command = subject.manifest, life.history, subject.command
-    settings = settings_from({}, model_concurrency={}) if manifest is None else manifest.settings()
+    settings = (
+        settings_from({}, model_concurrency={}, model_prices={})
+        if manifest is None
+        else manifest.settings()
+    )
     match next_step(history, attempts=settings.attempts):
         case Submit() if manifest is not None and not _names(manifest, life):
             return "the cell is no longer in the manifest: no call takes it up"

@@ -7,7 +7,9 @@ The way of a cell:
     resume.py          takes over what earlier calls left
     selection.py       which cells the call is about
     scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
-    budget.py          what may still be spent
+    budget.py          what may still be spent; `held_cells.py` has the cells that wait for it
+    prices.py          what runs have cost, by their `choices.py`
+    run_costs.py       learns that, and asks for costs that aren't known when a run ends
     uploader.py        local files, before the request
     batcher.py         which cells share a request, and when it leaves
     preflight.py       what must hold before the first POST: key, sweep, newest ledger

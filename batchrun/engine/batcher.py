@@ -229,6 +229,8 @@ class Batcher:
             return False
         if self._opening.under_way:  # its runs show their tags, the items of batches may not
             return False
+        if attempt.first:  # its cost is no bound yet (rule 31 of the contract)
+            return False
         if RESERVED in (attempt.sent or {}) or self._may_need_otherwise(attempt):
             return False
         takes = self._takes_batches.get(attempt.model)

@@ -1,85 +1,171 @@
 """The budget that is left: how much a run reserves before its cost is known. Pure.
 
-**Settled plus reserved never exceeds the budget; a second send passes as a first one does.** A run
-reserves what the dearest run of its model has cost in this sweep, else what the price label says;
-where neither is known, all that is left. So runs go one by one until the first has shown its cost.
-Once the first run of an unknown price reserved all that was left, and the others nothing: they left
-at once. And a call with a budget once sent again, without a reserve, what a call without a budget
-had left in doubt.
+**Settled plus reserved never exceeds the budget, but by what a run costs more than it reserved.**
+An estimate is no bound. As long as no run of a choice has shown what it costs, one of it goes
+first, and the others wait (rule 31 of the contract): it reserves four times its price label, or all
+that is left where it has none. Once a run has cost 0.15 with a label of 0.01, fifty were under way.
+
+A cell that only the reservations of others keep out waits; one that doesn't fit in what is settled
+is passed over for others that do, and counted.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from enum import Enum
+from typing import Any, Final, Protocol
 
-from batchrun.engine.in_flight import Attempt, InFlight, share
+from msgspec import Struct
+
+from batchrun.base.text import money, number_of
+from batchrun.engine.in_flight import Attempt, InFlight
+from batchrun.engine.prices import Prices
 from batchrun.errors import BudgetReachedError
-from batchrun.ledger.book import Book, ModelFacts
-from batchrun.runflow.prices import estimate
+from batchrun.ledger.book import Book
+
+CAUTION: Final = 4
+"""Labels that the first run of a choice reserves."""
 
 
-def left(budget: Decimal, *, settled: Decimal, reserved: Decimal) -> Decimal:
-    """Return what may still be reserved."""
-    return budget - settled - reserved
+NOTHING: Final = Decimal("-Infinity")
+SOMETHING: Final = Decimal("1e-15")
 
 
-def reservation(facts: ModelFacts, estimate: Decimal | None, room: Decimal) -> Decimal | None:
-    """Return what a run reserves, or None if there is no *room* for it."""
-    expected = estimate if facts.max_cost is None else max(facts.max_cost, estimate or Decimal(0))
-    if expected is None:
-        return room if room > 0 else None
-    return expected if expected <= room else None
+class Keeps(Enum):
+    """The reason why a run may not begin."""
+
+    OTHERS = "runs under way reserve what it needs, or are to show its price first"
+    COST = "the run that is to show its price has ended, and its cost isn't known yet"
+    SETTLED = "what is spent leaves too little"
+
+
+class Costs(Protocol):
+    """The costs that aren't known yet, of runs that have ended; it knows how to wait for them."""
+
+    @property
+    def awaited(self) -> bool: ...
+    def waits_for(self, choice: str) -> bool: ...
+    def wait_for_any(self) -> bool: ...
+    def wait_no_more(self) -> None: ...
+
+
+class Reservation(Struct, frozen=True):
+    """The money that a run of *choice* reserves; *first*: it shows what others will cost.
+
+    Without a budget there is neither a choice nor an amount.
+    """
+
+    choice: str
+    amount: Decimal | None
+    first: bool
 
 
 class Budget:
     """Holds *budget*, None for a call without one: then there is always room.
 
-    *labels* are the price labels of models, by id; only a budget asks for them. A run of an
-    earlier call without a budget reserves nothing once its model's price is known, and all that is
-    left until then. *held_back* is True once a second send of an intent found no room.
+    A run of an earlier call without a budget reserves nothing once the price of its choice is
+    known, and all that is left until then. *held_back* is True once a second send of an intent
+    found no room.
     """
 
-    def __init__(self, budget: Decimal | None, book: Book, in_flight: InFlight) -> None:
+    def __init__(
+        self,
+        budget: Decimal | None,
+        book: Book,
+        in_flight: InFlight,
+        *,
+        prices: Prices,
+        costs: Costs,
+    ) -> None:
         self._budget = budget
         self._book = book
         self._in_flight = in_flight
-        self.labels: Mapping[str, str | None] = {}
+        self._prices = prices
+        self._costs = costs
+        self._passed_over: Counter[tuple[str, Decimal | None]] = Counter()
         self.held_back = False
 
     @property
     def limited(self) -> bool:
         return self._budget is not None
 
-    def reserve(
-        self, model: str, inputs: Mapping[str, Any], *, besides: Attempt | None = None
-    ) -> Decimal | None:
-        """Return what a run reserves, None if there is no room for it.
+    @property
+    def used_up(self) -> bool:
+        """Whether no run has room any more, whatever becomes of those under way."""
+        if not self.limited or self._prices.some_are_free or self._costs.awaited:
+            return False
+        return self._free() <= 0
+
+    @property
+    def overdrawn(self) -> bool:
+        """Whether more is settled and reserved than there is: runs have cost more than reserved.
+
+        What has not left by then is put off.
+        """
+        if not self.limited:
+            return False
+        reserved = self._reserved()
+        return reserved is not None and reserved > self._free()
+
+    def choice(self, model: str, inputs: Mapping[str, Any]) -> str:
+        """Return the choice of a run, "" where no budget is kept."""
+        return self._prices.choice(model, inputs) if self.limited else ""
+
+    def offer(
+        self, alias: str, model: str, inputs: Mapping[str, Any], *, besides: Attempt | None = None
+    ) -> Reservation | Keeps:
+        """Return what a run may reserve, or what keeps it.
 
         *besides* is the attempt that it is of, where that is under way already.
         """
-        assert self._budget is not None
-        reserved, assumed_cost = self._reserved(besides), self._assumed_cost()
-        if reserved is None or assumed_cost is None:
-            return None
-        room = left(self._budget, settled=self._book.cost + assumed_cost, reserved=reserved)
-        expected = estimate(self.labels.get(model), inputs)
-        return reservation(self._book.facts(model), expected, room)
+        choice, free = self._prices.choice(model, inputs), self._free()
+        bound = self._prices.bound(alias, choice)
+        if bound is None:
+            if self._is_shown(choice, besides):
+                return Keeps.OTHERS
+            if self._costs.waits_for(choice):
+                return Keeps.COST
+        expected = self._prices.estimate(model, inputs) if bound is None else bound
+        if free <= 0 if expected is None else expected > free:
+            # What is counted for a run whose cost isn't known yet may become less.
+            return Keeps.COST if self._costs.wait_for_any() else Keeps.SETTLED
+        reserved = self._reserved(besides)
+        room = NOTHING if reserved is None else free - reserved
+        if expected is None:
+            wanted = max(room, SOMETHING)
+        else:
+            wanted = min(expected if bound is not None else CAUTION * expected, free)
+        if wanted > room:
+            return Keeps.OTHERS
+        return Reservation(choice, wanted, first=bound is None)
+
+    def pass_over(self, alias: str, choice: str) -> None:
+        """Count a cell that what is settled leaves no room for."""
+        self._passed_over[alias, self._prices.bound(alias, choice)] += 1
 
     def hold(self, attempt: Attempt, inputs: Mapping[str, Any]) -> None:
         """Reserve for what may be running already, whether there is room for it or not."""
-        everything = Decimal("Infinity")
-        expected = estimate(self.labels.get(attempt.model), inputs)
-        wanted = reservation(self._book.facts(attempt.model), expected, everything)
-        self._in_flight.reserve(attempt, None if wanted == everything else wanted)
+        choice, amount = self._prices.choice(attempt.model, inputs), attempt.reserved
+        if amount is None:
+            amount = self._prices.bound(attempt.alias, choice)
+        if amount is None:
+            expected = self._prices.estimate(attempt.model, inputs)
+            amount = None if expected is None else CAUTION * expected
+        self._in_flight.reserve(attempt, amount, choice=choice)
 
     def admits(self, attempt: Attempt, inputs: Mapping[str, Any]) -> bool:
         """Say whether an attempt may be sent again, and reserve for it."""
         if not self.limited:
             return True
-        reserved = self.reserve(attempt.model, inputs, besides=attempt)
-        if reserved is not None:
-            self._in_flight.reserve(attempt, reserved)
-        return reserved is not None
+        found = self.offer(attempt.alias, attempt.model, inputs, besides=attempt)
+        if isinstance(found, Reservation):
+            self._in_flight.reserve(attempt, found.amount)
+            return True
+        return False
+
+    def wait_no_more(self) -> None:
+        """Let the call end although costs aren't known: no cell is begun any more."""
+        self._costs.wait_no_more()
 
     def may_get_room(self) -> bool:
         """Say whether something that is under way holds a part of the budget."""
@@ -91,19 +177,48 @@ class Budget:
         if (reserved := self._reserved()) != 0:
             spent += f", {_share(reserved)} reserved for what may be running"
         if unpriced_runs := sum(facts.unpriced_runs for facts in self._book.models.values()):
-            runs = f"{unpriced_runs} run{'s' * (unpriced_runs > 1)}"
+            runs = number_of(unpriced_runs, "run")
             spent += f"; {runs} without a known cost, counted as {_share(self._assumed_cost())}"
+            spent += " (`price` beside a model's `id` says what a run of it costs at most)"
         return BudgetReachedError(
-            f"the budget of {self._budget} USD allows no further run: {spent}"
+            f"the budget of {self._budget} USD allows no further run: {spent}{self._no_fit()}"
         )
+
+    def _no_fit(self) -> str:
+        """Say which cells were passed over."""
+        cells = [
+            f"{number_of(count, 'cell')} of {alias}"
+            + ("" if price is None else f" at up to {money(price)} USD")
+            for (alias, price), count in sorted(self._passed_over.items(), key=repr)
+        ]
+        return f"; no room for {', '.join(cells)}" if cells else ""
+
+    def _is_shown(self, choice: str, besides: Attempt | None) -> bool:
+        """Say whether a run is under way that will show the price of *choice*.
+
+        A parked one shows nothing in this call, and what reserves nothing isn't running.
+        """
+        return any(
+            each.choice == choice
+            and each is not besides
+            and not each.parked
+            and not (each.unresolved and each.reserved == 0)
+            for each in self._in_flight
+        )
+
+    def _free(self) -> Decimal:
+        """Return what is not settled; minus infinity where a cost of any size isn't known."""
+        assert self._budget is not None
+        assumed = self._assumed_cost()
+        return NOTHING if assumed is None else self._budget - self._book.cost - assumed
 
     def _assumed_cost(self) -> Decimal | None:
         """Return what runs without a known cost count as; None is all that is left."""
         total = Decimal(0)
         for model, facts in self._book.models.items():
             each = facts.max_cost
-            if each is None:
-                each = estimate(self.labels.get(model), {})
+            if each is None and facts.unreserved:
+                each = self._prices.estimate(model, {})
             if facts.unreserved and each is None:
                 return None
             total += facts.assumed_cost + facts.unreserved * (each or 0)
@@ -112,12 +227,12 @@ class Budget:
     def _reserved(self, besides: Attempt | None = None) -> Decimal | None:
         """Return what the others under way may still cost; None is all that is left."""
         total = Decimal(0)
-        own = None if besides is None else share(besides)
+        own = None if besides is None else besides.share
         for each, number in self._in_flight.shares.items():
-            model, amount = each
+            alias, choice, amount = each
             others = number - (each == own)
             if amount is None:
-                amount = self._book.facts(model).max_cost
+                amount = self._prices.bound(alias, choice)
             if amount is not None:
                 total += others * amount
             elif others:

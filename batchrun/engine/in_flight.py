@@ -25,6 +25,7 @@ class Attempt:
     that isn't known; *selected* is whether this call is about it, *yielded* whether the walk of the
     grid has come to it. *last_send_ended_at* is when our last send of the intent ended, or when
     this process took the lock: an empty look-up counts only `settle` after it.
+    *choice* is what its price hangs on, "" without a budget; *first*: it is to show that price.
     *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
     says nothing about the first send.
     """
@@ -42,7 +43,9 @@ class Attempt:
     selected: bool = True
     yielded: bool = False
     granted: int = 0
+    choice: str = ""
     reserved: Decimal | None = None
+    first: bool = False
     run_id: str | None = None
     started: float = 0.0
     sends: int = 0
@@ -67,9 +70,14 @@ class Attempt:
         """Whether it has not been given a request yet."""
         return self.phase in {Phase.PREPARING, Phase.QUEUED}
 
+    @property
+    def share(self) -> "Share":
+        """The money that it reserves, and for what."""
+        return self.alias, self.choice, self.reserved
 
-Share = tuple[str, Decimal | None]
-"""The money that one attempt reserves, and the model that it is of."""
+
+Share = tuple[str, str, Decimal | None]
+"""The money that one attempt reserves, its alias, and its choice."""
 
 
 class Active:
@@ -143,7 +151,7 @@ class InFlight:
     def begin(self, attempt: Attempt) -> None:
         self._attempts[attempt.key] = attempt
         self._used[attempt.alias] += 1
-        self._shares[share(attempt)] += 1
+        self._shares[attempt.share] += 1
 
     def end(self, attempt: Attempt) -> None:
         """Give the attempt's slot back."""
@@ -151,16 +159,19 @@ class InFlight:
         self._used[attempt.alias] -= 1
         self._forget_share(attempt)
 
-    def reserve(self, attempt: Attempt, amount: Decimal | None) -> None:
-        """Have an attempt that is under way reserve another *amount*."""
+    def reserve(
+        self, attempt: Attempt, amount: Decimal | None, *, choice: str | None = None
+    ) -> None:
+        """Have an attempt that is under way reserve another *amount*; *choice* if it is new."""
         self._forget_share(attempt)
         attempt.reserved = amount
-        self._shares[share(attempt)] += 1
+        attempt.choice = attempt.choice if choice is None else choice
+        self._shares[attempt.share] += 1
 
     def _forget_share(self, attempt: Attempt) -> None:
-        self._shares[share(attempt)] -= 1
-        if not self._shares[share(attempt)]:
-            del self._shares[share(attempt)]
+        self._shares[attempt.share] -= 1
+        if not self._shares[attempt.share]:
+            del self._shares[attempt.share]
 
     def flying(self) -> int:
         """Return how many runs are known to be under way and are looked at."""
@@ -169,8 +180,3 @@ class InFlight:
     def sending(self) -> bool:
         """Say whether an answer is being waited for."""
         return any(attempt.phase in REQUESTED for attempt in self)
-
-
-def share(attempt: Attempt) -> Share:
-    """Return what *attempt* reserves, and the model that it is of."""
-    return attempt.model, attempt.reserved

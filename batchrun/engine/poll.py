@@ -16,6 +16,7 @@ from batchrun.engine.phases import Phase
 from batchrun.engine.poll_schedule import BATCH_POLL_VALUE, LARGE, SINGLE_POLL_VALUE, next_wait
 from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.ref_filter import RefFilter
+from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
 from batchrun.errors import UnreachableError
@@ -47,6 +48,7 @@ class Poller:
         transitions: Transitions,
         ref_filter: RefFilter,
         reconciler: Reconciler,
+        costs: RunCosts,
     ) -> None:
         self._settings = context.settings
         self._book = context.ledger.book
@@ -55,6 +57,7 @@ class Poller:
         self._in_flight = transitions.in_flight
         self._ref_filter = ref_filter
         self._reconciler = reconciler
+        self._costs = costs
         self._asking: dict[str, anyio.CancelScope] = {}  # by run id
         self.passed_over = False  # waves that no list can show: all runs are walked in the end
         self._silent: set[str] = set()  # references of waves whose list is asked instead
@@ -81,6 +84,7 @@ class Poller:
                 try:
                     asked = anyio.current_time()
                     runs = await self._ref_filter.runs_of(wave.ref)
+                    await self._costs.show(runs or ())
                     if runs is None or not await self._reconciler.look_last(wave, asked, runs):
                         left.append(wave)
                 finally:
@@ -139,6 +143,7 @@ class Poller:
             wave.unlisted = False
             extras_running = await self._reconciler.reconcile(wave, runs)
             await self._handle_list(wave, runs)
+            await self._costs.show(runs)
         unidentified = await self._not_running(wave) if runs is None else self._missing(wave, runs)
         await self._poll_one_by_one(unidentified)
         await self._reconciler.resolve_doubts(wave, asked, runs)

@@ -58,10 +58,9 @@ async def resume(context: Context, transitions: Transitions, wants: Wants) -> bo
 
 
 def reserve(in_flight: InFlight, budget: Budget, intents: Intents) -> None:
-    """Reserve for all that may be running and was sent by a call without a budget."""
+    """Reserve for all that may be running, also where a call without a budget has sent it."""
     for attempt in in_flight:
-        if attempt.reserved is None:
-            budget.hold(attempt, intents.last_input(attempt) or {})
+        budget.hold(attempt, intents.last_input(attempt) or {})
 
 
 async def _see(ledger: Ledger, wave: Wave) -> None:

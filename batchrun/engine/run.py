@@ -38,11 +38,13 @@ from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.own_runs import OwnRuns
 from batchrun.engine.poll import Poller
 from batchrun.engine.preflight import LedgerCheck, Preflight
+from batchrun.engine.prices import NEWEST, Prices
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.request_body import Intents
 from batchrun.engine.resume import YIELD_EVERY, reserve, resume
+from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
 from batchrun.engine.service_habits import ServiceHabits
@@ -54,10 +56,12 @@ from batchrun.engine.waves import Waves, best_size
 from batchrun.errors import KeyRefusedError, LostLedgerError, UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
+from batchrun.ledger.scan import costs_by_choice
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.runflow.client import Client
+from batchrun.runflow.descriptions import parse_description
 from batchrun.settings import Settings
 from batchrun.sweep.references import marker
 
@@ -106,7 +110,13 @@ class Runner:
         self.selection = Selection(settings.only, ledger, attempts=settings.attempts)
         self._active = Active()
         self._in_flight = InFlight(settings.concurrency, settings.model_concurrency)
-        self._budget = Budget(settings.budget, ledger.book, self._in_flight)
+        self._prices = Prices(settings.model_prices)
+        self._costs = RunCosts(
+            context, prices=self._prices, active=self._active, wakeup=self._wakeup
+        )
+        self._budget = Budget(
+            settings.budget, ledger.book, self._in_flight, prices=self._prices, costs=self._costs
+        )
         self._seen = KeyIndex()
         streams = {model.alias: self._stream(model) for model in manifest.models}
         self._ready_queue = ReadyQueue(streams)
@@ -169,6 +179,7 @@ class Runner:
             intents=intents,
             habits=habits,
             opening=opening,
+            budget=self._budget,
         )
         tasks.start_soon(self._tick, submitter, name="ticker")
         if not await self._begin(transitions, preflight, intents):
@@ -184,17 +195,23 @@ class Runner:
             tasks=tasks,
         )
         poller = Poller(
-            context, transitions=transitions, ref_filter=ref_filter, reconciler=reconciler
+            context,
+            transitions=transitions,
+            ref_filter=ref_filter,
+            reconciler=reconciler,
+            costs=self._costs,
         )
         tasks.start_soon(poller.run, name="poller")
         tasks.start_soon(self._downloader.run, name="downloader")
         tasks.start_soon(self._duplicates.run, name="duplicate runs")
+        tasks.start_soon(self._costs.run, name="costs of runs")
         tasks.start_soon(opening.run, name="opening")
         tasks.start_soon(opening.look_again, name="look for other sweeps again")
         own_runs = OwnRuns(context, transitions=transitions, duplicates=self._duplicates)
         tasks.start_soon(own_runs.run, name="own runs")
 
         self._look_last = partial(self._look_at_all, poller, own_runs, reconciler)
+        self._ask_for_costs = partial(self._costs.ask_last, ref_filter)
         await self._drive(transitions, submitter, opening, intents, tasks)
         await habits.keep()
 
@@ -215,6 +232,7 @@ class Runner:
             active=self._active,
             ready_queue=self._ready_queue,
             downloader=self._downloader,
+            costs=self._costs,
             wakeup=self._wakeup,
         )
 
@@ -252,11 +270,16 @@ class Runner:
             tasks.cancel_scope.cancel()
 
     async def _learn_prices(self) -> None:
-        labels: dict[str, str | None] = {}
-        for model in self._context.manifest.models:
-            found = await self._context.client.model(model.id)
-            labels[model.id] = str((found or {}).get("pricing_note") or "")
-        self._budget.labels = labels
+        """Take in what models say that they cost, and what the ledger's runs have cost."""
+        models = dict.fromkeys(model.id for model in self._context.manifest.models)
+        self._prices.descriptions = {
+            model: parse_description(await self._context.client.model(model) or {})
+            for model in models
+        }
+        choice_of = self._prices.choice
+        self._prices.learn_all(
+            await self._context.ledger.scan(costs_by_choice, choice_of, newest=NEWEST)
+        )
 
     def _wave_size(self) -> int:
         profile = self._context.client.profile
@@ -338,6 +361,7 @@ class Runner:
             with anyio.move_on_after(LAST if self._context.client.answers else LAST_OFFLINE):
                 async with self._giving_way():
                     await self._look_last()
+                    await self._ask_for_costs()
         except* (UnreachableError, KeyRefusedError) as group:
             for error in only_expected(group) or ():
                 self._context.progress.note(f"the last look at the runs failed: {error}")
@@ -360,6 +384,7 @@ class Runner:
         wait to share a request.
         """
         drawn, begun = 0, len(self._in_flight)
+        scheduler.begin_round()
         while not self.shutdown.leaving and scheduler.draw():
             drawn += 1
             if drawn % YIELD_EVERY == 0:

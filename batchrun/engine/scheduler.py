@@ -4,9 +4,10 @@ from functools import partial
 from typing import Final
 
 from batchrun.engine.batcher import Batcher
-from batchrun.engine.budget import Budget
+from batchrun.engine.budget import Budget, Keeps, Reservation
 from batchrun.engine.context import Context
 from batchrun.engine.downloader import Downloader, Job
+from batchrun.engine.held_cells import HeldCells
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.opening import Opening
 from batchrun.engine.ready_queue import ReadyQueue
@@ -19,6 +20,9 @@ from batchrun.manifest.file_names import file_name
 
 BACKLOG: Final = 1000
 """Downloads that may wait before nothing new is submitted: what waits is held in memory."""
+
+
+WITHOUT_BUDGET: Final = Reservation(choice="", amount=None, first=False)
 
 
 class Scheduler:
@@ -53,18 +57,27 @@ class Scheduler:
         self._granted: dict[str, int] = {}
         self._new_cells = KeyIndex()
         self._limit_used = False
-        self._held_by_budget = False
+        self._held = HeldCells()
+        self._passed_over = False
 
     @property
     def done(self) -> bool:
         """Whether no cell will be drawn any more, but cells that are tried again."""
-        return not self._shutdown.submitting or self._ready_queue.exhausted or self._limit_used
+        if not self._shutdown.submitting or self._limit_used:
+            return True
+        return self._ready_queue.exhausted and not self._held
+
+    def begin_round(self) -> None:
+        """Let cells that wait for money ask once more: something has changed."""
+        self._held.begin_round()
+        if not self._shutdown.submitting:
+            self._budget.wait_no_more()
 
     def draw(self) -> bool:
         """Do what the next cell needs; False if no cell can be drawn now."""
         if not self._may_draw():
             return False
-        cell = self._ready_queue.draw(self._in_flight.has_room, new=not self._limit_used)
+        cell = self._next_cell()
         if cell is None:
             return False
         attempt = self._in_flight.get(cell.key)
@@ -89,28 +102,36 @@ class Scheduler:
         """Nothing is under way any more: what was held back stays undone."""
         if self._limit_used:
             self._shutdown.submit_no_more(f"`--limit {self._settings.limit}` is used up")
-        if self._held_by_budget or self._budget.held_back:
+        if self._held or self._passed_over or self._budget.held_back:
             self._shutdown.submit_no_more(self._budget.reached())
 
     def _may_draw(self) -> bool:
+        if self._budget.used_up:
+            self._passed_over |= not self._ready_queue.exhausted
+            return False
         return (
             self._shutdown.submitting
             and not self._submitter.halted
             and self._downloader.waiting < BACKLOG
         )
 
+    def _next_cell(self) -> Cell | None:
+        """Return the next cell that may begin: one that waited for money, or a new one."""
+        has_room = self._in_flight.has_room
+        if self._held and (cell := self._held.take(has_room)) is not None:
+            return cell
+        if self._held.full:
+            return None
+        return self._ready_queue.draw(has_room, new=not self._limit_used)
+
     def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
-        """Begin an attempt; False where the opening or the budget leaves no room for it now."""
+        """Begin an attempt; False where the opening leaves no room for it now."""
         if not (self._is_beyond_limit(cell.key, history) or self._opening.may_begin()):
             self._ready_queue.put_back(cell)
             return False
-        reserved = None
-        if self._budget.limited:
-            reserved = self._budget.reserve(cell.model, cell.input)
-            self._held_by_budget = reserved is None
-            if reserved is None:
-                self._ready_queue.put_back(cell)
-                return False
+        money = self._reserved(cell)
+        if money is None:
+            return True  # for others there may be room
         if not self._within_limit(cell.key, history):
             return True  # cells that are tried again may still be drawn
         attempt = Attempt(
@@ -122,11 +143,30 @@ class Scheduler:
             cell=cell,
             yielded=True,
             granted=granted,
-            reserved=reserved,
+            choice=money.choice,
+            reserved=money.amount,
+            first=money.first,
         )
         self._transitions.begin(attempt)
         self._batcher.put(attempt)
         return True
+
+    def _reserved(self, cell: Cell) -> Reservation | None:
+        """Return what the run of a cell reserves; None where it waits, or is passed over."""
+        if not self._budget.limited:
+            return WITHOUT_BUDGET
+        if self._held.waits(choice := self._budget.choice(cell.model, cell.input)):
+            self._held.hold(cell, choice)
+            return None
+        match self._budget.offer(cell.alias, cell.model, cell.input):
+            case Reservation() as money:
+                return money
+            case Keeps.SETTLED:
+                self._passed_over = True
+                self._budget.pass_over(cell.alias, choice)
+            case _:
+                self._held.hold(cell, choice, first=True)
+        return None
 
     def _grant(self, key: str, history: History) -> int:
         """Return what `--retry-failed` grants a cell that had ended before this call."""

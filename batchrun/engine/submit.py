@@ -19,6 +19,7 @@ import anyio
 
 from batchrun.base.progress import Notices
 from batchrun.engine.batch_items import match_items
+from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
 from batchrun.engine.decisions import MOST_SENDS
 from batchrun.engine.in_flight import Attempt
@@ -80,8 +81,10 @@ class Submitter:
         intents: Intents,
         habits: ServiceHabits,
         opening: Opening,
+        budget: Budget,
     ) -> None:
         self._opening = opening
+        self._budget = budget
         self._habits = habits
         self.unbatchable: set[str] = set()
         self._settings = context.settings
@@ -163,6 +166,9 @@ class Submitter:
                 for attempt in attempts:
                     self._transitions.withdraw(attempt)
                 raise
+            if self._budget.overdrawn:  # since they were drawn
+                self._transitions.put_off(attempts)
+                return
             intents, body = self._intents.first(attempts, [each.sent or {} for each in attempts])
             # If this were cancelled, it would not be known whether the lines are in the file.
             with anyio.CancelScope(shield=True):

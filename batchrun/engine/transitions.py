@@ -15,6 +15,7 @@ from batchrun.engine.downloader import Downloader, Job
 from batchrun.engine.in_flight import Active, Attempt, InFlight
 from batchrun.engine.phases import AWAITED, Phase, WavePhase, check, check_wave
 from batchrun.engine.ready_queue import ReadyQueue
+from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.run_records import Refused, finished_line, rejected_line
 from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.waves import Wave, Waves
@@ -41,6 +42,7 @@ class Transitions:
         active: Active,
         ready_queue: ReadyQueue,
         downloader: Downloader,
+        costs: RunCosts,
         wakeup: Wakeup,
     ) -> None:
         self.in_flight = in_flight
@@ -55,6 +57,7 @@ class Transitions:
         self._active = active
         self._ready_queue = ready_queue
         self._downloader = downloader
+        self._costs = costs
 
     # The way of an attempt.
 
@@ -153,8 +156,9 @@ class Transitions:
 
     async def finish(self, ended: Sequence[tuple[Attempt, Run]]) -> None:
         """The runs ended: write how, give the slots back, save or try again."""
-        for attempt, _ in ended:
+        for attempt, run in ended:
             self._settle(attempt)
+            self._costs.ended(attempt, run)
         await self._ledger.append(*(finished_line(a.key, a.number, run) for a, run in ended))
         for attempt, run in ended:
             self._enter(attempt, Phase.ENDED)
@@ -210,6 +214,16 @@ class Transitions:
         self._release(attempt)
         self._enter(attempt, Phase.ENDED)
         self.wakeup.ring()
+
+    def put_off(self, attempts: Iterable[Attempt]) -> None:
+        """Give back the slots of attempts that are not sent now, and have their cells drawn again.
+
+        Nothing of them was written or sent.
+        """
+        for attempt in attempts:
+            self.withdraw(attempt)
+            if attempt.cell is not None:
+                self._ready_queue.again(attempt.cell)
 
     # The way of a wave.
 

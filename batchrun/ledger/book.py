@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from operator import itemgetter
 from typing import ClassVar, Final
@@ -27,6 +27,7 @@ from batchrun.ledger.records import (
     Learnt,
     Looked,
     Parked,
+    Priced,
     Rejected,
     Saved,
     Submitted,
@@ -41,6 +42,13 @@ _OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt)
 REMEMBERED: Final = 200
 """How many of a model's newest durations are kept."""
 
+
+MOST_UNPRICED: Final = 1000
+"""Runs without a known cost that are remembered one by one, the newest; others are counted."""
+
+
+RECENT: Final = timedelta(hours=1)
+"""Costs of runs that ended longer ago are not asked for any more."""
 
 Times = tuple[str | None, str | None, int | None]
 """The times of a run that has ended: creation, completion, milliseconds."""
@@ -74,6 +82,22 @@ class ModelFacts(Struct):
         return list(self.read)
 
 
+class UnpricedRun(Struct, frozen=True):
+    """A run that ended without a cost that was known then, and when; *reserved* was for it."""
+
+    cell: str
+    attempt: int
+    client_ref: str
+    at: str
+    reserved: Decimal | None
+
+    def is_recent(self, now: datetime) -> bool:
+        """Say whether its cost may still become known; of this call's runs no time is noted."""
+        with suppress(ValueError):
+            return not self.at or now - datetime.fromisoformat(self.at) < RECENT
+        return False
+
+
 class KnownRun(Struct, frozen=True):
     """A run that the ledger knows, and the wave that shows it."""
 
@@ -101,6 +125,8 @@ class Book:
         self.other_costs: dict[str, Decimal] = {}  # by cell: of its extras, and of runs that failed
         # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
+        self.unpriced: dict[str, UnpricedRun] = {}
+        self.late_costs: dict[str, Decimal] = {}  # of runs that had none when they ended
         self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
@@ -235,13 +261,35 @@ class Book:
                 facts.unpriced_runs += 1
                 facts.unreserved += reserved is None
                 facts.assumed_cost += reserved or 0
+                self._remember_unpriced(record, history, reserved)
             return
         self.spent[history.alias] += cost
         if cost and history.state not in GOOD:
             self._cost_more(record.cell, cost)
-        facts.cost += cost
-        if facts.max_cost is None or cost > facts.max_cost:
-            facts.max_cost = cost
+        _add_cost(facts, cost)
+
+    def _remember_unpriced(
+        self, record: Finished, history: History, reserved: Decimal | None
+    ) -> None:
+        if len(self.unpriced) >= MOST_UNPRICED:
+            del self.unpriced[next(iter(self.unpriced))]
+        self.unpriced[record.run_id] = UnpricedRun(
+            record.cell, record.attempt, history.client_ref, record.at, reserved
+        )
+
+    def _priced(self, record: Priced, line: int) -> None:
+        history = self.histories.fold(record, line)
+        facts = self.models.get(history.model) or self.facts(history.model)
+        if (run := self.unpriced.pop(record.run_id, None)) is not None:
+            facts.unpriced_runs -= 1
+            facts.unreserved -= run.reserved is None
+            facts.assumed_cost -= run.reserved or 0
+        more = record.cost - self.late_costs.get(record.run_id, Decimal(0))
+        self.late_costs[record.run_id] = record.cost
+        self.spent[history.alias] += more
+        if more:
+            self._cost_more(record.cell, more)
+        _add_cost(facts, more)
 
     def _extra(self, record: Extra, line: int) -> None:
         history = self.histories.fold(record, line)
@@ -277,11 +325,18 @@ class Book:
             Dropped: _no_run,
             Finished: _finished,
             Extra: _extra,
+            Priced: _priced,
             Parked: _cell_line,
             Saved: _cell_line,
         }
     )
     """The addition that each kind of line makes: `add`, for callers that ask a million times."""
+
+
+def _add_cost(facts: ModelFacts, cost: Decimal) -> None:
+    facts.cost += cost
+    if facts.max_cost is None or cost > facts.max_cost:
+        facts.max_cost = cost
 
 
 def _joined(known: Learnt, record: Learnt) -> Learnt:

@@ -24,6 +24,7 @@ from batchrun.ledger.records import (
     Finished,
     Intent,
     Parked,
+    Priced,
     Rejected,
     Saved,
     Submitted,
@@ -54,7 +55,7 @@ BAD: Final = frozenset({State.FAILED, State.CANCELLED, State.REJECTED})
 ENDS: Final = GOOD | BAD - {State.REJECTED}
 """The statuses that end a run, in the API's words."""
 
-CellLine = Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved
+CellLine = Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Priced | Saved
 
 # None: the state stays, or the line itself says which state it is (see `apply`).
 AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
@@ -68,7 +69,7 @@ AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
     (State.DOUBTFUL, Parked): None,
     (State.IN_FLIGHT, Parked): None,
     (State.IN_FLIGHT, Finished): None,  # the status code says it
-    **{(state, Extra): None for state in State},
+    **{(state, kind): None for state in State for kind in (Extra, Priced)},
     **{(state, Saved): None for state in GOOD},
 }
 
@@ -196,8 +197,8 @@ def _saved(history: History, record: Saved, line: int) -> None:
     history.saved_line = line
 
 
-def _extra(_history: History, _record: Extra, _line: int) -> None:
-    """Nothing of the cell: that it has cost twice is the sweep's, see the book."""
+def _money(_history: History, _record: Extra | Priced, _line: int) -> None:
+    """Nothing of the cell: what it has cost beside its last run is the sweep's, see the book."""
 
 
 def _cannot_follow(history: History, record: CellLine) -> ValueError:
@@ -219,7 +220,8 @@ CHANGES: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = 
         Finished: _finished,
         Rejected: _rejected,
         Saved: _saved,
-        Extra: _extra,
+        Extra: _money,
+        Priced: _money,
     }
 )
 """The effect of each kind of line: `apply`, for callers that ask a million times."""

@@ -32,6 +32,7 @@ from batchrun.ledger.records import (
     Finished,
     Intent,
     Parked,
+    Priced,
     Rejected,
     Saved,
     Submitted,
@@ -296,7 +297,7 @@ class _Reading:
                     cell.inputs = _grouped_by(record.input)
             case Submitted():
                 self._runs.append((record.run_id, record.cell, cell.day, None))
-            case Finished() | Extra():
+            case Finished() | Extra() | Priced():
                 cost = None if record.cost is None else str(record.cost)
                 self._runs.append((record.run_id, record.cell, cell.day, cost))
             case Saved():

@@ -157,6 +157,13 @@ class Extra(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     cost: Decimal | None = None
 
 
+class Priced(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """What a run has cost, which wasn't known when it ended; 0 where it said 0 once more."""
+
+    run_id: str
+    cost: Decimal
+
+
 class Looked(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A wave had its last look; one that had a doubt, `settle` after that. Nothing came to light
     late, or all of it is written.
@@ -216,6 +223,7 @@ AnyRecord = (
     | Dropped
     | Parked
     | Extra
+    | Priced
     | Saved
     | Looked
     | Uploaded

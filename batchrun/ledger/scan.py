@@ -4,17 +4,32 @@ They are rare: memory holds what is asked often. `Ledger.scan` asks them beside 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted, decode
+from batchrun.ledger.history import State
+from batchrun.ledger.key_index import KeyIndex
+from batchrun.ledger.records import (
+    AnyRecord,
+    Dropped,
+    Finished,
+    Intent,
+    Priced,
+    Rejected,
+    Submitted,
+    decode,
+)
 
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
+_COSTS: Final = (b'{"type":"intent"', b'{"type":"finished"', b'{"type":"priced"')
 _SENT: Final = (b'{"type":"intent"', b'{"type":"submitted"')
 _ANSWERS: Final = tuple(
     f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
@@ -72,6 +87,64 @@ def was_answered(path: Path, client_ref: str) -> bool:
             case _:
                 pass
     return False
+
+
+def costs_by_choice(
+    path: Path, choice_of: Callable[[str, Mapping[str, Any]], str], *, newest: int
+) -> Mapping[str, Sequence[Decimal]]:
+    """Return what the *newest* runs of each choice have cost that succeeded; the newest last.
+
+    *choice_of* says what the price of a run hangs on, by its model and its input.
+    """
+    learning = _Costs(choice_of, newest)
+    for line in _whole(path):
+        if line.startswith(_COSTS):
+            learning.take(decode(line))
+    return learning.found()
+
+
+class _Costs:
+    """Learns costs, line by line; of a cell it remembers the number of its choice alone."""
+
+    def __init__(self, choice_of: Callable[[str, Mapping[str, Any]], str], newest: int) -> None:
+        self._choice_of = choice_of
+        self._newest = newest
+        self._cells = KeyIndex()
+        self._choices = array("L")  # by cell
+        self._numbers: dict[str, int] = {}
+        self._costs: list[deque[Decimal]] = []
+        self._unpriced: set[str] = set()
+
+    def take(self, record: AnyRecord | None) -> None:
+        match record:
+            case Intent(cell=cell, model=model, input=dict() as given):
+                self._choose(cell, self._choice_of(model, given))
+            case Finished(cell=cell, status_code=State.SUCCEEDED, cost=cost) if cost:
+                self._learn(cell, cost)
+            case Finished(run_id=run_id, status_code=State.SUCCEEDED):
+                self._unpriced.add(run_id)
+            case Priced(cell=cell, run_id=run_id, cost=cost) if run_id in self._unpriced:
+                self._learn(cell, cost)
+            case _:
+                pass
+
+    def found(self) -> Mapping[str, Sequence[Decimal]]:
+        named = zip(self._numbers, self._costs, strict=True)
+        return {choice: costs for choice, costs in named if costs}
+
+    def _choose(self, cell: str, choice: str) -> None:
+        if choice not in self._numbers:
+            self._numbers[choice] = len(self._costs)
+            self._costs.append(deque(maxlen=self._newest))
+        number, new = self._cells.add(cell)
+        if new:
+            self._choices.append(0)
+        self._choices[number] = self._numbers[choice]
+
+    def _learn(self, cell: str, cost: Decimal) -> None:
+        number = self._cells.number(cell)
+        if number is not None:
+            self._costs[self._choices[number]].append(cost)
 
 
 def known_ids(path: Path, wanted: AbstractSet[str]) -> set[str]:

@@ -34,6 +34,7 @@ IDENTITY: Final[Mapping[str, bool]] = {
     "models.map": True,
     "models.rename": True,
     "models.concurrency": False,
+    "models.price": False,
     "models.repeat": True,
     "inputs": True,
     "vars": True,  # by way of templates

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,6 +46,7 @@ class Model(Struct, frozen=True, kw_only=True):
     alias: str
     concurrency: int | None = None
     repeat: int | None = None
+    price: Decimal | None = None  # USD that one run costs at most
     inputs: Mapping[str, Definition] = field(default_factory=dict)
     omit: Mapping[str, Node] = field(default_factory=dict)
     map: Mapping[str, ValueMap] = field(default_factory=dict)
@@ -191,5 +193,9 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
 
     def settings(self) -> Settings:
         """Return what the manifest asks for; the command line replaces fields of it."""
-        own = {m.alias: m.concurrency for m in self.models if m.concurrency is not None}
-        return settings_from(self.chosen, model_concurrency=own)
+        models = self.models
+        return settings_from(
+            self.chosen,
+            model_concurrency={m.alias: m.concurrency for m in models if m.concurrency is not None},
+            model_prices={m.alias: m.price for m in models if m.price is not None},
+        )

@@ -7,7 +7,7 @@ refuses, the loader refuses too.
 import json
 from typing import Any, Final
 
-from batchrun.settings import COUNT, described, in_section
+from batchrun.settings import COUNT, MONEY, described, in_section
 
 _TEXT: Final = {"type": "string", "minLength": 1}
 _NAMES: Final = {"type": "array", "items": _TEXT}
@@ -79,6 +79,7 @@ _MODEL: Final = {
                 },
                 "concurrency": COUNT,
                 "repeat": COUNT,
+                "price": {**MONEY, "description": "USD that one run costs at most"},
             },
             required=["id"],
         ),

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from batchrun.base.text import did_you_mean
-from batchrun.base.values import parse_count, spell
+from batchrun.base.values import parse_count, parse_money, spell
 from batchrun.manifest.expressions.expression import Constant, NoValueError
 from batchrun.manifest.manifest import Definition, Model, ValueMap
 from batchrun.manifest.matching import token
@@ -65,6 +65,7 @@ class ModelReader(Struct, frozen=True):
             alias=section.take("alias", parse_alias, model_id.replace("/", "-") if found else ""),
             concurrency=section.take("concurrency", parse_count, None),
             repeat=section.take("repeat", parse_count, None),
+            price=section.take("price", parse_money, None),
             inputs=self._inputs(section),
             omit=self._omit(section),
             map=self._maps(section),

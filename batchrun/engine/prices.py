@@ -1,0 +1,61 @@
+"""What runs of each choice have cost, and which costs are still waited for. Pure.
+
+A price is learnt from runs that succeeded: from a cost above 0, or from one of 0 that was said
+twice, some time apart, since a service may say 0 as long as it doesn't know (rule 31 of the
+contract). The dearest of the newest runs counts.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final
+
+from batchrun.engine.choices import choice_of
+from batchrun.runflow.descriptions import Description
+from batchrun.runflow.prices import estimate
+
+NEWEST: Final = 20
+MOST_CHOICES: Final = 50_000
+"""Choices that are remembered, the newest; a forgotten one is tried out again."""
+
+UNDESCRIBED: Final = Description()
+
+
+class Prices:
+    """Prices by choice. *given* are those of the manifest, by alias."""
+
+    def __init__(self, given: Mapping[str, Decimal]) -> None:
+        self._given = given
+        self._costs: dict[str, deque[Decimal]] = {}
+        self.descriptions: Mapping[str, Description] = {}
+        self.some_are_free = Decimal(0) in given.values()
+
+    def choice(self, model: str, inputs: Mapping[str, Any]) -> str:
+        """Return the choice of a run with *inputs*."""
+        return choice_of(model, inputs, self.descriptions.get(model, UNDESCRIBED))
+
+    def learn(self, choice: str, cost: Decimal) -> None:
+        """Take in what a run that succeeded has cost."""
+        costs = self._costs.pop(choice, None)
+        self._costs[choice] = costs = deque(maxlen=NEWEST) if costs is None else costs
+        costs.append(cost)
+        self.some_are_free |= not cost
+        if len(self._costs) > MOST_CHOICES:
+            del self._costs[next(iter(self._costs))]
+
+    def learn_all(self, costs: Mapping[str, Iterable[Decimal]]) -> None:
+        """Take in what earlier calls have learnt: costs by choice, the newest last."""
+        for choice, each in costs.items():
+            for cost in each:
+                self.learn(choice, cost)
+
+    def bound(self, alias: str, choice: str) -> Decimal | None:
+        """Return what a run of *choice* costs at most, as far as is known; None: not known."""
+        known = [*self._costs.get(choice, ())]
+        if alias in self._given:
+            known.append(self._given[alias])
+        return max(known, default=None)
+
+    def estimate(self, model: str, inputs: Mapping[str, Any]) -> Decimal | None:
+        """Return what the model's label says of a run with *inputs*; an estimate is no bound."""
+        return estimate(self.descriptions.get(model, UNDESCRIBED).label, inputs)
