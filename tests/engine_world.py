@@ -121,6 +121,7 @@ class World:
                 endpoint="https://fake",
                 label=None,
                 set_aside=settings.set_aside,
+                budget=settings.budget,
             )
             async with (
                 api_client(

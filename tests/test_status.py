@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,21 @@ def test_a_broken_ledger_is_said_with_line_and_byte(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerError, match="line 1, byte 0"):
         main([str(folder)])
+
+
+async def test_the_budget_of_the_last_call_is_in_the_command_that_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path, Runflow())
+    await world.call(budget=Decimal("0.20"))
+
+    main([str(world.folder)])
+    of_its_own = capsys.readouterr().out.splitlines()[-1]
+    world.text = world.text.replace("limits: {", "limits: {budget: 0.20, ")
+    world.manifest()
+    main([str(world.folder)])
+    of_the_manifest = capsys.readouterr().out.splitlines()[-1]
+
+    assert " --budget 0.20`; " in of_its_own
+    assert "of its budget of 0.20 USD 0.16 are spent" in of_its_own
+    assert "--budget" not in of_the_manifest

@@ -120,6 +120,7 @@ async def run_call(
         endpoint=call.endpoint,
         label=call.place.label,
         set_aside=settings.set_aside,
+        budget=settings.budget,
     )
     if ledger.book.missing and settings.download:
         cells = number_of(len(ledger.book.missing), "cell")

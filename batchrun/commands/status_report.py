@@ -3,12 +3,13 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from heapq import nsmallest
 from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import span
+from batchrun.base.text import money, span
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of
 from batchrun.ledger.history import BAD, History, State
 from batchrun.ledger.reader import Reader
@@ -74,6 +75,9 @@ def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
     """Return how the sweep stands as the `--json` object."""
     sweep = reader.book.sweep
     numbers: dict[str, Any] = counted.tally.as_dict()
+    budget, spent = _budget(reader), ""
+    if budget is not None and counted.tally.unfinished:
+        spent = f"; of its budget of {money(budget)} USD {money(reader.book.cost)} are spent"
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=None if sweep is None else sweep.name,
@@ -84,8 +88,19 @@ def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
         outputs=str(subject.folder),
         ledger=str(subject.folder / LEDGER),
         complete=not counted.tally.unfinished,
-        next=how_to_go_on(counted.tally, 0, command=subject.command),
+        next=f"{how_to_go_on(counted.tally, 0, command=_with_budget(subject, reader))}{spent}",
     )
+
+
+def _with_budget(subject: Subject, reader: Reader) -> str:
+    """Return the command that goes on, with the budget of the last call if that was its own."""
+    budget, manifest = _budget(reader), subject.manifest
+    given = None if manifest is None else manifest.settings().budget
+    return subject.command if budget in {None, given} else f"{subject.command} --budget {budget}"
+
+
+def _budget(reader: Reader) -> Decimal | None:
+    return None if reader.book.sweep is None else reader.book.sweep.budget
 
 
 def report(subject: Subject, reader: Reader, found: Overview, summary: Summary) -> Iterator[str]:

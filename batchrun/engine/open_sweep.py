@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ async def open_sweep(
     endpoint: str,
     label: str | None,
     set_aside: Sequence[str] = (),
+    budget: Decimal | None = None,
 ) -> SweepFolder:
     """Write this start's `sweep` line, and return who the sweep is.
 
@@ -91,6 +93,7 @@ async def open_sweep(
         organisation=known.organisation if known is not None else None,
         manifest_sha256=manifest.sha256,
         version=__version__,
+        budget=budget,
         after=tuple(sorted({*set_aside, *(known.after if known is not None else ())})),
     )
     await ledger.append(line)

@@ -54,7 +54,7 @@ class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Who we are. Written at every start.
 
     *after* are the ids of the sweeps that this one set aside when it began. *recovered*: the lines
-    before it were made again from what the service knows.
+    before it were made again from what the service knows. *budget* is the call's, in USD.
     """
 
     format: int
@@ -67,6 +67,7 @@ class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
     organisation: str | None = None
     after: tuple[str, ...] = ()
     recovered: bool = False
+    budget: Decimal | None = None
 
 
 class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
