@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from batchrun.commands.call import prepare
-from batchrun.commands.target import Place
-from batchrun.sweep.location import folder_of, output_folder
+from batchrun.commands.target import Place, said_of_former
+from batchrun.sweep.location import LEDGER, folder_of, output_folder
 
 TEXT = "models: [a/b]\ninputs: {prompt: a chair}\n"
 API = "https://api.runflow.io"
@@ -81,6 +81,48 @@ def test_one_name_in_two_forms_of_unicode_is_one_folder(name: str, tmp_path: Pat
     }
 
     assert len(forms) == 1
+
+
+@pytest.mark.parametrize(
+    ("folder", "spelled", "former"),
+    [
+        ("manifests/below", "../chairs.yaml", "manifests/below/../outputs"),
+        ("deep", "link/chairs.yaml", "manifests/outputs"),
+        (".", "link/chairs.yaml", "link/outputs"),
+    ],
+)
+def test_a_ledger_where_batchrun_0_1_has_put_it_is_gone_on_with(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch, folder: str, spelled: str, former: str
+) -> None:
+    root, place = manifest.parents[1], Place(endpoint="http://127.0.0.1:9")
+    monkeypatch.chdir(root / folder)
+    old = root / former / "@127.0.0.1-9" / "chairs"
+    old.mkdir(parents=True)
+    (old / LEDGER).touch()
+
+    call = prepare(Path(spelled), place)
+    said = said_of_former(call.manifest.head, place, call.endpoint, call.folder)
+    new = root.resolve() / "outputs" / "@127.0.0.1-9" / "chairs"
+    new.mkdir(parents=True)
+    (new / LEDGER).touch()
+    again = prepare(Path(spelled), place)
+
+    assert call.folder.resolve() == old.resolve()
+    assert said is not None
+    assert str(new) in said
+    assert again.folder == new
+    assert said_of_former(again.manifest.head, place, again.endpoint, again.folder) is None
+
+
+def test_the_former_folder_of_a_name_in_another_form_of_unicode_is_found(tmp_path: Path) -> None:
+    name = unicodedata.normalize("NFD", "größe")
+    path = tmp_path / "m.yaml"
+    path.write_text(f"name: {name}\n{TEXT}", encoding="utf-8")
+    old = tmp_path / "outputs" / "@127.0.0.1-9" / name
+    old.mkdir(parents=True)
+    (old / LEDGER).touch()
+
+    assert prepare(path, Place(endpoint="http://127.0.0.1:9")).folder.samefile(old)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
-from batchrun.commands.target import name_recover
+from batchrun.commands.target import name_recover, said_of_former
 from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
@@ -48,6 +48,9 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
             no_progress=options.no_progress,
             environ=os.environ,
         )
+        former = said_of_former(call.manifest.head, call.place, call.endpoint, call.folder)
+        if former is not None:
+            progress.note(former)
         if ledger.torn:
             progress.note(
                 f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"

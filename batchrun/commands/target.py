@@ -17,7 +17,13 @@ from batchrun.ledger.reader import Reader, open_reader
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.sweep.identity import Identity, check_folder, read_identity
-from batchrun.sweep.location import LEDGER, choose_endpoint, endpoint_folder, output_folder
+from batchrun.sweep.location import (
+    LEDGER,
+    choose_endpoint,
+    endpoint_folder,
+    former_folder,
+    output_folder,
+)
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -29,16 +35,36 @@ class Place(Struct, frozen=True, kw_only=True):
 
 
 def locate(head: Head, place: Place) -> tuple[str, Path]:
-    """Return the endpoint and the folder; UsageError where *place* is none."""
+    """Return the endpoint and the folder; UsageError where *place* is none.
+
+    Where no ledger is in the folder, and one is where batchrun 0.1 would have it, that one is it.
+    """
     chosen = choose_endpoint(place.endpoint, head.endpoint, os.environ.get("RUNFLOW_API_URL"))
-    folder = output_folder(
-        head.name,
-        head.path,
-        endpoint=chosen,
-        outputs=place.outputs or head.directory,
-        label=place.label,
+    folder, former = (
+        named(
+            head.name,
+            head.path,
+            endpoint=chosen,
+            outputs=place.outputs or head.directory,
+            label=place.label,
+        )
+        for named in (output_folder, former_folder)
     )
+    if former != folder and not (folder / LEDGER).exists() and (former / LEDGER).exists():
+        return chosen, former
     return chosen, folder
+
+
+def said_of_former(head: Head, place: Place, endpoint: str, folder: Path) -> str | None:
+    """Return what is to be said where *folder* is the one that batchrun 0.1 has made."""
+    outputs = place.outputs or head.directory
+    now = output_folder(head.name, head.path, endpoint=endpoint, outputs=outputs, label=place.label)
+    if now.resolve() == folder.resolve():
+        return None
+    return (
+        f"going on in {folder}, where batchrun 0.1 has put this sweep; to have it found by any "
+        f"spelling of the manifest's path, move it to {now}"
+    )
 
 
 def command_of(manifest: str | Path, place: Place) -> str:

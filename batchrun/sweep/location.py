@@ -49,11 +49,28 @@ def output_folder(
     *outputs* is a place for the folders of many sweeps.
     """
     base = outputs or default_base(manifest)
-    folder = base.absolute()
-    if (host := endpoint_folder(endpoint)) is not None:
-        folder /= host
-    folder /= _segment(name, "name")
-    return folder if label is None else folder / f"@{_segment(label, 'label')}"
+    said = None if label is None else _segment(label, "label")
+    return _below(base, endpoint, _segment(name, "name"), said)
+
+
+def former_folder(
+    name: str,
+    manifest: Path,
+    *,
+    endpoint: str,
+    outputs: Path | None = None,
+    label: str | None = None,
+) -> Path:
+    """Return the folder as batchrun 0.1 named it: by the path as spelled, and the name as typed."""
+    beside = manifest.absolute().parent
+    base = (beside.parent if beside.name == "manifests" else beside) / "outputs"
+    return _below(outputs or base, endpoint, name, label)
+
+
+def _below(base: Path, endpoint: str, name: str, label: str | None) -> Path:
+    host = endpoint_folder(endpoint)
+    folder = base.absolute() / (host or "") / name
+    return folder if label is None else folder / f"@{label}"
 
 
 def default_base(manifest: Path) -> Path:
