@@ -167,6 +167,63 @@ def test_under_faults_too(lab: Lab, tmp_path: Path, fault: str) -> None:
     assert not figures.wrong, "\n".join(figures.wrong)
 
 
+ODD: dict[str, list[str]] = {
+    "references in capitals": ["list_refs=upper"],
+    "references cut": ["list_refs=cut"],
+    "references with a prefix": ["list_refs=prefix"],
+    "references with a blank": ["list_refs=blank"],
+    "lists end early": ["list_ends=1"],
+    "requests sent twice": ["post_twice"],
+    "the answer of another request": ["last_answer@2,3/create"],
+    "no metadata in lists": ["leave_out=metadata/list"],
+    "no references in lists": ["leave_out=client_ref/list"],
+    "filter refused": ["list_no_filter"],
+    "filter ignored": ["list_ignores_filter"],
+    "filter answers empty": ["list_empty_on_filter"],
+    "pages of one": ["page_cap=1"],
+    "listed late": ["list_lag=0.4"],
+}
+"""Evidence that is hidden or twisted in the service's answers; some answers are lost, too."""
+
+BY_DEFAULT = ("references cut", "lists end early", "no metadata in lists")
+
+
+def odd(lab: Lab, folder: Path, name: str) -> Service:
+    return Service(
+        lab=lab,
+        folder=folder,
+        faults=["no_idempotency"],
+        odd=[*ODD[name], "lost_answer@1,4/create"],
+        late=name == "requests sent twice",
+    )
+
+
+@pytest.mark.parametrize("name", BY_DEFAULT)
+def test_killed_at_a_request_hidden_evidence_pays_nothing_twice(
+    lab: Lab, tmp_path: Path, name: str
+) -> None:
+    def chosen(life: Life) -> list[Kill]:
+        return [kill for kill in once_each(life) if kill[0] in {"create sent", "create read"}]
+
+    figures = single_kills(odd(lab, tmp_path, name), chosen)
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert figures.lost == 0
+    assert figures.killed
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", ODD)
+def test_killed_at_each_boundary_hidden_evidence_pays_nothing_twice(
+    lab: Lab, tmp_path: Path, name: str
+) -> None:
+    figures = single_kills(odd(lab, tmp_path, name), once_each)
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert figures.lost == 0
+    assert figures.killed > 40
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("first", FIRST_KILLS)
 @pytest.mark.parametrize("late", [False, True])

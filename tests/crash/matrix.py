@@ -50,6 +50,7 @@ class Service:
 
     *late*, it may commit later than `settle`. *held*, it commits the POST that a life dies over
     only when that has come again: the life waits for its answer until it dies, however slowly.
+    *odd* faults cease in the end; an undisturbed sweep has none of them.
     """
 
     lab: Lab
@@ -61,6 +62,7 @@ class Service:
     held: bool = False
     at_once: int = 12
     recover: bool = False
+    odd: Sequence[str] = ()
 
     def undisturbed(self) -> Outcome:
         return self.trial("undisturbed", ()).play(self.lab)
@@ -73,6 +75,7 @@ class Service:
             options=self.options,
             manifest=self.manifest,
             recover=self.recover and bool(kills),
+            odd=self.odd if kills else (),
         )
 
     def play(self, kills: Sequence[Sequence[Kill]], standard: Outcome) -> Figures:

@@ -105,6 +105,7 @@ class Outcome:
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """*kills* end one life each; *faults* are the service's, all the time, and so are *options*.
+    *odd* ones cease before the life that repairs; one more life is spent under them before.
 
     With *recover* the ledger is deleted after the first life, and the lives up to the one that
     repairs are of `batchrun recover`.
@@ -116,13 +117,18 @@ class Trial:
     options: Sequence[str] = ()
     manifest: str = MANIFEST
     recover: bool = False
+    odd: Sequence[str] = ()
 
     def play(self, lab: Lab) -> Outcome:
         """Live until nothing is left to do, and once more."""
         self.folder.mkdir(parents=True)
         (self.folder / "crash.yaml").write_text(self.manifest, encoding="utf-8")
-        with lab.simulator(self.folder, *self.faults, options=self.options) as url:
+        faults = [*self.faults, *self.odd]
+        with lab.simulator(self.folder, *faults, options=self.options) as url:
             lives = list(self._lives(lab, url))
+            if self.odd:
+                lives.append(self._live(lab, url, "life-under-odd-faults", None))
+                tell(url, self.faults)
             lives += self._repairs(lab, url)
             before = ask(url, "/_simulator/stats")["runs"]
             lives.append(self._live(lab, url, "reader", None))
