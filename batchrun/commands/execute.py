@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import anyio
 from msgspec import Struct
@@ -20,6 +21,7 @@ from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover, said_of_former
 from batchrun.engine.open_sweep import open_sweep
+from batchrun.engine.other_labels import note_owed, pay_looks
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
@@ -58,6 +60,7 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
             done = anyio.run(run_call, call, ledger, (url, key), progress, log, received)
+        note_owed(call.folder, ledger.book)
         try:
             ledger.check_place()
         except LostLedgerError as lost:
@@ -140,6 +143,8 @@ async def run_call(
                 await obey(runner.shutdown, received, drain=settings.drain)
 
             tasks.start_soon(watch_signals, name="signals")
+            look = partial(pay_looks, call.folder, call.manifest, settings, services)
+            tasks.start_soon(look, name="looks that other labels owe")
             shutdown = await runner.run()
             tasks.cancel_scope.cancel()
     return Done(shutdown=shutdown, client=client, selection=runner.selection)

@@ -29,6 +29,7 @@ A send without a clear answer:
     ref_filter.py      the look-up by the list's filter, and whether it may be believed
     recent_runs.py     the look-up that needs no filter
     own_runs.py        the newest runs of all, once a minute: each of ours must be known
+    other_labels.py    looks that finished labels of this name owe
     duplicate_runs.py  runs that are one too many, and their costs
 
 Shared by all of them:
