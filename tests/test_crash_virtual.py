@@ -358,7 +358,7 @@ async def test_whatever_becomes_of_a_batch(
 ) -> None:
     played, extra = await play_all(tmp_path, BATCHES[kind], every=stride(kind, anyio_backend_name))
 
-    assert played > 2
+    assert played > 1
     assert extra == 0
 
 
@@ -384,6 +384,19 @@ async def test_however_often_a_send_was_the_last_thing_done(
     await case.play([Mortal(("POST sent", number)) for number in kills])
 
     assert case.judge(Counter(succeeded=2), {"pictures/a.png", "pictures/b.png"}) > 0
+
+
+async def test_a_second_run_of_the_first_request_is_found_although_its_wave_was_never_listed(
+    tmp_path: Path,
+) -> None:
+    """Killed at the moments between the end of the opening's run and the list of its wave."""
+    kind = odd("requests sent twice", "the answer of another request")
+    assert kind is not None
+
+    for at in range(38, 54):
+        case = Case(tmp_path / str(at), kind)
+        await case.play([Mortal(at)])
+        assert case.judge(Counter(succeeded=2), {"pictures/a.png", "pictures/b.png"}) > 0
 
 
 @pytest.mark.slow

@@ -38,6 +38,7 @@ async def resume(context: Context, transitions: Transitions, wants: Wants) -> bo
         attempt, batch = _attempt(ledger, manifest, key, history)
         wave = waves.adopt(history.client_ref, history.model, batch=batch)
         transitions.take_over(attempt)
+        wave.unlisted = book.marked  # a list alone shows a run that is one too many
         if attempt.run_id is None:
             doubtful.add(key)
         else:
@@ -52,7 +53,7 @@ async def resume(context: Context, transitions: Transitions, wants: Wants) -> bo
         waves.adopt(ref, model).unlisted = True
     for wave in waves:
         await _see(ledger, wave)
-    await _know_runs(ledger, [wave for wave in waves if wave.doubted])
+    await _know_runs(ledger, [wave for wave in waves if wave.doubted or wave.unlisted])
     await _bind(transitions.in_flight, manifest, wants, doubtful)
     return bool(book.open or book.doubted.keys() - book.looked.keys())
 
@@ -73,12 +74,12 @@ async def _see(ledger: Ledger, wave: Wave) -> None:
         wave.seen = await ledger.scan(was_answered, wave.ref)
 
 
-async def _know_runs(ledger: Ledger, doubted: Sequence[Wave]) -> None:
-    """Note the runs that the ledger has of waves with a doubt: their lists have to show them."""
-    if not doubted:
+async def _know_runs(ledger: Ledger, waves: Sequence[Wave]) -> None:
+    """Note the runs that the ledger has of *waves*, whose lists have to show them."""
+    if not waves:
         return
-    found = await ledger.scan(runs_in, {wave.ref for wave in doubted})
-    for wave in doubted:
+    found = await ledger.scan(runs_in, {wave.ref for wave in waves})
+    for wave in waves:
         for run_id in found[wave.ref]:
             wave.know(run_id, -NEVER)
 

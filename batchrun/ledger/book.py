@@ -136,6 +136,7 @@ class Book:
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
         self.batches: dict[str, str] = {}  # by model: the newest batch of that call
         self._new_call = True
+        self._last_but_one: dict[tuple[str, bool], str] = {}  # of a model; of batches or not
         self.oldest: str | None = None  # the id of the first run that is known
         self._newest: tuple[str, str, str] | None = None
         self._reserved: dict[str, Decimal] = {}  # for cells that may have a run under way
@@ -227,9 +228,22 @@ class Book:
                 self.filling.clear()
                 self.batches.clear()
                 self._new_call = False
-            self.unlisted.pop(newest.get(record.model, ""), None)  # it was polled while it was full
-            self.unlisted[record.client_ref] = record.model
+            self._list_later(record, before=newest.get(record.model))
             newest[record.model] = record.client_ref
+
+    def _list_later(self, record: Intent, before: str | None) -> None:
+        """Owe a new wave a last look.
+
+        The last wave but one was listed while it was full. The marker may have one run alone, which
+        is asked for by its id: only a list shows a second one.
+        """
+        kind = record.model, record.batch is None
+        listed = self._last_but_one.get(kind)
+        if listed is not None and not is_marker(listed):
+            self.unlisted.pop(listed, None)
+        if before is not None:
+            self._last_but_one[kind] = before
+        self.unlisted[record.client_ref] = record.model
 
     def _submitted(self, record: Submitted, line: int) -> None:
         history = self.histories.fold(record, line)
