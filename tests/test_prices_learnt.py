@@ -204,3 +204,37 @@ async def test_a_cost_that_comes_after_the_call_is_asked_for_by_the_next_one(
 
     assert world.book().cost == Decimal("0.48")
     assert len(world.service.runs) == 6
+
+
+async def test_a_price_of_0_is_one_that_was_said_twice_a_minute_apart(tmp_path: Path) -> None:
+    world = World(tmp_path, service(lambda _: "0.00"), text=LABELLED)
+
+    await world.call(budget=Decimal("0.60"))
+
+    first, *others = sorted(run.created for run in world.service.runs)
+    assert len(others) == 59
+    assert others[0] > first + 70.0
+    assert others[-1] < others[0] + 30.0
+    assert sum(isinstance(each, Priced) for each in records(world)) == 1
+
+
+async def test_the_next_call_believes_a_price_of_0_at_once(tmp_path: Path) -> None:
+    world = World(tmp_path, service(lambda _: "0.00"), text=LABELLED)
+    await world.call(budget=Decimal("0.60"), limit=2)
+    began = anyio.current_time()
+
+    await world.call(budget=Decimal("0.60"))
+
+    assert anyio.current_time() < began + 40.0
+
+
+async def test_after_five_minutes_without_a_cost_runs_go_one_at_a_time(tmp_path: Path) -> None:
+    world = World(tmp_path, service(lambda _: "", label="0.10"), text=LABELLED)
+
+    stops = await world.call(budget=Decimal("1.00"))
+
+    first, second, third = sorted(run.created for run in world.service.runs)
+    assert second > first + 310.0
+    assert third > second + 10.0
+    assert most_severe(stops.codes) == 6
+    assert "(`price` beside a model's `id` says" in str(stops.errors[0])

@@ -21,7 +21,8 @@ from batchrun.engine.prices import Prices
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.shutdown import Wakeup
 from batchrun.errors import KeyRefusedError, UnreachableError
-from batchrun.ledger.history import GOOD, State
+from batchrun.ledger.book import MOST_UNPRICED
+from batchrun.ledger.history import State
 from batchrun.ledger.records import Priced
 from batchrun.runflow.wire import Run
 
@@ -106,16 +107,24 @@ class RunCosts:
 
     def ended(self, attempt: Attempt, run: Run) -> None:
         """Take in the end of an attempt's run."""
-        good, cost = State(run.status_code) in GOOD, run.cost
-        if cost is None and run.status_code == State.FAILED:
+        if run.status_code == State.FAILED:
             return  # it isn't billed (runflow-api.md, section 11)
-        if cost:
+        if run.cost:
             if run.status_code == State.SUCCEEDED:
-                self._learn(attempt.choice, cost)
-        elif cost is None or (good and attempt.model not in self._free_models):
+                self._learn(attempt.choice, run.cost)
+        elif run.cost is None or not self._is_free(attempt):
             self._owe(attempt, run)
 
+    def _is_free(self, attempt: Attempt) -> bool:
+        """Say whether a cost of 0 is believed at once."""
+        if self._limited:
+            return self._prices.bound(attempt.alias, attempt.choice) == 0
+        return attempt.model in self._free_models
+
     def _owe(self, attempt: Attempt, run: Run) -> None:
+        if len(self._owed) >= MOST_UNPRICED:  # a service that says no costs says none of them
+            awaited = {*self._awaited.values()}
+            del self._owed[next(each for each in self._owed if each not in awaited)]
         self._owed[run.id] = Owed(
             cell=attempt.key,
             attempt=attempt.number,
@@ -202,7 +211,7 @@ class RunCosts:
 
         Lists show many at once. Where the first ones show none, the service isn't waited for.
         """
-        for pause in LAST:
+        for pause in LAST if self._owed else ():
             new = any(each.since != LONG_AGO for each in self._owed.values())
             await anyio.sleep(pause if new else 0.0)
             refs = dict.fromkeys(each.client_ref for each in self._owed.values())
