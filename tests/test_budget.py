@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ledger_lines import finished, intent, submitted, text
 
 from batchrun.base.local_file import LocalFile
 from batchrun.engine.choices import choice_of
 from batchrun.engine.prices import NEWEST, Prices
+from batchrun.ledger import scan
+from batchrun.ledger.scan import costs_by_choice
 from batchrun.runflow.descriptions import Description, parse_description
 
 MODEL = "google/nano-banana-2"
@@ -87,3 +90,25 @@ def test_the_dearest_of_the_newest_runs_counts() -> None:
     assert prices.bound("any", "a choice") == Decimal("0.20")
     assert prices.bound("dear", "a choice") == Decimal("0.50")
     assert prices.bound("any", "another") is None
+
+
+def test_costs_are_learnt_from_the_end_of_a_long_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    groups = [
+        [intent(f"c{n}", input={"width": n}), submitted(f"c{n}"), finished(f"c{n}")]
+        for n in range(40)
+    ]
+    path.write_bytes(text(*groups))
+
+    def learnt() -> set[str]:
+        return {*costs_by_choice(path, lambda _, given: str(given["width"]), newest=NEWEST)}
+
+    whole = learnt()
+    monkeypatch.setattr(scan, "END_OF_COSTS", path.stat().st_size // 2)
+
+    assert whole == {str(n) for n in range(40)}
+    half = learnt()
+    assert half < whole
+    assert {str(n) for n in range(21, 40)} <= half

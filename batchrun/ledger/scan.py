@@ -30,6 +30,9 @@ from batchrun.ledger.records import (
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
 _COSTS: Final = (b'{"type":"intent"', b'{"type":"finished"', b'{"type":"priced"')
+END_OF_COSTS: Final = 64 << 20
+"""Bytes of a file in which costs are looked for: some 40,000 cells."""
+
 _SENT: Final = (b'{"type":"intent"', b'{"type":"submitted"')
 _ANSWERS: Final = tuple(
     f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
@@ -94,12 +97,17 @@ def costs_by_choice(
 ) -> Mapping[str, Sequence[Decimal]]:
     """Return what the *newest* runs of each choice have cost that succeeded; the newest last.
 
-    *choice_of* says what the price of a run hangs on, by its model and its input.
+    *choice_of* says what the price of a run hangs on, by its model and its input. Of a long file
+    the end is read alone: a choice that isn't found there is tried out again.
     """
     learning = _Costs(choice_of, newest)
-    for line in _whole(path):
-        if line.startswith(_COSTS):
-            learning.take(decode(line))
+    with path.open("rb") as lines:
+        lines.seek(max(0, path.stat().st_size - END_OF_COSTS))
+        if lines.tell():
+            lines.readline()  # the rest of a line
+        for line in lines:
+            if line.startswith(_COSTS) and line.endswith(b"\n"):
+                learning.take(decode(line))
     return learning.found()
 
 
