@@ -12,6 +12,7 @@ from batchrun.base.local_file import LocalFile
 from batchrun.engine.choices import choice_of
 from batchrun.engine.prices import NEWEST, Prices
 from batchrun.ledger import scan
+from batchrun.ledger.records import AnyRecord
 from batchrun.ledger.scan import costs_by_choice
 from batchrun.runflow.descriptions import Description, parse_description
 
@@ -96,7 +97,7 @@ def test_costs_are_learnt_from_the_end_of_a_long_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "ledger.jsonl"
-    groups = [
+    groups: list[list[AnyRecord]] = [
         [intent(f"c{n}", input={"width": n}), submitted(f"c{n}"), finished(f"c{n}")]
         for n in range(40)
     ]
