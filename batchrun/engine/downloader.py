@@ -14,13 +14,12 @@ import anyio
 import httpx
 from msgspec import Struct
 
-from batchrun.base.media_types import EXTENSIONS
 from batchrun.base.output_store import OutputStore
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
 from batchrun.ledger.records import Saved, SavedFile
-from batchrun.ledger.scan import has_text
+from batchrun.manifest.cells import SHORT
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
 from batchrun.runflow.outputs import OutputFile, output_files
 
@@ -116,14 +115,7 @@ class Downloader:
                 self._wakeup.ring()
 
     async def _save(self, job: Job) -> None:
-        name = await self._free_name(job)
-        try:
-            await self._save_as(name, job)
-        finally:
-            self._store.release(name)
-
-    async def _save_as(self, name: str, job: Job) -> None:
-        saving = _Saving(job.output)
+        saving, name = _Saving(job.output), self._name(job)
         for pause in (0.0, *PAUSES):
             if saving.output is None:
                 if pause and self._in_vain < GIVEN_UP:
@@ -193,39 +185,7 @@ class Downloader:
         )
         return (kept,)
 
-    async def _free_name(self, job: Job) -> str:
-        """Return the job's name, or one with the cell's key where another cell has taken it.
-
-        A name that holds the key is the cell's own: a file there is what an earlier call left.
-        """
-        short = job.key[:12]
-        if short in job.name:
-            return job.name
-        other = f"{job.name}-{short}"
-        # At once: another worker may come with the same name while the ledger is read.
-        if any(path.startswith(f"files/{other}") for path in job.had):
-            return other
-        if not self._store.reserve(job.name):
-            return other
-        if await self._is_anothers(job):
-            self._store.release(job.name)
-            return other
-        return job.name
-
-    async def _is_anothers(self, job: Job) -> bool:
-        """Say whether a file of the job's name is there that this very job didn't leave.
-
-        An earlier call that was killed between a file's rename and its `saved` line leaves a file
-        that no line names. Saved beside it, the results would name another file than those of
-        a sweep that was never killed.
-        """
-        there = [path for path in self._there(job.name) if path not in job.had]
-        if job.output is not None:
-            return bool(there)
-        spelled = [json.dumps(path, ensure_ascii=False) for path in there]
-        return bool(there) and await self._ledger.scan(has_text, spelled)
-
-    def _there(self, name: str) -> Sequence[str]:
-        """Return the files that have this name, as the ledger spells them."""
-        paths = [f"files/{name}{end}{extension}" for end in ("", "-1") for extension in EXTENSIONS]
-        return [path for path in paths if self._store.exists(path)]
+    def _name(self, job: Job) -> str:
+        """Return the job's name, or the one that it had where names were given at the download."""
+        other = f"{job.name}-{job.key[:SHORT]}"
+        return other if any(path.startswith(f"files/{other}") for path in job.had) else job.name

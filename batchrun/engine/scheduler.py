@@ -1,6 +1,5 @@
 """Draws cells into free slots, and begins what each of them needs."""
 
-from functools import partial
 from typing import Final
 
 from batchrun.engine.batcher import Batcher
@@ -15,7 +14,6 @@ from batchrun.engine.transitions import Transitions
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.file_names import file_name
 
 BACKLOG: Final = 1000
 """Downloads that may wait before nothing new is submitted: what waits is held in memory."""
@@ -48,7 +46,7 @@ class Scheduler:
         self._opening = opening
         self._batcher = batcher
         self._downloader = downloader
-        self._name_of = partial(file_name, context.manifest)
+        self._names = context.names
         self._before = context.ledger.end
         self._granted: dict[str, int] = {}
         self._new_cells = KeyIndex()
@@ -118,7 +116,7 @@ class Scheduler:
             number=number,
             alias=cell.alias,
             model=cell.model,
-            name=self._name_of(cell),
+            name=self._names.of(cell, history),
             cell=cell,
             yielded=True,
             granted=granted,
@@ -160,5 +158,7 @@ class Scheduler:
         if history.state in GOOD and not history.saved:
             assert history.run_id is not None
             had = self._ledger.book.missing.get(cell.key, ())
-            job = Job(key=cell.key, run_id=history.run_id, name=self._name_of(cell), had=had)
+            job = Job(
+                key=cell.key, run_id=history.run_id, name=self._names.of(cell, history), had=had
+            )
             self._downloader.put(job)

@@ -102,6 +102,7 @@ class Book:
         # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
         self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
+        self.named = False  # a cell's files have a name without its key in it
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
         self.past_opening = False  # and under another reference, too
@@ -188,6 +189,7 @@ class Book:
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
+        self.named = self.named or record.cell[:12] not in record.name
         if record.reserved is not None:
             self._reserved[record.cell] = record.reserved
         if record.body_sha256:  # else it was made again by `recover`, and not sent from here
