@@ -157,8 +157,5 @@ class Scheduler:
         """Save what an earlier call could not."""
         if history.state in GOOD and not history.saved:
             assert history.run_id is not None
-            had = self._ledger.book.missing.get(cell.key, ())
-            job = Job(
-                key=cell.key, run_id=history.run_id, name=self._names.of(cell, history), had=had
-            )
-            self._downloader.put(job)
+            name = self._names.of(cell, history)
+            self._downloader.put(Job(key=cell.key, run_id=history.run_id, name=name))

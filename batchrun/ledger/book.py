@@ -19,6 +19,7 @@ from msgspec.structs import asdict, replace
 from batchrun.ledger.history import GOOD, CellLine, History, State, apply
 from batchrun.ledger.history_index import Histories
 from batchrun.ledger.records import (
+    Absent,
     AnyRecord,
     Dropped,
     Extra,
@@ -26,6 +27,7 @@ from batchrun.ledger.records import (
     Intent,
     Learnt,
     Looked,
+    Lost,
     Parked,
     Rejected,
     Saved,
@@ -101,7 +103,11 @@ class Book:
         self.other_costs: dict[str, Decimal] = {}  # by cell: of its extras, and of runs that failed
         # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
-        self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
+        self.missing: dict[str, int] = {}  # the `saved` lines of cells of which a file is gone
+        self.partly: dict[str, int] = {}  # those of cells of which a file is still owed
+        # The lines of files that were not at their host, once or for good, by their places.
+        self.absent: dict[str, dict[int, int]] = {}
+        self.lost: dict[str, dict[int, int]] = {}
         self.named = False  # a cell's files have a name without its key in it
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
@@ -146,10 +152,14 @@ class Book:
         """Yield the cells whose newest attempt may be running."""
         yield from sorted(self.histories.open().items(), key=itemgetter(0))
 
-    def miss(self, cell: str, files: tuple[str, ...]) -> None:
-        """Take *cell* for unsaved: of its *files* one is gone."""
+    def miss(self, cell: str, line: int) -> None:
+        """Take *cell* for unsaved: of the files of its `saved` *line* one is gone."""
         self.histories.miss(cell)
-        self.missing[cell] = files
+        self.missing[cell] = line
+
+    def had(self, cell: str) -> int | None:
+        """Return the `saved` line of a cell that counts as unsaved, None where there is none."""
+        return self.partly.get(cell, self.missing.get(cell))
 
     def check(self, records: Sequence[AnyRecord]) -> None:
         """Raise ValueError if *records* cannot follow in their order; changes nothing."""
@@ -261,6 +271,22 @@ class Book:
         facts.unpriced_runs += change
         facts.unreserved += change
 
+    def _saved(self, record: Saved, line: int) -> None:
+        self.histories.fold(record, line)
+        if record.owed:
+            self.partly[record.cell] = line
+        elif self.partly or self.absent:
+            self.partly.pop(record.cell, None)
+            self.absent.pop(record.cell, None)
+
+    def _absent(self, record: Absent, line: int) -> None:
+        self.histories.fold(record, line)
+        self.absent.setdefault(record.cell, {}).setdefault(record.place, line)
+
+    def _lost(self, record: Lost, line: int) -> None:
+        self.histories.fold(record, line)
+        self.lost.setdefault(record.cell, {})[record.place] = line
+
     def _cost_more(self, cell: str, cost: Decimal) -> None:
         self.other_costs[cell] = self.other_costs.get(cell, Decimal(0)) + cost
 
@@ -280,7 +306,9 @@ class Book:
             Finished: _finished,
             Extra: _extra,
             Parked: _cell_line,
-            Saved: _cell_line,
+            Saved: _saved,
+            Absent: _absent,
+            Lost: _lost,
         }
     )
     """The addition that each kind of line makes: `add`, for callers that ask a million times."""

@@ -18,11 +18,13 @@ import msgspec
 from msgspec import Struct
 
 from batchrun.ledger.records import (
+    Absent,
     AnyRecord,
     Dropped,
     Extra,
     Finished,
     Intent,
+    Lost,
     Parked,
     Rejected,
     Saved,
@@ -54,7 +56,9 @@ BAD: Final = frozenset({State.FAILED, State.CANCELLED, State.REJECTED})
 ENDS: Final = GOOD | BAD - {State.REJECTED}
 """The statuses that end a run, in the API's words."""
 
-CellLine = Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved
+CellLine = (
+    Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved | Absent | Lost
+)
 
 # None: the state stays, or the line itself says which state it is (see `apply`).
 AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
@@ -69,7 +73,7 @@ AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
     (State.IN_FLIGHT, Parked): None,
     (State.IN_FLIGHT, Finished): None,  # the status code says it
     **{(state, Extra): None for state in State},
-    **{(state, Saved): None for state in GOOD},
+    **{(state, line): None for state in GOOD for line in (Saved, Absent, Lost)},
 }
 
 NOWHERE: Final = -1
@@ -115,6 +119,7 @@ _PARKED: Final = _after(Parked)
 _FINISHED: Final = _after(Finished)
 _REJECTED: Final = _after(Rejected)
 _SAVED: Final = _after(Saved)
+_ABSENT: Final = _after(Absent)
 
 
 def apply(history: History, record: CellLine, line: int = NOWHERE) -> None:
@@ -193,7 +198,13 @@ def _rejected(history: History, record: Rejected, line: int) -> None:
 def _saved(history: History, record: Saved, line: int) -> None:
     if history.state not in _SAVED:
         raise _cannot_follow(history, record)
-    history.saved_line = line
+    history.saved_line = NOWHERE if record.owed else line
+
+
+def _absent(history: History, record: Absent | Lost, _line: int) -> None:
+    """Nothing of the cell: the book has what is known of each of its files."""
+    if history.state not in _ABSENT:
+        raise _cannot_follow(history, record)
 
 
 def _extra(_history: History, _record: Extra, _line: int) -> None:
@@ -203,7 +214,7 @@ def _extra(_history: History, _record: Extra, _line: int) -> None:
 def _cannot_follow(history: History, record: CellLine) -> ValueError:
     kind = kind_of(record)
     name = kind.__name__.lower()
-    if (history.state, kind) not in AFTER or isinstance(record, Saved):
+    if (history.state, kind) not in AFTER or isinstance(record, Saved | Absent | Lost):
         return ValueError(f"`{name}` cannot follow {history.state}")
     return ValueError(f"`{name}` is of attempt {record.attempt}, the cell is at {history.attempt}")
 
@@ -219,6 +230,8 @@ CHANGES: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = 
         Finished: _finished,
         Rejected: _rejected,
         Saved: _saved,
+        Absent: _absent,
+        Lost: _absent,
         Extra: _extra,
     }
 )

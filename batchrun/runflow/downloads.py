@@ -34,6 +34,7 @@ from batchrun.runflow.storage import BrokenTransferError, keep_trying, may_be_op
 _HOPS: Final = 8
 _LONGEST_PAUSE: Final = 30.0
 _EXPIRED: Final = frozenset({400, 401, 403, 404, 410})  # 400 is how S3 says "ExpiredToken"
+_ABSENT: Final = frozenset({404, 410})
 _PASSING: Final = frozenset({408, 425, 429})
 _MEDIA: Final = frozenset({"image", "video", "audio"})
 _XML: Final = frozenset({"application/xml", "text/xml"})  # how S3 and its kin say what is wrong
@@ -51,7 +52,14 @@ Blocking = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 class ExpiredError(Exception):
-    """The URL is no longer, or not yet, good for the file: ask the run for a fresh one."""
+    """The URL is no longer, or not yet, good for the file: ask the run for a fresh one.
+
+    *absent*: its host says that there is no such file.
+    """
+
+    def __init__(self, message: str, *, absent: bool = False) -> None:
+        super().__init__(message)
+        self.absent = absent
 
 
 class DownloadError(Exception):
@@ -324,7 +332,7 @@ def _allowed(url: str, *, loopback: bool) -> str:
 def _raise_for_status(response: httpx.Response) -> None:
     status, place = response.status_code, _place(str(response.url))
     if status in _EXPIRED:
-        raise ExpiredError(f"HTTP {status} from {place}")
+        raise ExpiredError(f"HTTP {status} from {place}", absent=status in _ABSENT)
     if status >= 500 or status in _PASSING or status == 416:
         asked = seconds_to_wait(response.headers, datetime.now(UTC))
         raise BrokenTransferError(f"HTTP {status} from {place}", pause=asked)

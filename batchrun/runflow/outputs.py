@@ -11,6 +11,7 @@ from msgspec import Struct
 from batchrun.base.first_bytes import sniffed
 
 _BASE64: Final = ("b64_json", "base64", "data")
+_NOTHING: Final[tuple[Any, ...]] = (None, [], {}, "")
 _TYPES: Final = ("image", "video", "audio")
 
 
@@ -34,6 +35,18 @@ def output_files(output: Any) -> tuple[OutputFile, ...]:
         if found:
             return tuple(reversed(found.values()))
     return ()
+
+
+def is_empty(output: Any) -> bool:
+    """Say whether an output that shows no files shows nothing at all: then it may be still to come.
+
+    Not empty are `false` and 0. A list of files that is there and empty is a list of none *yet*,
+    whatever stands beside it.
+    """
+    if isinstance(output, Mapping):
+        names = [name for name in output if name == "outputs" or str(name).endswith("_urls")]
+        return all(output[name] in _NOTHING for name in names or output)
+    return output in _NOTHING
 
 
 def _normalised(output: Any) -> Iterator[OutputFile]:
