@@ -561,6 +561,31 @@ async def test_a_body_that_was_packed_for_the_way_is_unpacked(tmp_path: Path) ->
     assert "Range" not in asked[1].headers, "a length of the packed file is none of the file"
 
 
+@pytest.mark.parametrize("packing", ["br", "zstd", "x-gzip", "gzip, gzip", "aws-chunked, br"])
+async def test_a_body_that_would_be_unpacked_wrongly_or_without_bounds_is_no_file(
+    tmp_path: Path, packing: str
+) -> None:
+    told = {"Content-Encoding": packing}
+    http, asked = server(httpx.Response(200, headers=told, stream=Broken(PNG)))
+
+    with pytest.raises(DownloadError, match="packed"):
+        await get(http, tmp_path)
+
+    assert files(tmp_path) == []
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("packing", ["aws-chunked", "identity", "utf-8", ""])
+async def test_a_word_that_says_nothing_of_the_file_is_passed_over(
+    tmp_path: Path, packing: str
+) -> None:
+    http, _ = server(httpx.Response(200, headers={"Content-Encoding": packing}, stream=Broken(PNG)))
+
+    saved = await get(http, tmp_path)
+
+    assert (tmp_path / saved.name).read_bytes() == PNG
+
+
 @pytest.mark.parametrize("loopback", [False, True])
 @pytest.mark.parametrize("redirected", [False, True])
 async def test_http_to_this_machine_is_opened_only_where_the_api_is_on_it(

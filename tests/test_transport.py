@@ -18,6 +18,7 @@ from raw_server import RawServer, Script, answer, raw_server
 
 from batchrun.errors import UsageError
 from batchrun.runflow.http import connection
+from batchrun.runflow.http.body import TooLargeError
 from batchrun.runflow.http.client import api_client, download_client
 from batchrun.runflow.http.connection import Connection
 from batchrun.runflow.http.transport import ApiTransport
@@ -370,7 +371,7 @@ async def test_an_answer_without_bounds_is_cut(monkeypatch: pytest.MonkeyPatch) 
     ended: Script = ["read", HEAD + b"\r\n" + b"x" * 1000, "close"]
     with raw_server(endless, ended) as server:
         async with client(server.url) as http:
-            assert await outcome(http) == (httpx.ReadError,)
+            assert await outcome(http) == (TooLargeError,)
             assert (await outcome(http))[0] == 200
 
 

@@ -14,14 +14,18 @@ from typing import Any, Final
 import anyio
 import httpx
 from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
+from batchrun.base.text import size_of
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
 from batchrun.ledger.records import Absent, AnyRecord, Lost, Saved, SavedFile, reason, timestamp
 from batchrun.manifest.cells import SHORT
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
+from batchrun.runflow.http.body import MOST_BYTES
+from batchrun.runflow.inline import weight
 from batchrun.runflow.outputs import OutputFile, is_empty, output_files
 
 PAUSES: Final = (0.0, 2.0, 5.0)
@@ -31,6 +35,11 @@ of a run before its output, and an address before there is a file behind it.
 
 GIVEN_UP: Final = 3
 """Runs in a row that showed no file after all pauses: then none is waited for any more."""
+
+MOST_HELD: Final = 64 * 2**20
+"""Characters of media that waiting jobs hold in memory: the runs of further ones are asked again.
+A service may keep an output that stands in an answer nowhere else, so it isn't left out at once.
+"""
 
 RENEWED: Final = 3
 GONE_AFTER: Final = timedelta(hours=1)
@@ -115,6 +124,7 @@ class Downloader:
         self._news = Wakeup()
         self._cells: set[str] = set()
         self._in_vain = 0
+        self._held = 0
 
     @property
     def waiting(self) -> int:
@@ -125,6 +135,9 @@ class Downloader:
         """Save it in its turn. A cell that several points came to is put more than once."""
         if not self._wanted or job.key in self._cells:
             return
+        if (media := weight(job.output)) and self._held and self._held + media > MOST_HELD:
+            job, media = replace(job, output=None), 0
+        self._held += media
         self._cells.add(job.key)
         self._active.note((self, job.key), awaited=True)
         self._jobs.append(job)
@@ -149,6 +162,7 @@ class Downloader:
                     "the next call tries again"
                 )
             finally:
+                self._held -= weight(job.output)
                 self._cells.discard(job.key)
                 self._active.note((self, job.key), awaited=False)
                 self._wakeup.ring()
@@ -185,6 +199,11 @@ class Downloader:
         run = await self._client.get_run(job.run_id)
         if run is None:
             raise DownloadError("the service doesn't know the run any more (404)")
+        if run.left_out:
+            raise DownloadError(
+                f"the service's answer for the run has {size_of(run.left_out)} or more, and no "
+                f"more than {size_of(MOST_BYTES)} is read"
+            )
         return run.output
 
     async def _fetch_all(self, saving: _Saving) -> bool:

@@ -40,6 +40,8 @@ _MEDIA: Final = frozenset({"image", "video", "audio"})
 _XML: Final = frozenset({"application/xml", "text/xml"})  # how S3 and its kin say what is wrong
 _MESSAGES: Final = _XML | {"application/json", "application/problem+json", "text/json"}
 
+_PACKINGS: Final = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
+
 STALLED: Final = 60.0
 """Seconds in which ENOUGH bytes must arrive: httpx's time-outs begin anew with each byte."""
 
@@ -185,6 +187,8 @@ class _Download:
         self._restart()
         if response.status_code != 200:
             _raise_for_status(response)
+        if not _may_be_unpacked(response):
+            raise DownloadError(f"a file packed in a way that isn't read from {_place(self._url)}")
         self.content_type = _media_type(response)
         self._total = None if _encoded(response) else _length(response)
         self._limit(self._total or 0)
@@ -356,6 +360,16 @@ def _media_type(response: httpx.Response) -> str | None:
 def _encoded(response: httpx.Response) -> bool:
     encoding: str = response.headers.get("Content-Encoding", "identity")
     return encoding.lower() != "identity"
+
+
+def _may_be_unpacked(response: httpx.Response) -> bool:
+    """Say whether the file can be had as it was, and no small part can become a very large one.
+
+    Words such as `aws-chunked` say nothing of the file.
+    """
+    words = response.headers.get("Content-Encoding", "").lower().split(",")
+    packings = [word for each in words if (word := each.strip()) in _PACKINGS]
+    return len(packings) < 2 and set(packings) <= {"gzip", "deflate"}
 
 
 def _length(response: httpx.Response) -> int | None:
