@@ -502,6 +502,65 @@ async def test_what_is_fetched_again_keeps_its_identity_and_its_neighbours(tmp_p
     assert any("other bytes" in note for note in world.listener.notes)
 
 
+PART = [
+    {"outputs": [{"url": "https://files.example/a.png"}, {"url": None, "type": "image"}]},
+    {"outputs": [{"url": None}, {"url": "https://files.example/a.png"}]},
+    {"outputs": [None, "https://files.example/a.png"]},
+    {"image_urls": ["https://files.example/a.png", None]},
+    {"outputs": [{"url": "runflow://assets/1"}, {"url": "https://files.example/a.png"}]},
+    {"outputs": [{"url": "ftp://files.example/b.png"}, {"url": "https://files.example/a.png"}]},
+    {"outputs": [{"url": "https://files.example/a.png"}, {"url": "not an address"}]},
+    {"image_urls": ["https://files.example/a.png", "runflow://assets/1"]},
+]
+NONE_AT_ALL = [
+    {"outputs": [{"url": None}]},
+    {"outputs": [{"url": "runflow://assets/1", "type": "image"}]},
+    {"image_urls": ["s3://bucket/a.png"]},
+    {"image_urls": [None]},
+    {"image": {"url": "runflow://assets/1", "width": 512}},
+    {"output_url": "s3://bucket/a.png"},
+]
+
+
+@pytest.mark.parametrize("output", [*PART, *NONE_AT_ALL], ids=range(len(PART + NONE_AT_ALL)))
+async def test_a_place_without_an_address_that_is_understood_is_owed(
+    tmp_path: Path, output: Any
+) -> None:
+    service = Late(before=output, shown=1e6)
+    world = Gallery(tmp_path, service, text=ONE)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert len(world.files()) == (output in PART)
+    assert [record.owed for record in world.lines(Saved)] == [1] * (output in PART)
+    assert any("could not be saved" in note for note in world.listener.notes)
+    assert not any(path.endswith(".json") for path in world.files())
+
+
+async def test_a_place_that_is_filled_later_is_had_in_the_same_call(tmp_path: Path) -> None:
+    def both(run: dict[str, Any]) -> dict[str, Any]:
+        if not run.get("completed_at"):
+            return run
+        shown.append(run["id"])
+        urls = [None if len(shown) < 3 else "https://x.example/a.png", "https://x.example/b.png"]
+        outputs = {"outputs": [{"url": url} for url in urls]}
+        return run | {"output": outputs}
+
+    service, shown = Runflow(edit_run=both), list[str]()
+    world = Gallery(tmp_path, service, text=ONE)
+
+    await world.call()
+
+    assert [name[-6:] for name in world.files()] == ["-1.png", "-2.png"]
+    first, last = world.lines(Saved)
+    assert (first.places, first.owed, last.places, last.owed) == ((1,), 1, (), 0)
+    assert [(world.folder / file.path).read_bytes()[-6:] for file in last.files] == [
+        b"/a.png",
+        b"/b.png",
+    ]
+
+
 async def test_a_file_that_the_output_no_longer_shows_stays_owed(tmp_path: Path) -> None:
     service = Pictures(outputs=3)
     world = Gallery(tmp_path, service, text=ONE, host=gone_from(2))

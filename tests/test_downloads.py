@@ -331,6 +331,13 @@ async def test_the_client_with_the_key_is_refused(tmp_path: Path) -> None:
         ("", b"\0\0\0\x18ftypavif....", "x", ".avif"),
         ("", b"unheard of", "x.mov", ".mov"),
         ("", b"unheard of", "x.sh", ".bin"),
+        ("", b"unheard of", "x.HTML", ".bin"),
+        ("", b"unheard of", "x.part", ".bin"),
+        ("", b"unheard of", "x.blend", ".blend"),
+        ("application/x-ktx2", b"unheard of", "x.KTX2", ".ktx2"),
+        ("", b"unheard of", "x.tar.zst", ".zst"),
+        ("", b"unheard of", "x.far_too_long_for_one", ".bin"),
+        ("", b"unheard of", "x.p%2fng", ".bin"),
         ("image/../../../etc", b"unheard of", "..%2f..%2fx.%2fpng", ".bin"),
     ],
 )

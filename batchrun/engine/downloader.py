@@ -246,6 +246,8 @@ class Downloader:
         await self._ledger.append(saving.line())
 
     async def _fetch(self, file: OutputFile, place: int, saving: _Saving) -> SavedFile:
+        if not file.url:
+            raise ExpiredError(f"the service shows no address of its file {place + 1}")
         local = self._client.local
         with self._store.writing(saving.name(place)) as part:
             got = await fetch(self._http, file.url, part, media=file.type, loopback=local)
