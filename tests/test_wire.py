@@ -236,6 +236,36 @@ def test_a_file_within_the_output_is_found_by_its_first_bytes(
     assert output_files({name: text, "url": "https://h/1"})[0].url == "https://h/1"
 
 
+LONG = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(600)).decode()
+
+
+@pytest.mark.parametrize(
+    ("output", "files"),
+    [
+        (LONG, [LONG]),
+        ({"image": LONG}, [LONG]),
+        ({"images": [LONG, "a text"]}, [LONG]),
+        ({"outputs": [{"url": None, "b64_json": LONG}]}, [LONG]),
+        ({"outputs": [{"url": "https://h/1"}, {"b64_json": LONG}]}, ["1", LONG]),
+        ({"outputs": [{"b64_json": LONG}, {"url": None}, {"url": "https://h/1"}]}, [LONG, "", "1"]),
+        (
+            {"data": [{"b64_json": LONG}, {"b64_json": LONG[:-4] + "AAAB"}]},
+            [LONG, LONG[:-4] + "AAAB"],
+        ),
+        ({"note": "Qk" + "A word, and another. " * 50}, []),
+        ({"short": LONG[:60]}, []),
+    ],
+    ids=range(9),
+)
+def test_base64_is_a_file_wherever_it_stands(output: Any, files: list[str]) -> None:
+    urls = [file.url for file in output_files(output)]
+
+    assert urls == [
+        f"data:;base64,{file}" if len(file) > 99 else f"https://h/{file}" if file else ""
+        for file in files
+    ]
+
+
 def test_an_output_nested_a_hundred_thousand_deep_is_no_reason_to_stop() -> None:
     output: Any = "https://h/deep"
     for _ in range(100_000):

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from batchrun.base.first_bytes import sniffed
+from batchrun.runflow.inline import SHORTEST
 
 _BASE64: Final = ("b64_json", "base64", "data")
 _NOTHING: Final[tuple[Any, ...]] = (None, [], {}, "")
@@ -77,7 +78,9 @@ def _normalised(output: Any) -> Iterator[OutputFile]:
             (entry.get("url"), entry.get("type")) if isinstance(entry, Mapping) else (entry, None)
         )
         named = isinstance(entry, Mapping) and "url" in entry
-        if entry is None or (named and url is None):
+        if url is None and (files := list(_inlined(entry))):
+            yield from files
+        elif entry is None or (named and url is None):
             yield OutputFile(url="", type=_type_of(given))
         elif isinstance(url, str) and (named or _is_url(url)):
             yield OutputFile(url=_quoted(url), type=_type_of(given) or _type_of(url))
@@ -127,18 +130,20 @@ def _guessed(path: tuple[str, ...], url: str) -> OutputFile:
 
 
 def _inlined(output: Any) -> Iterator[OutputFile]:
-    """Read base64 under `b64_json`, `base64` or `data` whose first bytes are a file's."""
-    stack: list[Any] = [output]
+    """Read base64 whose first bytes are a file's: under `b64_json`, `base64` or `data`, and any
+    text that is as long as only a file's is.
+    """
+    stack: list[tuple[str, Any, str | None]] = [("", output, None)]
     while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack += reversed(value)
+        name, value, kind = stack.pop()
+        if isinstance(value, str):
+            if (name in _BASE64 or len(value) >= SHORTEST) and _starts_a_file(value):
+                yield OutputFile(url=f"data:;base64,{value}", type=kind or _type_of(name))
+        elif isinstance(value, list):
+            stack += [(name, below, kind) for below in reversed(value)]
         elif isinstance(value, Mapping):
-            for name in _BASE64:
-                text = value.get(name)
-                if isinstance(text, str) and _starts_a_file(text):
-                    yield OutputFile(url=f"data:;base64,{text}", type=_type_of(value.get("type")))
-            stack += [below for below in value.values() if isinstance(below, Mapping | list)][::-1]
+            kind = _type_of(value.get("type"))
+            stack += [(str(word), below, kind) for word, below in value.items()][::-1]
 
 
 def _starts_a_file(text: str) -> bool:
