@@ -12,8 +12,9 @@ import pytest
 from simulated import Runflow
 from test_downloader import PNG, Gallery, whole
 
-from batchrun.engine.names import Claims
+from batchrun.engine.names import Claims, Names
 from batchrun.ledger.records import Intent, decode
+from batchrun.manifest.cells import Cell
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 OWN_A, OWN_B = "-" + "a" * 12, "-" + "b" * 12
@@ -165,6 +166,29 @@ async def test_cells_that_were_left_out_keep_their_names_for_later(tmp_path: Pat
 
     assert path == f"files/CAT-{late[:12]}.png"
     assert "files/cat.png" in world.files()
+
+
+async def test_the_walk_of_the_names_keeps_step_with_the_cells_that_are_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "models: [a/b]\ninputs: {p: {$range: [1, 20]}}\noutputs: {name: 'x${p}'}\n"
+    world = Gallery(tmp_path, Several(), text=text)
+    await world.call(concurrency=20)
+    world.text = text.replace("20", "21")
+    steps: list[int] = []
+    follow = Names.follow
+
+    def counted(self: Names, cell: Cell) -> None:
+        before = self._reached
+        follow(self, cell)
+        steps.append(self._reached - before)
+
+    monkeypatch.setattr(Names, "follow", counted)
+    await world.call()
+
+    assert max(steps) == 1
+    assert sum(steps) == 21
+    assert "files/x21.png" in world.files()
 
 
 async def test_a_cell_that_is_tried_again_keeps_its_name(tmp_path: Path) -> None:

@@ -135,21 +135,26 @@ class Names:
             return self.kept(cell.key, intent.name)
         if self._alone:
             return file_name(self._manifest, cell)
-        self._walk_to(cell.ordinal)
+        self.follow(cell)
         return self._claims.give(cell.key, file_name(self._manifest, cell))
 
     def kept(self, cell: str, name: str) -> str:
         """Return the *name* of a cell's intent; another where that was another cell's, too."""
         return name if cell[:SHORT] in name else self._claims.give(cell, name)
 
-    def _walk_to(self, ordinal: int) -> None:
-        """Give each cell its name that comes before *ordinal*, whenever it will need it."""
+    def follow(self, cell: Cell) -> None:
+        """Give each cell up to *cell* its name, whenever it will need it.
+
+        To be called for each cell that is drawn: to come to a million at once takes long.
+        """
+        if self._alone:
+            return
         self._walk = self._walk or expand(self._manifest)
-        histories = self._ledger.book.histories
-        while self._reached < ordinal and (cell := next(self._walk, None)) is not None:
-            self._reached = cell.ordinal
-            if histories.number(cell.key) is None:
-                self._claims.give(cell.key, file_name(self._manifest, cell))
+        ordinal, histories = cell.ordinal, self._ledger.book.histories
+        while self._reached < ordinal and (each := next(self._walk, None)) is not None:
+            self._reached = each.ordinal
+            if histories.number(each.key) is None:
+                self._claims.give(each.key, file_name(self._manifest, each))
 
     def _take_in(self, ledger: Path, *, others: bool) -> None:
         """Note the files that are saved, then the names of intents, then the other files."""

@@ -65,6 +65,7 @@ class Scheduler:
         cell = self._ready_queue.draw(self._in_flight.has_room, new=not self._limit_used)
         if cell is None:
             return False
+        self._names.follow(cell)
         attempt = self._in_flight.get(cell.key)
         if attempt is not None:
             attempt.cell = attempt.cell or cell
