@@ -9,12 +9,18 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from simulated import Runflow
+from simulated import Runflow, now
 from test_downloader import PNG, Gallery, whole
 
+from batchrun.base.disk import InlineDisk
 from batchrun.engine.names import Claims, Names
+from batchrun.engine.run_tag import RunTag
+from batchrun.ledger.file import rebuild_ledger
 from batchrun.ledger.records import Intent, decode
 from batchrun.manifest.cells import Cell
+from batchrun.recovery.missing_records import FoundRun
+from batchrun.recovery.rebuild_ledger import describe
+from batchrun.runflow.wire import Run
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 OWN_A, OWN_B = "-" + "a" * 12, "-" + "b" * 12
@@ -203,6 +209,22 @@ async def test_a_cell_that_is_tried_again_keeps_its_name(tmp_path: Path) -> None
 
     assert set(named(world).values()) == {"x"}
     assert world.files() == ["files/x.png"]
+
+
+async def test_a_ledger_that_is_rebuilt_has_the_names_that_the_lost_one_had(tmp_path: Path) -> None:
+    world = Gallery(tmp_path, Several(), text=LETTERS)
+    await world.call()
+    before = named(world)
+    (world.folder / "ledger.jsonl").unlink()
+    runs = [
+        FoundRun(RunTag(cell, 1, cell), Run(id=cell, status_code="succeeded", metadata={}))
+        for cell in reversed(before)
+    ]
+
+    with rebuild_ledger(world.folder, disk=InlineDisk(), clock=now) as rebuilding:
+        about = await describe(world.manifest(), runs, rebuilding.ledger)
+
+    assert {cell: each.name for cell, each in about.items()} == before
 
 
 async def test_files_of_another_sweep_stay_as_they_are(tmp_path: Path) -> None:
