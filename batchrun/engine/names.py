@@ -28,7 +28,7 @@ from typing import Final
 
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import NOWHERE, History
-from batchrun.ledger.key_index import KeyIndex
+from batchrun.ledger.key_index import KeyIndex, other_digest
 from batchrun.ledger.records import Intent
 from batchrun.ledger.scan import names_in, paths_in
 from batchrun.manifest.cells import SHORT, Cell
@@ -74,7 +74,7 @@ class Claims:
             or (stem != folded and self._cell("name", stem) not in {None, mine})
             or self._cell("numbered", folded) not in {None, mine}
             or self._cell("folder", folded) is not None
-            or _outside_of_files(name, self._is_file) != name
+            or ("/" in name and _outside_of_files(name, self._is_file) != name)
         )
         if not taken:
             self.note(cell, name)
@@ -100,11 +100,11 @@ class Claims:
         return any(self._cell("name", each) is not None for each in _files_like(_folded(folder)))
 
     def _cell(self, kind: str, name: str) -> int | None:
-        number = self._index.number(f"{kind} {name}")
+        number = self._index.find(other_digest(f"{kind} {name}"))
         return None if number is None else self._cells[number]
 
     def _put(self, kind: str, name: str, cell: int) -> None:
-        number, new = self._index.add(f"{kind} {name}")
+        number, new = self._index.place(other_digest(f"{kind} {name}"))
         if new:
             self._cells.append(cell)
         elif self._cells[number] != cell and kind != "name":
@@ -182,6 +182,8 @@ def _name_of(path: str) -> str:
 
 def _folded(name: str) -> str:
     """Return what names have in common that are one file to some file systems."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
