@@ -348,7 +348,7 @@ async def test_of_three_files_one_that_is_gone_holds_up_none(tmp_path: Path) -> 
 
     assert [name[-6:] for name in world.files()] == ["-1.png", "-3.png"]
     assert (asked["0.png"], asked["2.png"]) == (1, 1)
-    assert [record.owed for record in world.lines(Saved)] == [2, 1]
+    assert [record.owed for record in world.lines(Saved)] == [(1, 2), (1,)]
     assert any("404" in note for note in world.listener.notes)
 
 
@@ -388,7 +388,7 @@ async def test_a_file_is_lost_once_two_calls_an_hour_apart_did_not_find_it(
     [lost] = world.lines(Lost)
     assert (lost.place, lost.all, lost.message[:8]) == (place, outputs, f"HTTP {status}")
     last = world.lines(Saved)[-1]
-    assert (last.owed, len(last.files), set(asked)) == (0, outputs - 1, {f"{place}.png"})
+    assert (last.owed, len(last.files), set(asked)) == ((), outputs - 1, {f"{place}.png"})
     cell = lost.cell[:12]
     assert any(
         cell in note and lost.file in note and f"HTTP {status}" in note
@@ -419,7 +419,7 @@ async def test_a_second_call_within_the_hour_asks_for_nothing_but_what_is_missin
     await world.call()
 
     assert [name[-6:] for name in world.files()] == ["-1.png", "-2.png", "-3.png"]
-    assert world.lines(Saved)[-1].owed == 0
+    assert world.lines(Saved)[-1].owed == ()
     assert world.lines(Lost) == []
 
 
@@ -433,7 +433,7 @@ async def test_a_file_that_may_be_there_is_never_called_lost(tmp_path: Path, sta
 
     assert not world.lines(Absent)
     assert not world.lines(Lost)
-    assert world.lines(Saved)[-1].owed == 1
+    assert world.lines(Saved)[-1].owed == (1,)
 
 
 async def test_a_broken_file_holds_up_neither_the_others_nor_the_word_on_one_that_is_gone(
@@ -453,7 +453,7 @@ async def test_a_broken_file_holds_up_neither_the_others_nor_the_word_on_one_tha
     world.host = gone_from(1)
     await world.call()
     assert [name[-6:] for name in world.files()] == ["-1.png", "-3.png"]
-    assert (world.lines(Saved)[-1].places, world.lines(Saved)[-1].owed) == ((0, 2), 0)
+    assert (world.lines(Saved)[-1].places, world.lines(Saved)[-1].owed) == ((0, 2), ())
 
 
 async def test_each_file_is_written_down_before_the_next_is_had(tmp_path: Path) -> None:
@@ -467,7 +467,7 @@ async def test_each_file_is_written_down_before_the_next_is_had(tmp_path: Path) 
     await world.call()
 
     assert known == [0, 1, 2]
-    assert [record.owed for record in world.lines(Saved)] == [2, 1, 0]
+    assert [record.owed for record in world.lines(Saved)] == [(1, 2), (2,), ()]
 
 
 async def test_an_hour_is_one_of_the_service_where_both_times_are_its_own(tmp_path: Path) -> None:
@@ -533,9 +533,31 @@ async def test_a_place_without_an_address_that_is_understood_is_owed(
 
     assert stops.codes == []
     assert len(world.files()) == (output in PART)
-    assert [record.owed for record in world.lines(Saved)] == [1] * (output in PART)
+    assert [len(record.owed) for record in world.lines(Saved)] == [1] * (output in PART)
     assert any("could not be saved" in note for note in world.listener.notes)
     assert not any(path.endswith(".json") for path in world.files())
+
+
+async def test_a_file_that_is_gone_keeps_its_name_and_identity_while_it_is_owed(
+    tmp_path: Path,
+) -> None:
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE)
+    await world.call()
+    first = world.lines(Saved)[-1]
+    for file in first.files[:2]:
+        (world.folder / file.path).unlink()
+    world.host = gone_from(1, 500)
+    await world.call()
+    assert (world.lines(Saved)[-1].owed, len(world.lines(Saved)[-1].there)) == ((1,), 2)
+    world.host = lambda _: httpx.Response(200, content=PNG + b"another")
+
+    await world.call()
+
+    last = world.lines(Saved)[-1]
+    assert last.owed == ()
+    assert [file.path for file in last.files] == [file.path for file in first.files]
+    assert [file.identity for file in last.files] == [file.sha256 for file in first.files]
+    assert last.files[1].sha256 != first.files[1].sha256
 
 
 async def test_a_place_that_is_filled_later_is_had_in_the_same_call(tmp_path: Path) -> None:
@@ -554,7 +576,7 @@ async def test_a_place_that_is_filled_later_is_had_in_the_same_call(tmp_path: Pa
 
     assert [name[-6:] for name in world.files()] == ["-1.png", "-2.png"]
     first, last = world.lines(Saved)
-    assert (first.places, first.owed, last.places, last.owed) == ((1,), 1, (), 0)
+    assert (first.places, first.owed, last.places, last.owed) == ((1,), (0,), (), ())
     assert [(world.folder / file.path).read_bytes()[-6:] for file in last.files] == [
         b"/a.png",
         b"/b.png",
@@ -569,7 +591,7 @@ async def test_a_file_that_the_output_no_longer_shows_stays_owed(tmp_path: Path)
 
     await world.call()
 
-    assert world.lines(Saved)[-1].owed == 1
+    assert world.lines(Saved)[-1].owed == (2,)
 
 
 async def test_a_file_that_is_there_two_seconds_after_the_run_is_waited_for(tmp_path: Path) -> None:

@@ -201,8 +201,8 @@ def described(record: AnyRecord) -> str:
 
 def _of_files(record: Saved | Absent | Lost) -> str:
     if isinstance(record, Saved):
-        owed = f", {record.owed} owed" if record.owed else ""
-        return f"saved: {', '.join(file.path for file in record.files) or 'no file'}{owed}"
+        owed = f", {len(record.owed)} owed" if record.owed else ""
+        return f"saved: {', '.join(file.path for file in record.there) or 'no file'}{owed}"
     what = "is gone for good" if isinstance(record, Lost) else "was not at its host"
     return f"{record.file} {what}: {record.message}"
 

@@ -71,7 +71,7 @@ class _Saving:
         self.former = {} if former is None else former.by_place
         self.saved: dict[int, SavedFile] = {}
         self.lost = set(lost)
-        self.all = len({*self.former, *lost}) + (0 if former is None else former.owed)
+        self.all = len({*self.former, *lost, *(() if former is None else former.owed)})
         self.failed: dict[int, DownloadError] = {}
         self.absent: Counter[int] = Counter()
         self.renewed = False
@@ -85,13 +85,14 @@ class _Saving:
         return [n for n in range(self.all) if n not in self.saved and n not in self.lost]
 
     def line(self) -> Saved:
-        places = tuple(sorted(self.saved))
+        files = {**self.former, **self.saved}
+        places = tuple(sorted(files.keys() - self.lost))
         return Saved(
             cell=self.job.key,
             run_id=self.job.run_id,
-            files=tuple(self.saved[place] for place in places),
+            files=tuple(files[place] for place in places),
             places=() if places == tuple(range(len(places))) else places,
-            owed=len(self.owed),
+            owed=tuple(self.owed),
         )
 
     def name(self, place: int) -> str:

@@ -192,22 +192,28 @@ class SavedFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Saved(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A run's outputs are on disk: all that are to be had, but for so many that are *owed*.
+    """A run's outputs are on disk: all that are to be had, but for those that are *owed*.
 
     *places* are those of the files in the output, from 0; without them the files are the first
-    ones, in their order.
+    ones, in their order. *owed* are places, too: a file of such a place was saved once, and was
+    gone from the disk; it stays here for its name and its identity.
     """
 
     cell: str
     run_id: str
     files: tuple[SavedFile, ...] = ()
     places: tuple[int, ...] = ()
-    owed: int = 0
+    owed: tuple[int, ...] = ()
 
     @property
     def by_place(self) -> dict[int, SavedFile]:
         """The files by their places in the output."""
         return dict(zip(self.places or range(len(self.files)), self.files, strict=False))
+
+    @property
+    def there(self) -> list[SavedFile]:
+        """The files that were on disk."""
+        return [file for place, file in self.by_place.items() if place not in self.owed]
 
 
 class Absent(Record, frozen=True, kw_only=True, omit_defaults=True):

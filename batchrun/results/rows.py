@@ -68,7 +68,7 @@ def row(
         "duration_ms": None,
         "created_at": None,
         "completed_at": None,
-        "files": [] if saved is None else [file.path for file in saved.files],
+        "files": [] if saved is None else [file.path for file in saved.there],
         "failure_code": None,
         "failure_message": None,
     }
