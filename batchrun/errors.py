@@ -7,6 +7,7 @@
   * OutOfCreditError (5)
   * BudgetReachedError (6)
   * UnreachableError (8)
+    * TooLargeAnswerError (8)
   * FolderError (9)
     * LedgerLockedError (7)
     * LedgerError (9)
@@ -110,6 +111,14 @@ class UnreachableError(BatchrunError):
     """The API gave no answer, or none of its own, for longer than the give-up time."""
 
     exit_code = 8
+
+
+class TooLargeAnswerError(UnreachableError):
+    """The API answers, with more than is read. *size* is what is known of it, in bytes."""
+
+    def __init__(self, message: str, size: int) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 class FolderError(BatchrunError):

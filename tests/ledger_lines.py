@@ -12,6 +12,7 @@ from batchrun.ledger.book import Book
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import (
     FORMAT,
+    Absent,
     AnyRecord,
     Dropped,
     Extra,
@@ -19,6 +20,7 @@ from batchrun.ledger.records import (
     Intent,
     Learnt,
     Looked,
+    Lost,
     Parked,
     Priced,
     Rejected,
@@ -89,6 +91,8 @@ EACH: tuple[AnyRecord, ...] = (
     Extra(cell="c1", attempt=1, run_id="run-extra", cost=Decimal("0.04")),
     Priced(cell="c1", attempt=1, run_id="run-c1-1", cost=Decimal("0.08")),
     saved(),
+    Absent(cell="c1", run_id="run-c1-1", place=1, all=3, file="files/c1-2", message="HTTP 404"),
+    Lost(cell="c1", run_id="run-c1-1", place=1, all=3, file="files/c1-2", message="HTTP 404"),
     Looked(client_ref="br1.k3f9.1"),
     Uploaded(sha256="01" * 32, asset_id="asset_1", reference="https://assets.test/1"),
     Learnt(model="runflow/smart-resize", batches=True),

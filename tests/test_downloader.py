@@ -7,22 +7,25 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import httpx
 import pytest
 from engine_world import World
-from simulated import Runflow
+from simulated import Runflow, now
 
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import most_severe
 from batchrun.ledger.history import State
-from batchrun.ledger.records import Saved, decode
+from batchrun.ledger.records import Absent, Lost, Record, Saved, decode
 from batchrun.runflow.http.client import download_client
 from batchrun.settings import Settings
+
+Line = TypeVar("Line", bound=Record)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ONE = "models: [a/b]\ninputs: {prompt: a}\n"
@@ -66,11 +69,14 @@ class Gallery(World):
             runner._downloader._http = http
             return await super().run(runner, settings)
 
+    def lines(self, kind: type[Line]) -> list[Line]:
+        """Return the ledger's lines of one kind."""
+        lines = (self.folder / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+        return [record for line in lines if isinstance(record := decode(line), kind)]
+
     def saved(self) -> dict[str, list[str]]:
         """Return the paths of each cell's files."""
-        lines = (self.folder / "ledger.jsonl").read_bytes().splitlines(keepends=True)
-        records = [record for line in lines if isinstance(record := decode(line), Saved)]
-        return {record.cell: [file.path for file in record.files] for record in records}
+        return {each.cell: [file.path for file in each.files] for each in self.lines(Saved)}
 
     def files(self) -> list[str]:
         found = (path for path in (self.folder / "files").rglob("*") if path.is_file())
@@ -312,13 +318,21 @@ async def test_an_output_that_is_no_file_is_kept_as_it_is(tmp_path: Path, output
     assert json.loads((world.folder / name).read_bytes()) == output
 
 
-@pytest.mark.parametrize("output", [{}, [], ""])
-async def test_an_output_of_nothing_is_no_file(tmp_path: Path, output: Any) -> None:
-    world = Gallery(tmp_path, Late(before=output, shown=1e6), text=ONE)
+EMPTY = [{}, [], "", {"outputs": []}, {"outputs": [], "seed": 1}, {"image_urls": None}, {"a": None}]
+
+
+@pytest.mark.parametrize("output", EMPTY)
+@pytest.mark.parametrize("shown", [3.0, 1e6])
+async def test_an_output_of_nothing_is_asked_for_again_and_owed(
+    tmp_path: Path, output: Any, shown: float
+) -> None:
+    world = Gallery(tmp_path, Late(before=output, shown=shown), text=ONE)
 
     stops = await world.call()
 
-    assert (stops.codes, list(world.saved().values())) == ([], [[]])
+    assert stops.codes == []
+    assert len(world.saved()) == len(world.files()) == (shown < 10)
+    assert any("an empty output" in note for note in world.listener.notes) == (shown > 10)
 
 
 async def test_of_three_files_one_that_is_gone_holds_up_none(tmp_path: Path) -> None:
@@ -333,9 +347,251 @@ async def test_of_three_files_one_that_is_gone_holds_up_none(tmp_path: Path) -> 
     await world.call()
 
     assert [name[-6:] for name in world.files()] == ["-1.png", "-3.png"]
-    assert (asked["0.png"[-5:]], asked["2.png"[-5:]]) == (1, 1)
-    assert world.saved() == {}
+    assert (asked["0.png"], asked["2.png"]) == (1, 1)
+    assert [record.owed for record in world.lines(Saved)] == [(1, 2), (1,)]
     assert any("404" in note for note in world.listener.notes)
+
+
+def gone_from(number: int, status: int = 404) -> Callable[[httpx.Request], httpx.Response]:
+    """Return a host that doesn't have the files of that *number* of any run."""
+
+    def host(request: httpx.Request) -> httpx.Response:
+        there = not request.url.path.endswith(f"/{number}.png")
+        return whole(request) if there else httpx.Response(status)
+
+    return host
+
+
+@pytest.mark.parametrize("status", [404, 410])
+@pytest.mark.parametrize("outputs", [1, 3])
+async def test_a_file_is_lost_once_two_calls_an_hour_apart_did_not_find_it(
+    tmp_path: Path, outputs: int, status: int
+) -> None:
+    place = outputs // 2
+    asked = Counter[str]()
+    answer = gone_from(place, status)
+
+    def host(request: httpx.Request) -> httpx.Response:
+        asked[request.url.path[-5:]] += 1
+        return answer(request)
+
+    world = Gallery(tmp_path, Pictures(outputs=outputs), text=ONE, host=host)
+    await world.call()
+    assert [(each.place, each.all) for each in world.lines(Absent)] == [(place, outputs)]
+    await anyio.sleep(3000)
+    await world.call()
+    assert (len(world.lines(Absent)), len(world.lines(Lost))) == (1, 0)
+    await anyio.sleep(700)
+    asked.clear()
+    await world.call()
+
+    [lost] = world.lines(Lost)
+    assert (lost.place, lost.all, lost.message[:8]) == (place, outputs, f"HTTP {status}")
+    last = world.lines(Saved)[-1]
+    assert (last.owed, len(last.files), set(asked)) == ((), outputs - 1, {f"{place}.png"})
+    cell = lost.cell[:12]
+    assert any(
+        cell in note and lost.file in note and f"HTTP {status}" in note
+        for note in world.listener.notes
+    )
+    asked.clear()
+    await world.call()
+    assert not asked
+    assert world.service.calls["create"] == 1
+
+
+async def test_a_second_call_within_the_hour_asks_for_nothing_but_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    asked = Counter[str]()
+
+    def host(request: httpx.Request) -> httpx.Response:
+        asked[request.url.path[-5:]] += 1
+        return gone_from(1)(request)
+
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE, host=host)
+    await world.call()
+    asked.clear()
+    await world.call()
+    assert set(asked) == {"1.png"}
+    world.host = whole
+
+    await world.call()
+
+    assert [name[-6:] for name in world.files()] == ["-1.png", "-2.png", "-3.png"]
+    assert world.lines(Saved)[-1].owed == ()
+    assert world.lines(Lost) == []
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_a_file_that_may_be_there_is_never_called_lost(tmp_path: Path, status: int) -> None:
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE, host=gone_from(1, status))
+
+    for _ in range(3):
+        await world.call()
+        await anyio.sleep(4000)
+
+    assert not world.lines(Absent)
+    assert not world.lines(Lost)
+    assert world.lines(Saved)[-1].owed == (1,)
+
+
+async def test_a_broken_file_holds_up_neither_the_others_nor_the_word_on_one_that_is_gone(
+    tmp_path: Path,
+) -> None:
+    def host(request: httpx.Request) -> httpx.Response:
+        broken = request.url.path.endswith("/0.png")
+        return httpx.Response(418) if broken else gone_from(1)(request)
+
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE, host=host)
+    await world.call()
+    await anyio.sleep(3700)
+    await world.call()
+
+    assert [each.place for each in world.lines(Lost)] == [1]
+    assert [name[-6:] for name in world.files()] == ["-3.png"]
+    world.host = gone_from(1)
+    await world.call()
+    assert [name[-6:] for name in world.files()] == ["-1.png", "-3.png"]
+    assert (world.lines(Saved)[-1].places, world.lines(Saved)[-1].owed) == ((0, 2), ())
+
+
+async def test_each_file_is_written_down_before_the_next_is_had(tmp_path: Path) -> None:
+    known: list[int] = []
+
+    def host(request: httpx.Request) -> httpx.Response:
+        known.append(len(world.lines(Saved)))
+        return whole(request)
+
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE, host=host)
+    await world.call()
+
+    assert known == [0, 1, 2]
+    assert [record.owed for record in world.lines(Saved)] == [(1, 2), (2,), ()]
+
+
+async def test_an_hour_is_one_of_the_service_where_both_times_are_its_own(tmp_path: Path) -> None:
+    world = Gallery(tmp_path, Pictures(), text=ONE, host=gone_from(0))
+    await world.call()
+    world.clock = lambda: now() + timedelta(hours=5)
+
+    await world.call()
+
+    assert world.lines(Lost) == []
+    world.service.dated = False
+    await world.call()
+    assert len(world.lines(Lost)) == 1
+
+
+async def test_what_is_fetched_again_keeps_its_identity_and_its_neighbours(tmp_path: Path) -> None:
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE)
+    await world.call()
+    first = world.lines(Saved)[-1]
+    (world.folder / first.files[1].path).unlink()
+    (world.folder / first.files[2].path).write_bytes(PNG + b"retouched by hand")
+    world.host = lambda _: httpx.Response(200, content=PNG + b"another")
+
+    await world.call()
+    (world.folder / first.files[1].path).unlink()
+    await world.call()  # of what was fetched then, once more
+
+    last = world.lines(Saved)[-1]
+    assert [file.identity for file in last.files] == [file.sha256 for file in first.files]
+    assert last.files[1].source_sha256 == first.files[1].sha256 != last.files[1].sha256
+    assert (world.folder / first.files[2].path).read_bytes() == PNG + b"retouched by hand"
+    assert any("other bytes" in note for note in world.listener.notes)
+
+
+PART = [
+    {"outputs": [{"url": "https://files.example/a.png"}, {"url": None, "type": "image"}]},
+    {"outputs": [{"url": None}, {"url": "https://files.example/a.png"}]},
+    {"outputs": [None, "https://files.example/a.png"]},
+    {"image_urls": ["https://files.example/a.png", None]},
+    {"outputs": [{"url": "runflow://assets/1"}, {"url": "https://files.example/a.png"}]},
+    {"outputs": [{"url": "ftp://files.example/b.png"}, {"url": "https://files.example/a.png"}]},
+    {"outputs": [{"url": "https://files.example/a.png"}, {"url": "not an address"}]},
+    {"image_urls": ["https://files.example/a.png", "runflow://assets/1"]},
+]
+NONE_AT_ALL = [
+    {"outputs": [{"url": None}]},
+    {"outputs": [{"url": "runflow://assets/1", "type": "image"}]},
+    {"image_urls": ["s3://bucket/a.png"]},
+    {"image_urls": [None]},
+    {"image": {"url": "runflow://assets/1", "width": 512}},
+    {"output_url": "s3://bucket/a.png"},
+]
+
+
+@pytest.mark.parametrize("output", [*PART, *NONE_AT_ALL], ids=range(len(PART + NONE_AT_ALL)))
+async def test_a_place_without_an_address_that_is_understood_is_owed(
+    tmp_path: Path, output: Any
+) -> None:
+    service = Late(before=output, shown=1e6)
+    world = Gallery(tmp_path, service, text=ONE)
+
+    stops = await world.call()
+
+    assert stops.codes == []
+    assert len(world.files()) == (output in PART)
+    assert [len(record.owed) for record in world.lines(Saved)] == [1] * (output in PART)
+    assert any("could not be saved" in note for note in world.listener.notes)
+    assert not any(path.endswith(".json") for path in world.files())
+
+
+async def test_a_file_that_is_gone_keeps_its_name_and_identity_while_it_is_owed(
+    tmp_path: Path,
+) -> None:
+    world = Gallery(tmp_path, Pictures(outputs=3), text=ONE)
+    await world.call()
+    first = world.lines(Saved)[-1]
+    for file in first.files[:2]:
+        (world.folder / file.path).unlink()
+    world.host = gone_from(1, 500)
+    await world.call()
+    assert (world.lines(Saved)[-1].owed, len(world.lines(Saved)[-1].there)) == ((1,), 2)
+    world.host = lambda _: httpx.Response(200, content=PNG + b"another")
+
+    await world.call()
+
+    last = world.lines(Saved)[-1]
+    assert last.owed == ()
+    assert [file.path for file in last.files] == [file.path for file in first.files]
+    assert [file.identity for file in last.files] == [file.sha256 for file in first.files]
+    assert last.files[1].sha256 != first.files[1].sha256
+
+
+async def test_a_place_that_is_filled_later_is_had_in_the_same_call(tmp_path: Path) -> None:
+    def both(run: dict[str, Any]) -> dict[str, Any]:
+        if not run.get("completed_at"):
+            return run
+        shown.append(run["id"])
+        urls = [None if len(shown) < 3 else "https://x.example/a.png", "https://x.example/b.png"]
+        outputs = {"outputs": [{"url": url} for url in urls]}
+        return run | {"output": outputs}
+
+    service, shown = Runflow(edit_run=both), list[str]()
+    world = Gallery(tmp_path, service, text=ONE)
+
+    await world.call()
+
+    assert [name[-6:] for name in world.files()] == ["-1.png", "-2.png"]
+    first, last = world.lines(Saved)
+    assert (first.places, first.owed, last.places, last.owed) == ((1,), (0,), (), ())
+    assert [(world.folder / file.path).read_bytes()[-6:] for file in last.files] == [
+        b"/a.png",
+        b"/b.png",
+    ]
+
+
+async def test_a_file_that_the_output_no_longer_shows_stays_owed(tmp_path: Path) -> None:
+    service = Pictures(outputs=3)
+    world = Gallery(tmp_path, service, text=ONE, host=gone_from(2))
+    await world.call()
+    service.outputs = 2
+
+    await world.call()
+
+    assert world.lines(Saved)[-1].owed == (2,)
 
 
 async def test_a_file_that_is_there_two_seconds_after_the_run_is_waited_for(tmp_path: Path) -> None:

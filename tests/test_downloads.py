@@ -331,6 +331,13 @@ async def test_the_client_with_the_key_is_refused(tmp_path: Path) -> None:
         ("", b"\0\0\0\x18ftypavif....", "x", ".avif"),
         ("", b"unheard of", "x.mov", ".mov"),
         ("", b"unheard of", "x.sh", ".bin"),
+        ("", b"unheard of", "x.HTML", ".bin"),
+        ("", b"unheard of", "x.part", ".bin"),
+        ("", b"unheard of", "x.blend", ".blend"),
+        ("application/x-ktx2", b"unheard of", "x.KTX2", ".ktx2"),
+        ("", b"unheard of", "x.tar.zst", ".zst"),
+        ("", b"unheard of", "x.far_too_long_for_one", ".bin"),
+        ("", b"unheard of", "x.p%2fng", ".bin"),
         ("image/../../../etc", b"unheard of", "..%2f..%2fx.%2fpng", ".bin"),
     ],
 )
@@ -559,6 +566,31 @@ async def test_a_body_that_was_packed_for_the_way_is_unpacked(tmp_path: Path) ->
     assert (tmp_path / saved.name).read_bytes() == PNG
     assert asked[0].headers["Accept-Encoding"] == "identity"
     assert "Range" not in asked[1].headers, "a length of the packed file is none of the file"
+
+
+@pytest.mark.parametrize("packing", ["br", "zstd", "x-gzip", "gzip, gzip", "aws-chunked, br"])
+async def test_a_body_that_would_be_unpacked_wrongly_or_without_bounds_is_no_file(
+    tmp_path: Path, packing: str
+) -> None:
+    told = {"Content-Encoding": packing}
+    http, asked = server(httpx.Response(200, headers=told, stream=Broken(PNG)))
+
+    with pytest.raises(DownloadError, match="packed"):
+        await get(http, tmp_path)
+
+    assert files(tmp_path) == []
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("packing", ["aws-chunked", "identity", "utf-8", ""])
+async def test_a_word_that_says_nothing_of_the_file_is_passed_over(
+    tmp_path: Path, packing: str
+) -> None:
+    http, _ = server(httpx.Response(200, headers={"Content-Encoding": packing}, stream=Broken(PNG)))
+
+    saved = await get(http, tmp_path)
+
+    assert (tmp_path / saved.name).read_bytes() == PNG
 
 
 @pytest.mark.parametrize("loopback", [False, True])

@@ -56,7 +56,11 @@ MAY: dict[tuple[State, str], State] = {
     (State.IN_FLIGHT, "Parked"): State.IN_FLIGHT,
     (State.IN_FLIGHT, "Finished"): State.SUCCEEDED,
     (State.SUCCEEDED, "Saved"): State.SUCCEEDED,
+    (State.SUCCEEDED, "Absent"): State.SUCCEEDED,
+    (State.SUCCEEDED, "Lost"): State.SUCCEEDED,
     (State.PARTIAL_SUCCEEDED, "Saved"): State.PARTIAL_SUCCEEDED,
+    (State.PARTIAL_SUCCEEDED, "Absent"): State.PARTIAL_SUCCEEDED,
+    (State.PARTIAL_SUCCEEDED, "Lost"): State.PARTIAL_SUCCEEDED,
     **{(state, kind): state for state in State for kind in ("Extra", "Priced")},
 }
 

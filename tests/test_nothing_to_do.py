@@ -21,7 +21,7 @@ from batchrun.commands.call import prepare
 from batchrun.commands.run_options import parse
 from batchrun.commands.target import Place
 from batchrun.ledger.file import open_ledger
-from batchrun.ledger.records import AnyRecord, Dropped, Extra, Looked, encode
+from batchrun.ledger.records import AnyRecord, Dropped, Extra, Looked, Lost, encode
 from batchrun.manifest.grid.expand import expand
 from batchrun.settings import SETTINGS
 from batchrun.sweep.location import INDEX
@@ -399,6 +399,34 @@ def test_equal_words_are_equal_options() -> None:
     assert first == second
     assert " at 0x" not in first
     assert len(parse(words).chosen) > 10
+
+
+def test_a_file_that_is_gone_for_good_is_exit_1_and_named_by_each_call(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = night.cells[3]
+    about: dict[str, Any] = {"cell": key, "run_id": f"run-{key}-1"}
+    lost = Lost(
+        **about, place=1, all=2, file="files/chair-2", message="HTTP 404 from https://host/x"
+    )
+    night.append(lost, replace(saved(key), places=(0,)))
+    words = [str(night.folder / "m.yaml"), "--endpoint", ENDPOINT]
+
+    calls = [night.call() for _ in range(2)]
+
+    assert [call[::2] for call in calls] == [(1, False), (1, True)]
+    report = calls[1][1]
+    assert (report["lost"], report["unsaved"], report["complete"]) == (1, 0, True)
+    assert "1 cell lost a file for good" in report["next"]
+    assert night.call("--fail-on", "none")[0] == 0
+    for command in ([], ["status"]):
+        main([*command, *words])
+        said = capsys.readouterr().out
+        assert "lost" in said
+        assert f"files/chair-2 (file 2 of 2) of cell {key[:12]} is gone for good: HTTP 404" in said
+    rows = (night.sweep / "results.jsonl").read_text().splitlines()
+    [row] = [each for each in map(json.loads, rows) if each["cell"] == key]
+    assert (row["status"], row["failure_code"], len(row["files"])) == ("succeeded", "lost", 1)
 
 
 @pytest.mark.parametrize("how", [Path.unlink, lambda path: path.write_bytes(b"")])

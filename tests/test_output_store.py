@@ -35,17 +35,6 @@ def test_a_part_that_was_not_published_leaves_nothing(tmp_path: Path) -> None:
     assert store.size("files/x") is None
 
 
-def test_names_that_are_one_file_to_some_file_systems_are_reserved_once(tmp_path: Path) -> None:
-    store = OutputStore(tmp_path)
-
-    assert store.reserve("Größe")
-    assert not store.reserve("gro\u0308ße")  # the same word, its umlaut spelled in two
-    assert store.reserve("grosse")
-    assert not store.reserve("GRÖSSE")
-    store.release("größe")
-    assert store.reserve("Größe")
-
-
 def test_what_is_put_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     store = OutputStore(tmp_path)
     store.put("files/x/y.json", b"old")

@@ -72,6 +72,14 @@ GOLDEN = {
         '"run_id":"run-c1-1","files":[{"path":"files/banana/c1.png","bytes":1000,'
         '"sha256":"' + "ef" * 32 + '","content_type":"image/png"}]}'
     ),
+    "absent": (
+        '{"type":"absent","at":"2026-05-04T12:00:00.000250Z","group":7,"cell":"c1",'
+        '"run_id":"run-c1-1","place":1,"all":3,"file":"files/c1-2","message":"HTTP 404"}'
+    ),
+    "lost": (
+        '{"type":"lost","at":"2026-05-04T12:00:00.000250Z","group":7,"cell":"c1",'
+        '"run_id":"run-c1-1","place":1,"all":3,"file":"files/c1-2","message":"HTTP 404"}'
+    ),
     "looked": (
         '{"type":"looked","at":"2026-05-04T12:00:00.000250Z","group":7,"client_ref":"br1.k3f9.1"}'
     ),

@@ -10,8 +10,8 @@ from batchrun.results.tally import Tally
 
 FIELDS = """
     schema sweep name label endpoint cells succeeded partial_succeeded failed rejected cancelled
-    parked in_doubt pending in_flight orphaned folded unsaved cost requests retries rate_limited
-    duration_s outputs ledger report complete exit_code next
+    parked in_doubt pending in_flight orphaned folded unsaved lost cost requests retries
+    rate_limited duration_s outputs ledger report complete exit_code next
 """.split()  # noqa: SIM905  (as the contract has it)
 
 PROBLEM = Problem(Place("m.yaml", 7, 9), "`limits.rate` is wrong", "  rate: x", 1)
@@ -75,6 +75,8 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
     [
         (Tally(cells=2, succeeded=2), 0, "nothing to do; the files are in /out"),
         (Tally(cells=2, partial_succeeded=2), 1, "nothing to do; the files are in /out"),
+        (Tally(cells=2, succeeded=2, lost=1), 1, "nothing more can be had; 1 cell lost a file"),
+        (Tally(cells=3, succeeded=1, lost=1, failed=2), 1, "--retry-failed"),
         (Tally(cells=2, failed=2), 1, "`batchrun m.yaml --retry-failed` tries again"),
         (Tally(cells=2, failed=2), 0, "--retry-failed"),
         (Tally(cells=2, rejected=2), 1, "change in the manifest what the API rejected"),

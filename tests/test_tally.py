@@ -9,7 +9,7 @@ from result_lines import MemoryLedger, cell, counts
 
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import History, Standing, State, standing
-from batchrun.ledger.records import AnyRecord, Dropped, Extra, Parked, Rejected
+from batchrun.ledger.records import AnyRecord, Dropped, Extra, Lost, Parked, Rejected, Saved
 from batchrun.results.tally import Tally, count_ledger
 
 REJECTED = Rejected(cell="c1", attempt=1, http_status=422)
@@ -151,6 +151,31 @@ def test_counts_add_up() -> None:
     assert sum(getattr(counted, word) for word in Standing) == counted.cells == len(LIVES)
     assert counted.bad == 4
     assert counted.unfinished == 8
+
+
+@pytest.mark.parametrize("download", [True, False])
+@pytest.mark.parametrize("status", ["succeeded", "partial_succeeded"])
+def test_a_cell_that_lost_a_file_is_bad_once_and_not_unsaved(
+    *, status: str, download: bool
+) -> None:
+    gone = Lost(cell="c1", run_id="run-c1-1", place=0, all=1, file="files/c1", message="HTTP 404")
+    book = book_of(
+        intent(), submitted(), finished(status=status), gone, Saved(cell="c1", run_id="r")
+    )
+
+    for counted in (
+        tally([cell()], book, attempts=2, download=download),
+        count_ledger(book, attempts=2, download=download),
+    ):
+        assert (counted.bad, counted.unsaved, counted.unfinished) == (1, 0, 0)
+        assert counted.lost == (status == "succeeded")
+
+
+@pytest.mark.parametrize("owed", [(), (1,)])
+def test_a_cell_is_unsaved_as_long_as_a_file_of_it_is_owed(owed: tuple[int, ...]) -> None:
+    book = book_of(intent(), submitted(), finished(), saved(), structs.replace(saved(), owed=owed))
+
+    assert tally([cell()], book, attempts=2, download=True).unsaved == len(owed)
 
 
 def test_without_a_manifest_the_ledger_s_cells_are_counted() -> None:

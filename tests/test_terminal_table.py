@@ -80,7 +80,7 @@ def test_every_count_that_is_not_zero_has_a_column() -> None:
     head = table(summary_of(rows), rows, 200).splitlines()[0]
     assert " ".join(head.split()) == (
         "model cells done partial failed rejected cancelled parked in doubt in flight pending "
-        "unsaved USD"
+        "unsaved lost USD"
     )
 
 

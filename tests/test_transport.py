@@ -18,6 +18,7 @@ from raw_server import RawServer, Script, answer, raw_server
 
 from batchrun.errors import UsageError
 from batchrun.runflow.http import connection
+from batchrun.runflow.http.body import TooLargeError, read_body
 from batchrun.runflow.http.client import api_client, download_client
 from batchrun.runflow.http.connection import Connection
 from batchrun.runflow.http.transport import ApiTransport
@@ -370,8 +371,30 @@ async def test_an_answer_without_bounds_is_cut(monkeypatch: pytest.MonkeyPatch) 
     ended: Script = ["read", HEAD + b"\r\n" + b"x" * 1000, "close"]
     with raw_server(endless, ended) as server:
         async with client(server.url) as http:
-            assert await outcome(http) == (httpx.ReadError,)
+            assert await outcome(http) == (TooLargeError,)
             assert (await outcome(http))[0] == 200
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_a_body_is_read_to_the_limit_by_each_transport(*, own: bool) -> None:
+    endless: Script = ["read", HEAD + b"\r\n", *[b"x" * 900] * 10_000]
+    told = HEAD + b"Content-Encoding: deflate\r\n\r\n"
+    bomb: Script = ["read", told + zlib.compress(bytes(1_000_000)), "close"]
+    usual: Script = ["read", told + PACKED, "close"]
+    with raw_server(endless, bomb, usual) as server:
+        url = httpx.URL(server.url)
+        over = (
+            ApiTransport(url, tls=None, keep=1, expiry=3.0) if own else httpx.AsyncHTTPTransport()
+        )
+        async with httpx.AsyncClient(transport=over, timeout=PATIENT) as http:
+            for _ in range(2):
+                with pytest.raises(TooLargeError):
+                    await received(http, server.url)
+            assert await received(http, server.url) == RUN
+
+
+async def received(http: httpx.AsyncClient, url: str) -> bytes:
+    return await read_body(await http.send(http.build_request("GET", url), stream=True), 10_000)
 
 
 async def test_a_large_answer_is_read_whole() -> None:

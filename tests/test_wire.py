@@ -181,7 +181,7 @@ def test_a_422_names_its_fields_in_every_shape() -> None:
         ({}, []),
         ({"outputs": [{"url": "https://h/1", "type": "image"}], "seed": 1}, [("1", "image")]),
         ({"outputs": [{"url": "https://h/1"}], "image_urls": ["https://h/1b"]}, [("1", None)]),
-        ({"outputs": ["https://h/1", {"url": None}, 5, {"url": "https://h/2"}]}, ["1", "2"]),
+        ({"outputs": ["https://h/1", {"url": None}, 5, {"url": "https://h/2"}]}, ["1", "", "2"]),
         ({"video_urls": ["https://h/v"], "image_urls": ["https://h/i"]}, ["i", "v"]),
         ({"image_urls": ["https://h/i", "https://h/i"]}, [("i", "image")]),
         ({"outputs": [], "audio_urls": ["https://h/a"]}, [("a", "audio")]),
@@ -190,8 +190,14 @@ def test_a_422_names_its_fields_in_every_shape() -> None:
         ({"a": {"b": [{"output_url": "https://h/2"}, {"url": "https://h/1"}]}}, ["2", "1"]),
         ("https://h/bare", ["bare"]),
         ({"picture": "https://h/p", "note": "see https://h/x y"}, ["p"]),
-        ({"outputs": [{"url": "ftp://h/1"}]}, []),
-        ({"outputs": [{"url": "https://"}, {"url": "https://[::1"}]}, []),
+        ({"outputs": [{"url": "ftp://h/1"}]}, ["1"]),
+        ({"outputs": [{"url": "https://"}, {"url": "https://[::1"}]}, ["", "[::1"]),
+        ({"outputs": [{"url": "ftp://h/1"}], "image_urls": ["https://h/2"]}, ["2"]),
+        ({"outputs": [{"url": None}, {"url": None}]}, ["", ""]),
+        ({"image": {"url": "runflow://assets/1"}}, [("1", "image")]),
+        ({"image": {"url": "runflow://assets/1"}, "see": "https://h/2"}, ["2"]),
+        ({"word": {"url": "see below"}, "note": "key:/value"}, []),
+        ({"outputs": ["a text", {"type": "text", "text": "another"}]}, []),
         ({"outputs": "https://h/1"}, ["1"]),
         ({"outputs": [{"url": "https://h/a b.png"}]}, ["a%20b.png"]),
         ({"image_urls": [" https://h/1\n"]}, ["1"]),
@@ -228,6 +234,36 @@ def test_a_file_within_the_output_is_found_by_its_first_bytes(
     assert file == OutputFile(url=f"data:;base64,{text}", type="image")
     assert output_files(within({name: "a text", "type": "image"})) == ()
     assert output_files({name: text, "url": "https://h/1"})[0].url == "https://h/1"
+
+
+LONG = b64encode(b"\x89PNG\r\n\x1a\n" + bytes(600)).decode()
+
+
+@pytest.mark.parametrize(
+    ("output", "files"),
+    [
+        (LONG, [LONG]),
+        ({"image": LONG}, [LONG]),
+        ({"images": [LONG, "a text"]}, [LONG]),
+        ({"outputs": [{"url": None, "b64_json": LONG}]}, [LONG]),
+        ({"outputs": [{"url": "https://h/1"}, {"b64_json": LONG}]}, ["1", LONG]),
+        ({"outputs": [{"b64_json": LONG}, {"url": None}, {"url": "https://h/1"}]}, [LONG, "", "1"]),
+        (
+            {"data": [{"b64_json": LONG}, {"b64_json": LONG[:-4] + "AAAB"}]},
+            [LONG, LONG[:-4] + "AAAB"],
+        ),
+        ({"note": "Qk" + "A word, and another. " * 50}, []),
+        ({"short": LONG[:60]}, []),
+    ],
+    ids=range(9),
+)
+def test_base64_is_a_file_wherever_it_stands(output: Any, files: list[str]) -> None:
+    urls = [file.url for file in output_files(output)]
+
+    assert urls == [
+        f"data:;base64,{file}" if len(file) > 99 else f"https://h/{file}" if file else ""
+        for file in files
+    ]
 
 
 def test_an_output_nested_a_hundred_thousand_deep_is_no_reason_to_stop() -> None:

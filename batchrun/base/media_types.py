@@ -1,10 +1,11 @@
 """The suffix of a media type, and the media type by a file's name and first bytes.
 
-Extensions come from these tables alone, so that no answer of a server can put a path into a file
-name.
+An extension comes from these tables, or is a short word of a URL: no answer of a server can put a
+path into a file name, or make a file one that a system runs.
 """
 
 import mimetypes
+import re
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Final
@@ -74,16 +75,16 @@ _BY_EXTENSION: Final = {
     if extension in _PLAIN_TO_SEE and not (extension == ".webm" and kind.startswith("audio"))
 }
 
-_BY_URL_ALONE: Final = frozenset(
+_OTHER: Final = re.compile(r"\.[a-z0-9]{1,10}")
+_RUN_BY_SOME_SYSTEM: Final = frozenset(
     {
-        *(".bin", ".exr", ".fbx", ".gz", ".hdr", ".heif", ".jpeg", ".m4v", ".mtl", ".npy", ".npz"),
-        *(".ogv", ".opus", ".ply", ".safetensors", ".spz", ".srt", ".splat", ".tar", ".tif"),
+        *(".app", ".bat", ".chm", ".cmd", ".com", ".cpl", ".desktop", ".dll", ".exe", ".hta"),
+        *(".htm", ".html", ".jar", ".js", ".jse", ".lnk", ".msc", ".msi", ".php", ".pif", ".ps1"),
+        *(".py", ".reg", ".scr", ".sh", ".url", ".vb", ".vbs", ".ws", ".wsf", ".xhtml"),
     }
 )
-"""Extensions of files that are sent as bytes of no type."""
-
-EXTENSIONS: Final = tuple(sorted({*_BY_TYPE.values(), *_BY_URL_ALONE}))
-"""All that `extension` may return."""
+_OURS: Final = frozenset({".part"})
+"""What a file is called that is not whole."""
 
 
 def extension(content_type: str | None, head: bytes, url_path: str = "") -> str:
@@ -98,7 +99,8 @@ def extension(content_type: str | None, head: bytes, url_path: str = "") -> str:
     if (found := announced or content) is not None:
         return found
     suffix = PurePosixPath(url_path).suffix.lower()
-    return suffix if suffix in EXTENSIONS else ".bin"
+    kept = _OTHER.fullmatch(suffix) and suffix not in _RUN_BY_SOME_SYSTEM | _OURS
+    return suffix if kept else ".bin"
 
 
 def _one_kind(content: str, announced: str | None) -> bool:

@@ -5,7 +5,6 @@ whole and on disk: it is written beside its place, synced, and renamed. A crash 
 `.part` at most.
 """
 
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,22 +19,10 @@ class OutputStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._reserved: set[str] = set()
 
     def path(self, name: str) -> Path:
         """Return where *name* is on this machine."""
         return self._folder / name
-
-    def reserve(self, name: str) -> bool:
-        """Take *name* for what is about to be written; False where another has taken it."""
-        if _folded(name) in self._reserved:
-            return False
-        self._reserved.add(_folded(name))
-        return True
-
-    def release(self, name: str) -> None:
-        """Give *name* back: it is written, or will not be."""
-        self._reserved.discard(_folded(name))
 
     def exists(self, name: str) -> bool:
         return self.path(name).exists()
@@ -107,8 +94,3 @@ def writable(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FolderError(f"can't write the output `{path}`: {error.strerror or error}") from error
-
-
-def _folded(name: str) -> str:
-    """Return what names have in common that are one file to some file systems."""
-    return unicodedata.normalize("NFC", name).casefold()

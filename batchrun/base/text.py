@@ -50,3 +50,11 @@ def span(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def size_of(count: int) -> str:
+    """Spell a number of bytes: `812 B`, `3.5 MiB`."""
+    units = ("B", "KiB", "MiB", "GiB")
+    power = min(max(count.bit_length() - 1, 0) // 10, len(units) - 1)
+    number = f"{count / 1024**power:.1f}".removesuffix(".0")
+    return f"{number} {units[power]}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from batchrun.commands.outcome import Totals
 from batchrun.engine.selection import Selection
 from batchrun.ledger.history import BAD
-from batchrun.ledger.reader import Readable
+from batchrun.ledger.reader import Readable, lost_files
 from batchrun.ledger.records import Finished, Rejected
 from batchrun.manifest.cells import Cell
 from batchrun.results.failures import Grouping
@@ -36,6 +36,9 @@ class GridWalk:
             record = self._ledger.read(history.ended_line)
             assert isinstance(record, Finished | Rejected)
             self._grouping.add(cell.alias, record)
+        elif state is not None:
+            for lost in lost_files(self._ledger, cell.key):
+                self._grouping.add(cell.alias, lost)
 
     def over(self, cells: Iterable[Cell]) -> Iterator[Cell]:
         """Yield *cells*, each once it was taken in."""

@@ -114,7 +114,7 @@ def _all_done(call: Call, ledger: Ledger, totals: Totals) -> bool:
     """Say whether nothing is left: in this manifest, or of what the ledger still waits for."""
     book, tally, settings = ledger.book, totals.counted.tally, call.settings
     now = ledger.now()
-    unpriced = any(run.is_recent(now) for run in book.unpriced.values())
+    unpriced = any(run.is_recent(now) for run in book.late_costs.unpriced.values())
     owed = book.open or book.doubted or book.unpriced_duplicates or unpriced
     again = settings.retry_failed and tally.bad
     return not (tally.unfinished or owed or again or settings.only)

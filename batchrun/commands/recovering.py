@@ -88,7 +88,8 @@ class Recovery(Struct, frozen=True, kw_only=True):
             found = await RunFinder(client, line.sweep, first, self.say).find(book.last_wave)
         line = replace(line, after=tuple(sorted({*line.after, *_set_aside(found)})))
         await rebuilding.ledger.append(line)
-        return line, await write_down(found, rebuilding, describe(self.call.manifest, found))
+        about = await describe(self.call.manifest, found, rebuilding.ledger)
+        return line, await write_down(found, rebuilding, about)
 
     async def _identify(self, client: Client, rebuilding: Rebuilding, given: str | None) -> Sweep:
         """Return this start's line: who the sweep is by its folder, else by *given* or its runs.

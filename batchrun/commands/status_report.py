@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from batchrun.base.text import money, span
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of
-from batchrun.ledger.history import BAD, History, State
-from batchrun.ledger.reader import Reader
+from batchrun.ledger.history import BAD, State
+from batchrun.ledger.reader import Reader, lost_files
 from batchrun.ledger.records import Finished, Intent, Rejected
 from batchrun.manifest.grid.expand import expand
 from batchrun.results.failures import Failure, Grouping, failures
@@ -48,8 +48,8 @@ def overview_of(subject: Subject, reader: Reader) -> Overview:
     """Look at the manifest's cells, or at the ledger's where the manifest is gone."""
     grouping, manifest = Grouping(), subject.manifest
     if manifest is None:
-        for history in reader.book.histories.values():
-            _group(grouping, reader, history.alias, history)
+        for key, history in reader.book.histories.items():
+            _group(grouping, reader, history.alias, key)
         tally = count_ledger(reader.book, attempts=DEFAULT_ATTEMPTS, download=True)
         row = ModelRow(alias="all models", tally=tally, cost=reader.book.cost)
         counted = Count(tally=tally, models=(row,))
@@ -57,14 +57,17 @@ def overview_of(subject: Subject, reader: Reader) -> Overview:
         settings = manifest.settings()
         counting = Counting(reader.book, attempts=settings.attempts, download=settings.download)
         for cell in expand(manifest):
-            if counting.add(cell) in BAD:
-                _group(grouping, reader, cell.alias, reader.book.history(cell.key))
+            if counting.add(cell) is not None:
+                _group(grouping, reader, cell.alias, cell.key)
         counted = counting.result()
     return Overview(counted=counted, failures=grouping.result())
 
 
-def _group(grouping: Grouping, reader: Reader, alias: str, history: History) -> None:
-    """Take in why a cell ended badly, if it did."""
+def _group(grouping: Grouping, reader: Reader, alias: str, cell: str) -> None:
+    """Take in why a cell ended badly, if it did, and which of its files are lost."""
+    for lost in lost_files(reader, cell):
+        grouping.add(alias, lost)
+    history = reader.book.history(cell)
     if history.state in BAD:
         ended = reader.read(history.ended_line)
         assert isinstance(ended, Finished | Rejected)

@@ -34,11 +34,13 @@ from batchrun.ledger.index import Index, open_index
 from batchrun.ledger.missing_files import gone
 from batchrun.ledger.reader import read_line
 from batchrun.ledger.records import (
+    Absent,
     AnyRecord,
     Dropped,
     Extra,
     Finished,
     Intent,
+    Lost,
     Parked,
     Priced,
     Rejected,
@@ -191,13 +193,21 @@ def described(record: AnyRecord) -> str:
             late = isinstance(record, Priced)
             what = "the cost became known of" if late else "a second run came to light:"
             return f"{what} run {record.run_id}{_cost(record)}"
-        case Saved():
-            return f"saved: {', '.join(file.path for file in record.files) or 'no file'}"
+        case Saved() | Absent() | Lost():
+            return _of_files(record)
         case Dropped() | Parked():
             what = "parked" if isinstance(record, Parked) else "dropped, no run exists"
             return f"{what}: {record.reason}"
         case _:
             raise AssertionError(record)
+
+
+def _of_files(record: Saved | Absent | Lost) -> str:
+    if isinstance(record, Saved):
+        owed = f", {len(record.owed)} owed" if record.owed else ""
+        return f"saved: {', '.join(file.path for file in record.there) or 'no file'}{owed}"
+    what = "is gone for good" if isinstance(record, Lost) else "was not at its host"
+    return f"{record.file} {what}: {record.message}"
 
 
 def _sent(record: Intent) -> str:

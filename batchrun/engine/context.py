@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from batchrun.base.progress import Progress
+from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.file import Ledger
@@ -21,6 +22,7 @@ class Context(Struct, frozen=True, kw_only=True):
     client: Client
     progress: Progress
     shutdown: Shutdown
+    names: Names
 
     @property
     def sweep(self) -> str:

@@ -6,23 +6,27 @@ tries again. It never costs a run.
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import anyio
 import httpx
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
-from batchrun.base.media_types import EXTENSIONS
 from batchrun.base.output_store import OutputStore
+from batchrun.base.text import size_of
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
-from batchrun.ledger.records import Saved, SavedFile
-from batchrun.ledger.scan import has_text
+from batchrun.ledger.records import Absent, AnyRecord, Lost, Saved, SavedFile, reason, timestamp
+from batchrun.manifest.cells import SHORT
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
-from batchrun.runflow.outputs import OutputFile, output_files
+from batchrun.runflow.http.body import MOST_BYTES
+from batchrun.runflow.inline import weight
+from batchrun.runflow.outputs import OutputFile, is_empty, output_files
 
 PAUSES: Final = (0.0, 2.0, 5.0)
 """Seconds before each time that a run is asked for its output once more. A service may show the end
@@ -32,30 +36,74 @@ of a run before its output, and an address before there is a file behind it.
 GIVEN_UP: Final = 3
 """Runs in a row that showed no file after all pauses: then none is waited for any more."""
 
+MOST_HELD: Final = 64 * 2**20
+"""Characters of media that waiting jobs hold in memory: the runs of further ones are asked again.
+A service may keep an output that stands in an answer nowhere else, so it isn't left out at once.
+"""
+
+RENEWED: Final = 3
+GONE_AFTER: Final = timedelta(hours=1)
+"""A file is gone for good that its host didn't have at so many renewed addresses, in two calls that
+are so long apart (rule 19).
+"""
+
 
 class Job(Struct, frozen=True, kw_only=True):
-    """One run's outputs; *output* is None where the run has to be asked for it first.
-
-    *had* are the files that the cell had, where one of them is gone.
-    """
+    """One run's outputs; *output* is None where the run has to be asked for it first."""
 
     key: str
     run_id: str
     name: str
     output: Any = None
-    had: Sequence[str] = ()
 
 
 class _Saving:
-    """The output of a run as it was last shown, and its files that are saved, by their place."""
+    """A job under way: the output as it was last shown, and its files by their places in it.
 
-    def __init__(self, output: Any) -> None:
-        self.output = output
+    *former* are those that were saved once. Of these *saved* are on disk, and those that were
+    fetched since; *lost* are gone for good. *failed* can't be had in this call, *absent* weren't at
+    so many of the *renewed* addresses; *all* counts the files that were ever shown.
+    """
+
+    def __init__(self, job: Job, former: Saved | None, lost: Collection[int]) -> None:
+        self.job = job
+        self.output = job.output
+        self.former = {} if former is None else former.by_place
         self.saved: dict[int, SavedFile] = {}
+        self.lost = set(lost)
+        self.all = len({*self.former, *lost, *(() if former is None else former.owed)})
+        self.failed: dict[int, DownloadError] = {}
+        self.absent: Counter[int] = Counter()
+        self.renewed = False
+        self.written = False
+        self.errors: dict[int, str] = {}
         self.error = ""
 
-    def files(self) -> tuple[SavedFile, ...]:
-        return tuple(saved for _, saved in sorted(self.saved.items()))
+    @property
+    def owed(self) -> list[int]:
+        """The places of the files that are still to be had."""
+        return [n for n in range(self.all) if n not in self.saved and n not in self.lost]
+
+    def line(self) -> Saved:
+        files = {**self.former, **self.saved}
+        places = tuple(sorted(files.keys() - self.lost))
+        return Saved(
+            cell=self.job.key,
+            run_id=self.job.run_id,
+            files=tuple(files[place] for place in places),
+            places=() if places == tuple(range(len(places))) else places,
+            owed=tuple(self.owed),
+        )
+
+    def name(self, place: int) -> str:
+        """Return the path of a file without its extension: the one that it had, if any."""
+        if place in self.former:
+            return self.former[place].path.rpartition(".")[0]
+        name, own = f"files/{self.job.name}", f"files/{self.job.name}-{self.job.key[:SHORT]}"
+        # Where names were given at the download, the key stands in no intent.
+        if any(file.path.startswith(own) for file in self.former.values()):
+            name = own
+        return f"{name}-{place + 1}" if self.all > 1 else name
 
 
 class Downloader:
@@ -77,6 +125,7 @@ class Downloader:
         self._news = Wakeup()
         self._cells: set[str] = set()
         self._in_vain = 0
+        self._held = 0
 
     @property
     def waiting(self) -> int:
@@ -87,6 +136,9 @@ class Downloader:
         """Save it in its turn. A cell that several points came to is put more than once."""
         if not self._wanted or job.key in self._cells:
             return
+        if (media := weight(job.output)) and self._held and self._held + media > MOST_HELD:
+            job, media = replace(job, output=None), 0
+        self._held += media
         self._cells.add(job.key)
         self._active.note((self, job.key), awaited=True)
         self._jobs.append(job)
@@ -111,121 +163,178 @@ class Downloader:
                     "the next call tries again"
                 )
             finally:
+                self._held -= weight(job.output)
                 self._cells.discard(job.key)
                 self._active.note((self, job.key), awaited=False)
                 self._wakeup.ring()
 
     async def _save(self, job: Job) -> None:
-        name = await self._free_name(job)
-        try:
-            await self._save_as(name, job)
-        finally:
-            self._store.release(name)
-
-    async def _save_as(self, name: str, job: Job) -> None:
-        saving = _Saving(job.output)
+        saving = self._taken_up(job)
         for pause in (0.0, *PAUSES):
             if saving.output is None:
                 if pause and self._in_vain < GIVEN_UP:
                     await anyio.sleep(pause)
-                saving.output = await self._ask_again(job)
-            if saving.output is not None and await self._fetch_all(name, saving):
-                self._in_vain = 0
-                record = Saved(cell=job.key, run_id=job.run_id, files=saving.files())
-                await self._ledger.append(record)
-                return
-        self._in_vain += 1
-        raise DownloadError(saving.error or "the service shows no output of it")
+                saving.output, saving.renewed = await self._ask_again(job), True
+            if saving.output is not None and await self._fetch_all(saving):
+                break
+        else:
+            self._in_vain += 1
+        await self._give_up_lost(saving)
+        if saving.owed or not saving.all:
+            error = next(iter(saving.failed.values()), None)
+            raise error or DownloadError(saving.error or "the service shows no output of it")
+
+    def _taken_up(self, job: Job) -> _Saving:
+        """Return what is had of a job's files, and what is gone for good."""
+        book = self._ledger.book
+        line = book.had(job.key)
+        record = None if line is None else self._ledger.read(line)
+        former = record if isinstance(record, Saved) else None
+        saving = _Saving(job, former, book.lost.get(job.key, ()))
+        found = saving.former.items()
+        saving.saved = {place: file for place, file in found if self._store.size(file.path)}
+        return saving
 
     async def _ask_again(self, job: Job) -> Any:
         """Return the run's output with fresh URLs: reading a run signs them anew."""
         run = await self._client.get_run(job.run_id)
         if run is None:
             raise DownloadError("the service doesn't know the run any more (404)")
+        if run.left_out:
+            raise DownloadError(
+                f"the service's answer for the run has {size_of(run.left_out)} or more, and no "
+                f"more than {size_of(MOST_BYTES)} is read"
+            )
         return run.output
 
-    async def _fetch_all(self, name: str, saving: "_Saving") -> bool:
-        """Fetch what isn't saved yet; say whether that is all. One file holds up no other."""
-        files = output_files(saving.output)
+    async def _fetch_all(self, saving: _Saving) -> bool:
+        """Fetch what isn't saved yet; say whether nothing is left to try."""
+        output, saving.output = saving.output, None
+        files = output_files(output)
+        if not files and is_empty(output):
+            saving.error = "the service shows an empty output of it"
+            return False
         if not files:
-            saving.saved = dict(enumerate(self._keep_text(name, saving.output)))
-            return True
-        failure: DownloadError | None = None
-        saving.saved = {n: saved for n, saved in saving.saved.items() if n < len(files)}
-        for number, file in enumerate(files):
-            if number in saving.saved:
-                continue
-            own = f"{name}-{number + 1}" if len(files) > 1 else name
-            try:
-                saving.saved[number] = await self._fetch(file, own)
-            except ExpiredError as error:
-                saving.error = str(error)
-            except DownloadError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        saving.output = None
-        return len(saving.saved) == len(files)
+            saving.saved[0] = self._keep_text(f"{saving.name(0)}.json", output)
+        saving.all = max(1, saving.all, len(files))
+        for place, file in enumerate(files):
+            if place in saving.owed and place not in saving.failed:
+                await self._fetch_one(saving, place, file)
+        if not saving.owed:
+            self._in_vain = 0
+            if not saving.written:
+                await self._write(saving)
+        return not set(saving.owed) - set(saving.failed)
 
-    async def _fetch(self, file: OutputFile, name: str) -> SavedFile:
+    async def _fetch_one(self, saving: _Saving, place: int, file: OutputFile) -> None:
+        """Fetch a file, and write it down before another is had; it holds up no other.
+
+        By then the address of the first may be no longer good: a file without its line would be
+        gone.
+        """
+        try:
+            saving.saved[place] = await self._fetch(file, place, saving)
+        except ExpiredError as error:
+            saving.error = saving.errors[place] = str(error)
+            saving.absent[place] += saving.renewed and error.absent
+        except DownloadError as error:
+            saving.failed[place] = error
+        else:
+            await self._write(saving)
+
+    async def _write(self, saving: _Saving) -> None:
+        saving.written = True
+        await self._ledger.append(saving.line())
+
+    async def _fetch(self, file: OutputFile, place: int, saving: _Saving) -> SavedFile:
+        if not file.url:
+            raise ExpiredError(f"the service shows no address of its file {place + 1}")
         local = self._client.local
-        with self._store.writing(f"files/{name}") as part:
-            saved = await fetch(self._http, file.url, part, media=file.type, loopback=local)
+        with self._store.writing(saving.name(place)) as part:
+            got = await fetch(self._http, file.url, part, media=file.type, loopback=local)
+        former = saving.former.get(place)
+        changed = former is not None and former.identity != got.sha256
+        if changed:
+            self._progress.note(
+                f"{got.name} of cell {saving.job.key[:SHORT]} was fetched again, and the service "
+                "sent other bytes than the first time; they are kept"
+            )
         return SavedFile(
-            path=saved.name,
-            bytes=saved.bytes,
-            sha256=saved.sha256,
-            content_type=saved.content_type,
+            path=got.name,
+            bytes=got.bytes,
+            sha256=got.sha256,
+            content_type=got.content_type,
+            source_sha256=former.identity if former is not None and changed else UNSET,
         )
 
-    def _keep_text(self, name: str, output: Any) -> Sequence[SavedFile]:
+    def _keep_text(self, path: str, output: Any) -> SavedFile:
         """Keep an output that has no files, such as a model's JSON."""
-        if output in ({}, [], ""):
-            return ()
         data = json.dumps(output, ensure_ascii=False, indent=2).encode() + b"\n"
-        path = f"files/{name}.json"
         self._store.put(path, data)
-        kept = SavedFile(
+        return SavedFile(
             path=path,
             bytes=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
             content_type="application/json",
         )
-        return (kept,)
 
-    async def _free_name(self, job: Job) -> str:
-        """Return the job's name, or one with the cell's key where another cell has taken it.
+    # Files that are gone.
 
-        A name that holds the key is the cell's own: a file there is what an earlier call left.
+    async def _give_up_lost(self, saving: _Saving) -> None:
+        """Write down which files weren't at their host: once, or for the second time and for good.
+
+        With a file that is lost less is owed; where nothing is, the cell is as saved as can be.
         """
-        short = job.key[:12]
-        if short in job.name:
-            return job.name
-        other = f"{job.name}-{short}"
-        # At once: another worker may come with the same name while the ledger is read.
-        if any(path.startswith(f"files/{other}") for path in job.had):
-            return other
-        if not self._store.reserve(job.name):
-            return other
-        if await self._is_anothers(job):
-            self._store.release(job.name)
-            return other
-        return job.name
+        records: list[AnyRecord] = []
+        for place in saving.owed:
+            if saving.absent[place] < RENEWED:
+                continue
+            found = self._found_absent(saving.job, place)
+            if found is None:
+                records.append(self._absent(saving, place))
+            elif self._is_long_ago(found):
+                saving.lost.add(place)
+                records.append(_lost(found))
+        lost = [record for record in records if isinstance(record, Lost)]
+        await self._ledger.append(*records, *([saving.line()] if lost else []))
+        for record in lost:
+            self._progress.note(reason(record)[1])
 
-    async def _is_anothers(self, job: Job) -> bool:
-        """Say whether a file of the job's name is there that this very job didn't leave.
+    def _found_absent(self, job: Job, place: int) -> Absent | None:
+        """Return what an earlier call found of a file that wasn't there."""
+        line = self._ledger.book.absent.get(job.key, {}).get(place)
+        record = None if line is None else self._ledger.read(line)
+        return record if isinstance(record, Absent) and record.run_id == job.run_id else None
 
-        An earlier call that was killed between a file's rename and its `saved` line leaves a file
-        that no line names. Saved beside it, the results would name another file than those of
-        a sweep that was never killed.
-        """
-        there = [path for path in self._there(job.name) if path not in job.had]
-        if job.output is not None:
-            return bool(there)
-        spelled = [json.dumps(path, ensure_ascii=False) for path in there]
-        return bool(there) and await self._ledger.scan(has_text, spelled)
+    def _absent(self, saving: _Saving, place: int) -> Absent:
+        server = self._client.server_time
+        return Absent(
+            cell=saving.job.key,
+            run_id=saving.job.run_id,
+            place=place,
+            all=saving.all,
+            file=saving.name(place),
+            message=saving.errors[place],
+            server_at=None if server is None else timestamp(server),
+        )
 
-    def _there(self, name: str) -> Sequence[str]:
-        """Return the files that have this name, as the ledger spells them."""
-        paths = [f"files/{name}{end}{extension}" for end in ("", "-1") for extension in EXTENSIONS]
-        return [path for path in paths if self._store.exists(path)]
+    def _is_long_ago(self, found: Absent) -> bool:
+        """Say whether an hour has passed, by the service's clock where both times are its own."""
+        now, then = self._ledger.now(), found.at
+        if found.server_at is not None and self._client.server_time is not None:
+            now, then = self._client.server_time, found.server_at
+        try:
+            return now - datetime.fromisoformat(then) >= GONE_AFTER
+        except (ValueError, TypeError):
+            return False
+
+
+def _lost(found: Absent) -> Lost:
+    return Lost(
+        cell=found.cell,
+        run_id=found.run_id,
+        place=found.place,
+        all=found.all,
+        file=found.file,
+        message=found.message,
+    )

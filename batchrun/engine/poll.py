@@ -10,6 +10,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from batchrun.base.text import size_of
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.phases import Phase
@@ -31,6 +32,11 @@ UNKNOWN: Final = "the service doesn't know this run any more (404); it is never 
 SILENT: Final = (
     "the service answers other calls but not those for this run, and its list doesn't show it; "
     "the next call asks again"
+)
+
+TOO_LARGE: Final = (
+    "the service's answer for this run has {size} or more, also without its output, and its list "
+    "doesn't show it; the next call asks again"
 )
 
 
@@ -200,7 +206,10 @@ class Poller:
                 self._asking[attempt.run_id] = scope
                 run = await self._client.get_run(attempt.run_id)
             if not scope.cancel_called:
-                await self._handle_run(attempt, run)
+                if run is not None and run.left_out and not run.known:
+                    await self._ask_otherwise(attempt, run)
+                else:
+                    await self._handle_run(attempt, run)
         except UnreachableError:
             if not self._client.answers:
                 raise
@@ -208,6 +217,12 @@ class Poller:
         finally:
             del self._asking[attempt.run_id]
             answered.set()
+
+    async def _ask_otherwise(self, attempt: Attempt, run: Run) -> None:
+        """Have the list of its wave asked for a run that is too large by its id, or give it up."""
+        if attempt.client_ref in self._silent:
+            await self._give_up(attempt, TOO_LARGE.format(size=size_of(run.left_out)))
+        self._silent.add(attempt.client_ref)
 
     async def _handle_run(self, attempt: Attempt, run: Run | None) -> None:
         if run is not None:

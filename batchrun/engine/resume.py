@@ -35,7 +35,7 @@ async def resume(context: Context, transitions: Transitions, wants: Wants) -> bo
     book, settle = ledger.book, context.settings.settle
     doubtful: set[str] = set()
     for key, history in book.open_cells():
-        attempt, batch = _attempt(ledger, manifest, key, history)
+        attempt, batch = _attempt(context, key, history)
         wave = waves.adopt(history.client_ref, history.model, batch=batch)
         transitions.take_over(attempt)
         wave.unlisted = book.marked  # a list alone shows a run that is one too many
@@ -84,20 +84,20 @@ async def _know_runs(ledger: Ledger, waves: Sequence[Wave]) -> None:
             wave.know(run_id, -NEVER)
 
 
-def _attempt(ledger: Ledger, manifest: Manifest, key: str, history: History) -> tuple[Attempt, int]:
+def _attempt(context: Context, key: str, history: History) -> tuple[Attempt, int]:
     """Return the open attempt of a cell, and the size of the batch that it is of, or 0."""
-    intent = ledger.read(history.intent_line)
+    intent = context.ledger.read(history.intent_line)
     assert isinstance(intent, Intent)
     now = anyio.current_time()
     attempt = Attempt(
         key=key,
         number=history.attempt,
-        alias=_alias(manifest, intent),
+        alias=_alias(context.manifest, intent),
         model=intent.model,
         client_ref=intent.client_ref,
         idempotency_key=intent.idempotency_key,
         index=intent.index,
-        name=intent.name,
+        name=context.names.kept(key, intent.name),
         reserved=intent.reserved,
         run_id=history.run_id,
         started=now,

@@ -32,6 +32,7 @@ from batchrun.engine.context import Context
 from batchrun.engine.downloader import Downloader
 from batchrun.engine.duplicate_runs import DuplicateRuns
 from batchrun.engine.in_flight import Active, InFlight
+from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
 from batchrun.engine.opening import Opening
 from batchrun.engine.other_sweeps import OtherSweeps
@@ -106,6 +107,7 @@ class Runner:
             client=services.client,
             progress=services.progress,
             shutdown=self.shutdown,
+            names=Names(manifest, ledger),
         )
         self.selection = Selection(settings.only, ledger, attempts=settings.attempts)
         self._active = Active()
@@ -247,6 +249,7 @@ class Runner:
         """
         begun = False
         async with self._giving_way():
+            await self._context.names.load()
             if await resume(self._context, transitions, self.selection.wants):
                 await preflight.check_key()
             if self._budget.limited:

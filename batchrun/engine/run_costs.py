@@ -75,7 +75,7 @@ class RunCosts:
     def _take_over(self) -> None:
         """Owe what earlier calls have left open, as far as it is recent."""
         book, now = self._ledger.book, self._ledger.opened_at
-        for run_id, run in book.unpriced.items():
+        for run_id, run in book.late_costs.unpriced.items():
             if run.is_recent(now):
                 self._owed[run_id] = Owed(
                     cell=run.cell,

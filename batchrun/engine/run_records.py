@@ -7,6 +7,7 @@ from typing import Protocol
 from batchrun.engine.in_flight import Attempt
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Finished, Rejected, timestamp
+from batchrun.runflow.inline import shortened
 from batchrun.runflow.wire import Run
 
 
@@ -42,7 +43,10 @@ def rejected_line(attempt: Attempt, refusal: Refused) -> Rejected:
 
 
 def finished_line(cell: str, attempt: int, run: Run) -> Finished:
-    """Return the line that says how the run of an attempt ended."""
+    """Return the line that says how the run of an attempt ended.
+
+    Media that stand in the output itself are files like others, and none of the ledger's.
+    """
     return Finished(
         cell=cell,
         attempt=attempt,
@@ -56,9 +60,9 @@ def finished_line(cell: str, attempt: int, run: Run) -> Finished:
         failure_message=run.failure_message,
         failure_stage=run.failure_stage,
         target_version=run.target_version,
-        cost_breakdown=run.cost_breakdown,
-        evaluation=run.evaluation,
-        output=run.output,
+        cost_breakdown=shortened(run.cost_breakdown),
+        evaluation=shortened(run.evaluation),
+        output=shortened(run.output),
     )
 
 

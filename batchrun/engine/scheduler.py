@@ -1,6 +1,5 @@
 """Draws cells into free slots, and begins what each of them needs."""
 
-from functools import partial
 from typing import Final
 
 from batchrun.engine.batcher import Batcher
@@ -16,7 +15,6 @@ from batchrun.engine.transitions import Transitions
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.file_names import file_name
 
 BACKLOG: Final = 1000
 """Downloads that may wait before nothing new is submitted: what waits is held in memory."""
@@ -52,7 +50,7 @@ class Scheduler:
         self._opening = opening
         self._batcher = batcher
         self._downloader = downloader
-        self._name_of = partial(file_name, context.manifest)
+        self._names = context.names
         self._before = context.ledger.end
         self._granted: dict[str, int] = {}
         self._new_cells = KeyIndex()
@@ -80,6 +78,7 @@ class Scheduler:
         cell = self._next_cell()
         if cell is None:
             return False
+        self._names.follow(cell)
         attempt = self._in_flight.get(cell.key)
         if attempt is not None:
             attempt.cell = attempt.cell or cell
@@ -139,7 +138,7 @@ class Scheduler:
             number=number,
             alias=cell.alias,
             model=cell.model,
-            name=self._name_of(cell),
+            name=self._names.of(cell, history),
             cell=cell,
             yielded=True,
             granted=granted,
@@ -199,6 +198,5 @@ class Scheduler:
         """Save what an earlier call could not."""
         if history.state in GOOD and not history.saved:
             assert history.run_id is not None
-            had = self._ledger.book.missing.get(cell.key, ())
-            job = Job(key=cell.key, run_id=history.run_id, name=self._name_of(cell), had=had)
-            self._downloader.put(job)
+            name = self._names.of(cell, history)
+            self._downloader.put(Job(key=cell.key, run_id=history.run_id, name=name))

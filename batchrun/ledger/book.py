@@ -19,6 +19,7 @@ from msgspec.structs import asdict, replace
 from batchrun.ledger.history import GOOD, CellLine, History, State, apply
 from batchrun.ledger.history_index import Histories
 from batchrun.ledger.records import (
+    Absent,
     AnyRecord,
     Dropped,
     Extra,
@@ -26,6 +27,7 @@ from batchrun.ledger.records import (
     Intent,
     Learnt,
     Looked,
+    Lost,
     Parked,
     Priced,
     Rejected,
@@ -98,6 +100,13 @@ class UnpricedRun(Struct, frozen=True):
         return False
 
 
+class LateCosts(Struct):
+    """Runs without a cost when they ended: those that still have none, and what others *came* to."""
+
+    unpriced: dict[str, UnpricedRun] = field(default_factory=dict)
+    came: dict[str, Decimal] = field(default_factory=dict)
+
+
 class KnownRun(Struct, frozen=True):
     """A run that the ledger knows, and the wave that shows it."""
 
@@ -125,9 +134,13 @@ class Book:
         self.other_costs: dict[str, Decimal] = {}  # by cell: of its extras, and of runs that failed
         # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
-        self.unpriced: dict[str, UnpricedRun] = {}
-        self.late_costs: dict[str, Decimal] = {}  # of runs that had none when they ended
-        self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
+        self.late_costs = LateCosts()
+        self.missing: dict[str, int] = {}  # the `saved` lines of cells of which a file is gone
+        self.partly: dict[str, int] = {}  # those of cells of which a file is still owed
+        # The lines of files that were not at their host, once or for good, by their places.
+        self.absent: dict[str, dict[int, int]] = {}
+        self.lost: dict[str, dict[int, int]] = {}
+        self.named = False  # a cell's files have a name without its key in it
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
         self.past_opening = False  # and under another reference, too
@@ -172,10 +185,14 @@ class Book:
         """Yield the cells whose newest attempt may be running."""
         yield from sorted(self.histories.open().items(), key=itemgetter(0))
 
-    def miss(self, cell: str, files: tuple[str, ...]) -> None:
-        """Take *cell* for unsaved: of its *files* one is gone."""
+    def miss(self, cell: str, line: int) -> None:
+        """Take *cell* for unsaved: of the files of its `saved` *line* one is gone."""
         self.histories.miss(cell)
-        self.missing[cell] = files
+        self.missing[cell] = line
+
+    def had(self, cell: str) -> int | None:
+        """Return the `saved` line of a cell that counts as unsaved, None where there is none."""
+        return self.partly.get(cell, self.missing.get(cell))
 
     def check(self, records: Sequence[AnyRecord]) -> None:
         """Raise ValueError if *records* cannot follow in their order; changes nothing."""
@@ -215,6 +232,7 @@ class Book:
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
+        self.named = self.named or record.cell[:12] not in record.name
         if record.reserved is not None:
             self._reserved[record.cell] = record.reserved
         if record.body_sha256:  # else it was made again by `recover`, and not sent from here
@@ -285,21 +303,22 @@ class Book:
     def _remember_unpriced(
         self, record: Finished, history: History, reserved: Decimal | None
     ) -> None:
-        if len(self.unpriced) >= MOST_UNPRICED:
-            del self.unpriced[next(iter(self.unpriced))]
-        self.unpriced[record.run_id] = UnpricedRun(
+        unpriced = self.late_costs.unpriced
+        if len(unpriced) >= MOST_UNPRICED:
+            del unpriced[next(iter(unpriced))]
+        unpriced[record.run_id] = UnpricedRun(
             record.cell, record.attempt, history.client_ref, record.at, reserved
         )
 
     def _priced(self, record: Priced, line: int) -> None:
         history = self.histories.fold(record, line)
         facts = self.models.get(history.model) or self.facts(history.model)
-        if (run := self.unpriced.pop(record.run_id, None)) is not None:
+        if (run := self.late_costs.unpriced.pop(record.run_id, None)) is not None:
             facts.unpriced_runs -= 1
             facts.unreserved -= run.reserved is None
             facts.assumed_cost -= run.reserved or 0
-        more = record.cost - self.late_costs.get(record.run_id, Decimal(0))
-        self.late_costs[record.run_id] = record.cost
+        more = record.cost - self.late_costs.came.get(record.run_id, Decimal(0))
+        self.late_costs.came[record.run_id] = record.cost
         self.spent[history.alias] += more
         if more:
             self._cost_more(record.cell, more)
@@ -321,6 +340,22 @@ class Book:
         facts.unpriced_runs += change
         facts.unreserved += change
 
+    def _saved(self, record: Saved, line: int) -> None:
+        self.histories.fold(record, line)
+        if record.owed:
+            self.partly[record.cell] = line
+        elif self.partly or self.absent:
+            self.partly.pop(record.cell, None)
+            self.absent.pop(record.cell, None)
+
+    def _absent(self, record: Absent, line: int) -> None:
+        self.histories.fold(record, line)
+        self.absent.setdefault(record.cell, {}).setdefault(record.place, line)
+
+    def _lost(self, record: Lost, line: int) -> None:
+        self.histories.fold(record, line)
+        self.lost.setdefault(record.cell, {})[record.place] = line
+
     def _cost_more(self, cell: str, cost: Decimal) -> None:
         self.other_costs[cell] = self.other_costs.get(cell, Decimal(0)) + cost
 
@@ -341,7 +376,9 @@ class Book:
             Extra: _extra,
             Priced: _priced,
             Parked: _cell_line,
-            Saved: _cell_line,
+            Saved: _saved,
+            Absent: _absent,
+            Lost: _lost,
         }
     )
     """The addition that each kind of line makes: `add`, for callers that ask a million times."""

@@ -18,11 +18,13 @@ import msgspec
 from msgspec import Struct
 
 from batchrun.ledger.records import (
+    Absent,
     AnyRecord,
     Dropped,
     Extra,
     Finished,
     Intent,
+    Lost,
     Parked,
     Priced,
     Rejected,
@@ -55,7 +57,19 @@ BAD: Final = frozenset({State.FAILED, State.CANCELLED, State.REJECTED})
 ENDS: Final = GOOD | BAD - {State.REJECTED}
 """The statuses that end a run, in the API's words."""
 
-CellLine = Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Priced | Saved
+CellLine = (
+    Intent
+    | Submitted
+    | Finished
+    | Rejected
+    | Dropped
+    | Parked
+    | Extra
+    | Priced
+    | Saved
+    | Absent
+    | Lost
+)
 
 # None: the state stays, or the line itself says which state it is (see `apply`).
 AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
@@ -69,8 +83,8 @@ AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
     (State.DOUBTFUL, Parked): None,
     (State.IN_FLIGHT, Parked): None,
     (State.IN_FLIGHT, Finished): None,  # the status code says it
-    **{(state, kind): None for state in State for kind in (Extra, Priced)},
-    **{(state, Saved): None for state in GOOD},
+    **{(state, line): None for state in State for line in (Extra, Priced)},
+    **{(state, line): None for state in GOOD for line in (Saved, Absent, Lost)},
 }
 
 NOWHERE: Final = -1
@@ -116,6 +130,7 @@ _PARKED: Final = _after(Parked)
 _FINISHED: Final = _after(Finished)
 _REJECTED: Final = _after(Rejected)
 _SAVED: Final = _after(Saved)
+_ABSENT: Final = _after(Absent)
 
 
 def apply(history: History, record: CellLine, line: int = NOWHERE) -> None:
@@ -194,7 +209,13 @@ def _rejected(history: History, record: Rejected, line: int) -> None:
 def _saved(history: History, record: Saved, line: int) -> None:
     if history.state not in _SAVED:
         raise _cannot_follow(history, record)
-    history.saved_line = line
+    history.saved_line = NOWHERE if record.owed else line
+
+
+def _absent(history: History, record: Absent | Lost, _line: int) -> None:
+    """Nothing of the cell: the book has what is known of each of its files."""
+    if history.state not in _ABSENT:
+        raise _cannot_follow(history, record)
 
 
 def _money(_history: History, _record: Extra | Priced, _line: int) -> None:
@@ -204,7 +225,7 @@ def _money(_history: History, _record: Extra | Priced, _line: int) -> None:
 def _cannot_follow(history: History, record: CellLine) -> ValueError:
     kind = kind_of(record)
     name = kind.__name__.lower()
-    if (history.state, kind) not in AFTER or isinstance(record, Saved):
+    if (history.state, kind) not in AFTER or isinstance(record, Saved | Absent | Lost):
         return ValueError(f"`{name}` cannot follow {history.state}")
     return ValueError(f"`{name}` is of attempt {record.attempt}, the cell is at {history.attempt}")
 
@@ -220,6 +241,8 @@ CHANGES: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = 
         Finished: _finished,
         Rejected: _rejected,
         Saved: _saved,
+        Absent: _absent,
+        Lost: _absent,
         Extra: _money,
         Priced: _money,
     }

@@ -26,11 +26,13 @@ from msgspec.structs import astuple
 
 from batchrun.ledger.history import CHANGES, CellLine, History, State
 from batchrun.ledger.records import (
+    Absent,
     AnyRecord,
     Dropped,
     Extra,
     Finished,
     Intent,
+    Lost,
     Parked,
     Priced,
     Rejected,
@@ -302,7 +304,7 @@ class _Reading:
                 self._runs.append((record.run_id, record.cell, cell.day, cost))
             case Saved():
                 self._files += [(file.path, record.cell, file.bytes) for file in record.files]
-            case Rejected() | Dropped() | Parked():
+            case Rejected() | Dropped() | Parked() | Absent() | Lost():
                 pass
 
     def _load(self, key: str) -> _Cell:

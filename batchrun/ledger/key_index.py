@@ -33,7 +33,10 @@ class KeyIndex:
 
     def number(self, cell: str) -> int | None:
         """Return the key's number, None where it isn't here."""
-        digest = hex_digest(cell) or other_digest(cell)
+        return self.find(hex_digest(cell) or other_digest(cell))
+
+    def find(self, digest: bytes) -> int | None:
+        """Return the number of the key that *digest* stands for, None where it isn't here."""
         slots, last = self._slots, len(self._slots) - 1
         code = hash(digest) & _HASH
         slot = code & last

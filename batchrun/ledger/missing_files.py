@@ -17,9 +17,9 @@ _SAVED = b'{"type":"saved"'
 
 def forget_missing(book: Book, ledger: Path) -> None:
     """Take each cell of *book* for unsaved of whose files one is missing beside the *ledger*."""
-    for record in _newest(book, ledger):
+    for record, line in _newest(book, ledger):
         if gone(record, ledger.parent):
-            book.miss(record.cell, tuple(file.path for file in record.files))
+            book.miss(record.cell, line)
 
 
 def gone(record: Saved, folder: Path) -> list[str]:
@@ -29,7 +29,7 @@ def gone(record: Saved, folder: Path) -> list[str]:
 
 def saved_files(book: Book, ledger: Path) -> list[str]:
     """Return the files of all cells that are saved, relative to the *ledger*'s folder."""
-    files = (file for record in _newest(book, ledger) for file in record.files)
+    files = (file for record, _ in _newest(book, ledger) for file in record.files)
     return [file.path for file in files if file.bytes]
 
 
@@ -41,13 +41,13 @@ def is_there(folder: Path, path: str) -> bool:
         return False
 
 
-def _newest(book: Book, ledger: Path) -> Iterator[Saved]:
-    """Yield the line of each cell that is saved."""
+def _newest(book: Book, ledger: Path) -> Iterator[tuple[Saved, int]]:
+    """Yield the line of each cell that is saved, and where it stands."""
     at = 0
     with ledger.open("rb") as lines:
         for line in lines:
             if line.startswith(_SAVED) and line.endswith(b"\n"):
                 record = decode(line)
                 if isinstance(record, Saved) and book.history(record.cell).saved_line == at:
-                    yield record
+                    yield record, at
             at += len(line)

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from batchrun.errors import LedgerError
 from batchrun.ledger.book import Book
-from batchrun.ledger.records import AnyRecord, decode
+from batchrun.ledger.records import AnyRecord, Lost, decode
 from batchrun.ledger.replay import Replayed, replay_shared
 
 CHUNK: Final = 4096
@@ -36,6 +36,14 @@ class Reader:
     def read(self, line: int) -> AnyRecord:
         """Return the record of the line at offset *line*; LedgerError if it is not on disk."""
         return read_line(self._fd, line, self.path)
+
+
+def lost_files(ledger: Readable, cell: str) -> Iterator[Lost]:
+    """Yield the lines of the cell's files that are gone for good, in the order of the output."""
+    for _, line in sorted(ledger.book.lost.get(cell, {}).items()):
+        record = ledger.read(line)
+        assert isinstance(record, Lost)
+        yield record
 
 
 @contextmanager

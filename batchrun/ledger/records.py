@@ -19,6 +19,9 @@ import msgspec
 
 T = TypeVar("T")
 
+LOST: Final = "lost"
+"""The code of a failure that is a file gone for good."""
+
 FORMAT: Final = 1
 """Version of the ledger's format; a newer one is refused by name."""
 
@@ -178,20 +181,74 @@ class Looked(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SavedFile(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One file on disk; *path* is relative to the output folder."""
+    """One file on disk; *path* is relative to the output folder.
+
+    *source_sha256* is what was first saved for this run and place, where the file that is there now
+    is another one: it stays the file's identity.
+    """
 
     path: str
     bytes: int
     sha256: str
     content_type: str | None = None
+    source_sha256: str | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def identity(self) -> str:
+        """The hash of the bytes as the service first sent them."""
+        return self.sha256 if self.source_sha256 is msgspec.UNSET else self.source_sha256
 
 
 class Saved(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A run's outputs are on disk."""
+    """A run's outputs are on disk: all that are to be had, but for those that are *owed*.
+
+    *places* are those of the files in the output, from 0; without them the files are the first
+    ones, in their order. *owed* are places, too: a file of such a place was saved once, and was
+    gone from the disk; it stays here for its name and its identity.
+    """
 
     cell: str
     run_id: str
     files: tuple[SavedFile, ...] = ()
+    places: tuple[int, ...] = ()
+    owed: tuple[int, ...] = ()
+
+    @property
+    def by_place(self) -> dict[int, SavedFile]:
+        """The files by their places in the output."""
+        return dict(zip(self.places or range(len(self.files)), self.files, strict=False))
+
+    @property
+    def there(self) -> list[SavedFile]:
+        """The files that were on disk."""
+        return [file for place, file in self.by_place.items() if place not in self.owed]
+
+
+class Absent(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A file of a run's output was not at its host, at three renewed addresses in one call.
+
+    *place* is the file's in the output, from 0, of so many in *all*; *file* is the path that it
+    would have, without an extension. *server_at* is the service's time, where it was known.
+    """
+
+    cell: str
+    run_id: str
+    place: int
+    all: int
+    file: str
+    message: str
+    server_at: str | None = None
+
+
+class Lost(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The same file was not there an hour later, in another call: it is gone for good."""
+
+    cell: str
+    run_id: str
+    place: int
+    all: int
+    file: str
+    message: str
 
 
 class Learnt(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -226,6 +283,8 @@ AnyRecord = (
     | Extra
     | Priced
     | Saved
+    | Absent
+    | Lost
     | Looked
     | Uploaded
     | Learnt
@@ -365,8 +424,11 @@ def _kind_of(line: bytes, error: Exception) -> _Kind:
         raise ValueError(f"not a line of a ledger: {error}") from error
 
 
-def reason(record: Finished | Rejected) -> tuple[str, str]:
+def reason(record: Finished | Rejected | Lost) -> tuple[str, str]:
     """Return the code and the message of what ended a cell badly; no code: its status."""
+    if isinstance(record, Lost):
+        where = f"{record.file} (file {record.place + 1} of {record.all})"
+        return LOST, f"{where} of cell {record.cell[:12]} is gone for good: {record.message}"
     if isinstance(record, Rejected):
         return record.code or f"HTTP {record.http_status}", record.message or ""
     return record.failure_code or record.status_code, record.failure_message or ""

@@ -6,7 +6,7 @@ They are rare: memory holds what is asked often. `Ledger.scan` asks them beside 
 import re
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +23,7 @@ from batchrun.ledger.records import (
     Intent,
     Priced,
     Rejected,
+    Saved,
     Submitted,
     decode,
 )
@@ -37,12 +38,6 @@ _SENT: Final = (b'{"type":"intent"', b'{"type":"submitted"')
 _ANSWERS: Final = tuple(
     f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
 )
-
-
-def has_text(path: Path, texts: Iterable[str]) -> bool:
-    """Say whether one of *texts* stands in the file."""
-    wanted = [text.encode() for text in texts]
-    return any(text in line for line in _lines(path) for text in wanted)
 
 
 def keys_of(path: Path, client_ref: str) -> set[str]:
@@ -153,6 +148,33 @@ class _Costs:
         number = self._cells.number(cell)
         if number is not None:
             self._costs[self._choices[number]].append(cost)
+
+
+class _Named(msgspec.Struct):
+    """The fields of an intent that say whose a name is."""
+
+    cell: str
+    name: str
+
+
+_named: Final = msgspec.json.Decoder(_Named)
+
+
+def names_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the cell and the name of each intent."""
+    for line in _whole(path):
+        if line.startswith(_SENT[0]):
+            intent = _named.decode(line)
+            yield intent.cell, intent.name
+
+
+def paths_in(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the cell and the path of each file that was saved."""
+    for line in _whole(path):
+        if line.startswith(b'{"type":"saved"'):
+            record = decode(line)
+            assert isinstance(record, Saved)
+            yield from ((record.cell, file.path) for file in record.files)
 
 
 def known_ids(path: Path, wanted: AbstractSet[str]) -> set[str]:

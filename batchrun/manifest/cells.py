@@ -7,6 +7,9 @@ from msgspec import Struct
 
 from batchrun.base.local_file import LocalFile
 
+SHORT: Final = 12
+"""Characters of a cell's key that stand for it in names and messages."""
+
 
 class Omit:
     """The value of an input that is left out."""
@@ -31,7 +34,7 @@ class Cell(Struct, frozen=True, kw_only=True):
 
     @property
     def short(self) -> str:
-        return self.key[:12]
+        return self.key[:SHORT]
 
 
 def plain(value: Any) -> Any:

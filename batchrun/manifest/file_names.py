@@ -44,12 +44,17 @@ def scope_of(cell: Cell) -> Mapping[str, Any]:
 
 def file_name(manifest: Manifest, cell: Cell) -> str:
     """Return the cell's file name: a relative path with `/`, without extension. Never raises."""
-    scope = scope_of(cell)
-    text = "".join(
-        part if type(part) is str else _flat(part, scope) for part in _parts(manifest.outputs.name)
-    )
+    scope, template = scope_of(cell), manifest.outputs.name
+    text = "".join(part if type(part) is str else _flat(part, scope) for part in _parts(template))
     parts = [clean for part in _SLASHES.split(text) if (clean := _clean(part))]
-    return "/".join(parts[-_DEEPEST:]) or cell.short
+    name = "/".join(parts[-_DEEPEST:]) or cell.short
+    # Of a long name the end was cut off, and the key with it.
+    return f"{name}-{cell.short}" if cell.short not in name and holds_key(template) else name
+
+
+def holds_key(name: Expression) -> bool:
+    """Say whether each name that an `outputs.name` comes to has the cell's key in it."""
+    return "cell" in name.names
 
 
 def leaves(text: str) -> bool:

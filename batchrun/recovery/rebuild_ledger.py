@@ -16,13 +16,13 @@ from msgspec import Struct
 
 from batchrun.base.text import number_of
 from batchrun.engine.batch_items import BatchItems
+from batchrun.engine.names import Names
 from batchrun.engine.recent_runs import BEGINNING, newest_runs, recent_runs
 from batchrun.engine.run_tag import is_ours, sweep_tag, tag_of
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import Ledger, Rebuilding
 from batchrun.ledger.history import CellLine, State
 from batchrun.ledger.records import Extra, Intent, Submitted
-from batchrun.manifest.file_names import file_name
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
@@ -209,13 +209,20 @@ async def write_down(
     )
 
 
-def describe(manifest: Manifest, found: Collection[FoundRun]) -> dict[str, CellDescription]:
-    """Return what the grid knows of the cells that have runs; some it may not name any more."""
+async def describe(
+    manifest: Manifest, found: Collection[FoundRun], ledger: Ledger
+) -> dict[str, CellDescription]:
+    """Return what the grid knows of the cells that have runs; some it may not name any more.
+
+    The files that are there are of these cells: they take no name away.
+    """
+    names = Names(manifest, ledger)
+    await names.load(others=False)
     cells = {each.tag.cell for each in found}
     about: dict[str, CellDescription] = {}
     for cell in expand(manifest):
         if cell.key in cells and cell.key not in about:
-            name = file_name(manifest, cell)
+            name = names.of(cell, ledger.book.history(cell.key))
             about[cell.key] = CellDescription(model=cell.model, alias=cell.alias, name=name)
             if len(about) == len(cells):
                 break

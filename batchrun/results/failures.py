@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.ledger.records import Finished, Rejected, reason
+from batchrun.ledger.records import Finished, Lost, Rejected, reason
 
 LONGEST: Final = 160
 """Characters of a failure's message that are shown."""
@@ -38,8 +38,8 @@ class Grouping:
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._examples: dict[tuple[str, str, str], str] = {}
 
-    def add(self, alias: str, record: Finished | Rejected) -> None:
-        """Take in the line that ended a cell of *alias* badly."""
+    def add(self, alias: str, record: Finished | Rejected | Lost) -> None:
+        """Take in the line that ended a cell of *alias* badly, or that a file of it is lost."""
         code, message = reason(record)
         key = (alias, code, normalise(message))
         self._counts[key] += 1

@@ -13,7 +13,7 @@ from batchrun.base.json_text import made_once
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.history import NOWHERE, History
 from batchrun.ledger.key_index import KeyIndex
-from batchrun.ledger.reader import Readable
+from batchrun.ledger.reader import Readable, lost_files
 from batchrun.ledger.records import Finished, Rejected, Saved
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
@@ -63,8 +63,9 @@ def _row(cell: Cell, ledger: Readable, attempts: int, *, shared: bool) -> dict[s
         cell,
         history,
         _ended(ledger, history),
-        _saved(ledger, history),
+        _saved(ledger, cell.key, history),
         attempts=attempts,
+        lost=next(lost_files(ledger, cell.key), None),
         other_costs=ledger.book.other_costs.get(cell.key),
         shared=shared,
     )
@@ -78,10 +79,11 @@ def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:
     return record
 
 
-def _saved(ledger: Readable, history: History) -> Saved | None:
-    if not history.saved:
+def _saved(ledger: Readable, cell: str, history: History) -> Saved | None:
+    line = history.saved_line if history.saved else ledger.book.partly.get(cell, NOWHERE)
+    if line == NOWHERE:
         return None
-    record = ledger.read(history.saved_line)
+    record = ledger.read(line)
     assert isinstance(record, Saved)
     return record
 

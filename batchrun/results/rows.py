@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from batchrun.base.text import money
 from batchrun.ledger.history import GOOD, History, State, standing
-from batchrun.ledger.records import Finished, Rejected, Saved
+from batchrun.ledger.records import Finished, Lost, Rejected, Saved, reason
 from batchrun.manifest.cells import Cell, plain
 
 COLUMNS: Final = (
@@ -42,10 +42,13 @@ def row(
     saved: Saved | None,
     *,
     attempts: int,
+    lost: Lost | None = None,
     other_costs: Decimal | None = None,
     shared: bool = False,
 ) -> dict[str, Any]:
     """Return the row of *cell*; *ended* and *saved* are the lines its *history* points at.
+
+    *lost* is that of the first of its files that are gone for good.
 
     The cost is that of all runs of the cell: of the one that succeeded, and *other_costs*. Where an
     earlier row has the same cell, this one is *shared* and has no cost: so the column adds up to
@@ -65,11 +68,14 @@ def row(
         "duration_ms": None,
         "created_at": None,
         "completed_at": None,
-        "files": [] if saved is None else [file.path for file in saved.files],
+        "files": [] if saved is None else [file.path for file in saved.there],
         "failure_code": None,
         "failure_message": None,
     }
-    return values | _outcome(ended)
+    values |= _outcome(ended)
+    if lost is not None:
+        values["failure_code"], values["failure_message"] = reason(lost)
+    return values
 
 
 def point(cell: Cell) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     orphaned: int = 0
     folded: int = 0
     unsaved: int = 0
+    lost: int = 0
     cost: Decimal = Decimal(0)
     requests: int = 0
     retries: int = 0
@@ -122,8 +123,10 @@ def how_to_go_on(
     if tally.unfinished:
         return f"go on with `{command}`; {_left(tally)}"
     said = "nothing to do" if outputs is None else f"nothing to do; the files are in {outputs}"
-    if tally.bad > tally.partial_succeeded:
+    if tally.bad > tally.partial_succeeded + tally.lost:
         said = _once_more(tally, command)
+    elif tally.lost:
+        said = f"nothing more can be had; {number_of(tally.lost, 'cell')} lost a file for good"
     elif others is not None and others.unfinished:
         said = "what was selected is done" if tally.cells else "no cell is selected"
     return f"{said}{_others(others)}"

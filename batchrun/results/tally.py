@@ -25,7 +25,7 @@ class Tally(Struct, frozen=True, kw_only=True):
     """Counts of cells; *folded* counts points, *orphaned* cells that are not among *cells*.
 
     *unsaved* cells succeeded at least in part, and their outputs should be on disk and are
-    not.
+    not. *lost* cells succeeded, and of their files one is gone for good.
     """
 
     cells: int = 0
@@ -41,11 +41,15 @@ class Tally(Struct, frozen=True, kw_only=True):
     orphaned: int = 0
     folded: int = 0
     unsaved: int = 0
+    lost: int = 0
 
     @property
     def bad(self) -> int:
-        """Cells that `--fail-on` speaks of: all that ended as something else than succeeded."""
-        return self.partial_succeeded + self.failed + self.rejected + self.cancelled
+        """Cells that `--fail-on` speaks of: all that didn't succeed, or succeeded and lost a file.
+
+        A cell that succeeded in part counts as that, whatever it lost.
+        """
+        return self.partial_succeeded + self.failed + self.rejected + self.cancelled + self.lost
 
     @property
     def unfinished(self) -> int:
@@ -105,6 +109,7 @@ class Counting:
         if state in GOOD:
             model[state] += 1
             model["unsaved"] += self._download and not saved
+            model["lost"] += state is State.SUCCEEDED and cell.key in self._book.lost
         else:
             history, granted = self._book.history(cell.key), self._granted.get(cell.key, 0)
             model[standing(history, attempts=self._attempts, granted=granted)] += 1
@@ -134,8 +139,9 @@ class Counting:
 def count_ledger(book: Book, *, attempts: int, download: bool) -> Tally:
     """Count what the ledger has, where no manifest says which cells there are."""
     counts: Counter[str] = Counter()
-    for history in book.histories.values():
+    for cell, history in book.histories.items():
         counts["cells"] += 1
         counts[standing(history, attempts=attempts)] += 1
         counts["unsaved"] += download and history.state in GOOD and not history.saved
+        counts["lost"] += history.state is State.SUCCEEDED and cell in book.lost
     return Tally(**counts)

@@ -21,6 +21,7 @@ _COLUMNS: Final = (
     ("in flight", "in_flight"),
     ("pending", "pending"),
     ("unsaved", "unsaved"),
+    ("lost", "lost"),
 )
 _GAP: Final = "  "
 NO_CELL: Final = "no cell is left to run: `exclude` drops every one"

@@ -13,6 +13,7 @@
     prices.py         price labels
     headers.py        what an answer's headers say of time and content
     redact.py         takes the key out of texts
+    inline.py         media that stand in a body itself, which the ledger does not get
     storage.py        HTTP without the key: where files come from and go to
     downloads.py      output files
     assets.py         local files -> assets

@@ -98,7 +98,8 @@ async def _put_once(storage: httpx.AsyncClient, url: str, file: LocalFile) -> No
     )
     host = request.url.host
     try:
-        response = await storage.send(request, follow_redirects=False)
+        response = await storage.send(request, stream=True, follow_redirects=False)
+        await response.aclose()  # its body says nothing, and may have no end
     except FAILED as error:
         raise BrokenTransferError(f"{type(error).__name__} from {host}") from None
     if response.is_success:

@@ -12,8 +12,10 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
+from msgspec.structs import replace
 
 from batchrun.base.endpoint import is_loopback
+from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.http.requests import Requests
@@ -122,11 +124,25 @@ class Client:
         return None if answer.refusal is not None else cast("Batch", answer.body)
 
     async def get_run(self, run_id: str) -> Run | None:
-        """Return the run, or None if the API says that it knows none of that id."""
-        answer = await self._get(f"/v1/runs/{quote(run_id, safe='')}", read=wire.parse_run)
-        if answer.refusal is None:
-            return cast("Run", answer.body)
-        return None
+        """Return the run, or None if the API says that it knows none of that id.
+
+        A run that is too large with its output is asked for without it, and says so. One that is
+        too large even then is there, and no more is known of it.
+        """
+        path = f"/v1/runs/{quote(run_id, safe='')}"
+        try:
+            return await self._run(path)
+        except TooLargeAnswerError as error:
+            large = error.size
+        try:
+            run = await self._run(path, {"fields": wire.LIGHT_FIELDS})
+        except TooLargeAnswerError:
+            run = Run(id=run_id, status_code="unknown", metadata={})
+        return None if run is None else replace(run, output=None, left_out=large)
+
+    async def _run(self, path: str, params: Mapping[str, str] | None = None) -> Run | None:
+        answer = await self._get(path, params=params, read=wire.parse_run)
+        return None if answer.refusal is not None else cast("Run", answer.body)
 
     async def newest_page(self, cursor: str | None = None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
@@ -223,15 +239,20 @@ class Client:
 
     async def _get_optional(self, path: str) -> Any:
         """Return what *path* says, or None where the service doesn't answer it."""
-        answer = await self._get(path, optional=True)
+        try:
+            answer = await self._get(path, optional=True)
+        except TooLargeAnswerError as error:
+            self.log(str(error))
+            return None
         return None if answer.refusal is not None else answer.body
 
     async def _get(
         self,
         path: str,
         *,
+        params: Mapping[str, str] | None = None,
         read: Callable[[Any], Any] = lambda body: body,
         optional: bool = False,
     ) -> Answer:
         """Return the API's answer to a GET, read by *read*, or its refusal by 400, 404 or 422."""
-        return await self._calls.ask(self._requests.get(path), read, optional=optional)
+        return await self._calls.ask(self._requests.get(path, params), read, optional=optional)

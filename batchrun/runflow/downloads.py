@@ -34,10 +34,13 @@ from batchrun.runflow.storage import BrokenTransferError, keep_trying, may_be_op
 _HOPS: Final = 8
 _LONGEST_PAUSE: Final = 30.0
 _EXPIRED: Final = frozenset({400, 401, 403, 404, 410})  # 400 is how S3 says "ExpiredToken"
+_ABSENT: Final = frozenset({404, 410})
 _PASSING: Final = frozenset({408, 425, 429})
 _MEDIA: Final = frozenset({"image", "video", "audio"})
 _XML: Final = frozenset({"application/xml", "text/xml"})  # how S3 and its kin say what is wrong
 _MESSAGES: Final = _XML | {"application/json", "application/problem+json", "text/json"}
+
+_PACKINGS: Final = frozenset({"gzip", "x-gzip", "deflate", "compress", "x-compress", "br", "zstd"})
 
 STALLED: Final = 60.0
 """Seconds in which ENOUGH bytes must arrive: httpx's time-outs begin anew with each byte."""
@@ -51,7 +54,14 @@ Blocking = Callable[[Callable[[], None]], Awaitable[None]]
 
 
 class ExpiredError(Exception):
-    """The URL is no longer, or not yet, good for the file: ask the run for a fresh one."""
+    """The URL is no longer, or not yet, good for the file: ask the run for a fresh one.
+
+    *absent*: its host says that there is no such file.
+    """
+
+    def __init__(self, message: str, *, absent: bool = False) -> None:
+        super().__init__(message)
+        self.absent = absent
 
 
 class DownloadError(Exception):
@@ -177,6 +187,8 @@ class _Download:
         self._restart()
         if response.status_code != 200:
             _raise_for_status(response)
+        if not _may_be_unpacked(response):
+            raise DownloadError(f"a file packed in a way that isn't read from {_place(self._url)}")
         self.content_type = _media_type(response)
         self._total = None if _encoded(response) else _length(response)
         self._limit(self._total or 0)
@@ -324,7 +336,7 @@ def _allowed(url: str, *, loopback: bool) -> str:
 def _raise_for_status(response: httpx.Response) -> None:
     status, place = response.status_code, _place(str(response.url))
     if status in _EXPIRED:
-        raise ExpiredError(f"HTTP {status} from {place}")
+        raise ExpiredError(f"HTTP {status} from {place}", absent=status in _ABSENT)
     if status >= 500 or status in _PASSING or status == 416:
         asked = seconds_to_wait(response.headers, datetime.now(UTC))
         raise BrokenTransferError(f"HTTP {status} from {place}", pause=asked)
@@ -348,6 +360,16 @@ def _media_type(response: httpx.Response) -> str | None:
 def _encoded(response: httpx.Response) -> bool:
     encoding: str = response.headers.get("Content-Encoding", "identity")
     return encoding.lower() != "identity"
+
+
+def _may_be_unpacked(response: httpx.Response) -> bool:
+    """Say whether the file can be had as it was, and no small part can become a very large one.
+
+    Words such as `aws-chunked` say nothing of the file.
+    """
+    words = response.headers.get("Content-Encoding", "").lower().split(",")
+    packings = [word for each in words if (word := each.strip()) in _PACKINGS]
+    return len(packings) < 2 and set(packings) <= {"gzip", "deflate"}
 
 
 def _length(response: httpx.Response) -> int | None:

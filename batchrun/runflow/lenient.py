@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from batchrun.runflow import inline
+
 _NUMBERS: Final = (str, int, float)
 _SPELLINGS: Final = {"canceled": "cancelled", "": "unknown"}
 
@@ -85,4 +87,4 @@ def failure(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
         error = error if isinstance(error, dict) else {"message": error}
         code = code or text(error.get("code"))
         message = message or text(error.get("message"))
-    return code, message
+    return code and inline.message(code), message and inline.message(message)

@@ -2,20 +2,27 @@
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from batchrun.base.first_bytes import sniffed
+from batchrun.runflow.inline import SHORTEST
 
 _BASE64: Final = ("b64_json", "base64", "data")
+_NOTHING: Final[tuple[Any, ...]] = (None, [], {}, "")
+_OTHER_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
 _TYPES: Final = ("image", "video", "audio")
 
 
 class OutputFile(Struct, frozen=True, kw_only=True):
-    """One file of a run: a URL that soon expires (or a data: URI), and image, video or audio."""
+    """One file of a run: a URL that soon expires (or a data: URI), and image, video or audio.
+
+    The URL is empty where the output has a place for the file, and no address yet.
+    """
 
     url: str
     type: str | None = None
@@ -24,16 +31,44 @@ class OutputFile(Struct, frozen=True, kw_only=True):
 def output_files(output: Any) -> tuple[OutputFile, ...]:
     """Return the files of *output* in its own order, each URL once.
 
+    A place in a list of files is a file, also where it has no address that can be understood: it is
+    owed, and isn't passed over.
+
     The normalised `outputs` list is believed alone: models that send it repeat the same files
     under older names, signed differently. Then come the `*_urls` lists, then any `url`, then any
     text at all that is a URL, and only where there is none of these, files that stand in the output
     itself as base64.
     """
+    unclear: tuple[OutputFile, ...] = ()
     for reader in (_normalised, _lists, _named, _anywhere, _inlined):
-        found = {file.url: file for file in reversed(list(reader(output)))}
-        if found:
-            return tuple(reversed(found.values()))
-    return ()
+        found = _distinct(reader(output))
+        if any(_is_url(file.url) for file in found):
+            return found
+        unclear = unclear or found
+    return unclear or _distinct(_unheard_of(output))
+
+
+def _distinct(files: Iterable[OutputFile]) -> tuple[OutputFile, ...]:
+    """Return *files* without those whose address came before."""
+    found: list[OutputFile] = []
+    seen = set[str]()
+    for file in files:
+        if file.url not in seen:
+            found.append(file)
+            seen.update({file.url} - {""})  # no address is no sign of one file
+    return tuple(found)
+
+
+def is_empty(output: Any) -> bool:
+    """Say whether an output that shows no files shows nothing at all: then it may be still to come.
+
+    Not empty are `false` and 0. A list of files that is there and empty is a list of none *yet*,
+    whatever stands beside it.
+    """
+    if isinstance(output, Mapping):
+        names = [name for name in output if name == "outputs" or str(name).endswith("_urls")]
+        return all(output[name] in _NOTHING for name in names or output)
+    return output in _NOTHING
 
 
 def _normalised(output: Any) -> Iterator[OutputFile]:
@@ -42,7 +77,12 @@ def _normalised(output: Any) -> Iterator[OutputFile]:
         url, given = (
             (entry.get("url"), entry.get("type")) if isinstance(entry, Mapping) else (entry, None)
         )
-        if isinstance(url, str) and _is_url(url):
+        named = isinstance(entry, Mapping) and "url" in entry
+        if url is None and (files := list(_inlined(entry))):
+            yield from files
+        elif entry is None or (named and url is None):
+            yield OutputFile(url="", type=_type_of(given))
+        elif isinstance(url, str) and (named or _is_url(url)):
             yield OutputFile(url=_quoted(url), type=_type_of(given) or _type_of(url))
 
 
@@ -53,13 +93,15 @@ def _lists(output: Any) -> Iterator[OutputFile]:
     names = [name for name in output if isinstance(name, str) and name.endswith("_urls")]
     for name in sorted(names, key=lambda name: name != "image_urls"):
         for url in output[name] if isinstance(output[name], list) else ():
-            if _is_url(url):
+            if url is None:
+                yield OutputFile(url="", type=_type_of(name))
+            elif isinstance(url, str):
                 yield OutputFile(url=_quoted(url), type=_type_of(name) or _type_of(url))
 
 
 def _named(output: Any) -> Iterator[OutputFile]:
     """Read every `url` and `*_url` at any depth but thumbnails, and lists of bare URLs."""
-    for path, url in _texts(output, ()):
+    for path, url in _texts(output, (), _is_url):
         name = path[-1] if path else ""
         if not name.startswith(("thumbnail", "preview")) and (
             name in {"url", "[]"} or name.endswith("_url")
@@ -67,8 +109,15 @@ def _named(output: Any) -> Iterator[OutputFile]:
             yield _guessed(path, url)
 
 
+def _unheard_of(output: Any) -> Iterator[OutputFile]:
+    """Read every `url` and `*_url` that is an address of a scheme that can't be fetched."""
+    for path, url in _texts(output, (), _OTHER_SCHEME.match):
+        if path and (path[-1] == "url" or path[-1].endswith("_url")):
+            yield _guessed(path, url)
+
+
 def _anywhere(output: Any) -> Iterator[OutputFile]:
-    for path, url in _texts(output, ()):
+    for path, url in _texts(output, (), _is_url):
         if url[:5].lower() == "data:" or " " not in url.strip():  # else it is prose
             yield _guessed(path, url)
 
@@ -81,18 +130,20 @@ def _guessed(path: tuple[str, ...], url: str) -> OutputFile:
 
 
 def _inlined(output: Any) -> Iterator[OutputFile]:
-    """Read base64 under `b64_json`, `base64` or `data` whose first bytes are a file's."""
-    stack: list[Any] = [output]
+    """Read base64 whose first bytes are a file's: under `b64_json`, `base64` or `data`, and any
+    text that is as long as only a file's is.
+    """
+    stack: list[tuple[str, Any, str | None]] = [("", output, None)]
     while stack:
-        value = stack.pop()
-        if isinstance(value, list):
-            stack += reversed(value)
+        name, value, kind = stack.pop()
+        if isinstance(value, str):
+            if (name in _BASE64 or len(value) >= SHORTEST) and _starts_a_file(value):
+                yield OutputFile(url=f"data:;base64,{value}", type=kind or _type_of(name))
+        elif isinstance(value, list):
+            stack += [(name, below, kind) for below in reversed(value)]
         elif isinstance(value, Mapping):
-            for name in _BASE64:
-                text = value.get(name)
-                if isinstance(text, str) and _starts_a_file(text):
-                    yield OutputFile(url=f"data:;base64,{text}", type=_type_of(value.get("type")))
-            stack += [below for below in value.values() if isinstance(below, Mapping | list)][::-1]
+            kind = _type_of(value.get("type"))
+            stack += [(str(word), below, kind) for word, below in value.items()][::-1]
 
 
 def _starts_a_file(text: str) -> bool:
@@ -107,16 +158,19 @@ def _quoted(url: str) -> str:
     return url if url[:5].lower() == "data:" else "%20".join(url.strip().split(" "))
 
 
-def _texts(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield every text that is a URL, with the names that lead to it, in the order written.
+def _texts(
+    value: Any, path: tuple[str, ...], wanted: Callable[[str], object]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield every text that is *wanted*, with the names that lead to it, in the order written.
 
     A stack of our own: a body nested a thousand deep must not end in a RecursionError.
     """
     stack: list[tuple[Any, tuple[str, ...]]] = [(value, path)]
     while stack:
         value, path = stack.pop()
-        if _is_url(value):
-            yield path, value
+        if isinstance(value, str):
+            if wanted(value):
+                yield path, value
         elif isinstance(value, Mapping):
             stack += [(below, (*path[-2:], str(name))) for name, below in value.items()][::-1]
         elif isinstance(value, list):

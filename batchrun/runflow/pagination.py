@@ -8,8 +8,12 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, cast
 
+from msgspec.structs import replace
+
+from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
 from batchrun.runflow.http.requests import Requests
+from batchrun.runflow.inline import weight
 from batchrun.runflow.retry import Answer, Calls
 from batchrun.runflow.service_profile import ServiceProfile
 from batchrun.runflow.wire import Page, Run
@@ -18,6 +22,8 @@ _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list tha
 _PAGES: Final = 2000
 _LARGEST_PAGE: Final = 500  # what the API's documents allow
 _PLAIN_PAGE: Final = 100  # what a service may still give that refuses that
+_SMALLER: Final = 10  # so many times smaller is the page after one that was too large
+_LIGHT: Final = 2**20  # bytes of a page that has no media in it, most likely
 
 
 class PageLoop:
@@ -62,6 +68,7 @@ class Listing:
         self._requests = requests
         self._log = log
         self._warned: set[str] = set()
+        self._most = _LARGEST_PAGE
 
     async def newest_page(self, cursor: str | None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
@@ -95,7 +102,8 @@ class Listing:
         while foreign < _FOREIGN_PAGES and (page := await pages.next_page()) is not None:
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
-            full = self._profile.note_page(page, len(ours) + page.over, full)
+            if self._most == _LARGEST_PAGE:  # else the cap is ours
+                full = self._profile.note_page(page, len(ours) + page.over, full)
             shown = {run.client_ref for run in page.runs} | ({client_ref} if page.over else set())
             references |= shown
             if shown - {client_ref}:
@@ -115,7 +123,7 @@ class Listing:
         params = {"q": f"client_ref.EQ:'{_unquoted(client_ref)}'", "sort_by": "created_at:asc"}
         return await self._page(params, cursor=cursor, over=over)
 
-    # One page, with fewer demands where the service refuses.
+    # One page, with fewer demands where the service refuses, or gives too much.
 
     async def _page(
         self,
@@ -124,14 +132,40 @@ class Listing:
         cursor: str | None,
         over: AbstractSet[str] = frozenset(),
     ) -> Page | None:
-        paging = {"limit": str(_LARGEST_PAGE)} | ({} if cursor is None else {"pq": cursor})
+        while True:
+            try:
+                return await self._page_of(params, cursor=cursor, over=over)
+            except TooLargeAnswerError as error:
+                if not self._ask_for_less():
+                    self._say_once(f"a list of single runs can't be had: {error}")
+                    return None
+
+    def _ask_for_less(self) -> bool:
+        """Have the next page leave outputs out, or be smaller; False where it can't be smaller."""
+        if not (self._profile.large_outputs or self._profile.refuses_fields):
+            self._profile.large_outputs = True
+        elif self._most > 1:
+            self._most = max(1, self._most // _SMALLER)
+        else:
+            return False
+        return True
+
+    async def _page_of(
+        self,
+        params: dict[str, str],
+        *,
+        cursor: str | None,
+        over: AbstractSet[str] = frozenset(),
+    ) -> Page | None:
+        paging = {"limit": str(self._most)} | ({} if cursor is None else {"pq": cursor})
         if not self._profile.refuses_fields:
-            full = params | paging | {"fields": wire.RUN_FIELDS}
+            fields = wire.LIGHT_FIELDS if self._profile.large_outputs else wire.RUN_FIELDS
+            full = params | paging | {"fields": fields}
             answer = await self._ask(full, over)
             if answer.refusal is None:
                 return cast("Page", answer.body)
         # Refused, but perhaps only for what we can do without.
-        plain = params | paging | {"limit": str(_PLAIN_PAGE)}
+        plain = params | paging | {"limit": str(min(self._most, _PLAIN_PAGE))}
         if params["sort_by"].endswith(":asc"):
             del plain["sort_by"]
         answer = await self._ask(plain, over)
@@ -143,7 +177,17 @@ class Listing:
 
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
         request = self._requests.get("/v1/runs", params)
-        return await self._calls.ask(request, partial(wire.parse_page, over=over))
+        answer = await self._calls.ask(request, partial(wire.parse_page, over=over))
+        if answer.size <= _LIGHT or answer.body is None:
+            return answer
+        return replace(answer, body=self._without_media(answer.body))
+
+    def _without_media(self, page: Page) -> Page:
+        """Return a page whose runs don't hold media: they are asked for by id, one at a time."""
+        heavy = {run.id for run in page.runs if weight(run.output)}
+        self._profile.large_outputs |= bool(heavy)
+        runs = (replace(run, output=None) if run.id in heavy else run for run in page.runs)
+        return replace(page, runs=tuple(runs))
 
     def _say_once(self, message: str) -> None:
         if message not in self._warned:

@@ -12,7 +12,7 @@ Every send, the repeated ones too, waits its turn at the limiter.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
@@ -22,9 +22,11 @@ import anyio
 import httpx
 from msgspec import Struct
 
-from batchrun.errors import UnreachableError
+from batchrun.base.text import size_of
+from batchrun.errors import TooLargeAnswerError, UnreachableError
 from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
+from batchrun.runflow.http.body import MOST_BYTES, TooLargeError, read_body
 from batchrun.runflow.post_outcomes import (
     ForeignResponse,
     InDoubt,
@@ -92,11 +94,21 @@ class RetryBudget:
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A whole answer: JSON of the API as it was read, or its refusal."""
+    """A whole answer: JSON of the API as it was read, or its refusal; *size* is in bytes."""
 
     http_status: int
     body: Any
     refusal: Refusal | None
+    size: int = 0
+
+
+class Received(Struct, frozen=True, kw_only=True):
+    """An answer as it came, its body unpacked."""
+
+    status_code: int
+    headers: httpx.Headers
+    content: bytes
+    extensions: Mapping[str, Any]
 
 
 class Calls:
@@ -188,7 +200,8 @@ class Calls:
         """Send *request*, which creates nothing, until there is an answer of the API's own.
 
         A good one is read by *read*; one of *refusals* is an answer, too, and where it is
-        *optional* so is having no such route, or not being permitted.
+        *optional* so is having no such route, or not being permitted. Raises TooLargeAnswerError
+        for a good one that is too large: asked for again it would be so again.
         """
         retry_budget = RetryBudget(self._give_up)
         while True:
@@ -196,6 +209,10 @@ class Calls:
             try:
                 response = await self._send(request, sent_at)
             except FAILED as error:
+                if isinstance(error, TooLargeError) and 200 <= error.http_status < 300:
+                    self._good_at = anyio.current_time()
+                    self._limiter.well(sent_at)
+                    raise _too_large(request, error) from None
                 await self._troubled(retry_budget, sent_at, self._reason(error))
                 continue
             if response.status_code == 429:
@@ -210,7 +227,7 @@ class Calls:
 
     def _understood(
         self,
-        response: httpx.Response,
+        response: Received,
         read: Callable[[Any], Any],
         refusals: AbstractSet[int],
         *,
@@ -221,7 +238,8 @@ class Calls:
         with suppress(ValueError):
             body = wire.decode(self._content(response))
             if 200 <= status < 300:
-                return Answer(http_status=status, body=read(body), refusal=None)
+                size = len(response.content)
+                return Answer(http_status=status, body=read(body), refusal=None, size=size)
             refusal = wire.parse_refusal(body)
         if optional and (status == 404 or (status == 403 and _not_permitted(refusal))):
             refusal = refusal or Refusal(code="", message="not found")
@@ -250,11 +268,17 @@ class Calls:
             f"`{self._endpoint()}` {what} for {self._give_up:g} s ({retry_budget.reason}); {then}"
         )
 
-    async def _send(self, request: httpx.Request, sent_at: float) -> httpx.Response:
+    async def _send(self, request: httpx.Request, sent_at: float) -> Received:
         """Return a whole answer. If it is cancelled on the way, the limiter is informed."""
         try:
             with anyio.move_on_after(CALL_TIMEOUT):
-                return await self._http.send(request, follow_redirects=False)
+                answer = await self._http.send(request, stream=True, follow_redirects=False)
+                return Received(
+                    status_code=answer.status_code,
+                    headers=answer.headers,
+                    content=await read_body(answer, MOST_BYTES),
+                    extensions=answer.extensions,
+                )
         except FAILED:
             raise
         except BaseException:
@@ -263,7 +287,7 @@ class Calls:
         raise TimeoutError(f"no whole answer in {CALL_TIMEOUT:g} s")
 
     def _judged(
-        self, response: httpx.Response, sent_at: float, judged: Callable[[int, bytes], _Outcome]
+        self, response: Received, sent_at: float, judged: Callable[[int, bytes], _Outcome]
     ) -> _Outcome:
         try:
             outcome = judged(response.status_code, self._content(response))
@@ -278,15 +302,13 @@ class Calls:
             self._well(response, sent_at)
         return outcome
 
-    def _well(self, response: httpx.Response, sent_at: float) -> None:
+    def _well(self, response: Received, sent_at: float) -> None:
         self._good_at = anyio.current_time()
         self._limiter.well(sent_at)
         if (date := http_date(response.headers.get("Date"))) is not None:
             self._ahead = date - self._clock()
 
-    def _throttled(
-        self, retry_budget: RetryBudget, sent_at: float, response: httpx.Response
-    ) -> None:
+    def _throttled(self, retry_budget: RetryBudget, sent_at: float, response: Received) -> None:
         self.rate_limited += 1
         retry_budget.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
         self._limiter.throttled(sent_at, seconds_to_wait(response.headers, self.server_now()))
@@ -303,7 +325,7 @@ class Calls:
 
     # The words of errors.
 
-    def _content(self, response: httpx.Response) -> bytes:
+    def _content(self, response: Received) -> bytes:
         """Return the body without our key, should the service ever echo it."""
         return self._redacted.body(response.content)
 
@@ -313,6 +335,14 @@ class Calls:
 
     def _endpoint(self) -> str:
         return str(self._http.base_url.copy_with(userinfo=b"")).rstrip("/")
+
+
+def _too_large(request: httpx.Request, error: TooLargeError) -> TooLargeAnswerError:
+    return TooLargeAnswerError(
+        f"the answer to {_called(request)} has {size_of(error.size)} or more; "
+        f"no more than {size_of(MOST_BYTES)} is read",
+        error.size,
+    )
 
 
 def _called(request: httpx.Request) -> str:

@@ -31,6 +31,7 @@ class ServiceProfile(Struct):
     # Refusals.
     refuses_filter: bool = False  # of a list by client_ref
     refuses_fields: bool = False  # of a list; and large pages with it
+    large_outputs: bool = False  # on pages of runs, which are asked for without outputs then
 
     # Clocks.
     created_behind: timedelta | None = None  # so far `created_at` was behind `Date`, at most

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
+from batchrun.runflow.inline import message
 from batchrun.runflow.lenient import failure, moment, money, status, text, whole
 from batchrun.sweep.references import is_whole, may_be_ours
 
@@ -32,9 +33,15 @@ RUN_FIELDS: Final = (
     "target_version,cost_breakdown,current_evaluation_summary"
 )
 
+LIGHT_FIELDS: Final = RUN_FIELDS.replace(",output,", ",")
+"""The same without the output, where lists are too large with it."""
+
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One remote execution as the API showed it; times are aware and in UTC.
+
+    *left_out* is the size of an answer that was too large: then the run was asked for without its
+    output, and where that is too large, too, there is nothing but the id.
 
     A struct and no dataclass, which takes far longer to make: a look makes hundreds.
     """
@@ -55,6 +62,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     target_version: str | None = None
     cost_breakdown: Mapping[str, Any] | None = None
     evaluation: Mapping[str, Any] | None = None
+    left_out: int = 0
 
     @property
     def terminal(self) -> bool:
@@ -190,11 +198,11 @@ def parse_refusal(body: Any) -> Refusal | None:
     detail = body.get("detail")
     for shape in (body, body.get("error"), detail):
         if isinstance(shape, Mapping) and isinstance(shape.get("code"), str) and shape["code"]:
-            return Refusal(code=shape["code"], message=_message(shape))
+            return Refusal(code=shape["code"], message=message(_message(shape)))
     if isinstance(detail, list) and detail:
-        return Refusal(code="", message=_fields(detail))
+        return Refusal(code="", message=message(_fields(detail)))
     if isinstance(detail, str) and detail and detail not in _NO_ROUTE:
-        return Refusal(code="", message=detail)
+        return Refusal(code="", message=message(detail))
     return None
 
 

@@ -91,7 +91,8 @@ async def recover(path: Path, text: str, transport: httpx.AsyncBaseTransport) ->
         with rebuild_ledger(world.folder, disk=InlineDisk(), clock=now) as rebuilding:
             line, found = await _find(world, rebuilding.ledger.book.last_wave, transport)
             await rebuilding.ledger.append(line)
-            await write_down(found, rebuilding, describe(manifest, found))
+            about = await describe(manifest, found, rebuilding.ledger)
+            await write_down(found, rebuilding, about)
         write_identity(world.folder, identity_of(line, manifest.path))
     except BatchrunError as error:
         return [error.exit_code]

@@ -20,6 +20,7 @@ import httpx
 from batchrun import __version__
 from batchrun.base.endpoint import is_loopback, parse_endpoint
 from batchrun.errors import UsageError
+from batchrun.runflow.http.body import PACKINGS
 from batchrun.runflow.http.transport import ApiTransport
 
 TIMEOUT: Final = httpx.Timeout(connect=10, read=30, write=30, pool=None)
@@ -80,7 +81,11 @@ def api_client(
     It opens more where it must: a call that has left the limiter never queues a second time.
     """
     url = check_endpoint(endpoint)
-    headers = {"Authorization": f"Bearer {_checked(key)}", "Accept": "application/json"}
+    headers = {
+        "Authorization": f"Bearer {_checked(key)}",
+        "Accept": "application/json",
+        "Accept-Encoding": PACKINGS,
+    }
     loopback = is_loopback(url.host)
     return _client(
         base_url=url,

@@ -12,8 +12,7 @@ from typing import Any, Final, Protocol
 import h11
 import httpx
 
-MOST_BYTES: Final = 64 * 1024 * 1024
-"""The most of an answer: some hundred times the longest page. A longer one counts as none."""
+from batchrun.runflow.http.body import MOST_BYTES, TooLargeError
 
 _CHUNK: Final = 64 * 1024
 _LONGEST_HEAD: Final = 100 * 1024
@@ -47,7 +46,7 @@ class Connection:
         with _translated():
             await self.send(request, timeouts.get("write"))
             head = await self.head(timeouts.get("read"))
-            body = await self.body(timeouts.get("read"))
+            body = await self.body(head, timeouts.get("read"))
         return httpx.Response(
             head.status_code,
             headers=head.headers.raw_items(),
@@ -107,13 +106,16 @@ class Connection:
             pass
         return event
 
-    async def body(self, seconds: float | None) -> bytes:
-        """Return the body of the answer."""
+    async def body(self, head: h11.Response, seconds: float | None) -> bytes:
+        """Return the body of the answer; TooLargeError where it is larger than any should be."""
+        announced = dict(head.headers).get(b"content-length", b"")
+        if announced.isdigit() and int(announced) > MOST_BYTES:
+            raise TooLargeError(int(announced), head.status_code)
         body = bytearray()
         while isinstance(event := await self._next(seconds), h11.Data):
             body += event.data
             if len(body) > MOST_BYTES:
-                raise httpx.ReadError(f"an answer of more than {MOST_BYTES} bytes")
+                raise TooLargeError(len(body), head.status_code)
         return bytes(body)
 
     async def _next(self, seconds: float | None) -> Any:

@@ -1,0 +1,91 @@
+"""Whole bodies of answers, never larger than a limit, however small they were packed.
+
+A list of 3.5 MB was unpacked to 800 MB once. The limit holds for what comes over the wire, and for
+what it is unpacked to.
+"""
+
+import zlib
+from typing import Final
+
+import httpx
+
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""The most of an answer: some hundred times the longest page of runs without media."""
+
+PACKINGS: Final = "gzip, deflate"
+"""What may be unpacked: of these it is known that a small part can't become a very large one."""
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_WINDOWS: Final = {
+    "gzip": (_GZIP,),
+    "x-gzip": (_GZIP,),
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
+}
+
+
+class TooLargeError(httpx.ReadError):
+    """An answer of more than the limit; *size* is what is known of it, *http_status* its status."""
+
+    def __init__(self, size: int, http_status: int) -> None:
+        super().__init__(f"an answer of {size} bytes or more")
+        self.size = size
+        self.http_status = http_status
+
+
+async def read_body(response: httpx.Response, most: int) -> bytes:
+    """Return the body of an answer to a request that was sent with `stream=True`, unpacked.
+
+    Raises TooLargeError, DecodingError, and what reading raises. It is closed at the end.
+    """
+    if response.is_stream_consumed:  # it was made whole, by a transport that has no wire
+        return within(response.content, most, response.status_code)
+    body, size = bytearray(), 0
+    try:
+        async for part in response.aiter_raw():
+            size += len(part)
+            if size <= most:
+                body += part
+            else:  # and let it run out: trio complains of generators that are dropped half way
+                await response.aclose()
+    except (httpx.StreamError, httpx.HTTPError):
+        if size <= most:
+            raise
+    finally:
+        await response.aclose()
+    if size > most:
+        raise TooLargeError(size, response.status_code)
+    packing = response.headers.get("Content-Encoding", "")
+    return unpacked(bytes(body), packing, most, response.status_code)
+
+
+def within(body: bytes, most: int, http_status: int) -> bytes:
+    """Return *body* if it is no larger than *most* bytes."""
+    if len(body) > most:
+        raise TooLargeError(len(body), http_status)
+    return body
+
+
+def unpacked(body: bytes, packing: str, most: int, http_status: int) -> bytes:
+    """Return what was packed as *body*, up to *most* bytes; TooLargeError, DecodingError."""
+    word = packing.strip().lower()
+    if word in {"", "identity"} or not body:
+        return body
+    for window in _WINDOWS.get(word, ()):
+        try:
+            return _inflated(body, window, most, http_status)
+        except zlib.error:
+            continue
+    raise httpx.DecodingError(f"an answer that can't be unpacked ({packing[:40]})")
+
+
+def _inflated(body: bytes, window: int, most: int, http_status: int) -> bytes:
+    found = bytearray()
+    while body:  # gzip may have several parts
+        unpacking = zlib.decompressobj(window)
+        found += unpacking.decompress(body, most + 1 - len(found))
+        if len(found) > most:
+            raise TooLargeError(len(found), http_status)
+        if not unpacking.eof:
+            raise zlib.error("it ends early")
+        body = unpacking.unused_data if window == _GZIP else b""
+    return bytes(found)
