@@ -262,6 +262,8 @@ def test_whole_numbers_are_exact_however_they_are_spelled() -> None:
         ("-", "-"),
         ("٣", "٣"),
         ("inf", "inf"),
+        ("1e3009", "1e3009"),
+        ("-1.5e400", "-1.5e400"),
     ],
 )
 def test_a_csv_field_is_a_number_only_if_it_is_written_back_the_same(text: str, value: Any) -> None:

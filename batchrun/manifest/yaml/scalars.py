@@ -6,6 +6,7 @@ PyYAML's own resolver speaks YAML 1.1, where 16:9 is 969, `no` is false and 010 
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from math import isfinite, isinf
 from typing import Any, Final
@@ -92,7 +93,8 @@ def from_field(text: str) -> Any:
     if text in {"true", "false"}:
         return text == "true"
     if text and text[0] in "-0123456789" and len(text) < _LONGEST and _FLOAT.fullmatch(text):
-        value = number(text)
-        if repr(value) == text:
-            return value
+        with suppress(ValueError):  # of a number that is too large: `1e3009` may be an id
+            value = number(text)
+            if repr(value) == text:
+                return value
     return text
