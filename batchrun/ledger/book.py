@@ -101,7 +101,7 @@ class UnpricedRun(Struct, frozen=True):
 
 
 class LateCosts(Struct):
-    """Runs without a cost when they ended: those that still have none, and what others *came* to."""
+    """Runs without a cost when they ended: those still without one, and what others *came* to."""
 
     unpriced: dict[str, UnpricedRun] = field(default_factory=dict)
     came: dict[str, Decimal] = field(default_factory=dict)
