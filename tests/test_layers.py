@@ -37,6 +37,7 @@ SHARED_BY_COMMANDS: Final = {
     "bug_report",
     "call",
     "connection",
+    "edited",
     "error_boundary",
     "execute",
     "final_report",

@@ -9,7 +9,7 @@ Shared by them:
     execute.py                    what every other call does
     recovering.py                 a ledger made again, by a command or before a call
     connection.py                 the embedded simulator, a client
-    preview.py                    what a call would do
+    preview.py                    what a call would do; `edited.py` since which edit
     final_report.py               how a call ends; `grid_counts.py` counts for it
     outcome.py                    what a call came to, as it is printed
     status_report.py              how a sweep stands

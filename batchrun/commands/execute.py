@@ -26,6 +26,7 @@ from batchrun.engine.shutdown import Shutdown, obey
 from batchrun.errors import LostLedgerError, NothingToRecoverError
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest
+from batchrun.results.starts import keep_start, start_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import download_client
 from batchrun.sweep.identity import check_folder
@@ -42,6 +43,7 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
         served(call.endpoint, call.folder) as url,
     ):
         keep_manifest(call.folder, call.manifest.text)
+        keep_start(call.folder, start_of(call.manifest))
         progress = choose(
             sys.stderr,
             quiet=options.quiet,

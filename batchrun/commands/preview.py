@@ -20,6 +20,7 @@ from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected, served
+from batchrun.commands.edited import edited
 from batchrun.commands.target import name_recover
 from batchrun.engine.other_sweeps import OtherSweep, all_counted, find, of_cells, refusal
 from batchrun.engine.selection import Selection
@@ -32,6 +33,8 @@ from batchrun.ledger.reader import open_reader
 from batchrun.ledger.records import timestamp
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
+from batchrun.results.edits import Edits
+from batchrun.results.edits import lines as edit_lines
 from batchrun.results.summary import Summary
 from batchrun.results.tally import Count, Counting, ModelRow
 from batchrun.results.terminal_table import NO_CELL
@@ -95,6 +98,7 @@ class CellsToDo:
 class Forecast(Struct, frozen=True, kw_only=True):
     """How the manifest's cells stand, how those do that the call is about, and what is to do."""
 
+    counting: Counting
     counted: Count
     selected: Count
     to_do: CellsToDo
@@ -114,17 +118,20 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             check_sweep(reader.book, sweep, path)
             forget_missing(reader.book, path)
         selection = Selection(settings.only, reader, attempts=settings.attempts)
-    book = Book() if reader is None else reader.book
-    prices = Prices(means=means(book))
-    if not as_json:
-        prices = asked(plan, prices)
-    others = begun_elsewhere(plan, book)
-    outlook = forecast(plan, book, prices, selection)
+        book = Book() if reader is None else reader.book
+        prices = Prices(means=means(book))
+        if not as_json:
+            prices = asked(plan, prices)
+        others = begun_elsewhere(plan, book)
+        outlook = forecast(plan, book, prices, selection)
+        edits = None if reader is None else edited(plan.call, reader, outlook.counting)
     if as_json:
-        print(replace(summary_of(plan, outlook, book), elsewhere=_as_dicts(others)).as_json())
+        summary = summary_of(plan, outlook, book)
+        changed = None if edits is None else edits.as_dict()
+        print(replace(summary, elsewhere=_as_dicts(others), changed=changed).as_json())
     else:
         warned = [str(_refusal(plan, others))] if others else []
-        print("\n".join([*warned, *lines(plan, outlook, prices)]))
+        print("\n".join([*warned, *lines(plan, outlook, prices, edits)]))
     return 0
 
 
@@ -221,7 +228,11 @@ def forecast(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Fo
         if stands is Standing.PENDING:
             to_do.add(cell, history)
     return Forecast(
-        counted=counting.result(), selected=selected.result(), to_do=to_do, spent=book.cost
+        counting=counting,
+        counted=counting.result(),
+        selected=selected.result(),
+        to_do=to_do,
+        spent=book.cost,
     )
 
 
@@ -231,7 +242,9 @@ def grants(book: Book, *, attempts: int) -> dict[str, int]:
     return {key: number for key, number in given if number}
 
 
-def lines(plan: Plan, outlook: Forecast, prices: Prices) -> Sequence[str]:
+def lines(
+    plan: Plan, outlook: Forecast, prices: Prices, edits: Edits | None = None
+) -> Sequence[str]:
     """Return the plan as people read it."""
     width = max(len("model"), *(len(model.alias) for model in plan.call.manifest.models))
     head = f"{'model':<{width}}  {'cells':>7}  {'done':>7}  {'open':>5}  {'to do':>7}  cost to come"
@@ -240,6 +253,7 @@ def lines(plan: Plan, outlook: Forecast, prices: Prices) -> Sequence[str]:
     cells, costs = outlook.counted.tally.cells, total(to_do.costs)
     last = [
         f"{of}{number_of(cells, 'cell')}, {to_do.cells.total()} to do{costs}; nothing was sent",
+        *(() if edits is None else edit_lines(edits)),
         f"`--limit {plan.call.settings.limit}` leaves {to_do.later} more to later calls"
         if to_do.later
         else "",

@@ -5,7 +5,7 @@ longer names is orphaned; a point that comes to a cell already counted is folded
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
@@ -118,6 +118,17 @@ class Counting:
             return False
         self._begun[number] = 1
         return True
+
+    @property
+    def new(self) -> int:
+        """How many of the cells that were counted have no line in the ledger."""
+        return len(self._fresh)
+
+    def orphans(self) -> Iterator[str]:
+        """Yield the cells of the ledger that no point came to."""
+        for key, begun in zip(self._book.histories, self._begun, strict=True):
+            if not begun:
+                yield key
 
     def result(self) -> Count:
         """Return the counts, if every point of the grid has been added."""
