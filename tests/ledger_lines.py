@@ -19,6 +19,8 @@ from batchrun.ledger.records import (
     Intent,
     Learnt,
     Looked,
+    Mark,
+    Marks,
     Parked,
     Rejected,
     Saved,
@@ -90,6 +92,7 @@ EACH: tuple[AnyRecord, ...] = (
     Looked(client_ref="br1.k3f9.1"),
     Uploaded(sha256="01" * 32, asset_id="asset_1", reference="https://assets.test/1"),
     Learnt(model="runflow/smart-resize", batches=True),
+    Marks(marks=(Mark(id="m1", cell="c1", first="c1", replicate=2, makes="c2"),)),
 )
 """One record of each kind."""
 

@@ -28,6 +28,7 @@ from batchrun.ledger.records import (
     Finished,
     Learnt,
     Looked,
+    Marks,
     Parked,
     Rejected,
     Sweep,
@@ -35,7 +36,7 @@ from batchrun.ledger.records import (
 )
 
 LINES: list[CellLine] = [
-    record for record in EACH if not isinstance(record, Sweep | Uploaded | Looked | Learnt)
+    record for record in EACH if not isinstance(record, Sweep | Uploaded | Looked | Learnt | Marks)
 ]
 REJECTED = Rejected(cell="c1", attempt=1, http_status=422)
 DROPPED = Dropped(cell="c1", attempt=1, reason="refused")

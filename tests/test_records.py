@@ -80,6 +80,10 @@ GOLDEN = {
         '{"type":"learnt","at":"2026-05-04T12:00:00.000250Z","group":7,'
         '"model":"runflow/smart-resize","batches":true}'
     ),
+    "marks": (
+        '{"type":"marks","at":"2026-05-04T12:00:00.000250Z","group":7,"marks":[{"id":"m1",'
+        '"cell":"c1","first":"c1","replicate":2,"makes":"c2"}]}'
+    ),
 }
 
 kinds = pytest.mark.parametrize("record", EACH, ids=lambda record: type(record).__name__)

@@ -17,6 +17,8 @@ from batchrun.ledger.records import (
     Extra,
     Learnt,
     Looked,
+    Mark,
+    Marks,
     Parked,
     Rejected,
     Uploaded,
@@ -276,6 +278,10 @@ LINES = st.one_of(
     st.builds(Extra, cell=CELL, attempt=ATTEMPT, run_id=st.sampled_from(["x", "y"]), cost=MONEY),
     st.builds(Looked, client_ref=st.just("br1.k3f9.1")),
     st.builds(Learnt, model=st.just("a/b"), batches=st.booleans()),
+    st.builds(
+        Marks,
+        marks=st.just((Mark(id="m", cell="c1", first="c1", replicate=2, makes="c2"),)),
+    ),
     st.builds(Uploaded, sha256=st.just("01"), asset_id=st.just("a"), reference=st.text(max_size=3)),
 )
 

@@ -26,6 +26,8 @@ from batchrun.ledger.records import (
     Intent,
     Learnt,
     Looked,
+    Mark,
+    Marks,
     Parked,
     Rejected,
     Saved,
@@ -36,7 +38,7 @@ from batchrun.ledger.records import (
 )
 from batchrun.sweep.references import is_marker, wave_number
 
-_OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt)
+_OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt, Marks)
 
 REMEMBERED: Final = 200
 """How many of a model's newest durations are kept."""
@@ -102,6 +104,8 @@ class Book:
         # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
         self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
+        self.marks: dict[str, Mark] = {}  # cells to be made again, by the keys of what is made
+        self.redone: dict[str, list[int]] = {}  # replicates that marks made, by the first's key
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
         self.past_opening = False  # and under another reference, too
@@ -185,6 +189,12 @@ class Book:
     def _learnt(self, record: Learnt, _line: int) -> None:
         known = self.learnt.get(record.model)
         self.learnt[record.model] = record if known is None else _joined(known, record)
+
+    def _marks(self, record: Marks, _line: int) -> None:
+        for mark in record.marks:
+            if mark.kind == "redo" and mark.makes not in self.marks:
+                self.marks[mark.makes] = mark
+                self.redone.setdefault(mark.first, []).append(mark.replicate)
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
@@ -271,6 +281,7 @@ class Book:
             Uploaded: _uploaded,
             Looked: _looked,
             Learnt: _learnt,
+            Marks: _marks,
             Intent: _intent,
             Submitted: _submitted,
             Rejected: _no_run,

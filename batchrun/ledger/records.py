@@ -207,6 +207,27 @@ class Uploaded(Record, frozen=True, kw_only=True, omit_defaults=True):
     reference: str
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A wish for one more replicate of a cell; each has an *id*, and makes one replicate ever.
+
+    *replicate* is its number, and *makes* the key of the cell that it is. *first* is the key of the
+    point's first replicate, behind which the manifest has it: as if `repeat` had named it.
+    """
+
+    id: str
+    cell: str
+    first: str
+    replicate: int
+    makes: str
+    kind: str = "redo"
+
+
+class Marks(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Cells are to be made again. On disk before any of it is sent."""
+
+    marks: tuple[Mark, ...]
+
+
 AnyRecord = (
     Sweep
     | Intent
@@ -220,6 +241,7 @@ AnyRecord = (
     | Looked
     | Uploaded
     | Learnt
+    | Marks
 )
 
 

@@ -11,10 +11,12 @@ from typing import Final
 
 import msgspec
 
+from batchrun.ledger.book import Book
 from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted, decode
 
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
+_MARKS: Final = b'{"type":"marks"'
 _SENT: Final = (b'{"type":"intent"', b'{"type":"submitted"')
 _ANSWERS: Final = tuple(
     f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
@@ -80,6 +82,21 @@ def known_ids(path: Path, wanted: AbstractSet[str]) -> set[str]:
     # The first match in a line is the record's own field; later ones are inside the request.
     names = (found[1] for line in _lines(path) if (found := _IDENTITY.search(line)))
     return {spelled[name] for name in names if name in spelled}
+
+
+def redone_in(path: Path) -> dict[str, list[int]]:
+    """Return the replicates that marks of the file made, as a book has them; none without a file.
+
+    Only marks are read: it is quick also where the ledger is long.
+    """
+    book = Book()
+    try:
+        for line in _whole(path):
+            if line.startswith(_MARKS) and (record := decode(line)) is not None:
+                book.add(record, 0)
+    except (OSError, ValueError):  # a call reads the file anew, and says what is wrong with it
+        pass
+    return book.redone
 
 
 def _lines(path: Path) -> Iterator[bytes]:
