@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 from msgspec import Struct
@@ -31,9 +31,30 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import download_client
 from batchrun.sweep.identity import check_folder
 
+ChooseCells = Callable[[Call, Ledger], Awaitable[Selection]]
+"""Says which cells a call is about, once its ledger is open; it may write to it."""
 
-def execute(call: Call, options: Options, argv: Sequence[str], started: float) -> int:
-    """Run or resume the sweep; return the exit code. *started* is when, by the monotonic clock."""
+
+class Service(Struct, frozen=True):
+    """Who is asked, with which key, and for which cells."""
+
+    url: str
+    key: str
+    choose: ChooseCells | None = None
+
+
+def execute(
+    call: Call,
+    options: Options,
+    argv: Sequence[str],
+    started: float,
+    *,
+    choose_cells: ChooseCells | None = None,
+) -> int:
+    """Run or resume the sweep; return the exit code. *started* is when, by the monotonic clock.
+
+    With *choose_cells* the call is about the cells that it returns.
+    """
     key = needed_key(call.endpoint)
     if options.recover is not None:
         recover_first(call, options, key)
@@ -42,6 +63,7 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
         open_ledger(call.folder, sweep=sweep) as ledger,
         served(call.endpoint, call.folder) as url,
     ):
+        call = call.knowing(ledger.book)
         keep_manifest(call.folder, call.manifest.text)
         keep_start(call.folder, start_of(call.manifest))
         progress = choose(
@@ -56,18 +78,20 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
             )
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
-            done = anyio.run(run_call, call, ledger, (url, key), progress, log, received)
+            service = Service(url, key, choose_cells)
+            done = anyio.run(run_call, call, ledger, service, progress, log, received)
         try:
             ledger.check_place()
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
+        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only", "--yes"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
         return show(
             Ending(
                 call=call,
-                command=command_in(argv),
-                for_all=command_in(argv, without={*FOR_ONE_CALL, "--only"}),
+                command=command_in(argv, without=again),
+                for_all=command_in(argv, without={*again, "--only"}),
                 ledger=ledger,
                 selection=done.selection,
                 shutdown=done.shutdown,
@@ -105,16 +129,16 @@ class Done(Struct, frozen=True, kw_only=True):
 async def run_call(
     call: Call,
     ledger: Ledger,
-    service: tuple[str, str],
+    service: Service,
     progress: Progress,
     log: Callable[[str], None],
     received: Sequence[str],
 ) -> Done:
     """Do all that can be done in this call.
 
-    *service* is the URL and the key, *received* are the signals that come meanwhile.
+    *received* are the signals that come meanwhile.
     """
-    settings, (url, key) = call.settings, service
+    settings = call.settings
     sweep = await open_sweep(
         call.folder,
         ledger,
@@ -127,11 +151,12 @@ async def run_call(
         cells = number_of(len(ledger.book.missing), "cell")
         progress.note(f"files of {cells} are gone from the folder; they are fetched again")
     async with (
-        connected(url, key, settings, log=log) as client,
+        connected(service.url, service.key, settings, log=log) as client,
         download_client(connections=settings.downloads) as downloads,
     ):
         services = Services(client=client, downloads=downloads, progress=progress)
-        runner = Runner(call.manifest, settings, sweep, ledger, services)
+        selection = None if service.choose is None else await service.choose(call, ledger)
+        runner = Runner(call.manifest, settings, sweep, ledger, services, selection)
         async with anyio.create_task_group() as tasks:
 
             async def watch_signals() -> None:

@@ -119,6 +119,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             forget_missing(reader.book, path)
         selection = Selection(settings.only, reader, attempts=settings.attempts)
         book = Book() if reader is None else reader.book
+        plan = replace(plan, call=plan.call.knowing(book))
         prices = Prices(means=means(book))
         if not as_json:
             prices = asked(plan, prices)

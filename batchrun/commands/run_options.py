@@ -25,6 +25,7 @@ WITH_VALUE: Final = {each.flag for each in SETTINGS if each.parse or each.choice
 DESCRIPTIONS: Final = {
     "run": "Run a manifest, or go on with it. The word `run` may be left out.",
     "plan": "What would be done and what it may cost; sends no run.",
+    "redo": "Make the cells again that `--only` chooses, and pay for just these.",
 }
 
 
@@ -45,6 +46,7 @@ class Options(Struct, frozen=True, kw_only=True):
     quiet: bool
     no_progress: bool
     verbose: bool
+    yes: bool = False
 
 
 def parse(argv: Sequence[str], *, command: str = "run") -> Options:
@@ -54,6 +56,8 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     add_place(parser)
     add_settings(parser.add_argument_group("limits, in place of the manifest's"), LIMITS)
     _add_what(parser)
+    if command == "redo":
+        parser.add_argument("--yes", action="store_true", help="don't ask before it is paid for")
     _add_output(parser)
     values = vars(parser.parse_args(argv))
     chosen = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.text import for_terminal, money
 from batchrun.commands.options import Parser, add_place, take_place
@@ -46,12 +47,14 @@ from batchrun.ledger.records import (
     Sweep,
     reason,
 )
+from batchrun.ledger.scan import redone_in
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.settings import Settings, settings_from
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import INDEX, LEDGER
 
+NOTHING: Final = "nothing is left to do for this cell"
 MOST_NAMED: Final = 5
 SHOWN: Final = 12
 """Characters of a key that are shown where one could be typed."""
@@ -222,7 +225,7 @@ def next_call(life: Life, subject: Subject) -> str:
     manifest, history, command = subject.manifest, life.history, subject.command
     settings = settings_from({}, model_concurrency={}) if manifest is None else manifest.settings()
     match next_step(history, attempts=settings.attempts):
-        case Submit() if manifest is not None and not _names(manifest, life):
+        case Submit() if manifest is not None and not _names(manifest, life, subject.folder):
             return "the cell is no longer in the manifest: no call takes it up"
         case Submit(number):
             return f"`{command}` begins attempt {number} of {settings.attempts}"
@@ -231,11 +234,19 @@ def next_call(life: Life, subject: Subject) -> str:
         case Watch():
             return f"`{command}` sees run {history.run_id} to its end"
         case Rest():
-            return _rests(history, settings, command, lost=_lost(life, subject.folder))
+            said = _rests(history, settings, command, lost=_lost(life, subject.folder))
+            known = manifest is not None and said == NOTHING
+            return f"{said}{_redo(command, life.key)}" if known else said
 
 
-def _names(manifest: Manifest, life: Life) -> bool:
+def _redo(command: str, key: str) -> str:
+    redo = command.replace("batchrun", "batchrun redo", 1)
+    return f"; `{redo} --only cell={key[:SHOWN]}` makes it again, and is paid for"
+
+
+def _names(manifest: Manifest, life: Life, folder: Path) -> bool:
     """Say whether the manifest has the cell; each cell is looked at until it is found."""
+    manifest = replace(manifest, redone=redone_in(folder / LEDGER))
     return any(cell.key == life.key for cell in expand(manifest))
 
 
@@ -252,7 +263,7 @@ def _rests(history: History, settings: Settings, command: str, *, lost: Sequence
     if history.state in GOOD and lost and settings.download:
         return f"`{command}` fetches {', '.join(lost)} again"
     if history.state in GOOD:
-        return "nothing is left to do for this cell"
+        return NOTHING
     if history.state is State.REJECTED:
         return "the API refused the input; another input in the manifest is another cell"
     return f"no attempt is left; `{command} --retry-failed` grants more"

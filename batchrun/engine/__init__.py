@@ -6,6 +6,7 @@ The way of a cell:
     open_sweep.py      this start's line in the ledger
     resume.py          takes over what earlier calls left
     selection.py       which cells the call is about
+    redo.py            which cells are made again, and as which replicates
     scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
     budget.py          what may still be spent
     uploader.py        local files, before the request

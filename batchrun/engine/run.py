@@ -82,7 +82,7 @@ class Services(Struct, frozen=True, kw_only=True):
 
 
 class Runner:
-    """One call of one sweep."""
+    """One call of one sweep; of the cells of *selection* where it is given."""
 
     def __init__(
         self,
@@ -91,6 +91,7 @@ class Runner:
         folder: SweepFolder,
         ledger: Ledger,
         services: Services,
+        selection: Selection | None = None,
     ) -> None:
         self._wakeup = Wakeup()
         self.shutdown = Shutdown(self._wakeup)
@@ -103,7 +104,7 @@ class Runner:
             progress=services.progress,
             shutdown=self.shutdown,
         )
-        self.selection = Selection(settings.only, ledger, attempts=settings.attempts)
+        self.selection = selection or Selection(settings.only, ledger, attempts=settings.attempts)
         self._active = Active()
         self._in_flight = InFlight(settings.concurrency, settings.model_concurrency)
         self._budget = Budget(settings.budget, ledger.book, self._in_flight)

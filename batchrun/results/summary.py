@@ -12,7 +12,7 @@ from batchrun.base.text import money, number_of
 from batchrun.errors import BatchrunError, ManifestError, Problem
 from batchrun.results.tally import Tally
 
-OPTIONAL: Final = frozenset({"elsewhere", "changed", "error"})
+OPTIONAL: Final = frozenset({"elsewhere", "changed", "redo", "error"})
 """Fields that are left out where there is nothing to say."""
 
 SCHEMA: Final = 1
@@ -42,7 +42,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 
     Whatever a call did not come to know keeps its default: so each exit has a summary. *elsewhere*
     are sweeps of this name that a plan found, and that were begun elsewhere; *changed* is what a
-    plan says of what was edited since the last start.
+    plan says of what was edited since the last start, *redo* what `redo` would make again.
     """
 
     schema: int = SCHEMA
@@ -76,6 +76,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     next: str = ""
     elsewhere: tuple[Mapping[str, Any], ...] | None = None
     changed: Mapping[str, Any] | None = None
+    redo: Mapping[str, Any] | None = None
     error: Stop | None = None
 
     @property
