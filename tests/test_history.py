@@ -56,6 +56,10 @@ MAY: dict[tuple[State, str], State] = {
     (State.IN_FLIGHT, "Finished"): State.SUCCEEDED,
     (State.SUCCEEDED, "Saved"): State.SUCCEEDED,
     (State.PARTIAL_SUCCEEDED, "Saved"): State.PARTIAL_SUCCEEDED,
+    (State.PENDING, "Reused"): State.SUCCEEDED,
+    (State.FAILED, "Reused"): State.SUCCEEDED,
+    (State.CANCELLED, "Reused"): State.SUCCEEDED,
+    (State.REJECTED, "Reused"): State.SUCCEEDED,
     **{(state, "Extra"): state for state in State},
 }
 

@@ -21,6 +21,7 @@ from batchrun.ledger.records import (
     Marks,
     Parked,
     Rejected,
+    Reused,
     Uploaded,
     encode,
 )
@@ -272,6 +273,15 @@ LINES = st.one_of(
         completed_at=st.none() | st.just("2026-05-04T12:00:07Z"),
     ),
     st.builds(saved, CELL),
+    st.builds(
+        Reused,
+        cell=CELL,
+        model=st.just("a/b"),
+        alias=st.just("b"),
+        sweep=st.just("other"),
+        run_id=st.sampled_from(UUIDS),
+        cost=MONEY,
+    ),
     st.builds(Rejected, cell=CELL, attempt=ATTEMPT, http_status=st.just(422)),
     st.builds(Dropped, cell=CELL, attempt=ATTEMPT, reason=st.text(max_size=3)),
     st.builds(Parked, cell=CELL, attempt=ATTEMPT, reason=st.text(max_size=3)),

@@ -42,6 +42,7 @@ from batchrun.ledger.records import (
     Intent,
     Parked,
     Rejected,
+    Reused,
     Saved,
     Submitted,
     Sweep,
@@ -191,8 +192,8 @@ def described(record: AnyRecord) -> str:
             return _ended(record)
         case Extra():
             return f"a second run came to light: {record.run_id}{_cost(record)}"
-        case Saved():
-            return f"saved: {', '.join(file.path for file in record.files) or 'no file'}"
+        case Saved() | Reused():
+            return _kept(record)
         case Dropped() | Parked():
             what = "parked" if isinstance(record, Parked) else "dropped, no run exists"
             return f"{what}: {record.reason}"
@@ -216,7 +217,15 @@ def _ended(record: Finished | Rejected) -> str:
     return f"{record.status_code}{_cost(record)}{took}{why if failed else ''}"
 
 
-def _cost(record: Finished | Extra) -> str:
+def _kept(record: Saved | Reused) -> str:
+    files = ", ".join(file.path for file in record.files) or "no file"
+    if isinstance(record, Saved):
+        return f"saved: {files}"
+    there = f"sweep {record.sweep}, run {record.run_id}{_cost(record)} there"
+    return f"taken over from {there}: {files}"
+
+
+def _cost(record: Finished | Extra | Reused) -> str:
     return "" if record.cost is None else f", {money(record.cost)} USD"
 
 
@@ -252,7 +261,7 @@ def _names(manifest: Manifest, life: Life, folder: Path) -> bool:
 
 def _lost(life: Life, folder: Path) -> Sequence[str]:
     """Return the files of the cell's last `saved` line that are no longer there."""
-    saved = [record for record in life.records if isinstance(record, Saved)]
+    saved = [record for record in life.records if isinstance(record, Saved | Reused)]
     return gone(saved[-1], folder) if saved else []
 
 

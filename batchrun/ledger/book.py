@@ -30,6 +30,7 @@ from batchrun.ledger.records import (
     Marks,
     Parked,
     Rejected,
+    Reused,
     Saved,
     Submitted,
     Sweep,
@@ -106,6 +107,7 @@ class Book:
         self.missing: dict[str, tuple[str, ...]] = {}  # files of cells that count as unsaved
         self.marks: dict[str, Mark] = {}  # cells to be made again, by the keys of what is made
         self.redone: dict[str, list[int]] = {}  # replicates that marks made, by the first's key
+        self.reused = 0  # cells with the result of another sweep
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
         self.past_opening = False  # and under another reference, too
@@ -272,6 +274,10 @@ class Book:
     def _cost_more(self, cell: str, cost: Decimal) -> None:
         self.other_costs[cell] = self.other_costs.get(cell, Decimal(0)) + cost
 
+    def _reused(self, record: Reused, line: int) -> None:
+        self.histories.fold(record, line)
+        self.reused += 1
+
     def _cell_line(self, record: CellLine, line: int) -> None:
         self.histories.fold(record, line)
 
@@ -290,6 +296,7 @@ class Book:
             Extra: _extra,
             Parked: _cell_line,
             Saved: _cell_line,
+            Reused: _reused,
         }
     )
     """The addition that each kind of line makes: `add`, for callers that ask a million times."""

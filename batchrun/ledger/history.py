@@ -25,6 +25,7 @@ from batchrun.ledger.records import (
     Intent,
     Parked,
     Rejected,
+    Reused,
     Saved,
     Submitted,
     by_kind,
@@ -54,7 +55,7 @@ BAD: Final = frozenset({State.FAILED, State.CANCELLED, State.REJECTED})
 ENDS: Final = GOOD | BAD - {State.REJECTED}
 """The statuses that end a run, in the API's words."""
 
-CellLine = Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved
+CellLine = Intent | Submitted | Finished | Rejected | Dropped | Parked | Extra | Saved | Reused
 
 # None: the state stays, or the line itself says which state it is (see `apply`).
 AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
@@ -70,6 +71,7 @@ AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
     (State.IN_FLIGHT, Finished): None,  # the status code says it
     **{(state, Extra): None for state in State},
     **{(state, Saved): None for state in GOOD},
+    **{(state, Reused): State.SUCCEEDED for state in (State.PENDING, *sorted(BAD))},
 }
 
 NOWHERE: Final = -1
@@ -115,6 +117,7 @@ _PARKED: Final = _after(Parked)
 _FINISHED: Final = _after(Finished)
 _REJECTED: Final = _after(Rejected)
 _SAVED: Final = _after(Saved)
+_REUSED: Final = _after(Reused)
 
 
 def apply(history: History, record: CellLine, line: int = NOWHERE) -> None:
@@ -196,6 +199,16 @@ def _saved(history: History, record: Saved, line: int) -> None:
     history.saved_line = line
 
 
+def _reused(history: History, record: Reused, line: int) -> None:
+    if history.state not in _REUSED:
+        raise _cannot_follow(history, record)
+    history.state = _REUSED[history.state]
+    history.run_id = record.run_id
+    history.model, history.alias = intern(record.model), intern(record.alias)
+    history.ended_line = NOWHERE  # how its run ended is written in the other ledger
+    history.saved_line = line
+
+
 def _extra(_history: History, _record: Extra, _line: int) -> None:
     """Nothing of the cell: that it has cost twice is the sweep's, see the book."""
 
@@ -203,7 +216,7 @@ def _extra(_history: History, _record: Extra, _line: int) -> None:
 def _cannot_follow(history: History, record: CellLine) -> ValueError:
     kind = kind_of(record)
     name = kind.__name__.lower()
-    if (history.state, kind) not in AFTER or isinstance(record, Saved):
+    if (history.state, kind) not in AFTER or isinstance(record, Saved | Reused):
         return ValueError(f"`{name}` cannot follow {history.state}")
     return ValueError(f"`{name}` is of attempt {record.attempt}, the cell is at {history.attempt}")
 
@@ -219,6 +232,7 @@ CHANGES: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = 
         Finished: _finished,
         Rejected: _rejected,
         Saved: _saved,
+        Reused: _reused,
         Extra: _extra,
     }
 )

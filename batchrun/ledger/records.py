@@ -186,6 +186,21 @@ class Saved(Record, frozen=True, kw_only=True, omit_defaults=True):
     files: tuple[SavedFile, ...] = ()
 
 
+class Reused(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A cell has the result of a run of another sweep: its files are in this folder, too.
+
+    *cost* is what that run has cost there; here it costs nothing.
+    """
+
+    cell: str
+    model: str
+    alias: str
+    sweep: str
+    run_id: str
+    cost: Decimal | None = None
+    files: tuple[SavedFile, ...] = ()
+
+
 class Learnt(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Habits of the service, of one model or of all: which of them have shown.
 
@@ -242,6 +257,7 @@ AnyRecord = (
     | Uploaded
     | Learnt
     | Marks
+    | Reused
 )
 
 

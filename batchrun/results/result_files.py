@@ -14,7 +14,7 @@ from batchrun.base.output_store import OutputStore
 from batchrun.ledger.history import NOWHERE, History
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.reader import Readable
-from batchrun.ledger.records import Finished, Rejected, Saved
+from batchrun.ledger.records import Finished, Rejected, Reused, Saved
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
@@ -78,11 +78,11 @@ def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:
     return record
 
 
-def _saved(ledger: Readable, history: History) -> Saved | None:
+def _saved(ledger: Readable, history: History) -> Saved | Reused | None:
     if not history.saved:
         return None
     record = ledger.read(history.saved_line)
-    assert isinstance(record, Saved)
+    assert isinstance(record, Saved | Reused)
     return record
 
 
