@@ -34,6 +34,7 @@ LEVELS: Final = [
 LEVEL: Final = {name: number for number, names in enumerate(LEVELS) for name in names}
 
 SHARED_BY_COMMANDS: Final = {
+    "beside",
     "bug_report",
     "call",
     "connection",
@@ -45,9 +46,11 @@ SHARED_BY_COMMANDS: Final = {
     "nothing_to_do",
     "options",
     "outcome",
+    "paid_before",
     "preview",
     "progress_choice",
     "recovering",
+    "reusing",
     "run_options",
     "signals",
     "status_report",

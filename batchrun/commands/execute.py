@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 import anyio
 from msgspec import Struct
@@ -11,11 +12,13 @@ from msgspec import Struct
 from batchrun.base.progress import Progress
 from batchrun.base.said import say
 from batchrun.base.text import number_of
+from batchrun.commands.beside import refuse
 from batchrun.commands.call import Call, needed_key
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
+from batchrun.commands.reusing import check_reused, opened_source, take_over
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover
@@ -24,6 +27,7 @@ from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
 from batchrun.errors import LostLedgerError, NothingToRecoverError
+from batchrun.ledger.book import Book
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest
 from batchrun.results.starts import keep_start, start_of
@@ -36,11 +40,12 @@ ChooseCells = Callable[[Call, Ledger], Awaitable[Selection]]
 
 
 class Service(Struct, frozen=True):
-    """Who is asked, with which key, and for which cells."""
+    """Who is asked, with which key, and for which cells; *reuse* is what is taken over first."""
 
     url: str
     key: str
     choose: ChooseCells | None = None
+    reuse: Path | None = None
 
 
 def execute(
@@ -64,6 +69,7 @@ def execute(
         served(call.endpoint, call.folder) as url,
     ):
         call = call.knowing(ledger.book)
+        check_beside(call, options, ledger.book, (url, key), command_in(argv))
         keep_manifest(call.folder, call.manifest.text)
         keep_start(call.folder, start_of(call.manifest))
         progress = choose(
@@ -78,7 +84,7 @@ def execute(
             )
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
-            service = Service(url, key, choose_cells)
+            service = Service(url, key, choose_cells, options.reuse)
             done = anyio.run(run_call, call, ledger, service, progress, log, received)
         try:
             ledger.check_place()
@@ -118,6 +124,20 @@ def recover_first(call: Call, options: Options, key: str) -> None:
         inform(f"{error}; the sweep begins here")
 
 
+def check_beside(
+    call: Call, options: Options, book: Book, service: tuple[str, str], command: str
+) -> None:
+    """Return where nothing is paid a second time that another folder has; *command* is this call.
+
+    Raises MadeBesideError, or LedgerError where what was taken over once isn't in the ledger.
+    """
+    if options.reuse is not None:
+        with opened_source(options.reuse, call):  # said before anything is written
+            return
+    check_reused(call, book, command)
+    refuse(call, book, service, command, quiet=options.quiet)
+
+
 class Done(Struct, frozen=True, kw_only=True):
     """The rest of a call once its task group has ended."""
 
@@ -147,6 +167,9 @@ async def run_call(
         label=call.place.label,
         set_aside=settings.set_aside,
     )
+    if service.reuse is not None:
+        with opened_source(service.reuse, call) as source:
+            progress.note((await take_over(call, ledger, source)).said(source))
     if ledger.book.missing and settings.download:
         cells = number_of(len(ledger.book.missing), "cell")
         progress.note(f"files of {cells} are gone from the folder; they are fetched again")

@@ -12,7 +12,7 @@ from batchrun.base.text import money, number_of
 from batchrun.errors import BatchrunError, ManifestError, Problem
 from batchrun.results.tally import Tally
 
-OPTIONAL: Final = frozenset({"elsewhere", "changed", "redo", "error"})
+OPTIONAL: Final = frozenset({"elsewhere", "beside", "changed", "redo", "error"})
 """Fields that are left out where there is nothing to say."""
 
 SCHEMA: Final = 1
@@ -41,7 +41,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     """The `--json` object, field by field and in its order.
 
     Whatever a call did not come to know keeps its default: so each exit has a summary. *elsewhere*
-    are sweeps of this name that a plan found, and that were begun elsewhere; *changed* is what a
+    are sweeps of this name that a plan found, and that were begun elsewhere; *beside* are those
+    that lie beside this one and have its cells; *changed* is what a
     plan says of what was edited since the last start, *redo* what `redo` would make again.
     """
 
@@ -75,6 +76,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     exit_code: int = 0
     next: str = ""
     elsewhere: tuple[Mapping[str, Any], ...] | None = None
+    beside: tuple[Mapping[str, Any], ...] | None = None
     changed: Mapping[str, Any] | None = None
     redo: Mapping[str, Any] | None = None
     error: Stop | None = None
