@@ -198,7 +198,7 @@ def test_a_folder_that_can_not_be_read_is_no_hindrance(project: Project) -> None
     (folder / "ledger.jsonl").write_bytes(b"no ledger\n" * 9)
     project.manifest.write_text(MANIFEST)
 
-    assert f"the sweep in {folder} could not be compared" in project.plan()
+    assert f"the sweep in {folder} can't be read" in project.plan()
 
 
 def test_what_is_not_read_in_time_is_said(project: Project) -> None:
@@ -211,7 +211,7 @@ def test_what_is_not_read_in_time_is_said(project: Project) -> None:
 
     assert not found.same
     assert found.note() == (
-        f"the sweep in {folder} could not be compared in 5 s: cells that it has are paid again"
+        f"the sweep in {folder} can't be read, or not within 5 s: cells that it has are paid again"
     )
 
 

@@ -10,7 +10,7 @@ from ledger_lines import SWEEP, finished, intent, submitted, text
 from msgspec.structs import replace
 
 from batchrun.commands.run import main
-from batchrun.ledger.records import AnyRecord, Uploaded
+from batchrun.ledger.records import AnyRecord, Mark, Marks, Uploaded, encode
 from batchrun.manifest.cells import plain
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
@@ -250,6 +250,18 @@ def test_a_local_file_is_known_by_its_content(paid: Paid, tmp_path: Path) -> Non
     assert "`image_url` was a file with the sha256 4c4b6a3be131… in the paid cells" in said
     assert "now a.png (line 3)" in said
     assert "`seed`" not in said
+
+
+def test_what_was_made_again_is_no_edit(paid: Paid) -> None:
+    """The manifest that was kept names no replicate but the first."""
+    paid.begin()
+    first = next(expand(load_manifest(paid.manifest, {})))
+    mark = Mark(id="m", cell=first.key, first=first.key, replicate=2, makes="0" * 32)
+    with (paid.folder / "ledger.jsonl").open("ab") as ledger:
+        ledger.write(encode(Marks(marks=(mark,))))
+    paid.edit("[1, 3]", "[1, 4]")
+
+    assert paid.plan() == "new since the last start: `seed` now has 4 (line 5)"
 
 
 def test_without_what_was_kept_the_paid_cells_are_counted_all_the_same(paid: Paid) -> None:

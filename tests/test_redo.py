@@ -1,6 +1,7 @@
 """Cells that are made again: once for each mark, for the cells that were chosen, and no others."""
 
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -8,11 +9,13 @@ from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import pytest
 from called import ask, created
 from ledger_lines import SWEEP, finished, intent, submitted, text
 from msgspec.structs import replace
+from processes import environment, simulator, start, wait_for_runs
 
 from batchrun.cli import main
 from batchrun.ledger.records import AnyRecord, Intent, Mark, Marks, Submitted, decode, encode
@@ -462,6 +465,30 @@ def test_a_redo_that_was_killed_behind_its_marks_is_finished_by_the_next_call(
     assert created(project.endpoint) == made + 1
     assert project.batchrun()[0] == 0
     assert created(project.endpoint) == made + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 1, 3])
+def test_killed_at_any_moment_each_cell_is_paid_once(
+    tmp_path: Path, after: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process that is killed once it has made *after* runs, or as many as it can by then."""
+    with simulator(tmp_path / "s.sqlite", "--speed", "50") as url:
+        project = Project(tmp_path, capsys, url)
+        with patch.dict(os.environ, environment()):
+            assert project.batchrun()[0] == 0
+            made = created(url)
+            words = ("redo", "m.yaml", "--endpoint", url, "--only", "model=banana,pro", "--yes")
+            with start(*words, cwd=tmp_path) as process:
+                wait_for_runs(url, 6 + after)
+                process.kill()
+            code, found, _ = project.batchrun()
+            marks = len(project.marks())
+
+        assert (code, found["succeeded"], found["cells"]) == (0, 6 + marks, 6 + marks)
+        assert marks in ({0, 6} if after == 0 else {6})
+        assert created(url) == made + marks
+        assert set(runs(project).values()) == {1}
 
 
 @pytest.mark.slow

@@ -79,8 +79,8 @@ class Beside(Struct, frozen=True, kw_only=True):
         """Return the line for a sweep that refuses no call."""
         if not self.whole:
             return (
-                f"the sweep in {self.folder} could not be compared in {PATIENCE:g} s: cells that "
-                "it has are paid again"
+                f"the sweep in {self.folder} can't be read, or not within {PATIENCE:g} s: cells "
+                "that it has are paid again"
             )
         return f"{self.described()}; they are paid again, unless `--reuse {self.folder}` is given"
 

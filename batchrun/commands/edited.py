@@ -3,6 +3,8 @@
 import os
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from batchrun.commands.call import Call
 from batchrun.errors import ManifestError
 from batchrun.ledger.reader import Readable
@@ -37,17 +39,18 @@ def edited(call: Call, ledger: Readable, counting: Counting) -> Edits | None:
 
 def _since_last_start(call: Call, ledger: Readable, counting: Counting, lost: Lost) -> Edits:
     text, files = _last_start(call)
-    now = _digests(call.manifest)
-    if text is None or (text == call.manifest.text and not changed_files(files, now)):
+    manifest = replace(call.manifest, redone={})  # what was made again is no edit
+    now = _digests(manifest)
+    if text is None or (text == manifest.text and not changed_files(files, now)):
         return Edits(lost=lost)
     try:
-        kept = read_manifest(text, call.manifest.path, os.environ)
+        kept = read_manifest(text, manifest.path, os.environ)
         changed = changed_files(files, _digests(kept))
         if not changed:
-            return Edits(lost=lost, changes=by_manifest(call.manifest, kept))
+            return Edits(lost=lost, changes=by_manifest(manifest, kept))
     except ManifestError:  # a data file of it is gone
         changed = changed_files(files, now)
-    changes = by_inputs(call.manifest, ledger, counting.orphans) if lost.cells else ()
+    changes = by_inputs(manifest, ledger, counting.orphans) if lost.cells else ()
     return Edits(lost=lost, changes=changes, files=changed, before="in the paid cells")
 
 

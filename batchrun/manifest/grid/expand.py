@@ -138,12 +138,12 @@ def _cells(
     layout: Layout, base: int, kept: Mapping[int, Any] | None, redone: Mapping[str, Sequence[int]]
 ) -> Iterator[Cell]:
     walk, maker = Traversal(layout), _CellMaker(layout)
-    more: list[Cell] = []
+    make, present, more = maker.cell, walk.values, list[Cell]()
     for ordinal in walk.points(kept):
-        if more and walk.values[REPLICATE] == 1:  # the next point: the last one's are over
+        if more and present[REPLICATE] == 1:  # the next point: the last one's are over
             yield from more
             more = []
-        cell = maker.cell(walk, walk.values, base + ordinal)
+        cell = make(walk, present, base + ordinal)
         if cell is None:
             continue
         if redone and cell.replicate == 1:
