@@ -376,6 +376,20 @@ def test_status_plan_and_why_count_what_is_still_to_be_made(
         assert found["orphaned"] == 0
 
 
+def test_why_knows_a_cell_that_is_only_marked(
+    done: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = mark(done, "one", 2)
+    write(done, Marks(marks=(made,)))
+    where = ("--endpoint", done.endpoint)
+
+    assert main(["why", str(done.manifest), made.makes[:10], *where]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    of = made.cell[:12]
+    assert first == f"{made.makes}  to be made as replicate 2 of cell {of}: pending"
+    assert last.endswith("begins attempt 1 of 2")
+
+
 def test_why_says_that_the_next_call_makes_it(
     done: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,18 +70,7 @@ def execute(
     ):
         call = call.knowing(ledger.book)
         check_beside(call, options, ledger.book, (url, key), command_in(argv))
-        keep_manifest(call.folder, call.manifest.text)
-        keep_start(call.folder, start_of(call.manifest))
-        progress = choose(
-            sys.stderr,
-            quiet=options.quiet,
-            no_progress=options.no_progress,
-            environ=os.environ,
-        )
-        if ledger.torn:
-            progress.note(
-                f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
-            )
+        progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
             service = Service(url, key, choose_cells, options.reuse)
@@ -107,6 +96,23 @@ def execute(
             as_json=options.json,
             quiet=options.quiet,
         )
+
+
+def begin(call: Call, options: Options, ledger: Ledger) -> Progress:
+    """Keep what this start is of, and return who shows the progress."""
+    keep_manifest(call.folder, call.manifest.text)
+    keep_start(call.folder, start_of(call.manifest))
+    progress = choose(
+        sys.stderr,
+        quiet=options.quiet,
+        no_progress=options.no_progress,
+        environ=os.environ,
+    )
+    if ledger.torn:
+        progress.note(
+            f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
+        )
+    return progress
 
 
 def recover_first(call: Call, options: Options, key: str) -> None:

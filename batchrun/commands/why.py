@@ -40,6 +40,7 @@ from batchrun.ledger.records import (
     Extra,
     Finished,
     Intent,
+    Mark,
     Parked,
     Rejected,
     Reused,
@@ -48,7 +49,7 @@ from batchrun.ledger.records import (
     Sweep,
     reason,
 )
-from batchrun.ledger.scan import redone_in
+from batchrun.ledger.scan import marks_in, redone_in
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.settings import Settings, settings_from
@@ -62,11 +63,12 @@ SHOWN: Final = 12
 
 
 class Life(Struct, frozen=True, kw_only=True):
-    """A cell's lines in their order, and what they come to."""
+    """A cell's lines in their order, and what they come to; *mark* is its wish, without a line."""
 
     key: str
     history: History
     records: Sequence[AnyRecord]
+    mark: Mark | None = None
 
     @property
     def input(self) -> Any:
@@ -130,7 +132,12 @@ def _life(subject: Subject, ledger: int, texts: Sequence[str]) -> Life:
 
 def _read(index: Index, ledger: int, path: Path, texts: Sequence[str]) -> Life:
     """Return the cell that one of *texts* means; ValueError or LookupError for an odd index."""
-    key = the_one(next(filter(None, map(index.find, texts)), ()), texts[0])
+    found = next(filter(None, map(index.find, texts)), ())
+    marks = {} if found else marks_in(path)
+    wished = [each for each in marks if each.startswith(texts[0])]
+    key = the_one(found or wished, texts[0])
+    if wished:
+        return Life(key=key, history=History(), records=(), mark=marks[key])
     records = [read_line(ledger, line, path) for line in index.lines(key)]
     history = index.history(key)
     if history is None or not all(isinstance(r, CellLine) and r.cell == key for r in records):
@@ -171,7 +178,11 @@ def the_one(found: Sequence[str], text: str) -> str:
 def lines(life: Life, subject: Subject) -> Iterator[str]:
     """Yield what people read: the cell, its input, its lines, what the next call does with it."""
     history = life.history
-    yield f"{life.key}  {history.model} ({history.alias}): {history.state}"
+    if life.mark is not None:
+        number, of = life.mark.replicate, life.mark.cell[:SHOWN]
+        yield f"{life.key}  to be made as replicate {number} of cell {of}: {history.state}"
+    else:
+        yield f"{life.key}  {history.model} ({history.alias}): {history.state}"
     for name, value in life.input.items():
         yield f"  {name}: {json.dumps(value, ensure_ascii=False)}"
     yield ""

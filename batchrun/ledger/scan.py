@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from batchrun.ledger.book import Book
-from batchrun.ledger.records import Dropped, Intent, Rejected, Submitted, decode
+from batchrun.ledger.records import Dropped, Intent, Mark, Rejected, Submitted, decode
 
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
@@ -89,6 +89,15 @@ def redone_in(path: Path) -> dict[str, list[int]]:
 
     Only marks are read: it is quick also where the ledger is long.
     """
+    return _marked(path).redone
+
+
+def marks_in(path: Path) -> dict[str, Mark]:
+    """Return the marks of the file, by the keys of what they make; likewise."""
+    return _marked(path).marks
+
+
+def _marked(path: Path) -> Book:
     book = Book()
     try:
         for line in _whole(path):
@@ -96,7 +105,7 @@ def redone_in(path: Path) -> dict[str, list[int]]:
                 book.add(record, 0)
     except (OSError, ValueError):  # a call reads the file anew, and says what is wrong with it
         pass
-    return book.redone
+    return book
 
 
 def _lines(path: Path) -> Iterator[bytes]:
