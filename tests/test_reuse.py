@@ -153,6 +153,7 @@ def test_a_file_that_is_deleted_here_is_fetched_again_and_not_paid(project: Proj
     assert "files of 1 cell are gone from the folder; they are fetched again" in said
     assert (code, found["succeeded"], project.sent()) == (0, 3, 0)
     assert first.read_bytes() == data
+    assert {row["cost"] for row in project.rows()} == {"0.00"}
 
 
 def test_names_that_meet_do_not_write_over_each_other(project: Project) -> None:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from batchrun.base.text import money
-from batchrun.ledger.history import GOOD, History, State, standing
+from batchrun.ledger.history import GOOD, NOWHERE, History, State, standing
 from batchrun.ledger.records import Finished, Rejected, Reused, Saved
 from batchrun.manifest.cells import Cell, plain
 
@@ -54,7 +54,8 @@ def row(
     ended = ended if history.state in ENDED else None
     good = ended.cost if isinstance(ended, Finished) and history.state in GOOD else None
     known = [cost for cost in (good, other_costs) if cost is not None]
-    if (isinstance(ended, Finished) and ended.cost is not None) or isinstance(saved, Reused):
+    taken_over = history.state in GOOD and history.ended_line == NOWHERE
+    if taken_over or (isinstance(ended, Finished) and ended.cost is not None):
         known.append(Decimal(0))  # it is known, and may be none
     values = point(cell) | {
         "status": str(standing(history, attempts=attempts)),
