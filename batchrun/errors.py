@@ -14,11 +14,13 @@
       * LostLedgerError (9)
         * BegunElsewhereError (9)
       * NothingToRecoverError (9)
+      * MadeBesideError (9)
 
 A BatchrunError is expected: it is printed as one message and never as a traceback. Any other
 exception is a bug, and exits with 70 too.
 """
 
+import shlex
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
@@ -175,6 +177,28 @@ class BegunElsewhereError(LostLedgerError):
 
 class NothingToRecoverError(LedgerError):
     """The service shows no run of the sweep whose ledger is to be rebuilt."""
+
+
+class MadeBesideError(LedgerError):
+    """A sweep that lies beside this one has the same cells; *again* is how it is gone on with.
+
+    *command* is the call that was refused, as it was typed.
+    """
+
+    def __init__(self, message: str, *, folder: str, sweep: str, again: str) -> None:
+        super().__init__(message)
+        self.folder = folder
+        self.sweep = sweep
+        self.again = again
+        self.command = "batchrun MANIFEST"
+
+    def __str__(self) -> str:
+        ways = [
+            f"to go on with that sweep: {self.again}",
+            f"to take its results over: `{self.command} --reuse {shlex.quote(self.folder)}`",
+            f"to pay for all of it again: `{self.command} --new-sweep {self.sweep}`",
+        ]
+        return "\n  ".join([Exception.__str__(self), *ways])
 
 
 def most_severe(codes: Sequence[int]) -> int:

@@ -267,7 +267,7 @@ CALL: Final = (
         flag="--new-sweep",
         parse=parse_ids,
         metavar="ID[,ID]",
-        says="begin anew, and pay again, though these sweeps of the same name were begun elsewhere",
+        says="begin anew, and pay again, though these sweeps were begun elsewhere, or beside",
         for_one_call=True,
     ),
     Setting(

@@ -21,9 +21,12 @@ from batchrun.ledger.records import (
     Learnt,
     Looked,
     Lost,
+    Mark,
+    Marks,
     Parked,
     Priced,
     Rejected,
+    Reused,
     Saved,
     SavedFile,
     Submitted,
@@ -96,6 +99,16 @@ EACH: tuple[AnyRecord, ...] = (
     Looked(client_ref="br1.k3f9.1"),
     Uploaded(sha256="01" * 32, asset_id="asset_1", reference="https://assets.test/1"),
     Learnt(model="runflow/smart-resize", batches=True),
+    Reused(
+        cell="c1",
+        model="google/nano-banana-2",
+        alias="banana",
+        sweep="other",
+        run_id="run-other-1",
+        cost=Decimal("0.04"),
+        files=saved().files,
+    ),
+    Marks(marks=(Mark(id="m1", cell="c1", first="c1", replicate=2, makes="c2"),)),
 )
 """One record of each kind."""
 

@@ -29,6 +29,7 @@ from batchrun.ledger.records import (
     Finished,
     Learnt,
     Looked,
+    Marks,
     Parked,
     Priced,
     Rejected,
@@ -37,7 +38,7 @@ from batchrun.ledger.records import (
 )
 
 LINES: list[CellLine] = [
-    record for record in EACH if not isinstance(record, Sweep | Uploaded | Looked | Learnt)
+    record for record in EACH if not isinstance(record, Sweep | Uploaded | Looked | Learnt | Marks)
 ]
 REJECTED = Rejected(cell="c1", attempt=1, http_status=422)
 DROPPED = Dropped(cell="c1", attempt=1, reason="refused")
@@ -62,6 +63,10 @@ MAY: dict[tuple[State, str], State] = {
     (State.PARTIAL_SUCCEEDED, "Absent"): State.PARTIAL_SUCCEEDED,
     (State.PARTIAL_SUCCEEDED, "Lost"): State.PARTIAL_SUCCEEDED,
     **{(state, kind): state for state in State for kind in ("Extra", "Priced")},
+    (State.PENDING, "Reused"): State.SUCCEEDED,
+    (State.FAILED, "Reused"): State.SUCCEEDED,
+    (State.CANCELLED, "Reused"): State.SUCCEEDED,
+    (State.REJECTED, "Reused"): State.SUCCEEDED,
 }
 
 

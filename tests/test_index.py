@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_lines import EACH, SWEEP, finished, intent, read_book, saved, submitted
 
+from batchrun.ledger.history import State
 from batchrun.ledger.index import Index, InputValue, Spent, open_index
 from batchrun.ledger.reader import read_line
 from batchrun.ledger.records import (
@@ -22,6 +23,7 @@ from batchrun.ledger.records import (
     Intent,
     Parked,
     Rejected,
+    Reused,
     encode,
 )
 from batchrun.sweep.location import INDEX
@@ -85,6 +87,31 @@ def life(number: int, ending: str, day: str) -> list[AnyRecord]:
             return [first, submitted(cell), finished(cell), extra, priced]
         case _:
             return [first, submitted(cell), finished(cell), saved(cell)]
+
+
+def test_what_was_read_when_it_had_to_stop_is_kept_and_the_rest_follows(
+    ledger: OnDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrun.ledger.index.BATCH", 3)
+    ledger.append(SWEEP, *(line for number in range(4) for line in life(number, "saved", DAYS[0])))
+
+    ends = [ledger.index.catch_up(ledger.fd, until=lambda: True) for _ in range(6)]
+
+    assert ends == [False, False, False, False, False, True]
+    assert len(list(ledger.index.states())) == 4
+    assert {state for _, state in ledger.index.states()} == {State.SUCCEEDED}
+    assert [cost for _, cost in ledger.index.costs()] == [Decimal("0.04")] * 4
+
+
+def test_what_was_taken_over_has_a_state_and_a_file_and_no_run(ledger: OnDisk) -> None:
+    [reused] = [record for record in EACH if isinstance(record, Reused)]
+    ledger.append(SWEEP, reused)
+
+    assert ledger.index.catch_up(ledger.fd)
+
+    assert list(ledger.index.states()) == [("c1", State.SUCCEEDED)]
+    assert ledger.index.find(reused.files[0].path) == ["c1"]
+    assert list(ledger.index.costs()) == []
 
 
 ENDINGS = ("saved", "rejected", "dropped", "parked", "twice", "extra")

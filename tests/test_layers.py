@@ -34,9 +34,11 @@ LEVELS: Final = [
 LEVEL: Final = {name: number for number, names in enumerate(LEVELS) for name in names}
 
 SHARED_BY_COMMANDS: Final = {
+    "beside",
     "bug_report",
     "call",
     "connection",
+    "edited",
     "error_boundary",
     "execute",
     "final_report",
@@ -44,9 +46,11 @@ SHARED_BY_COMMANDS: Final = {
     "nothing_to_do",
     "options",
     "outcome",
+    "paid_before",
     "preview",
     "progress_choice",
     "recovering",
+    "reusing",
     "run_options",
     "signals",
     "status_report",

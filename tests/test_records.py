@@ -92,6 +92,16 @@ GOLDEN = {
         '{"type":"learnt","at":"2026-05-04T12:00:00.000250Z","group":7,'
         '"model":"runflow/smart-resize","batches":true}'
     ),
+    "reused": (
+        '{"type":"reused","at":"2026-05-04T12:00:00.000250Z","group":7,"cell":"c1",'
+        '"model":"google/nano-banana-2","alias":"banana","sweep":"other","run_id":"run-other-1",'
+        '"cost":"0.04","files":[{"path":"files/banana/c1.png","bytes":1000,'
+        '"sha256":"' + "ef" * 32 + '","content_type":"image/png"}]}'
+    ),
+    "marks": (
+        '{"type":"marks","at":"2026-05-04T12:00:00.000250Z","group":7,"marks":[{"id":"m1",'
+        '"cell":"c1","first":"c1","replicate":2,"makes":"c2"}]}'
+    ),
 }
 
 kinds = pytest.mark.parametrize("record", EACH, ids=lambda record: type(record).__name__)

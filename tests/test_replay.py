@@ -17,8 +17,11 @@ from batchrun.ledger.records import (
     Extra,
     Learnt,
     Looked,
+    Mark,
+    Marks,
     Parked,
     Rejected,
+    Reused,
     Uploaded,
     encode,
 )
@@ -270,12 +273,25 @@ LINES = st.one_of(
         completed_at=st.none() | st.just("2026-05-04T12:00:07Z"),
     ),
     st.builds(saved, CELL),
+    st.builds(
+        Reused,
+        cell=CELL,
+        model=st.just("a/b"),
+        alias=st.just("b"),
+        sweep=st.just("other"),
+        run_id=st.sampled_from(UUIDS),
+        cost=MONEY,
+    ),
     st.builds(Rejected, cell=CELL, attempt=ATTEMPT, http_status=st.just(422)),
     st.builds(Dropped, cell=CELL, attempt=ATTEMPT, reason=st.text(max_size=3)),
     st.builds(Parked, cell=CELL, attempt=ATTEMPT, reason=st.text(max_size=3)),
     st.builds(Extra, cell=CELL, attempt=ATTEMPT, run_id=st.sampled_from(["x", "y"]), cost=MONEY),
     st.builds(Looked, client_ref=st.just("br1.k3f9.1")),
     st.builds(Learnt, model=st.just("a/b"), batches=st.booleans()),
+    st.builds(
+        Marks,
+        marks=st.just((Mark(id="m", cell="c1", first="c1", replicate=2, makes="c2"),)),
+    ),
     st.builds(Uploaded, sha256=st.just("01"), asset_id=st.just("a"), reference=st.text(max_size=3)),
 )
 

@@ -12,4 +12,5 @@ json_text.py    JSON text of many small values
 progress.py     what a sweep reports while it runs
 disk.py         durable writes: the only place
 output_store.py where finished files are kept, by name
+git_commit.py   the git commit that a folder is at
 """

@@ -5,6 +5,7 @@ whole and on disk: it is written beside its place, synced, and renamed. A crash 
 `.part` at most.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,6 +39,21 @@ class OutputStore:
         """Put *data* in place of *name*; FolderError, and the old file, if that fails."""
         self._make_folder(name)
         atomic_write(self.path(name), data)
+
+    def take(self, name: str, source: Path) -> None:
+        """Have the file *source* under *name*, too: as a link to the same bytes, else as a copy."""
+        self._make_folder(name)
+        path = self.path(name)
+        part = path.with_name(f"{path.name}.part")
+        with writable(path):
+            part.unlink(missing_ok=True)
+            try:
+                part.hardlink_to(source)
+            except OSError:  # another file system, or one without links
+                shutil.copyfile(source, part)
+                with part.open("rb") as file:
+                    sync(file.fileno())
+            publish(part, path)
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[IO[bytes]]:

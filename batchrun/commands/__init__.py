@@ -8,8 +8,11 @@ Shared by them:
     nothing_to_do.py              the call that is known to have nothing to do
     execute.py                    what every other call does
     recovering.py                 a ledger made again, by a command or before a call
+    beside.py                     sweeps that lie beside this one and have its cells
+    reusing.py                    results of another sweep that are taken over
     connection.py                 the embedded simulator, a client
-    preview.py                    what a call would do
+    preview.py                    what a call would do; `edited.py` says what was edited
+    paid_before.py                what is paid already, and not in the ledger
     final_report.py               how a call ends; `grid_counts.py` counts for it
     outcome.py                    what a call came to, as it is printed
     status_report.py              how a sweep stands

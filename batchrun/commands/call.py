@@ -12,11 +12,14 @@ from batchrun.base.endpoint import SIMULATOR
 from batchrun.commands.target import Place, command_of, locate, recover_of
 from batchrun.engine.selection import check_statuses
 from batchrun.errors import UsageError
+from batchrun.ledger.book import Book
+from batchrun.ledger.scan import redone_in
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.select import check_found, parse_only
 from batchrun.settings import Settings
+from batchrun.sweep.location import LEDGER
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -32,6 +35,10 @@ class Call(Struct, frozen=True, kw_only=True):
     place: Place
     endpoint: str
     folder: Path
+
+    def knowing(self, book: Book) -> "Call":
+        """Return the same call with the replicates in its manifest that marks of *book* made."""
+        return replace(self, manifest=replace(self.manifest, redone=book.redone))
 
     @property
     def recover_command(self) -> str:
@@ -53,6 +60,8 @@ def prepare(
     """
     manifest = load_manifest(path, os.environ)
     endpoint, folder = locate(manifest.head, place)
+    if only:  # it may name what a mark made
+        manifest = replace(manifest, redone=redone_in(folder / LEDGER))
     return Call(
         manifest=manifest,
         settings=settings_of(manifest, chosen, only),

@@ -3,8 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from pathlib import Path
 
 import anyio
 from msgspec import Struct
@@ -12,11 +13,13 @@ from msgspec import Struct
 from batchrun.base.progress import Progress
 from batchrun.base.said import say
 from batchrun.base.text import number_of
+from batchrun.commands.beside import refuse
 from batchrun.commands.call import Call, needed_key
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
+from batchrun.commands.reusing import check_reused, opened_source, take_over
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover, said_of_former
@@ -26,15 +29,39 @@ from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
 from batchrun.errors import LostLedgerError, NothingToRecoverError
+from batchrun.ledger.book import Book
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest
+from batchrun.results.starts import keep_start, start_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import download_client
 from batchrun.sweep.identity import check_folder
 
+ChooseCells = Callable[[Call, Ledger], Awaitable[Selection]]
+"""Says which cells a call is about, once its ledger is open; it may write to it."""
 
-def execute(call: Call, options: Options, argv: Sequence[str], started: float) -> int:
-    """Run or resume the sweep; return the exit code. *started* is when, by the monotonic clock."""
+
+class Service(Struct, frozen=True):
+    """Who is asked, with which key, and for which cells; *reuse* is what is taken over first."""
+
+    url: str
+    key: str
+    choose: ChooseCells | None = None
+    reuse: Path | None = None
+
+
+def execute(
+    call: Call,
+    options: Options,
+    argv: Sequence[str],
+    started: float,
+    *,
+    choose_cells: ChooseCells | None = None,
+) -> int:
+    """Run or resume the sweep; return the exit code. *started* is when, by the monotonic clock.
+
+    With *choose_cells* the call is about the cells that it returns.
+    """
     key = needed_key(call.endpoint)
     if options.recover is not None:
         recover_first(call, options, key)
@@ -43,35 +70,26 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
         open_ledger(call.folder, sweep=sweep) as ledger,
         served(call.endpoint, call.folder) as url,
     ):
-        keep_manifest(call.folder, call.manifest.text)
-        progress = choose(
-            sys.stderr,
-            quiet=options.quiet,
-            no_progress=options.no_progress,
-            environ=os.environ,
-        )
-        former = said_of_former(call.manifest.head, call.place, call.endpoint, call.folder)
-        if former is not None:
-            progress.note(former)
-        if ledger.torn:
-            progress.note(
-                f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
-            )
+        call = call.knowing(ledger.book)
+        check_beside(call, options, ledger.book, (url, key), command_in(argv))
+        progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
-            done = anyio.run(run_call, call, ledger, (url, key), progress, log, received)
+            service = Service(url, key, choose_cells, options.reuse)
+            done = anyio.run(run_call, call, ledger, service, progress, log, received)
         note_owed(call.folder, ledger.book)
         try:
             ledger.check_place()
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
+        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only", "--yes"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
         return show(
             Ending(
                 call=call,
-                command=command_in(argv),
-                for_all=command_in(argv, without={*FOR_ONE_CALL, "--only"}),
+                command=command_in(argv, without=again),
+                for_all=command_in(argv, without={*again, "--only"}),
                 ledger=ledger,
                 selection=done.selection,
                 shutdown=done.shutdown,
@@ -81,6 +99,26 @@ def execute(call: Call, options: Options, argv: Sequence[str], started: float) -
             as_json=options.json,
             quiet=options.quiet,
         )
+
+
+def begin(call: Call, options: Options, ledger: Ledger) -> Progress:
+    """Keep what this start is of, and return who shows the progress."""
+    keep_manifest(call.folder, call.manifest.text)
+    keep_start(call.folder, start_of(call.manifest))
+    progress = choose(
+        sys.stderr,
+        quiet=options.quiet,
+        no_progress=options.no_progress,
+        environ=os.environ,
+    )
+    former = said_of_former(call.manifest.head, call.place, call.endpoint, call.folder)
+    if former is not None:
+        progress.note(former)
+    if ledger.torn:
+        progress.note(
+            f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"
+        )
+    return progress
 
 
 def recover_first(call: Call, options: Options, key: str) -> None:
@@ -98,6 +136,20 @@ def recover_first(call: Call, options: Options, key: str) -> None:
         inform(f"{error}; the sweep begins here")
 
 
+def check_beside(
+    call: Call, options: Options, book: Book, service: tuple[str, str], command: str
+) -> None:
+    """Return where nothing is paid a second time that another folder has; *command* is this call.
+
+    Raises MadeBesideError, or LedgerError where what was taken over once isn't in the ledger.
+    """
+    if options.reuse is not None:
+        with opened_source(options.reuse, call):  # said before anything is written
+            return
+    check_reused(call, book, command)
+    refuse(call, book, service, command, quiet=options.quiet)
+
+
 class Done(Struct, frozen=True, kw_only=True):
     """The rest of a call once its task group has ended."""
 
@@ -109,16 +161,16 @@ class Done(Struct, frozen=True, kw_only=True):
 async def run_call(
     call: Call,
     ledger: Ledger,
-    service: tuple[str, str],
+    service: Service,
     progress: Progress,
     log: Callable[[str], None],
     received: Sequence[str],
 ) -> Done:
     """Do all that can be done in this call.
 
-    *service* is the URL and the key, *received* are the signals that come meanwhile.
+    *received* are the signals that come meanwhile.
     """
-    settings, (url, key) = call.settings, service
+    settings = call.settings
     sweep = await open_sweep(
         call.folder,
         ledger,
@@ -128,15 +180,19 @@ async def run_call(
         set_aside=settings.set_aside,
         budget=settings.budget,
     )
-    if ledger.book.missing and settings.download:
-        cells = number_of(len(ledger.book.missing), "cell")
+    if service.reuse is not None:
+        with opened_source(service.reuse, call) as source:
+            progress.note((await take_over(call, ledger, source)).said(source))
+    if ledger.book.files.missing and settings.download:
+        cells = number_of(len(ledger.book.files.missing), "cell")
         progress.note(f"files of {cells} are gone from the folder; they are fetched again")
     async with (
-        connected(url, key, settings, log=log) as client,
+        connected(service.url, service.key, settings, log=log) as client,
         download_client(connections=settings.downloads) as downloads,
     ):
         services = Services(client=client, downloads=downloads, progress=progress)
-        runner = Runner(call.manifest, settings, sweep, ledger, services)
+        selection = None if service.choose is None else await service.choose(call, ledger)
+        runner = Runner(call.manifest, settings, sweep, ledger, services, selection)
         async with anyio.create_task_group() as tasks:
 
             async def watch_signals() -> None:

@@ -58,7 +58,7 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
         ending.shutdown.notes.append("no cell has the status or the code that `--only` asks for")
     for note in () if quiet else ending.shutdown.notes:
         say(note, sys.stderr)
-    if totals is not None and not ending.shutdown.codes:
+    if totals is not None and not (ending.shutdown.codes or ending.selection):
         nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
     print_outcome(summary, totals, as_json=as_json)
     return summary.exit_code

@@ -125,7 +125,7 @@ def repeated(options: Options, argv: Sequence[str], started: float) -> int | Non
 
     None where the call has to go the long way.
     """
-    if options.only or options.dry_run or "set_aside" in options.chosen:
+    if options.only or options.dry_run or options.reuse or "set_aside" in options.chosen:
         return None
     try:
         text = options.manifest.read_bytes()

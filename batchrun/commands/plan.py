@@ -13,5 +13,5 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv, command="plan")
     call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
     with naming_recover(call.recover_command):
-        plan = Plan(call=call, command=command_in(argv, without=SHOWING))
+        plan = Plan(call=call, command=command_in(argv, without=SHOWING), reuse=options.reuse)
         return preview(plan, as_json=options.json)

@@ -7,31 +7,33 @@ where there is a key; a plan without it says so.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 import anyio
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected, served
-from batchrun.commands.target import name_recover
-from batchrun.engine.other_sweeps import OtherSweep, all_counted, find, of_cells, refusal
+from batchrun.commands.edited import edited
+from batchrun.commands.paid_before import paid_before
+from batchrun.commands.reusing import Source, opened_source, wants
 from batchrun.engine.selection import Selection
-from batchrun.errors import BatchrunError, BegunElsewhereError
+from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import check_sweep
 from batchrun.ledger.history import History, Standing, grant, standing
 from batchrun.ledger.missing_files import forget_missing
-from batchrun.ledger.reader import open_reader
-from batchrun.ledger.records import timestamp
+from batchrun.ledger.reader import Reader, open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
+from batchrun.results.edits import Edits
+from batchrun.results.edits import lines as edit_lines
 from batchrun.results.summary import Summary
 from batchrun.results.tally import Count, Counting, ModelRow
 from batchrun.results.terminal_table import NO_CELL
@@ -45,10 +47,11 @@ PATIENCE: Final = 5.0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """The plan, and the *command* that does it."""
+    """The plan, and the *command* that does it; *reuse* is the folder that it takes over from."""
 
     call: Call
     command: str
+    reuse: Path | None = None
 
 
 class Prices(Struct, frozen=True, kw_only=True):
@@ -97,10 +100,12 @@ class CellsToDo:
 class Forecast(Struct, frozen=True, kw_only=True):
     """How the manifest's cells stand, how those do that the call is about, and what is to do."""
 
+    counting: Counting
     counted: Count
     selected: Count
     to_do: CellsToDo
     spent: Decimal
+    taken_over: int = 0
 
 
 def preview(plan: Plan, *, as_json: bool) -> int:
@@ -108,69 +113,41 @@ def preview(plan: Plan, *, as_json: bool) -> int:
 
     No run is sent, and nothing is written.
     """
+    with _opened(plan) as (reader, source):
+        book = Book() if reader is None else reader.book
+        plan = replace(plan, call=plan.call.knowing(book))
+        settings = plan.call.settings
+        selection = Selection(settings.only, reader, attempts=settings.attempts)
+        prices = Prices(means=means(book), given=settings.model_prices)
+        if not as_json:
+            prices = asked(plan, prices)
+        before = paid_before(plan.call, book, taking_over=source is not None)
+        outlook = forecast(plan, book, prices, selection, source)
+        edits = None if reader is None else edited(plan.call, reader, outlook.counting)
+    if as_json:
+        changed = None if edits is None else edits.as_dict()
+        summary = replace(summary_of(plan, outlook, book), **before.as_dict(), changed=changed)
+        print(summary.as_json())
+    else:
+        said = before.lines(plan.call, plan.command)
+        print("\n".join([*said, *lines(plan, outlook, prices, edits)]))
+    return 0
+
+
+@contextmanager
+def _opened(plan: Plan) -> Iterator[tuple[Reader | None, Source | None]]:
+    """Read the sweep's ledger where there is one, and that of the sweep to take over from."""
     with ExitStack() as stack:
-        path, settings = plan.call.folder / LEDGER, plan.call.settings
+        path = plan.call.folder / LEDGER
         sweep = check_folder(plan.call.folder)
         reader = stack.enter_context(open_reader(path)) if path.exists() else None
         if reader is not None:
             check_sweep(reader.book, sweep, path)
             forget_missing(reader.book, path)
-        selection = Selection(settings.only, reader, attempts=settings.attempts)
-    book = Book() if reader is None else reader.book
-    prices = Prices(means=means(book), given=plan.call.settings.model_prices)
-    if not as_json:
-        prices = asked(plan, prices)
-    others = begun_elsewhere(plan, book)
-    outlook = forecast(plan, book, prices, selection)
-    if as_json:
-        print(replace(summary_of(plan, outlook, book), elsewhere=_as_dicts(others)).as_json())
-    else:
-        warned = [str(_refusal(plan, others))] if others else []
-        print("\n".join([*warned, *lines(plan, outlook, prices)]))
-    return 0
-
-
-def begun_elsewhere(plan: Plan, book: Book) -> Sequence[OtherSweep]:
-    """Return the sweeps that a call would be refused for; none where that can't be asked."""
-    call = plan.call
-    key = key_of(call.endpoint)
-    if book.past_opening or key is None or call.endpoint == SIMULATOR:
-        return ()
-    try:
-        return anyio.run(_begun_elsewhere, call, key, book)
-    except BatchrunError:  # a plan can do without: the call itself asks again
-        return ()
-
-
-async def _begun_elsewhere(call: Call, key: str, book: Book) -> Sequence[OtherSweep]:
-    ours = set() if book.sweep is None else {book.sweep.sweep, *book.sweep.after}
-    patient = replace(call.settings, give_up=min(call.settings.give_up, PATIENCE))
-    async with connected(call.endpoint, key, patient, log=lambda _: None) as client:
-        found = await find(client, call.manifest.name, call.place.label)
-        others = found.but({*ours, *call.settings.set_aside})
-        return await of_cells(await all_counted(client, others), call.manifest)
-
-
-def _refusal(plan: Plan, others: Sequence[OtherSweep]) -> BegunElsewhereError:
-    error = refusal(others, ())
-    name_recover(error, plan.call.recover_command, again=plan.command)
-    return error
-
-
-def _as_dicts(others: Sequence[OtherSweep]) -> tuple[Mapping[str, Any], ...] | None:
-    """Return them for JSON; None where there is none."""
-    return (
-        tuple(
-            {
-                "sweep": each.id,
-                "runs": len(each.runs),
-                "since": None if each.since is None else timestamp(each.since),
-                "cost": money(each.cost),
-            }
-            for each in others
-        )
-        or None
-    )
+        source = None
+        if plan.reuse is not None:
+            source = stack.enter_context(opened_source(plan.reuse, plan.call))
+        yield reader, source
 
 
 def means(book: Book) -> dict[str, Decimal]:
@@ -211,23 +188,35 @@ async def _labels(url: str, key: str, settings: Settings, models: Sequence[str])
     }
 
 
-def forecast(plan: Plan, book: Book, prices: Prices, selection: Selection) -> Forecast:
-    """Count the grid's cells, and add up what the call would begin."""
+def forecast(
+    plan: Plan, book: Book, prices: Prices, selection: Selection, source: Source | None = None
+) -> Forecast:
+    """Count the grid's cells, and add up what the call would begin.
+
+    What *source* has is taken over from there.
+    """
     settings, attempts = plan.call.settings, plan.call.settings.attempts
     granted = grants(book, attempts=attempts) if settings.retry_failed else {}
     counting = Counting(book, attempts=attempts, download=settings.download)
     selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)
-    to_do = CellsToDo(prices, settings.limit)
+    to_do, taken_over = CellsToDo(prices, settings.limit), 0
     for cell in expand(plan.call.manifest):
         counting.add(cell)
         if not selection.wants(cell) or selected.add(cell) is None:
             continue
         history = book.history(cell.key)
         stands = standing(history, attempts=attempts, granted=granted.get(cell.key, 0))
-        if stands is Standing.PENDING:
+        if source is not None and source.has(cell.key) and wants(book, cell.key):
+            taken_over += 1
+        elif stands is Standing.PENDING:
             to_do.add(cell, history)
     return Forecast(
-        counted=counting.result(), selected=selected.result(), to_do=to_do, spent=book.cost
+        counting=counting,
+        counted=counting.result(),
+        selected=selected.result(),
+        to_do=to_do,
+        spent=book.cost,
+        taken_over=taken_over,
     )
 
 
@@ -237,7 +226,9 @@ def grants(book: Book, *, attempts: int) -> dict[str, int]:
     return {key: number for key, number in given if number}
 
 
-def lines(plan: Plan, outlook: Forecast, prices: Prices) -> Sequence[str]:
+def lines(
+    plan: Plan, outlook: Forecast, prices: Prices, edits: Edits | None = None
+) -> Sequence[str]:
     """Return the plan as people read it."""
     width = max(len("model"), *(len(model.alias) for model in plan.call.manifest.models))
     head = f"{'model':<{width}}  {'cells':>7}  {'done':>7}  {'open':>5}  {'to do':>7}  cost to come"
@@ -246,6 +237,10 @@ def lines(plan: Plan, outlook: Forecast, prices: Prices) -> Sequence[str]:
     cells, costs = outlook.counted.tally.cells, total(to_do.costs)
     last = [
         f"{of}{number_of(cells, 'cell')}, {to_do.cells.total()} to do{costs}; nothing was sent",
+        *(() if edits is None else edit_lines(edits)),
+        f"{number_of(outlook.taken_over, 'cell')} taken over from {plan.reuse}, at no cost"
+        if outlook.taken_over
+        else "",
         f"`--limit {plan.call.settings.limit}` leaves {to_do.later} more to later calls"
         if to_do.later
         else "",

@@ -11,6 +11,8 @@ from batchrun import __version__
 from batchrun.base.text import number_of
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected, served
+from batchrun.commands.reusing import lost_reuse
+from batchrun.commands.target import command_of
 from batchrun.engine.open_sweep import identity_of
 from batchrun.engine.other_sweeps import all_counted, described, find, not_set_aside, of_cells
 from batchrun.engine.preflight import check_organisation
@@ -68,11 +70,15 @@ class Recovery(Struct, frozen=True, kw_only=True):
                 )
             line, recovered = anyio.run(self._recover, rebuilding, url, key, sweep)
             write_identity(self.call.folder, identity_of(line, self.call.manifest.path))
+            command = command_of(self.call.manifest.path, self.call.place)
+            lost = lost_reuse(self.call.folder, rebuilding.ledger.book, command)
         duplicates = f", {recovered.duplicates} one too many" if recovered.duplicates else ""
         self.say(
             f"the service has {number_of(recovered.runs, 'run')} of this sweep, {recovered.new} of "
             f"them new to the ledger{duplicates}"
         )
+        if lost is not None:
+            self.say(lost)
 
     async def _recover(
         self, rebuilding: Rebuilding, url: str, key: str, sweep: str | None

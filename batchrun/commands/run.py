@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
         if options.dry_run:
             from batchrun.commands.preview import Plan, preview
 
-            plan = Plan(call=call, command=command_in(argv, without=SHOWING))
+            plan = Plan(call=call, command=command_in(argv, without=SHOWING), reuse=options.reuse)
             return preview(plan, as_json=options.json)
         code: int = import_command("execute").execute(call, options, argv, started)
         return code

@@ -16,15 +16,22 @@ from batchrun.settings import CALL, ENDING, LIMITS, SETTINGS, Setting
 SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})
 """Options that change nothing but the output."""
 
-FOR_ONE_CALL: Final = SHOWING | {each.flag for each in SETTINGS if each.for_one_call and each.flag}
+FOR_ONE_CALL: Final = {
+    *(*SHOWING, "--reuse"),
+    *(each.flag for each in SETTINGS if each.for_one_call and each.flag),
+}
 """Options that the next call doesn't repeat by itself."""
 
-WITH_VALUE: Final = {each.flag for each in SETTINGS if each.parse or each.choices} | {"--only"}
+WITH_VALUE: Final = {
+    *("--only", "--reuse"),
+    *(each.flag for each in SETTINGS if each.parse or each.choices),
+}
 """Options whose value may be a word of its own, which goes where they go."""
 
 DESCRIPTIONS: Final = {
     "run": "Run a manifest, or go on with it. The word `run` may be left out.",
     "plan": "What would be done and what it may cost; sends no run.",
+    "redo": "Make the cells again that `--only` chooses, and pay for just these.",
 }
 
 
@@ -32,7 +39,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """The options of a call. No module below knows argparse.
 
     *chosen* are the settings that were given, by the fields of Settings. *recover* is the id of the
-    sweep to rebuild before anything else, "" for the one of this name, None for none.
+    sweep to rebuild before anything else, "" for the one of this name, None for none. *reuse* is
+    the folder of a sweep whose results are taken over.
     """
 
     manifest: Path
@@ -40,11 +48,13 @@ class Options(Struct, frozen=True, kw_only=True):
     chosen: Mapping[str, Any]
     only: tuple[str, ...]
     recover: str | None
+    reuse: Path | None
     dry_run: bool
     json: bool
     quiet: bool
     no_progress: bool
     verbose: bool
+    yes: bool = False
 
 
 def parse(argv: Sequence[str], *, command: str = "run") -> Options:
@@ -54,6 +64,8 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     add_place(parser)
     add_settings(parser.add_argument_group("limits, in place of the manifest's"), LIMITS)
     _add_what(parser)
+    if command == "redo":
+        parser.add_argument("--yes", action="store_true", help="don't ask before it is paid for")
     _add_output(parser)
     values = vars(parser.parse_args(argv))
     chosen = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}
@@ -123,6 +135,12 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         metavar="ID",
         help="where no ledger is here, rebuild it from the API first, then go on; for machines "
         "that begin with an empty disk",
+    )
+    group.add_argument(
+        "--reuse",
+        type=Path,
+        metavar="FOLDER",
+        help="take over what has succeeded in another sweep's folder; it is not paid again",
     )
     add_settings(group, CALL)
 

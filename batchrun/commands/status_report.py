@@ -8,6 +8,7 @@ from heapq import nsmallest
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.text import money, span
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of
@@ -55,6 +56,7 @@ def overview_of(subject: Subject, reader: Reader) -> Overview:
         counted = Count(tally=tally, models=(row,))
     else:
         settings = manifest.settings()
+        manifest = replace(manifest, redone=reader.book.redone)
         counting = Counting(reader.book, attempts=settings.attempts, download=settings.download)
         for cell in expand(manifest):
             if counting.add(cell) is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from batchrun.errors import BegunElsewhereError, LostLedgerError, UsageError
+from batchrun.errors import BegunElsewhereError, LostLedgerError, MadeBesideError, UsageError
 from batchrun.ledger.file import check_sweep
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.reader import Reader, open_reader
@@ -86,7 +86,7 @@ def name_recover(error: Exception, command: str, *, again: str = "") -> None:
     """
     if isinstance(error, LostLedgerError):
         error.recover = command
-    if isinstance(error, BegunElsewhereError) and again:
+    if isinstance(error, BegunElsewhereError | MadeBesideError) and again:
         error.command = again
 
 

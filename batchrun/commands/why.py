@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.text import for_terminal, money
 from batchrun.commands.options import Parser, add_place, take_place
@@ -41,31 +42,36 @@ from batchrun.ledger.records import (
     Finished,
     Intent,
     Lost,
+    Mark,
     Parked,
     Priced,
     Rejected,
+    Reused,
     Saved,
     Submitted,
     Sweep,
     reason,
 )
+from batchrun.ledger.scan import marks_in, redone_in
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.settings import Settings, settings_from
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import INDEX, LEDGER
 
+NOTHING: Final = "nothing is left to do for this cell"
 MOST_NAMED: Final = 5
 SHOWN: Final = 12
 """Characters of a key that are shown where one could be typed."""
 
 
 class Life(Struct, frozen=True, kw_only=True):
-    """A cell's lines in their order, and what they come to."""
+    """A cell's lines in their order, and what they come to; *mark* is its wish, without a line."""
 
     key: str
     history: History
     records: Sequence[AnyRecord]
+    mark: Mark | None = None
 
     @property
     def input(self) -> Any:
@@ -129,7 +135,12 @@ def _life(subject: Subject, ledger: int, texts: Sequence[str]) -> Life:
 
 def _read(index: Index, ledger: int, path: Path, texts: Sequence[str]) -> Life:
     """Return the cell that one of *texts* means; ValueError or LookupError for an odd index."""
-    key = the_one(next(filter(None, map(index.find, texts)), ()), texts[0])
+    found = next(filter(None, map(index.find, texts)), ())
+    marks = {} if found else marks_in(path)
+    wished = [each for each in marks if each.startswith(texts[0])]
+    key = the_one(found or wished, texts[0])
+    if wished:
+        return Life(key=key, history=History(), records=(), mark=marks[key])
     records = [read_line(ledger, line, path) for line in index.lines(key)]
     history = index.history(key)
     if history is None or not all(isinstance(r, CellLine) and r.cell == key for r in records):
@@ -170,7 +181,11 @@ def the_one(found: Sequence[str], text: str) -> str:
 def lines(life: Life, subject: Subject) -> Iterator[str]:
     """Yield what people read: the cell, its input, its lines, what the next call does with it."""
     history = life.history
-    yield f"{life.key}  {history.model} ({history.alias}): {history.state}"
+    if life.mark is not None:
+        number, of = life.mark.replicate, life.mark.cell[:SHOWN]
+        yield f"{life.key}  to be made as replicate {number} of cell {of}: {history.state}"
+    else:
+        yield f"{life.key}  {history.model} ({history.alias}): {history.state}"
     for name, value in life.input.items():
         yield f"  {name}: {json.dumps(value, ensure_ascii=False)}"
     yield ""
@@ -193,7 +208,7 @@ def described(record: AnyRecord) -> str:
             late = isinstance(record, Priced)
             what = "the cost became known of" if late else "a second run came to light:"
             return f"{what} run {record.run_id}{_cost(record)}"
-        case Saved() | Absent() | Lost():
+        case Saved() | Reused() | Absent() | Lost():
             return _of_files(record)
         case Dropped() | Parked():
             what = "parked" if isinstance(record, Parked) else "dropped, no run exists"
@@ -202,10 +217,13 @@ def described(record: AnyRecord) -> str:
             raise AssertionError(record)
 
 
-def _of_files(record: Saved | Absent | Lost) -> str:
-    if isinstance(record, Saved):
-        owed = f", {len(record.owed)} owed" if record.owed else ""
-        return f"saved: {', '.join(file.path for file in record.there) or 'no file'}{owed}"
+def _of_files(record: Saved | Reused | Absent | Lost) -> str:
+    if isinstance(record, Saved | Reused):
+        files = ", ".join(file.path for file in record.there) or "no file"
+        if isinstance(record, Reused):
+            there = f"sweep {record.sweep}, run {record.run_id}{_cost(record)} there"
+            return f"taken over from {there}: {files}"
+        return f"saved: {files}{f', {len(record.owed)} owed' if record.owed else ''}"
     what = "is gone for good" if isinstance(record, Lost) else "was not at its host"
     return f"{record.file} {what}: {record.message}"
 
@@ -226,7 +244,7 @@ def _ended(record: Finished | Rejected) -> str:
     return f"{record.status_code}{_cost(record)}{took}{why if failed else ''}"
 
 
-def _cost(record: Finished | Extra | Priced) -> str:
+def _cost(record: Finished | Extra | Priced | Reused) -> str:
     return "" if record.cost is None else f", {money(record.cost)} USD"
 
 
@@ -239,7 +257,7 @@ def next_call(life: Life, subject: Subject) -> str:
         else manifest.settings()
     )
     match next_step(history, attempts=settings.attempts):
-        case Submit() if manifest is not None and not _names(manifest, life):
+        case Submit() if manifest is not None and not _names(manifest, life, subject.folder):
             return "the cell is no longer in the manifest: no call takes it up"
         case Submit(number):
             return f"`{command}` begins attempt {number} of {settings.attempts}"
@@ -248,17 +266,25 @@ def next_call(life: Life, subject: Subject) -> str:
         case Watch():
             return f"`{command}` sees run {history.run_id} to its end"
         case Rest():
-            return _rests(history, settings, command, lost=_lost(life, subject.folder))
+            said = _rests(history, settings, command, lost=_lost(life, subject.folder))
+            known = manifest is not None and said == NOTHING
+            return f"{said}{_redo(command, life.key)}" if known else said
 
 
-def _names(manifest: Manifest, life: Life) -> bool:
+def _redo(command: str, key: str) -> str:
+    redo = command.replace("batchrun", "batchrun redo", 1)
+    return f"; `{redo} --only cell={key[:SHOWN]}` makes it again, and is paid for"
+
+
+def _names(manifest: Manifest, life: Life, folder: Path) -> bool:
     """Say whether the manifest has the cell; each cell is looked at until it is found."""
+    manifest = replace(manifest, redone=redone_in(folder / LEDGER))
     return any(cell.key == life.key for cell in expand(manifest))
 
 
 def _lost(life: Life, folder: Path) -> Sequence[str]:
     """Return the files of the cell's last `saved` line that are no longer there."""
-    saved = [record for record in life.records if isinstance(record, Saved)]
+    saved = [record for record in life.records if isinstance(record, Saved | Reused)]
     return gone(saved[-1], folder) if saved else []
 
 
@@ -269,7 +295,7 @@ def _rests(history: History, settings: Settings, command: str, *, lost: Sequence
     if history.state in GOOD and lost and settings.download:
         return f"`{command}` fetches {', '.join(lost)} again"
     if history.state in GOOD:
-        return "nothing is left to do for this cell"
+        return NOTHING
     if history.state is State.REJECTED:
         return "the API refused the input; another input in the manifest is another cell"
     return f"no attempt is left; `{command} --retry-failed` grants more"

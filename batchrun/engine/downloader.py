@@ -21,7 +21,16 @@ from batchrun.base.text import size_of
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
-from batchrun.ledger.records import Absent, AnyRecord, Lost, Saved, SavedFile, reason, timestamp
+from batchrun.ledger.records import (
+    Absent,
+    AnyRecord,
+    Lost,
+    Reused,
+    Saved,
+    SavedFile,
+    reason,
+    timestamp,
+)
 from batchrun.manifest.cells import SHORT
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
 from batchrun.runflow.http.body import MOST_BYTES
@@ -65,7 +74,7 @@ class _Saving:
     so many of the *renewed* addresses; *all* counts the files that were ever shown.
     """
 
-    def __init__(self, job: Job, former: Saved | None, lost: Collection[int]) -> None:
+    def __init__(self, job: Job, former: Saved | Reused | None, lost: Collection[int]) -> None:
         self.job = job
         self.output = job.output
         self.former = {} if former is None else former.by_place
@@ -189,8 +198,8 @@ class Downloader:
         book = self._ledger.book
         line = book.had(job.key)
         record = None if line is None else self._ledger.read(line)
-        former = record if isinstance(record, Saved) else None
-        saving = _Saving(job, former, book.lost.get(job.key, ()))
+        former = record if isinstance(record, Saved | Reused) else None
+        saving = _Saving(job, former, book.files.lost.get(job.key, ()))
         found = saving.former.items()
         saving.saved = {place: file for place, file in found if self._store.size(file.path)}
         return saving
@@ -302,7 +311,7 @@ class Downloader:
 
     def _found_absent(self, job: Job, place: int) -> Absent | None:
         """Return what an earlier call found of a file that wasn't there."""
-        line = self._ledger.book.absent.get(job.key, {}).get(place)
+        line = self._ledger.book.files.absent.get(job.key, {}).get(place)
         record = None if line is None else self._ledger.read(line)
         return record if isinstance(record, Absent) and record.run_id == job.run_id else None
 

@@ -91,10 +91,13 @@ class Intents:
         first = attempts[0]
         assert first.cell is not None
         identity = self._identity
+        cells = [attempt.cell for attempt in attempts if attempt.cell is not None]
+        redo = tuple(sorted({cell.replicate for cell in cells if cell.redo_of is not None}))
         if _shared(attempts):
             tag = {**identity, "key": first.idempotency_key}
+            tag |= {"redo": list(redo)} if redo else {}
         else:
-            tag = tagged(identity, RunTag(first.key, first.number, first.idempotency_key))
+            tag = tagged(identity, RunTag(first.key, first.number, first.idempotency_key, redo))
         return {**self.metadata_of(first.cell), "batchrun": tag}
 
 

@@ -87,7 +87,7 @@ class Services(Struct, frozen=True, kw_only=True):
 
 
 class Runner:
-    """One call of one sweep."""
+    """One call of one sweep; of the cells of *selection* where it is given."""
 
     def __init__(
         self,
@@ -96,6 +96,7 @@ class Runner:
         folder: SweepFolder,
         ledger: Ledger,
         services: Services,
+        selection: Selection | None = None,
     ) -> None:
         self._wakeup = Wakeup()
         self.shutdown = Shutdown(self._wakeup)
@@ -109,7 +110,7 @@ class Runner:
             shutdown=self.shutdown,
             names=Names(manifest, ledger),
         )
-        self.selection = Selection(settings.only, ledger, attempts=settings.attempts)
+        self.selection = selection or Selection(settings.only, ledger, attempts=settings.attempts)
         self._active = Active()
         self._in_flight = InFlight(settings.concurrency, settings.model_concurrency)
         self._prices = Prices(settings.model_prices)

@@ -16,12 +16,15 @@ from batchrun.sweep.references import is_marker, is_of_sweep, marker
 class RunTag(Struct, frozen=True):
     """The cell and attempt that a run was made for; *key* is the intent's Idempotency-Key.
 
-    It names the intent alone, or with the others of a batch, among which *cell* does.
+    It names the intent alone, or with the others of a batch, among which *cell* does. *redo* are
+    numbers of replicates beyond the manifest's `repeat` that the request has: no manifest says
+    them, and a lost ledger is made again without its marks.
     """
 
     cell: str
     attempt: int
     key: str
+    redo: tuple[int, ...] = ()
 
 
 class SweepTag(Struct, frozen=True, kw_only=True):
@@ -66,7 +69,7 @@ def tag_of(run: Run, sweep: str) -> RunTag | None:
         return None
     match tag:
         case {"cell": str(cell), "attempt": int(attempt), "key": str(key)}:
-            return RunTag(cell, attempt, key)
+            return RunTag(cell, attempt, key, _numbers(tag))
         case _:
             return None
 
@@ -75,10 +78,15 @@ def tags_of(metadata: Mapping[str, Any], sweep: str) -> Sequence[RunTag]:
     """Return the tags of a batch's items, in their order; none where it isn't of this sweep."""
     match metadata.get("batchrun"):
         case {"sweep": str(of), "key": str(key), "cells": [*cells]} if of == sweep:
-            pairs = [(cell, number) for cell, number in map(_pair, cells)]
-            return [RunTag(cell, number, key) for cell, number in pairs]
+            redo = _numbers(metadata["batchrun"])
+            return [RunTag(cell, number, key, redo) for cell, number in map(_pair, cells)]
         case _:
             return ()
+
+
+def _numbers(tag: Mapping[str, Any]) -> tuple[int, ...]:
+    numbers = tag.get("redo")
+    return tuple(each for each in numbers if type(each) is int) if isinstance(numbers, list) else ()
 
 
 def _pair(item: Any) -> tuple[str, int]:
@@ -98,7 +106,8 @@ def is_ours(run: Run, sweep: str) -> bool:
 
 def tagged(identity: Mapping[str, Any], tag: RunTag) -> dict[str, Any]:
     """Return `metadata.batchrun` for one intent of the sweep that *identity* names."""
-    return {**identity, "cell": tag.cell, "attempt": tag.attempt, "key": tag.key}
+    values = {**identity, "cell": tag.cell, "attempt": tag.attempt, "key": tag.key}
+    return {**values, "redo": list(tag.redo)} if tag.redo else values
 
 
 def with_cells(metadata: Mapping[str, Any], tags: Sequence[RunTag]) -> dict[str, Any]:

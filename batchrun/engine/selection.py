@@ -1,6 +1,6 @@
 """Which cells a call is about: what `--only` says, of the cells as they stood when it began."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from batchrun.base.text import did_you_mean
@@ -40,6 +40,20 @@ class Selection:
         return not self._only or (
             selects(self._only, cell) and (cell.key in self._others) != self._fresh
         )
+
+
+class ChosenCells(Selection):
+    """The cells that are wanted by their keys."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        super().__init__({}, None, attempts=1)
+        self._keys = frozenset(keys)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def wants(self, cell: Cell) -> bool:
+        return cell.key in self._keys
 
 
 def check_statuses(only: Only) -> None:

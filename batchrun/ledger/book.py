@@ -28,9 +28,12 @@ from batchrun.ledger.records import (
     Learnt,
     Looked,
     Lost,
+    Mark,
+    Marks,
     Parked,
     Priced,
     Rejected,
+    Reused,
     Saved,
     Submitted,
     Sweep,
@@ -39,7 +42,7 @@ from batchrun.ledger.records import (
 )
 from batchrun.sweep.references import is_marker, wave_number
 
-_OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt)
+_OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt, Marks)
 
 REMEMBERED: Final = 200
 """How many of a model's newest durations are kept."""
@@ -107,6 +110,20 @@ class LateCosts(Struct):
     came: dict[str, Decimal] = field(default_factory=dict)
 
 
+class OwedFiles(Struct):
+    """Cells of which not all files are here, by their keys; numbers are offsets of lines.
+
+    *missing* has the `saved` lines of cells of which a file is gone from the folder, *partly* of
+    cells of which one is still owed. *absent* and *lost* have, by its place, the line of each file
+    that was not at its host, once or for good.
+    """
+
+    missing: dict[str, int] = field(default_factory=dict)
+    partly: dict[str, int] = field(default_factory=dict)
+    absent: dict[str, dict[int, int]] = field(default_factory=dict)
+    lost: dict[str, dict[int, int]] = field(default_factory=dict)
+
+
 class KnownRun(Struct, frozen=True):
     """A run that the ledger knows, and the wave that shows it."""
 
@@ -135,12 +152,11 @@ class Book:
         # The lines of second runs without a cost, by run.
         self.unpriced_duplicates: dict[str, Extra] = {}
         self.late_costs = LateCosts()
-        self.missing: dict[str, int] = {}  # the `saved` lines of cells of which a file is gone
-        self.partly: dict[str, int] = {}  # those of cells of which a file is still owed
-        # The lines of files that were not at their host, once or for good, by their places.
-        self.absent: dict[str, dict[int, int]] = {}
-        self.lost: dict[str, dict[int, int]] = {}
+        self.files = OwedFiles()
         self.named = False  # a cell's files have a name without its key in it
+        self.marks: dict[str, Mark] = {}  # cells to be made again, by the keys of what is made
+        self.redone: dict[str, list[int]] = {}  # replicates that marks made, by the first's key
+        self.reused = 0  # cells with the result of another sweep
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
         self.past_opening = False  # and under another reference, too
@@ -188,11 +204,11 @@ class Book:
     def miss(self, cell: str, line: int) -> None:
         """Take *cell* for unsaved: of the files of its `saved` *line* one is gone."""
         self.histories.miss(cell)
-        self.missing[cell] = line
+        self.files.missing[cell] = line
 
     def had(self, cell: str) -> int | None:
         """Return the `saved` line of a cell that counts as unsaved, None where there is none."""
-        return self.partly.get(cell, self.missing.get(cell))
+        return self.files.partly.get(cell, self.files.missing.get(cell))
 
     def check(self, records: Sequence[AnyRecord]) -> None:
         """Raise ValueError if *records* cannot follow in their order; changes nothing."""
@@ -229,6 +245,12 @@ class Book:
     def _learnt(self, record: Learnt, _line: int) -> None:
         known = self.learnt.get(record.model)
         self.learnt[record.model] = record if known is None else _joined(known, record)
+
+    def _marks(self, record: Marks, _line: int) -> None:
+        for mark in record.marks:
+            if mark.kind == "redo" and mark.makes not in self.marks:
+                self.marks[mark.makes] = mark
+                self.redone.setdefault(mark.first, []).append(mark.replicate)
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
@@ -343,21 +365,25 @@ class Book:
     def _saved(self, record: Saved, line: int) -> None:
         self.histories.fold(record, line)
         if record.owed:
-            self.partly[record.cell] = line
-        elif self.partly or self.absent:
-            self.partly.pop(record.cell, None)
-            self.absent.pop(record.cell, None)
+            self.files.partly[record.cell] = line
+        elif self.files.partly or self.files.absent:
+            self.files.partly.pop(record.cell, None)
+            self.files.absent.pop(record.cell, None)
 
     def _absent(self, record: Absent, line: int) -> None:
         self.histories.fold(record, line)
-        self.absent.setdefault(record.cell, {}).setdefault(record.place, line)
+        self.files.absent.setdefault(record.cell, {}).setdefault(record.place, line)
 
     def _lost(self, record: Lost, line: int) -> None:
         self.histories.fold(record, line)
-        self.lost.setdefault(record.cell, {})[record.place] = line
+        self.files.lost.setdefault(record.cell, {})[record.place] = line
 
     def _cost_more(self, cell: str, cost: Decimal) -> None:
         self.other_costs[cell] = self.other_costs.get(cell, Decimal(0)) + cost
+
+    def _reused(self, record: Reused, line: int) -> None:
+        self.histories.fold(record, line)
+        self.reused += 1
 
     def _cell_line(self, record: CellLine, line: int) -> None:
         self.histories.fold(record, line)
@@ -368,6 +394,7 @@ class Book:
             Uploaded: _uploaded,
             Looked: _looked,
             Learnt: _learnt,
+            Marks: _marks,
             Intent: _intent,
             Submitted: _submitted,
             Rejected: _no_run,
@@ -379,6 +406,7 @@ class Book:
             Saved: _saved,
             Absent: _absent,
             Lost: _lost,
+            Reused: _reused,
         }
     )
     """The addition that each kind of line makes: `add`, for callers that ask a million times."""

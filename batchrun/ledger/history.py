@@ -28,6 +28,7 @@ from batchrun.ledger.records import (
     Parked,
     Priced,
     Rejected,
+    Reused,
     Saved,
     Submitted,
     by_kind,
@@ -67,6 +68,7 @@ CellLine = (
     | Extra
     | Priced
     | Saved
+    | Reused
     | Absent
     | Lost
 )
@@ -85,6 +87,7 @@ AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {
     (State.IN_FLIGHT, Finished): None,  # the status code says it
     **{(state, line): None for state in State for line in (Extra, Priced)},
     **{(state, line): None for state in GOOD for line in (Saved, Absent, Lost)},
+    **{(state, Reused): State.SUCCEEDED for state in (State.PENDING, *sorted(BAD))},
 }
 
 NOWHERE: Final = -1
@@ -131,6 +134,7 @@ _FINISHED: Final = _after(Finished)
 _REJECTED: Final = _after(Rejected)
 _SAVED: Final = _after(Saved)
 _ABSENT: Final = _after(Absent)
+_REUSED: Final = _after(Reused)
 
 
 def apply(history: History, record: CellLine, line: int = NOWHERE) -> None:
@@ -218,6 +222,16 @@ def _absent(history: History, record: Absent | Lost, _line: int) -> None:
         raise _cannot_follow(history, record)
 
 
+def _reused(history: History, record: Reused, line: int) -> None:
+    if history.state not in _REUSED:
+        raise _cannot_follow(history, record)
+    history.state = _REUSED[history.state]
+    history.run_id = record.run_id
+    history.model, history.alias = intern(record.model), intern(record.alias)
+    history.ended_line = NOWHERE  # how its run ended is written in the other ledger
+    history.saved_line = line
+
+
 def _money(_history: History, _record: Extra | Priced, _line: int) -> None:
     """Nothing of the cell: what it has cost beside its last run is the sweep's, see the book."""
 
@@ -225,7 +239,7 @@ def _money(_history: History, _record: Extra | Priced, _line: int) -> None:
 def _cannot_follow(history: History, record: CellLine) -> ValueError:
     kind = kind_of(record)
     name = kind.__name__.lower()
-    if (history.state, kind) not in AFTER or isinstance(record, Saved | Absent | Lost):
+    if (history.state, kind) not in AFTER or isinstance(record, Saved | Reused | Absent | Lost):
         return ValueError(f"`{name}` cannot follow {history.state}")
     return ValueError(f"`{name}` is of attempt {record.attempt}, the cell is at {history.attempt}")
 
@@ -241,6 +255,7 @@ CHANGES: Final[Mapping[type[AnyRecord], Callable[[History, Any, int], None]]] = 
         Finished: _finished,
         Rejected: _rejected,
         Saved: _saved,
+        Reused: _reused,
         Absent: _absent,
         Lost: _absent,
         Extra: _money,

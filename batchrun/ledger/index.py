@@ -11,7 +11,7 @@ Sums are queries. `runs` has a row for each run, with its day (UTC, of its inten
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from hashlib import sha256
@@ -36,6 +36,7 @@ from batchrun.ledger.records import (
     Parked,
     Priced,
     Rejected,
+    Reused,
     Saved,
     Submitted,
     decode,
@@ -44,7 +45,7 @@ from batchrun.ledger.records import (
 from batchrun.ledger.replay import lines_between
 from batchrun.sweep.location import INDEX
 
-VERSION: Final = 1
+VERSION: Final = 2
 BATCH: Final = 1000
 FLUSH: Final = 50_000
 """Lines after which the rows of their cells are written."""
@@ -157,6 +158,10 @@ def open_index(folder: Path, *, patience: float = PATIENCE) -> Iterator["Index"]
         raise OSError(f"cannot use the index {path}: {error}") from error
 
 
+def _never() -> bool:
+    return False
+
+
 class Index:
     """The index in the file at *path*, or in memory. Raises sqlite3.Error where it is broken."""
 
@@ -199,6 +204,16 @@ class Index:
         rows = self._db.execute(BY_INPUT)
         return [InputValue(name, value, cells, Decimal(cost)) for name, value, cells, cost in rows]
 
+    def states(self) -> Iterator[tuple[str, State]]:
+        """Yield each cell and where it stands."""
+        for key, state in self._db.execute("SELECT key, state FROM cells"):
+            yield key, State(state)
+
+    def costs(self) -> Iterator[tuple[str, Decimal]]:
+        """Yield the cost of each run that has one, and its cell."""
+        for cell, cost in self._db.execute("SELECT cell, cost FROM runs WHERE cost IS NOT NULL"):
+            yield cell, Decimal(cost)
+
     # Texts that hold as long as the ledger is as it was.
 
     def keep(self, name: str, value: bytes, fd: int) -> None:
@@ -225,28 +240,34 @@ class Index:
 
     # How it comes to know.
 
-    def catch_up(self, fd: int) -> None:
+    def catch_up(self, fd: int, *, until: Callable[[], bool] = _never) -> bool:
         """Take in what the open ledger *fd* has beyond what is known; ValueError if it is broken.
 
-        An unfinished last line is left for later.
+        An unfinished last line is left for later. Returns whether that is all: what is read when
+        *until* says so is kept, and the rest is left to the next time.
         """
         with self._transaction():
             bound = self.bound()
             if bound is not None and not _fits(bound, fd):
                 self._make()
                 bound = None
-            self._read(fd, 0 if bound is None else bound.length)
+            return self._read(fd, 0 if bound is None else bound.length, until)
 
-    def _read(self, fd: int, start: int) -> None:
+    def _read(self, fd: int, start: int, until: Callable[[], bool]) -> bool:
         found = os.fstat(fd)
         lines = (line for line in lines_between(fd, start, found.st_size) if line.endswith(b"\n"))
         reading = _Reading(self._db, start)
+        whole = True
         while batch := list(islice(lines, BATCH)):
             reading.take(batch)
+            if until():
+                whole = next(lines, None) is None
+                break
         reading.flush()
         self._db.execute("DELETE FROM bound")
         row = found.st_ino, reading.end, _last(fd, reading.end)
         self._db.execute("INSERT INTO bound VALUES (?, ?, ?)", row)
+        return whole
 
     def _make(self) -> None:
         for table in TABLES:
@@ -303,6 +324,9 @@ class _Reading:
                 cost = None if record.cost is None else str(record.cost)
                 self._runs.append((record.run_id, record.cell, cell.day, cost))
             case Saved():
+                self._files += [(file.path, record.cell, file.bytes) for file in record.files]
+            case Reused():
+                cell.day = record.at[:10]
                 self._files += [(file.path, record.cell, file.bytes) for file in record.files]
             case Rejected() | Dropped() | Parked() | Absent() | Lost():
                 pass

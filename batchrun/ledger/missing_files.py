@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from batchrun.ledger.book import Book
-from batchrun.ledger.records import Saved, decode
+from batchrun.ledger.records import Reused, Saved, decode
 
-_SAVED = b'{"type":"saved"'
+_SAVED = (b'{"type":"saved"', b'{"type":"reused"')
 
 
 def forget_missing(book: Book, ledger: Path) -> None:
@@ -22,8 +22,8 @@ def forget_missing(book: Book, ledger: Path) -> None:
             book.miss(record.cell, line)
 
 
-def gone(record: Saved, folder: Path) -> list[str]:
-    """Return the files of a `saved` line that are no longer in *folder*."""
+def gone(record: Saved | Reused, folder: Path) -> list[str]:
+    """Return the files of a `saved` or `reused` line that are no longer in *folder*."""
     return [file.path for file in record.files if file.bytes and not is_there(folder, file.path)]
 
 
@@ -41,13 +41,17 @@ def is_there(folder: Path, path: str) -> bool:
         return False
 
 
-def _newest(book: Book, ledger: Path) -> Iterator[tuple[Saved, int]]:
+def _newest(book: Book, ledger: Path) -> Iterator[tuple[Saved | Reused, int]]:
     """Yield the line of each cell that is saved, and where it stands."""
     at = 0
     with ledger.open("rb") as lines:
         for line in lines:
             if line.startswith(_SAVED) and line.endswith(b"\n"):
                 record = decode(line)
-                if isinstance(record, Saved) and book.history(record.cell).saved_line == at:
+                if isinstance(record, Saved | Reused) and _is_newest(book, record, at):
                     yield record, at
             at += len(line)
+
+
+def _is_newest(book: Book, record: Saved | Reused, at: int) -> bool:
+    return book.history(record.cell).saved_line == at

@@ -40,7 +40,7 @@ class Reader:
 
 def lost_files(ledger: Readable, cell: str) -> Iterator[Lost]:
     """Yield the lines of the cell's files that are gone for good, in the order of the output."""
-    for _, line in sorted(ledger.book.lost.get(cell, {}).items()):
+    for _, line in sorted(ledger.book.files.lost.get(cell, {}).items()):
         record = ledger.read(line)
         assert isinstance(record, Lost)
         yield record

@@ -251,6 +251,36 @@ class Lost(Record, frozen=True, kw_only=True, omit_defaults=True):
     message: str
 
 
+class Reused(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A cell has the result of a run of another sweep: its files are in this folder, too.
+
+    *cost* is what that run has cost there; here it costs nothing.
+    """
+
+    cell: str
+    model: str
+    alias: str
+    sweep: str
+    run_id: str
+    cost: Decimal | None = None
+    files: tuple[SavedFile, ...] = ()
+
+    @property
+    def by_place(self) -> dict[int, SavedFile]:
+        """The files by their places in the output."""
+        return dict(enumerate(self.files))
+
+    @property
+    def there(self) -> tuple[SavedFile, ...]:
+        """The files that were on disk."""
+        return self.files
+
+    @property
+    def owed(self) -> tuple[int, ...]:
+        """The places of files that were still to be had: none."""
+        return ()
+
+
 class Learnt(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Habits of the service, of one model or of all: which of them have shown.
 
@@ -272,6 +302,27 @@ class Uploaded(Record, frozen=True, kw_only=True, omit_defaults=True):
     reference: str
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A wish for one more replicate of a cell; each has an *id*, and makes one replicate ever.
+
+    *replicate* is its number, and *makes* the key of the cell that it is. *first* is the key of the
+    point's first replicate, behind which the manifest has it: as if `repeat` had named it.
+    """
+
+    id: str
+    cell: str
+    first: str
+    replicate: int
+    makes: str
+    kind: str = "redo"
+
+
+class Marks(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """Cells are to be made again. On disk before any of it is sent."""
+
+    marks: tuple[Mark, ...]
+
+
 AnyRecord = (
     Sweep
     | Intent
@@ -288,6 +339,8 @@ AnyRecord = (
     | Looked
     | Uploaded
     | Learnt
+    | Marks
+    | Reused
 )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from batchrun.ledger.book import Book
 from batchrun.ledger.history import State
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.records import (
@@ -21,8 +22,10 @@ from batchrun.ledger.records import (
     Dropped,
     Finished,
     Intent,
+    Mark,
     Priced,
     Rejected,
+    Reused,
     Saved,
     Submitted,
     decode,
@@ -34,6 +37,8 @@ _COSTS: Final = (b'{"type":"intent"', b'{"type":"finished"', b'{"type":"priced"'
 END_OF_COSTS: Final = 64 << 20
 """Bytes of a file in which costs are looked for: some 40,000 cells."""
 
+_FILES: Final = (b'{"type":"saved"', b'{"type":"reused"')
+_MARKS: Final = b'{"type":"marks"'
 _SENT: Final = (b'{"type":"intent"', b'{"type":"submitted"')
 _ANSWERS: Final = tuple(
     f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped")
@@ -169,11 +174,11 @@ def names_in(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def paths_in(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the cell and the path of each file that was saved."""
+    """Yield the cell and the path of each file that was saved, or taken over."""
     for line in _whole(path):
-        if line.startswith(b'{"type":"saved"'):
+        if line.startswith(_FILES):
             record = decode(line)
-            assert isinstance(record, Saved)
+            assert isinstance(record, Saved | Reused)
             yield from ((record.cell, file.path) for file in record.files)
 
 
@@ -183,6 +188,30 @@ def known_ids(path: Path, wanted: AbstractSet[str]) -> set[str]:
     # The first match in a line is the record's own field; later ones are inside the request.
     names = (found[1] for line in _lines(path) if (found := _IDENTITY.search(line)))
     return {spelled[name] for name in names if name in spelled}
+
+
+def redone_in(path: Path) -> dict[str, list[int]]:
+    """Return the replicates that marks of the file made, as a book has them; none without a file.
+
+    Only marks are read: it is quick also where the ledger is long.
+    """
+    return _marked(path).redone
+
+
+def marks_in(path: Path) -> dict[str, Mark]:
+    """Return the marks of the file, by the keys of what they make; likewise."""
+    return _marked(path).marks
+
+
+def _marked(path: Path) -> Book:
+    book = Book()
+    try:
+        for line in _whole(path):
+            if line.startswith(_MARKS) and (record := decode(line)) is not None:
+                book.add(record, 0)
+    except (OSError, ValueError):  # a call reads the file anew, and says what is wrong with it
+        pass
+    return book
 
 
 def _lines(path: Path) -> Iterator[bytes]:

@@ -31,6 +31,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     replicate: int  # from 1
     values: dict[str, Any]  # inputs, vars and columns under their common names
     ordinal: int  # its place in the manifest's order; there are gaps
+    redo_of: str | None = None  # the key of the first replicate, where a mark made this one
 
     @property
     def short(self) -> str:

@@ -15,7 +15,11 @@ def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
 
     Data files, lines and globs are read too, and local files hashed. Nothing is written or sent.
     """
-    data = read_text(path)
+    return read_manifest(read_text(path), path, environ)
+
+
+def read_manifest(data: bytes, path: Path, environ: Mapping[str, str]) -> Manifest:
+    """Read the manifest *data* as if it stood at *path*; raise ManifestError likewise."""
     problems: list[Problem] = []
     root = parse_document(data, str(path), problems)
     raise_if(problems if root is None else [])

@@ -11,19 +11,39 @@ from msgspec import Struct
 from batchrun.engine.run_records import billed, finished_line
 from batchrun.engine.run_tag import RunTag
 from batchrun.ledger.history import BAD, GOOD, CellLine, History, State, apply
-from batchrun.ledger.records import Dropped, Extra, Intent, Submitted
+from batchrun.ledger.records import Dropped, Extra, Intent, Mark, Submitted
 from batchrun.runflow.wire import Run
 
 NO_RUN: Final = "the service shows no run for it, and one for a later attempt"
+ID_DIGITS: Final = 16
 _EPOCH: Final = datetime.min.replace(tzinfo=UTC)
 
 
 class CellDescription(Struct, frozen=True, kw_only=True):
-    """The facts of a cell that its runs don't show: its model, and where its files go."""
+    """The facts of a cell that its runs don't show: its model, and where its files go.
+
+    *first* is the first replicate of its point, and *replicate* its number, where it is one that
+    was made again by a mark.
+    """
 
     model: str
     alias: str
     name: str
+    first: str | None = None
+    replicate: int = 1
+
+
+def mark_of(cell: str, about: CellDescription) -> Mark | None:
+    """Return the mark that made a cell, as far as it is known; None where it was none."""
+    if about.first is None:
+        return None
+    return Mark(
+        id=cell[:ID_DIGITS],
+        cell=about.first,
+        first=about.first,
+        replicate=about.replicate,
+        makes=cell,
+    )
 
 
 class FoundRun(Struct, frozen=True):

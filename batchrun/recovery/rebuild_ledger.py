@@ -8,11 +8,12 @@ rebuilt.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.text import number_of
 from batchrun.engine.batch_items import BatchItems
@@ -22,10 +23,15 @@ from batchrun.engine.run_tag import is_ours, sweep_tag, tag_of
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import Ledger, Rebuilding
 from batchrun.ledger.history import CellLine, State
-from batchrun.ledger.records import Extra, Intent, Submitted
+from batchrun.ledger.records import Extra, Intent, Mark, Marks, Submitted
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
+from batchrun.recovery.missing_records import (
+    CellDescription,
+    FoundRun,
+    mark_of,
+    missing_records,
+)
 from batchrun.runflow.client import Client
 from batchrun.runflow.wire import Run
 from batchrun.sweep.references import reference, sweep_of, wave_number
@@ -189,6 +195,9 @@ async def write_down(
     for each in found:
         by_cell[each.tag.cell].append(each)
     lines: list[CellLine] = []
+    marks = [mark for cell in by_cell if (mark := _lost_mark(ledger, cell, about)) is not None]
+    if marks:
+        await ledger.append(Marks(marks=tuple(marks)))
     for cell, runs in by_cell.items():
         history = ledger.book.history(cell)
         unknown = CellDescription(model="", alias="", name=cell[:12])
@@ -209,24 +218,53 @@ async def write_down(
     )
 
 
+def _lost_mark(ledger: Ledger, cell: str, about: Mapping[str, CellDescription]) -> Mark | None:
+    """Return the mark that made *cell*, where the ledger lacks it."""
+    return None if cell in ledger.book.marks or cell not in about else mark_of(cell, about[cell])
+
+
 async def describe(
     manifest: Manifest, found: Collection[FoundRun], ledger: Ledger
 ) -> dict[str, CellDescription]:
     """Return what the grid knows of the cells that have runs; some it may not name any more.
 
-    The files that are there are of these cells: they take no name away.
+    The files that are there are of these cells: they take no name away. A cell that was made again
+    is known by its replicate, whose number is in the tag of its run.
     """
     names = Names(manifest, ledger)
     await names.load(others=False)
     cells = {each.tag.cell for each in found}
+    numbers = sorted({number for each in found for number in each.tag.redo})
     about: dict[str, CellDescription] = {}
-    for cell in expand(manifest):
+    for cell in expand(replace(manifest, redone=_Each(numbers))):
         if cell.key in cells and cell.key not in about:
             name = names.of(cell, ledger.book.history(cell.key))
-            about[cell.key] = CellDescription(model=cell.model, alias=cell.alias, name=name)
+            about[cell.key] = CellDescription(
+                model=cell.model,
+                alias=cell.alias,
+                name=name,
+                first=cell.redo_of,
+                replicate=cell.replicate,
+            )
             if len(about) == len(cells):
                 break
     return about
+
+
+class _Each(Mapping[str, Sequence[int]]):
+    """Has the same *numbers* for every point."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        self._numbers = numbers
+
+    def __getitem__(self, first: str) -> Sequence[int]:
+        return self._numbers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return len(self._numbers)
 
 
 def _key_in_doubt(ledger: Ledger, cell: str) -> str | None:

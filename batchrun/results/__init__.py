@@ -2,6 +2,10 @@
 
 rows.py            a row of the results
 result_files.py    results.csv and results.jsonl
+starts.py          each start, as it was
+edits.py           what was edited since the last start
+value_changes.py   what only one of two walks of values has
+value_places.py    where a value stands
 tally.py           how many cells stand where
 failures.py        failures grouped by cause
 summary.py         the `--json` object, and how to go on

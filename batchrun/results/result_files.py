@@ -14,7 +14,7 @@ from batchrun.base.output_store import OutputStore
 from batchrun.ledger.history import NOWHERE, History
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.reader import Readable, lost_files
-from batchrun.ledger.records import Finished, Rejected, Saved
+from batchrun.ledger.records import Finished, Rejected, Reused, Saved
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
@@ -79,12 +79,12 @@ def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:
     return record
 
 
-def _saved(ledger: Readable, cell: str, history: History) -> Saved | None:
-    line = history.saved_line if history.saved else ledger.book.partly.get(cell, NOWHERE)
+def _saved(ledger: Readable, cell: str, history: History) -> Saved | Reused | None:
+    line = history.saved_line if history.saved else ledger.book.files.partly.get(cell, NOWHERE)
     if line == NOWHERE:
         return None
     record = ledger.read(line)
-    assert isinstance(record, Saved)
+    assert isinstance(record, Saved | Reused)
     return record
 
 

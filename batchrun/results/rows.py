@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from batchrun.base.text import money
-from batchrun.ledger.history import GOOD, History, State, standing
-from batchrun.ledger.records import Finished, Lost, Rejected, Saved, reason
+from batchrun.ledger.history import GOOD, NOWHERE, History, State, standing
+from batchrun.ledger.records import Finished, Lost, Rejected, Reused, Saved, reason
 from batchrun.manifest.cells import Cell, plain
 
 COLUMNS: Final = (
@@ -39,7 +39,7 @@ def row(
     cell: Cell,
     history: History,
     ended: Finished | Rejected | None,
-    saved: Saved | None,
+    saved: Saved | Reused | None,
     *,
     attempts: int,
     lost: Lost | None = None,
@@ -52,12 +52,13 @@ def row(
 
     The cost is that of all runs of the cell: of the one that succeeded, and *other_costs*. Where an
     earlier row has the same cell, this one is *shared* and has no cost: so the column adds up to
-    what was spent.
+    what was spent. What was taken over from another sweep has cost nothing here.
     """
     ended = ended if history.state in ENDED else None
     good = ended.cost if isinstance(ended, Finished) and history.state in GOOD else None
     known = [cost for cost in (good, other_costs) if cost is not None]
-    if isinstance(ended, Finished) and ended.cost is not None:
+    taken_over = history.state in GOOD and history.ended_line == NOWHERE
+    if taken_over or (isinstance(ended, Finished) and ended.cost is not None):
         known.append(Decimal(0))  # it is known, and may be none
     values = point(cell) | {
         "status": str(standing(history, attempts=attempts)),

@@ -12,6 +12,9 @@ from batchrun.base.text import money, number_of
 from batchrun.errors import BatchrunError, ManifestError, Problem
 from batchrun.results.tally import Tally
 
+OPTIONAL: Final = frozenset({"elsewhere", "beside", "changed", "redo", "error"})
+"""Fields that are left out where there is nothing to say."""
+
 SCHEMA: Final = 1
 """Version of the `--json` object; fields may be added within a version, never change or go."""
 
@@ -38,7 +41,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     """The `--json` object, field by field and in its order.
 
     Whatever a call did not come to know keeps its default: so each exit has a summary. *elsewhere*
-    are sweeps of this name that a plan found, and that were begun elsewhere.
+    are sweeps of this name that a plan found, and that were begun elsewhere; *beside* are those
+    that lie beside this one and have its cells; *changed* is what a
+    plan says of what was edited since the last start, *redo* what `redo` would make again.
     """
 
     schema: int = SCHEMA
@@ -72,6 +77,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     exit_code: int = 0
     next: str = ""
     elsewhere: tuple[Mapping[str, Any], ...] | None = None
+    beside: tuple[Mapping[str, Any], ...] | None = None
+    changed: Mapping[str, Any] | None = None
+    redo: Mapping[str, Any] | None = None
     error: Stop | None = None
 
     @property
@@ -79,17 +87,16 @@ class Summary(Struct, frozen=True, kw_only=True):
         return Tally(**{name: getattr(self, name) for name in Tally.__struct_fields__})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what JSON can say of it; `elsewhere` and `error` only where there is one."""
+        """Return what JSON can say of it; those of OPTIONAL where there is one."""
         values = asdict(self)
         values["cost"] = money(self.cost)
         values["duration_s"] = round(self.duration_s, 3)
-        if self.elsewhere is None:
-            del values["elsewhere"]
-        if self.error is None:
-            del values["error"]
-        else:
-            values["error"] = self.error.as_dict()
-        return values
+        values["error"] = None if self.error is None else self.error.as_dict()
+        return {
+            name: value
+            for name, value in values.items()
+            if value is not None or name not in OPTIONAL
+        }
 
     def as_json(self) -> str:
         """Return the object as one line of text that any terminal or pipe can take."""

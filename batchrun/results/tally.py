@@ -5,7 +5,7 @@ longer names is orphaned; a point that comes to a cell already counted is folded
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
@@ -109,7 +109,7 @@ class Counting:
         if state in GOOD:
             model[state] += 1
             model["unsaved"] += self._download and not saved
-            model["lost"] += state is State.SUCCEEDED and cell.key in self._book.lost
+            model["lost"] += state is State.SUCCEEDED and cell.key in self._book.files.lost
         else:
             history, granted = self._book.history(cell.key), self._granted.get(cell.key, 0)
             model[standing(history, attempts=self._attempts, granted=granted)] += 1
@@ -123,6 +123,17 @@ class Counting:
             return False
         self._begun[number] = 1
         return True
+
+    @property
+    def new(self) -> int:
+        """How many of the cells that were counted have no line in the ledger."""
+        return len(self._fresh)
+
+    def orphans(self) -> Iterator[str]:
+        """Yield the cells of the ledger that no point came to."""
+        for key, begun in zip(self._book.histories, self._begun, strict=True):
+            if not begun:
+                yield key
 
     def result(self) -> Count:
         """Return the counts, if every point of the grid has been added."""
@@ -143,5 +154,5 @@ def count_ledger(book: Book, *, attempts: int, download: bool) -> Tally:
         counts["cells"] += 1
         counts[standing(history, attempts=attempts)] += 1
         counts["unsaved"] += download and history.state in GOOD and not history.saved
-        counts["lost"] += history.state is State.SUCCEEDED and cell in book.lost
+        counts["lost"] += history.state is State.SUCCEEDED and cell in book.files.lost
     return Tally(**counts)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from batchrun.base.disk import atomic_write
 from batchrun.errors import FolderError, LostLedgerError
@@ -20,7 +20,11 @@ IDENTITY: Final = "sweep.json"
 
 
 class Identity(Struct, frozen=True, kw_only=True):
-    """Who a sweep is: the copy that is left when the ledger is lost. *manifest* is its path."""
+    """Who a sweep is: the copy that is left when the ledger is lost. *manifest* is its path.
+
+    *reused* are the folders whose results were taken over: no service knows them as this sweep's.
+    *reusing* is one of them as long as that isn't done.
+    """
 
     sweep: str
     name: str
@@ -28,6 +32,8 @@ class Identity(Struct, frozen=True, kw_only=True):
     label: str | None = None
     organisation: str | None = None
     manifest: str | None = None
+    reused: tuple[str, ...] = ()
+    reusing: str | None = None
 
 
 def read_identity(folder: Path) -> Identity | None:
@@ -46,7 +52,27 @@ def read_identity(folder: Path) -> Identity | None:
 
 
 def write_identity(folder: Path, identity: Identity) -> None:
-    text = json.dumps(asdict(identity), indent=2, ensure_ascii=False)
+    """Write `sweep.json`; what it says of results that were taken over is kept."""
+    known = read_identity(folder)
+    if known is not None:
+        identity = replace(identity, reused=known.reused, reusing=known.reusing)
+    _write(folder, identity)
+
+
+def note_reuse(folder: Path, source: str, *, done: bool) -> None:
+    """Write into `sweep.json` that results of *source* are taken over, or that all of them are."""
+    identity = read_identity(folder)
+    if identity is not None:
+        reused = tuple(sorted({*identity.reused, source}))
+        _write(folder, replace(identity, reused=reused, reusing=None if done else source))
+
+
+def _write(folder: Path, identity: Identity) -> None:
+    values = asdict(identity)
+    for name in ("reused", "reusing"):
+        if not values[name]:
+            del values[name]
+    text = json.dumps(values, indent=2, ensure_ascii=False)
     atomic_write(folder / IDENTITY, text.encode("utf-8", "backslashreplace") + b"\n")
 
 

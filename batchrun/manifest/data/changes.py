@@ -54,6 +54,27 @@ def holds(known: Seal, base: Path, environ: Mapping[str, str], *, secret: str) -
     )
 
 
+def digests(sources: Sources, base: Path) -> dict[str, str | None]:
+    """Return the sha256 of each file of *sources*, by its path relative to *base* where it can be.
+
+    None for a file that can't be read, a folder among them.
+    """
+    found = {}
+    for name in sorted(sources.files):
+        path = Path(name)
+        spelled = path.relative_to(base).as_posix() if path.is_relative_to(base) else name
+        found[spelled] = sources.digests.get(name) or _content(path)
+    return found
+
+
+def _content(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 def _of_variable(text: str | None, secret: str) -> str:
     """Return the digest of a variable; one that is not set differs from an empty one."""
     return _digest([secret] if text is None else [secret, text])

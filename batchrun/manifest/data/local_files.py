@@ -53,6 +53,7 @@ class LocalDisk:
                 raise ValueError(f"`{written}`: its name is longer than 500 characters")
             file.seek(0)
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        self.sources.digests[str(path)] = sha256
         return LocalFile(path=path, written=written, sha256=sha256, size=size, mime=mime)
 
     def matches(self, pattern: str) -> Sequence[LocalFile]:

@@ -5,11 +5,13 @@ point come together, models innermost.
 """
 
 import heapq
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from math import prod
 from operator import attrgetter
 from typing import Any
+
+from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cell_key import cell_key
@@ -31,7 +33,7 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
     base = 0
     for grid in manifest.grids:
         streams = [
-            _cells(layout, base + number, _kept(grid, layout))
+            _cells(layout, base + number, _kept(grid, layout), manifest.redone)
             for number, layout in enumerate(layouts(grid))
             if model is None or layout.model.alias == model.alias
         ]
@@ -42,8 +44,9 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
 
 
 def upper_bound(manifest: Manifest, model: Model | None = None) -> int:
-    """Return how many cells `expand` can yield: exact where nothing is excluded."""
-    return sum(
+    """Return how many cells `expand` can yield: exact where nothing is excluded or redone."""
+    redone = sum(map(len, manifest.redone.values()))
+    return redone + sum(
         _count(grid, layout)
         for grid in manifest.grids
         for layout in layouts(grid)
@@ -131,28 +134,62 @@ def _matches(rule: Rule, values: Mapping[str, Any]) -> bool:
     return True
 
 
-def _cells(layout: Layout, base: int, kept: Mapping[int, Any] | None) -> Iterator[Cell]:
-    shape, walk, model = Shape(layout), Traversal(layout), layout.model
-    ruled = bool(layout.grid.exclude)
+def _cells(
+    layout: Layout, base: int, kept: Mapping[int, Any] | None, redone: Mapping[str, Sequence[int]]
+) -> Iterator[Cell]:
+    walk, maker = Traversal(layout), _CellMaker(layout)
+    make, present, more = maker.cell, walk.values, list[Cell]()
     for ordinal in walk.points(kept):
-        present = walk.values
-        values = {n: value for n in shape.names if (value := present[n]) is not OMIT}
-        if ruled and shape.excluded(values):
+        if more and present[REPLICATE] == 1:  # the next point: the last one's are over
+            yield from more
+            more = []
+        cell = make(walk, present, base + ordinal)
+        if cell is None:
             continue
+        if redone and cell.replicate == 1:
+            more = list(_redone(maker, walk, cell, redone.get(cell.key, ())))
+        yield cell
+    yield from more
+
+
+def _redone(
+    maker: "_CellMaker", walk: Traversal, first: Cell, numbers: Iterable[int]
+) -> Iterator[Cell]:
+    """Yield the replicates of a point that were asked for beyond `repeat`."""
+    for number in numbers:
+        cell = maker.cell(walk, walk.at_replicate(number), first.ordinal)
+        if cell is not None:
+            yield replace(cell, redo_of=first.key)
+
+
+class _CellMaker:
+    """Makes the cells of a model from the values of its points."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._shape = Shape(layout)
+        self._model = layout.model
+        self._ruled = bool(layout.grid.exclude)
+
+    def cell(self, walk: Traversal, present: Mapping[str, Any], ordinal: int) -> Cell | None:
+        """Return the cell that *present* values come to, None if it is excluded."""
+        shape, model = self._shape, self._model
+        values = {n: value for n in shape.names if (value := present[n]) is not OMIT}
+        if self._ruled and shape.excluded(values):
+            return None
         try:
             sent = shape.input(values)
         except NoValueError as error:
             problem = walk.located(error)
             raise ManifestError([problem] if problem else []) from None
         replicate = present[REPLICATE]
-        yield Cell(
+        return Cell(
             key=cell_key(model.id, sent, replicate),
             model=model.id,
             alias=model.alias,
             input=sent,
             replicate=replicate,
             values=values,
-            ordinal=base + ordinal,
+            ordinal=ordinal,
         )
 
 

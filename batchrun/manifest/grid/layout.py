@@ -6,6 +6,7 @@ stays at 0 of the others, so that the streams of several models can be merged by
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -167,6 +168,19 @@ class Traversal:
         """Yield the ordinal of each point in turn; *kept* is a tree of the dimensions wanted."""
         if self._compute(self.layout.first):
             yield from self._walk(0, 0, kept)
+
+    def at_replicate(self, number: int) -> dict[str, Any]:
+        """Return the values of the present point as they are for another replicate."""
+        values, layout = {**self.values, REPLICATE: number}, self.layout
+        slots = chain(layout.first, *(dimension.computed for dimension in layout.dimensions))
+        try:
+            for slot in slots:
+                if REPLICATE in layout.needs([slot]):
+                    values[slot] = self._expressions[slot].evaluate(values)
+        except NoValueError as error:
+            problem = self.located(error)
+            raise ManifestError([problem] if problem else []) from None
+        return values
 
     def _walk(self, depth: int, ordinal: int, kept: Any) -> Iterator[int]:
         if depth == len(self.layout.dimensions):

@@ -1,0 +1,104 @@
+"""What a plan says of cells that are paid already, and that the ledger here doesn't know.
+
+Sweeps of the same name that were begun elsewhere, sweeps that lie beside this one, and results that
+were taken over once and are lost. For each of these a call would be refused, or pay again.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import anyio
+from msgspec import Struct
+from msgspec.structs import replace
+
+from batchrun.base.endpoint import SIMULATOR
+from batchrun.base.text import money
+from batchrun.commands.beside import Beside, find_beside
+from batchrun.commands.beside import refusal as refusal_beside
+from batchrun.commands.call import Call, key_of
+from batchrun.commands.connection import connected
+from batchrun.commands.reusing import lost_reuse
+from batchrun.commands.target import name_recover
+from batchrun.engine.other_sweeps import OtherSweep, all_counted, find, of_cells, refusal
+from batchrun.errors import BatchrunError
+from batchrun.ledger.book import Book
+from batchrun.ledger.records import timestamp
+
+PATIENCE: Final = 5.0
+"""Seconds that a plan waits for a service that gives no good answer: it can do without."""
+
+
+class PaidBefore(Struct, frozen=True, kw_only=True):
+    """*elsewhere* is what the service shows, *beside* what other folders have."""
+
+    elsewhere: Sequence[OtherSweep]
+    beside: Sequence[Beside]
+    book: Book
+    taking_over: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields for JSON; each is None where there is nothing."""
+        return {
+            "elsewhere": _as_dicts(self.elsewhere),
+            "beside": tuple(each.as_dict() for each in self.beside) or None,
+        }
+
+    def lines(self, call: Call, command: str) -> list[str]:
+        """Return what people read; *command* is the call that the plan is of."""
+        said = []
+        if self.elsewhere:
+            error = refusal(self.elsewhere, ())
+            name_recover(error, call.recover_command, again=command)
+            said.append(str(error))
+        said += [
+            str(refusal_beside(each, call, command)) if each.same else each.note()
+            for each in self.beside
+        ]
+        lost = None if self.taking_over else lost_reuse(call.folder, self.book, command)
+        return said if lost is None else [*said, lost]
+
+
+def paid_before(call: Call, book: Book, *, taking_over: bool) -> PaidBefore:
+    """Return what is paid already; *taking_over*: another folder's results are taken over."""
+    return PaidBefore(
+        elsewhere=begun_elsewhere(call, book),
+        beside=() if taking_over else find_beside(call, book),
+        book=book,
+        taking_over=taking_over,
+    )
+
+
+def begun_elsewhere(call: Call, book: Book) -> Sequence[OtherSweep]:
+    """Return the sweeps that a call would be refused for; none where that can't be asked."""
+    key = key_of(call.endpoint)
+    if book.past_opening or key is None or call.endpoint == SIMULATOR:
+        return ()
+    try:
+        return anyio.run(_begun_elsewhere, call, key, book)
+    except BatchrunError:  # a plan can do without: the call itself asks again
+        return ()
+
+
+async def _begun_elsewhere(call: Call, key: str, book: Book) -> Sequence[OtherSweep]:
+    ours = set() if book.sweep is None else {book.sweep.sweep, *book.sweep.after}
+    patient = replace(call.settings, give_up=min(call.settings.give_up, PATIENCE))
+    async with connected(call.endpoint, key, patient, log=lambda _: None) as client:
+        found = await find(client, call.manifest.name, call.place.label)
+        others = found.but({*ours, *call.settings.set_aside})
+        return await of_cells(await all_counted(client, others), call.manifest)
+
+
+def _as_dicts(others: Sequence[OtherSweep]) -> tuple[Mapping[str, Any], ...] | None:
+    """Return them for JSON; None where there is none."""
+    return (
+        tuple(
+            {
+                "sweep": each.id,
+                "runs": len(each.runs),
+                "since": None if each.since is None else timestamp(each.since),
+                "cost": money(each.cost),
+            }
+            for each in others
+        )
+        or None
+    )

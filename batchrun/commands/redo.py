@@ -1,0 +1,199 @@
+"""`batchrun redo MANIFEST --only NAME=V`: make chosen cells again, and pay for just these."""
+
+import sys
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from batchrun.base.said import say
+from batchrun.base.text import money, number_of
+from batchrun.commands.call import Call, prepare
+from batchrun.commands.error_boundary import import_command
+from batchrun.commands.preview import CellsToDo, Plan, Prices, asked, means, total
+from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, Options, command_in, parse
+from batchrun.commands.target import Subject, command_of, naming_recover, opened
+from batchrun.engine.redo import Choice, choose
+from batchrun.engine.selection import ChosenCells, Selection
+from batchrun.errors import UsageError
+from batchrun.ledger.file import Ledger
+from batchrun.ledger.history import History
+from batchrun.ledger.reader import Readable
+from batchrun.results.summary import Summary
+from batchrun.sweep.location import LEDGER
+
+
+def main(argv: Sequence[str]) -> int:
+    """Make the cells again that *argv* chooses; return the exit code."""
+    started = time.monotonic()
+    options = parse(argv, command="redo")
+    if not options.only:
+        raise UsageError("`batchrun redo` needs `--only NAME=V[,V]`: the cells to make again")
+    call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
+    with naming_recover(call.recover_command):
+        offer = offer_of(call, argv, options)
+        if options.dry_run or not offer.choice.cells:
+            show(offer, call, as_json=options.json)
+            return 0
+        if not options.quiet:
+            say("\n".join(offer.lines()), sys.stderr)
+        confirm(options)
+        code: int = import_command("execute").execute(
+            call, options, argv, started, choose_cells=Marker(offer).mark
+        )
+    return code
+
+
+class Offer(Struct, frozen=True, kw_only=True):
+    """What is to be made again, and what that costs. *spent* is what all runs have cost so far.
+
+    *command* makes it, *plain* goes on with the whole sweep.
+    """
+
+    choice: Choice
+    to_do: CellsToDo
+    budget: Decimal | None
+    spent: Decimal
+    command: str
+    plain: str
+
+    @property
+    def cost(self) -> Decimal | None:
+        """What it may cost, None where the price of a model isn't known."""
+        costs = list(self.to_do.costs.values())
+        return None if None in costs else sum((c for c in costs if c is not None), Decimal(0))
+
+    def lines(self) -> list[str]:
+        """Return what people read before it is paid for."""
+        choice, number = self.choice, number_of(len(self.choice.cells), "cell")
+        costs = self.to_do.costs
+        said = [
+            f"{alias}: {number_of(cells, 'cell')}{total({alias: costs[alias]})}"
+            for alias, cells in self.to_do.cells.items()
+        ]
+        if not choice.cells:
+            said.append("no cell that has ended is chosen")
+        elif choice.is_open:
+            said.append(
+                f"{number} of an earlier redo of these cells {_are(choice)} open, and finished "
+                f"first{total(costs)}; no other cell is made again"
+            )
+        else:
+            said.append(f"{number} to make again{total(costs)}")
+        if choice.unended:
+            said.append(
+                f"{number_of(choice.unended, 'chosen cell')} not ended yet; "
+                f"`{self.plain}` goes on with all"
+            )
+        if self.budget is not None and self.spent + (self.cost or 0) > self.budget:
+            spent = f"of which {money(self.spent)} USD are spent"
+            said.append(f"the budget of {money(self.budget)} USD, {spent}, will not do for all")
+        return said
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "cells": self.choice.keys,
+            "open": self.choice.is_open,
+            "unended": self.choice.unended,
+            "cost": None if self.cost is None else money(self.cost),
+        }
+
+
+def _are(choice: Choice) -> str:
+    return "is" if len(choice.cells) == 1 else "are"
+
+
+def offer_of(call: Call, argv: Sequence[str], options: Options) -> Offer:
+    """Return what a call with *argv* would make again, by the ledger as it is now."""
+    again = {*FOR_ONE_CALL, "--only", "--yes"}
+    plain = command_in(argv, without=again)
+    subject = Subject(
+        folder=call.folder,
+        manifest=call.manifest,
+        command=command_of(call.manifest.path, call.place),
+    )
+    command = command_in(["redo", *argv], without=SHOWING)
+    with opened(subject) as reader:
+        choice = chosen(call, reader)
+        known = Prices(means=means(reader.book), given=call.settings.model_prices)
+        prices = known if options.json else asked(Plan(call=call, command=command), known)
+        to_do = CellsToDo(prices, None)
+        for cell in choice.cells:
+            to_do.add(cell, History())
+        return Offer(
+            choice=choice,
+            to_do=to_do,
+            budget=call.settings.budget,
+            spent=reader.book.cost,
+            command=command,
+            plain=plain,
+        )
+
+
+def chosen(call: Call, ledger: Readable) -> Choice:
+    """Return what the call makes again; `--limit` takes the first of it."""
+    settings, limit = call.settings, call.settings.limit
+    found = choose(
+        call.knowing(ledger.book).manifest,
+        ledger.book,
+        Selection(settings.only, ledger, attempts=settings.attempts),
+        attempts=settings.attempts,
+        by_key="cell" in settings.only,
+    )
+    return replace(found, cells=found.cells[:limit], marks=found.marks[:limit])
+
+
+class Marker:
+    """Marks what was offered, once the ledger is held."""
+
+    def __init__(self, offer: Offer) -> None:
+        self._offered = offer.choice
+
+    async def mark(self, call: Call, ledger: Ledger) -> Selection:
+        """Return the cells to make, when the marks for them are on disk.
+
+        Raises UsageError where the ledger has changed, and other cells would be made.
+        """
+        choice = chosen(call, ledger)
+        if choice.keys != self._offered.keys:
+            raise UsageError(
+                "the sweep went on meanwhile, and other cells would be made again than was said; "
+                "nothing was sent, call it again"
+            )
+        if choice.marks:
+            await ledger.append(*choice.lines())
+        return ChosenCells(choice.keys)
+
+
+def show(offer: Offer, call: Call, *, as_json: bool) -> None:
+    """Print the offer as the result: nothing is sent, and nothing is written."""
+    made = f"`{offer.command}` makes them again" if offer.choice.cells else "nothing to do"
+    if not as_json:
+        print("\n".join([*offer.lines(), f"nothing was sent; {made}"]))
+        return
+    summary = Summary(
+        name=call.manifest.name,
+        label=call.place.label,
+        endpoint=call.endpoint,
+        cost=offer.spent,
+        outputs=str(call.folder),
+        ledger=str(call.folder / LEDGER),
+        next=made,
+        redo=offer.as_dict(),
+    )
+    print(summary.as_json())
+
+
+def confirm(options: Options) -> None:
+    """Return if it may be paid for; UsageError if not, or where no terminal can be asked."""
+    if options.yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("it is paid for again: say so with `--yes`; nothing was sent")
+    print("make them again, and pay for them? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UsageError("nothing was sent")
