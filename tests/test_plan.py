@@ -1,6 +1,7 @@
 """`batchrun plan`: what it says of what is to come, and what that may cost."""
 
 import json
+import socket
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from ledger_lines import SWEEP, finished, intent, submitted, text
 from raw_server import raw_server
 
+from batchrun.commands import paid_before, preview
 from batchrun.commands.preview import total
 from batchrun.commands.run import main
 from batchrun.ledger.records import AnyRecord
@@ -255,3 +257,20 @@ def test_a_total_is_a_total_only_where_each_price_is_known(
     costs: dict[str, Decimal | None], words: str
 ) -> None:
     assert total(costs) == words
+
+
+def test_a_service_that_gives_no_answer_does_not_hold_a_plan_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paid_before, "LONGEST", 0.2)
+    monkeypatch.setattr(preview, "LONGEST", 0.2)
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_plan")
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("models: [a/model]\ninputs: {prompt: [a chair, a stool]}\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        shown = "\n".join(plan(manifest, "--endpoint", endpoint, capsys=capsys))
+
+    assert "whether this sweep was begun elsewhere could not be asked: no answer within" in shown
+    assert "2 cells, 2 to do" in shown

@@ -19,7 +19,15 @@ from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected
 from batchrun.commands.reusing import lost_reuse
 from batchrun.commands.target import name_recover
-from batchrun.engine.other_sweeps import OtherSweep, all_counted, find, of_cells, refusal
+from batchrun.engine.other_sweeps import (
+    Elsewhere,
+    OtherSweep,
+    all_counted,
+    find,
+    of_cells,
+    read_back_to,
+    refusal,
+)
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import timestamp
@@ -27,11 +35,18 @@ from batchrun.ledger.records import timestamp
 PATIENCE: Final = 5.0
 """Seconds that a plan waits for a service that gives no good answer: it can do without."""
 
+LONGEST: Final = 20.0
+"""Seconds that the whole look-up may take, where a request hangs."""
+
 
 class PaidBefore(Struct, frozen=True, kw_only=True):
-    """*elsewhere* is what the service shows, *beside* what other folders have."""
+    """*elsewhere* is what the service shows, *beside* what other folders have.
 
-    elsewhere: Sequence[OtherSweep]
+    *unseen* is why the service may have more.
+    """
+
+    elsewhere: Elsewhere
+    unseen: str
     beside: Sequence[Beside]
     book: Book
     taking_over: bool
@@ -39,15 +54,15 @@ class PaidBefore(Struct, frozen=True, kw_only=True):
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON; each is None where there is nothing."""
         return {
-            "elsewhere": _as_dicts(self.elsewhere),
+            "elsewhere": _as_dicts(self.elsewhere.sweeps),
             "beside": tuple(each.as_dict() for each in self.beside) or None,
         }
 
     def lines(self, call: Call, command: str) -> list[str]:
         """Return what people read; *command* is the call that the plan is of."""
         said = []
-        if self.elsewhere:
-            error = refusal(self.elsewhere, ())
+        if self.elsewhere.sweeps or self.elsewhere.unclear:
+            error = refusal(self.elsewhere.sweeps, self.elsewhere.unclear)
             name_recover(error, call.recover_command, again=command)
             said.append(str(error))
         said += [
@@ -60,32 +75,41 @@ class PaidBefore(Struct, frozen=True, kw_only=True):
 
 def paid_before(call: Call, book: Book, *, taking_over: bool) -> PaidBefore:
     """Return what is paid already; *taking_over*: another folder's results are taken over."""
+    elsewhere, unseen = begun_elsewhere(call, book)
     return PaidBefore(
-        elsewhere=begun_elsewhere(call, book),
+        elsewhere=elsewhere,
+        unseen=unseen,
         beside=() if taking_over else find_beside(call, book),
         book=book,
         taking_over=taking_over,
     )
 
 
-def begun_elsewhere(call: Call, book: Book) -> Sequence[OtherSweep]:
-    """Return the sweeps that a call would be refused for; none where that can't be asked."""
-    key = key_of(call.endpoint)
+def begun_elsewhere(call: Call, book: Book) -> tuple[Elsewhere, str]:
+    """Return what a call would be refused for, and why there may be more; the call asks again."""
+    key, nothing = key_of(call.endpoint), Elsewhere()
     if book.past_opening or key is None or call.endpoint == SIMULATOR:
-        return ()
+        return nothing, ""
     try:
-        return anyio.run(_begun_elsewhere, call, key, book)
-    except BatchrunError:  # a plan can do without: the call itself asks again
-        return ()
+        found = anyio.run(_begun_elsewhere, call, key, book)
+    except BatchrunError as error:
+        why = str(error)
+    except TimeoutError:
+        why = f"no answer within {LONGEST:.0f} s"
+    else:
+        return found, "" if found.back_to is None else read_back_to(found.back_to)
+    return nothing, f"whether this sweep was begun elsewhere could not be asked: {why}"
 
 
-async def _begun_elsewhere(call: Call, key: str, book: Book) -> Sequence[OtherSweep]:
+async def _begun_elsewhere(call: Call, key: str, book: Book) -> Elsewhere:
     ours = set() if book.sweep is None else {book.sweep.sweep, *book.sweep.after}
     patient = replace(call.settings, give_up=min(call.settings.give_up, PATIENCE))
-    async with connected(call.endpoint, key, patient, log=lambda _: None) as client:
-        found = await find(client, call.manifest.name, call.place.label)
-        others = found.but({*ours, *call.settings.set_aside})
-        return await of_cells(await all_counted(client, others), call.manifest)
+    with anyio.fail_after(LONGEST):
+        async with connected(call.endpoint, key, patient, log=lambda _: None) as client:
+            found = await find(client, call.manifest.name, call.place.label)
+            others = found.but({*ours, *call.settings.set_aside})
+            common = await of_cells(await all_counted(client, others), call.manifest)
+            return replace(others, sweeps=tuple(common))
 
 
 def _as_dicts(others: Sequence[OtherSweep]) -> tuple[Mapping[str, Any], ...] | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import anyio
 from msgspec import Struct, field
@@ -21,7 +21,7 @@ from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected, served
 from batchrun.commands.edited import edited
-from batchrun.commands.paid_before import paid_before
+from batchrun.commands.paid_before import LONGEST, PATIENCE, paid_before
 from batchrun.commands.reusing import Source, opened_source, wants
 from batchrun.engine.selection import Selection
 from batchrun.errors import BatchrunError
@@ -41,9 +41,6 @@ from batchrun.runflow.prices import estimate
 from batchrun.settings import Settings
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import LEDGER
-
-PATIENCE: Final = 5.0
-"""Seconds that a plan waits for a service that gives no good answer: it can do without."""
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -130,7 +127,8 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         print(summary.as_json())
     else:
         said = before.lines(plan.call, plan.command)
-        print("\n".join([*said, *lines(plan, outlook, prices, edits)]))
+        unseen = [before.unseen] if before.unseen else []
+        print("\n".join([*said, *lines(plan, outlook, prices, edits), *unseen]))
     return 0
 
 
@@ -179,8 +177,11 @@ def asked(plan: Plan, prices: Prices) -> Prices:
 
 async def _labels(url: str, key: str, settings: Settings, models: Sequence[str]) -> dict[str, str]:
     patient = replace(settings, give_up=min(settings.give_up, PATIENCE))
-    async with connected(url, key, patient, log=lambda _: None) as client:
-        descriptions = {model: await client.model(model) for model in models}
+    descriptions: dict[str, Mapping[str, Any] | None] = {}
+    with anyio.move_on_after(LONGEST):  # what hangs has no price label
+        async with connected(url, key, patient, log=lambda _: None) as client:
+            for model in models:
+                descriptions[model] = await client.model(model)
     return {
         model: str(description["pricing_note"])
         for model, description in descriptions.items()

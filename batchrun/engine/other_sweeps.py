@@ -265,6 +265,15 @@ def described(sweep: OtherSweep) -> str:
     )
 
 
+def read_back_to(moment: datetime) -> str:
+    """Return what is said of a list that was not read to its end."""
+    return (
+        "the service's list can't be filtered, and was read back to "
+        f"{moment:%Y-%m-%d %H:%M} UTC: runs of this sweep that are older, from another folder, "
+        "would not be seen"
+    )
+
+
 def refusal(
     sweeps: Sequence[OtherSweep], unclear: Sequence[Run], *, anew: bool = True
 ) -> BegunElsewhereError:
@@ -307,11 +316,7 @@ class OtherSweeps:
         )
         elsewhere = found.but(self._ours)
         if elsewhere.back_to is not None:
-            self._progress.note(
-                "the service's list can't be filtered, and was read back to "
-                f"{elsewhere.back_to:%Y-%m-%d %H:%M} UTC: runs of this sweep that are older, from "
-                "another folder, would not be seen"
-            )
+            self._progress.note(read_back_to(elsewhere.back_to))
         others = await all_counted(self._client, elsewhere)
         common = await of_cells(others, self._context.manifest)
         ours = [each.first for each in found.sweeps if each.id == self._context.sweep]
