@@ -238,3 +238,110 @@ async def test_after_five_minutes_without_a_cost_runs_go_one_at_a_time(tmp_path:
     assert third > second + 10.0
     assert most_severe(stops.codes) == 6
     assert "(`price` beside a model's `id` says" in str(stops.errors[0])
+
+
+@pytest.mark.parametrize("price", ["0.08", None])
+@pytest.mark.parametrize("early", ["0", None])
+async def test_a_cost_that_is_not_known_yet_frees_no_budget(
+    tmp_path: Path, early: str | None, price: str | None
+) -> None:
+    model = "google/nano-banana-2"
+    named = model if price is None else f"{{id: {model}, price: {price}}}"
+    text = LABELLED.replace(f"[{model}]", f"[{named}]")
+    world = World(tmp_path, Runflow(edit_run=Late(50.0, early=early).edit), text=text)
+
+    for _ in range(3):
+        await world.call(budget=Decimal("0.80"))
+        await anyio.sleep(120)
+
+    assert len(world.service.runs) <= 10
+    assert world.book().cost == Decimal("0.08") * len(world.service.runs)
+
+
+@pytest.mark.parametrize("early", ["0", None])
+async def test_a_cost_that_comes_a_day_later_is_counted(tmp_path: Path, early: str | None) -> None:
+    world = World(tmp_path, Runflow(edit_run=Late(3600.0, early=early).edit), text=FEW)
+    await world.call()
+    await anyio.sleep(86400)
+    await world.call()
+
+    assert world.book().cost == Decimal("0.48")
+
+
+async def test_a_first_cost_that_came_after_the_call_does_not_hold_the_next_one_up(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, Runflow(edit_run=Late(30.0, early=None).edit), text=FEW)
+    await world.call(budget=Decimal(5), max_duration=20.0)
+    await anyio.sleep(86400)
+
+    stops = await world.call(budget=Decimal(5))
+    await anyio.sleep(60)
+    await world.call(budget=Decimal(5))
+
+    assert stops.codes == []
+    assert world.book().cost == Decimal("0.48")
+
+
+async def test_the_price_that_the_message_advises_helps_a_cost_that_never_came(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, Runflow(edit_run=lambda run: run | {"cost": None}), text=FEW)
+    await world.call(budget=Decimal(5), max_duration=20.0)
+    world.text = FEW.replace("[google/nano-banana-2]", "[{id: google/nano-banana-2, price: 0.10}]")
+
+    stops = await world.call(budget=Decimal(5))
+
+    assert stops.codes == []
+    assert len(world.service.runs) == 6
+
+
+async def test_where_the_budget_is_spent_to_the_cent_a_finished_sweep_is_finished(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path, Runflow(), text=FEW)
+    await world.call(budget=Decimal("0.48"))
+
+    stops = await world.call(budget=Decimal("0.48"))
+
+    assert stops.codes == []
+
+
+async def test_a_resend_waits_for_a_cost_as_a_first_send_does(tmp_path: Path) -> None:
+    lost = Runflow(script=["reset"] * 2, edit_run=Late(20.0, early=None).edit)
+    world = World(tmp_path, lost, text=FEW)
+    await world.call(max_duration=20.0, settle=60.0, concurrency=2)
+
+    stops = await world.call(budget=Decimal(5))
+
+    assert stops.codes == []
+    assert sorted(world.service.paid().values()) == [1] * 6
+
+
+async def test_an_alias_at_its_limit_holds_up_no_other_one_of_its_model(tmp_path: Path) -> None:
+    text = """\
+models:
+  - {id: a/model, alias: slow, concurrency: 1}
+  - {id: a/model, alias: fast}
+inputs: {prompt: {$range: [1, 6]}}
+vars: {place: here}
+limits: {concurrency: 8, rate: 100/s, settle: 5s, timeout: 40s}
+""".replace("inputs: {", "inputs: {seed: 1, ").replace(
+        "alias: fast}", "alias: fast, inputs: {seed: 2}}"
+    )
+    stuck = Runflow(duration=lambda n: 1000.0 if n == 2 else 5.0)
+    world = World(tmp_path, stuck, text=text)
+
+    await world.call(budget=Decimal(50))
+
+    by_seed = [run.input["seed"] for run in world.service.runs]
+    assert by_seed.count(2) == 6
+
+
+async def test_a_call_that_stops_for_another_reason_blames_no_budget(tmp_path: Path) -> None:
+    world = World(tmp_path, Runflow(), text=FEW)
+
+    stops = await world.call(budget=Decimal(5), max_duration=4.0)
+    limited = await world.call(budget=Decimal(5), limit=1)
+
+    assert not [error for error in (*stops.errors, *limited.errors) if "budget" in str(error)]

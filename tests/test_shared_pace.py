@@ -430,7 +430,7 @@ def test_two_calls_of_batchrun_share_the_rate_of_the_service_they_have_in_common
             manifest = tmp_path / f"{name}.yaml"
             manifest.write_text(
                 "models: [google/nano-banana-2]\n"
-                "inputs: {prompt: a chair, seed: {$range: [1, 40]}}\n"
+                f"inputs: {{prompt: chair {name}, seed: {{$range: [1, 40]}}}}\n"
                 "limits: {rate: 10/s, concurrency: 40}\noutputs: {download: false}\n"
             )
             calls.append(start(manifest, "--endpoint", url, "--quiet", cwd=tmp_path))

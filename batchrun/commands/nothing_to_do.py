@@ -32,6 +32,7 @@ from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.target import locate
 from batchrun.errors import BatchrunError
+from batchrun.ledger.book import RECENT
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.lock import locked
 from batchrun.ledger.missing_files import is_there, saved_files
@@ -114,7 +115,7 @@ def _all_done(call: Call, ledger: Ledger, totals: Totals) -> bool:
     """Say whether nothing is left: in this manifest, or of what the ledger still waits for."""
     book, tally, settings = ledger.book, totals.counted.tally, call.settings
     now = ledger.now()
-    unpriced = any(run.is_recent(now) for run in book.late_costs.unpriced.values())
+    unpriced = any(run.age(now) < RECENT for run in book.late_costs.unpriced.values())
     owed = book.open or book.doubted or book.unpriced_duplicates or unpriced
     again = settings.retry_failed and tally.bad
     return not (tally.unfinished or owed or again or settings.only)

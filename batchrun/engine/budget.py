@@ -82,6 +82,13 @@ class Budget:
         self._in_flight = in_flight
         self._prices = prices
         self._costs = costs
+        self._capped = {
+            run_id: run.reserved - price
+            for run_id, run in book.late_costs.unpriced.items()
+            if (price := prices.given(run.alias)) is not None
+            and run.reserved is not None
+            and run.reserved > price
+        }
         self._passed_over: Counter[tuple[str, Decimal | None]] = Counter()
         self.held_back = False
 
@@ -168,8 +175,10 @@ class Budget:
         self._costs.wait_no_more()
 
     def may_get_room(self) -> bool:
-        """Say whether something that is under way holds a part of the budget."""
-        return any(each.reserved != 0 and not each.parked for each in self._in_flight)
+        """Say whether what is under way holds a part of the budget, or a cost that isn't known."""
+        if any(each.reserved != 0 and not each.parked for each in self._in_flight):
+            return True
+        return self._costs.wait_for_any()
 
     def reached(self) -> BudgetReachedError:
         """Return the reason to ask for no further run."""
@@ -198,7 +207,7 @@ class Budget:
 
         A parked one shows nothing in this call, and what reserves nothing isn't running.
         """
-        return any(
+        return self._in_flight.has_choice(choice) and any(
             each.choice == choice
             and each is not besides
             and not each.parked
@@ -222,7 +231,14 @@ class Budget:
             if facts.unreserved and each is None:
                 return None
             total += facts.assumed_cost + facts.unreserved * (each or 0)
-        return total
+        return total - self._too_much()
+
+    def _too_much(self) -> Decimal:
+        """Return how much more runs of earlier calls reserved than the manifest's `price`."""
+        unpriced = self._book.late_costs.unpriced
+        for run_id in self._capped.keys() - unpriced.keys():
+            del self._capped[run_id]
+        return sum(self._capped.values(), Decimal(0))
 
     def _reserved(self, besides: Attempt | None = None) -> Decimal | None:
         """Return what the others under way may still cost; None is all that is left."""

@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from batchrun.engine.phases import LEFT, REQUESTED, UNRESOLVED, Phase
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import Cell
+
+T = TypeVar("T", bound=Hashable)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -118,6 +120,7 @@ class InFlight:
         self._attempts: dict[str, Attempt] = {}
         self._used: Counter[str] = Counter()
         self._shares: Counter[Share] = Counter()
+        self._choices: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -148,10 +151,14 @@ class InFlight:
         """How many attempts reserve the same: there are few amounts, as there are few prices."""
         return self._shares
 
+    def has_choice(self, choice: str) -> bool:
+        """Say whether any attempt is of *choice*."""
+        return choice in self._choices
+
     def begin(self, attempt: Attempt) -> None:
         self._attempts[attempt.key] = attempt
         self._used[attempt.alias] += 1
-        self._shares[attempt.share] += 1
+        self._note_share(attempt)
 
     def end(self, attempt: Attempt) -> None:
         """Give the attempt's slot back."""
@@ -166,12 +173,15 @@ class InFlight:
         self._forget_share(attempt)
         attempt.reserved = amount
         attempt.choice = attempt.choice if choice is None else choice
+        self._note_share(attempt)
+
+    def _note_share(self, attempt: Attempt) -> None:
         self._shares[attempt.share] += 1
+        self._choices[attempt.choice] += 1
 
     def _forget_share(self, attempt: Attempt) -> None:
-        self._shares[attempt.share] -= 1
-        if not self._shares[attempt.share]:
-            del self._shares[attempt.share]
+        _take_one(self._shares, attempt.share)
+        _take_one(self._choices, attempt.choice)
 
     def flying(self) -> int:
         """Return how many runs are known to be under way and are looked at."""
@@ -180,3 +190,9 @@ class InFlight:
     def sending(self) -> bool:
         """Say whether an answer is being waited for."""
         return any(attempt.phase in REQUESTED for attempt in self)
+
+
+def _take_one(counts: Counter[T], kind: T) -> None:
+    counts[kind] -= 1
+    if not counts[kind]:
+        del counts[kind]

@@ -30,6 +30,10 @@ class Prices:
         self.descriptions: Mapping[str, Description] = {}
         self.some_are_free = Decimal(0) in given.values()
 
+    def given(self, alias: str) -> Decimal | None:
+        """Return what the manifest says that a run of *alias* costs at most."""
+        return self._given.get(alias)
+
     def choice(self, model: str, inputs: Mapping[str, Any]) -> str:
         """Return the choice of a run with *inputs*."""
         return choice_of(model, inputs, self.descriptions.get(model, UNDESCRIBED))

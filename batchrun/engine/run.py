@@ -185,7 +185,7 @@ class Runner:
             budget=self._budget,
         )
         tasks.start_soon(self._tick, submitter, name="ticker")
-        if not await self._begin(transitions, preflight, intents):
+        if not await self._begin(transitions, preflight, intents, ref_filter):
             return
         reconciler = Reconciler(
             context,
@@ -242,7 +242,11 @@ class Runner:
     # The steps before the first send.
 
     async def _begin(
-        self, transitions: Transitions, preflight: Preflight, intents: Intents
+        self,
+        transitions: Transitions,
+        preflight: Preflight,
+        intents: Intents,
+        ref_filter: RefFilter,
     ) -> bool:
         """Take over what earlier calls left; False where the call is to leave before that is done.
 
@@ -255,6 +259,7 @@ class Runner:
                 await preflight.check_key()
             if self._budget.limited:
                 await self._learn_prices()
+                await self._costs.ask(ref_filter)  # what is counted for a run may be too much
                 reserve(self._in_flight, self._budget, intents)
             begun = True  # not if it is broken off
         return begun  # noqa: RET504  (as above)

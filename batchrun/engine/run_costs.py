@@ -14,6 +14,7 @@ from typing import Final
 
 import anyio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active, Attempt
@@ -21,7 +22,7 @@ from batchrun.engine.prices import Prices
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.shutdown import Wakeup
 from batchrun.errors import KeyRefusedError, UnreachableError
-from batchrun.ledger.book import MOST_UNPRICED
+from batchrun.ledger.book import MOST_UNPRICED, RECENT
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Priced
 from batchrun.runflow.wire import Run
@@ -35,14 +36,15 @@ TWICE: Final = timedelta(seconds=60)
 LAST: Final = (2.0, 3.0)
 """Seconds before each look for costs at the end of a call."""
 
-LONG_AGO: Final = float("-inf")
-
 MOST_WAVES: Final = 5
 """Waves that are asked for costs at the end of a call."""
 
 
 class Owed(Struct, kw_only=True):
-    """A run whose cost isn't known, or was 0 so far; *choice* is "" where no price is learnt."""
+    """A run whose cost isn't known: none was said, or 0 (*zero*) *since* then.
+
+    *choice* is "" where no price is learnt; *earlier*: an earlier call saw its end.
+    """
 
     cell: str
     attempt: int
@@ -50,6 +52,7 @@ class Owed(Struct, kw_only=True):
     choice: str
     zero: bool
     since: float
+    earlier: bool = False
 
 
 class RunCosts:
@@ -73,17 +76,18 @@ class RunCosts:
         self._take_over()
 
     def _take_over(self) -> None:
-        """Owe what earlier calls have left open, as far as it is recent."""
+        """Owe what earlier calls have left open: with a budget all, since it may hold that up."""
         book, now = self._ledger.book, self._ledger.opened_at
         for run_id, run in book.late_costs.unpriced.items():
-            if run.is_recent(now):
+            if self._limited or run.age(now) < RECENT:
                 self._owed[run_id] = Owed(
                     cell=run.cell,
                     attempt=run.attempt,
                     client_ref=run.client_ref,
                     choice="",
-                    zero=False,
-                    since=LONG_AGO,
+                    zero=True,
+                    since=anyio.current_time() - run.age(now).total_seconds(),
+                    earlier=True,
                 )
 
     @property
@@ -105,15 +109,16 @@ class RunCosts:
             self.waits_for(choice)
         return self.awaited
 
-    def ended(self, attempt: Attempt, run: Run) -> None:
-        """Take in the end of an attempt's run."""
+    def ended(self, attempt: Attempt, run: Run) -> Run:
+        """Take in the end of an attempt's run; return it without a cost that isn't believed."""
         if run.status_code == State.FAILED:
-            return  # it isn't billed (runflow-api.md, section 11)
-        if run.cost:
-            if run.status_code == State.SUCCEEDED:
+            return run  # it isn't billed (runflow-api.md, section 11)
+        if run.cost is not None and (run.cost > 0 or (not run.cost and self._is_free(attempt))):
+            if run.cost and run.status_code == State.SUCCEEDED:
                 self._learn(attempt.choice, run.cost)
-        elif run.cost is None or not self._is_free(attempt):
-            self._owe(attempt, run)
+            return run
+        self._owe(attempt, run)
+        return replace(run, cost=None)
 
     def _is_free(self, attempt: Attempt) -> bool:
         """Say whether a cost of 0 is believed at once."""
@@ -160,7 +165,7 @@ class RunCosts:
         found = []
         for run in runs:
             owed = self._owed.get(run.id)
-            if owed is None or run.cost is None:
+            if owed is None or run.cost is None or run.cost < 0:
                 continue
             again = anyio.current_time() - owed.since >= TWICE.total_seconds()
             if not run.cost and (not owed.zero or not again):
@@ -211,11 +216,16 @@ class RunCosts:
 
         Lists show many at once. Where the first ones show none, the service isn't waited for.
         """
-        for pause in LAST if self._owed else ():
-            new = any(each.since != LONG_AGO for each in self._owed.values())
-            await anyio.sleep(pause if new else 0.0)
-            refs = dict.fromkeys(each.client_ref for each in self._owed.values())
-            for ref in islice(refs, MOST_WAVES):
-                await self.show(await ref_filter.runs_of(ref) or ())
-            if not (self._owed and new):
+        for pause in LAST:
+            new = any(not each.earlier for each in self._owed.values())
+            if new:
+                await anyio.sleep(pause)
+            await self.ask(ref_filter)
+            if not new:
                 return
+
+    async def ask(self, ref_filter: RefFilter) -> None:
+        """Look once for the costs that are owed, in the newest waves."""
+        newest = reversed(dict.fromkeys(each.client_ref for each in self._owed.values()))
+        for ref in list(islice(newest, MOST_WAVES)):
+            await self.show(await ref_filter.runs_of(ref) or ())

@@ -68,7 +68,7 @@ class Scheduler:
     def begin_round(self) -> None:
         """Let cells that wait for money ask once more: something has changed."""
         self._held.begin_round()
-        if not self._shutdown.submitting:
+        if not self._shutdown.submitting or (self._limit_used and not self._held.tried_again):
             self._budget.wait_no_more()
 
     def draw(self) -> bool:
@@ -101,13 +101,11 @@ class Scheduler:
         """Nothing is under way any more: what was held back stays undone."""
         if self._limit_used:
             self._shutdown.submit_no_more(f"`--limit {self._settings.limit}` is used up")
-        if self._held or self._passed_over or self._budget.held_back:
+        refused = self._passed_over or self._budget.held_back
+        if refused or (self._held and self._shutdown.submitting):
             self._shutdown.submit_no_more(self._budget.reached())
 
     def _may_draw(self) -> bool:
-        if self._budget.used_up:
-            self._passed_over |= not self._ready_queue.exhausted
-            return False
         return (
             self._shutdown.submitting
             and not self._submitter.halted
@@ -119,20 +117,25 @@ class Scheduler:
         has_room = self._in_flight.has_room
         if self._held and (cell := self._held.take(has_room)) is not None:
             return cell
-        if self._held.full:
-            return None
-        return self._ready_queue.draw(has_room, new=not self._limit_used)
+        return self._ready_queue.draw(self._may_come, new=not self._limit_used)
+
+    def _may_come(self, alias: str) -> bool:
+        """Say whether a further cell of a model may be drawn."""
+        return self._in_flight.has_room(alias) and not self._held.full(alias)
 
     def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
         """Begin an attempt; False where the opening leaves no room for it now."""
-        if not (self._is_beyond_limit(cell.key, history) or self._opening.may_begin()):
+        if self._is_beyond_limit(cell.key, history):
+            self._limit_used = True
+            return True  # cells that are tried again may still be drawn
+        if not self._opening.may_begin():
             self._ready_queue.put_back(cell)
             return False
-        money = self._reserved(cell)
+        money = self._reserved(cell, tried=bool(history.attempt))
         if money is None:
             return True  # for others there may be room
-        if not self._within_limit(cell.key, history):
-            return True  # cells that are tried again may still be drawn
+        if not history.attempt and self._settings.limit is not None:
+            self._new_cells.add(cell.key)  # one whose first attempt was dropped comes twice
         attempt = Attempt(
             key=cell.key,
             number=number,
@@ -150,12 +153,16 @@ class Scheduler:
         self._batcher.put(attempt)
         return True
 
-    def _reserved(self, cell: Cell) -> Reservation | None:
+    def _reserved(self, cell: Cell, *, tried: bool) -> Reservation | None:
         """Return what the run of a cell reserves; None where it waits, or is passed over."""
         if not self._budget.limited:
             return WITHOUT_BUDGET
-        if self._held.waits(choice := self._budget.choice(cell.model, cell.input)):
-            self._held.hold(cell, choice)
+        if self._budget.used_up:
+            self._passed_over = True
+            return None
+        choice = self._budget.choice(cell.model, cell.input)
+        if self._held.waits(cell.alias, choice):
+            self._held.hold(cell, choice, tried=tried)
             return None
         match self._budget.offer(cell.alias, cell.model, cell.input):
             case Reservation() as money:
@@ -164,7 +171,7 @@ class Scheduler:
                 self._passed_over = True
                 self._budget.pass_over(cell.alias, choice)
             case _:
-                self._held.hold(cell, choice, first=True)
+                self._held.hold(cell, choice, tried=tried, first=True)
         return None
 
     def _grant(self, key: str, history: History) -> int:
@@ -176,20 +183,8 @@ class Scheduler:
             self._granted[key] = granted
         return granted
 
-    def _within_limit(self, key: str, history: History) -> bool:
-        """Count a new cell; False where `--limit` is used up: from then on no other one is drawn.
-
-        A cell whose first attempt was dropped comes twice, and counts once.
-        """
-        if self._settings.limit is None or history.attempt or key in self._new_cells:
-            return True
-        self._limit_used = self._is_beyond_limit(key, history)
-        if not self._limit_used:
-            self._new_cells.add(key)
-        return not self._limit_used
-
     def _is_beyond_limit(self, key: str, history: History) -> bool:
-        """Say whether `--limit` has no room for a cell."""
+        """Say whether `--limit` has no room for a cell: from then on no new one is drawn."""
         limit = self._settings.limit
         counted = history.attempt or key in self._new_cells
         return limit is not None and not counted and len(self._new_cells) >= limit

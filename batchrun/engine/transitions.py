@@ -156,10 +156,10 @@ class Transitions:
 
     async def finish(self, ended: Sequence[tuple[Attempt, Run]]) -> None:
         """The runs ended: write how, give the slots back, save or try again."""
-        for attempt, run in ended:
+        for attempt, _ in ended:
             self._settle(attempt)
-            self._costs.ended(attempt, run)
-        await self._ledger.append(*(finished_line(a.key, a.number, run) for a, run in ended))
+        known = [(attempt, self._costs.ended(attempt, run)) for attempt, run in ended]
+        await self._ledger.append(*(finished_line(a.key, a.number, run) for a, run in known))
         for attempt, run in ended:
             self._enter(attempt, Phase.ENDED)
             if State(run.status_code) in GOOD:

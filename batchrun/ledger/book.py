@@ -52,7 +52,7 @@ MOST_UNPRICED: Final = 1000
 """Runs without a known cost that are remembered one by one, the newest; others are counted."""
 
 
-RECENT: Final = timedelta(hours=1)
+RECENT: Final = timedelta(days=7)
 """Costs of runs that ended longer ago are not asked for any more."""
 
 Times = tuple[str | None, str | None, int | None]
@@ -93,14 +93,15 @@ class UnpricedRun(Struct, frozen=True):
     cell: str
     attempt: int
     client_ref: str
+    alias: str
     at: str
     reserved: Decimal | None
 
-    def is_recent(self, now: datetime) -> bool:
-        """Say whether its cost may still become known; of this call's runs no time is noted."""
+    def age(self, now: datetime) -> timedelta:
+        """Return how long ago it ended; of this call's runs no time is noted."""
         with suppress(ValueError):
-            return not self.at or now - datetime.fromisoformat(self.at) < RECENT
-        return False
+            return now - datetime.fromisoformat(self.at)
+        return timedelta(0)
 
 
 class LateCosts(Struct):
@@ -329,7 +330,7 @@ class Book:
         if len(unpriced) >= MOST_UNPRICED:
             del unpriced[next(iter(unpriced))]
         unpriced[record.run_id] = UnpricedRun(
-            record.cell, record.attempt, history.client_ref, record.at, reserved
+            record.cell, record.attempt, history.client_ref, history.alias, record.at, reserved
         )
 
     def _priced(self, record: Priced, line: int) -> None:
