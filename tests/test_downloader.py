@@ -647,3 +647,115 @@ async def test_a_file_that_was_deleted_is_fetched_again_under_its_name(
     assert stops.codes == []
     assert world.files() == before
     assert world.service.calls["create"] == 3
+
+
+@dataclass(kw_only=True)
+class Renewing(Runflow):
+    """Three files of one run; *shows* says which of them the n-th answer shows, and in what order.
+
+    None shows a text in their place.
+    """
+
+    shows: Callable[[int], list[int] | None] = lambda _: [0, 1, 2]
+    shown: int = 0
+
+    def __post_init__(self) -> None:
+        self.edit_run = self._renewed
+
+    def _renewed(self, run: dict[str, Any]) -> dict[str, Any]:
+        if not run.get("output"):
+            return run
+        self.shown += 1
+        numbers = self.shows(self.shown)
+        if numbers is None:
+            return run | {"output": {"message": "the outputs of this run have expired"}}
+        made = [
+            {"url": f"https://files.example/{n}.png?signature={self.shown}", "type": "image"}
+            for n in numbers
+        ]
+        return run | {"output": {"outputs": made}}
+
+
+def without(*gone: str) -> Callable[[httpx.Request], httpx.Response]:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path in gone and int(request.url.params["signature"]) < 6:
+            return httpx.Response(404)
+        return whole(request)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "shows",
+    [
+        lambda n: [0, 1, 2] if n < 2 else [2, 1, 0],
+        lambda n: [0, 1, 2] if n < 2 or n > 5 else [0, 2],
+        lambda n: [0, 1, 2] if n < 2 else [1, 0, 2],
+    ],
+    ids=["reversed", "shorter", "exchanged"],
+)
+async def test_a_renewed_list_in_another_order_mixes_no_files_up(
+    tmp_path: Path, shows: Callable[[int], list[int] | None]
+) -> None:
+    world = Gallery(tmp_path, Renewing(shows=shows), text=ONE, host=without("/1.png"))
+    for _ in range(3):
+        await world.call()
+
+    had = {path: (world.folder / path).read_bytes() for path in world.files()}
+    assert sorted(had.values()) == [PNG + f"/{n}.png".encode() for n in range(3)]
+    assert all(
+        data.endswith(f"{int(path.rpartition('-')[2][0]) - 1}.png".encode())
+        for path, data in had.items()
+    )
+
+
+async def test_a_text_in_the_place_of_files_that_were_had_is_not_kept_for_them(
+    tmp_path: Path,
+) -> None:
+    world = Gallery(tmp_path, Renewing(shows=lambda n: [0] if n < 2 else None), text=ONE)
+    await world.call()
+    (only,) = world.files()
+    (world.folder / only).unlink()
+
+    stops = await world.call()
+
+    assert world.files() == []
+    assert "shows no file of it any more" in world.listener.notes[-1]
+    assert world.saved() == {each.cell: [only] for each in world.lines(Saved)}
+    assert stops.codes == []
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"image_url": None, "seed": 3},
+        {"images": [], "seed": 3},
+        {"image": {"url": None}, "seed": 1},
+        {"video": {"url": ""}, "seed": 1},
+        {"images": [{"url": None}], "seed": 1},
+        {"outputs": {"url": None}},
+        {"url": None, "type": "image"},
+        {"outputs": [{"type": "image"}]},
+        {"outputs": [{"type": "image", "status": "processing"}]},
+    ],
+    ids=str,
+)
+async def test_a_place_for_a_file_without_an_address_is_owed(tmp_path: Path, output: Any) -> None:
+    shown = Runflow(edit_run=lambda run: run | {"output": output} if run.get("output") else run)
+    world = Gallery(tmp_path, shown, text=ONE)
+
+    await world.call()
+
+    assert world.files() == []
+    assert any("the next call tries again" in note for note in world.listener.notes)
+
+
+async def test_beside_a_text_an_empty_place_is_no_file(tmp_path: Path) -> None:
+    output = {"caption": "a red chair", "image_url": None}
+    shown = Runflow(edit_run=lambda run: run | {"output": output} if run.get("output") else run)
+    world = Gallery(tmp_path, shown, text=ONE)
+
+    await world.call()
+
+    (only,) = world.files()
+    assert json.loads((world.folder / only).read_text()) == output

@@ -10,7 +10,7 @@ import anyio
 import httpx
 import pytest
 from simulated import Runflow, now
-from test_downloader import PNG, Gallery, whole
+from test_downloader import PNG, Gallery, Pictures, whole
 
 from batchrun.base.disk import InlineDisk
 from batchrun.engine.names import Claims, Names
@@ -274,3 +274,19 @@ async def test_a_name_that_is_cut_keeps_the_key_that_makes_it_one(
 
     assert len(world.files()) == 2
     assert all(cell[:12] in path for cell, [path] in world.saved().items())
+
+
+async def test_a_file_with_twelve_digits_that_are_no_cells_is_not_written_over(
+    tmp_path: Path,
+) -> None:
+    """A time is a likely value; it looks like the beginning of a key."""
+    text = 'models: [a/b]\ninputs: {prompt: ["202611290712"]}\noutputs: {name: "${prompt}"}\n'
+    world = Gallery(tmp_path, Pictures(), text=text)
+    theirs = world.folder / "files" / "202611290712.png"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("a picture of mine")
+
+    await world.call()
+
+    assert theirs.read_text() == "a picture of mine"
+    assert len(world.files()) == 2

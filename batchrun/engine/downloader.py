@@ -7,8 +7,9 @@ tries again. It never costs a run.
 import hashlib
 import json
 from collections import Counter, deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final
 
 import anyio
@@ -21,9 +22,11 @@ from batchrun.base.text import size_of
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
+from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.records import (
     Absent,
     AnyRecord,
+    Finished,
     Lost,
     Reused,
     Saved,
@@ -35,7 +38,7 @@ from batchrun.manifest.cells import SHORT
 from batchrun.runflow.downloads import DownloadError, ExpiredError, fetch
 from batchrun.runflow.http.body import MOST_BYTES
 from batchrun.runflow.inline import weight
-from batchrun.runflow.outputs import OutputFile, is_empty, output_files
+from batchrun.runflow.outputs import OutputFile, address_of, is_empty, output_files
 
 PAUSES: Final = (0.0, 2.0, 5.0)
 """Seconds before each time that a run is asked for its output once more. A service may show the end
@@ -87,6 +90,33 @@ class _Saving:
         self.written = False
         self.errors: dict[int, str] = {}
         self.error = ""
+        self.addresses: Sequence[str] = ()
+
+    def lacks(self, output: Any) -> str:
+        """Return why an *output* without a file is not what the run made, "" where it is."""
+        if is_empty(output):
+            return "the service shows an empty output of it"
+        had = any(not each.path.endswith(".json") for each in self.former.values())
+        return "the service shows no file of it any more" if had else ""
+
+    def placed(self, files: Sequence[OutputFile]) -> Mapping[int, OutputFile]:
+        """Return *files* by their places: by their addresses as they were shown first.
+
+        A renewed address has another query, and a renewed list may have another order, or lack a
+        file. Where no address is the same, the place in the list counts, if it lacks none.
+        """
+        shown = [address_of(file.url) for file in files]
+        if not self.addresses:
+            self.addresses = shown
+        known = [each for each in self.addresses if each]
+        if shown == self.addresses or not (set(known) & set(shown)) or len(set(known)) < len(known):
+            return dict(enumerate(files)) if len(files) >= self.all else {}
+        by_address = dict(zip(shown, files, strict=True))
+        found = {n: by_address[a] for n, a in enumerate(self.addresses) if a in by_address}
+        new = [file for file, each in zip(files, shown, strict=True) if each not in known]
+        empty = [n for n, each in enumerate(self.addresses) if not each]
+        beyond = range(len(self.addresses), len(self.addresses) + len(new))
+        return found | dict(zip([*empty, *beyond], new, strict=False))
 
     @property
     def owed(self) -> list[int]:
@@ -200,6 +230,11 @@ class Downloader:
         record = None if line is None else self._ledger.read(line)
         former = record if isinstance(record, Saved | Reused) else None
         saving = _Saving(job, former, book.files.lost.get(job.key, ()))
+        ended = book.history(job.key).ended_line
+        if job.output is None and ended != NOWHERE:
+            record = self._ledger.read(ended)
+            output = record.output if isinstance(record, Finished) else None
+            saving.addresses = [address_of(file.url) for file in output_files(output)]
         found = saving.former.items()
         saving.saved = {place: file for place, file in found if self._store.size(file.path)}
         return saving
@@ -220,13 +255,16 @@ class Downloader:
         """Fetch what isn't saved yet; say whether nothing is left to try."""
         output, saving.output = saving.output, None
         files = output_files(output)
-        if not files and is_empty(output):
-            saving.error = "the service shows an empty output of it"
+        if not files and (why := saving.lacks(output)):
+            saving.error = why
             return False
         if not files:
             saving.saved[0] = self._keep_text(f"{saving.name(0)}.json", output)
-        saving.all = max(1, saving.all, len(files))
-        for place, file in enumerate(files):
+        placed = saving.placed(files)
+        if files and not placed:
+            saving.error = f"the service shows {len(files)} of its {saving.all} files"
+        saving.all = max(1, saving.all, *(place + 1 for place in placed))
+        for place, file in sorted(placed.items(), key=itemgetter(0)):
             if place in saving.owed and place not in saving.failed:
                 await self._fetch_one(saving, place, file)
         if not saving.owed:

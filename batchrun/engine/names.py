@@ -161,11 +161,17 @@ class Names:
         for cell, path in paths_in(ledger):
             if cell[:SHORT] not in path:
                 self._claims.note(cell, _name_of(path))
+        strangers = [*_names_below(ledger.parent / FILES)] if others else []
+        digits = {found[0] for name in strangers if (found := _OF_A_CELL.search(name))}
+        ours: set[str] = set()
         for cell, name in names_in(ledger):
+            if cell[:SHORT] in digits:
+                ours.add(cell[:SHORT])
             if cell[:SHORT] not in name:
                 self._claims.claim(cell, name)
-        for name in _names_below(ledger.parent / FILES) if others else ():
-            if not (_OF_A_CELL.search(name) or self._claims.knows(name)):
+        for name in strangers:
+            found = _OF_A_CELL.search(name)
+            if not ((found and found[0] in ours) or self._claims.knows(name)):
                 self._claims.note(NO_CELL, name)
 
 

@@ -30,6 +30,8 @@ OWED: Final = "looks-owed"
 """The file in a folder whose ledger owes a look; else each ledger would have to be read for it."""
 
 MOST_WAVES: Final = 10
+LARGEST: Final = 32 << 20
+"""Bytes of a ledger that is opened: a larger one takes long, and its own label pays its looks."""
 HOUR: Final = timedelta(hours=1)
 
 
@@ -62,7 +64,10 @@ def _owing_beside(folder: Path) -> Iterator[Path]:
     """Yield the folders of the sweep's other labels, and of the one without, that owe a look."""
     above = folder.parent if folder.name.startswith("@") else folder
     for other in (above, *sorted(above.glob("@*"), reverse=True)):
-        if other != folder and (other / OWED).exists() and (other / LEDGER).exists():
+        ledger = other / LEDGER
+        if other == folder or not (other / OWED).exists() or not ledger.exists():
+            continue
+        if ledger.stat().st_size <= LARGEST:
             yield other
 
 

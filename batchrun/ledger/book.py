@@ -367,9 +367,13 @@ class Book:
         self.histories.fold(record, line)
         if record.owed:
             self.files.partly[record.cell] = line
-        elif self.files.partly or self.files.absent:
+        elif self.files.partly:
             self.files.partly.pop(record.cell, None)
-            self.files.absent.pop(record.cell, None)
+        if (absent := self.files.absent.get(record.cell)) is not None:
+            for place in record.by_place.keys() - set(record.owed):
+                absent.pop(place, None)  # it was at its host after all
+            if not (absent and record.owed):
+                del self.files.absent[record.cell]
 
     def _absent(self, record: Absent, line: int) -> None:
         self.histories.fold(record, line)

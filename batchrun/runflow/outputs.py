@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from hashlib import blake2b
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,6 +16,10 @@ from batchrun.runflow.inline import SHORTEST
 _BASE64: Final = ("b64_json", "base64", "data")
 _NOTHING: Final[tuple[Any, ...]] = (None, [], {}, "")
 _OTHER_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+_PLACE: Final = re.compile(r"(?:.*_)?(?:urls?|uri|images?|videos?|audios?)|outputs")
+_ABOUT: Final = frozenset({"type", "status", "state", "content_type", "mime_type", "format", "id"})
+"""Names of places for files, and of texts that say nothing without one."""
+
 _TYPES: Final = ("image", "video", "audio")
 
 
@@ -59,16 +64,51 @@ def _distinct(files: Iterable[OutputFile]) -> tuple[OutputFile, ...]:
     return tuple(found)
 
 
+def address_of(url: str) -> str:
+    """Return what stays of a file's address when it is signed anew; "" where it has none."""
+    if url[:5].lower() == "data:":
+        return blake2b(url.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return urlsplit(url).path or url
+
+
 def is_empty(output: Any) -> bool:
     """Say whether an output that shows no files shows nothing at all: then it may be still to come.
 
     Not empty are `false` and 0. A list of files that is there and empty is a list of none *yet*,
-    whatever stands beside it.
+    whatever stands beside it. So is a place for a file without an address, unless a text stands
+    beside it: then that is what the run made.
     """
-    if isinstance(output, Mapping):
-        names = [name for name in output if name == "outputs" or str(name).endswith("_urls")]
-        return all(output[name] in _NOTHING for name in names or output)
-    return output in _NOTHING
+    if not isinstance(output, Mapping):
+        return output in _NOTHING
+    names = [name for name in output if name == "outputs" or str(name).endswith("_urls")]
+    if all(output[name] in _NOTHING for name in names or output):
+        return True
+    leaves = list(_leaves(output))
+    awaited = any(value in _NOTHING and _PLACE.fullmatch(name) for name, value in leaves)
+    return bool(awaited or "outputs" in output) and not _says_something(leaves)
+
+
+def _says_something(leaves: Iterable[tuple[str, Any]]) -> bool:
+    """Say whether a text stands in an output that isn't about a file."""
+    return any(
+        isinstance(value, str) and value.strip() and name not in _ABOUT for name, value in leaves
+    )
+
+
+def _leaves(output: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each value that holds no other, with its name in lower case.
+
+    A stack of our own: a body nested a thousand deep must not end in a RecursionError.
+    """
+    stack: list[tuple[str, Any]] = [("", output)]
+    while stack:
+        name, value = stack.pop()
+        if isinstance(value, Mapping) and value:
+            stack += [(str(key).lower(), below) for key, below in value.items()]
+        elif isinstance(value, list) and value:
+            stack += [(name, below) for below in value]
+        else:
+            yield name, value
 
 
 def _normalised(output: Any) -> Iterator[OutputFile]:
