@@ -10,17 +10,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import anyio
 import httpx
 import pytest
 from crash.mortal import Mortal, MortalDisk, MortalTransport, Service, serving
 from effort import FACTOR
 from engine_world import World
-from simulated import AnyModel, Runflow
+from simulated import AnyModel, Runflow, now
 
 from batchrun.engine.choices import choice_of
 from batchrun.ledger.records import Dropped, Finished, Intent, Parked, Priced, Rejected, decode
@@ -46,7 +48,7 @@ SEEDS: Final = sorted({*range(max(8, round(48 * FACTOR))), *WORST})
 class Market:
     """Hidden prices: which inputs matter, the price of each choice, and the labels that are shown.
 
-    A label may be right, far too low, or missing.
+    A label may be right, far too low, or missing. A cost may be *late*, and said as *early* before.
     """
 
     random: Random
@@ -58,6 +60,8 @@ class Market:
             model: self.random.sample(names, self.random.randint(0, 3)) for model in MODELS
         }
         self.labels = {model: self.random.choice([None, "0.01", "0.20"]) for model in MODELS}
+        self.late = timedelta(seconds=self.random.choice([0, 0, 3, 20]))
+        self.early = self.random.choice([None, "0"])
 
     def cost(self, model: str, inputs: Mapping[str, Any]) -> Decimal:
         """Return what a run costs."""
@@ -112,6 +116,8 @@ def shop(market: Market, *, batches: str) -> Shop:
         known = made.world.store.run(run["id"])
         if run.get("cost") is None or known is None:
             return run
+        if now() - datetime.fromisoformat(run["completed_at"]) < market.late:
+            return run | {"cost": market.early}
         return run | {"cost": str(market.cost(known.model, json.loads(known.input)))}
 
     made.edit_run = edit
@@ -141,7 +147,8 @@ class Audit:
     inputs: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     parked: set[str] = field(default_factory=set)
     priced: set[str] = field(default_factory=set)
-    at_last: dict[str, Intent] = field(default_factory=dict)
+    unpriced: dict[str, Intent] = field(default_factory=dict)
+    at_last: list[Intent] = field(default_factory=list)
     alone: int = 0
     sent: int = 0
 
@@ -157,12 +164,15 @@ class Audit:
             case Finished() | Rejected() | Dropped():
                 ended = self.open.pop(record.cell, None)
                 good = isinstance(record, Finished) and record.status_code == "succeeded"
-                if ended is not None and good:
+                if ended is not None and isinstance(record, Finished) and record.cost is None:
+                    if record.status_code != "failed":
+                        self.unpriced[record.run_id] = ended
+                elif ended is not None and good:
                     self.priced.add(self._choice(ended))
             case Parked():
                 self.parked.add(record.cell)
             case Priced():
-                pytest.fail("each run shows its cost at once")
+                self.priced.add(self._choice(self.unpriced.pop(record.run_id)))
             case _:
                 pass
 
@@ -182,18 +192,21 @@ class Audit:
             assert not others, "two runs of a choice without a price are in flight"
         self.sent += 1
         self.open[intent.cell] = intent
-        self.at_last = dict(self.open)
+        self.at_last = [*self.open.values(), *self.unpriced.values()]
 
     def _choice(self, intent: Intent) -> str:
         inputs = self.inputs[intent.cell]
         return choice_of(intent.model, inputs, self.market.description(intent.model))
 
+    def _cost(self, intent: Intent) -> Decimal:
+        return self.market.cost(intent.model, self.inputs[intent.cell])
+
     def beyond(self) -> Decimal:
         """Return what the runs in flight at the last intent cost more than they reserved."""
         return sum(
             (
-                max(Decimal(0), self.market.cost(each.model, self.inputs[cell]) - each.reserved)
-                for cell, each in self.at_last.items()
+                max(Decimal(0), self._cost(each) - each.reserved)
+                for each in self.at_last
                 if each.reserved is not None
             ),
             Decimal(0),
@@ -232,6 +245,7 @@ async def test_the_overshoot_is_what_runs_in_flight_cost_beyond_their_reservatio
             await live(world, alive, Mortal(random.randint(20, 200)), budget)
         for _ in range(3):
             await live(world, alive, Mortal(), budget)
+            await anyio.sleep(60)
 
     made = {(run.cell, run.attempt) for run in service.runs}
     audit = Audit(market, made).read(world.folder / LEDGER)
