@@ -269,6 +269,16 @@ def test_a_lost_ledger_is_refused_and_names_the_way_out(tmp_path: Path) -> None:
     assert stats["runs"] == 2
 
 
+def test_a_budget_that_was_passed_is_said(tmp_path: Path) -> None:
+    text = SWEEP.replace("[google/nano-banana-2]", "[{id: google/nano-banana-2, price: 0.05}]")
+    manifest = write(tmp_path, text.replace("200]", "2]"))
+    with simulator(tmp_path / "state", *QUICK) as url:
+        done = call(manifest, "--endpoint", url, "--budget", "0.10", "--quiet", cwd=tmp_path)
+
+    assert "the budget of 0.10 USD is passed by 0.06 USD" in done.stderr
+    assert done.returncode == 0
+
+
 def test_a_budget_stops_before_it_is_exceeded(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:

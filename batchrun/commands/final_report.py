@@ -7,6 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from batchrun.base.said import say
+from batchrun.base.text import money
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import Call
 from batchrun.commands.grid_counts import GridWalk
@@ -56,6 +57,10 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
         say(f"batchrun: {error}", sys.stderr)
     if ending.selection and totals is not None and not totals.selected.cells:
         ending.shutdown.notes.append("no cell has the status or the code that `--only` asks for")
+    budget, cost = ending.call.settings.budget, ending.ledger.book.cost
+    if budget is not None and cost > budget:
+        passed = money(cost - budget)
+        say(f"the budget of {money(budget)} USD is passed by {passed} USD", sys.stderr)
     for note in () if quiet else ending.shutdown.notes:
         say(note, sys.stderr)
     if totals is not None and not (ending.shutdown.codes or ending.selection):
