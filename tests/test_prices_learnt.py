@@ -345,3 +345,12 @@ async def test_a_call_that_stops_for_another_reason_blames_no_budget(tmp_path: P
     limited = await world.call(budget=Decimal(5), limit=1)
 
     assert not [error for error in (*stops.errors, *limited.errors) if "budget" in str(error)]
+
+
+async def test_what_has_no_room_is_said_with_its_label(tmp_path: Path) -> None:
+    world = World(tmp_path, service(lambda _: "0.15", label="0.15"), text=TWO)
+
+    stops = await world.call(budget=Decimal("0.10"))
+
+    assert "no room for 60 cells of openai-gpt-image-1.5 at about 0.15 USD" in str(stops.errors[0])
+    assert len(world.service.runs) == 0

@@ -89,7 +89,7 @@ class Budget:
             and run.reserved is not None
             and run.reserved > price
         }
-        self._passed_over: Counter[tuple[str, Decimal | None]] = Counter()
+        self._passed_over: Counter[tuple[str, str]] = Counter()
         self.held_back = False
 
     @property
@@ -146,9 +146,16 @@ class Budget:
             return Keeps.OTHERS
         return Reservation(choice, wanted, first=bound is None)
 
-    def pass_over(self, alias: str, choice: str) -> None:
-        """Count a cell that what is settled leaves no room for."""
-        self._passed_over[alias, self._prices.bound(alias, choice)] += 1
+    def pass_over(self, alias: str, model: str, inputs: Mapping[str, Any]) -> None:
+        """Count a cell that what is settled leaves no room for, with its price as it is known."""
+        bound = self._prices.bound(alias, self._prices.choice(model, inputs))
+        expected = self._prices.estimate(model, inputs)
+        price = ""
+        if bound is not None:
+            price = f" at up to {money(bound)} USD"
+        elif expected is not None:
+            price = f" at about {money(expected)} USD"
+        self._passed_over[alias, price] += 1
 
     def hold(self, attempt: Attempt, inputs: Mapping[str, Any]) -> None:
         """Reserve for what may be running already, whether there is room for it or not."""
@@ -196,9 +203,8 @@ class Budget:
     def _no_fit(self) -> str:
         """Say which cells were passed over."""
         cells = [
-            f"{number_of(count, 'cell')} of {alias}"
-            + ("" if price is None else f" at up to {money(price)} USD")
-            for (alias, price), count in sorted(self._passed_over.items(), key=repr)
+            f"{number_of(count, 'cell')} of {alias}{price}"
+            for (alias, price), count in sorted(self._passed_over.items())
         ]
         return f"; no room for {', '.join(cells)}" if cells else ""
 

@@ -169,7 +169,7 @@ class Scheduler:
                 return money
             case Keeps.SETTLED:
                 self._passed_over = True
-                self._budget.pass_over(cell.alias, choice)
+                self._budget.pass_over(cell.alias, cell.model, cell.input)
             case _:
                 self._held.hold(cell, choice, tried=tried, first=True)
         return None
