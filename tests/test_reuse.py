@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,7 @@ from called import created
 from batchrun.base.output_store import OutputStore
 from batchrun.cli import main
 from batchrun.errors import FolderError
-from batchrun.ledger.records import AnyRecord, Reused, decode
+from batchrun.ledger.records import AnyRecord, Reused, Sweep, decode
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 
@@ -126,10 +127,20 @@ def test_a_file_that_was_changed_or_is_gone_is_not_taken_for_the_runs(project: P
     changed.write_bytes(data)
     gone.unlink()
 
-    code, found, said = project.take()
+    code, found, _ = project.take()
 
+    message = found["error"]["message"]
+    assert (code, project.sent()) == (9, 0)
+    assert (
+        "2 cells of this manifest can't be taken over, and would be paid a second time" in message
+    )
+    assert "1 changed since it was saved, 1 not saved" in message
+    assert "go on with the sweep 'chairs'" in message
+    assert f"--reuse {project.first} --new-sweep {project.first_sweep}`" in message
+    _, planned, _ = project.call("plan", "--reuse", str(project.first))
+    assert [(each["cells"], each["not_taken"]) for each in planned["reused"]] == [(1, 2)]
+    code, found, said = project.take("--new-sweep", project.first_sweep)
     assert "took over 1 cell from" in said
-    assert "files of 1 other cell were changed there since they were saved" in said
     assert (code, found["succeeded"], project.sent()) == (0, 3, 2)
 
 
@@ -284,3 +295,164 @@ def test_without_links_the_files_are_copied(
 
     assert (code, found["succeeded"]) == (0, 3)
     assert len(list(project.second.rglob("*.png"))) == 3
+
+
+def other(project: Project, text: str, name: str) -> Path:
+    """Pay for another sweep beside the first one; return its folder."""
+    kept = project.manifest.read_text()
+    project.manifest.write_text(MANIFEST.replace("chairs", name).replace("one, two, three", text))
+    code, found, _ = project.call()
+    assert code == 0
+    project.manifest.write_text(kept)
+    return Path(found["outputs"])
+
+
+def test_what_is_not_saved_there_is_not_paid_again(project: Project) -> None:
+    """It was made with `download: false`: the refusal of a renamed sweep advises `--reuse`."""
+    project.manifest.write_text(
+        MANIFEST.replace("chairs", "plain") + "outputs: {download: false}\n"
+    )
+    code, found, _ = project.call("--new-sweep", project.first_sweep)
+    assert code == 0
+    sent = project.sent()
+    project.manifest.write_text(MANIFEST.replace("chairs", "stools"))
+
+    code, refused, _ = project.call("--reuse", found["outputs"])
+
+    assert (code, project.sent()) == (9, sent)
+    assert "would be paid a second time: 3 not saved" in refused["error"]["message"]
+    assert not (project.second / "results.jsonl").exists()
+
+
+def test_a_folder_of_which_nothing_is_taken_is_a_mistake(project: Project) -> None:
+    wrong = other(project, "seven", "wrong")
+    sent = project.sent()
+
+    code, found, _ = project.call("--reuse", str(wrong))
+
+    assert (code, project.sent()) == (2, sent)
+    assert "takes over 0 cells" in found["error"]["message"]
+
+
+def test_what_another_folder_has_is_refused_with_reuse_too(project: Project) -> None:
+    little = other(project, "one", "little")
+    sent = project.sent()
+
+    code, found, _ = project.call("--reuse", str(little))
+
+    assert (code, project.sent()) == (9, sent)
+    assert f"in {project.first} has 2 cells of this manifest" in found["error"]["message"]
+    code, found, _ = project.take("--reuse", str(little))
+    assert (code, found["succeeded"], project.sent()) == (0, 3, sent)
+
+
+def test_each_folder_is_owed_until_it_is_taken_over_again(project: Project) -> None:
+    more = other(project, "four", "more")
+    sent = project.sent()
+    project.manifest.write_text(project.manifest.read_text().replace("three", "three, four"))
+    both = ["--reuse", str(project.first), "--reuse", str(more)]
+    assert project.call(*both)[0] == 0
+    ledger = project.second / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    owed = f'"sweep":"{project.first_sweep}","run_id"'.encode()
+    ledger.write_bytes(b"".join(line for line in lines if owed not in line))
+
+    for words in ([], ["--reuse", str(more)]):
+        code, found, _ = project.call(*words)
+        assert code == 9
+        assert f"--reuse {project.first}`" in found["error"]["message"]
+    assert project.call(*both)[0] == 0
+    assert project.sent() == sent
+
+
+def test_a_kill_amid_the_first_cell_leaves_its_trace(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise FolderError("no space is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OutputStore, "take", full)
+        assert project.take()[0] == 9
+    shutil.rmtree(project.first)  # so that no sibling refuses the call
+
+    code, found, _ = project.call()
+
+    assert (code, project.sent()) == (9, 0)
+    assert "a call was stopped amid it" in found["error"]["message"]
+
+
+def test_siblings_are_looked_at_after_a_recovery(project: Project) -> None:
+    project.manifest.write_text(project.manifest.read_text().replace("three", "three, four"))
+    project.take()
+    sent = project.sent()
+    shutil.rmtree(project.second)
+
+    code, _, said = project.call("--recover", "--limit", "1", "--quiet")
+
+    assert code in {0, 3}
+    assert f"in {project.first} has 3 cells of this manifest" in said
+    assert "they are paid again" in said
+    assert project.sent() >= sent
+
+
+def test_the_same_name_in_another_folder_is_not_begun_elsewhere(project: Project) -> None:
+    text = MANIFEST.replace("three", "three, four") + "outputs: {dir: elsewhere}\n"
+    project.manifest.write_text(text)
+
+    planned = project.plan("--reuse", str(project.first))
+    code, found, _ = project.take()
+
+    assert "begun elsewhere" not in planned
+    assert (code, found["succeeded"], project.sent()) == (0, 4, 1)
+    assert "one too many" not in project.call("recover")[2]
+    assert project.call()[0] == 0
+    assert project.sent() == 1
+
+
+def test_an_older_batchrun_reads_no_reused_line(project: Project) -> None:
+    assert project.take()[0] == 0
+    project.call("--budget", "9")
+
+    formats = [each.format if isinstance(each, Sweep) else each for each in project.records()]
+    first = next(at for at, each in enumerate(formats) if isinstance(each, Reused))
+    assert 2 in formats[:first]
+    assert formats[-1] == 2
+    lines = (project.first / "ledger.jsonl").read_bytes().splitlines(keepends=True)
+    plain = [record for line in lines if isinstance(record := decode(line), Sweep)]
+    assert {record.format for record in plain} == {1}
+
+
+def test_a_signal_ends_it_between_two_cells_and_nothing_is_sent(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.manifest.write_text(project.manifest.read_text().replace("three", "three, four"))
+    take = OutputStore.take
+
+    def interrupted(store: OutputStore, name: str, source: Path) -> None:
+        take(store, name, source)
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OutputStore, "take", interrupted)
+        code, found, said = project.take()
+
+    assert (code, found["succeeded"], project.sent()) == (3, 1, 0)
+    assert "stopped amid it, nothing is sent" in said
+    assert project.call()[0] == 9
+    assert project.take()[0] == 0
+    assert project.sent() == 1
+
+
+def test_a_file_that_is_deleted_here_is_put_back_from_there(project: Project) -> None:
+    project.take()
+    [first, *_] = sorted(project.second.rglob("*.png"))
+    data = first.read_bytes()
+    first.unlink()
+
+    code, _, said = project.take()
+
+    assert code == 0
+    assert "put back the files of 1 cell" in said
+    assert "fetched again" not in said
+    assert first.read_bytes() == data

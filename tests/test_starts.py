@@ -184,3 +184,23 @@ def test_bytes_that_are_no_text_are_no_commit(tmp_path: Path) -> None:
     (tmp_path / ".git" / "HEAD").write_bytes(b"\xff\xfe")
 
     assert commit_of(tmp_path) is None
+
+
+@pytest.mark.parametrize("name", ["../key.hex", "refs/../../key.hex", "key.hex"])
+def test_a_reference_names_no_other_file(tmp_path: Path, name: str) -> None:
+    git(tmp_path, **{".git__HEAD": f"ref: {name}\n", "key.hex": COMMIT, ".git__key.hex": COMMIT})
+
+    assert commit_of(tmp_path) is None
+
+
+def test_a_head_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    os.mkfifo(tmp_path / ".git" / "HEAD")
+
+    assert commit_of(tmp_path) is None
+
+
+def test_a_large_head_is_not_read(tmp_path: Path) -> None:
+    git(tmp_path, **{".git__HEAD": COMMIT + " " * 70_000})
+
+    assert commit_of(tmp_path) is None

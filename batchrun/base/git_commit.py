@@ -12,6 +12,9 @@ DIGITS: Final = frozenset("0123456789abcdef")
 LENGTHS: Final = frozenset({40, 64})
 """How long the name of a commit is, by SHA-1 and by SHA-256."""
 
+LARGEST: Final = 65_536
+"""Bytes of a file that is read: a repository that was put there may hold anything."""
+
 DEEPEST: Final = 5
 """References that may name each other."""
 
@@ -29,9 +32,9 @@ def commit_of(folder: Path) -> str | None:
 
 def _head(git: Path) -> str | None:
     if git.is_file():  # of a worktree or a submodule: it says where the folder is
-        said = git.read_text(encoding="utf-8").strip()
+        said = _text(git).strip()
         git = git.parent / said.removeprefix("gitdir:").strip()
-    text = (git / "HEAD").read_text(encoding="utf-8").strip()
+    text = _text(git / "HEAD").strip()
     for _ in range(DEEPEST):
         if not text.startswith("ref:"):
             break
@@ -41,12 +44,14 @@ def _head(git: Path) -> str | None:
 
 def _reference(git: Path, name: str) -> str:
     """Return what a reference stands for, "" where that isn't known."""
+    if not name.startswith("refs/") or ".." in name.split("/"):
+        return ""  # `ref: ../key.hex` would name any file
     for place in _places(git):
         if (place / name).is_file():
-            return (place / name).read_text(encoding="utf-8").strip()
+            return _text(place / name).strip()
     for place in _places(git):
         if (place / "packed-refs").is_file():
-            for line in (place / "packed-refs").read_text(encoding="utf-8").splitlines():
+            for line in _text(place / "packed-refs").splitlines():
                 commit, _, packed = line.partition(" ")
                 if packed == name:
                     return commit
@@ -58,4 +63,14 @@ def _places(git: Path) -> Iterator[Path]:
     yield git
     common = git / "commondir"
     if common.is_file():
-        yield git / common.read_text(encoding="utf-8").strip()
+        yield git / _text(common).strip()
+
+
+def _text(path: Path) -> str:
+    """Return the text of a regular file; ValueError for any other, and for a large one.
+
+    A FIFO would be waited for without end, and the ledger is held meanwhile.
+    """
+    if not path.is_file() or path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} is no file of a repository")
+    return path.read_text(encoding="utf-8")

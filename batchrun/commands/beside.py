@@ -24,10 +24,11 @@ from batchrun.base.said import say
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected
+from batchrun.commands.reusing import NOTHING, Taking, set_aside
 from batchrun.commands.target import name_recover
 from batchrun.errors import FolderError, MadeBesideError, ManifestError
 from batchrun.ledger.book import Book
-from batchrun.ledger.history import GOOD
+from batchrun.ledger.history import GOOD, OPEN
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import read_manifest
@@ -86,18 +87,29 @@ class Beside(Struct, frozen=True, kw_only=True):
 
 
 def find_beside(
-    call: Call, book: Book, *, clock: Callable[[], float] = time.monotonic
+    call: Call,
+    book: Book,
+    taking: Taking = NOTHING,
+    *,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Sequence[Beside]:
-    """Return the sweeps with cells of this manifest, where the ledger of *call* begins."""
-    if call.place.label is not None or len(book.histories):
+    """Return the sweeps with cells that this call would pay for, where its ledger begins.
+
+    A ledger that was recovered begins, too: the service can't show what it had taken over.
+    """
+    if call.place.label is not None or (book.asked and not book.recovered):
         return ()
-    aside = {*call.settings.set_aside, *(book.sweep.after if book.sweep is not None else ())}
+    aside = {*set_aside(call, book), *(source.identity.sweep for source in taking.sources)}
     others = [each for each in _others(call) if each[1].sweep not in aside]
     if not others:
         return ()
-    ours = KeyIndex()
+    ours = _Ours()
     for cell in expand(call.manifest):
-        ours.add(cell.key)
+        ours.all.add(cell.key)
+        if book.history(cell.key).state not in GOOD | OPEN and cell.key not in taking.keys:
+            ours.left.add(cell.key)
+    if not len(ours.left):
+        return ()
     end = clock() + PATIENCE
 
     def late() -> bool:
@@ -129,8 +141,15 @@ def _folders(place: Path) -> Sequence[Path]:
         return ()
 
 
-def _compared(folder: Path, identity: Identity, ours: KeyIndex, late: Callable[[], bool]) -> Beside:
-    cells = there = succeeded = 0
+class _Ours:
+    """The manifest's cells, and those that are *left* to be paid for."""
+
+    def __init__(self) -> None:
+        self.all, self.left = KeyIndex(), KeyIndex()
+
+
+def _compared(folder: Path, identity: Identity, ours: _Ours, late: Callable[[], bool]) -> Beside:
+    cells = named = there = succeeded = 0
     cost, whole = Decimal(0), False
     try:
         from batchrun.ledger.index import open_index
@@ -139,14 +158,15 @@ def _compared(folder: Path, identity: Identity, ours: KeyIndex, late: Callable[[
             whole = not late() and index.catch_up(ledger.fileno(), until=late)
             for key, state in _while(index.states(), late) if whole else ():
                 there += 1
-                cells += key in ours
-                succeeded += key in ours and state in GOOD
+                named += key in ours.all
+                cells += key in ours.left
+                succeeded += key in ours.left and state in GOOD
             for key, spent in _while(index.costs(), late) if cells else ():
-                cost += spent if key in ours else 0
+                cost += spent if key in ours.left else 0
     except (OSError, ValueError):  # it can't be indexed, or is broken: it is said as not compared
         whole = False
     whole = whole and not late()
-    equal = cells == there == len(ours)
+    equal = named == there == len(ours.all)
     return Beside(
         folder=folder,
         identity=identity,
@@ -154,7 +174,7 @@ def _compared(folder: Path, identity: Identity, ours: KeyIndex, late: Callable[[
         succeeded=succeeded,
         cost=cost,
         whole=whole,
-        same=cells > 0 and whole and (equal or _named(folder, identity, ours)),
+        same=cells > 0 and whole and (equal or _named(folder, identity, ours.all)),
     )
 
 
@@ -196,6 +216,8 @@ def refusal(beside: Beside, call: Call, command: str) -> MadeBesideError:
         again.append(f"`name: {identity.name}` in the manifest")
     if beside.folder.parent != here:
         again.append(f"`{command} --outputs {_base(beside.folder)}`")
+    if not again:
+        again.append(f"move {call.folder} away, and {beside.folder} in its place")
     error = MadeBesideError(
         f"this sweep would be made a second time: {beside.described()}",
         folder=str(beside.folder),
@@ -212,12 +234,15 @@ def _base(folder: Path) -> Path:
     return place.parent if place.name.startswith("@") else place
 
 
-def refuse(call: Call, book: Book, service: tuple[str, str], command: str, *, quiet: bool) -> None:
+def refuse(
+    call: Call, book: Book, service: tuple[str, str], command: str, taking: Taking = NOTHING
+) -> None:
     """Raise MadeBesideError where a sweep beside this one has the same cells; name the others.
 
-    *service* is the URL and the key: a sweep of another organisation is no matter.
+    *service* is the URL and the key: a sweep of another organisation is no matter. What is paid
+    again is said under `--quiet`, too.
     """
-    found = find_beside(call, book)
+    found = find_beside(call, book, taking)
     if not found:
         return
     if any(each.identity.organisation for each in found):
@@ -226,7 +251,7 @@ def refuse(call: Call, book: Book, service: tuple[str, str], command: str, *, qu
     for each in found:
         if each.same:
             raise refusal(each, call, command)
-    for each in () if quiet else found:
+    for each in found:
         say(each.note(), sys.stderr)
 
 

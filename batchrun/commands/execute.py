@@ -19,7 +19,13 @@ from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
-from batchrun.commands.reusing import check_reused, opened_source, take_over
+from batchrun.commands.reusing import (
+    check_reused,
+    no_reuse,
+    opened_sources,
+    survey,
+    take_over,
+)
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover, said_of_former
@@ -31,11 +37,13 @@ from batchrun.engine.shutdown import Shutdown, obey
 from batchrun.errors import LostLedgerError, NothingToRecoverError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import Ledger, open_ledger
+from batchrun.ledger.missing_files import forget_missing
 from batchrun.results.result_files import keep_manifest
 from batchrun.results.starts import keep_start, start_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import download_client
 from batchrun.sweep.identity import check_folder
+from batchrun.sweep.location import LEDGER
 
 ChooseCells = Callable[[Call, Ledger], Awaitable[Selection]]
 """Says which cells a call is about, once its ledger is open; it may write to it."""
@@ -47,7 +55,7 @@ class Service(Struct, frozen=True):
     url: str
     key: str
     choose: ChooseCells | None = None
-    reuse: Path | None = None
+    reuse: tuple[Path, ...] = ()
 
 
 def execute(
@@ -141,13 +149,18 @@ def check_beside(
 ) -> None:
     """Return where nothing is paid a second time that another folder has; *command* is this call.
 
-    Raises MadeBesideError, or LedgerError where what was taken over once isn't in the ledger.
+    Raises MadeBesideError, LedgerError where what was taken over once isn't in the ledger, and
+    what `no_reuse` returns: all of it before anything is written.
     """
-    if options.reuse is not None:
-        with opened_source(options.reuse, call):  # said before anything is written
-            return
-    check_reused(call, book, command)
-    refuse(call, book, service, command, quiet=options.quiet)
+    with opened_sources(options.reuse, call) as sources:
+        if sources:
+            forget_missing(book, call.folder / LEDGER)
+        taking = survey(call, book, sources)
+        check_reused(call, book, command, taking)
+        error = no_reuse(call, book, taking, command)
+        if error is not None:
+            raise error
+        refuse(call, book, service, command, taking)
 
 
 class Done(Struct, frozen=True, kw_only=True):
@@ -180,9 +193,10 @@ async def run_call(
         set_aside=settings.set_aside,
         budget=settings.budget,
     )
-    if service.reuse is not None:
-        with opened_source(service.reuse, call) as source:
-            progress.note((await take_over(call, ledger, source)).said(source))
+    with opened_sources(service.reuse, call) as sources:
+        for source in sources:
+            taken = await take_over(call, ledger, source, received)
+            progress.note(taken.said(source))
     if ledger.book.files.missing and settings.download:
         cells = number_of(len(ledger.book.files.missing), "cell")
         progress.note(f"files of {cells} are gone from the folder; they are fetched again")
@@ -193,6 +207,9 @@ async def run_call(
         services = Services(client=client, downloads=downloads, progress=progress)
         selection = None if service.choose is None else await service.choose(call, ledger)
         runner = Runner(call.manifest, settings, sweep, ledger, services, selection)
+        if service.reuse and received:  # it came amid the taking over: nothing is sent
+            runner.shutdown.interrupt(f"interrupted by {received[0]}", drain=False)
+            return Done(shutdown=runner.shutdown, client=client, selection=runner.selection)
         async with anyio.create_task_group() as tasks:
 
             async def watch_signals() -> None:

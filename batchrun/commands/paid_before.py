@@ -17,7 +17,7 @@ from batchrun.commands.beside import Beside, find_beside
 from batchrun.commands.beside import refusal as refusal_beside
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected
-from batchrun.commands.reusing import lost_reuse
+from batchrun.commands.reusing import Taking, lost_reuse, no_reuse
 from batchrun.commands.target import name_recover
 from batchrun.engine.other_sweeps import (
     Elsewhere,
@@ -49,7 +49,7 @@ class PaidBefore(Struct, frozen=True, kw_only=True):
     unseen: str
     beside: Sequence[Beside]
     book: Book
-    taking_over: bool
+    taking: Taking
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields for JSON; each is None where there is nothing."""
@@ -69,29 +69,30 @@ class PaidBefore(Struct, frozen=True, kw_only=True):
             str(refusal_beside(each, call, command)) if each.same else each.note()
             for each in self.beside
         ]
-        lost = None if self.taking_over else lost_reuse(call.folder, self.book, command)
-        return said if lost is None else [*said, lost]
+        lost = lost_reuse(call.folder, self.book, command, self.taking)
+        refused = no_reuse(call, self.book, self.taking, command)
+        return [*said, *(str(each) for each in (lost, refused) if each is not None)]
 
 
-def paid_before(call: Call, book: Book, *, taking_over: bool) -> PaidBefore:
-    """Return what is paid already; *taking_over*: another folder's results are taken over."""
-    elsewhere, unseen = begun_elsewhere(call, book)
+def paid_before(call: Call, book: Book, taking: Taking) -> PaidBefore:
+    """Return what is paid already, but for what the call is *taking* over."""
+    elsewhere, unseen = begun_elsewhere(call, book, taking)
     return PaidBefore(
         elsewhere=elsewhere,
         unseen=unseen,
-        beside=() if taking_over else find_beside(call, book),
+        beside=find_beside(call, book, taking),
         book=book,
-        taking_over=taking_over,
+        taking=taking,
     )
 
 
-def begun_elsewhere(call: Call, book: Book) -> tuple[Elsewhere, str]:
+def begun_elsewhere(call: Call, book: Book, taking: Taking) -> tuple[Elsewhere, str]:
     """Return what a call would be refused for, and why there may be more; the call asks again."""
     key, nothing = key_of(call.endpoint), Elsewhere()
     if book.past_opening or key is None or call.endpoint == SIMULATOR:
         return nothing, ""
     try:
-        found = anyio.run(_begun_elsewhere, call, key, book)
+        found = anyio.run(_begun_elsewhere, call, key, {*_ours(book), *taking.of})
     except BatchrunError as error:
         why = str(error)
     except TimeoutError:
@@ -101,8 +102,12 @@ def begun_elsewhere(call: Call, book: Book) -> tuple[Elsewhere, str]:
     return nothing, f"whether this sweep was begun elsewhere could not be asked: {why}"
 
 
-async def _begun_elsewhere(call: Call, key: str, book: Book) -> Elsewhere:
-    ours = set() if book.sweep is None else {book.sweep.sweep, *book.sweep.after}
+def _ours(book: Book) -> set[str]:
+    """Return the sweeps that are known here: this one, and those set aside or taken over from."""
+    return {*book.reused, *({book.sweep.sweep, *book.sweep.after} if book.sweep else ())}
+
+
+async def _begun_elsewhere(call: Call, key: str, ours: set[str]) -> Elsewhere:
     patient = replace(call.settings, give_up=min(call.settings.give_up, PATIENCE))
     with anyio.fail_after(LONGEST):
         async with connected(call.endpoint, key, patient, log=lambda _: None) as client:

@@ -22,7 +22,7 @@ from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected, served
 from batchrun.commands.edited import edited
 from batchrun.commands.paid_before import LONGEST, PATIENCE, paid_before
-from batchrun.commands.reusing import Source, opened_source, wants
+from batchrun.commands.reusing import NOTHING, Taking, opened_sources, survey
 from batchrun.engine.selection import Selection
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import Book
@@ -44,11 +44,11 @@ from batchrun.sweep.location import LEDGER
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """The plan, and the *command* that does it; *reuse* is the folder that it takes over from."""
+    """The plan, and the *command* that does it; *reuse* are the folders that it takes over from."""
 
     call: Call
     command: str
-    reuse: Path | None = None
+    reuse: tuple[Path, ...] = ()
 
 
 class Prices(Struct, frozen=True, kw_only=True):
@@ -110,7 +110,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
 
     No run is sent, and nothing is written.
     """
-    with _opened(plan) as (reader, source):
+    with _opened(plan) as reader, opened_sources(plan.reuse, plan.call) as sources:
         book = Book() if reader is None else reader.book
         plan = replace(plan, call=plan.call.knowing(book))
         settings = plan.call.settings
@@ -118,12 +118,18 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         prices = Prices(means=means(book), given=settings.model_prices)
         if not as_json:
             prices = asked(plan, prices)
-        before = paid_before(plan.call, book, taking_over=source is not None)
-        outlook = forecast(plan, book, prices, selection, source)
+        taking = survey(plan.call, book, sources)
+        before = paid_before(plan.call, book, taking)
+        outlook = forecast(plan, book, prices, selection, taking)
         edits = None if reader is None else edited(plan.call, reader, outlook.counting)
     if as_json:
         changed = None if edits is None else edits.as_dict()
-        summary = replace(summary_of(plan, outlook, book), **before.as_dict(), changed=changed)
+        summary = replace(
+            summary_of(plan, outlook, book),
+            **before.as_dict(),
+            changed=changed,
+            reused=taking.as_dicts(),
+        )
         print(summary.as_json())
     else:
         said = before.lines(plan.call, plan.command)
@@ -133,8 +139,8 @@ def preview(plan: Plan, *, as_json: bool) -> int:
 
 
 @contextmanager
-def _opened(plan: Plan) -> Iterator[tuple[Reader | None, Source | None]]:
-    """Read the sweep's ledger where there is one, and that of the sweep to take over from."""
+def _opened(plan: Plan) -> Iterator[Reader | None]:
+    """Read the sweep's ledger where there is one."""
     with ExitStack() as stack:
         path = plan.call.folder / LEDGER
         sweep = check_folder(plan.call.folder)
@@ -142,10 +148,7 @@ def _opened(plan: Plan) -> Iterator[tuple[Reader | None, Source | None]]:
         if reader is not None:
             check_sweep(reader.book, sweep, path)
             forget_missing(reader.book, path)
-        source = None
-        if plan.reuse is not None:
-            source = stack.enter_context(opened_source(plan.reuse, plan.call))
-        yield reader, source
+        yield reader
 
 
 def means(book: Book) -> dict[str, Decimal]:
@@ -190,11 +193,11 @@ async def _labels(url: str, key: str, settings: Settings, models: Sequence[str])
 
 
 def forecast(
-    plan: Plan, book: Book, prices: Prices, selection: Selection, source: Source | None = None
+    plan: Plan, book: Book, prices: Prices, selection: Selection, taking: Taking = NOTHING
 ) -> Forecast:
     """Count the grid's cells, and add up what the call would begin.
 
-    What *source* has is taken over from there.
+    The cells of *taking* are taken over, and don't begin.
     """
     settings, attempts = plan.call.settings, plan.call.settings.attempts
     granted = grants(book, attempts=attempts) if settings.retry_failed else {}
@@ -207,7 +210,7 @@ def forecast(
             continue
         history = book.history(cell.key)
         stands = standing(history, attempts=attempts, granted=granted.get(cell.key, 0))
-        if source is not None and source.has(cell.key) and wants(book, cell.key):
+        if cell.key in taking.keys:
             taken_over += 1
         elif stands is Standing.PENDING:
             to_do.add(cell, history)
@@ -236,10 +239,11 @@ def lines(
     tally, to_do = outlook.selected.tally, outlook.to_do
     of = f"{tally.cells} of " if plan.call.settings.only else ""
     cells, costs = outlook.counted.tally.cells, total(to_do.costs)
+    folders = " and ".join(map(str, plan.reuse))
     last = [
         f"{of}{number_of(cells, 'cell')}, {to_do.cells.total()} to do{costs}; nothing was sent",
         *(() if edits is None else edit_lines(edits)),
-        f"{number_of(outlook.taken_over, 'cell')} taken over from {plan.reuse}, at no cost"
+        f"{number_of(outlook.taken_over, 'cell')} taken over from {folders}, at no cost"
         if outlook.taken_over
         else "",
         f"`--limit {plan.call.settings.limit}` leaves {to_do.later} more to later calls"

@@ -20,7 +20,7 @@ from batchrun.engine.run_tag import sweep_tag
 from batchrun.errors import LedgerError, NothingToRecoverError
 from batchrun.ledger.file import Rebuilding, rebuild_ledger
 from batchrun.ledger.reader import open_reader
-from batchrun.ledger.records import FORMAT, Sweep
+from batchrun.ledger.records import Sweep
 from batchrun.recovery.missing_records import FoundRun
 from batchrun.recovery.rebuild_ledger import (
     Recovered,
@@ -114,7 +114,7 @@ class Recovery(Struct, frozen=True, kw_only=True):
         else:
             sweep = given or await self._only_sweep(client)
         return Sweep(
-            format=FORMAT,
+            format=book.format,
             sweep=sweep,
             name=self.call.manifest.name,
             label=self.call.place.label,

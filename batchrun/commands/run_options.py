@@ -39,8 +39,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """The options of a call. No module below knows argparse.
 
     *chosen* are the settings that were given, by the fields of Settings. *recover* is the id of the
-    sweep to rebuild before anything else, "" for the one of this name, None for none. *reuse* is
-    the folder of a sweep whose results are taken over.
+    sweep to rebuild before anything else, "" for the one of this name, None for none. *reuse* are
+    the folders of sweeps whose results are taken over.
     """
 
     manifest: Path
@@ -48,7 +48,7 @@ class Options(Struct, frozen=True, kw_only=True):
     chosen: Mapping[str, Any]
     only: tuple[str, ...]
     recover: str | None
-    reuse: Path | None
+    reuse: tuple[Path, ...]
     dry_run: bool
     json: bool
     quiet: bool
@@ -71,7 +71,8 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     chosen = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}
     given = {name: each for name, each in chosen.items() if each is not None}
     place = take_place(values)
-    return Options(**{**values, "only": tuple(values["only"])}, place=place, chosen=given)
+    several = {name: tuple(values[name]) for name in ("only", "reuse")}
+    return Options(**{**values, **several}, place=place, chosen=given)
 
 
 def add_settings(group: argparse._ArgumentGroup, settings: Iterable[Setting]) -> None:
@@ -138,9 +139,12 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--reuse",
+        action="append",
+        default=[],
         type=Path,
         metavar="FOLDER",
-        help="take over what has succeeded in another sweep's folder; it is not paid again",
+        help="take over what has succeeded in another sweep's folder; it is not paid again; "
+        "repeatable",
     )
     add_settings(group, CALL)
 

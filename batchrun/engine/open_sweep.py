@@ -13,7 +13,7 @@ from batchrun import __version__
 from batchrun.errors import LedgerError, UsageError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.missing_files import forget_missing
-from batchrun.ledger.records import FORMAT, Sweep
+from batchrun.ledger.records import Sweep
 from batchrun.manifest.manifest import Manifest
 from batchrun.sweep.identity import Identity, write_identity
 from batchrun.sweep.references import marker
@@ -42,7 +42,8 @@ class SweepFolder(Struct, frozen=True, kw_only=True):
 
     async def remember_organisation(self, organisation: str) -> None:
         """Write down the organisation of the key, once the service has named it."""
-        line = replace(self.line, organisation=organisation)
+        format_ = self.ledger.book.format
+        line = replace(self.line, organisation=organisation, format=format_)
         await self.ledger.append(line)
         write_identity(self.path, identity_of(line, self.manifest))
 
@@ -78,14 +79,14 @@ async def open_sweep(
             f"{_called(manifest.name, label)}: is {folder} a copy of its folder? "
             "A copy can't be gone on with under another name; delete it, or use another --outputs"
         )
-    if set_aside and ledger.book.newest is not None:
+    if set_aside and ledger.book.newest is not None and not ledger.book.recovered:
         raise UsageError(
             f"--new-sweep begins a sweep anew, and the one in {folder} has runs already; a --label "
             "of its own makes another one beside it"
         )
     forget_missing(ledger.book, ledger.path)
     line = Sweep(
-        format=FORMAT,
+        format=ledger.book.format,
         sweep=known.sweep if known is not None else secrets.token_hex(ID_BYTES),
         name=manifest.name,
         label=label,

@@ -298,7 +298,7 @@ class OtherSweeps:
         self._progress = context.progress
         self._book = context.ledger.book
         self._line = context.folder.line
-        self._ours = {context.sweep, *self._line.after}
+        self._ours = {context.sweep, *self._line.after, *self._book.reused}
         self._named: set[str] = set()
 
     async def check(self, newest: Page | None) -> None:

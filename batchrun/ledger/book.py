@@ -19,6 +19,8 @@ from msgspec.structs import asdict, replace
 from batchrun.ledger.history import GOOD, CellLine, History, State, apply
 from batchrun.ledger.history_index import Histories
 from batchrun.ledger.records import (
+    FORMAT,
+    REUSING,
     Absent,
     AnyRecord,
     Dropped,
@@ -157,7 +159,7 @@ class Book:
         self.named = False  # a cell's files have a name without its key in it
         self.marks: dict[str, Mark] = {}  # cells to be made again, by the keys of what is made
         self.redone: dict[str, list[int]] = {}  # replicates that marks made, by the first's key
-        self.reused = 0  # cells with the result of another sweep
+        self.reused: set[str] = set()  # the other sweeps whose results cells have
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
         self.past_opening = False  # and under another reference, too
@@ -170,6 +172,16 @@ class Book:
         self.oldest: str | None = None  # the id of the first run that is known
         self._newest: tuple[str, str, str] | None = None
         self._reserved: dict[str, Decimal] = {}  # for cells that may have a run under way
+
+    @property
+    def format(self) -> int:
+        """The format of the next `sweep` line."""
+        return REUSING if self.reused else FORMAT
+
+    @property
+    def asked(self) -> bool:
+        """Whether a run was asked for, ever."""
+        return self.marked or self.past_opening
 
     @property
     def cost(self) -> Decimal:
@@ -388,7 +400,7 @@ class Book:
 
     def _reused(self, record: Reused, line: int) -> None:
         self.histories.fold(record, line)
-        self.reused += 1
+        self.reused.add(record.sweep)
 
     def _cell_line(self, record: CellLine, line: int) -> None:
         self.histories.fold(record, line)

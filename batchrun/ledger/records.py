@@ -23,7 +23,13 @@ LOST: Final = "lost"
 """The code of a failure that is a file gone for good."""
 
 FORMAT: Final = 1
-"""Version of the ledger's format; a newer one is refused by name."""
+"""Version of the ledger's format."""
+
+REUSING: Final = 2
+"""Version of one with `reused` lines: a batchrun that ignored them would pay for their cells."""
+
+NEWEST: Final = REUSING
+"""The newest version that is read; a newer one is refused by name."""
 
 
 class Record(
@@ -463,10 +469,10 @@ def timestamp(moment: datetime) -> str:
 
 
 def _check_format(number: object, version: object) -> None:
-    if isinstance(number, int) and number > FORMAT:
+    if isinstance(number, int) and number > NEWEST:
         raise NewerFormatError(
             f"is in format {number} of a newer batchrun ({version}); "
-            f"this one reads formats up to {FORMAT}: install the newer one"
+            f"this one reads formats up to {NEWEST}: install the newer one"
         )
 
 

@@ -21,6 +21,7 @@ from batchrun.ledger.records import (
     AnyRecord,
     Extra,
     NewerFormatError,
+    Reused,
     Submitted,
     decode,
     decode_headers,
@@ -131,7 +132,7 @@ def salvage(lines: Iterable[bytes], new: BinaryIO, path: Path) -> Salvaged:
         new.write(line)
         if record is not None:
             kept.group = max(kept.group, record.group)
-        if isinstance(record, Submitted | Extra):
+        if isinstance(record, Submitted | Extra | Reused):
             kept.runs.add(record.run_id)
     return kept
 

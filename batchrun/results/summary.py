@@ -12,7 +12,7 @@ from batchrun.base.text import money, number_of
 from batchrun.errors import BatchrunError, ManifestError, Problem
 from batchrun.results.tally import Tally
 
-OPTIONAL: Final = frozenset({"elsewhere", "beside", "changed", "redo", "error"})
+OPTIONAL: Final = frozenset({"elsewhere", "beside", "changed", "reused", "redo", "error"})
 """Fields that are left out where there is nothing to say."""
 
 SCHEMA: Final = 1
@@ -43,7 +43,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     Whatever a call did not come to know keeps its default: so each exit has a summary. *elsewhere*
     are sweeps of this name that a plan found, and that were begun elsewhere; *beside* are those
     that lie beside this one and have its cells; *changed* is what a
-    plan says of what was edited since the last start, *redo* what `redo` would make again.
+    plan says of what was edited since the last start, *reused* what it takes over, *redo*
+    what `redo` would make again.
     """
 
     schema: int = SCHEMA
@@ -79,6 +80,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     elsewhere: tuple[Mapping[str, Any], ...] | None = None
     beside: tuple[Mapping[str, Any], ...] | None = None
     changed: Mapping[str, Any] | None = None
+    reused: tuple[Mapping[str, Any], ...] | None = None
     redo: Mapping[str, Any] | None = None
     error: Stop | None = None
 

@@ -19,11 +19,23 @@ from batchrun.sweep.location import LEDGER
 IDENTITY: Final = "sweep.json"
 
 
+class ReusedFrom(Struct, frozen=True, kw_only=True):
+    """Another sweep whose results were taken over, and its *folder*.
+
+    *of* are the sweeps whose runs these are, as the ledger's lines have them. Until it is *done*
+    some of them may be missing.
+    """
+
+    folder: str
+    sweep: str = ""
+    of: tuple[str, ...] = ()
+    done: bool = True
+
+
 class Identity(Struct, frozen=True, kw_only=True):
     """Who a sweep is: the copy that is left when the ledger is lost. *manifest* is its path.
 
-    *reused* are the folders whose results were taken over: no service knows them as this sweep's.
-    *reusing* is one of them as long as that isn't done.
+    *reused* is what was taken over: no service knows it as this sweep's.
     """
 
     sweep: str
@@ -32,8 +44,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     label: str | None = None
     organisation: str | None = None
     manifest: str | None = None
-    reused: tuple[str, ...] = ()
-    reusing: str | None = None
+    reused: tuple[ReusedFrom, ...] = ()
 
 
 def read_identity(folder: Path) -> Identity | None:
@@ -55,23 +66,26 @@ def write_identity(folder: Path, identity: Identity) -> None:
     """Write `sweep.json`; what it says of results that were taken over is kept."""
     known = read_identity(folder)
     if known is not None:
-        identity = replace(identity, reused=known.reused, reusing=known.reusing)
+        identity = replace(identity, reused=known.reused)
     _write(folder, identity)
 
 
-def note_reuse(folder: Path, source: str, *, done: bool) -> None:
-    """Write into `sweep.json` that results of *source* are taken over, or that all of them are."""
+def note_reuse(folder: Path, source: ReusedFrom) -> None:
+    """Write into `sweep.json` what is taken over from *source*, and keep what is of others.
+
+    What is done and has nothing of it is forgotten.
+    """
     identity = read_identity(folder)
     if identity is not None:
-        reused = tuple(sorted({*identity.reused, source}))
-        _write(folder, replace(identity, reused=reused, reusing=None if done else source))
+        others = [each for each in identity.reused if each.sweep != source.sweep]
+        kept = [source] if source.of or not source.done else []
+        _write(folder, replace(identity, reused=(*others, *kept)))
 
 
 def _write(folder: Path, identity: Identity) -> None:
-    values = asdict(identity)
-    for name in ("reused", "reusing"):
-        if not values[name]:
-            del values[name]
+    values = {**asdict(identity), "reused": [asdict(each) for each in identity.reused]}
+    if not values["reused"]:
+        del values["reused"]
     text = json.dumps(values, indent=2, ensure_ascii=False)
     atomic_write(folder / IDENTITY, text.encode("utf-8", "backslashreplace") + b"\n")
 
