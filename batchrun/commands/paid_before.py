@@ -60,15 +60,17 @@ class PaidBefore(Struct, frozen=True, kw_only=True):
 
     def lines(self, call: Call, command: str) -> list[str]:
         """Return what people read; *command* is the call that the plan is of."""
+        notes = [each.note() for each in self.beside if not each.same]
+        return [*self.refusals(call, command), *notes]
+
+    def refusals(self, call: Call, command: str) -> list[str]:
+        """Return the reasons why the call itself would be refused."""
         said = []
         if self.elsewhere.sweeps or self.elsewhere.unclear:
             error = refusal(self.elsewhere.sweeps, self.elsewhere.unclear)
             name_recover(error, call.recover_command, again=command)
             said.append(str(error))
-        said += [
-            str(refusal_beside(each, call, command)) if each.same else each.note()
-            for each in self.beside
-        ]
+        said += [str(refusal_beside(each, call, command)) for each in self.beside if each.same]
         lost = lost_reuse(call.folder, self.book, command, self.taking)
         refused = no_reuse(call, self.book, self.taking, command)
         return [*said, *(str(each) for each in (lost, refused) if each is not None)]

@@ -103,6 +103,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     to_do: CellsToDo
     spent: Decimal
     taken_over: int = 0
+    refused: bool = False
 
 
 def preview(plan: Plan, *, as_json: bool) -> int:
@@ -120,7 +121,10 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             prices = asked(plan, prices)
         taking = survey(plan.call, book, sources)
         before = paid_before(plan.call, book, taking)
-        outlook = forecast(plan, book, prices, selection, taking)
+        outlook = replace(
+            forecast(plan, book, prices, selection, taking),
+            refused=bool(before.refusals(plan.call, plan.command)),
+        )
         edits = None if reader is None else edited(plan.call, reader, outlook.counting)
     if as_json:
         changed = None if edits is None else edits.as_dict()
@@ -275,6 +279,8 @@ def _too_little(budget: Decimal | None, outlook: Forecast) -> str:
 
 def onward(plan: Plan, outlook: Forecast) -> str:
     """Return the last line: how to do what is planned."""
+    if outlook.refused:
+        return f"`{plan.command}` would be refused (exit 9): something of it is paid already"
     if number := outlook.to_do.cells.total():
         if _too_little(plan.call.settings.budget, outlook):
             what = number_of(number, "cell")
