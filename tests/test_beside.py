@@ -112,6 +112,15 @@ def test_a_changed_name_is_refused_with_the_ways_on(project: Project) -> None:
     assert project.refused() == said  # it leaves nothing that lets the next call through
 
 
+def test_a_folder_that_was_moved_aside_is_to_be_moved_back(project: Project) -> None:
+    folder = project.paid("chairs")
+    aside = folder.rename(folder.with_name("chairs-old"))
+
+    said = project.refused()
+
+    assert f"to go on with that sweep: move {folder} away, and {aside} in its place" in said
+
+
 def test_a_renamed_file_is_refused(project: Project) -> None:
     bare = MANIFEST.replace("name: chairs\n", "")
     project.paid("m", bare)

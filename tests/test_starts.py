@@ -11,6 +11,7 @@ from called import Sweep
 from batchrun.base.git_commit import commit_of
 from batchrun.errors import FolderError
 from batchrun.manifest.load import load_manifest
+from batchrun.results.edits import by_manifest
 from batchrun.results.starts import STARTS, keep_start, newest_start, start_of
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
@@ -126,6 +127,58 @@ def test_a_call_keeps_its_start_and_a_call_with_nothing_to_do_adds_none(
     assert json.loads(path.read_bytes())["manifest"].startswith("models:")
     assert list((sweep.ledger.parent / STARTS).iterdir()) == [path]
     assert path.stat().st_ino == kept.st_ino
+
+
+def test_a_path_that_holds_a_value_of_the_environment_is_left_out(manifest: Path) -> None:
+    (manifest.parent / "s3cret.csv").write_bytes(ROWS)
+    manifest.write_text(MANIFEST.replace("prompts.csv", '"${env:MOOD}.csv"'))
+    keep(manifest, mood="s3cret")
+
+    [path] = kept(manifest)
+    assert b"s3cret" not in path.read_bytes()
+
+
+def test_a_start_that_was_cut_is_written_anew(manifest: Path) -> None:
+    keep(manifest)
+    [path] = kept(manifest)
+    path.write_bytes(path.read_bytes()[:20])
+    keep(manifest)
+
+    found = newest_start(manifest.parent / "out")
+    assert found is not None
+    assert found.manifest == MANIFEST
+
+
+@pytest.mark.slow
+def test_starts_that_can_not_be_written_end_no_call(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_test")
+    with embedded(None, settings=Settings(seed=3, speed=200)) as url:
+        text = "models: [google/nano-banana-2]\ninputs: {prompt: a chair}\n"
+        sweep = Sweep(tmp_path, url, text, capsys)
+        sweep.call("--limit", "1", "--only", "prompt=a chair")
+        starts = sweep.ledger.parent / STARTS
+        for path in starts.iterdir():
+            path.unlink()
+        starts.rmdir()
+        starts.write_text("a file")
+        code, _, said = sweep.call("--budget", "9")
+
+    assert code == 0
+    assert "this start is not kept" in said
+
+
+def test_a_plan_shows_no_value_of_the_environment(manifest: Path) -> None:
+    environ = {"SA": "first-secret", "SB": "other-secret"}
+    text = 'models: [a/b]\ninputs: {prompt: "${env:SA}"}\n'
+    manifest.write_text(text)
+    old = load_manifest(manifest, environ)
+    manifest.write_text(text.replace("SA", "SB"))
+
+    [change] = by_manifest(load_manifest(manifest, environ), old)
+
+    assert (change.was, change.now) == (['"${env:SA}"'], ['"${env:SB}"'])
 
 
 # The commit.

@@ -20,7 +20,7 @@ from batchrun.results.edits import (
     lost_cells,
 )
 from batchrun.results.result_files import MANIFEST
-from batchrun.results.starts import newest_start
+from batchrun.results.starts import newest_start, without_values
 from batchrun.results.tally import Counting
 from batchrun.sweep.location import folder_of
 
@@ -66,4 +66,5 @@ def _last_start(call: Call) -> tuple[bytes | None, Mapping[str, str | None]]:
 
 
 def _digests(manifest: Manifest) -> Mapping[str, str | None]:
-    return digests(manifest.sources, folder_of(manifest.path))
+    found = digests(manifest.sources, folder_of(manifest.path))
+    return without_values(found, manifest.sources.variables)

@@ -34,7 +34,7 @@ from batchrun.engine.other_labels import note_owed, pay_looks
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
-from batchrun.errors import LostLedgerError, NothingToRecoverError
+from batchrun.errors import FolderError, LostLedgerError, NothingToRecoverError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.ledger.missing_files import forget_missing
@@ -112,13 +112,16 @@ def execute(
 def begin(call: Call, options: Options, ledger: Ledger) -> Progress:
     """Keep what this start is of, and return who shows the progress."""
     keep_manifest(call.folder, call.manifest.text)
-    keep_start(call.folder, start_of(call.manifest))
     progress = choose(
         sys.stderr,
         quiet=options.quiet,
         no_progress=options.no_progress,
         environ=os.environ,
     )
+    try:
+        keep_start(call.folder, start_of(call.manifest))
+    except FolderError as error:  # it is derived, and ends no call
+        progress.note(f"this start is not kept: {error}")
     former = said_of_former(call.manifest.head, call.place, call.endpoint, call.folder)
     if former is not None:
         progress.note(former)

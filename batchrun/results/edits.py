@@ -21,12 +21,14 @@ from batchrun.base.text import money, number_of
 from batchrun.ledger.history import GOOD, NOWHERE, OPEN, History
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Intent
-from batchrun.manifest.expressions.expression import Text
+from batchrun.manifest.expressions.expression import Constant, Text
 from batchrun.manifest.grid.expand import expand, layouts
 from batchrun.manifest.manifest import Grid, Manifest, Model
 from batchrun.manifest.yaml.document import Node
 from batchrun.results.value_changes import Change, File, Template, Values, compare
 from batchrun.results.value_places import place_of, place_of_sent
+
+NO_VARIABLES: Final[Mapping[str, str]] = {}
 
 MOST_READ: Final = 100_000
 """Lost cells whose inputs are read where the manifest of the last start is of no use."""
@@ -124,20 +126,35 @@ def _as_written(manifest: Manifest) -> Iterator[Values]:
     So an edit of it is one change, and one of a value that it uses is that value's alone.
     """
     for grid in manifest.grids:
-        templates = {model.alias: _templates(grid, model) for model in grid.models}
+        variables = manifest.sources.variables
+        templates = {model.alias: _templates(grid, model, variables) for model in grid.models}
         for cell in expand(replace(manifest, grids=(grid,))):
             values = {**cell.values, **templates[cell.alias]}
             yield {"model": cell.model, **values, "replicate": cell.replicate}
 
 
-def _templates(grid: Grid, model: Model) -> Values:
+def _templates(grid: Grid, model: Model, variables: Mapping[str, str] = NO_VARIABLES) -> Values:
+    """Return the texts with references by name; *variables* are shown by theirs, not by value."""
     columns = {name for table in grid.tables for name in table.columns}
     found = {}
     for name, definition in {**grid.names, **model.inputs}.items():
         body = definition.body
-        if isinstance(body, Text) and isinstance(body.node, Node) and name not in columns:
-            found[name] = Template("".join(map(str, body.parts)), f"line {body.node.line}")
+        if name in columns:
+            continue
+        if isinstance(body, Text) and isinstance(body.node, Node):
+            text = "".join(map(str, body.parts))
+            found[name] = Template(_unvalued(text, variables), f"line {body.node.line}")
+        elif isinstance(body, Constant) and body.value in variables.values():
+            found[name] = Template(_unvalued(body.value, variables), None)
     return found
+
+
+def _unvalued(text: str, variables: Mapping[str, str]) -> str:
+    """Return *text* with the name of each variable in the place of its value."""
+    for name, value in variables.items():
+        if value:
+            text = text.replace(value, f"${{env:{name}}}")
+    return text
 
 
 def _inputs(manifest: Manifest, known: Container[str] | None = None) -> Iterator[Values]:

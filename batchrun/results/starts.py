@@ -54,7 +54,7 @@ def start_of(manifest: Manifest) -> Start:
     return Start(
         manifest=manifest.text.decode("utf-8", "surrogateescape"),
         path=str(manifest.path.absolute()),
-        files=digests(manifest.sources, base),
+        files=without_values(digests(manifest.sources, base), manifest.sources.variables),
         user=_user(),
         host=socket.gethostname(),
         version=__version__,
@@ -62,17 +62,34 @@ def start_of(manifest: Manifest) -> Start:
     )
 
 
+def without_values(
+    files: Mapping[str, str | None], variables: Mapping[str, str]
+) -> dict[str, str | None]:
+    """Return *files* without those whose path holds a value of the environment."""
+    values = [text for text in variables.values() if text]
+    return {path: sha for path, sha in files.items() if not any(text in path for text in values)}
+
+
 def keep_start(folder: Path, start: Start) -> None:
     """Keep *start* as the newest one of the sweep in *folder*; FolderError if that fails."""
     content = _text(asdict(start))
     name = f"{STARTS}/{hashlib.sha256(content).hexdigest()[:DIGITS]}.json"
     path = folder / name
-    if path.exists():
+    if _is_whole(path):
         with writable(path):
             os.utime(path)
         return
     first = timestamp(datetime.now(UTC))
     OutputStore(folder).put(name, _text({"at": first, **asdict(start)}))
+
+
+def _is_whole(path: Path) -> bool:
+    """Say whether a start is there and can be read: a copy of the folder may have cut it."""
+    try:
+        msgspec.json.decode(path.read_bytes(), type=Start)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def newest_start(folder: Path) -> Start | None:

@@ -50,7 +50,7 @@ class Template(Struct, frozen=True):
     """The value of a template: its own text, whatever it comes to. *place* is where it stands."""
 
     text: str
-    place: str
+    place: str | None
 
 
 class File(Struct, frozen=True):
