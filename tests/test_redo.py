@@ -251,6 +251,18 @@ def test_it_costs_what_it_is_said_to_cost(
     assert shown[-1].startswith("nothing was sent; `batchrun redo ")
 
 
+def test_failed_runs_which_are_free_make_it_no_cheaper(done: Project) -> None:
+    keys = [key_of(done, prompt) for prompt in ("one", "two")]
+    lines: list[AnyRecord] = []
+    for key in keys:
+        lines += [intent(key), submitted(key), finished(key, status="failed", cost=Decimal(0))]
+        lines += [intent(key, 2), submitted(key, 2), finished(key, 2, cost=Decimal("0.04"))]
+    sweep = replace(SWEEP, endpoint=done.endpoint, label=None)
+    done.ledger.write_bytes(text([sweep], lines))
+
+    assert done.chosen("model=banana")["cost"] == "0.08"
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

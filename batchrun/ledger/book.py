@@ -62,6 +62,7 @@ Times = tuple[str | None, str | None, int | None]
 class ModelFacts(Struct):
     """The ledger's facts of one model: how long runs took, and what they cost.
 
+    *paid_runs* of them cost something: failed ones are free, and say nothing of the price.
     *unpriced_runs* of them have no known cost and may have been billed. *assumed_cost* was reserved
     for them; *unreserved* of them had no reserve.
     """
@@ -71,6 +72,7 @@ class ModelFacts(Struct):
     runs: int = 0
     cost: Decimal = Decimal(0)
     max_cost: Decimal | None = None
+    paid_runs: int = 0
     unpriced_runs: int = 0
     unreserved: int = 0
     assumed_cost: Decimal = Decimal(0)
@@ -414,6 +416,7 @@ class Book:
 
 def _add_cost(facts: ModelFacts, cost: Decimal) -> None:
     facts.cost += cost
+    facts.paid_runs += cost > 0
     if facts.max_cost is None or cost > facts.max_cost:
         facts.max_cost = cost
 
