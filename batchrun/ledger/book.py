@@ -157,7 +157,8 @@ class Book:
         self.files = OwedFiles()
         self.named = False  # a cell's files have a name without its key in it
         self.marks: dict[str, Mark] = {}  # cells to be made again, by the keys of what is made
-        self.redone: dict[str, list[int]] = {}  # replicates that marks made, by the first's key
+        # By the first replicate's key: the keys of those that marks made, and their numbers.
+        self.redone: dict[str, dict[str, int]] = {}
         self.reused = 0  # cells with the result of another sweep
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
@@ -252,7 +253,7 @@ class Book:
         for mark in record.marks:
             if mark.kind == "redo" and mark.makes not in self.marks:
                 self.marks[mark.makes] = mark
-                self.redone.setdefault(mark.first, []).append(mark.replicate)
+                self.redone.setdefault(mark.first, {})[mark.makes] = mark.replicate
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
