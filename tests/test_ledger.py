@@ -430,10 +430,10 @@ def test_a_broken_ledger_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_newer_ledger_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    newer = text([SWEEP]).replace(b'"format":1', b'"format":3') + b'{"type":"torn'
+    newer = text([SWEEP]).replace(b'"format":1', b'"format":2') + b'{"type":"torn'
     (tmp_path / LEDGER).write_bytes(newer)
 
-    with pytest.raises(LedgerError, match="format 3 of a newer batchrun"), opened(tmp_path):
+    with pytest.raises(LedgerError, match="format 2 of a newer batchrun"), opened(tmp_path):
         pass
     assert (tmp_path / LEDGER).read_bytes() == newer
 

@@ -227,13 +227,13 @@ def test_half_a_surrogate_pair_in_a_message_does_not_stop_the_ledger() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        encode(SWEEP).replace(b'"format":1', b'"format":3'),
-        b'{"type":"sweep","format":3,"version":"0.1.0"}\n',
-        b'{"type":"sweep","format":3,"version":"0.1.0","sweep":{"id":"changed its form"}}\n',
+        encode(SWEEP).replace(b'"format":1', b'"format":2'),
+        b'{"type":"sweep","format":2,"version":"0.1.0"}\n',
+        b'{"type":"sweep","format":2,"version":"0.1.0","sweep":{"id":"changed its form"}}\n',
     ],
 )
 def test_a_newer_format_is_refused_by_name_whatever_else_it_changed(line: bytes) -> None:
-    with pytest.raises(NewerFormatError, match=r"format 3 of a newer batchrun \(0\.1\.0\)"):
+    with pytest.raises(NewerFormatError, match=r"format 2 of a newer batchrun \(0\.1\.0\)"):
         decode(line)
 
 

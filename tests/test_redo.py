@@ -20,7 +20,7 @@ from processes import environment, simulator, start, wait_for_runs
 from batchrun.cli import main
 from batchrun.ledger.records import AnyRecord, Intent, Mark, Marks, Submitted, decode, encode
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.grid.expand import expand, upper_bound
+from batchrun.manifest.grid.expand import expand, points, upper_bound
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.simulator.server import embedded
@@ -124,21 +124,13 @@ def done_lines(key: str) -> list[AnyRecord]:
 
 def key_of(project: Project, prompt: str, alias: str = "banana", replicate: int = 1) -> str:
     """Return the key of a cell whose replicate the manifest may not name."""
-    for cell in project.cells(redone=Each([*range(2, 9)])):
-        if (cell.values["prompt"], cell.alias, cell.replicate) == (prompt, alias, replicate):
+    for point in points(load_manifest(project.manifest, {})):
+        first = point.first
+        if (first.values["prompt"], first.alias) == (prompt, alias):
+            cell = first if replicate == 1 else point.beyond(replicate)
+            assert cell is not None
             return cell.key
     raise AssertionError(prompt)
-
-
-class Each(dict[str, list[int]]):
-    def __init__(self, numbers: list[int]) -> None:
-        self._numbers = numbers
-
-    def get(self, *_: Any) -> Any:
-        return self._numbers
-
-    def __bool__(self) -> bool:
-        return True
 
 
 def mark(project: Project, prompt: str, replicate: int, *, of: int = 1) -> Mark:
@@ -251,6 +243,18 @@ def test_it_costs_what_it_is_said_to_cost(
     assert shown[-1].startswith("nothing was sent; `batchrun redo ")
 
 
+def test_failed_runs_which_are_free_make_it_no_cheaper(done: Project) -> None:
+    keys = [key_of(done, prompt) for prompt in ("one", "two")]
+    lines: list[AnyRecord] = []
+    for key in keys:
+        lines += [intent(key), submitted(key), finished(key, status="failed", cost=Decimal(0))]
+        lines += [intent(key, 2), submitted(key, 2), finished(key, 2, cost=Decimal("0.04"))]
+    sweep = replace(SWEEP, endpoint=done.endpoint, label=None)
+    done.ledger.write_bytes(text([sweep], lines))
+
+    assert done.chosen("model=banana")["cost"] == "0.08"
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -311,8 +315,13 @@ def redone(path: Path, text: str, numbers: dict[int, list[int]]) -> tuple[Manife
     """Return a manifest with marks for its points, by their places, and its cells."""
     path.write_text(text)
     plain = load_manifest(path, {})
-    firsts = [cell.key for cell in expand(plain) if cell.replicate == 1]
-    manifest = replace(plain, redone={firsts[at]: each for at, each in numbers.items()})
+    made: dict[str, dict[str, int]] = {}
+    for at, point in enumerate(points(plain)):
+        cells = [(point.beyond(number), number) for number in numbers.get(at, [])]
+        made.setdefault(
+            point.first.key, {cell.key: number for cell, number in cells if cell is not None}
+        )
+    manifest = replace(plain, redone=made)
     return manifest, list(expand(manifest))
 
 
@@ -354,8 +363,8 @@ def test_without_its_point_it_is_gone_and_with_a_larger_repeat_it_is_one_cell(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "m.yaml"
-    _, cells = redone(path, "models: [a/b]\ninputs: {prompt: [x, y]}\n", {0: [2]})
-    marks = {cells[0].key: [2]}
+    manifest, _ = redone(path, "models: [a/b]\ninputs: {prompt: [x, y]}\n", {0: [2]})
+    marks = manifest.redone
     path.write_text("models: [a/b]\ninputs: {prompt: [y]}\n")
     without = list(expand(replace(load_manifest(path, {}), redone=marks)))
     path.write_text("models: [a/b]\ninputs: {prompt: [x, y]}\nrepeat: 2\n")
@@ -363,6 +372,62 @@ def test_without_its_point_it_is_gone_and_with_a_larger_repeat_it_is_one_cell(
 
     assert [cell.redo_of for cell in without] == [None]
     assert len({cell.key for cell in larger}) == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('seed: "${replicate}"', "seed: 1"),
+        ('prompt: ["take ${replicate}", "take 1"]', 'prompt: "take 1"'),
+    ],
+)
+def test_a_mark_makes_no_other_cell_than_the_one_it_was_written_for(
+    tmp_path: Path, before: str, after: str
+) -> None:
+    path = tmp_path / "m.yaml"
+    manifest, cells = redone(path, f"models: [a/b]\ninputs:\n  {before}\n", {0: [2]})
+    path.write_text(f"models: [a/b]\ninputs:\n  {after}\n")
+    edited = list(expand(replace(load_manifest(path, {}), redone=manifest.redone)))
+
+    assert len([cell for cell in cells if cell.redo_of is not None]) == 1
+    assert [cell.redo_of for cell in edited] == [None]
+
+
+def test_a_marked_replicate_whose_value_is_gone_is_no_cell_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "m.yaml"
+    text = 'models: [{id: a/b, map: {seed: {1: 10, 2: 20}}}]\ninputs: {seed: "${replicate}"}\n'
+    manifest, cells = redone(path, text, {0: [2]})
+    path.write_text(text.replace(", 2: 20", ""))
+    edited = list(expand(replace(load_manifest(path, {}), redone=manifest.redone)))
+
+    assert [cell.replicate for cell in cells] == [1, 2]
+    assert [cell.replicate for cell in edited] == [1]
+
+
+def test_a_point_needs_the_value_of_its_next_number_alone(done: Project) -> None:
+    done.manifest.write_text(
+        MANIFEST.replace("alias: banana", "map: {seed: {1: 10, 2: 20}}, alias: banana").replace(
+            "three]", 'three], seed: "${replicate}"'
+        )
+    )
+    write(done)
+
+    assert len(done.chosen("prompt=one", "model=banana")["cells"]) == 1
+
+
+def test_more_replicates_than_are_probed_at_once_are_all_known(done: Project) -> None:
+    write(done, repeat=30)
+
+    assert done.chosen("prompt=one", "model=banana")["cells"] == [key_of(done, "one", replicate=31)]
+
+
+def test_a_mark_whose_cell_was_edited_away_is_no_open_one(done: Project) -> None:
+    made = mark(done, "one", 2)
+    write(done, Marks(marks=(replace(made, makes="0" * 64),)))
+
+    found = done.chosen("prompt=one", "model=banana")
+
+    assert (found["cells"], found["open"]) == ([made.makes], False)
 
 
 def test_status_plan_and_why_count_what_is_still_to_be_made(
@@ -549,3 +614,35 @@ def test_with_a_budget_that_is_used_up_nothing_more_is_sent(project: Project) ->
     assert created(project.endpoint) == made
     assert "redo" not in found["next"]
     assert project.batchrun("--budget", "100")[1]["succeeded"] == 8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("old", [False, True])
+def test_recover_expands_no_point_but_the_one_that_was_made_again(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    old: bool,  # noqa: FBT001 a parameter of the test
+) -> None:
+    """Of the other model the number has no value; *old* tags say the number alone."""
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_test")
+    if old:
+        monkeypatch.setattr(
+            "batchrun.engine.run_tag.written", lambda redo: [each.number for each in redo]
+        )
+    with embedded(None, settings=Settings(seed=3, speed=200, batches="none")) as url:
+        project = Project(tmp_path, capsys, url)
+        project.manifest.write_text(
+            MANIFEST.replace("alias: banana", "alias: banana, map: {seed: {1: 10}}").replace(
+                "[one, two, three]", 'one, seed: "${replicate}"'
+            )
+        )
+        assert project.batchrun()[0] == 0
+        assert project.redo("--only", "model=pro", "--yes")[0] == 0
+        before = [each.makes for each in project.marks()]
+        project.ledger.unlink()
+
+        code, found, _ = project.batchrun("recover")
+
+        assert (code, found["cells"], found["succeeded"]) == (0, 3, 3)
+        assert [each.makes for each in project.marks()] == before

@@ -13,7 +13,7 @@ from called import created
 from batchrun.base.output_store import OutputStore
 from batchrun.cli import main
 from batchrun.errors import FolderError
-from batchrun.ledger.records import AnyRecord, Reused, Sweep, decode
+from batchrun.ledger.records import REUSING, AnyRecord, Reused, Sweep, decode
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 
@@ -416,8 +416,8 @@ def test_an_older_batchrun_reads_no_reused_line(project: Project) -> None:
 
     formats = [each.format if isinstance(each, Sweep) else each for each in project.records()]
     first = next(at for at, each in enumerate(formats) if isinstance(each, Reused))
-    assert 2 in formats[:first]
-    assert formats[-1] == 2
+    assert REUSING in formats[:first]
+    assert formats[-1] == REUSING
     lines = (project.first / "ledger.jsonl").read_bytes().splitlines(keepends=True)
     plain = [record for line in lines if isinstance(record := decode(line), Sweep)]
     assert {record.format for record in plain} == {1}

@@ -156,11 +156,14 @@ def _opened(plan: Plan) -> Iterator[Reader | None]:
 
 
 def means(book: Book) -> dict[str, Decimal]:
-    """Return what a run of each model has cost on average, as far as this ledger knows."""
+    """Return what a run of each model that cost something has cost on average, by this ledger.
+
+    Failed runs are free: counted in, they made each further run look too cheap.
+    """
     return {
-        model: (facts.cost / facts.runs).quantize(Decimal("0.0001"))
+        model: (facts.cost / facts.paid_runs).quantize(Decimal("0.0001"))
         for model, facts in book.models.items()
-        if facts.max_cost is not None
+        if facts.paid_runs
     }
 
 

@@ -12,19 +12,18 @@ more by its values: its newest replicate is.
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from batchrun.engine.selection import Selection
+from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import Standing, standing
 from batchrun.ledger.records import Mark, Marks
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.grid.expand import Replicates, expand, points
 from batchrun.manifest.manifest import Manifest
 
 ID_BYTES: Final = 8
@@ -78,7 +77,7 @@ def choose(
     *manifest* has the replicates of *book*'s marks. *by_key*: a cell that was made again is chosen
     once more, since its key was named.
     """
-    chosen = _Chosen(book, selection, attempts=attempts, by_key=by_key)
+    chosen = _Chosen(book, selection, _marks_of(manifest, book), attempts=attempts, by_key=by_key)
     for model in manifest.models:
         chosen.end_point()
         for cell in expand(manifest, model):
@@ -95,10 +94,26 @@ def choose(
     )
 
 
+def _marks_of(manifest: Manifest, book: Book) -> list[Mark]:
+    """Return the marks whose cells the manifest has: it may have been edited since."""
+    if not book.marks:
+        return []
+    there = {cell.key for cell in expand(manifest) if cell.key in book.marks}
+    return [mark for key, mark in book.marks.items() if key in there]
+
+
 class _Chosen:
     """Takes the cells of one model after another, the replicates of a point together."""
 
-    def __init__(self, book: Book, selection: Selection, *, attempts: int, by_key: bool) -> None:
+    def __init__(
+        self,
+        book: Book,
+        selection: Selection,
+        marks: Sequence[Mark],
+        *,
+        attempts: int,
+        by_key: bool,
+    ) -> None:
         self.points: dict[str, _Point] = {}
         self.open: set[str] = set()
         self.unended = 0
@@ -107,10 +122,8 @@ class _Chosen:
         self._attempts = attempts
         self._seen: set[str] = set()
         self._point: _Point | None = None
-        self._redone = set() if by_key else {mark.cell for mark in book.marks.values()}
-        self._open = {
-            mark.cell: mark.makes for mark in book.marks.values() if not self._ended(mark.makes)
-        }
+        self._redone = set() if by_key else {mark.cell for mark in marks}
+        self._open = {mark.cell: mark.makes for mark in marks if not self._ended(mark.makes)}
 
     def _ended(self, key: str) -> bool:
         return standing(self._book.history(key), attempts=self._attempts) in ENDED
@@ -142,46 +155,55 @@ class _Chosen:
 
     def end_point(self) -> None:
         """Keep the point whose replicates are over, if one of them was chosen."""
-        if self._point is not None and self._point.chosen:
-            self.points.setdefault(self._point.first, self._point)
+        point = self._point
+        if point is not None and point.chosen:
+            known = self.points.setdefault(point.first, point)
+            if known is not point:  # another alias has the same cells
+                known.highest = max(known.highest, point.highest)
+                known.chosen += point.chosen
         self._point = None
 
 
-class _Probe(Mapping[str, Sequence[int]]):
-    """The numbers that a new replicate of each chosen point may have."""
-
-    def __init__(self, points: Mapping[str, _Point]) -> None:
-        self._points = points
-
-    def __getitem__(self, first: str) -> Sequence[int]:
-        point = self._points[first]
-        begin = point.highest + 1
-        return range(begin, begin + PROBED + len(point.chosen))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._points)
-
-    def __len__(self) -> int:
-        return len(self._points)
-
-
 def _new_cells(
-    manifest: Manifest, book: Book, points: Mapping[str, _Point]
+    manifest: Manifest, book: Book, chosen: Mapping[str, _Point]
 ) -> Iterator[tuple[Cell, Mark]]:
-    """Yield the cell that each chosen one is made again as, and its mark."""
-    if not points:
+    """Yield the cell that each chosen one is made again as, and its mark.
+
+    Raises ManifestError where a value can't be had for the next number.
+    """
+    if not chosen:
         return
-    probes = (cell for cell in expand(replace(manifest, redone=_Probe(points))) if cell.redo_of)
-    done: set[str] = set()
-    for first, group in groupby(probes, key=attrgetter("redo_of")):
-        if first in done:  # another alias has the same cells
+    highest = {first: _highest(book, first, point.highest) for first, point in chosen.items()}
+    for each in points(manifest):  # another alias may have more of the same cells
+        if each.first.key in highest:
+            known = _last_known(each, book, max(highest[each.first.key], each.repeat))
+            highest[each.first.key] = known
+    for each in points(manifest):
+        if (number := highest.pop(each.first.key, None)) is None:
             continue
-        done.add(first)
-        cells = list(group)
-        known = max((cell.replicate for cell in cells if cell.key in book.histories), default=0)
-        new = (cell for cell in cells if cell.replicate > known)
-        for chosen, cell in zip(points[first].chosen, new, strict=False):
-            yield cell, _mark(chosen, first, cell)
+        tries = range(number + 1, number + 1 + PROBED + len(chosen[each.first.key].chosen))
+        new = (cell for n in tries if (cell := each.beyond(n)) is not None)
+        for key in chosen[each.first.key].chosen:
+            if (cell := next(new, None)) is not None:
+                yield cell, _mark(key, each.first.key, cell)
+
+
+def _highest(book: Book, first: str, highest: int) -> int:
+    """Return the highest number of a point's replicates that are in the manifest, or are made."""
+    made = (n for key, n in book.redone.get(first, {}).items() if key in book.histories)
+    return max(highest, *made, 1)
+
+
+def _last_known(point: Replicates, book: Book, number: int) -> int:
+    """Return the highest number behind which no replicate has a line in the ledger."""
+    ahead = number
+    while ahead < number + PROBED:
+        ahead += 1
+        with suppress(ManifestError):  # it was never made
+            cell = point.beyond(ahead)
+            if cell is not None and cell.key in book.histories:
+                number = ahead
+    return number
 
 
 def _mark(chosen: str, first: str, new: Cell) -> Mark:

@@ -12,7 +12,7 @@ from typing import Any
 
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt
-from batchrun.engine.run_tag import RunTag, tagged, with_cells
+from batchrun.engine.run_tag import Redone, RunTag, tagged, with_cells, written
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.manifest.cells import Cell
@@ -92,10 +92,11 @@ class Intents:
         assert first.cell is not None
         identity = self._identity
         cells = [attempt.cell for attempt in attempts if attempt.cell is not None]
-        redo = tuple(sorted({cell.replicate for cell in cells if cell.redo_of is not None}))
+        made = {Redone(cell.replicate, cell.redo_of) for cell in cells if cell.redo_of is not None}
+        redo = tuple(sorted(made))
         if _shared(attempts):
             tag = {**identity, "key": first.idempotency_key}
-            tag |= {"redo": list(redo)} if redo else {}
+            tag |= {"redo": written(redo)} if redo else {}
         else:
             tag = tagged(identity, RunTag(first.key, first.number, first.idempotency_key, redo))
         return {**self.metadata_of(first.cell), "batchrun": tag}

@@ -13,18 +13,28 @@ from batchrun.runflow.wire import Run
 from batchrun.sweep.references import is_marker, is_of_sweep, marker
 
 
+class Redone(Struct, frozen=True, order=True):
+    """A replicate that a mark made: its number, and the key of its point's *first* replicate.
+
+    The tags of older runs have the number alone: the point may be any, and *first* is "".
+    """
+
+    number: int
+    first: str = ""
+
+
 class RunTag(Struct, frozen=True):
     """The cell and attempt that a run was made for; *key* is the intent's Idempotency-Key.
 
     It names the intent alone, or with the others of a batch, among which *cell* does. *redo* are
-    numbers of replicates beyond the manifest's `repeat` that the request has: no manifest says
-    them, and a lost ledger is made again without its marks.
+    the replicates beyond the manifest's `repeat` that the request has: no manifest says them, and
+    a lost ledger is made again without its marks.
     """
 
     cell: str
     attempt: int
     key: str
-    redo: tuple[int, ...] = ()
+    redo: tuple[Redone, ...] = ()
 
 
 class SweepTag(Struct, frozen=True, kw_only=True):
@@ -69,7 +79,7 @@ def tag_of(run: Run, sweep: str) -> RunTag | None:
         return None
     match tag:
         case {"cell": str(cell), "attempt": int(attempt), "key": str(key)}:
-            return RunTag(cell, attempt, key, _numbers(tag))
+            return RunTag(cell, attempt, key, _redone(tag))
         case _:
             return None
 
@@ -78,15 +88,33 @@ def tags_of(metadata: Mapping[str, Any], sweep: str) -> Sequence[RunTag]:
     """Return the tags of a batch's items, in their order; none where it isn't of this sweep."""
     match metadata.get("batchrun"):
         case {"sweep": str(of), "key": str(key), "cells": [*cells]} if of == sweep:
-            redo = _numbers(metadata["batchrun"])
+            redo = _redone(metadata["batchrun"])
             return [RunTag(cell, number, key, redo) for cell, number in map(_pair, cells)]
         case _:
             return ()
 
 
-def _numbers(tag: Mapping[str, Any]) -> tuple[int, ...]:
-    numbers = tag.get("redo")
-    return tuple(each for each in numbers if type(each) is int) if isinstance(numbers, list) else ()
+def _redone(tag: Mapping[str, Any]) -> tuple[Redone, ...]:
+    found = tag.get("redo")
+    made = map(_replicate, found if isinstance(found, list) else ())
+    return tuple(each for each in made if each is not None)
+
+
+def _replicate(item: Any) -> Redone | None:
+    match item:
+        case bool():
+            return None
+        case int(number):
+            return Redone(number)
+        case [int(number), str(first)]:
+            return Redone(number, first)
+        case _:
+            return None
+
+
+def written(redo: Sequence[Redone]) -> list[tuple[int, str]]:
+    """Return the replicates as a tag has them."""
+    return [(each.number, each.first) for each in redo]
 
 
 def _pair(item: Any) -> tuple[str, int]:
@@ -107,7 +135,7 @@ def is_ours(run: Run, sweep: str) -> bool:
 def tagged(identity: Mapping[str, Any], tag: RunTag) -> dict[str, Any]:
     """Return `metadata.batchrun` for one intent of the sweep that *identity* names."""
     values = {**identity, "cell": tag.cell, "attempt": tag.attempt, "key": tag.key}
-    return {**values, "redo": list(tag.redo)} if tag.redo else values
+    return {**values, "redo": written(tag.redo)} if tag.redo else values
 
 
 def with_cells(metadata: Mapping[str, Any], tags: Sequence[RunTag]) -> dict[str, Any]:

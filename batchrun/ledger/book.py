@@ -64,6 +64,7 @@ Times = tuple[str | None, str | None, int | None]
 class ModelFacts(Struct):
     """The ledger's facts of one model: how long runs took, and what they cost.
 
+    *paid_runs* of them cost something: failed ones are free, and say nothing of the price.
     *unpriced_runs* of them have no known cost and may have been billed. *assumed_cost* was reserved
     for them; *unreserved* of them had no reserve.
     """
@@ -73,6 +74,7 @@ class ModelFacts(Struct):
     runs: int = 0
     cost: Decimal = Decimal(0)
     max_cost: Decimal | None = None
+    paid_runs: int = 0
     unpriced_runs: int = 0
     unreserved: int = 0
     assumed_cost: Decimal = Decimal(0)
@@ -158,7 +160,8 @@ class Book:
         self.files = OwedFiles()
         self.named = False  # a cell's files have a name without its key in it
         self.marks: dict[str, Mark] = {}  # cells to be made again, by the keys of what is made
-        self.redone: dict[str, list[int]] = {}  # replicates that marks made, by the first's key
+        # By the first replicate's key: the keys of those that marks made, and their numbers.
+        self.redone: dict[str, dict[str, int]] = {}
         self.reused: set[str] = set()  # the other sweeps whose results cells have
         self.last_wave = 0
         self.marked = False  # a run was asked for under the sweep's marker
@@ -263,7 +266,7 @@ class Book:
         for mark in record.marks:
             if mark.kind == "redo" and mark.makes not in self.marks:
                 self.marks[mark.makes] = mark
-                self.redone.setdefault(mark.first, []).append(mark.replicate)
+                self.redone.setdefault(mark.first, {})[mark.makes] = mark.replicate
 
     def _intent(self, record: Intent, line: int) -> None:
         self.histories.fold(record, line)
@@ -431,6 +434,7 @@ class Book:
 
 def _add_cost(facts: ModelFacts, cost: Decimal) -> None:
     facts.cost += cost
+    facts.paid_runs += cost > 0
     if facts.max_cost is None or cost > facts.max_cost:
         facts.max_cost = cost
 

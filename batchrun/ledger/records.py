@@ -25,11 +25,13 @@ LOST: Final = "lost"
 FORMAT: Final = 1
 """Version of the ledger's format."""
 
-REUSING: Final = 2
-"""Version of one with `reused` lines: a batchrun that ignored them would pay for their cells."""
+REUSING: Final = 11
+"""The same with `reused` lines: a batchrun that ignored them would pay for their cells. It is the
+first version with something that may not be ignored, and no version by itself.
+"""
 
-NEWEST: Final = REUSING
-"""The newest version that is read; a newer one is refused by name."""
+READ: Final = (FORMAT, REUSING)
+"""The versions that are read; any other one above them, or between, is refused by name."""
 
 
 class Record(
@@ -469,10 +471,10 @@ def timestamp(moment: datetime) -> str:
 
 
 def _check_format(number: object, version: object) -> None:
-    if isinstance(number, int) and number > NEWEST:
+    if isinstance(number, int) and number > FORMAT and number not in READ:
         raise NewerFormatError(
             f"is in format {number} of a newer batchrun ({version}); "
-            f"this one reads formats up to {NEWEST}: install the newer one"
+            f"this one reads formats up to {FORMAT}: install the newer one"
         )
 
 

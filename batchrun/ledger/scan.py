@@ -190,7 +190,7 @@ def known_ids(path: Path, wanted: AbstractSet[str]) -> set[str]:
     return {spelled[name] for name in names if name in spelled}
 
 
-def redone_in(path: Path) -> dict[str, list[int]]:
+def redone_in(path: Path) -> dict[str, dict[str, int]]:
     """Return the replicates that marks of the file made, as a book has them; none without a file.
 
     Only marks are read: it is quick also where the ledger is long.

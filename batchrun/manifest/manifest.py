@@ -1,6 +1,6 @@
 """The manifest as frozen values: what may be relied on once it has been read. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from pathlib import Path
@@ -171,7 +171,7 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     """A manifest that has been read and found right.
 
     *redone* are replicates beyond `repeat` that marks in the ledger made, by the key of the first
-    replicate of their point.
+    replicate of their point: the keys of what is made, and the numbers.
     """
 
     path: Path
@@ -185,7 +185,7 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     metadata: Mapping[str, Expression] = field(default_factory=dict)
     grids: tuple[Grid, ...] = ()
     sources: Sources = field(default_factory=Sources)
-    redone: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    redone: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def head(self) -> Head:

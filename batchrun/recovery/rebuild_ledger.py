@@ -8,7 +8,9 @@ rebuilt.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 import anyio
@@ -19,12 +21,13 @@ from batchrun.base.text import number_of
 from batchrun.engine.batch_items import BatchItems
 from batchrun.engine.names import Names
 from batchrun.engine.recent_runs import BEGINNING, newest_runs, recent_runs
-from batchrun.engine.run_tag import is_ours, sweep_tag, tag_of
-from batchrun.errors import UnreachableError
+from batchrun.engine.run_tag import Redone, is_ours, sweep_tag, tag_of
+from batchrun.errors import ManifestError, UnreachableError
 from batchrun.ledger.file import Ledger, Rebuilding
 from batchrun.ledger.history import CellLine, State
 from batchrun.ledger.records import Extra, Intent, Mark, Marks, Submitted
-from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.grid.expand import expand, points
 from batchrun.manifest.manifest import Manifest
 from batchrun.recovery.missing_records import (
     CellDescription,
@@ -233,11 +236,13 @@ async def describe(
     """
     names = Names(manifest, ledger)
     await names.load(others=False)
-    cells = {each.tag.cell for each in found}
-    numbers = sorted({number for each in found for number in each.tag.redo})
+    redone: dict[str, set[Redone]] = {}
+    for each in found:
+        redone.setdefault(each.tag.cell, set()).update(each.tag.redo)
     about: dict[str, CellDescription] = {}
-    for cell in expand(replace(manifest, redone=_Each(numbers))):
-        if cell.key in cells and cell.key not in about:
+    known = replace(manifest, redone=ledger.book.redone)
+    for cell in chain(expand(known), _made_again(manifest, redone)):
+        if cell.key in redone and cell.key not in about:
             name = names.of(cell, ledger.book.history(cell.key))
             about[cell.key] = CellDescription(
                 model=cell.model,
@@ -246,25 +251,29 @@ async def describe(
                 first=cell.redo_of,
                 replicate=cell.replicate,
             )
-            if len(about) == len(cells):
+            if len(about) == len(redone):
                 break
     return about
 
 
-class _Each(Mapping[str, Sequence[int]]):
-    """Has the same *numbers* for every point."""
+def _made_again(manifest: Manifest, redone: Mapping[str, Collection[Redone]]) -> Iterator[Cell]:
+    """Yield the cells among *redone* that marks made; their tags say which replicates they are.
 
-    def __init__(self, numbers: Sequence[int]) -> None:
-        self._numbers = numbers
-
-    def __getitem__(self, first: str) -> Sequence[int]:
-        return self._numbers
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return len(self._numbers)
+    A cell whose tag says nothing was named by the manifest, and is none that a mark made.
+    """
+    wanted = set().union(*redone.values())
+    numbers: dict[str, set[int]] = {}
+    for each in wanted:
+        numbers.setdefault(each.first, set()).add(each.number)
+    of_any = numbers.get("", set())
+    for point in points(manifest) if wanted else ():
+        first = point.first.key
+        for number in sorted(numbers.get(first, set()) | of_any):
+            with suppress(ManifestError):  # a value that only other points have
+                cell = point.beyond(number)
+                said = () if cell is None else redone.get(cell.key, ())
+                if cell is not None and {Redone(number, first), Redone(number)} & {*said}:
+                    yield cell
 
 
 def _key_in_doubt(ledger: Ledger, cell: str) -> str | None:

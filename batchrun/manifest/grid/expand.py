@@ -5,12 +5,13 @@ point come together, models innermost.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
 from math import prod
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Problem
@@ -18,7 +19,14 @@ from batchrun.manifest.cell_key import cell_key
 from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
-from batchrun.manifest.grid.layout import Dimension, Layout, Traversal, build, dimension_sizes
+from batchrun.manifest.grid.layout import (
+    Dimension,
+    Layout,
+    Traversal,
+    build,
+    dimension_sizes,
+    repeats,
+)
 from batchrun.manifest.grid.sample import Point, drawn, tree
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
 from batchrun.manifest.matching import kind_of_mismatch, token, tokens
@@ -41,6 +49,41 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
             streams[0] if len(streams) == 1 else heapq.merge(*streams, key=attrgetter("ordinal"))
         )
         base += prod(dimension_sizes(grid).values()) * len(grid.models)
+
+
+class Replicates(Struct, frozen=True):
+    """A point of a model: its *first* replicate, how many the manifest has, and any other one.
+
+    *beyond* returns the replicate of a number, None where it is excluded. It raises ManifestError
+    where a value can't be had, and is good until the next point is asked for.
+    """
+
+    first: Cell
+    repeat: int
+    beyond: Callable[[int], Cell | None]
+
+
+def points(manifest: Manifest) -> Iterator[Replicates]:
+    """Yield the points in the manifest's order, but those whose first replicate is excluded."""
+    base = 0
+    for grid in manifest.grids:
+        streams = [
+            _points(layout, base + number, _kept(grid, layout))
+            for number, layout in enumerate(layouts(grid))
+        ]
+        yield from heapq.merge(*streams, key=attrgetter("first.ordinal"))
+        base += prod(dimension_sizes(grid).values()) * len(grid.models)
+
+
+def _points(layout: Layout, base: int, kept: Mapping[int, Any] | None) -> Iterator[Replicates]:
+    walk, maker = Traversal(layout), _CellMaker(layout)
+    for ordinal in walk.points(kept):
+        if walk.values[REPLICATE] != 1:
+            continue
+        first = maker.cell(walk, walk.values, base + ordinal)
+        if first is not None:
+            beyond = partial(maker.beyond, walk, first)
+            yield Replicates(first, repeats(layout.grid, layout.model), beyond)
 
 
 def upper_bound(manifest: Manifest, model: Model | None = None) -> int:
@@ -135,7 +178,10 @@ def _matches(rule: Rule, values: Mapping[str, Any]) -> bool:
 
 
 def _cells(
-    layout: Layout, base: int, kept: Mapping[int, Any] | None, redone: Mapping[str, Sequence[int]]
+    layout: Layout,
+    base: int,
+    kept: Mapping[int, Any] | None,
+    redone: Mapping[str, Mapping[str, int]],
 ) -> Iterator[Cell]:
     walk, maker = Traversal(layout), _CellMaker(layout)
     make, present, more = maker.cell, walk.values, list[Cell]()
@@ -147,19 +193,26 @@ def _cells(
         if cell is None:
             continue
         if redone and cell.replicate == 1:
-            more = list(_redone(maker, walk, cell, redone.get(cell.key, ())))
+            more = list(_redone(maker, walk, cell, redone.get(cell.key, {})))
         yield cell
     yield from more
 
 
 def _redone(
-    maker: "_CellMaker", walk: Traversal, first: Cell, numbers: Iterable[int]
+    maker: "_CellMaker", walk: Traversal, first: Cell, makes: Mapping[str, int]
 ) -> Iterator[Cell]:
-    """Yield the replicates of a point that were asked for beyond `repeat`."""
-    for number in numbers:
-        cell = maker.cell(walk, walk.at_replicate(number), first.ordinal)
-        if cell is not None:
-            yield replace(cell, redo_of=first.key)
+    """Yield the replicates of a point that were asked for beyond `repeat`, *makes* by their keys.
+
+    A number alone is another cell once the manifest is edited, or at a point that is folded with
+    this one: it was paid for without being asked for. Without its value there is no cell.
+    """
+    for number in dict.fromkeys(makes.values()):
+        try:
+            cell = maker.beyond(walk, first, number)
+        except ManifestError:
+            continue
+        if cell is not None and cell.key in makes:
+            yield cell
 
 
 class _CellMaker:
@@ -169,6 +222,11 @@ class _CellMaker:
         self._shape = Shape(layout)
         self._model = layout.model
         self._ruled = bool(layout.grid.exclude)
+
+    def beyond(self, walk: Traversal, first: Cell, number: int) -> Cell | None:
+        """Return another replicate of the present point, whose *first* one is known."""
+        cell = self.cell(walk, walk.at_replicate(number), first.ordinal)
+        return None if cell is None else replace(cell, redo_of=first.key)
 
     def cell(self, walk: Traversal, present: Mapping[str, Any], ordinal: int) -> Cell | None:
         """Return the cell that *present* values come to, None if it is excluded."""
