@@ -229,6 +229,7 @@ def test_limit_takes_the_first_of_them(done: Project) -> None:
     _, found, _ = done.redo("--only", "model=banana", "--limit", "2", "--dry-run")
 
     assert found["redo"]["cells"] == [key_of(done, p, replicate=2) for p in ("one", "two")]
+    assert found["redo"]["left"] == 1
 
 
 def test_it_costs_what_it_is_said_to_cost(
@@ -607,13 +608,26 @@ def test_a_lost_ledger_is_rebuilt_with_what_was_made_again(project: Project, los
 def test_with_a_budget_that_is_used_up_nothing_more_is_sent(project: Project) -> None:
     made = created(project.endpoint)
 
-    code, found, said = project.redo("--only", "prompt=two", "--yes", "--budget", "0.01")
+    code, _, said = project.redo("--only", "prompt=two", "--yes", "--budget", "0.01")
 
     assert code == 6
-    assert "will not do for all" in said
+    assert "no cell was marked to be made again" in said
     assert created(project.endpoint) == made
-    assert "redo" not in found["next"]
-    assert project.batchrun("--budget", "100")[1]["succeeded"] == 8
+    assert project.batchrun("--budget", "100")[1]["succeeded"] == 6
+
+
+@pytest.mark.slow
+def test_the_same_redo_with_a_limit_comes_to_each_chosen_cell(project: Project) -> None:
+    words = ("--only", "model=banana", "--yes", "--limit", "1")
+    codes, said = [], []
+    for _ in range(3):
+        code, _, err = project.redo(*words)
+        codes.append(code)
+        said.append(err)
+
+    assert codes == [3, 3, 0]
+    assert "`--limit 1` leaves 2 chosen cells to a later call" in said[0]
+    assert sorted(mark.replicate for mark in project.marks()) == [2, 2, 2]
 
 
 @pytest.mark.slow

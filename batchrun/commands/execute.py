@@ -222,6 +222,8 @@ async def run_call(
             look = partial(pay_looks, call.folder, call.manifest, settings, services)
             tasks.start_soon(look, name="looks that other labels owe")
             shutdown = await runner.run()
+            if runner.selection.left:
+                shutdown.submit_no_more(runner.selection.left)
             tasks.cancel_scope.cancel()
     return Done(shutdown=shutdown, client=client, selection=runner.selection)
 

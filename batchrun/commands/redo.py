@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from batchrun.base.said import say
 from batchrun.base.text import money, number_of
@@ -18,7 +17,7 @@ from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, Options, comman
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
 from batchrun.engine.redo import Choice, choose
 from batchrun.engine.selection import ChosenCells, Selection
-from batchrun.errors import UsageError
+from batchrun.errors import BudgetReachedError, UsageError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import History
 from batchrun.ledger.reader import Readable
@@ -83,6 +82,8 @@ class Offer(Struct, frozen=True, kw_only=True):
             )
         else:
             said.append(f"{number} to make again{total(costs)}")
+        if choice.left:
+            said.append(_left(choice, len(choice.cells)))
         if choice.unended:
             said.append(
                 f"{number_of(choice.unended, 'chosen cell')} not ended yet; "
@@ -99,6 +100,7 @@ class Offer(Struct, frozen=True, kw_only=True):
             "cells": self.choice.keys,
             "open": self.choice.is_open,
             "unended": self.choice.unended,
+            "left": self.choice.left,
             "cost": None if self.cost is None else money(self.cost),
         }
 
@@ -144,7 +146,7 @@ def chosen(call: Call, ledger: Readable) -> Choice:
         attempts=settings.attempts,
         by_key="cell" in settings.only,
     )
-    return replace(found, cells=found.cells[:limit], marks=found.marks[:limit])
+    return found.limited(limit, ledger.book)
 
 
 class Marker:
@@ -164,9 +166,25 @@ class Marker:
                 "the sweep went on meanwhile, and other cells would be made again than was said; "
                 "nothing was sent, call it again"
             )
+        _check_room(call.settings.budget, ledger.book.cost)
         if choice.marks:
             await ledger.append(*choice.lines())
-        return ChosenCells(choice.keys)
+        return ChosenCells(choice.keys, _left(choice, call.settings.limit))
+
+
+def _check_room(budget: Decimal | None, spent: Decimal) -> None:
+    """Raise BudgetReachedError where nothing can be sent: then nothing is marked, either."""
+    if budget is not None and spent >= budget:
+        raise BudgetReachedError(
+            f"the budget of {money(budget)} USD allows no run: {money(spent)} USD are spent; no "
+            "cell was marked to be made again"
+        )
+
+
+def _left(choice: Choice, limit: int | None) -> str:
+    """Return what `--limit` leaves to a later call, "" where that is nothing."""
+    cells = number_of(choice.left, "chosen cell")
+    return f"`--limit {limit}` leaves {cells} to a later call" if choice.left else ""
 
 
 def show(offer: Offer, call: Call, *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batchrun.engine.selection import Selection
 from batchrun.errors import ManifestError
@@ -43,13 +44,33 @@ class Choice(Struct, frozen=True, kw_only=True):
     """The cells that a call makes, and the new *marks* for them.
 
     With *is_open* they are those of an earlier redo of the same cells, and there are no new marks.
-    *unended* counts chosen cells that haven't ended.
+    *unended* counts chosen cells that haven't ended, *left* those that a limit leaves to a later
+    call.
     """
 
     cells: Sequence[Cell] = ()
     marks: Sequence[Mark] = ()
     is_open: bool = False
     unended: int = 0
+    left: int = 0
+
+    def limited(self, limit: int | None, book: Book) -> "Choice":
+        """Return *limit* of the cells at most: those that were made again least often come first.
+
+        So the same call, again and again, comes to each of them; it has none left once all were
+        made again equally often.
+        """
+        if limit is None or self.is_open:
+            return self if limit is None else replace(self, cells=self.cells[:limit])
+        redone = [len(book.redone.get(mark.first, {})) for mark in self.marks]
+        least = [n for n, times in enumerate(redone) if times == min(redone)]
+        taken = least[:limit]
+        return replace(
+            self,
+            cells=[self.cells[n] for n in taken],
+            marks=[self.marks[n] for n in taken],
+            left=len(least) - len(taken),
+        )
 
     @property
     def keys(self) -> list[str]:

@@ -19,8 +19,11 @@ _WITH_CODE: Final = BAD | {State.PARTIAL_SUCCEEDED}
 class Selection:
     """The cells that are wanted. A state that a cell comes to meanwhile doesn't change the choice.
 
-    *ledger* is None where there is none yet; it is read now, and never again.
+    *ledger* is None where there is none yet; it is read now, and never again. *left* says what is
+    left to a later call although it was asked for, "" for nothing.
     """
+
+    left = ""
 
     def __init__(self, only: Only, ledger: Readable | None, *, attempts: int) -> None:
         self._only = only
@@ -45,8 +48,9 @@ class Selection:
 class ChosenCells(Selection):
     """The cells that are wanted by their keys."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
+    def __init__(self, keys: Iterable[str], left: str = "") -> None:
         super().__init__({}, None, attempts=1)
+        self.left = left
         self._keys = frozenset(keys)
 
     def __bool__(self) -> bool:
