@@ -259,8 +259,9 @@ def test_a_machine_with_an_empty_disk_is_refused_and_has_three_ways_on(
         assert min(Counter(run["cell"] for run in runs(url)).values()) == 2
 
         shutil.rmtree(folder / "outputs")
-        _, third, _ = recover(folder, url)
+        _, third, said = recover(folder, url)
         assert third["sweep"] == second["sweep"], "what it set aside is not taken"
+        assert f"`--recover {before['sweep']}` takes it" in said
 
 
 def test_where_nothing_is_to_be_recovered_the_sweep_begins(folder: Path, tmp_path: Path) -> None:

@@ -144,7 +144,13 @@ class Recovery(Struct, frozen=True, kw_only=True):
         found = await find(client, name, label)
         if found.sweeps:
             counted = await all_counted(client, found)
-            common = await of_cells(not_set_aside(counted), self.call.manifest)
+            kept = list(not_set_aside(counted))
+            common = await of_cells(kept, self.call.manifest)
+            for aside in (each for each in counted if each not in kept):
+                self.say(
+                    f"{described(aside)}: it was set aside by another one, and isn't taken; "
+                    f"`--recover {aside.id}` takes it"
+                )
             said = {each.id: described(each) for each in common}
             if not said:
                 others = "; ".join(map(described, found.sweeps))
