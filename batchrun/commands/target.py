@@ -4,7 +4,7 @@ finds them again.
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,16 +40,7 @@ def locate(head: Head, place: Place) -> tuple[str, Path]:
     Where no ledger is in the folder, and one is where batchrun 0.1 would have it, that one is it.
     """
     chosen = choose_endpoint(place.endpoint, head.endpoint, os.environ.get("RUNFLOW_API_URL"))
-    folder, former = (
-        named(
-            head.name,
-            head.path,
-            endpoint=chosen,
-            outputs=place.outputs or head.directory,
-            label=place.label,
-        )
-        for named in (output_folder, former_folder)
-    )
+    folder, former = (_named(by, head, place, chosen) for by in (output_folder, former_folder))
     if former != folder and not (folder / LEDGER).exists() and (former / LEDGER).exists():
         return chosen, former
     return chosen, folder
@@ -57,14 +48,19 @@ def locate(head: Head, place: Place) -> tuple[str, Path]:
 
 def said_of_former(head: Head, place: Place, endpoint: str, folder: Path) -> str | None:
     """Return what is to be said where *folder* is the one that batchrun 0.1 has made."""
-    outputs = place.outputs or head.directory
-    now = output_folder(head.name, head.path, endpoint=endpoint, outputs=outputs, label=place.label)
+    now = _named(output_folder, head, place, endpoint)
     if now.resolve() == folder.resolve():
         return None
     return (
         f"going on in {folder}, where batchrun 0.1 has put this sweep; to have it found by any "
         f"spelling of the manifest's path, move it to {now}"
     )
+
+
+def _named(by: Callable[..., Path], head: Head, place: Place, endpoint: str) -> Path:
+    """Return the folder *by* one of the two rules for it."""
+    outputs = place.outputs or head.directory
+    return by(head.name, head.path, endpoint=endpoint, outputs=outputs, label=place.label)
 
 
 def command_of(manifest: str | Path, place: Place) -> str:

@@ -119,14 +119,19 @@ class Budget:
         return self._prices.choice(model, inputs) if self.limited else ""
 
     def offer(
-        self, alias: str, model: str, inputs: Mapping[str, Any], *, besides: Attempt | None = None
+        self,
+        alias: str,
+        choice: str,
+        model: str,
+        inputs: Mapping[str, Any],
+        *,
+        besides: Attempt | None = None,
     ) -> Reservation | Keeps:
-        """Return what a run may reserve, or what keeps it.
+        """Return what a run of *choice* may reserve, or what keeps it.
 
         *besides* is the attempt that it is of, where that is under way already.
         """
-        choice, free = self._prices.choice(model, inputs), self._free()
-        bound = self._prices.bound(alias, choice)
+        free, bound = self._free(), self._prices.bound(alias, choice)
         if bound is None:
             if self._is_shown(choice, besides):
                 return Keeps.OTHERS
@@ -146,9 +151,9 @@ class Budget:
             return Keeps.OTHERS
         return Reservation(choice, wanted, first=bound is None)
 
-    def pass_over(self, alias: str, model: str, inputs: Mapping[str, Any]) -> None:
+    def pass_over(self, alias: str, choice: str, model: str, inputs: Mapping[str, Any]) -> None:
         """Count a cell that what is settled leaves no room for, with its price as it is known."""
-        bound = self._prices.bound(alias, self._prices.choice(model, inputs))
+        bound = self._prices.bound(alias, choice)
         expected = self._prices.estimate(model, inputs)
         price = ""
         if bound is not None:
@@ -171,7 +176,8 @@ class Budget:
         """Say whether an attempt may be sent again, and reserve for it."""
         if not self.limited:
             return True
-        found = self.offer(attempt.alias, attempt.model, inputs, besides=attempt)
+        choice = self.choice(attempt.model, inputs)
+        found = self.offer(attempt.alias, choice, attempt.model, inputs, besides=attempt)
         if isinstance(found, Reservation):
             self._in_flight.reserve(attempt, found.amount)
             return True

@@ -164,12 +164,12 @@ class Scheduler:
         if self._held.waits(cell.alias, choice):
             self._held.hold(cell, choice, tried=tried)
             return None
-        match self._budget.offer(cell.alias, cell.model, cell.input):
+        match self._budget.offer(cell.alias, choice, cell.model, cell.input):
             case Reservation() as money:
                 return money
             case Keeps.SETTLED:
                 self._passed_over = True
-                self._budget.pass_over(cell.alias, cell.model, cell.input)
+                self._budget.pass_over(cell.alias, choice, cell.model, cell.input)
             case _:
                 self._held.hold(cell, choice, tried=tried, first=True)
         return None

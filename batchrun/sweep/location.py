@@ -62,9 +62,8 @@ def former_folder(
     label: str | None = None,
 ) -> Path:
     """Return the folder as batchrun 0.1 named it: by the path as spelled, and the name as typed."""
-    beside = manifest.absolute().parent
-    base = (beside.parent if beside.name == "manifests" else beside) / "outputs"
-    return _below(outputs or base, endpoint, name, label)
+    base = outputs or _base_beside(manifest.absolute().parent)
+    return _below(base, endpoint, name, label)
 
 
 def _below(base: Path, endpoint: str, name: str, label: str | None) -> Path:
@@ -75,8 +74,11 @@ def _below(base: Path, endpoint: str, name: str, label: str | None) -> Path:
 
 def default_base(manifest: Path) -> Path:
     """Return `outputs/` beside the manifest, or beside its folder if that is `manifests`."""
-    beside = folder_of(manifest)
-    return (beside.parent if beside.name == "manifests" else beside) / "outputs"
+    return _base_beside(folder_of(manifest))
+
+
+def _base_beside(folder: Path) -> Path:
+    return (folder.parent if folder.name == "manifests" else folder) / "outputs"
 
 
 def folder_of(manifest: Path) -> Path:
