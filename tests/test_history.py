@@ -12,7 +12,6 @@ from batchrun.ledger.history import (
     ENDS,
     GOOD,
     OPEN,
-    CellLine,
     History,
     LookUp,
     Rest,
@@ -24,6 +23,7 @@ from batchrun.ledger.history import (
     next_step,
 )
 from batchrun.ledger.records import (
+    CellLine,
     Dropped,
     Extra,
     Finished,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from ledger_lines import finished, intent, saved, submitted
 
 from batchrun.ledger import history_index
-from batchrun.ledger.history import NOWHERE, CellLine, History, State, apply
+from batchrun.ledger.history import NOWHERE, History, State, apply
 from batchrun.ledger.history_index import Histories, Rows
-from batchrun.ledger.records import Dropped, Parked, Rejected
+from batchrun.ledger.records import CellLine, Dropped, Parked, Rejected
 
 UUID = "eb6b75d8-08f8-94af-af4c-40d1399d9a8d"
 DIGEST = "7305dd29c3e7aec57eafcddbb9f131d2"

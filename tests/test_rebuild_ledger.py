@@ -14,8 +14,8 @@ from simulated import Runflow, answered, now
 from batchrun.engine.run_tag import RunTag
 from batchrun.errors import UnreachableError
 from batchrun.ledger.file import rebuild_ledger
-from batchrun.ledger.history import CellLine, History, State, apply
-from batchrun.ledger.records import Dropped, Extra, Finished, Intent, Rejected, Submitted
+from batchrun.ledger.history import History, State, apply
+from batchrun.ledger.records import CellLine, Dropped, Extra, Finished, Intent, Rejected, Submitted
 from batchrun.recovery.missing_records import CellDescription, FoundRun, missing_records
 from batchrun.recovery.rebuild_ledger import RunFinder, find_sweeps
 from batchrun.runflow.client import Client

@@ -22,7 +22,6 @@ from batchrun.errors import LedgerError, UsageError
 from batchrun.ledger.history import (
     BAD,
     GOOD,
-    CellLine,
     History,
     LookUp,
     Rest,
@@ -37,6 +36,7 @@ from batchrun.ledger.reader import read_line
 from batchrun.ledger.records import (
     Absent,
     AnyRecord,
+    CellLine,
     Dropped,
     Extra,
     Finished,

@@ -16,13 +16,14 @@ from typing import ClassVar, Final
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
-from batchrun.ledger.history import GOOD, CellLine, History, State, apply
+from batchrun.ledger.history import GOOD, History, State, apply
 from batchrun.ledger.history_index import Histories
 from batchrun.ledger.records import (
     FORMAT,
     REUSING,
     Absent,
     AnyRecord,
+    CellLine,
     Dropped,
     Extra,
     Finished,

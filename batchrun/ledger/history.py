@@ -20,6 +20,7 @@ from msgspec import Struct
 from batchrun.ledger.records import (
     Absent,
     AnyRecord,
+    CellLine,
     Dropped,
     Extra,
     Finished,
@@ -57,21 +58,6 @@ GOOD: Final = frozenset({State.SUCCEEDED, State.PARTIAL_SUCCEEDED})
 BAD: Final = frozenset({State.FAILED, State.CANCELLED, State.REJECTED})
 ENDS: Final = GOOD | BAD - {State.REJECTED}
 """The statuses that end a run, in the API's words."""
-
-CellLine = (
-    Intent
-    | Submitted
-    | Finished
-    | Rejected
-    | Dropped
-    | Parked
-    | Extra
-    | Priced
-    | Saved
-    | Reused
-    | Absent
-    | Lost
-)
 
 # None: the state stays, or the line itself says which state it is (see `apply`).
 AFTER: Final[dict[tuple[State, type[AnyRecord]], State | None]] = {

@@ -9,8 +9,9 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from batchrun.ledger.history import CHANGES, NOWHERE, OPEN, CellLine, History, State
+from batchrun.ledger.history import CHANGES, NOWHERE, OPEN, History, State
 from batchrun.ledger.key_index import SIZE, KeyIndex, hex_digest, other_digest
+from batchrun.ledger.records import CellLine
 
 RECENT: Final = 256
 """Histories, beside the open ones, that are kept as objects: their next line comes soon."""

@@ -24,10 +24,11 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import astuple
 
-from batchrun.ledger.history import CHANGES, CellLine, History, State
+from batchrun.ledger.history import CHANGES, History, State
 from batchrun.ledger.records import (
     Absent,
     AnyRecord,
+    CellLine,
     Dropped,
     Extra,
     Finished,

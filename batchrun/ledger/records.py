@@ -331,9 +331,8 @@ class Marks(Record, frozen=True, kw_only=True, omit_defaults=True):
     marks: tuple[Mark, ...]
 
 
-AnyRecord = (
-    Sweep
-    | Intent
+CellLine = (
+    Intent
     | Submitted
     | Finished
     | Rejected
@@ -342,14 +341,13 @@ AnyRecord = (
     | Extra
     | Priced
     | Saved
+    | Reused
     | Absent
     | Lost
-    | Looked
-    | Uploaded
-    | Learnt
-    | Marks
-    | Reused
 )
+"""A line about one cell: the fold of its history takes it in."""
+
+AnyRecord = Sweep | CellLine | Looked | Uploaded | Learnt | Marks
 
 
 class NewerFormatError(ValueError):

@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from batchrun.engine.run_records import billed, finished_line
 from batchrun.engine.run_tag import RunTag
-from batchrun.ledger.history import BAD, GOOD, CellLine, History, State, apply
-from batchrun.ledger.records import Dropped, Extra, Intent, Mark, Submitted
+from batchrun.ledger.history import BAD, GOOD, History, State, apply
+from batchrun.ledger.records import CellLine, Dropped, Extra, Intent, Mark, Submitted
 from batchrun.runflow.wire import Run
 
 NO_RUN: Final = "the service shows no run for it, and one for a later attempt"

@@ -24,8 +24,8 @@ from batchrun.engine.recent_runs import BEGINNING, newest_runs, recent_runs
 from batchrun.engine.run_tag import Redone, is_ours, sweep_tag, tag_of
 from batchrun.errors import ManifestError, UnreachableError
 from batchrun.ledger.file import Ledger, Rebuilding
-from batchrun.ledger.history import CellLine, State
-from batchrun.ledger.records import Extra, Intent, Mark, Marks, Submitted
+from batchrun.ledger.history import State
+from batchrun.ledger.records import CellLine, Extra, Intent, Mark, Marks, Submitted
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, points
 from batchrun.manifest.manifest import Manifest
