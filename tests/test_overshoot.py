@@ -26,7 +26,7 @@ from simulated import AnyModel, Runflow, now
 
 from batchrun.engine.choices import choice_of
 from batchrun.ledger.records import Dropped, Finished, Intent, Parked, Priced, Rejected, decode
-from batchrun.runflow.descriptions import Description
+from batchrun.runflow.descriptions import DescribedInput, Description
 from batchrun.simulator.catalog import Model, choice, flag, number
 from batchrun.sweep.location import LEDGER
 
@@ -87,8 +87,9 @@ class Market:
     def description(self, model: str) -> Description:
         if self.labels[model] is None:
             return Description()
-        lists = {name: frozenset(values) for name, values in LISTS.items()}
-        return Description(inputs={"prompt": None, "width": None, "sound": None, **lists})
+        lists = {name: DescribedInput(allowed=tuple(values)) for name, values in LISTS.items()}
+        free = dict.fromkeys(("prompt", "width", "sound"), DescribedInput())
+        return Description(inputs={**free, **lists})
 
 
 class Shop(Runflow):

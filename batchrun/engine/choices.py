@@ -66,8 +66,9 @@ _NESTED: Final = _Rule()
 
 
 def _rule(name: str, description: Description) -> _Rule:
-    listed = description.inputs.get(name) or frozenset()
-    known = bool(listed) or (description.lists_values and name in description.inputs)
+    described = description.inputs.get(name)
+    listed = frozenset[str]() if described is None else described.listed
+    known = bool(listed) or (description.lists_values and described is not None)
     prompt = _PROMPT in name.lower() and not listed
     return _Rule(listed, words=not (known or prompt), prompt=prompt)
 
