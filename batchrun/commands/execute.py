@@ -17,6 +17,7 @@ from batchrun.commands.beside import refuse
 from batchrun.commands.call import Call, needed_key
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
+from batchrun.commands.preview import check_plan
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
 from batchrun.commands.reusing import (
@@ -80,6 +81,9 @@ def execute(
     ):
         call = call.knowing(ledger.book)
         check_beside(call, options, ledger.book, (url, key), command_in(argv))
+        if options.plan is not None:
+            chosen = Selection(call.settings.only, ledger, attempts=call.settings.attempts)
+            check_plan(options.plan, call, ledger.book, chosen)
         progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent

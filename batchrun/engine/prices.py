@@ -6,11 +6,11 @@ contract). The dearest of the newest runs counts.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from batchrun.engine.choices import choice_of
+from batchrun.engine.choices import Chooser
 from batchrun.runflow.descriptions import Description
 from batchrun.runflow.prices import estimate
 
@@ -27,16 +27,32 @@ class Prices:
     def __init__(self, given: Mapping[str, Decimal]) -> None:
         self._given = given
         self._costs: dict[str, deque[Decimal]] = {}
-        self.descriptions: Mapping[str, Description] = {}
+        self._descriptions: Mapping[str, Description] = {}
+        self._choosers: dict[str, Chooser] = {}
         self.some_are_free = Decimal(0) in given.values()
 
     def given(self, alias: str) -> Decimal | None:
         """Return what the manifest says that a run of *alias* costs at most."""
         return self._given.get(alias)
 
+    def describe(self, descriptions: Mapping[str, Description]) -> None:
+        """Take in what the service says of the models; before any choice is asked for."""
+        self._descriptions = descriptions
+        self._choosers.clear()
+
     def choice(self, model: str, inputs: Mapping[str, Any]) -> str:
         """Return the choice of a run with *inputs*."""
-        return choice_of(model, inputs, self.descriptions.get(model, UNDESCRIBED))
+        chooser = self._choosers.get(model)
+        if chooser is None:
+            self._choosers[model] = chooser = Chooser(model, self._description(model))
+        return chooser.of(inputs)
+
+    def _description(self, model: str) -> Description:
+        return self._descriptions.get(model, UNDESCRIBED)
+
+    def costs(self, choice: str) -> Sequence[Decimal]:
+        """Return what the newest runs of *choice* have cost, the newest last."""
+        return self._costs.get(choice, ())
 
     def learn(self, choice: str, cost: Decimal) -> None:
         """Take in what a run that succeeded has cost."""
@@ -62,4 +78,4 @@ class Prices:
 
     def estimate(self, model: str, inputs: Mapping[str, Any]) -> Decimal | None:
         """Return what the model's label says of a run with *inputs*; an estimate is no bound."""
-        return estimate(self.descriptions.get(model, UNDESCRIBED).label, inputs)
+        return estimate(self._description(model).label, inputs)

@@ -39,7 +39,8 @@ from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.own_runs import OwnRuns
 from batchrun.engine.poll import Poller
 from batchrun.engine.preflight import LedgerCheck, Preflight
-from batchrun.engine.prices import NEWEST, Prices
+from batchrun.engine.price_history import learn
+from batchrun.engine.prices import Prices
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.ref_filter import RefFilter
@@ -57,7 +58,6 @@ from batchrun.engine.waves import Waves, best_size
 from batchrun.errors import KeyRefusedError, LostLedgerError, UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
-from batchrun.ledger.scan import costs_by_choice
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
@@ -281,14 +281,13 @@ class Runner:
     async def _learn_prices(self) -> None:
         """Take in what models say that they cost, and what the ledger's runs have cost."""
         models = dict.fromkeys(model.id for model in self._context.manifest.models)
-        self._prices.descriptions = {
-            model: parse_description(await self._context.client.model(model) or {})
-            for model in models
-        }
-        choice_of = self._prices.choice
-        self._prices.learn_all(
-            await self._context.ledger.scan(costs_by_choice, choice_of, newest=NEWEST)
+        self._prices.describe(
+            {
+                model: parse_description(await self._context.client.model(model) or {})
+                for model in models
+            }
         )
+        await self._context.ledger.scan(learn, self._prices, models)
 
     def _wave_size(self) -> int:
         profile = self._context.client.profile

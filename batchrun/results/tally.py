@@ -87,6 +87,7 @@ class Counting:
         granted: Mapping[str, int] = NO_GRANTS,
     ) -> None:
         self._book = book
+        self._empty = not len(book.histories)
         self._attempts = attempts
         self._download = download
         self._granted = granted
@@ -97,7 +98,7 @@ class Counting:
     def add(self, cell: Cell) -> State | None:
         """Count one more point; return where its cell stands if that came for the first time."""
         model = self._counts.get(cell.alias) or self._counts.setdefault(cell.alias, Counter())
-        number = self._book.histories.number(cell.key)
+        number = None if self._empty else self._book.histories.number(cell.key)
         if not self._first(cell.key, number):
             model["folded"] += 1
             return None

@@ -11,6 +11,7 @@
     outputs.py        where in a run's output its files are
     descriptions.py   what the service says of a model
     prices.py         price labels
+    published_prices.py  prices that public pages show, with their dates
     headers.py        what an answer's headers say of time and content
     redact.py         takes the key out of texts
     inline.py         media that stand in a body itself, which the ledger does not get

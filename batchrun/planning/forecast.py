@@ -1,0 +1,89 @@
+"""How the manifest's cells stand, and what a call with the same options would begin.
+
+One walk of the grid. A cell is to do where `next_step` would give it a run.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from msgspec import Struct
+
+from batchrun.engine.selection import Selection
+from batchrun.ledger.book import Book
+from batchrun.ledger.history import Standing, grant, standing
+from batchrun.ledger.key_index import KeyIndex
+from batchrun.manifest.cells import Cell
+from batchrun.manifest.sources import Sources
+from batchrun.planning.prices import PriceList
+from batchrun.planning.to_do import NO_SOURCES, KeySet, ToDo
+from batchrun.results.tally import Count, Counting
+from batchrun.settings import Settings
+
+
+class Forecast(Struct, frozen=True, kw_only=True):
+    """How the manifest's cells stand, how those do that the call is about, and what is to do.
+
+    *spent* is USD, of all runs so far; *taken_over* counts cells that another sweep has paid.
+    """
+
+    counting: Counting
+    counted: Count
+    selected: Count
+    to_do: ToDo
+    spent: Decimal
+    taken_over: int = 0
+
+
+def forecast(
+    cells: Iterable[Cell],
+    settings: Settings,
+    book: Book,
+    prices: PriceList,
+    selection: Selection,
+    *,
+    taken: KeyIndex | None = None,
+    sources: Sources = NO_SOURCES,
+    keys: KeySet | None = None,
+) -> Forecast:
+    """Count *cells*, and add up what the call would begin; *taken* ones are taken over.
+
+    *sources* are the manifest's; *keys* gets the keys of the cells that would begin.
+    """
+    attempts, taken_over = settings.attempts, 0
+    granted = grants(book, attempts=attempts) if settings.retry_failed else {}
+    counting = Counting(book, attempts=attempts, download=settings.download)
+    selected = counting
+    if selection or granted:
+        selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)
+    to_do = ToDo(prices, settings.limit, sources=sources, keys=keys)
+    begun = len(book.histories) > 0
+    for cell in cells:
+        state = counting.add(cell)
+        if selected is not counting:
+            state = selected.add(cell) if selection.wants(cell) else None
+        if state is None:
+            continue
+        if taken is not None and cell.key in taken:
+            taken_over += 1
+        elif not begun:
+            to_do.add(cell)
+        else:
+            history = book.history(cell.key)
+            stands = standing(history, attempts=attempts, granted=granted.get(cell.key, 0))
+            if stands is Standing.PENDING:
+                to_do.add(cell, history)
+    counted = counting.result()
+    return Forecast(
+        counting=counting,
+        counted=counted,
+        selected=counted if selected is counting else selected.result(),
+        to_do=to_do,
+        spent=book.cost,
+        taken_over=taken_over,
+    )
+
+
+def grants(book: Book, *, attempts: int) -> Mapping[str, int]:
+    """Return what `--retry-failed` would grant, by cell."""
+    given = ((key, grant(each, attempts=attempts)) for key, each in book.histories.items())
+    return {key: number for key, number in given if number}
