@@ -99,6 +99,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
         found = forecast(
             _walked(call.manifest, bar=plan.bar),
+            upper_bound(call.manifest),
             call.settings,
             book,
             price_list(call, models.models),
@@ -197,7 +198,15 @@ def check_plan(kept: Path, call: Call, book: Book, selection: Selection) -> None
     plan = read(kept)
     prices = price_list(call, described(call).models)
     cells = expand(call.manifest)
-    found = forecast(cells, call.settings, book, prices, selection, keys=KeySet())
+    found = forecast(
+        cells,
+        upper_bound(call.manifest),
+        call.settings,
+        book,
+        prices,
+        selection,
+        keys=KeySet(),
+    )
     subject = {
         "name": call.manifest.name,
         "label": call.place.label,

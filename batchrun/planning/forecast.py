@@ -36,6 +36,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
 def forecast(
     cells: Iterable[Cell],
+    expected: int,
     settings: Settings,
     book: Book,
     prices: PriceList,
@@ -47,11 +48,12 @@ def forecast(
 ) -> Forecast:
     """Count *cells*, and add up what the call would begin; *taken* ones are taken over.
 
-    *sources* are the manifest's; *keys* gets the keys of the cells that would begin.
+    At most so many points are *expected*; *sources* are the manifest's. *keys* gets the keys of the
+    cells that would begin.
     """
     attempts, taken_over = settings.attempts, 0
     granted = grants(book, attempts=attempts) if settings.retry_failed else {}
-    counting = Counting(book, attempts=attempts, download=settings.download)
+    counting = Counting(book, attempts=attempts, download=settings.download, expected=expected)
     selected = counting
     if selection or granted:
         selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)

@@ -76,7 +76,10 @@ class Count(Struct, frozen=True, kw_only=True):
 
 
 class Counting:
-    """Counts cells as they come, which may name a cell more than once, as *book* has them."""
+    """Counts cells as they come, which may name a cell more than once, as *book* has them.
+
+    So many points are *expected*, at most.
+    """
 
     def __init__(
         self,
@@ -85,6 +88,7 @@ class Counting:
         attempts: int,
         download: bool,
         granted: Mapping[str, int] = NO_GRANTS,
+        expected: int = 0,
     ) -> None:
         self._book = book
         self._empty = not len(book.histories)
@@ -92,7 +96,7 @@ class Counting:
         self._download = download
         self._granted = granted
         self._begun = bytearray(len(book.histories))  # 1 for each cell with a line that was counted
-        self._fresh = KeyIndex()
+        self._fresh = KeyIndex(max(0, expected - len(book.histories)))
         self._counts: dict[str, Counter[str]] = {}
 
     def add(self, cell: Cell) -> State | None:
