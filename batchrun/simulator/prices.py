@@ -30,9 +30,12 @@ def charged(model: Model, values: Mapping[str, Any], outcome: str) -> Decimal | 
 
 
 def breakdown(model: Model, values: Mapping[str, Any], outcome: str) -> dict[str, str] | None:
-    """Return how the cost came about; no document has the shape of a `cost_breakdown`."""
+    """Return how the cost came about, None where no input changes the price of a unit.
+
+    No document has the shape of a `cost_breakdown`, nor says which runs have one.
+    """
     cost = charged(model, values, outcome)
-    if cost is None:
+    if cost is None or not model.rules:
         return None
     return {
         "unit": model.unit,
