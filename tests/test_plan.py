@@ -2,8 +2,10 @@
 
 import json
 import socket
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import cast
 
 import pytest
 from ledger_lines import SWEEP, finished, intent, submitted, text
@@ -15,6 +17,8 @@ from batchrun.ledger.records import AnyRecord
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.results.terminal_table import NO_CELL
+from batchrun.simulator.catalog import Model
+from batchrun.simulator.models import MODELS
 
 MANIFEST = """\
 name: chairs
@@ -32,6 +36,14 @@ def manifest(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the simulator's notes on prices be labels, which those of most models are not."""
+    for model in ("google/nano-banana-2", "bytedance/seedance/2.0/fast/text-to-video"):
+        known = cast("dict[str, Model]", MODELS)
+        monkeypatch.setitem(known, model, replace(MODELS[model], note=None))
+
+
 def plan(manifest: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> list[str]:
     assert main([str(manifest), "--dry-run", *words]) == 0
     shown, said = capsys.readouterr()
@@ -40,6 +52,7 @@ def plan(manifest: Path, *words: str, capsys: pytest.CaptureFixture[str]) -> lis
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("labelled")
 def test_a_price_is_known_before_anything_was_run(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +68,7 @@ def test_a_price_is_known_before_anything_was_run(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("labelled")
 def test_what_runs_have_cost_in_this_sweep_comes_before_the_catalogue(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -111,6 +125,7 @@ def test_it_is_what_a_call_with_the_same_options_would_do(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("labelled")
 def test_the_price_is_that_of_the_cells_that_would_be_begun(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
