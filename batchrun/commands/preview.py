@@ -33,8 +33,6 @@ from batchrun.ledger.file import check_sweep
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.grid.expand import expand, upper_bound
-from batchrun.manifest.manifest import Manifest
 from batchrun.planning.effort import Effort, Work, effort
 from batchrun.planning.forecast import Forecast, forecast
 from batchrun.planning.plan_file import keep, read
@@ -98,15 +96,14 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         models = described(call)
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
         found = forecast(
-            _walked(call.manifest, bar=plan.bar),
-            upper_bound(call.manifest),
+            call.manifest,
             call.settings,
             book,
             price_list(call, models.models),
             selection,
             taken=taking.keys if len(taking.keys) else None,
-            sources=call.manifest.sources,
             keys=None if plan.kept is None else KeySet(),
+            watch=watched if plan.bar else None,
         )
         outlook = Outlook(
             manifest=call.manifest,
@@ -150,10 +147,9 @@ def _opened(plan: Plan) -> Iterator[Reader | None]:
         yield reader
 
 
-def _walked(manifest: Manifest, *, bar: bool) -> Iterable[Cell]:
-    """Yield the manifest's cells; with *bar* a terminal sees how far a large grid is counted."""
-    cells, most = expand(manifest), upper_bound(manifest)
-    if not bar or most < LARGE:
+def watched(cells: Iterator[Cell], most: int) -> Iterable[Cell]:
+    """Yield the *cells*; a terminal sees how far a large grid is counted."""
+    if most < LARGE:
         return cells
     from batchrun.results.progress_bar import counted
 
@@ -197,16 +193,8 @@ def check_plan(kept: Path, call: Call, book: Book, selection: Selection) -> None
     """Return where the plan that was *kept* still holds; UsageError where it has moved."""
     plan = read(kept)
     prices = price_list(call, described(call).models)
-    cells = expand(call.manifest)
-    found = forecast(
-        cells,
-        upper_bound(call.manifest),
-        call.settings,
-        book,
-        prices,
-        selection,
-        keys=KeySet(),
-    )
+    manifest, settings = call.manifest, call.settings
+    found = forecast(manifest, settings, book, prices, selection, keys=KeySet())
     subject = {
         "name": call.manifest.name,
         "label": call.place.label,

@@ -3,7 +3,7 @@
 One walk of the grid. A cell is to do where `next_step` would give it a run.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 
 from msgspec import Struct
@@ -13,9 +13,10 @@ from batchrun.ledger.book import Book
 from batchrun.ledger.history import Standing, grant, standing
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.sources import Sources
+from batchrun.manifest.grid.expand import expand, upper_bound
+from batchrun.manifest.manifest import Manifest
 from batchrun.planning.prices import PriceList
-from batchrun.planning.to_do import NO_SOURCES, KeySet, ToDo
+from batchrun.planning.to_do import KeySet, ToDo
 from batchrun.results.tally import Count, Counting
 from batchrun.settings import Settings
 
@@ -34,32 +35,35 @@ class Forecast(Struct, frozen=True, kw_only=True):
     taken_over: int = 0
 
 
+Watch = Callable[[Iterator[Cell], int], Iterable[Cell]]
+"""Yields the same cells, of which there are at most so many, and shows how far that is."""
+
+
 def forecast(
-    cells: Iterable[Cell],
-    expected: int,
+    manifest: Manifest,
     settings: Settings,
     book: Book,
     prices: PriceList,
     selection: Selection,
     *,
     taken: KeyIndex | None = None,
-    sources: Sources = NO_SOURCES,
     keys: KeySet | None = None,
+    watch: Watch | None = None,
 ) -> Forecast:
-    """Count *cells*, and add up what the call would begin; *taken* ones are taken over.
+    """Count the manifest's cells, and add up what the call would begin.
 
-    At most so many points are *expected*; *sources* are the manifest's. *keys* gets the keys of the
-    cells that would begin.
+    Cells of *taken* are taken over. *keys* gets the keys of the cells that would begin.
     """
+    most, cells = upper_bound(manifest), expand(manifest)
     attempts, taken_over = settings.attempts, 0
     granted = grants(book, attempts=attempts) if settings.retry_failed else {}
-    counting = Counting(book, attempts=attempts, download=settings.download, expected=expected)
+    counting = Counting(book, attempts=attempts, download=settings.download, expected=most)
     selected = counting
     if selection or granted:
         selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)
-    to_do = ToDo(prices, settings.limit, sources=sources, keys=keys)
+    to_do = ToDo(prices, settings.limit, sources=manifest.sources, keys=keys)
     begun = len(book.histories) > 0
-    for cell in cells:
+    for cell in cells if watch is None else watch(cells, most):
         state = counting.add(cell)
         if selected is not counting:
             state = selected.add(cell) if selection.wants(cell) else None
