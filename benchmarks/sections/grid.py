@@ -3,13 +3,12 @@
 from typing import Final
 
 from benchmarks.grid import CASES, in_process
-from benchmarks.page import Findings, Goal, Section, table
+from benchmarks.page import Findings, Section, table
 
 
 def measure(*, quick: bool) -> Findings:
     points = 20_000 if quick else 1_000_000
     found = {case: in_process(case, points) for case in CASES}
-    found["plan of range"] = plan = in_process("range", points, planned=True)
     rows = [
         (
             case,
@@ -24,12 +23,9 @@ def measure(*, quick: bool) -> Findings:
     heads = ("cells", "s to load", "points/s", "by naive", "MiB at most")
     told = (
         f"{points:,} points, expanded and hashed to cells, none kept; beside it as many points by "
-        "itertools.product, json and blake2b and nothing else (`naive`). The last line is "
-        "`batchrun plan`, which also counts, prices and tells apart the same points."
+        "itertools.product, json and blake2b and nothing else (`naive`)."
     )
-    return Findings([told, table(("", *heads), rows)], [plan["expand"] / plan["naive"]])
+    return Findings([told, table(("", *heads), rows)])
 
 
-GOALS: Final = (Goal(what="a plan of a million points, by a bare product", most=3),)
-
-SECTION: Final = Section(name="grid", title="The grid", measure=measure, goals=GOALS)
+SECTION: Final = Section(name="grid", title="The grid", measure=measure)
