@@ -9,7 +9,8 @@ import pytest
 from ledger_lines import SWEEP, finished, intent, submitted, text
 from raw_server import raw_server
 
-from batchrun.commands import paid_before, preview
+from batchrun.catalogue import asking
+from batchrun.commands import paid_before
 from batchrun.commands.preview import total
 from batchrun.commands.run import main
 from batchrun.ledger.records import AnyRecord
@@ -263,7 +264,7 @@ def test_a_service_that_gives_no_answer_does_not_hold_a_plan_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(paid_before, "LONGEST", 0.2)
-    monkeypatch.setattr(preview, "LONGEST", 0.2)
+    monkeypatch.setattr(asking, "LONGEST", 0.2)
     monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_plan")
     manifest = tmp_path / "m.yaml"
     manifest.write_text("models: [a/model]\ninputs: {prompt: [a chair, a stool]}\n")

@@ -2,8 +2,8 @@
 
 The cells to do follow from the ledger, and from what a call with the same options is about:
 `--only`, `--limit`, `--retry-failed`, `--budget`. The cost follows from what runs of a
-model have cost in this sweep, or else from the price in the service's catalogue, which is asked for
-where there is a key; a plan without it says so.
+model have cost in this sweep, or else from the price label of its description. What isn't known of
+a model is said; an id that is none of the service's ends the plan.
 """
 
 from collections import Counter
@@ -13,18 +13,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import anyio
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from batchrun.base.text import money, number_of
-from batchrun.commands.call import Call, key_of
-from batchrun.commands.connection import connected, served
+from batchrun.commands.call import Call
 from batchrun.commands.edited import edited
-from batchrun.commands.paid_before import LONGEST, PATIENCE, paid_before
+from batchrun.commands.knowing_models import Known, know_models, models_to_send
+from batchrun.commands.paid_before import paid_before
 from batchrun.commands.reusing import NOTHING, Taking, opened_sources, survey
 from batchrun.engine.selection import Selection
-from batchrun.errors import BatchrunError
+from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import check_sweep
 from batchrun.ledger.history import History, Standing, grant, standing
@@ -38,7 +37,6 @@ from batchrun.results.summary import Summary
 from batchrun.results.tally import Count, Counting, ModelRow
 from batchrun.results.terminal_table import NO_CELL
 from batchrun.runflow.prices import estimate
-from batchrun.settings import Settings
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import LEDGER
 
@@ -116,10 +114,10 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         plan = replace(plan, call=plan.call.knowing(book))
         settings = plan.call.settings
         selection = Selection(settings.only, reader, attempts=settings.attempts)
-        prices = Prices(means=means(book), given=settings.model_prices)
-        if not as_json:
-            prices = asked(plan, prices)
         taking = survey(plan.call, book, sources)
+        sent = models_to_send(plan.call, book, selection, taking.keys)
+        known = checked(plan.call, book, sent)
+        prices = labelled(Prices(means=means(book), given=settings.model_prices), known)
         before = paid_before(plan.call, book, taking)
         outlook = replace(
             forecast(plan, book, prices, selection, taking),
@@ -138,7 +136,8 @@ def preview(plan: Plan, *, as_json: bool) -> int:
     else:
         said = before.lines(plan.call, plan.command)
         unseen = [before.unseen] if before.unseen else []
-        print("\n".join([*said, *lines(plan, outlook, prices, edits), *unseen]))
+        *shown, last = lines(plan, outlook, prices, edits)
+        print("\n".join([*said, *shown, *known.warnings, last, *unseen]))
     return 0
 
 
@@ -167,36 +166,18 @@ def means(book: Book) -> dict[str, Decimal]:
     }
 
 
-def asked(plan: Plan, prices: Prices) -> Prices:
-    """Return *prices* with what the catalogue says of the models that have no mean here."""
-    models = [
-        model.id
-        for model in plan.call.manifest.models
-        if model.id not in prices.means and model.alias not in prices.given
-    ]
-    key = key_of(plan.call.endpoint)
-    if not models or key is None:
-        return replace(prices, missing="" if key else "RUNFLOW_API_KEY is not set")
-    try:
-        with served(plan.call.endpoint, None) as url:
-            labels = anyio.run(_labels, url, key, plan.call.settings, models)
-    except BatchrunError as error:
-        return replace(prices, missing=str(error))
-    return replace(prices, labels=labels)
+def checked(call: Call, book: Book, models: Sequence[str]) -> Known:
+    """Return what is known of *models*; ManifestError where one is none of the service's."""
+    known = know_models(call, book, models)
+    if known.problems:
+        raise ManifestError(known.problems)
+    return known
 
 
-async def _labels(url: str, key: str, settings: Settings, models: Sequence[str]) -> dict[str, str]:
-    patient = replace(settings, give_up=min(settings.give_up, PATIENCE))
-    descriptions: dict[str, Mapping[str, Any] | None] = {}
-    with anyio.move_on_after(LONGEST):  # what hangs has no price label
-        async with connected(url, key, patient, log=lambda _: None) as client:
-            for model in models:
-                descriptions[model] = await client.model(model)
-    return {
-        model: str(description["pricing_note"])
-        for model, description in descriptions.items()
-        if description and description.get("pricing_note")
-    }
+def labelled(prices: Prices, known: Known) -> Prices:
+    """Return *prices* with the labels of models, and why others have none."""
+    labels = {model: each.label for model, each in known.descriptions.items() if each.label}
+    return replace(prices, labels=labels, missing=next(iter(known.missing.values()), ""))
 
 
 def forecast(

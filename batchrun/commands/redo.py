@@ -12,7 +12,7 @@ from batchrun.base.said import say
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, prepare
 from batchrun.commands.error_boundary import import_command
-from batchrun.commands.preview import CellsToDo, Plan, Prices, asked, means, total
+from batchrun.commands.preview import CellsToDo, Prices, checked, labelled, means, total
 from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, Options, command_in, parse
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
 from batchrun.engine.redo import Choice, choose
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("`batchrun redo` needs `--only NAME=V[,V]`: the cells to make again")
     call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
     with naming_recover(call.recover_command):
-        offer = offer_of(call, argv, options)
+        offer = offer_of(call, argv)
         if options.dry_run or not offer.choice.cells:
             show(offer, call, as_json=options.json)
             return 0
@@ -109,7 +109,7 @@ def _are(choice: Choice) -> str:
     return "is" if len(choice.cells) == 1 else "are"
 
 
-def offer_of(call: Call, argv: Sequence[str], options: Options) -> Offer:
+def offer_of(call: Call, argv: Sequence[str]) -> Offer:
     """Return what a call with *argv* would make again, by the ledger as it is now."""
     again = {*FOR_ONE_CALL, "--only", "--yes"}
     plain = command_in(argv, without=again)
@@ -121,8 +121,9 @@ def offer_of(call: Call, argv: Sequence[str], options: Options) -> Offer:
     command = command_in(["redo", *argv], without=SHOWING)
     with opened(subject) as reader:
         choice = chosen(call, reader)
-        known = Prices(means=means(reader.book), given=call.settings.model_prices)
-        prices = known if options.json else asked(Plan(call=call, command=command), known)
+        models = list(dict.fromkeys(cell.model for cell in choice.cells))
+        known = checked(call, reader.book, models)
+        prices = labelled(Prices(means=means(reader.book), given=call.settings.model_prices), known)
         to_do = CellsToDo(prices, None)
         for cell in choice.cells:
             to_do.add(cell, History())

@@ -19,15 +19,20 @@ MOST_CHOICES: Final = 50_000
 """Choices that are remembered, the newest; a forgotten one is tried out again."""
 
 UNDESCRIBED: Final = Description()
+NOT_DESCRIBED: Final[Mapping[str, Description]] = {}
 
 
 class Prices:
-    """Prices by choice. *given* are those of the manifest, by alias."""
+    """Prices by choice. *given* are the manifest's, by alias; *descriptions* are by model."""
 
-    def __init__(self, given: Mapping[str, Decimal]) -> None:
+    def __init__(
+        self,
+        given: Mapping[str, Decimal],
+        descriptions: Mapping[str, Description] = NOT_DESCRIBED,
+    ) -> None:
         self._given = given
         self._costs: dict[str, deque[Decimal]] = {}
-        self.descriptions: Mapping[str, Description] = {}
+        self.descriptions = descriptions
         self.some_are_free = Decimal(0) in given.values()
 
     def given(self, alias: str) -> Decimal | None:

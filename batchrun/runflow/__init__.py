@@ -10,6 +10,7 @@
     lenient.py        single values of bodies
     outputs.py        where in a run's output its files are
     descriptions.py   what the service says of a model
+    model_list.py     the list of models, page by page
     prices.py         price labels
     headers.py        what an answer's headers say of time and content
     redact.py         takes the key out of texts
