@@ -12,7 +12,7 @@ import anyio
 from msgspec import Struct, field
 
 from batchrun.base.text import span
-from batchrun.errors import BatchrunError
+from batchrun.errors import BatchrunError, UnreachableError
 from batchrun.runflow.client import Client
 from batchrun.runflow.model_list import ModelPage, model_id_of
 from batchrun.runflow.pagination import PageLoop
@@ -83,12 +83,12 @@ async def _ask_one(
 class ModelList(Struct, frozen=True, kw_only=True):
     """The service's list: entries by model. *whole*: it was read to its end, and so was each id.
 
-    *why* says why it isn't whole; *failed*: the service gave no answer.
+    *why* says why it isn't whole; *failed* is the error where the service gave no answer.
     """
 
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     why: str = ""
-    failed: bool = False
+    failed: BatchrunError | None = None
 
     @property
     def whole(self) -> bool:
@@ -106,28 +106,39 @@ async def read_list(
 ) -> ModelList:
     """Return the list with *fields* alone, all by default; the *public* one needs no key."""
     models: dict[str, Mapping[str, Any]] = {}
-    unnamed, why = 0, ""
-    pages: PageLoop[ModelPage] = PageLoop(
-        partial(client.models_page, fields=fields, public=public), most=MOST_PAGES
-    )
+    ask_page = partial(client.models_page, fields=fields, public=public)
+    pages: PageLoop[ModelPage] = PageLoop(ask_page, most=MOST_PAGES)
     try:
         with anyio.fail_after(LONGEST):
-            while (page := await pages.next_page()) is not None:
-                for entry in page.entries:
-                    model = model_id_of(entry)
-                    unnamed += model is None
-                    if model is not None:
-                        models[model] = entry
+            unnamed = await _take_in(pages, models)
     except TimeoutError:
-        why = _too_late(LONGEST)
+        failed: BatchrunError = UnreachableError(f"the list of models: {_too_late(LONGEST)}")
     except BatchrunError as error:
-        why = str(error)
-    failed = why != ""
-    if not why and not pages.complete:
-        why = "the service refuses it" if pages.refused else "it has no end that could be found"
-    if not why and unnamed:
-        why = f"{unnamed} of its entries have no id that can be read"
-    return ModelList(models=models, why=why, failed=failed)
+        failed = error
+    else:
+        return ModelList(models=models, why=_not_whole(pages, unnamed))
+    return ModelList(models=models, why=str(failed), failed=failed)
+
+
+async def _take_in(pages: PageLoop[ModelPage], models: dict[str, Mapping[str, Any]]) -> int:
+    """Take the entries of all *pages* into *models*; return how many have no id."""
+    unnamed = 0
+    while (page := await pages.next_page()) is not None:
+        for entry in page.entries:
+            if (model := model_id_of(entry)) is None:
+                unnamed += 1
+            else:
+                models[model] = entry
+    return unnamed
+
+
+def _not_whole(pages: PageLoop[ModelPage], unnamed: int) -> str:
+    """Return why a list isn't whole, "" where it is."""
+    if pages.refused:
+        return "the service refuses it"
+    if not pages.complete:
+        return "it has no end that could be found"
+    return f"{unnamed} of its entries have no id that can be read" if unnamed else ""
 
 
 def _too_late(seconds: float) -> str:

@@ -53,7 +53,7 @@ def _not_read(path: Path, why: str | None) -> str:
 
 def keep(path: Path, news: Entries, now: datetime) -> None:
     """Add *news* to the file at *path*, where its folder is there and takes it."""
-    if not path.parent.is_dir():
+    if news == Entries() or not path.parent.is_dir():
         return
     entries = load(path, now)[0].merged(news)
     try:
