@@ -11,7 +11,8 @@ import pytest
 from ledger_lines import SWEEP, finished, intent, submitted, text
 from raw_server import raw_server
 
-from batchrun.commands import paid_before, preview
+from batchrun.catalogue import asking
+from batchrun.commands import paid_before
 from batchrun.commands.run import main
 from batchrun.ledger.records import AnyRecord
 from batchrun.manifest.grid.expand import expand
@@ -221,8 +222,9 @@ def test_a_price_that_nothing_says_is_unknown_and_no_zero(
     assert shown[1] == "my-model 2 0 0 2 unknown not known"
     assert shown[3].startswith("4 cells, 4 to do, at least 0.036 USD (0.036 to 0.144); nothing")
     assert shown[4].startswith(
-        "the price of 2 cells is not known: my-model (RUNFLOW_API_KEY is not set); `price` beside"
+        "the price of 2 cells is not known: my-model; `price` beside a model's"
     )
+    assert "RUNFLOW_API_KEY is not set" in "".join(shown)
 
 
 @pytest.mark.slow
@@ -277,7 +279,7 @@ def test_a_service_that_gives_no_answer_does_not_hold_a_plan_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(paid_before, "LONGEST", 0.2)
-    monkeypatch.setattr(preview, "LONGEST", 0.2)
+    monkeypatch.setattr(asking, "LONGEST", 0.2)
     monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_plan")
     manifest = tmp_path / "m.yaml"
     manifest.write_text("models: [a/model]\ninputs: {prompt: [a chair, a stool]}\n")

@@ -30,8 +30,8 @@ def amounts(prices: Prices, model: str = BANANA, **inputs: Any) -> tuple[str, ..
 
 
 def test_the_best_that_is_known_is_the_price() -> None:
-    given, described, bare = Prices({"alias": Decimal("0.20")}), Prices({}), Prices({})
-    described.describe({BANANA: Description(label="$0.07/image")})
+    given, bare = Prices({"alias": Decimal("0.20")}), Prices({})
+    described = Prices({}, {BANANA: Description(label="$0.07/image")})
     shown = Prices({"alias": Decimal("0.20")})
     for cost in ("0.08", "0.10", "0.12"):
         shown.learn(shown.choice(BANANA, {"prompt": "a red chair"}), Decimal(cost))

@@ -29,7 +29,7 @@ _CENT: Final = Decimal("0.0001")
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
-    """What a plan shows. *missing* says why the service did not describe its models.
+    """What a plan shows. *warnings* speak of the models' descriptions.
 
     *reuse* are the folders that it takes over from, as people read them; *command* does what is
     planned; *refused*: it would be refused.
@@ -44,7 +44,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
     reuse: str = ""
     refused: bool = False
     edits: Edits | None = None
-    missing: str = ""
+    warnings: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -108,6 +108,7 @@ def lines(outlook: Outlook) -> Iterator[str]:
     if not tally.cells and not forecast.counted.tally.cells:
         yield NO_CELL
     yield from _first(outlook)
+    yield from outlook.warnings
     yield f"the sweep's folder is {outlook.folder}"
     yield onward(outlook)
 
@@ -187,9 +188,8 @@ def _unknown(outlook: Outlook) -> Iterator[str]:
     if cost.unknown:
         costs = outlook.forecast.to_do.costs().items()
         aliases = ", ".join(alias for alias, each in costs if each.unknown)
-        why = f" ({outlook.missing})" if outlook.missing else ""
         yield (
-            f"the price of {number_of(cost.unknown, 'cell')} is not known: {aliases}{why}; "
+            f"the price of {number_of(cost.unknown, 'cell')} is not known: {aliases}; "
             "`price` beside a model's `id` says what a run costs at most"
         )
 

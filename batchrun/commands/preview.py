@@ -8,26 +8,25 @@ service is asked how it describes the models; a plan without it says so.
 
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import anyio
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.commands.call import Call, key_of
-from batchrun.commands.connection import connected, served
+from batchrun.commands.call import Call
 from batchrun.commands.edited import edited
-from batchrun.commands.paid_before import LONGEST, PATIENCE, paid_before
+from batchrun.commands.knowing_models import Known, know_models, models_to_send
+from batchrun.commands.paid_before import paid_before
 from batchrun.commands.plan_words import Outlook, lines, onward
 from batchrun.commands.reusing import opened_sources, survey
 from batchrun.commands.run_options import KEEPING, SHOWING, Options, command_in
 from batchrun.engine.price_history import learn
 from batchrun.engine.prices import Prices
 from batchrun.engine.selection import Selection
-from batchrun.errors import BatchrunError
+from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import check_sweep
 from batchrun.ledger.missing_files import forget_missing
@@ -39,8 +38,6 @@ from batchrun.planning.plan_file import keep, read
 from batchrun.planning.prices import PriceList
 from batchrun.planning.to_do import KeySet
 from batchrun.results.summary import Summary
-from batchrun.runflow.descriptions import Description, parse_description
-from batchrun.settings import Settings
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import LEDGER
 
@@ -75,13 +72,6 @@ def plan_of(call: Call, options: Options, argv: Sequence[str]) -> Plan:
     )
 
 
-class Described(Struct, frozen=True, kw_only=True):
-    """What the service says of the models; *missing* is why it says nothing."""
-
-    models: Mapping[str, Description] = field(default_factory=dict)
-    missing: str = ""
-
-
 def preview(plan: Plan, *, as_json: bool) -> int:
     """Print what a call would do; return the exit code.
 
@@ -92,14 +82,14 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         plan = replace(plan, call=plan.call.knowing(book))
         call = plan.call
         taking = survey(call, book, sources)
-        before = paid_before(call, book, taking)
-        models = described(call)
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
+        known = checked(call, book, models_to_send(call, book, selection, taking.keys))
+        before = paid_before(call, book, taking)
         found = forecast(
             call.manifest,
             call.settings,
             book,
-            price_list(call, models.models),
+            price_list(call, known),
             selection,
             taken=taking.keys if len(taking.keys) else None,
             keys=None if plan.kept is None else KeySet(),
@@ -115,7 +105,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             reuse=" and ".join(map(str, plan.reuse)),
             refused=bool(before.refusals(call, plan.command)),
             edits=None if reader is None else edited(call, reader, found.counting),
-            missing=models.missing,
+            warnings=known.warnings,
         )
     summary = replace(
         summary_of(plan, outlook, book),
@@ -156,43 +146,25 @@ def watched(cells: Iterator[Cell], most: int) -> Iterable[Cell]:
     return counted(cells, most, sys.stderr)
 
 
-def price_list(call: Call, descriptions: Mapping[str, Description]) -> PriceList:
-    """Return what runs may cost, by this sweep's ledger and its siblings, and by what is said."""
-    prices = Prices(call.settings.model_prices)
-    prices.describe(descriptions)
+def price_list(call: Call, known: Known) -> PriceList:
+    """Return what runs may cost, by this sweep's ledger and its siblings, and what is *known*."""
+    prices = Prices(call.settings.model_prices, known.descriptions)
     learn(call.folder / LEDGER, prices, {model.id for model in call.manifest.models})
     return PriceList(prices)
 
 
-def described(call: Call) -> Described:
-    """Return what the service says of the manifest's models, as far as it can be asked."""
-    key = key_of(call.endpoint)
-    if key is None:
-        return Described(missing="RUNFLOW_API_KEY is not set")
-    models = list(dict.fromkeys(model.id for model in call.manifest.models))
-    try:
-        with served(call.endpoint, None) as url:
-            return Described(models=anyio.run(_asked, url, key, call.settings, models))
-    except BatchrunError as error:
-        return Described(missing=str(error))
+def checked(call: Call, book: Book, models: Sequence[str]) -> Known:
+    """Return what is known of *models*; ManifestError where one is none of the service's."""
+    known = know_models(call, book, models)
+    if known.problems:
+        raise ManifestError(known.problems)
+    return known
 
 
-async def _asked(
-    url: str, key: str, settings: Settings, models: Sequence[str]
-) -> Mapping[str, Description]:
-    patient = replace(settings, give_up=min(settings.give_up, PATIENCE))
-    found: dict[str, Description] = {}
-    with anyio.move_on_after(LONGEST):  # what hangs has no description
-        async with connected(url, key, patient, log=lambda _: None) as client:
-            for model in models:
-                found[model] = parse_description(await client.model(model) or {})
-    return found
-
-
-def check_plan(kept: Path, call: Call, book: Book, selection: Selection) -> None:
+def check_plan(kept: Path, call: Call, book: Book, selection: Selection, known: Known) -> None:
     """Return where the plan that was *kept* still holds; UsageError where it has moved."""
     plan = read(kept)
-    prices = price_list(call, described(call).models)
+    prices = price_list(call, known)
     manifest, settings = call.manifest, call.settings
     found = forecast(manifest, settings, book, prices, selection, keys=KeySet())
     subject = {

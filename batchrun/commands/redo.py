@@ -13,7 +13,7 @@ from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, prepare
 from batchrun.commands.error_boundary import import_command
 from batchrun.commands.plan_words import total
-from batchrun.commands.preview import described, price_list
+from batchrun.commands.preview import checked, price_list
 from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, Options, command_in, parse
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
 from batchrun.engine.redo import Choice, choose
@@ -122,7 +122,8 @@ def offer_of(call: Call, argv: Sequence[str]) -> Offer:
     command = command_in(["redo", *argv], without=SHOWING)
     with opened(subject) as reader:
         choice = chosen(call, reader)
-        to_do = ToDo(price_list(call, described(call).models))
+        models = list(dict.fromkeys(cell.model for cell in choice.cells))
+        to_do = ToDo(price_list(call, checked(call, reader.book, models)))
         for cell in choice.cells:
             to_do.add(cell)
         return Offer(

@@ -19,26 +19,26 @@ MOST_CHOICES: Final = 50_000
 """Choices that are remembered, the newest; a forgotten one is tried out again."""
 
 UNDESCRIBED: Final = Description()
+NOT_DESCRIBED: Final[Mapping[str, Description]] = {}
 
 
 class Prices:
-    """Prices by choice. *given* are those of the manifest, by alias."""
+    """Prices by choice. *given* are the manifest's, by alias; *descriptions* are by model."""
 
-    def __init__(self, given: Mapping[str, Decimal]) -> None:
+    def __init__(
+        self,
+        given: Mapping[str, Decimal],
+        descriptions: Mapping[str, Description] = NOT_DESCRIBED,
+    ) -> None:
         self._given = given
         self._costs: dict[str, deque[Decimal]] = {}
-        self._descriptions: Mapping[str, Description] = {}
+        self._descriptions = descriptions
         self._choosers: dict[str, Chooser] = {}
         self.some_are_free = Decimal(0) in given.values()
 
     def given(self, alias: str) -> Decimal | None:
         """Return what the manifest says that a run of *alias* costs at most."""
         return self._given.get(alias)
-
-    def describe(self, descriptions: Mapping[str, Description]) -> None:
-        """Take in what the service says of the models; before any choice is asked for."""
-        self._descriptions = descriptions
-        self._choosers.clear()
 
     def choice(self, model: str, inputs: Mapping[str, Any]) -> str:
         """Return the choice of a run with *inputs*."""
