@@ -1,25 +1,16 @@
 """Failures grouped, so that forty with one cause are read once. Pure."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
 
+from batchrun.base.normalised import normalise
 from batchrun.ledger.records import Finished, Lost, Rejected, reason
 
 LONGEST: Final = 160
 """Characters of a failure's message that are shown."""
-
-# Parts of a message that differ from run to run. The order matters: a URL holds ids and numbers.
-_VARYING: Final = (
-    (re.compile(r"https?://\S+"), "URL"),
-    (re.compile(r"\b[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"), "ID"),
-    (re.compile(r"\b[a-z]+_[0-9A-Za-z]*\d[0-9A-Za-z]*\b"), "ID"),
-    (re.compile(r"\b(?=[0-9a-fA-F]*\d)(?=[0-9a-fA-F]*[a-fA-F])[0-9a-fA-F]{8,}\b"), "ID"),
-    (re.compile(r"\d+(\.\d+)*"), "N"),
-)
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -63,13 +54,6 @@ def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:
         reason = f"{code}: {message}" if message else code
         lines.append(f"{each.count} of {of} {each.alias}: {reason}")
     return "\n".join(lines)
-
-
-def normalise(message: str) -> str:
-    """Return *message* without what differs from run to run: numbers, ids, URLs, white space."""
-    for pattern, word in _VARYING:
-        message = pattern.sub(word, message)
-    return " ".join(message.split()).lower()
 
 
 def _one_line(message: str) -> str:
