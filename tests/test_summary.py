@@ -79,8 +79,16 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
         (Tally(cells=3, succeeded=1, lost=1, failed=2), 1, "--retry-failed"),
         (Tally(cells=2, failed=2), 1, "`batchrun m.yaml --retry-failed` tries again"),
         (Tally(cells=2, failed=2), 0, "--retry-failed"),
-        (Tally(cells=2, rejected=2), 1, "change in the manifest what the API rejected"),
-        (Tally(cells=2, rejected=1, partial_succeeded=1), 1, "change in the manifest"),
+        (
+            Tally(cells=2, rejected=2, invalid_input=2),
+            1,
+            "change in the manifest what the API rejected",
+        ),
+        (Tally(rejected=1, invalid_input=1, partial_succeeded=1), 1, "change in the manifest"),
+        (Tally(failed=2, invalid_input=2), 1, "change in the manifest what the API rejected"),
+        (Tally(failed=2, invalid_input=1), 1, "--retry-failed`"),
+        (Tally(failed=3, moderated=2), 1, "2 cells moderated: `batchrun m.yaml --retry-failed`"),
+        (Tally(failed=1, moderated=1), 1, "1 cell moderated: change the inputs of these"),
         (Tally(cells=2, rejected=1, failed=1), 1, "--retry-failed`"),
         (Tally(cells=2, cancelled=2), 1, "did not succeed; 2 cancelled cells may cost again"),
         (Tally(cells=2, cancelled=1, rejected=1), 1, "; 1 cancelled cell may cost again"),
@@ -108,7 +116,9 @@ def test_whatever_the_exit_the_last_line_says_how_to_go_on(
 
 
 def test_what_was_rejected_is_not_sent_again_as_it_is() -> None:
-    assert "--retry-failed" not in how_to_go_on(Tally(rejected=1), 1, command="batchrun m.yaml")
+    assert "--retry-failed" not in how_to_go_on(
+        Tally(rejected=1, invalid_input=1), 1, command="batchrun m.yaml"
+    )
 
 
 def test_only_what_was_cancelled_may_cost_again() -> None:

@@ -120,10 +120,10 @@ def test_failures_of_one_cause_are_one_line_and_the_most_frequent_come_first() -
     ]
 
     assert failures(group(ended), {"seedance": 40, "banana": 50}).splitlines() == [
-        "37 of 40 seedance: NSFW: image 0 of run_0abc was refused",
-        "1 of 50 banana: HTTP 422: bad ratio",
-        "1 of 50 banana: TIMEOUT: no answer after 30 s",
-        "1 of 50 banana: cancelled",
+        "37 of 40 seedance, moderated: NSFW: image 0 of run_0abc was refused",
+        "1 of 50 banana: HTTP 422: bad ratio (cell c)",
+        "1 of 50 banana: TIMEOUT: no answer after 30 s (cell c1)",
+        "1 of 50 banana: cancelled (cell c1)",
     ]
 
 
@@ -139,8 +139,8 @@ def test_a_message_cannot_take_over_the_terminal() -> None:
 
     assert "\x1b" not in line
     assert "\r" not in line
-    assert line.endswith("…")
-    assert len(line) <= len("1 of 1 a: X: ") + LONGEST
+    assert line.endswith("… (cell c1)")
+    assert len(line) <= len("1 of 1 a: X:  (cell c1)") + LONGEST
 
 
 def test_more_failures_than_cells_are_never_said() -> None:
