@@ -12,6 +12,8 @@ Shared by them:
     reusing.py                    results of another sweep that are taken over
     connection.py                 the embedded simulator, a client
     preview.py                    what a call would do; `edited.py` says what was edited
+    confirm.py                    the question before something is paid for
+    retrying.py                   what `--retry-failed` tries again, and what it may cost
     paid_before.py                what is paid already, and not in the ledger
     final_report.py               how a call ends; `grid_counts.py` counts for it
     outcome.py                    what a call came to, as it is printed

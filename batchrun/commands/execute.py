@@ -19,6 +19,7 @@ from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
+from batchrun.commands.retrying import confirm_retry
 from batchrun.commands.reusing import (
     check_reused,
     no_reuse,
@@ -80,6 +81,8 @@ def execute(
     ):
         call = call.knowing(ledger.book)
         check_beside(call, options, ledger.book, (url, key), command_in(argv))
+        if choose_cells is None:
+            confirm_retry(call, options, ledger, command_in(argv))
         progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
@@ -90,7 +93,7 @@ def execute(
             ledger.check_place()
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
-        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only", "--yes"}
+        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
         return show(

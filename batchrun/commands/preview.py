@@ -207,7 +207,8 @@ def forecast(
     The cells of *taking* are taken over, and don't begin.
     """
     settings, attempts = plan.call.settings, plan.call.settings.attempts
-    granted = grants(book, attempts=attempts) if settings.retry_failed else {}
+    named = settings.names_codes
+    granted = grants(book, attempts=attempts, named=named) if settings.retry_failed else {}
     counting = Counting(book, attempts=attempts, download=settings.download)
     selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)
     to_do, taken_over = CellsToDo(prices, settings.limit), 0
@@ -231,10 +232,13 @@ def forecast(
     )
 
 
-def grants(book: Book, *, attempts: int) -> dict[str, int]:
-    """Return what `--retry-failed` would grant, by cell."""
-    given = ((key, grant(each, attempts=attempts)) for key, each in book.histories.items())
-    return {key: number for key, number in given if number}
+def grants(book: Book, *, attempts: int, named: bool) -> dict[str, int]:
+    """Return what `--retry-failed` would grant, by cell; *named*: `--only code=…` is said, too."""
+    return {
+        key: number
+        for key, each in book.histories.items()
+        if (number := grant(each, attempts=attempts, named=named))
+    }
 
 
 def lines(

@@ -17,7 +17,7 @@ SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "
 """Options that change nothing but the output."""
 
 FOR_ONE_CALL: Final = {
-    *(*SHOWING, "--reuse"),
+    *(*SHOWING, "--reuse", "--yes"),
     *(each.flag for each in SETTINGS if each.for_one_call and each.flag),
 }
 """Options that the next call doesn't repeat by itself."""
@@ -64,7 +64,7 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     add_place(parser)
     add_settings(parser.add_argument_group("limits, in place of the manifest's"), LIMITS)
     _add_what(parser)
-    if command == "redo":
+    if command != "plan":
         parser.add_argument("--yes", action="store_true", help="don't ask before it is paid for")
     _add_output(parser)
     values = vars(parser.parse_args(argv))

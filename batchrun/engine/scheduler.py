@@ -178,7 +178,8 @@ class Scheduler:
         """Return what `--retry-failed` grants a cell that had ended before this call."""
         if not self._settings.retry_failed or history.ended_line >= self._before:
             return self._granted.get(key, 0)
-        granted = self._granted.get(key) or grant(history, attempts=self._settings.attempts)
+        attempts, named = self._settings.attempts, self._settings.names_codes
+        granted = self._granted.get(key) or grant(history, attempts=attempts, named=named)
         if granted:
             self._granted[key] = granted
         return granted

@@ -99,6 +99,11 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "limits.batch": chosen.batch,
         "limits.downloads": chosen.downloads,
         "limits.budget": _money(chosen.budget),
+        **(
+            {}
+            if chosen.confirm_above is None
+            else {"limits.confirm_above": _money(chosen.confirm_above)}
+        ),
         "poll.interval": chosen.poll_interval,
         "outputs.download": chosen.download,
         "models": _models(manifest, chosen.model_concurrency),
@@ -114,6 +119,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         **({} if options.recover is None else {"--recover": options.recover}),
         **({} if not options.reuse else {"--reuse": " ".join(map(str, options.reuse))}),
         "--dry-run": options.dry_run,
+        **({"--yes": True} if options.yes else {}),
         "--json": options.json,
         "--quiet": options.quiet,
         "--no-progress": options.no_progress,
