@@ -45,12 +45,12 @@ class Project:
         place.mkdir(parents=True)
         self.ledger = place / "ledger.jsonl"
 
-    def write(self, **ends: AnyRecord | str | None) -> None:
+    def write(self, **ends: Rejected | str | None) -> None:
         """Write how the cells of banana ended, by their prompts: a failure code, or a line."""
         cells = {str(cell.input["prompt"]): cell for cell in self.cells() if cell.alias == "banana"}
         lines: list[AnyRecord] = []
         for prompt, end in ends.items():
-            about = {"model": "google/nano-banana-2", "alias": "banana"}
+            about: Any = {"model": "google/nano-banana-2", "alias": "banana"}
             key = cells[prompt].key
             lines.append(intent(key, **about))
             match end:
@@ -59,7 +59,7 @@ class Project:
                 case str():
                     bad: Any = {"status": "failed", "cost": None, "failure_code": end}
                     lines += [submitted(key), finished(key, **bad)]
-                case Rejected():
+                case _:
                     lines.append(replace(end, cell=key))
         sweep = replace(SWEEP, endpoint=NOWHERE, label=None)
         self.ledger.write_bytes(text([sweep], lines))
@@ -145,15 +145,15 @@ def test_without_a_sum_nothing_is_asked(project: Project) -> None:
 
 @pytest.mark.parametrize(
     ("above", "yes", "code"),
-    [("0.07", False, 2), ("0.08", False, SENT), ("0.07", True, SENT), ("0", False, 2)],
+    [("0.07", [], 2), ("0.08", [], SENT), ("0.07", ["--yes"], SENT), ("0", [], 2)],
 )
 def test_above_the_sum_a_pipe_is_refused_without_yes(
-    project: Project, above: str, yes: bool, code: int
+    project: Project, above: str, yes: list[str], code: int
 ) -> None:
     project.write(one=None, two="BUSY", three="BUSY")
     before = project.ledger.read_bytes()
 
-    found, report, _ = project.call(*ATTEMPTS, "--confirm-above", above, *["--yes"] * yes)
+    found, report, _ = project.call(*ATTEMPTS, "--confirm-above", above, *yes)
 
     assert found == code
     if code == 2:

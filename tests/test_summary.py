@@ -155,3 +155,15 @@ def test_of_what_only_left_out_it_says_how_much_is_not_done(
 
 def test_one_of_a_kind_is_not_many() -> None:
     assert [number_of(number, "cell") for number in range(3)] == ["0 cells", "1 cell", "2 cells"]
+
+
+def test_models_that_refuse_everything_are_named_with_what_to_do() -> None:
+    refusing = ["`a/b` refused 10 cells alike and took none (HTTP 404)", "`c/d` too"]
+    left = how_to_go_on(Tally(pending=9, rejected=10), 3, command="some", refusing=refusing)
+
+    assert left == (
+        f"{'; '.join(refusing)}: correct the model in the manifest, or take it out, then `some`; "
+        "9 not yet done"
+    )
+    done = how_to_go_on(Tally(rejected=10, invalid_input=10), 1, command="some", refusing=refusing)
+    assert done.startswith("change in the manifest what the API rejected")

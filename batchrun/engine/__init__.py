@@ -12,6 +12,7 @@ The way of a cell:
     budget.py          what may still be spent; `held_cells.py` has the cells that wait for it
     prices.py          what runs have cost, by their `choices.py`
     run_costs.py       learns that, and asks for costs that aren't known when a run ends
+    refusing_models.py which models take no further cell, since they refuse them all alike
     uploader.py        local files, before the request
     batcher.py         which cells share a request, and when it leaves
     preflight.py       what must hold before the first POST: key, sweep, newest ledger

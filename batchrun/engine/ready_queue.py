@@ -37,6 +37,12 @@ class ReadyQueue:
         """Put back a cell that was drawn too early; it comes first."""
         self._again.appendleft(cell)
 
+    def drop(self, alias: str) -> None:
+        """Draw no further cell of a model."""
+        self._streams.pop(alias, None)
+        self._heads.pop(alias, None)
+        self._again = deque(cell for cell in self._again if cell.alias != alias)
+
     def draw(self, has_room: HasRoom, *, new: bool = True) -> Cell | None:
         """Return the next cell whose model has room, or None where there is none now.
 

@@ -126,17 +126,22 @@ def how_to_go_on(
     command: str,
     outputs: str | None = None,
     others: Others | None = None,
+    refusing: Sequence[str] = (),
 ) -> str:
     """Return the last line of a call: one sentence; *command* is what runs this manifest again.
 
     *tally* counts the cells that the call was about; it is None where that isn't known.
-    *others* are the cells that `--only` left out.
+    *others* are the cells that `--only` left out. *refusing* says of models that they refuse all
+    cells alike.
     """
     if exit_code in _HINTS:
         return _HINTS[exit_code].format(command=command)
     if tally is None:
         return f"go on with `{command}`"
     if tally.unfinished:
+        if refusing:
+            mend = f"{'; '.join(refusing)}: correct the model in the manifest, or take it out"
+            return f"{mend}, then `{command}`; {_left(tally)}"
         return f"go on with `{command}`; {_left(tally)}"
     said = "nothing to do" if outputs is None else f"nothing to do; the files are in {outputs}"
     if tally.bad > tally.partial_succeeded + tally.lost:
