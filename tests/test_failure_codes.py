@@ -8,6 +8,7 @@ from ledger_lines import finished, intent, submitted
 from batchrun.ledger.failure_codes import (
     CODES,
     MODERATION,
+    MODERATION_CODES,
     STAGES,
     FailureClass,
     Row,
@@ -50,10 +51,9 @@ def test_a_stage_speaks_where_the_code_is_unknown(row: Row) -> None:
 
 
 def test_each_row_has_a_source_of_its_own() -> None:
-    rows = (*CODES, *STAGES, *MODERATION)
-
-    assert all(re.match(r"(doc|client|inferred)\b", row.source) for row in rows)
-    assert len({row.words for row in rows}) == len(rows)
+    for rows in (CODES, STAGES, (*MODERATION, *MODERATION_CODES)):
+        assert all(re.match(r"(doc|client|inferred)\b", row.source) for row in rows)
+        assert len({row.words for row in rows}) == len(rows)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,11 @@ def test_each_row_has_a_source_of_its_own() -> None:
         ("BROKEN", "dispatch", "it broke"),
         ("TIMEOUT", "preprocess", "no answer"),
         ("FETCH_FAILED", "preprocess", "the image timed out"),
-        ("NO_SAFETY_NET", None, "safety_tolerance is a setting"),
+        ("INPUT_VALIDATION_FAILED", "preprocess", "its host is temporarily unreachable"),
+        ("BUSY", None, "safety_tolerance is a setting"),
+        ("BUSY", None, "enable_safety_checker: expected true or false"),
+        ("BUSY", None, "moderation: expected one of auto, low"),
+        ("BUSY", None, "disable_nsfw_filter isn't known"),
         ("PROVIDER_ERROR", None, "content moderation is temporarily unavailable"),
         ("MODERATION_TIMEOUT", None, None),
         ("🤖", "\x00", "\ud800"),
@@ -83,6 +87,13 @@ def test_the_services_trouble_and_the_unknown_are_worth_another_run(
         ("NSFW_DETECTED", ""),
         ("ContentPolicyViolation", None),
         ("CONTENT_MODERATED", None),
+        ("IMAGE_SAFETY", "no image was made"),
+        ("PROHIBITED_CONTENT", None),
+        ("SENSITIVE_CONTENT", None),
+        ("FAILED", "the safety checker found something"),
+        ("FAILED", "NSFW content detected"),
+        ("FAILED", "refused by our moderation"),
+        ("FAILED", "this goes against the usage guidelines"),
         ("PROVIDER_ERROR", "Your request was rejected by the safety system."),
         ("INPUT_VALIDATION_FAILED", "the prompt violates our content policies"),
         (None, "Output was flagged as sensitive content"),

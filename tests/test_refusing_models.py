@@ -11,8 +11,11 @@ import pytest
 from called import Sweep
 from engine_world import Begun
 from ledger_lines import intent, submitted
+from result_lines import cell
 from simulated import Runflow, refused
 
+from batchrun.engine.held_cells import HeldCells
+from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.refusing_models import ENOUGH, RefusingModels
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import State
@@ -122,6 +125,34 @@ def test_words_of_the_service_are_short_and_move_no_cursor() -> None:
     (model,) = models.newly_stopped()
     assert models.reasons[model].isprintable()
     assert len(models.reasons[model]) < 300
+
+
+def test_a_dropped_model_is_drawn_no_more_nor_what_comes_back_of_it() -> None:
+    cells = {alias: [cell(f"{alias}{n}", alias) for n in range(3)] for alias in ("a", "b")}
+    queue = ReadyQueue({alias: iter(each) for alias, each in cells.items()})
+    queue.begin()
+    queue.again(cells["a"][0])
+    queue.drop("a")
+    queue.again(cells["a"][1])
+    queue.put_back(cells["a"][2])
+
+    drawn = [queue.draw(lambda _alias: True) for _ in range(4)]
+
+    assert drawn == [*cells["b"], None]
+    assert queue.exhausted
+
+
+def test_a_dropped_model_waits_for_no_money() -> None:
+    held = HeldCells()
+    for alias in ("a", "b", "a"):
+        held.hold(cell(alias=alias), "choice", tried=True)
+    held.drop("a")
+    held.begin_round()
+
+    taken = held.take(lambda _alias: True)
+    assert taken is not None
+    assert taken.alias == "b"
+    assert (len(held), held.tried_again, held.full("a")) == (0, False, False)
 
 
 # In a call.

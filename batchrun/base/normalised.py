@@ -4,6 +4,7 @@ The rules are ours: the API's documents publish no list of messages.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 LONGEST: Final = 2000
@@ -23,7 +24,11 @@ _VARYING: Final = (
 
 def normalise(message: str) -> str:
     """Return *message* in lower case, with a word for each number, id, URL and quoted text."""
-    message = message[:LONGEST]
+    return _normalised(message[:LONGEST])
+
+
+@lru_cache(maxsize=1000)  # of a million messages most are the same
+def _normalised(message: str) -> str:
     for pattern, word in _VARYING:
         message = pattern.sub(word, message)
     return " ".join(message.split()).lower()

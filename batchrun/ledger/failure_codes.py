@@ -5,12 +5,13 @@ The documents publish one code, INPUT_VALIDATION_FAILED, and two stages, `prepro
 So the table is tolerant: `InputValidationError` is read as the published code is. A failure that no
 row knows is worth another run, as failed runs are not billed (section 11).
 
-The first that applies decides: words of moderation, the code, the stage. A service that is out of
-reach is not the input's fault, even where it is the moderation that is out of reach.
+The first that applies decides: words of a service out of reach, words of moderation, the code, the
+stage. The moderation itself may be out of reach, and then nothing was moderated.
 """
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -83,19 +84,28 @@ STAGES: Final = (
 )
 
 MODERATION: Final = (
-    Row(r"nsfw", MODERATED, "doc: section 6, `nsfw_detected` of an output"),
-    Row(r"content (policy|policies|filter\w*|violation|moderat\w+|safety)", MODERATED, "inferred"),
-    Row(r"safety (system|filter\w*|check\w*|polic\w+|violation|block\w*)", MODERATED, "inferred"),
-    Row(r"(blocked|rejected|refused|flagged) (by|for|as) (the )?safety", MODERATED, "inferred"),
-    Row(r"(sensitive|prohibited|unsafe|explicit) content", MODERATED, "inferred"),
-    Row(r"moderat(ed|ion)", MODERATED, "inferred"),
+    Row(r"(content|usage|safety) (polic\w+|violation|guidelines?)", MODERATED, "inferred"),
+    Row(r"content (filter\w*|moderat\w+|safety)", MODERATED, "inferred"),
+    Row(r"safety (system|filter\w*|check\w*|block\w*)", MODERATED, "inferred"),
+    Row(r"(by|as|for) (the |our )?(safety|moderation|nsfw)", MODERATED, "inferred"),
+    Row(r"(sensitive|prohibited|unsafe|nsfw) (content|material)", MODERATED, "inferred"),
+    Row(r"nsfw detected", MODERATED, "doc: section 6, `nsfw_detected` of an output"),
+    Row(r"moderated|moderation (system|failed|blocked|check\w*)", MODERATED, "inferred"),
 )
-"""Patterns of words, in a code or a message."""
+"""Patterns of words, in a code or a message. An input may be called `moderation` or
+`enable_safety_checker`, so that a message of these words alone says nothing."""
+
+MODERATION_CODES: Final = (
+    Row(r"nsfw", MODERATED, "doc: section 6, likewise"),
+    Row(r"moderation", MODERATED, "inferred"),
+    Row(r"safety", MODERATED, "inferred"),
+)
+"""Patterns of words that say it in a code."""
 
 _REACH: Final = re.compile(
     r"time ?d? ?out|unavailable|unreachable|overloaded|temporar(y|ily)|internal (server )?error"
 )
-"""The service's trouble, in words: then neither the words of moderation nor the stage speak."""
+"""The service's trouble, in words: a file that couldn't be fetched in time is no wrong input."""
 
 _REFERENCE: Final = re.compile(r"\bhttps?\b(?!://)|\brunflow:|\bassets?\b", re.IGNORECASE)
 """The way in which a file was given was refused, not the file (section 4). A cell alone is refused
@@ -106,23 +116,23 @@ _OTHERS: Final = re.compile(r"[\W_]+")
 _ENDINGS: Final = re.compile(r" (error|failed|failure|exception)$")
 
 LONGEST: Final = 2000
-"""Characters of a message that are read."""
+"""Characters of a code or a message that are read."""
 
 
 def failure_class(code: str | None, stage: str | None, message: str | None) -> FailureClass:
     """Return whether another run may help where one failed with these words of the service."""
-    said = (message or "")[:LONGEST]
-    # A million cells may have failed: only what the table can know is read closely.
-    coded, worded = _words(code or ""), _words(said)
-    reach = _REACH.search(coded) or _REACH.search(worded)
-    if not reach and (_MODERATED.search(coded) or _MODERATED.search(worded)):
-        return MODERATED
-    found = _BY_CODE.get(_ENDINGS.sub("", coded))
-    if found is None and not reach:
-        found = _BY_STAGE.get(_words(stage or ""))
-    if found is INPUT and _REFERENCE.search(said):
+    return _class_of(*((words or "")[:LONGEST] for words in (code, stage, message)))
+
+
+@lru_cache(maxsize=1000)  # a million cells may have failed, most of them for a few reasons
+def _class_of(code: str, stage: str, message: str) -> FailureClass:
+    coded, worded = _words(code), _words(message)
+    if _REACH.search(coded) or _REACH.search(worded):
         return AGAIN
-    return found or AGAIN
+    if _MODERATED_CODE.search(coded) or _MODERATED.search(worded):
+        return MODERATED
+    found = _BY_CODE.get(_ENDINGS.sub("", coded)) or _BY_STAGE.get(_words(stage), AGAIN)
+    return AGAIN if found is INPUT and _REFERENCE.search(message) else found
 
 
 def _words(text: str) -> str:
@@ -130,6 +140,14 @@ def _words(text: str) -> str:
     return _OTHERS.sub(" ", _CASES.sub(" ", text)).strip().lower()
 
 
-_MODERATED: Final = re.compile(r"\b(" + "|".join(row.words for row in MODERATION) + r")\b")
+_NO_SWITCH: Final = r"(?<!enable )(?<!disable )(?<!allow )(?<!use )"
+
+
+def _any_of(*rows: Row) -> re.Pattern[str]:
+    return re.compile(_NO_SWITCH + r"\b(" + "|".join(row.words for row in rows) + r")\b")
+
+
+_MODERATED: Final = _any_of(*MODERATION)
+_MODERATED_CODE: Final = _any_of(*MODERATION, *MODERATION_CODES)
 _BY_CODE: Final = {_ENDINGS.sub("", _words(row.words)): row.means for row in CODES}
 _BY_STAGE: Final = {_words(row.words): row.means for row in STAGES}
