@@ -119,7 +119,7 @@ def confirm_retry(call: Call, options: Options, ledger: Readable, command: str) 
         return
     retry = retry_of(call, ledger, command)
     dear = above is not None and (retry.cost is None or retry.cost > above)
-    question = dear and not options.yes and bool(retry.ended)
+    question = dear and not options.yes
     if question or not options.quiet:
         for line in retry.lines():
             say(line, sys.stderr)

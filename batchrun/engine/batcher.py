@@ -101,10 +101,11 @@ class PendingBatches:
             batch = self._waiting[model, kind] = PendingBatch(model, now)
         batch.attempts.append(attempt)
 
-    def withdraw(self, model: str | None = None) -> list[Attempt]:
-        """Return the attempts of *model* that wait, or all, and take them out of the queue."""
-        batches = [batch for batch in self._waiting.values() if model in {None, batch.model}]
-        return [attempt for batch in batches for attempt in batch.take(len(batch.attempts))]
+    def withdraw(self) -> list[Attempt]:
+        """Return all attempts that wait, and empty the queue."""
+        waiting = [attempt for batch in self._waiting.values() for attempt in batch.attempts]
+        self._waiting.clear()
+        return waiting
 
 
 class Batcher:
@@ -168,9 +169,9 @@ class Batcher:
                 soonest = min(soonest, self._let_leave(batch, last=last))
         return soonest
 
-    def hold_back(self, model: str | None = None) -> None:
-        """Give back the slots of all that wait, or of what waits for *model*."""
-        for attempt in self._pending_batches.withdraw(model):
+    def hold_back(self) -> None:
+        """Give back the slots of all that wait."""
+        for attempt in self._pending_batches.withdraw():
             self._transitions.withdraw(attempt)
 
     def _let_leave(self, batch: PendingBatch, *, last: bool) -> float:

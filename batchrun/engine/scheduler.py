@@ -109,11 +109,10 @@ class Scheduler:
             self._shutdown.submit_no_more(self._budget.reached())
 
     def _stop(self, model: str) -> None:
-        """Begin no further cell of a model that refuses them alike, and give back what waits."""
+        """Begin no further cell of a model that refuses them all alike."""
         for alias in self._refusing.aliases(model):
             self._ready_queue.drop(alias)
             self._held.drop(alias)
-        self._batcher.hold_back(model)
         why = self._refusing.reasons[model]
         self._progress.note(f"{why}; it gets no further cell in this call")
         self._shutdown.refusing.append(why)
