@@ -1,4 +1,4 @@
-"""One model: its inputs, its outputs, its price, and a manifest that runs it. Pure.
+"""One model: inputs, outputs, label, published price, and a manifest that runs it. Pure.
 
 All of it is said as the description has it. A rule that isn't understood is named, and is no rule.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from batchrun.catalogue.table import columns, one_line
 from batchrun.runflow.descriptions import DescribedInput, Description
+from batchrun.runflow.published_prices import spelled
 
 MOST_VALUES: Final = 12
 """Allowed values that a line shows; `--json` has all."""
@@ -39,6 +40,7 @@ def model_page(model: str, description: Description) -> list[str]:
         one_line(model),
         *(f"  {line}" for line in said),
         f"  price: {one_line(description.label or 'none is said')}",
+        *([f"  published: {pages}"] if (pages := spelled(model)) else []),
         *([f"  gives: {one_line(gives)}"] if gives else []),
         "",
         *_inputs(description),
@@ -128,6 +130,7 @@ def as_dict(model: str, description: Description, at: datetime) -> dict[str, Any
         "name": description.name,
         "says": description.says,
         "price": description.label,
+        "published": spelled(model),
         "gives": [*description.kinds],
         "outputs": [*description.outputs],
         "at": at.isoformat(timespec="seconds"),

@@ -5,6 +5,7 @@ from typing import Final
 
 from batchrun.base.text import for_terminal
 from batchrun.runflow.descriptions import Description
+from batchrun.runflow.published_prices import spelled
 
 LONGEST_PRICE: Final = 40
 """Characters of a price label in the table; the page of a model has all of it."""
@@ -15,18 +16,18 @@ _GAP: Final = "  "
 
 def model_table(models: Mapping[str, Description]) -> list[str]:
     """Return the lines of the table, in the order of the ids."""
-    rows = [("model", "price", "gives", "inputs")]
+    rows = [("model", "price", "published", "gives", "inputs")]
     rows += [_row(model, models[model]) for model in sorted(models)]
     return columns(rows)
 
 
-def _row(model: str, description: Description) -> tuple[str, str, str, str]:
+def _row(model: str, description: Description) -> tuple[str, str, str, str, str]:
     price = one_line(description.label or UNKNOWN)
     if len(price) > LONGEST_PRICE:
         price = price[: LONGEST_PRICE - 1].rstrip() + "…"
     gives = ", ".join(description.kinds or description.outputs) or UNKNOWN
     number = str(len(description.inputs)) if description.inputs else UNKNOWN
-    return one_line(model), price, one_line(gives), number
+    return one_line(model), price, spelled(model) or UNKNOWN, one_line(gives), number
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -21,6 +21,7 @@ from batchrun.commands.knowing_models import Known, know_models, models_to_send
 from batchrun.commands.preview import check_plan
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
+from batchrun.commands.retrying import confirm_retry
 from batchrun.commands.reusing import (
     check_reused,
     no_reuse,
@@ -93,6 +94,8 @@ def execute(
         known = check_models(call, options, ledger.book, (url, key), sent)
         if options.plan is not None:
             check_plan(options.plan, call, ledger.book, selection, known)
+        if choose_cells is None:
+            confirm_retry(call, options, ledger, known)
         progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
@@ -103,7 +106,7 @@ def execute(
             ledger.check_place()
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
-        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only", "--yes"}
+        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
         return show(

@@ -11,10 +11,11 @@ from msgspec import Struct
 from batchrun.base.said import say
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, prepare
+from batchrun.commands.confirm import confirm
 from batchrun.commands.error_boundary import import_command
 from batchrun.commands.plan_words import total
 from batchrun.commands.preview import checked, price_list
-from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, Options, command_in, parse
+from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
 from batchrun.engine.redo import Choice, choose
 from batchrun.engine.selection import ChosenCells, Selection
@@ -40,7 +41,8 @@ def main(argv: Sequence[str]) -> int:
             return 0
         if not options.quiet:
             say("\n".join(offer.lines()), sys.stderr)
-        confirm(options)
+        if not options.yes:
+            confirm("make them again, and pay for them?", unasked="it is paid for again")
         code: int = import_command("execute").execute(
             call, options, argv, started, choose_cells=Marker(offer).mark
         )
@@ -112,7 +114,7 @@ def _are(choice: Choice) -> str:
 
 def offer_of(call: Call, argv: Sequence[str]) -> Offer:
     """Return what a call with *argv* would make again, by the ledger as it is now."""
-    again = {*FOR_ONE_CALL, "--only", "--yes"}
+    again = {*FOR_ONE_CALL, "--only"}
     plain = command_in(argv, without=again)
     subject = Subject(
         folder=call.folder,
@@ -204,14 +206,3 @@ def show(offer: Offer, call: Call, *, as_json: bool) -> None:
         redo=offer.as_dict(),
     )
     print(summary.as_json())
-
-
-def confirm(options: Options) -> None:
-    """Return if it may be paid for; UsageError if not, or where no terminal can be asked."""
-    if options.yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("it is paid for again: say so with `--yes`; nothing was sent")
-    print("make them again, and pay for them? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("nothing was sent")

@@ -20,7 +20,7 @@ KEEPING: Final = "-o"
 """The option that keeps a plan: no other command has it."""
 
 FOR_ONE_CALL: Final = {
-    *(*SHOWING, "--reuse", "--plan"),
+    *(*SHOWING, "--reuse", "--plan", "--yes"),
     *(each.flag for each in SETTINGS if each.for_one_call and each.flag),
 }
 """Options that the next call doesn't repeat by itself."""
@@ -81,7 +81,7 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
         parser.add_argument(
             KEEPING, dest="kept", type=Path, metavar="FILE", help="keep the plan, for `--plan FILE`"
         )
-    if command == "redo":
+    else:
         parser.add_argument("--yes", action="store_true", help="don't ask before it is paid for")
     _add_output(parser)
     values = vars(parser.parse_args(argv))

@@ -13,6 +13,7 @@ The way of a cell:
     prices.py          what runs have cost, by their `choices.py`
     price_history.py   learns that from the ledgers of this sweep, and of its siblings
     run_costs.py       learns it from this call's runs, and asks for costs that a run didn't show
+    refusing_models.py which models take no further cell, since they refuse them all alike
     uploader.py        local files, before the request
     batcher.py         which cells share a request, and when it leaves
     preflight.py       what must hold before the first POST: key, sweep, newest ledger

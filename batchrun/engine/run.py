@@ -44,6 +44,7 @@ from batchrun.engine.prices import Prices
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.ref_filter import RefFilter
+from batchrun.engine.refusing_models import RefusingModels
 from batchrun.engine.request_body import Intents
 from batchrun.engine.resume import YIELD_EVERY, reserve, resume
 from batchrun.engine.run_costs import RunCosts
@@ -113,6 +114,7 @@ class Runner:
             progress=services.progress,
             shutdown=self.shutdown,
             names=Names(manifest, ledger),
+            refusing=RefusingModels(ledger.book, {each.alias: each.id for each in manifest.models}),
         )
         self.selection = selection or Selection(settings.only, ledger, attempts=settings.attempts)
         self._active = Active()

@@ -56,7 +56,8 @@ def forecast(
     """
     most, cells = upper_bound(manifest), expand(manifest)
     attempts, taken_over = settings.attempts, 0
-    granted = grants(book, attempts=attempts) if settings.retry_failed else {}
+    named = settings.names_codes
+    granted = grants(book, attempts=attempts, named=named) if settings.retry_failed else {}
     counting = Counting(book, attempts=attempts, download=settings.download, expected=most)
     selected = counting
     if selection or granted:
@@ -89,7 +90,10 @@ def forecast(
     )
 
 
-def grants(book: Book, *, attempts: int) -> Mapping[str, int]:
-    """Return what `--retry-failed` would grant, by cell."""
-    given = ((key, grant(each, attempts=attempts)) for key, each in book.histories.items())
-    return {key: number for key, number in given if number}
+def grants(book: Book, *, attempts: int, named: bool) -> Mapping[str, int]:
+    """Return what `--retry-failed` would grant, by cell; *named*: `--only code=…` is said, too."""
+    return {
+        key: number
+        for key, each in book.histories.items()
+        if (number := grant(each, attempts=attempts, named=named))
+    }

@@ -56,6 +56,16 @@ def published(model: str, inputs: Mapping[str, Any]) -> PublishedPrice | None:
     return PublishedPrice((unit + more) * units, entry.date)
 
 
+def spelled(model: str) -> str | None:
+    """Return the model's published prices in words, such as "0.08 USD an image, 2026-05"."""
+    entry = TABLE.get(model)
+    if entry is None:
+        return None
+    usd = [each.usd for each in entry.tiers]
+    amount = str(min(usd)) if min(usd) == max(usd) else f"{min(usd)} to {max(usd)}"
+    return f"{amount} USD {_UNITS[entry.per]}, {entry.date}"
+
+
 def _met(where: Choice, inputs: Mapping[str, Any]) -> bool:
     return all(inputs.get(name) in values for name, values in where.items())
 
@@ -98,6 +108,11 @@ def _gpt_image_15() -> tuple[Tier, ...]:
     )
 
 
+_UNITS: Final[Mapping[str | None, str]] = {
+    None: "a run",
+    "num_images": "an image",
+    "duration": "a second",
+}
 _1K: Final[Choice] = {"resolution": ("1K", None)}
 _720P: Final[Choice] = {"resolution": ("720p", None)}
 _SILENT: Final[Choice] = {"generate_audio": (False,)}
