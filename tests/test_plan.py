@@ -84,7 +84,7 @@ def test_what_runs_have_cost_in_this_sweep_comes_before_the_catalogue(
     (folder / "ledger.jsonl").write_bytes(text([SWEEP], done))
     shown = plan(manifest, "--endpoint", "simulator", capsys=capsys)
 
-    assert shown[1] == "banana 3 1 0 2 about 0.60 USD 1 run of the same choice"
+    assert shown[1] == "banana 3 1 0 2 about 0.60 USD runs of the same choice"
     assert shown[2].endswith("the service's label")
 
 

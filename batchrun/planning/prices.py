@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import money
 from batchrun.engine.budget import CAUTION
 from batchrun.engine.prices import Prices
 from batchrun.runflow.published_prices import published
@@ -47,7 +47,7 @@ class Price(Struct, frozen=True, kw_only=True):
         """Where it is known from, for people."""
         match self.source:
             case Source.HISTORY:
-                return f"{number_of(self.runs, 'run')} of the same choice"
+                return "runs of the same choice"
             case Source.MANIFEST:
                 return "`price` in the manifest"
             case Source.LABEL:
