@@ -167,7 +167,9 @@ def test_above_the_sum_a_pipe_is_refused_without_yes(
 
 
 def test_a_price_that_is_not_known_is_above_any_sum(project: Project) -> None:
-    project.write(two="BUSY")  # no run has cost anything, and no catalogue answers
+    text_now = project.manifest.read_text()
+    project.manifest.write_text(text_now.replace("google/nano-banana-2", "n/without-price"))
+    project.write(two="BUSY")
 
     code, report, _ = project.call(*ATTEMPTS, "--confirm-above", "1000", "--quiet")
 

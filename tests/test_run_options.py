@@ -31,7 +31,7 @@ KEPT = """
     --only=seed=1 --fail-on=2 --on-interrupt=drain --no-download --trust-key --recover=a1b2
 """.split()  # noqa: SIM905  (as one types it)
 DROPPED = """
-    --limit=2 --max-duration=1m --reuse=other --new-sweep=a1b2,c3d4 --retry-failed
+    --limit=2 --max-duration=1m --reuse=other --plan=plan.json --new-sweep=a1b2,c3d4 --retry-failed
     --resubmit-in-doubt --dry-run --yes
     --json --quiet --verbose --no-progress
 """.split()  # noqa: SIM905  (as one types it)

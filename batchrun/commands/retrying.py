@@ -17,7 +17,9 @@ from batchrun.base.said import say
 from batchrun.base.text import for_terminal, money, number_of
 from batchrun.commands.call import Call
 from batchrun.commands.confirm import confirm
-from batchrun.commands.preview import CellsToDo, Plan, Prices, asked, means, total
+from batchrun.commands.knowing_models import Known
+from batchrun.commands.plan_words import total
+from batchrun.commands.preview import price_list
 from batchrun.commands.run_options import Options
 from batchrun.engine.selection import Selection
 from batchrun.ledger.failure_codes import FailureClass
@@ -27,6 +29,7 @@ from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, reason
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
+from batchrun.planning.to_do import ToDo
 
 MOST_NAMED: Final = 5
 """Codes of what is left out that are named."""
@@ -38,22 +41,22 @@ class Retry(Struct, frozen=True, kw_only=True):
     """
 
     ended: Counter[State]
-    to_do: CellsToDo
+    to_do: ToDo
     left_out: Counter[FailureClass]
     codes: Counter[str]
 
     @property
     def cost(self) -> Decimal | None:
         """What it costs if each cell succeeds, in USD: failed runs are free. None: not known."""
-        known = [cost for cost in self.to_do.costs.values() if cost is not None]
-        return sum(known, Decimal(0)) if len(known) == len(self.to_do.costs) else None
+        cost = self.to_do.cost()
+        return None if cost.unknown else cost.expected
 
     def lines(self) -> Iterator[str]:
         """Say what is tried again, and what is not."""
         if self.ended:
             parts = ", ".join(f"{self.ended[state]} {state}" for state in sorted(self.ended))
             cells = number_of(self.ended.total(), "cell")
-            cost = total(self.to_do.costs) or ", at a cost that is not known"
+            cost = total(self.to_do.cost()) or ", at a cost that is not known"
             yield f"`--retry-failed` tries {cells} again ({parts}){cost}"
         if self.left_out:
             parts = " and ".join(f"{self.left_out[why]} {LEFT_OUT[why]}" for why in self.left_out)
@@ -72,27 +75,23 @@ LEFT_OUT: Final = {
 }
 
 
-def retry_of(call: Call, ledger: Readable, command: str) -> Retry:
+def retry_of(call: Call, ledger: Readable, known: Known) -> Retry:
     """Return what a call with `--retry-failed` tries again, by the ledger as it is now."""
     bad = list(_bad_cells(call, ledger))
     settings = call.settings
-    prices = Prices(means=means(ledger.book), given=settings.model_prices)
+    to_do = ToDo(price_list(call, known))
     ended: Counter[State] = Counter()
-    granted = []
     left: Counter[FailureClass] = Counter()
     codes: Counter[str] = Counter()
     for cell, history in bad:
         if grant(history, attempts=settings.attempts, named=settings.names_codes):
-            granted.append(cell)
+            to_do.add(cell)
             ended[history.state] += 1
         elif (why := left_out(history)) is not None:
             left[why] += 1
             line = ledger.read(history.ended_line)
             assert isinstance(line, Finished | Rejected)
             codes[reason(line)[0]] += 1
-    to_do = CellsToDo(asked(Plan(call=call, command=command), prices) if granted else prices, None)
-    for cell in granted:
-        to_do.add(cell, History())
     return Retry(ended=ended, to_do=to_do, left_out=left, codes=codes)
 
 
@@ -108,7 +107,7 @@ def _bad_cells(call: Call, ledger: Readable) -> Iterator[tuple[Cell, History]]:
             yield cell, history
 
 
-def confirm_retry(call: Call, options: Options, ledger: Readable, command: str) -> None:
+def confirm_retry(call: Call, options: Options, ledger: Readable, known: Known) -> None:
     """Say what `--retry-failed` tries again, and what it may cost; ask above the sum that was set.
 
     A cost that is not known counts as above it. Raises UsageError where the answer is no, or where
@@ -117,7 +116,7 @@ def confirm_retry(call: Call, options: Options, ledger: Readable, command: str) 
     above = call.settings.confirm_above
     if not call.settings.retry_failed or (options.quiet and above is None):
         return
-    retry = retry_of(call, ledger, command)
+    retry = retry_of(call, ledger, known)
     dear = above is not None and (retry.cost is None or retry.cost > above)
     question = dear and not options.yes
     if question or not options.quiet:

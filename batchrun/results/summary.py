@@ -15,7 +15,7 @@ from batchrun.results.tally import Tally
 OPTIONAL: Final = frozenset(
     {
         *("moderated", "invalid_input"),
-        *("elsewhere", "beside", "changed", "reused", "redo", "error"),
+        *("elsewhere", "beside", "changed", "reused", "redo", "plan", "error"),
     }
 )
 """Fields that are left out where there is nothing to say, or none to count."""
@@ -49,7 +49,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     are sweeps of this name that a plan found, and that were begun elsewhere; *beside* are those
     that lie beside this one and have its cells; *changed* is what a
     plan says of what was edited since the last start, *reused* what it takes over, *redo*
-    what `redo` would make again.
+    what `redo` would make again, *plan* what a plan would begin.
     """
 
     schema: int = SCHEMA
@@ -89,6 +89,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     changed: Mapping[str, Any] | None = None
     reused: tuple[Mapping[str, Any], ...] | None = None
     redo: Mapping[str, Any] | None = None
+    plan: Mapping[str, Any] | None = None
     error: Stop | None = None
 
     @property

@@ -81,7 +81,10 @@ class Count(Struct, frozen=True, kw_only=True):
 
 
 class Counting:
-    """Counts cells as they come, which may name a cell more than once, as *book* has them."""
+    """Counts cells as they come, which may name a cell more than once, as *book* has them.
+
+    So many points are *expected*, at most.
+    """
 
     def __init__(
         self,
@@ -90,19 +93,21 @@ class Counting:
         attempts: int,
         download: bool,
         granted: Mapping[str, int] = NO_GRANTS,
+        expected: int = 0,
     ) -> None:
         self._book = book
+        self._empty = not len(book.histories)
         self._attempts = attempts
         self._download = download
         self._granted = granted
         self._begun = bytearray(len(book.histories))  # 1 for each cell with a line that was counted
-        self._fresh = KeyIndex()
+        self._fresh = KeyIndex(max(0, expected - len(book.histories)))
         self._counts: dict[str, Counter[str]] = {}
 
     def add(self, cell: Cell) -> State | None:
         """Count one more point; return where its cell stands if that came for the first time."""
         model = self._counts.get(cell.alias) or self._counts.setdefault(cell.alias, Counter())
-        number = self._book.histories.number(cell.key)
+        number = None if self._empty else self._book.histories.number(cell.key)
         if not self._first(cell.key, number):
             model["folded"] += 1
             return None

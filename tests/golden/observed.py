@@ -117,6 +117,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "--resubmit-in-doubt": chosen.resubmit_in_doubt,
         **({"--new-sweep": list(chosen.set_aside)} if chosen.set_aside else {}),
         **({} if options.recover is None else {"--recover": options.recover}),
+        **({} if options.plan is None else {"--plan": str(options.plan)}),
         **({} if not options.reuse else {"--reuse": " ".join(map(str, options.reuse))}),
         "--dry-run": options.dry_run,
         **({"--yes": True} if options.yes else {}),

@@ -66,6 +66,7 @@ class ModelReader(Struct, frozen=True):
             concurrency=section.take("concurrency", parse_count, None),
             repeat=section.take("repeat", parse_count, None),
             price=section.take("price", parse_money, None),
+            node=section.find("id"),
             inputs=self._inputs(section),
             omit=self._omit(section),
             map=self._maps(section),
@@ -83,7 +84,7 @@ class ModelReader(Struct, frozen=True):
         except ValueError as error:
             self.context.problems.append(node.problem(f"`{spell(value)}`: {error}"))
             return None
-        return Model(id=model_id, alias=model_id.replace("/", "-"))
+        return Model(id=model_id, alias=model_id.replace("/", "-"), node=node)
 
     def _inputs(self, section: Section) -> dict[str, Definition]:
         inner = section.section("inputs", "{seed: 7}")
