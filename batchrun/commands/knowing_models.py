@@ -72,7 +72,8 @@ def models_to_send(
         history = book.history(cell.key)
         if again or (history.state in OPEN and settings.budget is not None):
             return True  # an open one may fail, and its next attempt needs a price
-        more = grant(history, attempts=settings.attempts) if settings.retry_failed else 0
+        attempts, named = settings.attempts, settings.names_codes
+        more = grant(history, attempts=attempts, named=named) if settings.retry_failed else 0
         stands = standing(history, attempts=settings.attempts, granted=more)
         return stands is Standing.PENDING
 

@@ -79,22 +79,19 @@ def retry_of(call: Call, ledger: Readable, known: Known) -> Retry:
     """Return what a call with `--retry-failed` tries again, by the ledger as it is now."""
     bad = list(_bad_cells(call, ledger))
     settings = call.settings
+    to_do = ToDo(price_list(call, known))
     ended: Counter[State] = Counter()
-    granted = []
     left: Counter[FailureClass] = Counter()
     codes: Counter[str] = Counter()
     for cell, history in bad:
         if grant(history, attempts=settings.attempts, named=settings.names_codes):
-            granted.append(cell)
+            to_do.add(cell)
             ended[history.state] += 1
         elif (why := left_out(history)) is not None:
             left[why] += 1
             line = ledger.read(history.ended_line)
             assert isinstance(line, Finished | Rejected)
             codes[reason(line)[0]] += 1
-    to_do = ToDo(price_list(call, known))
-    for cell in granted:
-        to_do.add(cell)
     return Retry(ended=ended, to_do=to_do, left_out=left, codes=codes)
 
 

@@ -58,10 +58,11 @@ def effort(
     alone = max(
         math.ceil(cells / slots[alias]) * seconds for alias, (cells, seconds) in runs.items()
     )
-    time = max(shared, alone, *(seconds for _, seconds in runs.values()))
+    last = max(seconds for _, seconds in runs.values())
+    time = max(shared, alone, last)
     looks = sum(_looks(cells, seconds, time, settings) for cells, seconds in runs.values())
     calls = BESIDE + posts + math.ceil(looks)
-    return Effort(calls=calls, seconds=max(time, calls / settings.rate.per_second))
+    return Effort(calls=calls, seconds=max(time, calls / settings.rate.per_second + last))
 
 
 def _posts(work: Work, settings: Settings, batched: Mapping[str, bool]) -> int:
