@@ -280,6 +280,12 @@ def test_the_model_of_a_fault_is_read_from_text_and_from_json() -> None:
     assert fault == fault_from_json({**spoken, "model": BANANA}) == fault_from_json(fault.as_json())
 
 
+@pytest.mark.parametrize("spoken", ["no_credit~", "no_credit~a b", {"name": "slow", "model": 5}])
+def test_a_fault_of_what_is_no_model_is_refused(spoken: Any) -> None:
+    with pytest.raises(ValueError, match="expected a"):
+        fault_from_json(spoken)
+
+
 async def all_models(http: httpx.AsyncClient, path: str) -> list[int]:
     """Return how many models each page has, to the last one."""
     sizes: list[int] = []

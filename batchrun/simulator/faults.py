@@ -269,7 +269,9 @@ def fault_from_json(body: Any) -> Fault:
     known = {"name", "value", "share", "calls", "routes", "model"}
     if not isinstance(body, dict) or not isinstance(body.get("name"), str) or body.keys() - known:
         raise ValueError("expected a fault as text, or {name, value, share, calls, routes, model}")
-    value = body.get("value")
+    value, model = body.get("value"), body.get("model")
+    if not isinstance(model, str | None):
+        raise ValueError(f"expected a model's id, such as a/b, not {model!r}")  # noqa: TRY004  (a bad request)
     calls = body.get("calls", "1+")
     return make_fault(
         body["name"],
@@ -277,7 +279,7 @@ def fault_from_json(body: Any) -> Fault:
         share=_share(str(body.get("share", 1))),
         calls=_pairs(calls) if isinstance(calls, list) else _calls(str(calls)),
         routes=body.get("routes"),
-        model=body.get("model"),
+        model=model,
     )
 
 
