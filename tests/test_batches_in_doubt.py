@@ -88,6 +88,30 @@ async def test_what_a_batch_has_not_told_is_not_sent_again_once_all_it_told_is_o
     assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
 
 
+def refused_told(batch: Batch) -> Batch:
+    """Leave out all items but the first five, which get no run."""
+    return {**batch, "items": batch["items"][:5]}
+
+
+async def test_a_batch_of_which_only_refusals_are_known_was_taken(tmp_path: Path) -> None:
+    """Its other runs are in no list yet, and no run of it is known that a list would have to show.
+
+    The batch itself isn't known any more.
+    """
+    service = Runflow(
+        batches="yes", list_lag=DAY, without_run=frozenset(range(5)), edit_batch=refused_told
+    )
+    world = Begun(tmp_path, service, text=MANY)
+    await world.call(max_duration=2.0)
+    assert states(world) == {State.REJECTED: 5, State.DOUBTFUL: 25}
+    service.keeps_batches = False
+
+    await world.call()
+
+    assert states(world) == {State.REJECTED: 5, State.DOUBTFUL: 25}
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
+
+
 async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Path) -> None:
     service = Runflow(script=["lost"], batches="yes", list_lag=20.0, duration=lambda _: 1.0)
     world = Begun(tmp_path, service, text=MANY)

@@ -18,7 +18,7 @@ import anyio
 import httpx
 import pytest
 from engine_world import Begun, World
-from simulated import Runflow
+from simulated import HIDDEN, Runflow
 
 from batchrun.base.disk import InlineDisk
 from batchrun.base.values import Rate
@@ -175,13 +175,15 @@ async def test_other_bytes_than_those_of_the_intent_are_never_sent(tmp_path: Pat
     assert parked(world) == ["the request cannot be rebuilt byte for byte"]
 
 
+@pytest.mark.parametrize("page", ["shown", "hidden"])
 @pytest.mark.parametrize("filters", ["yes", "no", "ignored", "empty"])
 @pytest.mark.parametrize("word", ["lost", "reset"])
 async def test_before_any_run_is_known_no_filter_is_believed(
-    tmp_path: Path, filters: str, word: str
+    tmp_path: Path, filters: str, word: str, page: str
 ) -> None:
     """An empty list says nothing if the filter has never shown anything: the runs are walked."""
-    world = World(tmp_path, Runflow(script=[word], filters=filters), text=ONE)
+    service = Runflow(script=[word], filters=filters, **(HIDDEN if page == "hidden" else {}))
+    world = World(tmp_path, service, text=ONE)
 
     await world.call(settle=SETTLE, download=False)
 
@@ -210,6 +212,24 @@ async def test_after_a_day_a_doubt_is_still_resolved(
     again = [at for at, key, _ in world.service.posts if key == world.service.posts[1][1]][1:]
     assert len(again) == (word == "reset")
     assert all(at >= taken_up + SETTLE for at in again), "the intent's own time was believed"
+
+
+@pytest.mark.parametrize("filters", ["yes", "no", "empty"])
+@pytest.mark.parametrize("word", ["lost", "reset"])
+async def test_a_filter_is_not_believed_for_a_run_of_another_wave(
+    tmp_path: Path, filters: str, word: str
+) -> None:
+    """The doubt is alone in its wave, of which no run is known that the list would have to show."""
+    world = Begun(tmp_path, Runflow(script=[word], filters=filters, **HIDDEN), text=ONE)
+    await world.call(settle=SETTLE, download=False, max_duration=0.8)
+    assert only(world).state is State.DOUBTFUL
+    await anyio.sleep(DAY)
+
+    stops = await world.call(settle=SETTLE, download=False)
+
+    assert stops.codes == []
+    assert only(world).state is State.SUCCEEDED
+    assert len(world.service.runs) == 1
 
 
 @pytest.mark.parametrize("filters", ["yes", "no"])

@@ -9,7 +9,7 @@ from typing import Any, Final
 import anyio
 import httpx
 import pytest
-from engine_world import World
+from engine_world import Begun, World
 from simulated import Runflow, now
 
 from batchrun.base.disk import InlineDisk
@@ -79,12 +79,17 @@ async def test_a_late_run_without_its_reference_is_still_an_extra(tmp_path: Path
 
 @pytest.mark.parametrize("dated", [True, False])
 @pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(hours=-2)])
+@pytest.mark.parametrize("script", [["hang"], ["ok", "hang"]], ids=["none known", "one known"])
 async def test_an_earlier_calls_wrong_clock_ends_no_walk_too_early(
-    tmp_path: Path, ahead: timedelta, *, dated: bool
+    tmp_path: Path, script: list[str], ahead: timedelta, *, dated: bool
 ) -> None:
-    """In the hour between the calls, thirty other runs were made; pages hold five."""
-    service = Runflow(dated=dated, script=["hang"], filters="empty", page_cap=5)
-    world = World(tmp_path, service, text=ONE, clock=lambda: now() + ahead)
+    """In the hour between the calls, thirty other runs were made; pages hold five.
+
+    Only where a run is known a walk may end before the list does.
+    """
+    service = Runflow(dated=dated, script=[*script], filters="empty", page_cap=5)
+    text = TWO if len(script) > 1 else ONE
+    world = Begun(tmp_path, service, text=text, clock=lambda: now() + ahead)
     await world.call(settle=SETTLE, download=False, max_duration=5.0)
     await anyio.sleep(1800)
     for _ in range(30):
@@ -95,7 +100,7 @@ async def test_an_earlier_calls_wrong_clock_ends_no_walk_too_early(
 
     await world.call(settle=SETTLE, download=False)
 
-    assert len(service.posts) == 1
+    assert len(service.posts) == len(script)
     assert states(world) == {State.SUCCEEDED}
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import httpx
 import pytest
 from engine_world import Begun, World
-from simulated import Runflow
+from simulated import HIDDEN, Runflow
 from test_odd_services import Twice
 
 from batchrun.base.disk import InlineDisk
@@ -171,10 +171,12 @@ async def test_a_run_committed_after_settle_is_found_and_said(tmp_path: Path) ->
 
 @dataclass(kw_only=True)
 class FirstIsLate(Runflow):
-    """Commits its first run long after it was asked for, and all others at once."""
+    """Commits its first run *late* seconds after it was asked for, and all others at once."""
+
+    late: float = 9.5
 
     async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
-        self.commit_lag = 0.0 if self.runs else 9.5
+        self.commit_lag = 0.0 if self.runs else self.late
         return await super().serve(request, word)
 
 
@@ -182,7 +184,7 @@ async def test_a_run_committed_after_settle_is_found_however_often_its_wave_is_l
     tmp_path: Path,
 ) -> None:
     """Sent again after five seconds, so that another five pass before the last look."""
-    service = FirstIsLate(script=["lost"], duration=lambda _: 3.0)
+    service = FirstIsLate(script=["lost"], duration=lambda _: 3.0, **HIDDEN)
     world = World(tmp_path, service, text=HUNDRED)
 
     await world.call(settle=5.0, batch=1, download=False)

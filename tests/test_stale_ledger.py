@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from engine_world import World
-from simulated import Runflow
+from engine_world import Begun, World
+from simulated import HIDDEN, Runflow
 
 from batchrun.errors import LostLedgerError
 
@@ -60,6 +60,19 @@ async def test_a_copy_from_before_a_wave_without_runs(tmp_path: Path, page: str)
     await world.call(limit=1, download=False)
     count = len(lines(world))
     service.script = ["402"]
+    await world.call(download=False)
+    await world.call(download=False)
+    restore(world, count)
+
+    await assert_noticed(world)
+
+
+async def test_a_copy_whose_newest_wave_shows_no_new_run(tmp_path: Path) -> None:
+    """The copy is of a sweep past its opening; two waves came since, the first without a run."""
+    world = Begun(tmp_path, Runflow(**HIDDEN), text=THREE)
+    await world.call(limit=1, download=False)
+    count = len(lines(world))
+    world.service.script = ["402"]
     await world.call(download=False)
     await world.call(download=False)
     restore(world, count)
