@@ -41,6 +41,7 @@ SHARED_BY_COMMANDS: Final = {
     "edited",
     "error_boundary",
     "execute",
+    "fetched_logs",
     "final_report",
     "grid_counts",
     "nothing_to_do",

@@ -6,6 +6,10 @@ starts.py          each start, as it was
 edits.py           what was edited since the last start
 value_changes.py   what only one of two walks of values has
 value_places.py    where a value stands
+origins.py         where the inputs of one cell come from
+waits.py           where the time of a cell's attempts went
+life_words.py      the life of a cell in words, and as JSON
+next_call.py       whether and why the next call takes a cell up
 tally.py           how many cells stand where
 failures.py        failures grouped by cause
 summary.py         the `--json` object, and how to go on

@@ -11,6 +11,7 @@
     outputs.py        where in a run's output its files are
     descriptions.py   what the service says of a model
     prices.py         price labels
+    run_logs.py       the logs of a run, and the records of its steps
     headers.py        what an answer's headers say of time and content
     redact.py         takes the key out of texts
     inline.py         media that stand in a body itself, which the ledger does not get
