@@ -45,6 +45,7 @@ SHARED_BY_COMMANDS: Final = {
     "final_report",
     "grid_counts",
     "nothing_to_do",
+    "open_runs",
     "options",
     "outcome",
     "paid_before",

@@ -12,6 +12,8 @@ life_words.py      the life of a cell in words, and as JSON
 next_call.py       whether and why the next call takes a cell up
 tally.py           how many cells stand where
 failures.py        failures grouped by cause
+shared_values.py   the values that failed cells share
+waiting.py         what a sweep waits for, in one line
 summary.py         the `--json` object, and how to go on
 terminal_table.py  the short table on stdout
 progress_lines.py  plain lines while a sweep runs

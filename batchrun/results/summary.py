@@ -12,7 +12,12 @@ from batchrun.base.text import money, number_of
 from batchrun.errors import BatchrunError, ManifestError, Problem
 from batchrun.results.tally import Tally
 
-OPTIONAL: Final = frozenset({"elsewhere", "beside", "changed", "reused", "redo", "error"})
+OPTIONAL: Final = frozenset(
+    {
+        *("elsewhere", "beside", "changed", "reused", "redo", "error"),
+        *("waiting", "open", "remade"),
+    }
+)
 """Fields that are left out where there is nothing to say."""
 
 SCHEMA: Final = 1
@@ -44,7 +49,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     are sweeps of this name that a plan found, and that were begun elsewhere; *beside* are those
     that lie beside this one and have its cells; *changed* is what a
     plan says of what was edited since the last start, *reused* what it takes over, *redo*
-    what `redo` would make again.
+    what `redo` would make again. *failures* are grouped by their reason. Only `status` says what
+    the sweep is *waiting* for, which runs are *open*, and how many cells `redo` had *remade*.
     """
 
     schema: int = SCHEMA
@@ -82,6 +88,10 @@ class Summary(Struct, frozen=True, kw_only=True):
     changed: Mapping[str, Any] | None = None
     reused: tuple[Mapping[str, Any], ...] | None = None
     redo: Mapping[str, Any] | None = None
+    failures: tuple[Mapping[str, Any], ...] = ()
+    waiting: Mapping[str, Any] | None = None
+    open: tuple[Mapping[str, Any], ...] | None = None
+    remade: int | None = None
     error: Stop | None = None
 
     @property
