@@ -14,6 +14,9 @@ tally.py           how many cells stand where
 failures.py        failures grouped by cause
 shared_values.py   the values that failed cells share
 waiting.py         what a sweep waits for, in one line
+sweep_folders.py   the folders of sweeps below a folder
+sweep_facts.py     how a sweep stands, in little time
+sweep_table.py     all sweeps in a table
 summary.py         the `--json` object, and how to go on
 terminal_table.py  the short table on stdout
 progress_lines.py  plain lines while a sweep runs
