@@ -40,7 +40,11 @@ async def words(ask: Ask) -> tuple[list[str], str]:
 
 
 async def test_pages_are_followed_in_either_envelope() -> None:
-    ask, asked = pages(page("a", next="2"), page("b", next_pq="3"), page("c", next=None))
+    ask, asked = pages(
+        page("a", next="https://x.test/v1?pq=2&limit=9"),
+        page("b", next_pq="3"),
+        page("c", next=None),
+    )
 
     assert await words(ask) == (["a", "b", "c"], "")
     assert asked == [None, "2", "3"]

@@ -162,13 +162,21 @@ def started_with(folder: Path, identity: Identity) -> tuple[Manifest | None, str
     start = None if path is None else newest_start(folder)
     if path is None:
         return None, ""
-    text = path.read_bytes() if path.is_file() else None
+    text = _text_at(path)
     if start is not None:
         kept = start.manifest.encode("utf-8", "surrogateescape")
         with suppress(ManifestError):
             manifest = read_manifest(kept, path, os.environ)
             return manifest, "" if text == kept else _since(path, gone=text is None)
     return (None, "") if text is None else (load_manifest(path, os.environ), "")
+
+
+def _text_at(path: Path) -> bytes | None:
+    """Return the text of the manifest at *path*, None where there is none to be read."""
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError):
+        return None
 
 
 def _since(path: Path, *, gone: bool) -> str:

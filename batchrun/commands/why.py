@@ -123,7 +123,7 @@ def _is_large(folder: Path, manifest: Path) -> bool:
 def _bytes(path: Path) -> int:
     try:
         return path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # a name with a null in it is none
         return 0
 
 

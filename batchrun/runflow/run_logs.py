@@ -13,6 +13,7 @@ from msgspec import Struct
 from batchrun.base.text import escaped
 from batchrun.runflow import lenient
 from batchrun.runflow.inline import message
+from batchrun.runflow.wire import cursor_of
 
 MOST_PAGES: Final = 10
 MOST_LINES: Final = 500
@@ -89,7 +90,8 @@ def _items(body: Any) -> list[Any] | None:
 def _next(body: Any) -> str | None:
     if not isinstance(body, Mapping):
         return None
-    return next(filter(None, (lenient.text(body.get(name)) for name in ("next", "next_pq"))), None)
+    named = (lenient.text(body.get(name)) for name in ("next", "next_pq"))
+    return cursor_of(next(filter(None, named), None))
 
 
 def log_line(item: Mapping[str, Any]) -> LogLine:

@@ -181,7 +181,9 @@ def parse_page(body: Any, over: AbstractSet[str] = frozenset()) -> Page:
         raise ValueError("expected an object with a list of items")  # noqa: TRY004  (as above)
     after = next(filter(None, (text(body.get(name)) for name in ("next", "next_pq"))), None)
     news = [item for item in items if not _is_over(item, over)] if over else items
-    return Page(runs=tuple(map(parse_run, news)), next=_cursor(after), over=len(items) - len(news))
+    return Page(
+        runs=tuple(map(parse_run, news)), next=cursor_of(after), over=len(items) - len(news)
+    )
 
 
 def _is_over(item: Any, over: AbstractSet[str]) -> bool:
@@ -267,7 +269,7 @@ def organisation(body: Any) -> str | None:
     return next(filter(None, map(organisation, inner)), None)
 
 
-def _cursor(value: str | None) -> str | None:
+def cursor_of(value: str | None) -> str | None:
     """Take the `pq` of a URL or query string; what has none is the cursor itself."""
     if value is None:
         return None
