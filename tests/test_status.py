@@ -2,22 +2,26 @@
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from engine_world import World
-from ledger_lines import SWEEP, finished, intent, submitted, text
+from ledger_lines import SWEEP, finished, intent, submitted
+from ledger_lines import text as text_of
+from msgspec.structs import replace
 from simulated import Runflow
 
 from batchrun import cli
 from batchrun.commands.status import main
 from batchrun.errors import LedgerError, ManifestError, UsageError
 from batchrun.ledger.file import open_ledger
-from batchrun.ledger.records import AnyRecord
+from batchrun.ledger.records import AnyRecord, Mark, Marks
+from batchrun.manifest.cell_key import cell_key
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
+from batchrun.results.starts import keep_start, start_of
 from batchrun.sweep.identity import Identity, write_identity
 
 
@@ -103,7 +107,7 @@ def sweep_at(folder: Path, **identity: str | None) -> Path:
     ]
     lines: list[AnyRecord] = [intent("d1"), submitted("d1"), finished("d1")]
     doubtful: list[AnyRecord] = [intent("x1"), intent("x2")]
-    (folder / "ledger.jsonl").write_bytes(text([SWEEP], lines, *flying, doubtful))
+    (folder / "ledger.jsonl").write_bytes(text_of([SWEEP], lines, *flying, doubtful))
     given: dict[str, str | None] = {"name": "chairs", "endpoint": "https://api.runflow.io"}
     write_identity(folder, Identity(sweep="k3f9", **(given | identity)))  # type: ignore[arg-type]  # by name
     return folder
@@ -131,7 +135,7 @@ def test_cells_that_the_manifest_names_no_more_are_not_among_its_failures(
         [intent(key), submitted(key), finished(key, status="cancelled", failure_message=why)]
         for key, why in (("orphan", "long ago"), (cell.key, "just now"))
     ]
-    (folder / "ledger.jsonl").write_bytes(text([SWEEP], *lines))
+    (folder / "ledger.jsonl").write_bytes(text_of([SWEEP], *lines))
 
     main([str(tmp_path / "m.yaml")])
     shown = capsys.readouterr().out
@@ -230,3 +234,144 @@ async def test_the_budget_of_the_last_call_is_in_the_command_that_goes_on(
     assert " --budget 0.20`; " in of_its_own
     assert "of its budget of 0.20 USD 0.16 are spent" in of_its_own
     assert "--budget" not in of_the_manifest
+
+
+GRID = """\
+name: chairs
+models: [{id: a/b, alias: seedance}]
+inputs: {prompt: x, duration: [5, 10], seed: {$range: [1, 4]}}
+"""
+
+
+def grid_at(tmp_path: Path, *, text: str = GRID, extra: Sequence[AnyRecord] = ()) -> Path:
+    """Make a sweep whose cells of ten seconds have failed, and return its manifest."""
+    path = tmp_path / "m.yaml"
+    path.write_text(text)
+    manifest = load_manifest(path, {})
+    folder = tmp_path / "outputs" / "chairs"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines: list[list[AnyRecord]] = []
+    for cell in expand(manifest):
+        fails = cell.input["duration"] == 10
+        status: dict[str, str] = (
+            {"status": "failed", "failure_code": "TIMEOUT", "failure_message": "too long"}
+            if fails
+            else {}
+        )
+        sent = intent(cell.key, alias=cell.alias, input=cell.input)
+        lines.append([sent, submitted(cell.key), finished(cell.key, **status)])  # type: ignore[arg-type]  # by name
+    sweep = replace(SWEEP, label=None)
+    (folder / "ledger.jsonl").write_bytes(text_of([sweep], *lines, list(extra)))
+    write_identity(
+        folder,
+        Identity(sweep=sweep.sweep, name="chairs", endpoint=sweep.endpoint, manifest=str(path)),
+    )
+    keep_start(folder, start_of(manifest))
+    return path
+
+
+def test_failures_name_the_values_that_they_share(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = grid_at(tmp_path, text=f"{GRID}limits: {{attempts: 1}}\n")
+
+    main([str(path)])
+    shown = capsys.readouterr().out
+    main([str(path), "--json"])
+
+    assert (
+        "\n4 of 8 seedance: TIMEOUT: too long\n    4 of 4: model seedance, duration 10\n" in shown
+    )
+    assert json.loads(capsys.readouterr().out)["failures"] == [
+        {
+            "alias": "seedance",
+            "code": "TIMEOUT",
+            "message": "too long",
+            "count": 4,
+            "cells": 8,
+            "moderated": False,
+            "shared": {"values": {"duration": 10}, "failed": 4, "cells": 4},
+        }
+    ]
+
+
+def test_without_a_manifest_they_are_the_values_that_were_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = grid_at(tmp_path)
+    path.unlink()
+    folder = tmp_path / "outputs" / "chairs"
+    for start in (folder / "starts").iterdir():
+        start.unlink()
+
+    main([str(folder), "--json"])
+
+    [failure] = json.loads(capsys.readouterr().out)["failures"]
+    assert failure["shared"] == {"values": {"duration": 10}, "failed": 4, "cells": 4}
+
+
+def test_a_folder_is_judged_by_the_manifest_it_was_started_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = grid_at(tmp_path)
+    folder = tmp_path / "outputs" / "chairs"
+    path.write_text(GRID.replace("[5, 10]", "[5, 10, 15]"))
+
+    main([str(folder)])
+    shown = capsys.readouterr().out
+    main([str(folder), "--json"])
+    by_folder = json.loads(capsys.readouterr().out)
+    main([str(path), "--json"])
+    by_manifest = json.loads(capsys.readouterr().out)
+
+    assert "was edited since the last start: this is by the manifest of that start" in shown
+    assert (by_folder["cells"], by_manifest["cells"]) == (8, 12)
+
+    path.write_text("models: 7\n")
+    assert main([str(folder)]) == 0  # what is wrong with it by now is no matter
+    path.unlink()
+    assert main([str(folder)]) == 0
+    assert "is gone since the last start" in capsys.readouterr().out
+
+
+def test_cells_of_a_redo_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = grid_at(tmp_path)
+    first = next(iter(expand(load_manifest(path, {}))))
+    made = cell_key(first.model, first.input, 2)
+    mark = Mark(id="m1", cell=first.key, first=first.key, replicate=2, makes=made)
+    grid_at(tmp_path, extra=[Marks(marks=(mark,))])
+
+    main([str(path)])
+    assert "\n1 cell from `redo`\n" in capsys.readouterr().out
+    main([str(path), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["remade"], found["cells"]) == (1, 9)
+
+
+def test_it_says_what_the_sweep_waits_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep_at(tmp_path / "chairs")
+
+    main([str(folder)])
+    shown = capsys.readouterr().out
+    main([str(folder), "--json"])
+    found = json.loads(capsys.readouterr().out)
+
+    assert "\nwaiting for 30 runs, the oldest for " in shown
+    assert "; a look-up of 2 sends in doubt" in shown
+    assert found["waiting"]["runs"] == 30
+    assert found["waiting"]["holder"] is None
+    assert len(found["open"]) == 32
+    assert found["open"][0]["run_id"] == "run-f00-1"
+
+
+def test_a_process_that_holds_the_ledger_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = sweep_at(tmp_path / "chairs")
+
+    with open_ledger(folder):
+        main([str(folder)])
+
+    assert "waiting for another process, which holds the ledger: pid " in capsys.readouterr().out

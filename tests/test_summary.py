@@ -11,7 +11,7 @@ from batchrun.results.tally import Tally
 FIELDS = """
     schema sweep name label endpoint cells succeeded partial_succeeded failed rejected cancelled
     parked in_doubt pending in_flight orphaned folded unsaved lost cost requests retries
-    rate_limited duration_s outputs ledger report complete exit_code next
+    rate_limited duration_s outputs ledger report complete exit_code next failures
 """.split()  # noqa: SIM905  (as the contract has it)
 
 PROBLEM = Problem(Place("m.yaml", 7, 9), "`limits.rate` is wrong", "  rate: x", 1)

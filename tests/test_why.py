@@ -6,15 +6,34 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from ledger_lines import SWEEP, finished, intent, saved, submitted
 from msgspec.structs import replace
 
 from batchrun.cli import main
+from batchrun.commands import fetched_logs, why
 from batchrun.commands.call import prepare
+from batchrun.commands.connection import served
 from batchrun.commands.target import Place
-from batchrun.ledger.records import AnyRecord, Dropped, Extra, Parked, Rejected, Saved, encode
+from batchrun.ledger.history import History
+from batchrun.ledger.life import Life
+from batchrun.ledger.records import (
+    AnyRecord,
+    Dropped,
+    Extra,
+    Mark,
+    Marks,
+    Parked,
+    Rejected,
+    Saved,
+    encode,
+)
+from batchrun.manifest.cell_key import cell_key
+from batchrun.manifest.cells import plain
 from batchrun.manifest.grid.expand import expand
+from batchrun.results.starts import keep_start, start_of
+from batchrun.sweep.identity import Identity, write_identity
 from batchrun.sweep.location import INDEX
 
 CELL = "ab" * 16
@@ -266,3 +285,210 @@ def test_a_broken_ledger_names_the_line(show: Show, tmp_path: Path) -> None:
 
 def test_a_sweep_that_is_not_begun_is_a_usage_error(tmp_path: Path) -> None:
     assert main(["why", str(tmp_path), "a"]) == 2
+
+
+# Where the values come from.
+
+MANIFEST = """\
+models: [a/b]
+inputs:
+  prompt: "a ${color} chair"
+  seed: [1, 2]
+vars: {color: [red, blue]}
+"""
+
+
+@pytest.fixture
+def begun(tmp_path: Path) -> Callable[..., list[str]]:
+    """Write the sweep of a manifest with one failed cell, and return the words that ask for it."""
+
+    def written(text: str = MANIFEST, number: int = 1) -> list[str]:
+        path = tmp_path / "m.yaml"
+        path.write_text(text)
+        call = prepare(path, Place(endpoint="http://127.0.0.1:9"))
+        cell = list(expand(call.manifest))[number]
+        sweep = replace(SWEEP, endpoint=call.endpoint, label=None, name="m")
+        call.folder.mkdir(parents=True, exist_ok=True)
+        sent = intent(cell.key, at=AT, model=cell.model, alias=cell.alias, input=plain(cell.input))
+        records = (sweep, sent, submitted(cell.key), finished(cell.key, status="failed"))
+        (call.folder / "ledger.jsonl").write_bytes(b"".join(map(encode, records)))
+        identity = Identity(sweep=sweep.sweep, name="m", endpoint=call.endpoint, manifest=str(path))
+        write_identity(call.folder, identity)
+        keep_start(call.folder, start_of(call.manifest))
+        return ["why", str(call.folder), cell.key]
+
+    return written
+
+
+Begun = Callable[..., list[str]]
+Captured = pytest.CaptureFixture[str]
+
+
+def test_each_input_says_where_it_comes_from(begun: Begun, capsys: Captured) -> None:
+    assert main(begun()) == 0
+
+    shown = capsys.readouterr().out
+    assert '  prompt: "a blue chair"  (line 3; color: line 5, value 2 of 2)\n' in shown
+    assert "  seed: 1  (line 4, value 1 of 2)\n" in shown
+
+
+def test_an_edited_manifest_is_said_and_the_one_of_the_start_is_shown(
+    begun: Begun, capsys: Captured, tmp_path: Path
+) -> None:
+    words = begun()
+    (tmp_path / "m.yaml").write_text(MANIFEST.replace("chair", "stool"))
+
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "was edited since the last start: this is by the manifest of that start" in shown
+    assert "(line 3; color: line 5, value 2 of 2)" in shown
+
+    (tmp_path / "m.yaml").unlink()
+    assert main(words) == 0
+    assert "is gone since the last start" in capsys.readouterr().out
+
+
+def test_by_its_manifest_an_edited_cell_is_one_that_is_no_longer_there(
+    begun: Begun, capsys: Captured, tmp_path: Path
+) -> None:
+    key = begun()[-1]
+    (tmp_path / "m.yaml").write_text(MANIFEST.replace("chair", "stool"))
+
+    words = ["why", str(tmp_path / "m.yaml"), key, "--endpoint", "http://127.0.0.1:9"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "the manifest no longer has this cell; this is what was sent" in shown
+    assert shown.endswith("the cell is no longer in the manifest: no call takes it up\n")
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["named"], found["sources"], found["takes_up"]) == (False, {}, False)
+
+
+def test_a_grid_too_large_to_walk_is_not_walked_unless_asked(
+    begun: Begun, capsys: Captured
+) -> None:
+    large = "models: [a/b]\ninputs: {prompt: 'p${n}'}\nvars: {n: {$range: [1, 30000]}}\n"
+    words = begun(large, number=2)
+
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "where its values come from takes a walk of the grid: `--origin` does it" in shown
+    assert "begins attempt 2 of 2, if the manifest has the cell" in shown
+
+    assert main([*words, "--origin"]) == 0
+    assert "value 3 of 30000" in capsys.readouterr().out
+
+
+def test_large_files_are_not_read_unless_asked_and_the_limits_are_still_known(
+    begun: Begun, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = begun(f"{MANIFEST}limits: {{attempts: 7}}\n")
+    folder = Path(words[1])
+    (folder / "manifest.yaml").write_text(f"{MANIFEST}limits: {{attempts: 7}}\n")
+    monkeypatch.setattr(why, "LARGE", 10)
+
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "the manifest's files are large: `--origin` reads them" in shown
+    assert "begins attempt 2 of 7, if the manifest has the cell" in shown
+    assert main([*words, "--origin"]) == 0
+    assert "line 3" in capsys.readouterr().out
+
+
+def test_a_cell_that_redo_made_says_where_its_point_is(begun: Begun, capsys: Captured) -> None:
+    words = begun()
+    folder = Path(words[1])
+    call = prepare(folder.parents[2] / "m.yaml", Place(endpoint="http://127.0.0.1:9"))
+    first = list(expand(call.manifest))[2]
+    made = cell_key(first.model, first.input, 3)
+    mark = Mark(id="m1", cell=first.key, first=first.key, replicate=3, makes=made)
+    again = intent(made, model=first.model, alias=first.alias, input=first.input)
+    with (folder / "ledger.jsonl").open("ab") as ledger:
+        ledger.write(encode(Marks(marks=(mark,))) + encode(again))
+
+    assert main([*words[:2], made]) == 0
+    shown = capsys.readouterr().out
+    assert "  seed: 2  (line 4, value 2 of 2)\n  replicate 3\n" in shown
+
+
+def test_a_long_prompt_leaves_room_on_the_screen(show: Show) -> None:
+    sent = intent(CELL, at=AT, input={"prompt": "word " * 2000})
+
+    shown = show(sent)
+
+    assert max(map(len, shown.splitlines())) < 400
+    assert "… (10002 characters)" in shown
+    assert json.loads(show(sent, words=("--json",)))["input"]["prompt"] == "word " * 2000
+
+
+def test_the_json_has_runs_waits_files_and_what_follows(show: Show) -> None:
+    found = json.loads(show(*done(), words=("--json",)))
+
+    assert found["runs"] == [
+        {"run_id": f"run-{CELL}-1", "attempt": 1, "status": "succeeded", "cost": "0.04"}
+    ]
+    assert found["waits"] == [{"attempt": 1, "name": "took", "seconds": 1.5, "clock": "service"}]
+    path = f"files/banana/{CELL}.png"
+    assert found["files"] == [{"path": path, "bytes": 1000, "there": True}]
+    assert (found["takes_up"], found["next"]) == (False, "nothing is left to do for this cell")
+
+
+# --logs
+
+
+def test_without_a_key_the_rest_is_shown(
+    begun: Begun, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNFLOW_API_KEY", raising=False)
+
+    assert main([*begun(), "--logs"]) == 0
+    shown = capsys.readouterr().out
+    assert "no logs: no key for http://127.0.0.1:9; put it into RUNFLOW_API_KEY" in shown
+    assert "begins attempt 2 of 2" in shown
+
+
+def test_without_a_network_the_rest_is_shown(
+    begun: Begun, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_nothing")
+    monkeypatch.setattr(fetched_logs, "GIVE_UP", 0.01)
+
+    assert main([*begun(), "--logs", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["logs"]
+    assert found["said"].startswith("no logs: ")
+    assert (found["lines"], found["node_runs"]) == ([], [])
+
+
+def test_the_logs_of_the_last_failed_run_are_asked_for_or_those_of_the_run_named() -> None:
+    records: list[AnyRecord] = [
+        intent(CELL),
+        submitted(CELL),
+        finished(CELL, status="failed"),
+        intent(CELL, attempt=2),
+        submitted(CELL, attempt=2),
+    ]
+    life = Life(key=CELL, history=History(), records=records)
+
+    assert why.run_meant(life, CELL) == f"run-{CELL}-1"
+    assert why.run_meant(life, f"run-{CELL}-2") == f"run-{CELL}-2"
+    assert why.run_meant(Life(key=CELL, history=History(), records=[]), CELL) is None
+
+
+def test_a_service_that_was_simulated_shows_its_logs(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "m.yaml"
+    path.write_text("models: [runflow/smart-resize]\ninputs: {image_url: x, seed: 1}\n")
+    call = prepare(path, Place(endpoint="simulator"))
+    with served(call.endpoint, call.folder) as url:
+        model = "google/nano-banana-2"
+        headers = {"Authorization": "Bearer simulator"}
+        made = httpx.post(
+            f"{url}/v1/models/{model}/runs", json={"input": {"prompt": "a chair"}}, headers=headers
+        ).json()
+    sweep = replace(SWEEP, endpoint=call.endpoint, label=None, name="m")
+    lines = (sweep, intent(CELL), submitted(CELL, run_id=made["id"]))
+    (call.folder / "ledger.jsonl").write_bytes(b"".join(map(encode, lines)))
+    identity = Identity(sweep=sweep.sweep, name="m", endpoint="simulator", manifest=str(path))
+    write_identity(call.folder, identity)
+
+    assert main(["why", str(call.folder), CELL, "--logs"]) == 0
+    assert "info: run accepted" in capsys.readouterr().out

@@ -19,7 +19,8 @@ Shared by them:
     paid_before.py                what is paid already, and not in the ledger
     final_report.py               how a call ends; `grid_counts.py` counts for it
     outcome.py                    what a call came to, as it is printed
-    status_report.py              how a sweep stands
+    status_report.py              how a sweep stands; `open_runs.py` for its runs
+    fetched_logs.py               the logs of a run, for `why --logs`
     progress_choice.py, stdout.py where progress and results go
     signals.py                    Ctrl-C and its kin
     error_boundary.py             errors -> a message and an exit code; `bug_report.py` for bugs

@@ -140,6 +140,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         complete=tally is not None and not tally.unfinished,
         exit_code=code,
         next=_next(ending, totals, code),
+        failures=() if totals is None else totals.as_dicts(),
         error=stop_of(ending.shutdown.errors),
     )
 

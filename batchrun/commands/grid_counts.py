@@ -4,13 +4,25 @@ from collections.abc import Iterable, Iterator
 
 from batchrun.commands.outcome import Totals
 from batchrun.engine.selection import Selection
-from batchrun.ledger.history import BAD
+from batchrun.ledger.history import BAD, GOOD, State
 from batchrun.ledger.reader import Readable, lost_files
-from batchrun.ledger.records import Finished, Rejected
+from batchrun.ledger.records import Finished, Lost, Rejected
 from batchrun.manifest.cells import Cell
 from batchrun.results.failures import Grouping
 from batchrun.results.tally import Counting
 from batchrun.settings import Settings
+
+
+def bad_ends(
+    ledger: Readable, cell: str, state: State | None
+) -> Iterator[Finished | Rejected | Lost]:
+    """Yield the line that ended a cell badly, or those of its files that are lost."""
+    if state in BAD:
+        record = ledger.read(ledger.book.history(cell).ended_line)
+        assert isinstance(record, Finished | Rejected)
+        yield record
+    else:
+        yield from lost_files(ledger, cell)
 
 
 class GridWalk:
@@ -31,14 +43,9 @@ class GridWalk:
         state = self._counting.add(cell)
         if self._selection and self._selection.wants(cell):
             self._selected.add(cell)
-        if state in BAD:
-            history = self._ledger.book.history(cell.key)
-            record = self._ledger.read(history.ended_line)
-            assert isinstance(record, Finished | Rejected)
-            self._grouping.add(cell.alias, record)
-        elif state is not None:
-            for lost in lost_files(self._ledger, cell.key):
-                self._grouping.add(cell.alias, lost)
+        if state in BAD | GOOD:
+            reasons = bad_ends(self._ledger, cell.key, state)
+            self._grouping.ended(cell.alias, cell.values, reasons)
 
     def over(self, cells: Iterable[Cell]) -> Iterator[Cell]:
         """Yield *cells*, each once it was taken in."""

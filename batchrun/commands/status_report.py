@@ -1,22 +1,23 @@
 """How a sweep stands, by its ledger alone: what `status` shows, and `recover` at its end."""
 
 import shutil
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from heapq import nsmallest
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import money, span
+from batchrun.base.text import money, number_of, span
+from batchrun.commands.grid_counts import bad_ends
+from batchrun.commands.open_runs import OpenRun, open_runs, waiting_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of
-from batchrun.ledger.history import BAD, State
-from batchrun.ledger.reader import Reader, lost_files
-from batchrun.ledger.records import Finished, Intent, Rejected
+from batchrun.ledger.history import BAD, GOOD, NOWHERE, History
+from batchrun.ledger.reader import Reader
+from batchrun.ledger.records import Intent
 from batchrun.manifest.grid.expand import expand
-from batchrun.results.failures import Failure, Grouping, failures
+from batchrun.results.failures import Failure, Grouping, as_dicts, failures
 from batchrun.results.summary import Summary, how_to_go_on
 from batchrun.results.tally import Count, Counting, ModelRow, count_ledger
 from batchrun.results.terminal_table import table
@@ -24,13 +25,15 @@ from batchrun.sweep.location import LEDGER
 
 MOST_SHOWN: Final = 20
 DEFAULT_ATTEMPTS: Final = 2
+MOST_READ: Final = 20_000
+"""Cells whose inputs are read where no manifest has them."""
 
 
 def show_status(subject: Subject, *, as_json: bool) -> int:
     """Print how the sweep stands; 0 whenever that could be read."""
     with naming_recover(recover_of(subject.command)), opened(subject) as reader:
         found = overview_of(subject, reader)
-        summary = summary_of(subject, reader, found.counted)
+        summary = summary_of(subject, reader, found)
         if as_json:
             print(summary.as_json())
         else:
@@ -39,46 +42,62 @@ def show_status(subject: Subject, *, as_json: bool) -> int:
 
 
 class Overview(Struct, frozen=True, kw_only=True):
-    """How the cells stand, and why some of them ended badly."""
+    """How the cells stand, and why some of them ended badly; *remade* came from `redo`.
+
+    *cells* counts the cells of each model, by its alias.
+    """
 
     counted: Count
     failures: Sequence[Failure]
+    cells: Mapping[str, int]
+    remade: int = 0
 
 
 def overview_of(subject: Subject, reader: Reader) -> Overview:
     """Look at the manifest's cells, or at the ledger's where the manifest is gone."""
-    grouping, manifest = Grouping(), subject.manifest
-    if manifest is None:
-        for key, history in reader.book.histories.items():
-            _group(grouping, reader, history.alias, key)
-        tally = count_ledger(reader.book, attempts=DEFAULT_ATTEMPTS, download=True)
-        row = ModelRow(alias="all models", tally=tally, cost=reader.book.cost)
-        counted = Count(tally=tally, models=(row,))
-    else:
-        settings = manifest.settings()
-        manifest = replace(manifest, redone=reader.book.redone)
-        counting = Counting(reader.book, attempts=settings.attempts, download=settings.download)
-        for cell in expand(manifest):
-            if counting.add(cell) is not None:
-                _group(grouping, reader, cell.alias, cell.key)
-        counted = counting.result()
-    return Overview(counted=counted, failures=grouping.result())
+    if subject.manifest is None:
+        return _of_ledger(reader)
+    grouping, remade = Grouping(), 0
+    settings = subject.manifest.settings()
+    manifest = replace(subject.manifest, redone=reader.book.redone)
+    counting = Counting(reader.book, attempts=settings.attempts, download=settings.download)
+    for cell in expand(manifest):
+        state = counting.add(cell)
+        remade += state is not None and cell.redo_of is not None
+        if state in GOOD | BAD:
+            grouping.ended(cell.alias, cell.values, bad_ends(reader, cell.key, state))
+    counted = counting.result()
+    cells = {row.alias: row.tally.cells for row in counted.models}
+    return Overview(counted=counted, failures=grouping.result(), cells=cells, remade=remade)
 
 
-def _group(grouping: Grouping, reader: Reader, alias: str, cell: str) -> None:
-    """Take in why a cell ended badly, if it did, and which of its files are lost."""
-    for lost in lost_files(reader, cell):
-        grouping.add(alias, lost)
-    history = reader.book.history(cell)
-    if history.state in BAD:
-        ended = reader.read(history.ended_line)
-        assert isinstance(ended, Finished | Rejected)
-        grouping.add(alias, ended)
+def _of_ledger(reader: Reader) -> Overview:
+    grouping, histories = Grouping(), reader.book.histories
+    small, cells = len(histories) <= MOST_READ, Counter[str]()
+    for key, history in histories.items():
+        cells[history.alias] += 1
+        if history.state in GOOD | BAD:
+            values = _sent(reader, history) if small else {}
+            grouping.ended(history.alias, values, bad_ends(reader, key, history.state))
+    tally = count_ledger(reader.book, attempts=DEFAULT_ATTEMPTS, download=True)
+    row = ModelRow(alias="all models", tally=tally, cost=reader.book.cost)
+    counted = Count(tally=tally, models=(row,))
+    remade = len(reader.book.marks)
+    return Overview(counted=counted, failures=grouping.result(), cells=cells, remade=remade)
 
 
-def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
+def _sent(reader: Reader, history: History) -> Mapping[str, Any]:
+    """Return the input that a cell was sent with, as far as a line has it."""
+    if history.input_line == NOWHERE:
+        return {}
+    record = reader.read(history.input_line)
+    return (isinstance(record, Intent) and record.input) or {}
+
+
+def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     """Return how the sweep stands as the `--json` object."""
-    sweep = reader.book.sweep
+    sweep, counted = reader.book.sweep, found.counted
+    waiting = waiting_of(subject.folder, reader, counted.tally)
     numbers: dict[str, Any] = counted.tally.as_dict()
     budget, spent = _budget(reader), ""
     if budget is not None and counted.tally.unfinished:
@@ -94,6 +113,10 @@ def summary_of(subject: Subject, reader: Reader, counted: Count) -> Summary:
         ledger=str(subject.folder / LEDGER),
         complete=not counted.tally.unfinished,
         next=f"{how_to_go_on(counted.tally, 0, command=_with_budget(subject, reader))}{spent}",
+        failures=as_dicts(found.failures, found.cells),
+        waiting=waiting.as_dict() if waiting else None,
+        open=tuple(map(OpenRun.as_dict, open_runs(reader))) or None,
+        remade=found.remade or None,
     )
 
 
@@ -114,31 +137,19 @@ def report(subject: Subject, reader: Reader, found: Overview, summary: Summary) 
     yield table(summary, counted.models, shutil.get_terminal_size().columns)
     if subject.manifest is None:
         yield "the manifest is gone: these are the ledger's cells alone"
-    open_runs = list(open_lines(reader))
-    if open_runs:
-        yield "\nopen, the oldest first:"
-        yield from open_runs
-        if (more := len(reader.book.open) - len(open_runs)) > 0:
+    if subject.note:
+        yield subject.note
+    if found.remade:
+        yield f"{number_of(found.remade, 'cell')} from `redo`"
+    runs = list(open_runs(reader))
+    if runs:
+        yield "\nopen, the oldest first, by the clock of this machine:"
+        yield from (run.line() for run in runs[:MOST_SHOWN])
+        if (more := len(reader.book.open) - MOST_SHOWN) > 0:
             yield f"  and {more} more"
     if counted.tally.bad:
-        cells = {row.alias: row.tally.cells for row in counted.models}
-        yield f"\n{failures(found.failures, cells)}"
+        yield f"\n{failures(found.failures, found.cells)}"
+    waiting = waiting_of(subject.folder, reader, counted.tally)
+    if line := waiting.line(span(runs[0].age()) if runs else ""):
+        yield f"\n{line}"
     yield f"\n{summary.next}"
-
-
-def open_lines(reader: Reader) -> Iterator[str]:
-    """Yield a line for each of the oldest attempts whose run may be running, and its age.
-
-    By our clock: the service's times are known of runs that ended.
-    """
-    # Lines are only ever appended: the oldest intent stands first.
-    found = nsmallest(MOST_SHOWN, reader.book.open_cells(), key=lambda pair: pair[1].intent_line)
-    for cell, history in found:
-        intent = reader.read(history.intent_line)
-        assert isinstance(intent, Intent)
-        age = datetime.now(UTC) - datetime.fromisoformat(intent.at)
-        state = "in doubt" if history.state is State.DOUBTFUL else "in flight"
-        if history.parked:
-            state += ", parked"
-        run = history.run_id or "no run id"
-        yield f"  {cell[:12]}  {intent.alias}  {run}  {state}, {span(age.total_seconds())}"

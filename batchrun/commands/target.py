@@ -5,16 +5,20 @@ finds them again.
 import os
 import shlex
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from batchrun.errors import BegunElsewhereError, LostLedgerError, MadeBesideError, UsageError
-from batchrun.ledger.file import check_sweep
-from batchrun.ledger.missing_files import forget_missing
-from batchrun.ledger.reader import Reader, open_reader
-from batchrun.manifest.load import load_manifest
+from batchrun.errors import (
+    BegunElsewhereError,
+    LostLedgerError,
+    MadeBesideError,
+    ManifestError,
+    UsageError,
+)
+from batchrun.manifest.load import load_manifest, read_manifest
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.sweep.identity import Identity, check_folder, read_identity
 from batchrun.sweep.location import (
@@ -24,6 +28,9 @@ from batchrun.sweep.location import (
     former_folder,
     output_folder,
 )
+
+if TYPE_CHECKING:
+    from batchrun.ledger.reader import Reader
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -97,16 +104,27 @@ def naming_recover(command: str) -> Iterator[None]:
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """The subject of a question: a folder, and the manifest where there still is one."""
+    """The subject of a question: a folder, and the manifest where there still is one.
+
+    *note* says which manifest that is, where it is not the file's present text.
+    """
 
     folder: Path
     manifest: Manifest | None
     command: str
+    note: str = ""
 
 
 @contextmanager
-def opened(subject: Subject) -> Iterator[Reader]:
-    """Read the sweep's ledger; UsageError where there is none yet."""
+def opened(subject: Subject) -> "Iterator[Reader]":
+    """Read the sweep's ledger; UsageError where there is none yet.
+
+    Its modules are imported late: `why` needs none of them, and takes half as long without.
+    """
+    from batchrun.ledger.file import check_sweep
+    from batchrun.ledger.missing_files import forget_missing
+    from batchrun.ledger.reader import open_reader
+
     path = subject.folder / LEDGER
     sweep = check_folder(subject.folder)
     if not path.exists():
@@ -124,14 +142,46 @@ def subject_of(target: Path, place: Place) -> Subject:
     """Return what is asked about: a sweep's folder, or its manifest; UsageError for neither."""
     if target.is_dir():
         identity = read_identity(target)
-        path = Path(identity.manifest) if identity is not None and identity.manifest else None
-        exists = path is not None and path.exists()
-        manifest = load_manifest(path, os.environ) if path is not None and exists else None
+        manifest, note = (None, "") if identity is None else started_with(target, identity)
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
-        return Subject(folder=target, manifest=manifest, command=command)
+        return Subject(folder=target, manifest=manifest, command=command, note=note)
     manifest = load_manifest(target, os.environ)
     _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
+
+
+def started_with(folder: Path, identity: Identity) -> tuple[Manifest | None, str]:
+    """Return the manifest that the sweep in *folder* was started with last, and a note on it.
+
+    A folder keeps its text. Where that can't be read any more, it is the one that stands where the
+    sweep's manifest stood: ManifestError where that is wrong. None where there is none.
+    """
+    from batchrun.results.starts import newest_start
+
+    path = Path(identity.manifest) if identity.manifest else None
+    start = None if path is None else newest_start(folder)
+    if path is None:
+        return None, ""
+    text = _text_at(path)
+    if start is not None:
+        kept = start.manifest.encode("utf-8", "surrogateescape")
+        with suppress(ManifestError):
+            manifest = read_manifest(kept, path, os.environ)
+            return manifest, "" if text == kept else _since(path, gone=text is None)
+    return (None, "") if text is None else (load_manifest(path, os.environ), "")
+
+
+def _text_at(path: Path) -> bytes | None:
+    """Return the text of the manifest at *path*, None where there is none to be read."""
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError):
+        return None
+
+
+def _since(path: Path, *, gone: bool) -> str:
+    what = "is gone" if gone else "was edited"
+    return f"{path} {what} since the last start: this is by the manifest of that start"
 
 
 def resuming(identity: Identity, manifest: Manifest | None, folder: Path) -> str:

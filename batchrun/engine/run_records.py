@@ -55,6 +55,7 @@ def finished_line(cell: str, attempt: int, run: Run) -> Finished:
         cost=run.cost,
         duration_ms=run.duration_ms,
         created_at=_text(run.created_at),
+        started_at=_text(run.started_at),
         completed_at=_text(run.completed_at),
         failure_code=run.failure_code,
         failure_message=run.failure_message,

@@ -4,6 +4,7 @@ records.py        the kinds of lines, and their text
 history.py        the life of a cell: the fold over its lines, and what may follow what
 failure_codes.py  which failures are worth a second run
 book.py           what all lines add up to: histories and totals
+life.py           the life of one cell; `cell_lines.py` finds its lines by the index
 history_index.py  a million histories in little memory
 key_index.py      a million keys in little memory
 file.py           the file: held under a lock, appended to in commit groups

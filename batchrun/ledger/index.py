@@ -198,6 +198,11 @@ class Index:
         row = self._db.execute("SELECT history FROM cells WHERE key = ?", (key,)).fetchone()
         return None if row is None else _unpacked(row[0])
 
+    def histories(self) -> Iterator[tuple[str, History]]:
+        """Yield each cell and its history."""
+        for key, packed in self._db.execute("SELECT key, history FROM cells"):
+            yield key, _unpacked(packed)
+
     def spent_by_day(self) -> Sequence[Spent]:
         rows = self._db.execute(BY_DAY)
         return [Spent(day, model, runs, Decimal(cost)) for day, model, runs, cost in rows]

@@ -79,6 +79,58 @@ def _check_place(fd: int, path: Path) -> None:
         raise FolderError(f"the ledger {path} was moved or replaced meanwhile; start again")
 
 
+def holder_of(folder: Path) -> str | None:
+    """Return which process holds the ledger in *folder*, None where none is known to.
+
+    The lock itself is left alone: to try it would stop a batchrun that starts at that moment.
+    """
+    try:
+        found = (folder / LEDGER).stat()
+    except OSError:
+        return None
+    pid = _named_pid(folder / LOCK)
+    device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+    held = _in_table(device, found.st_ino, pid)
+    held = _runs(pid) if held is None else held
+    return _holder(folder / LOCK) if held else None
+
+
+def _in_table(device: str, inode: int, pid: int | None) -> bool | None:
+    """Say whether the kernel's table of locks has the file; None where there is no table.
+
+    Some file systems have another device there: then the process must be the one that is named.
+    """
+    try:
+        lines = Path("/proc/locks").read_text("ascii").splitlines()
+    except (OSError, ValueError):
+        return None
+    for words in map(str.split, lines):
+        holds = "->" not in words and len(words) > 5 and words[5].endswith(f":{inode}")
+        if holds and (words[5] == f"{device}:{inode}" or words[4] == str(pid)):
+            return True
+    return False
+
+
+def _named_pid(path: Path) -> int | None:
+    """Return the process that `lock` names, None where that is one of another machine."""
+    try:
+        holder = json.loads(path.read_text(encoding="utf-8"))
+        return int(holder["pid"]) if holder["host"] == socket.gethostname() else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _runs(pid: int | None) -> bool:
+    """Say whether there is a process *pid*."""
+    try:
+        os.kill(pid or 0, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return pid is not None
+
+
 def _holder(path: Path) -> str:
     try:
         holder = json.loads(path.read_text(encoding="utf-8"))

@@ -129,6 +129,7 @@ class Finished(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     cost: Decimal | None = None
     duration_ms: int | None = None
     created_at: str | None = None
+    started_at: str | None = None
     completed_at: str | None = None
     failure_code: str | None = None
     failure_message: str | None = None

@@ -6,7 +6,7 @@ parse/        sections -> the Manifest: models, rows and zip, exclude and includ
 data/         what stands beside a manifest: CSV and JSONL, local files
 expressions/  templates and `$` operators
 grid/         the Manifest -> cells, lazily and in order; sample; the check before any is made;
-              where a cell comes from
+              where a cell comes from, and where the cell of a key is
 manifest.py   the Manifest as frozen values
 sources.py    what it was read from
 cells.py      a cell

@@ -6,8 +6,9 @@ from pathlib import Path
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.grid.check import check
 from batchrun.manifest.manifest import Head, Manifest
-from batchrun.manifest.parse.reader import Reader, read_head
+from batchrun.manifest.parse.reader import Reader, read_head, read_limits
 from batchrun.manifest.yaml.document import parse_document, raise_if
+from batchrun.settings import Settings, settings_from
 
 
 def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
@@ -38,6 +39,16 @@ def load_head(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | Non
     problems: list[Problem] = []
     root = parse_document(data, str(path), problems)
     return None if root is None or problems else read_head(root, path, environ)
+
+
+def load_settings(data: bytes, path: Path) -> Settings:
+    """Return what the manifest *data* asks for in `limits`, `poll` and `outputs`; nothing else of
+    it is read, and no file beside it. What is wrong there is left at its default.
+    """
+    problems: list[Problem] = []
+    root = parse_document(data, str(path), problems)
+    chosen = {} if root is None else read_limits(root, path)
+    return settings_from(chosen, model_concurrency={}, model_prices={})
 
 
 def read_text(path: Path) -> bytes:

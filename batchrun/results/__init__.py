@@ -6,8 +6,17 @@ starts.py          each start, as it was
 edits.py           what was edited since the last start
 value_changes.py   what only one of two walks of values has
 value_places.py    where a value stands
+origins.py         where the inputs of one cell come from
+waits.py           where the time of a cell's attempts went
+life_words.py      the life of a cell in words, and as JSON
+next_call.py       whether and why the next call takes a cell up
 tally.py           how many cells stand where
 failures.py        failures grouped by cause
+shared_values.py   the values that failed cells share
+waiting.py         what a sweep waits for, in one line
+sweep_folders.py   the folders of sweeps below a folder
+sweep_facts.py     how a sweep stands, in little time
+sweep_table.py     all sweeps in a table
 summary.py         the `--json` object, and how to go on
 terminal_table.py  the short table on stdout
 progress_lines.py  plain lines while a sweep runs

@@ -1,15 +1,17 @@
 """Failures grouped, so that forty with one cause are read once. Pure."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from batchrun.base.normalised import normalise
 from batchrun.ledger.failure_codes import FailureClass, failure_class
 from batchrun.ledger.records import Finished, Lost, Rejected, reason
+from batchrun.results.shared_values import MOST_GROUPS, Shared, SharedValues
 
 LONGEST: Final = 160
 """Characters of a failure's message that are shown."""
@@ -21,6 +23,8 @@ SHOWN: Final = 12
 class Failure(Struct, frozen=True, kw_only=True):
     """*count* of a model's cells ended for the same reason; *example* is one of the messages, and
     *cell* the cell that it is of, "" where the message names it.
+
+    *shared* is what they have in common, and other cells have not.
     """
 
     alias: str
@@ -29,6 +33,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     count: int = 1
     cell: str = ""
     moderated: bool = False
+    shared: Shared | None = None
 
 
 class Grouping:
@@ -37,9 +42,13 @@ class Grouping:
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str, str]] = Counter()
         self._examples: dict[tuple[str, str, str], Failure] = {}
+        self._shared = SharedValues()
 
-    def add(self, alias: str, record: Finished | Rejected | Lost) -> None:
-        """Take in the line that ended a cell of *alias* badly, or that a file of it is lost."""
+    def add(self, alias: str, record: Finished | Rejected | Lost) -> tuple[str, str, str]:
+        """Take in the line that ended a cell of *alias* badly, or that a file of it is lost.
+
+        Returns what stands for its group.
+        """
         code, message = reason(record)
         key = (alias, code, normalise(message))
         self._counts[key] += 1
@@ -51,11 +60,29 @@ class Grouping:
                 cell="" if isinstance(record, Lost) else record.cell,
                 moderated=_moderated(record),
             )
+        return key
+
+    def ended(
+        self,
+        alias: str,
+        values: Mapping[str, Any],
+        records: Iterable[Finished | Rejected | Lost],
+    ) -> None:
+        """Take in a cell that has ended: its values, and each reason why it did so badly."""
+        keys = [self.add(alias, record) for record in records]
+        self._shared.add(alias, values, keys[-1] if keys else None)
 
     def result(self) -> list[Failure]:
         """Return the groups, the most frequent first."""
         found = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
-        return [replace(self._examples[key], count=number) for key, number in found]
+        return [
+            replace(
+                self._examples[key],
+                count=number,
+                shared=self._shared.of(key[0], key) if place < MOST_GROUPS else None,
+            )
+            for place, (key, number) in enumerate(found)
+        ]
 
 
 def _moderated(record: Finished | Rejected | Lost) -> bool:
@@ -77,7 +104,37 @@ def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:
         which = ", moderated" if each.moderated else ""
         cell = f" (cell {each.cell[:SHOWN]})" if each.count == 1 and each.cell else ""
         lines.append(f"{each.count} of {of} {each.alias}{which}: {reason}{cell}")
+        if each.shared is not None:
+            lines.append(f"    {_common(each, each.shared)}")
     return "\n".join(lines)
+
+
+def as_dicts(groups: Iterable[Failure], cells: Mapping[str, int]) -> tuple[Mapping[str, Any], ...]:
+    """Return the groups for JSON; *cells* counts the cells of each model."""
+    return tuple(
+        {
+            "alias": each.alias,
+            "code": each.code,
+            "message": each.example,
+            "count": each.count,
+            "cells": cells.get(each.alias, 0),
+            "moderated": each.moderated,
+            "shared": None if each.shared is None else asdict(each.shared),
+        }
+        for each in groups
+    )
+
+
+def _common(failure: Failure, shared: Shared) -> str:
+    """Say what failures have in common, and for how many of them that holds."""
+    values = ", ".join(f"{name} {_one_line(_said(value))}" for name, value in shared.values.items())
+    others = failure.count - shared.failed
+    left = f"; {others} of these failures have other values" if others else ""
+    return f"{shared.failed} of {shared.cells}: model {failure.alias}, {values}{left}"
+
+
+def _said(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _one_line(message: str) -> str:

@@ -16,6 +16,7 @@ OPTIONAL: Final = frozenset(
     {
         *("moderated", "invalid_input"),
         *("elsewhere", "beside", "changed", "reused", "redo", "plan", "error"),
+        *("waiting", "open", "remade"),
     }
 )
 """Fields that are left out where there is nothing to say, or none to count."""
@@ -49,7 +50,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     are sweeps of this name that a plan found, and that were begun elsewhere; *beside* are those
     that lie beside this one and have its cells; *changed* is what a
     plan says of what was edited since the last start, *reused* what it takes over, *redo*
-    what `redo` would make again, *plan* what a plan would begin.
+    what `redo` would make again, *plan* what a plan would begin. *failures* are grouped by their
+    reason. Only `status` says what the sweep is *waiting* for, which runs are *open*, and how many
+    cells `redo` had *remade*.
     """
 
     schema: int = SCHEMA
@@ -90,6 +93,10 @@ class Summary(Struct, frozen=True, kw_only=True):
     reused: tuple[Mapping[str, Any], ...] | None = None
     redo: Mapping[str, Any] | None = None
     plan: Mapping[str, Any] | None = None
+    failures: tuple[Mapping[str, Any], ...] = ()
+    waiting: Mapping[str, Any] | None = None
+    open: tuple[Mapping[str, Any], ...] | None = None
+    remade: int | None = None
     error: Stop | None = None
 
     @property

@@ -55,14 +55,14 @@ def _line(label: str, tally: Tally, cost: Decimal, shown: Sequence[tuple[str, st
 
 def _aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     """Align the first column left and the others right, with a rule under the headings."""
-    widths = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
     room = width - sum(widths[1:]) - len(_GAP) * (len(widths) - 1)
     widths[0] = min(widths[0], max(_NARROWEST, room))
     lines = []
     for row in rows:
         label = _cut(row[0], widths[0])
         numbers = (text.rjust(size) for text, size in zip(row[1:], widths[1:], strict=True))
-        padding = " " * (widths[0] - _cells(label))
+        padding = " " * (widths[0] - width_of(label))
         lines.append(_GAP.join([label + padding, *numbers]))
     rule = _GAP.join("─" * size for size in widths)
     return [lines[0], rule, *lines[1:]]
@@ -82,14 +82,14 @@ def _below(summary: Summary, notes: Sequence[str]) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _cells(text: str) -> int:
+def width_of(text: str) -> int:
     """Return how many columns of a terminal *text* takes."""
     return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _cut(text: str, width: int) -> str:
-    if _cells(text) <= width:
+    if width_of(text) <= width:
         return text
-    while text and _cells(text) > width - 1:
+    while text and width_of(text) > width - 1:
         text = text[:-1]
     return f"{text}…"

@@ -13,6 +13,7 @@
     model_list.py     the list of models, page by page
     prices.py         price labels
     published_prices.py  prices that public pages show, with their dates
+    run_logs.py       the logs of a run, and the records of its steps
     headers.py        what an answer's headers say of time and content
     redact.py         takes the key out of texts
     inline.py         media that stand in a body itself, which the ledger does not get

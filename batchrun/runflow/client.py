@@ -145,6 +145,13 @@ class Client:
         answer = await self._get(path, params=params, read=wire.parse_run)
         return None if answer.refusal is not None else cast("Run", answer.body)
 
+    async def part_of_run(self, run_id: str, part: str, cursor: str | None = None) -> Any:
+        """Return a page of a run's `logs` or `node-runs`, None if the API refuses it."""
+        path = f"/v1/runs/{quote(run_id, safe='')}/{part}"
+        params = {"limit": "100"} | ({} if cursor is None else {"pq": cursor})
+        answer = await self._get(path, params=params, optional=True)
+        return None if answer.refusal is not None else answer.body
+
     async def newest_page(self, cursor: str | None = None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
 

@@ -26,7 +26,7 @@ OPEN: Final = frozenset({"queued", "dispatching", "running"})
 _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 
 # The fields that a list is asked for, so that a finished run costs no further call. Nothing reads
-# `started_at` and `org_id` yet; they cost no call either.
+# `org_id` yet; it costs no call either.
 RUN_FIELDS: Final = (
     "id,status_code,client_ref,metadata,output,cost,duration_ms,created_at,started_at,"
     "completed_at,failure_code,failure_message,failure_stage_code,org_id,batch_id,"
@@ -53,6 +53,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal | None = None
     duration_ms: int | None = None
     created_at: datetime | None = None
+    started_at: datetime | None = None
     completed_at: datetime | None = None
     output: Any = None
     failure_code: str | None = None
@@ -142,6 +143,7 @@ def parse_run(body: Any) -> Run:
         cost=money(get("cost")),
         duration_ms=whole(get("duration_ms")),
         created_at=moment(get("created_at")),
+        started_at=moment(get("started_at")),
         completed_at=moment(get("completed_at") or get("finished_at")),
         output=get("output"),
         failure_code=failure_code,
@@ -188,7 +190,7 @@ def page_of(body: Any) -> tuple[list[Any], str | None]:
     if not isinstance(items, list):
         raise ValueError("expected an object with a list of items")  # noqa: TRY004  (as above)
     after = next(filter(None, (text(body.get(name)) for name in ("next", "next_pq"))), None)
-    return items, _cursor(after)
+    return items, cursor_of(after)
 
 
 def _is_over(item: Any, over: AbstractSet[str]) -> bool:
@@ -274,7 +276,7 @@ def organisation(body: Any) -> str | None:
     return next(filter(None, map(organisation, inner)), None)
 
 
-def _cursor(value: str | None) -> str | None:
+def cursor_of(value: str | None) -> str | None:
     """Take the `pq` of a URL or query string; what has none is the cursor itself."""
     if value is None:
         return None

@@ -200,8 +200,8 @@ class Api:
 
     async def node_runs(self, request: Request, org: str) -> Response:
         now = self.world.now()
-        self.world.find(request.path_params["run_id"], org=org, now=now, route="node_runs")
-        return JSONResponse(paging.envelope([], before=None, after=None))
+        run = self.world.find(request.path_params["run_id"], org=org, now=now, route="node_runs")
+        return JSONResponse(paging.envelope(views.node_runs(run, now), before=None, after=None))
 
     async def file(self, request: Request, _org: str) -> Response:
         """Answer a signed URL with the picture that the run made; it is drawn when asked for."""

@@ -271,7 +271,8 @@ def fault_from_json(body: Any) -> Fault:
         raise ValueError("expected a fault as text, or {name, value, share, calls, routes, model}")
     value, model = body.get("value"), body.get("model")
     if not isinstance(model, str | None):
-        raise ValueError(f"expected a model's id, such as a/b, not {model!r}")  # noqa: TRY004  (a bad request)
+        said = f"expected a model's id, such as google/nano-banana-2, not {model!r}"
+        raise ValueError(said)  # noqa: TRY004  (of JSON)
     calls = body.get("calls", "1+")
     return make_fault(
         body["name"],

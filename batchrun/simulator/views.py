@@ -80,7 +80,7 @@ def run_object(run: Run, model: Model, status: str, *, now: int, url: Url) -> di
         "completed_at": iso(run.ended) if done else None,
         "callback_url": run.callback_url,
         "has_logs": True,
-        "has_node_runs": False,
+        "has_node_runs": began is not None,
         **_failure(run, done=done),
         "feedback_is_positive": None,
         "feedback_reason": None,
@@ -124,11 +124,17 @@ def output(run: Run, model: Model, values: Mapping[str, Any], url: Url) -> dict[
 
 def logs(run: Run, now: int) -> list[dict[str, Any]]:
     """Return the log lines of a run so far."""
+    failed = _failure(run, done=True)
+    why = (
+        f": {failed['failure_code']}: {failed['failure_message']}"
+        if run.outcome == "failed"
+        else ""
+    )
     lines = (
         (run.created, "info", "run accepted"),
         (run.dispatching, "info", "handed to the simulator's provider"),
         (run.running, "info", "running; nothing real is made"),
-        (run.ended, "error" if run.outcome == "failed" else "info", f"ended: {run.outcome}"),
+        (run.ended, "error" if run.outcome == "failed" else "info", f"ended: {run.outcome}{why}"),
     )
     return [
         {
@@ -141,6 +147,34 @@ def logs(run: Run, now: int) -> list[dict[str, Any]]:
         }
         for n, (moment, level, message) in enumerate(lines)
         if moment <= now
+    ]
+
+
+def node_runs(run: Run, now: int) -> list[dict[str, Any]]:
+    """Return the only step of a run once it has begun: what a model that is one node leaves."""
+    if now < run.running:
+        return []
+    done = now >= run.ended
+    return [
+        {
+            "id": made_id("node run", run.id),
+            "run_id": run.id,
+            "node_id": "model",
+            "flow_id": None,
+            "state_code": run.outcome if done else "running",
+            "input": json.loads(run.input),
+            "output": None,
+            "input_signature": None,
+            "preview_type": None,
+            "preview_value": None,
+            "duration_ms": (run.ended - run.running) // 1000 if done else None,
+            "cost": run.cost if done else None,
+            "retry_count": 0,
+            "error_message": _failure(run, done=done)["failure_message"],
+            "created_at": iso(run.created),
+            "started_at": iso(run.running),
+            "completed_at": iso(run.ended) if done else None,
+        }
     ]
 
 

@@ -51,6 +51,11 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
         base += prod(dimension_sizes(grid).values()) * len(grid.models)
 
 
+def cells_of(grid: Grid, layout: Layout, base: int) -> Iterator[Cell]:
+    """Yield the cells of one layout of *grid*, whose ordinals begin at *base*."""
+    return _cells(layout, base, _kept(grid, layout), {})
+
+
 class Replicates(Struct, frozen=True):
     """A point of a model: its *first* replicate, how many the manifest has, and any other one.
 
@@ -127,7 +132,7 @@ class Shape:
         model = layout.model
         self.model = model
         self.names = [n for n in layout.uses if not n.startswith("\0") and n != REPLICATE]
-        self._sent = [
+        self.sent = [
             (name, model.rename[name][0] if name in model.rename else name, model.map.get(name))
             for name in layout.sent
             if name not in model.omit and name in layout.uses
@@ -150,7 +155,7 @@ class Shape:
     def input(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is sent; raise NoValueError for a value that a map doesn't know."""
         sent = {}
-        for name, target, mapping in self._sent:
+        for name, target, mapping in self.sent:
             value = values.get(name, OMIT)
             if mapping is not None and value is not OMIT:
                 value = mapped(self.model, name, mapping, value)

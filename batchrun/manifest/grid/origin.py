@@ -69,10 +69,11 @@ def places_of(origin: Origin) -> list[RowOrigin]:
 
     Raises ManifestError where a data file has changed.
     """
-    return [_row(origin.grid.tables[table], index).place for table, index in origin.rows.items()]
+    return [row_of(origin.grid.tables[table], index).place for table, index in origin.rows.items()]
 
 
-def _row(table: Table, index: int) -> Row:
+def row_of(table: Table, index: int) -> Row:
+    """Return the row of that *index*, from 0; the table is read up to it. Raises ManifestError."""
     for _, raw in raws(table, {index: None}):
         assert isinstance(raw, Row)
         return raw

@@ -49,6 +49,12 @@ def read_head(root: MapNode, path: Path, environ: Mapping[str, str]) -> Head | N
     return None if problems else head
 
 
+def read_limits(root: MapNode, path: Path) -> dict[str, Any]:
+    """Return the settings that are given, by the fields of Settings; read no more."""
+    section = Section(root, "", [], Environment({}))
+    return read_settings(section) | read_outputs(section, path.absolute().parent.resolve())[1]
+
+
 def name_of(path: Path) -> str:
     """Return the name of a sweep whose manifest at *path* gives none, in whatever locale."""
     stem = os.fsencode(path.stem).decode("utf-8", "surrogateescape")

@@ -1,0 +1,77 @@
+"""The table of all sweeps below a folder."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from batchrun.base.text import escaped, money, size_of
+from batchrun.results.sweep_facts import SweepFacts
+from batchrun.results.terminal_table import width_of
+
+HEAD: Final = ("sweep", "label", "last", "cells", "USD", "files", "state")
+GAP: Final = "  "
+LONGEST: Final = 40
+"""Columns that a name or a label takes at most."""
+
+WORDS: Final[Mapping[str, str]] = {
+    "pending": "not yet done",
+    "in_flight": "in flight",
+    "parked": "parked",
+    "in_doubt": "in doubt",
+    "unsaved": "not saved",
+    "failed": "failed",
+    "rejected": "rejected",
+    "cancelled": "cancelled",
+    "partial_succeeded": "partly succeeded",
+    "lost": "lost a file",
+}
+"""What is said of cells beside those that succeeded, in this order."""
+
+RIGHT: Final = frozenset({3, 4, 5})
+
+
+def sweep_table(sweeps: Sequence[SweepFacts]) -> str:
+    """Return a line for each sweep, under a heading."""
+    rows = [HEAD, *map(_row, sweeps)]
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        parts = []
+        for at, (text, width) in enumerate(zip(row, widths, strict=True)):
+            space = " " * (width - width_of(text))
+            parts.append(space + text if at in RIGHT else text + space)
+        lines.append(GAP.join(parts).rstrip())
+    rule = GAP.join("─" * width for width in widths[:-1]) + GAP + "─" * len(HEAD[-1])
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _row(facts: SweepFacts) -> tuple[str, ...]:
+    name = _short(facts.name or facts.folder.name)
+    return (
+        f"{name} (simulator)" if facts.simulated else name,
+        _short(facts.label or ""),
+        (facts.last or "")[:16].replace("T", " "),
+        "" if facts.cells is None else str(facts.cells),
+        "" if facts.cost is None else money(facts.cost),
+        "?" if facts.files is None else size_of(facts.files),
+        state_of(facts),
+    )
+
+
+def state_of(facts: SweepFacts) -> str:
+    """Return how a sweep stands, in words."""
+    parts = [
+        f"{facts.counts[name]} {word}" for name, word in WORDS.items() if facts.counts.get(name)
+    ]
+    counted = ", ".join(parts)
+    if facts.state == "running":
+        return escaped(f"running: {facts.holder}")
+    if facts.problem is not None:
+        known = f"; {counted}" if counted else ""
+        word = "not known" if facts.state == "unknown" else facts.state
+        return escaped(f"{word}: {facts.problem}{known}")
+    return f"{facts.state}{f': {counted}' if counted else ''}"
+
+
+def _short(text: str) -> str:
+    text = escaped(text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,145 @@
+"""The logs of a run, and the records of its steps: read tolerantly, and never too much of them.
+
+Whatever a service puts there is text from outside: control characters are escaped, and of an
+address the part is left out that may sign it.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from batchrun.base.text import escaped
+from batchrun.runflow import lenient
+from batchrun.runflow.inline import message
+from batchrun.runflow.wire import cursor_of
+
+MOST_PAGES: Final = 10
+MOST_LINES: Final = 500
+LONGEST: Final = 1000
+"""Characters of one message."""
+
+_ADDRESS: Final = re.compile(
+    r"(\b[a-z][a-z0-9+.-]*://)([^\s/?#'\"<>@]*@)?([^\s?'\"<>]*)(\?[^\s'\"<>]*)?", re.IGNORECASE
+)
+_NAMED: Final = re.compile(
+    r"(\b(?:token|secret|password|api[_-]?key|signature|authorization)[\"']?\s*[:=]\s*[\"']?)"
+    r"(?:(?:bearer|basic)\s+)?[^\s\"',;&]+",
+    re.IGNORECASE,
+)
+
+
+class LogLine(Struct, frozen=True, kw_only=True):
+    """A line of a run's log; *at* is the service's time, as it spells it."""
+
+    at: str | None
+    level: str | None
+    message: str
+
+
+class NodeRun(Struct, frozen=True, kw_only=True):
+    """One step of a run; *cost* is a decimal in USD, as text."""
+
+    node: str | None
+    state: str | None
+    started_at: str | None
+    duration_ms: int | None
+    cost: str | None
+    retries: int | None
+    error: str | None
+
+
+class Part(Struct, frozen=True, kw_only=True):
+    """The items of a list that were to be had; *said* is why some are missing, if any are."""
+
+    items: Sequence[LogLine | NodeRun]
+    said: str = ""
+
+
+async def read_part(
+    ask: Callable[[str | None], Awaitable[Any]], read: Callable[[Mapping[str, Any]], Any]
+) -> Part:
+    """Return the items of a list, page by page; *ask* is given a cursor, and returns a body.
+
+    A body of None is a refusal. The list is cut at MOST_PAGES pages and MOST_LINES items.
+    """
+    items: list[Any] = []
+    cursor: str | None = None
+    seen: set[str | None] = set()
+    while cursor not in seen and len(seen) < MOST_PAGES and len(items) < MOST_LINES:
+        seen.add(cursor)
+        body = await ask(cursor)
+        found = body if isinstance(body, list) else _items(body)
+        if found is None:
+            return Part(items=items, said="the service has none, or does not show them")
+        items += [read(each) for each in found if isinstance(each, Mapping)]
+        cursor = _next(body)
+        if cursor is None:
+            break
+    more = len(items) > MOST_LINES or cursor is not None
+    said = f"only the first {min(len(items), MOST_LINES)} are shown" if more else ""
+    return Part(items=items[:MOST_LINES], said=said)
+
+
+def _items(body: Any) -> list[Any] | None:
+    items = body.get("items") if isinstance(body, Mapping) else None
+    return items if isinstance(items, list) else None
+
+
+def _next(body: Any) -> str | None:
+    if not isinstance(body, Mapping):
+        return None
+    named = (lenient.text(body.get(name)) for name in ("next", "next_pq"))
+    return cursor_of(next(filter(None, named), None))
+
+
+def log_line(item: Mapping[str, Any]) -> LogLine:
+    """Return a line of `GET /v1/runs/{id}/logs` (runflow-api.md, section 6)."""
+    words = _first(item, "message", "msg", "text")
+    return LogLine(
+        at=_word(_first(item, "timestamp", "created_at")),
+        level=_word(_first(item, "level_code", "level")),
+        message="" if words is None else harmless(words),
+    )
+
+
+def node_run(item: Mapping[str, Any]) -> NodeRun:
+    """Return a record of `GET /v1/runs/{id}/node-runs` (runflow-api.md, section 6)."""
+    cost = lenient.money(item.get("cost"))
+    error = _first(item, "error_message", "error")
+    return NodeRun(
+        node=_word(_first(item, "node_id", "name", "id")),
+        state=_word(_first(item, "state_code", "status_code")),
+        started_at=_word(item.get("started_at")),
+        duration_ms=lenient.whole(item.get("duration_ms")),
+        cost=None if cost is None else str(cost),
+        retries=lenient.whole(item.get("retry_count")),
+        error=None if error is None else harmless(error),
+    )
+
+
+def _first(item: Mapping[str, Any], *names: str) -> Any:
+    return next((item[name] for name in names if item.get(name) is not None), None)
+
+
+def _word(value: Any) -> str | None:
+    return None if value is None else harmless(value)[:100]
+
+
+def harmless(value: Any) -> str:
+    """Return words of the service on one line, without media, secrets of addresses and controls."""
+    text = message(value if isinstance(value, str) else str(value))
+    text = escaped(unsigned(text))
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def unsigned(text: str) -> str:
+    """Return *text* without the queries of addresses, which may sign them, and named secrets."""
+    text = _ADDRESS.sub(_without_query, text)
+    return _NAMED.sub(lambda found: f"{found[1]}[left out]", text)
+
+
+def _without_query(found: re.Match[str]) -> str:
+    user = "[left out]@" if found[2] else ""
+    return f"{found[1]}{user}{found[3]}{'?[left out]' if found[4] else ''}"
