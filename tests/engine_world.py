@@ -91,10 +91,12 @@ class World:
     disk: Disk = field(default_factory=InlineDisk)
     clock: Callable[[], datetime] = now
     transport: httpx.AsyncBaseTransport | None = None  # in place of the service's own
+    label: str | None = None
 
     @property
     def folder(self) -> Path:
-        return self.path / "sweep"
+        folder = self.path / "sweep"
+        return folder if self.label is None else folder / f"@{self.label}"
 
     def manifest(self) -> Manifest:
         file = self.path / "m.yaml"
@@ -119,7 +121,7 @@ class World:
                 ledger,
                 manifest,
                 endpoint="https://fake",
-                label=None,
+                label=self.label,
                 set_aside=settings.set_aside,
                 budget=settings.budget,
             )
@@ -165,7 +167,7 @@ class Begun(World):
         manifest = self.manifest()
         with open_ledger(self.folder, disk=self.disk, clock=self.clock) as ledger:
             sweep = await open_sweep(
-                self.folder, ledger, manifest, endpoint="https://fake", label=None
+                self.folder, ledger, manifest, endpoint="https://fake", label=self.label
             )
             ref = marker(manifest.name, None)
             tag = {**sweep.tag, "cell": FIRST, "attempt": 1, "key": FIRST}

@@ -10,6 +10,9 @@ The way of a cell:
     redo.py            which cells are made again, and as which replicates
     scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
     budget.py          what may still be spent; `held_cells.py` has the cells that wait for it
+    pots.py            the budgets: the sweep's, a model's, and the day's in `day_pot.py`
+    day_budget.py      draws what is reserved from the day's file, which other labels share
+    credit.py          models that the account can't pay; `funds.py` is all of these
     prices.py          what runs have cost, by their `choices.py`
     run_costs.py       learns that, and asks for costs that aren't known when a run ends
     uploader.py        local files, before the request

@@ -29,8 +29,11 @@ from batchrun.base.progress import Moment, Progress
 from batchrun.engine.batcher import Batcher
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
+from batchrun.engine.credit import Credit
+from batchrun.engine.day_budget import DayBudget
 from batchrun.engine.downloader import Downloader
 from batchrun.engine.duplicate_runs import DuplicateRuns
+from batchrun.engine.funds import Funds
 from batchrun.engine.in_flight import Active, InFlight
 from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
@@ -38,6 +41,7 @@ from batchrun.engine.opening import Opening
 from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.own_runs import OwnRuns
 from batchrun.engine.poll import Poller
+from batchrun.engine.pots import pots_of
 from batchrun.engine.preflight import LedgerCheck, Preflight
 from batchrun.engine.prices import NEWEST, Prices
 from batchrun.engine.ready_queue import ReadyQueue
@@ -54,7 +58,7 @@ from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
-from batchrun.errors import KeyRefusedError, LostLedgerError, UnreachableError
+from batchrun.errors import FolderError, KeyRefusedError, LostLedgerError, UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.scan import costs_by_choice
@@ -117,9 +121,8 @@ class Runner:
         self._costs = RunCosts(
             context, prices=self._prices, active=self._active, wakeup=self._wakeup
         )
-        self._budget = Budget(
-            settings.budget, ledger.book, self._in_flight, prices=self._prices, costs=self._costs
-        )
+        self._funds = self._made_funds()
+        self._budget, self._day = self._funds.budget, self._funds.day
         self._seen = KeyIndex()
         streams = {model.alias: self._stream(model) for model in manifest.models}
         self._ready_queue = ReadyQueue(streams)
@@ -128,6 +131,22 @@ class Runner:
             context, services.downloads, active=self._active, wakeup=self._wakeup
         )
         self._duplicates = DuplicateRuns(context, self._active, self._wakeup)
+
+    def _made_funds(self) -> Funds:
+        """Return what the call may spend, of each of its budgets and of the credit."""
+        settings, book, prices = self._context.settings, self._context.ledger.book, self._prices
+        pots = pots_of(settings.budget, settings.model_budgets, book, self._in_flight, prices)
+        day = DayBudget(
+            self._context,
+            in_flight=self._in_flight,
+            prices=prices,
+            active=self._active,
+            wakeup=self._wakeup,
+        )
+        if day.pot is not None:
+            pots.append(day.pot)
+        budget = Budget(pots, self._in_flight, prices=prices, costs=self._costs)
+        return Funds(budget, day, Credit({model.id for model in self._context.manifest.models}))
 
     async def run(self) -> Shutdown:
         """Return why the call ended, when nothing more can be done in it.
@@ -150,8 +169,15 @@ class Runner:
         finally:
             with anyio.CancelScope(shield=True):
                 await context.ledger.settle()
+                await self._end_day()
             context.progress.close()
         return self.shutdown
+
+    async def _end_day(self) -> None:
+        try:
+            await self._day.end()
+        except FolderError as error:
+            self.shutdown.leave(error)
 
     async def _run(self, tasks: TaskGroup) -> None:
         """Take over what is open, start everything else, and drive it to its end."""
@@ -182,7 +208,7 @@ class Runner:
             intents=intents,
             habits=habits,
             opening=opening,
-            budget=self._budget,
+            funds=self._funds,
         )
         tasks.start_soon(self._tick, submitter, name="ticker")
         if not await self._begin(transitions, preflight, intents, ref_filter):
@@ -208,6 +234,7 @@ class Runner:
         tasks.start_soon(self._downloader.run, name="downloader")
         tasks.start_soon(self._duplicates.run, name="duplicate runs")
         tasks.start_soon(self._costs.run, name="costs of runs")
+        tasks.start_soon(self._day.run, name="budget of the day")
         tasks.start_soon(opening.run, name="opening")
         tasks.start_soon(opening.look_again, name="look for other sweeps again")
         own_runs = OwnRuns(context, transitions=transitions, duplicates=self._duplicates)
@@ -261,6 +288,7 @@ class Runner:
                 await self._learn_prices()
                 await self._costs.ask(ref_filter)  # what is counted for a run may be too much
                 reserve(self._in_flight, self._budget, intents)
+                await self._day.begin()
             begun = True  # not if it is broken off
         return begun  # noqa: RET504  (as above)
 
@@ -336,7 +364,7 @@ class Runner:
             self._context,
             ready_queue=self._ready_queue,
             transitions=transitions,
-            budget=self._budget,
+            funds=self._funds,
             submitter=submitter,
             opening=opening,
             batcher=batcher,
@@ -393,6 +421,7 @@ class Runner:
         wait to share a request.
         """
         drawn, begun = 0, len(self._in_flight)
+        await self._day.begin_round()
         scheduler.begin_round()
         while not self.shutdown.leaving and scheduler.draw():
             drawn += 1
@@ -401,6 +430,7 @@ class Runner:
                     batcher.leave(last=False)
                 begun = len(self._in_flight)
                 await anyio.lowlevel.checkpoint()
+        self._day.wait(self._budget)
 
     async def _let_answers_arrive(self) -> None:
         """Wait a little for the answers of requests that have left; what has not left, doesn't.

@@ -66,6 +66,7 @@ class ModelReader(Struct, frozen=True):
             concurrency=section.take("concurrency", parse_count, None),
             repeat=section.take("repeat", parse_count, None),
             price=section.take("price", parse_money, None),
+            budget=section.take("budget", parse_money, None),
             inputs=self._inputs(section),
             omit=self._omit(section),
             map=self._maps(section),
