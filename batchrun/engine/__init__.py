@@ -12,6 +12,7 @@ The way of a cell:
     budget.py          what may still be spent; `held_cells.py` has the cells that wait for it
     pots.py            the budgets: the sweep's, a model's, and the day's in `day_pot.py`
     day_budget.py      draws what is reserved from the day's file, which other labels share
+    affordable.py      whether the balance pays for what is to be begun
     credit.py          models that the account can't pay; `funds.py` is all of these
     prices.py          what runs have cost, by their `choices.py`
     run_costs.py       learns that, and asks for costs that aren't known when a run ends

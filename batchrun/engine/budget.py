@@ -72,7 +72,7 @@ class Budget:
     def __init__(
         self, pots: Sequence[Pot], in_flight: InFlight, *, prices: Prices, costs: Costs
     ) -> None:
-        self._pots = pots
+        self.pots = pots
         self._in_flight = in_flight
         self._prices = prices
         self._costs = costs
@@ -85,7 +85,7 @@ class Budget:
 
     @property
     def limited(self) -> bool:
-        return bool(self._pots)
+        return bool(self.pots)
 
     def used_up(self, alias: str) -> bool:
         """Say whether no run of *alias* has room any more, whatever becomes of those under way."""
@@ -111,7 +111,7 @@ class Budget:
     def news(self) -> list[str]:
         """Return a line for each pot of which most is spent by now: once in a call."""
         found = []
-        for pot in self._pots:
+        for pot in self.pots:
             if pot.name not in self._near and is_near(pot):
                 self._near.add(pot.name)
                 found.append(f"{money(pot.limit - pot.free())} USD of {pot.name} are used")
@@ -197,11 +197,11 @@ class Budget:
         """Say whether what is under way holds a part of the budget, or a cost that isn't known."""
         if any(each.reserved != 0 and not each.parked for each in self._in_flight):
             return True
-        return self._costs.wait_for_any() or any(pot.elsewhere for pot in self._pots)
+        return self._costs.wait_for_any() or any(pot.elsewhere for pot in self.pots)
 
     def reached(self) -> BudgetReachedError:
         """Return the reason to ask for no further run."""
-        pots = list(self._reached.values()) or [min(self._pots, key=room)]
+        pots = list(self._reached.values()) or [min(self.pots, key=room)]
         said = "; ".join(f"{pot.name} allows no further run: {pot.said()}" for pot in pots)
         left = [label for pot in pots for label in pot.left]
         return BudgetReachedError(f"{said}{self._no_fit()}", left=left)
@@ -215,7 +215,7 @@ class Budget:
         return f"; no room for {', '.join(cells)}" if cells else ""
 
     def _of(self, alias: str) -> list[Pot]:
-        return [pot for pot in self._pots if pot.holds(alias)]
+        return [pot for pot in self.pots if pot.holds(alias)]
 
     def _awaits_price(self, choice: str, besides: Attempt | None) -> Keeps | None:
         """Return what keeps a run as long as another one is to show the price of *choice*."""

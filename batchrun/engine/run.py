@@ -26,6 +26,7 @@ from anyio.abc import TaskGroup
 from msgspec import Struct
 
 from batchrun.base.progress import Moment, Progress
+from batchrun.engine.affordable import Affordable
 from batchrun.engine.batcher import Batcher
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
@@ -188,7 +189,14 @@ class Runner:
             OtherSweeps(context, ref_filter),
             LedgerCheck(context, ref_filter),
         )
-        preflight = Preflight(context, ref_filter, ledger_check, other_sweeps)
+        affordable = Affordable(
+            context,
+            prices=self._prices,
+            pots=self._budget.pots,
+            wants=self.selection.wants,
+            learn=self._learn_prices,
+        )
+        preflight = Preflight(context, ref_filter, ledger_check, other_sweeps, affordable)
         opening = Opening(
             context,
             in_flight=self._in_flight,
@@ -307,7 +315,9 @@ class Runner:
             tasks.cancel_scope.cancel()
 
     async def _learn_prices(self) -> None:
-        """Take in what models say that they cost, and what the ledger's runs have cost."""
+        """Take in what models say that they cost, and what the ledger's runs have cost; once."""
+        if self._prices.descriptions:
+            return
         models = dict.fromkeys(model.id for model in self._context.manifest.models)
         self._prices.descriptions = {
             model: parse_description(await self._context.client.model(model) or {})
