@@ -5,7 +5,8 @@ expected cost is no more than the budgets still allow. A price or a balance that
 reason to stop: the call goes on, and says so.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from decimal import Decimal
 from typing import Final
 
@@ -86,19 +87,16 @@ class Affordable:
     async def _compared(self, balance: Decimal) -> OutOfCreditError | None:
         costs: dict[str, Decimal] = {}
         cells = unknown = 0
-        async for cell in self._to_begin():
-            cost = self._cost(cell)
-            if cost is None:
-                unknown += 1
-                continue
-            cells += 1
-            costs[cell.alias] = costs.get(cell.alias, Decimal(0)) + cost
-            if (expected := self._capped(costs)) > balance:
-                return OutOfCreditError(
-                    f"the balance of {money(balance)} USD is below the expected cost: the first "
-                    f"{number_of(cells, 'cell')} to be begun cost about {money(expected)} USD; add "
-                    "credit to the account, or go on all the same with `--allow-short`"
-                )
+        async with aclosing(self._to_begin()) as cells_to_begin:
+            async for cell in cells_to_begin:
+                cost = self._cost(cell)
+                if cost is None:
+                    unknown += 1
+                    continue
+                cells += 1
+                costs[cell.alias] = costs.get(cell.alias, Decimal(0)) + cost
+                if (expected := self._capped(costs)) > balance:
+                    return _too_little(balance, cells, expected)
         if unknown:
             self._context.progress.note(
                 f"no price is known for {number_of(unknown, 'cell')}: whether the balance of "
@@ -106,7 +104,7 @@ class Affordable:
             )
         return None
 
-    async def _to_begin(self) -> AsyncIterator[Cell]:
+    async def _to_begin(self) -> AsyncGenerator[Cell, None]:
         """Yield the cells of which a run would be asked for, each once."""
         book, limit = self._context.ledger.book, self._settings.limit
         new, seen = 0, KeyIndex()
@@ -135,3 +133,11 @@ class Affordable:
 
     def _of_alias(self, alias: str, cost: Decimal) -> Decimal:
         return max(Decimal(0), min([cost, *(pot.free() for pot in self._pots if pot.holds(alias))]))
+
+
+def _too_little(balance: Decimal, cells: int, expected: Decimal) -> OutOfCreditError:
+    return OutOfCreditError(
+        f"the balance of {money(balance)} USD is below the expected cost: the first "
+        f"{number_of(cells, 'cell')} to be begun cost about {money(expected)} USD; add credit to "
+        "the account, or go on all the same with `--allow-short`"
+    )
