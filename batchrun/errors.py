@@ -22,6 +22,7 @@ exception is a bug, and exits with 70 too.
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar, Final
 
 from msgspec import Struct
@@ -104,9 +105,22 @@ class OutOfCreditError(BatchrunError):
 
 
 class BudgetReachedError(BatchrunError):
-    """The sweep's own budget allows no further run."""
+    """A budget of the sweep's own allows no further run.
+
+    *left* are the folders of labels whose calls have gone, and whose reservations still count.
+    *settling* are the commands that settle them; where it is raised, they aren't known.
+    """
 
     exit_code = 6
+
+    def __init__(self, message: str, *, left: Sequence[Path] = ()) -> None:
+        super().__init__(message)
+        self.left = tuple(left)
+        self.settling: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        ways = [f"to settle what a call has left reserved: `{each}`" for each in self.settling]
+        return "\n  ".join([super().__str__(), *ways])
 
 
 class UnreachableError(BatchrunError):

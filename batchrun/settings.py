@@ -50,9 +50,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     downloads: int = 8
     budget: Decimal | None = None
     confirm_above: Decimal | None = None
+    budget_per_day: Decimal | None = None
     download: bool = True
     model_concurrency: Mapping[str, int] = field(default_factory=dict)
     model_prices: Mapping[str, Decimal] = field(default_factory=dict)
+    model_budgets: Mapping[str, Decimal] = field(default_factory=dict)
     wave_size: int | None = None
     limit: int | None = None
     max_duration: float | None = None
@@ -61,6 +63,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     fail_on: FailOn = ANY
     drain: bool = False
     trust_key: bool = False
+    allow_short: bool = False
     resubmit_in_doubt: bool = False
     set_aside: tuple[str, ...] = ()
 
@@ -68,6 +71,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def names_codes(self) -> bool:
         """Whether `--only code=…` names what it is about: then `--retry-failed` leaves none out."""
         return "code" in self.only
+
+    @property
+    def limited(self) -> bool:
+        """Whether any budget is kept."""
+        return not (self.budget is None and self.budget_per_day is None and not self.model_budgets)
 
 
 # Parts of the manifest's JSON Schema.
@@ -122,6 +130,8 @@ class Setting(Struct, frozen=True, kw_only=True):
             return None
         return self.reader(_READ.get(self.written, self.written))
 
+
+NONE: Final[Mapping[str, Decimal]] = {}
 
 _READ: Final[Mapping[str, Any]] = {"true": True, "false": False}
 
@@ -189,6 +199,17 @@ LIMITS: Final = (
         says="what the sweep may cost in all, in US dollars",
         more="US dollars over the sweep's life; submitting stops there; a run without a known cost "
         "counts as what was reserved for it",
+        schema=MONEY,
+    ),
+    Setting(
+        name="budget_per_day",
+        key="limits.budget_per_day",
+        flag="--budget-per-day",
+        parse=parse_money,
+        metavar="USD",
+        says="what all labels of the sweep may cost on one UTC day, in US dollars",
+        more="US dollars on one UTC day, over [all labels of the sweep](#budgets) in this folder; "
+        "submitting stops there",
         schema=MONEY,
     ),
     Setting(
@@ -294,6 +315,11 @@ CALL: Final = (
         says="go on though the key doesn't see our last run",
     ),
     Setting(
+        name="allow_short",
+        flag="--allow-short",
+        says="go on though the account's balance is below the expected cost",
+    ),
+    Setting(
         name="download",
         key="outputs.download",
         flag="--no-download",
@@ -345,9 +371,13 @@ def settings_from(
     *,
     model_concurrency: Mapping[str, int],
     model_prices: Mapping[str, Decimal],
+    model_budgets: Mapping[str, Decimal] = NONE,
 ) -> Settings:
     """Return the defaults with what a *manifest* says in their place, by the fields' names."""
     defaults = {each.name: each.default for each in SETTINGS if each.written}
     return Settings(
-        **{**defaults, **manifest}, model_concurrency=model_concurrency, model_prices=model_prices
+        **{**defaults, **manifest},
+        model_concurrency=model_concurrency,
+        model_prices=model_prices,
+        model_budgets=model_budgets,
     )

@@ -93,10 +93,12 @@ class World:
     disk: Disk = field(default_factory=InlineDisk)
     clock: Callable[[], datetime] = now
     transport: httpx.AsyncBaseTransport | None = None  # in place of the service's own
+    label: str | None = None
 
     @property
     def folder(self) -> Path:
-        return self.path / "sweep"
+        folder = self.path / "sweep"
+        return folder if self.label is None else folder / f"@{self.label}"
 
     def manifest(self) -> Manifest:
         file = self.path / "m.yaml"
@@ -113,7 +115,8 @@ class World:
 
     async def _call(self, changes: dict[str, Any]) -> Shutdown:
         manifest = self.manifest()
-        settings = replace(manifest.settings(), **changes)
+        # What the balance pays for is the subject of test_affordable.py alone.
+        settings = replace(manifest.settings(), **{"allow_short": True, **changes})
         known = check_folder(self.folder)
         with open_ledger(self.folder, sweep=known, disk=self.disk, clock=self.clock) as ledger:
             sweep = await open_sweep(
@@ -121,7 +124,7 @@ class World:
                 ledger,
                 manifest,
                 endpoint="https://fake",
-                label=None,
+                label=self.label,
                 set_aside=settings.set_aside,
                 budget=settings.budget,
             )
@@ -148,7 +151,7 @@ class World:
         self, client: Client, manifest: Manifest, settings: Settings
     ) -> dict[str, Description]:
         """Return what the service says of the models, where prices matter."""
-        if settings.budget is None:
+        if settings.allow_short and not settings.limited:
             return {}
         answers = await ask(client, [model.id for model in manifest.models])
         return {model: parse_description(body) for model, body in answers.bodies.items() if body}
@@ -178,7 +181,7 @@ class Begun(World):
         manifest = self.manifest()
         with open_ledger(self.folder, disk=self.disk, clock=self.clock) as ledger:
             sweep = await open_sweep(
-                self.folder, ledger, manifest, endpoint="https://fake", label=None
+                self.folder, ledger, manifest, endpoint="https://fake", label=self.label
             )
             ref = marker(manifest.name, None)
             tag = {**sweep.tag, "cell": FIRST, "attempt": 1, "key": FIRST}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger_lines import EACH, SWEEP, finished, intent, saved, submitted
 
-from batchrun.ledger.book import REMEMBERED, Book, KnownRun, duration
+from batchrun.ledger.book import REMEMBERED, Book, KnownRun, WithoutCost, duration
 from batchrun.ledger.history import History, State
 from batchrun.ledger.records import AnyRecord, Dropped, Extra, Learnt, Looked, Rejected, Uploaded
 
@@ -77,7 +77,7 @@ def test_what_was_reserved_is_kept_for_runs_that_may_be_billed_and_tell_no_cost(
     )
 
     facts = book.facts("google/nano-banana-2")
-    assert (facts.unpriced_runs, facts.unreserved, facts.assumed_cost) == (4, 2, Decimal("0.05"))
+    assert facts.unpriced == WithoutCost(4, 2, Decimal("0.05"))
     assert book.cost == 0
 
 
@@ -100,11 +100,11 @@ def test_an_extra_run_is_owed_its_cost_until_that_is_told() -> None:
     book = book_of(intent(), extra(None), extra(None))
     facts = book.facts("google/nano-banana-2")
     assert book.unpriced_duplicates == {"x": extra(None)}
-    assert (facts.unpriced_runs, facts.unreserved) == (1, 1)
+    assert facts.unpriced == WithoutCost(1, 1)
 
     book.add(extra("0.04"), 9)
     assert not book.unpriced_duplicates
-    assert (facts.unpriced_runs, facts.unreserved) == (0, 0)
+    assert facts.unpriced == WithoutCost()
 
 
 def test_the_newest_run_is_known_with_the_wave_that_shows_it() -> None:

@@ -10,7 +10,7 @@ from engine_world import World
 from simulated import Runflow
 from test_post_outcomes import crowded, parked
 
-from batchrun.engine.in_flight import Attempt, InFlight
+from batchrun.engine.in_flight import Attempt, InFlight, Share
 from batchrun.errors import most_severe
 
 MANY = """\
@@ -32,9 +32,14 @@ def test_what_all_reserve_is_counted_through_every_change() -> None:
     live.reserve(attempts[0], None, choice="c")
     live.reserve(attempts[1], PRICE * 2)
     live.end(attempts[2])
+    live.date(attempts[3], "2026-11-29")
 
-    assert live.shares == Counter(("a", each.choice, each.reserved) for each in live)
-    assert live.shares == {("a", "c", None): 1, ("a", "", PRICE * 2): 1, ("a", "", PRICE): 1}
+    shares = [
+        Share("a", "c", None),
+        Share("a", "", PRICE * 2),
+        Share("a", "", PRICE, "2026-11-29"),
+    ]
+    assert live.shares == Counter(each.share for each in live) == Counter(shares)
 
 
 async def in_doubt(path: Path, *, sends: int = 4) -> World:

@@ -105,7 +105,7 @@ FILE_WORK: Final = {
 
 OWNERS: Final = {
     "tqdm": {"results.progress_bar"},
-    "fcntl": {"ledger.lock", "runflow.ratelimit.shared_pace", "base.disk"},
+    "fcntl": {"ledger.lock", "ledger.day_file", "runflow.ratelimit.shared_pace", "base.disk"},
     "yaml": {"manifest"},
     "starlette": {"simulator"},
     "uvicorn": {"simulator"},

@@ -31,11 +31,11 @@ limits: {concurrency: 4, rate: 100/s, settle: 1s}
 class Night(World):
     """A sweep with a label; `tonight` pays for it."""
 
-    label: str = "@night-1"
+    label: str | None = "night-1"
 
     @property
     def folder(self) -> Path:
-        return self.path / "m" / self.label
+        return self.path / "m" / f"@{self.label}"
 
     async def ends(self) -> None:
         """Call, and note what is owed, as a whole call does."""

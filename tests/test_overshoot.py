@@ -150,6 +150,7 @@ class Audit:
     priced: set[str] = field(default_factory=set)
     unpriced: dict[str, Intent] = field(default_factory=dict)
     at_last: list[Intent] = field(default_factory=list)
+    at_last_of: dict[str, list[Intent]] = field(default_factory=dict)
     alone: int = 0
     sent: int = 0
 
@@ -194,6 +195,8 @@ class Audit:
         self.sent += 1
         self.open[intent.cell] = intent
         self.at_last = [*self.open.values(), *self.unpriced.values()]
+        of_model = [each for each in self.at_last if each.model == intent.model]
+        self.at_last_of[intent.model] = of_model
 
     def _choice(self, intent: Intent) -> str:
         inputs = self.inputs[intent.cell]
@@ -202,23 +205,27 @@ class Audit:
     def _cost(self, intent: Intent) -> Decimal:
         return self.market.cost(intent.model, self.inputs[intent.cell])
 
-    def beyond(self) -> Decimal:
-        """Return what the runs in flight at the last intent cost more than they reserved."""
+    def beyond(self, model: str | None = None) -> Decimal:
+        """Return what the runs in flight at the last intent cost more than they reserved.
+
+        Of all runs, or of those of a *model*, at its last intent.
+        """
+        at_last = self.at_last if model is None else self.at_last_of.get(model, [])
         return sum(
             (
                 max(Decimal(0), self._cost(each) - each.reserved)
-                for each in self.at_last
+                for each in at_last
                 if each.reserved is not None
             ),
             Decimal(0),
         )
 
 
-async def live(world: World, service: Service, life: Mortal, budget: Decimal) -> None:
+async def live(world: World, service: Service, life: Mortal, **budgets: Any) -> None:
     """Call, and die of it or not."""
     world.disk, world.transport = MortalDisk(life), MortalTransport(service, life)
     try:
-        await world.call(budget=budget)
+        await world.call(**budgets)
     except BaseException:  # what a dying process says of it has no meaning
         if not life.dead:
             raise
@@ -229,6 +236,7 @@ def settings(seed: int) -> Iterator[tuple[str, Any]]:
     yield "concurrency", (1, 16, 200)[seed % 3]
     yield "batches", ("no", "yes")[seed % 2]
     yield "budget", Decimal(random.randint(20, 900)) / 100
+    yield "model", Decimal(random.randint(20, 300)) / 100 if seed % 4 == 1 else None
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -239,13 +247,15 @@ async def test_the_overshoot_is_what_runs_in_flight_cost_beyond_their_reservatio
     market = Market(random)
     service = shop(market, batches=chosen["batches"])
     world = World(tmp_path, service, text=manifest(random, chosen["concurrency"]))
-    budget = chosen["budget"]
+    budget, of_one = chosen["budget"], chosen["model"]
+    (one, *_) = [model.alias for model in world.manifest().models]
+    budgets = {"budget": budget, "model_budgets": {} if of_one is None else {one: of_one}}
 
     async with serving(service) as alive:
         for _ in range(2):
-            await live(world, alive, Mortal(random.randint(20, 200)), budget)
+            await live(world, alive, Mortal(random.randint(20, 200)), **budgets)
         for _ in range(3):
-            await live(world, alive, Mortal(), budget)
+            await live(world, alive, Mortal(), **budgets)
             await anyio.sleep(60)
 
     made = {(run.cell, run.attempt) for run in service.runs}
@@ -254,5 +264,11 @@ async def test_the_overshoot_is_what_runs_in_flight_cost_beyond_their_reservatio
     billed = sum((market.cost(run.model, run.input) for run in runs), Decimal(0))
     assert billed == world.book().cost
     assert billed <= budget + audit.beyond()
+    if of_one is not None:
+        billed_of = sum(
+            (market.cost(run.model, run.input) for run in runs if run.model == MODELS[0]),
+            Decimal(0),
+        )
+        assert billed_of <= of_one + audit.beyond(MODELS[0])
     with capsys.disabled():
         sys.stdout.write(f"\nseed {seed}: {audit.alone} of {audit.sent} runs went alone")

@@ -8,13 +8,13 @@ import pytest
 from ledger_lines import SWEEP, finished, intent, submitted, text
 
 from batchrun.cli import main
+from batchrun.engine.price_list import PriceList
 from batchrun.engine.prices import Prices
 from batchrun.errors import UsageError
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.planning import plan_file
-from batchrun.planning.prices import PriceList
 from batchrun.planning.to_do import KeySet, ToDo
 
 MANIFEST = """\

@@ -8,11 +8,11 @@ from engine_world import World
 from simulated import Runflow
 
 from batchrun.engine.price_history import learn
+from batchrun.engine.price_list import Cost, PriceList
 from batchrun.engine.prices import Prices
 from batchrun.engine.selection import Selection
 from batchrun.ledger.book import Book
 from batchrun.planning.forecast import forecast
-from batchrun.planning.prices import Cost, PriceList
 from batchrun.runflow import published_prices
 from batchrun.simulator.models import MODELS
 from batchrun.sweep.location import LEDGER

@@ -10,8 +10,8 @@ import pytest
 from ledger_lines import SWEEP, finished, intent, submitted, text
 
 from batchrun.engine.price_history import MOST_SIBLINGS, learn, siblings
+from batchrun.engine.price_list import Cost, PriceList, Source
 from batchrun.engine.prices import Prices
-from batchrun.planning.prices import Cost, PriceList, Source
 from batchrun.runflow.descriptions import Description
 from batchrun.runflow.published_prices import TABLE, published
 

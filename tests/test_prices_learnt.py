@@ -188,7 +188,7 @@ async def test_a_cost_that_comes_after_the_end_is_counted(
     await world.call(budget=budget)
 
     assert world.book().cost == Decimal("0.48")
-    assert world.book().facts("google/nano-banana-2").unpriced_runs == 0
+    assert world.book().facts("google/nano-banana-2").unpriced.runs == 0
     assert any(isinstance(each, Priced) for each in records(world))
 
 

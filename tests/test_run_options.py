@@ -27,7 +27,7 @@ from batchrun.settings import SETTINGS, Settings, in_section
 KEPT = """
     --endpoint=simulator --outputs=out --label=x --concurrency=3 --rate=10/s --attempts=3
     --timeout=1m --settle=1s --give-up=5s --interval=1s --batch=20 --downloads=2 --budget=5.00
-    --confirm-above=2
+    --confirm-above=2 --budget-per-day=2 --allow-short
     --only=seed=1 --fail-on=2 --on-interrupt=drain --no-download --trust-key --recover=a1b2
 """.split()  # noqa: SIM905  (as one types it)
 DROPPED = """
@@ -88,6 +88,7 @@ LIMITS: Final = {
     "timeout": "1m",
     "settle": "2s",
     "budget": "5.00",
+    "budget_per_day": "2.00",
     "confirm_above": "2",
     "give_up": "5s",
     "batch": "20",
@@ -123,6 +124,7 @@ def test_the_table_names_each_field_of_the_settings_once() -> None:
         "only",
         "model_concurrency",
         "model_prices",
+        "model_budgets",
         "wave_size",
     }  # selection, models, tests alone
 

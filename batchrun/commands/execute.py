@@ -31,7 +31,7 @@ from batchrun.commands.reusing import (
 )
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
-from batchrun.commands.target import name_recover, said_of_former
+from batchrun.commands.target import name_recover, name_settling, said_of_former
 from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.other_labels import note_owed, pay_looks
 from batchrun.engine.run import Runner, Services
@@ -109,6 +109,7 @@ def execute(
         again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
+            name_settling(error, call.manifest.path, call.place)
         return show(
             Ending(
                 call=call,

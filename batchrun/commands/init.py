@@ -69,6 +69,7 @@ CHOSEN: Final = {
     "limits.concurrency": "8",
     "limits.rate": "20/s",
     "limits.budget": "5.00",
+    "limits.budget_per_day": "20.00",
     "poll.interval": "500ms",
 }
 """Settings that the manifest gives; the others stand in comments, with their defaults."""

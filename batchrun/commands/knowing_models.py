@@ -70,7 +70,7 @@ def models_to_send(
         if cell.key in taken or not selection.wants(cell):
             return False
         history = book.history(cell.key)
-        if again or (history.state in OPEN and settings.budget is not None):
+        if again or (history.state in OPEN and settings.limited):
             return True  # an open one may fail, and its next attempt needs a price
         attempts, named = settings.attempts, settings.names_codes
         more = grant(history, attempts=attempts, named=named) if settings.retry_failed else 0

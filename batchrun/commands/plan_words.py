@@ -8,12 +8,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from batchrun.base.text import money, number_of, size_of, span
+from batchrun.engine.price_list import Cost
 from batchrun.manifest.cells import plain
 from batchrun.manifest.file_names import file_name
 from batchrun.manifest.manifest import Manifest
 from batchrun.planning.effort import Effort
 from batchrun.planning.forecast import Forecast
-from batchrun.planning.prices import Cost
 from batchrun.planning.to_do import FirstCell
 from batchrun.results.edits import Edits
 from batchrun.results.edits import lines as edit_lines

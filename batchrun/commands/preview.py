@@ -24,6 +24,7 @@ from batchrun.commands.plan_words import Outlook, lines, onward
 from batchrun.commands.reusing import opened_sources, survey
 from batchrun.commands.run_options import KEEPING, SHOWING, Options, command_in
 from batchrun.engine.price_history import learn
+from batchrun.engine.price_list import PriceList
 from batchrun.engine.prices import Prices
 from batchrun.engine.selection import Selection
 from batchrun.errors import ManifestError
@@ -35,7 +36,6 @@ from batchrun.manifest.cells import Cell
 from batchrun.planning.effort import Effort, Work, effort
 from batchrun.planning.forecast import Forecast, forecast
 from batchrun.planning.plan_file import keep, read
-from batchrun.planning.prices import PriceList
 from batchrun.planning.to_do import KeySet
 from batchrun.results.summary import Summary
 from batchrun.sweep.identity import check_folder

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.errors import (
     BegunElsewhereError,
+    BudgetReachedError,
     LostLedgerError,
     MadeBesideError,
     ManifestError,
@@ -91,6 +93,14 @@ def name_recover(error: Exception, command: str, *, again: str = "") -> None:
         error.recover = command
     if isinstance(error, BegunElsewhereError | MadeBesideError) and again:
         error.command = again
+
+
+def name_settling(error: Exception, manifest: Path, place: Place) -> None:
+    """Let the error of a budget name the calls that settle what labels have left reserved."""
+    if isinstance(error, BudgetReachedError):
+        names = [each.name for each in error.left]
+        labels = [name[1:] if name.startswith("@") else None for name in names]
+        error.settling = tuple(command_of(manifest, replace(place, label=each)) for each in labels)
 
 
 @contextmanager

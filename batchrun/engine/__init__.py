@@ -10,7 +10,12 @@ The way of a cell:
     redo.py            which cells are made again, and as which replicates
     scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
     budget.py          what may still be spent; `held_cells.py` has the cells that wait for it
+    pots.py            the budgets: the sweep's, a model's, and the day's in `day_pot.py`
+    day_budget.py      draws what is reserved from the day's file, which other labels share
+    affordable.py      whether the balance pays for what is to be begun
+    credit.py          models that the account can't pay; `funds.py` is all of these
     prices.py          what runs have cost, by their `choices.py`
+    price_list.py      what a run may cost: low, expected, high, and where that is known from
     price_history.py   learns that from the ledgers of this sweep, and of its siblings
     run_costs.py       learns it from this call's runs, and asks for costs that a run didn't show
     refusing_models.py which models take no further cell, since they refuse them all alike

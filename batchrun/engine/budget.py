@@ -1,6 +1,9 @@
-"""The budget that is left: how much a run reserves before its cost is known. Pure.
+"""The budgets that are left: how much a run reserves before its cost is known. Pure.
 
-**Settled plus reserved never exceeds the budget, but by what a run costs more than it reserved.**
+**Settled plus reserved never exceeds a budget, but by what a run costs more than it reserved.** A
+call may have several: of the sweep, of models, of the day. Each is one of `pots.py`, and a run fits
+where it fits into all that hold its alias.
+
 An estimate is no bound. As long as no run of a choice has shown what it costs, one of it goes
 first, and the others wait (rule 31 of the contract): it reserves four times its price label, or all
 that is left where it has none. Once a run has cost 0.15 with a label of 0.01, fifty were under way.
@@ -10,7 +13,7 @@ is passed over for others that do, and counted.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -19,15 +22,13 @@ from msgspec import Struct
 
 from batchrun.base.text import money, number_of
 from batchrun.engine.in_flight import Attempt, InFlight
+from batchrun.engine.pots import Pot, is_near, is_overdrawn, room
 from batchrun.engine.prices import Prices
 from batchrun.errors import BudgetReachedError
-from batchrun.ledger.book import Book
 
 CAUTION: Final = 4
 """Labels that the first run of a choice reserves."""
 
-
-NOTHING: Final = Decimal("-Infinity")
 SOMETHING: Final = Decimal("1e-15")
 
 
@@ -61,7 +62,7 @@ class Reservation(Struct, frozen=True):
 
 
 class Budget:
-    """Holds *budget*, None for a call without one: then there is always room.
+    """Holds the *pots* of a call; without one there is always room.
 
     A run of an earlier call without a budget reserves nothing once the price of its choice is
     known, and all that is left until then. *held_back* is True once a second send of an intent
@@ -69,50 +70,52 @@ class Budget:
     """
 
     def __init__(
-        self,
-        budget: Decimal | None,
-        book: Book,
-        in_flight: InFlight,
-        *,
-        prices: Prices,
-        costs: Costs,
+        self, pots: Sequence[Pot], in_flight: InFlight, *, prices: Prices, costs: Costs
     ) -> None:
-        self._budget = budget
-        self._book = book
+        self.pots = pots
         self._in_flight = in_flight
         self._prices = prices
         self._costs = costs
-        self._capped = {
-            run_id: run.reserved - price
-            for run_id, run in book.late_costs.unpriced.items()
-            if (price := prices.given(run.alias)) is not None
-            and run.reserved is not None
-            and run.reserved > price
-        }
+        self._unknown: set[str] = set()  # choices of which a run reserved all that was left
         self._passed_over: Counter[tuple[str, str]] = Counter()
+        self._reached: dict[str, Pot] = {}
+        self._keeping: set[str] = set()
+        self._near: set[str] = set()
         self.held_back = False
 
     @property
     def limited(self) -> bool:
-        return self._budget is not None
+        return bool(self.pots)
 
-    @property
-    def used_up(self) -> bool:
-        """Whether no run has room any more, whatever becomes of those under way."""
+    def used_up(self, alias: str) -> bool:
+        """Say whether no run of *alias* has room any more, whatever becomes of those under way."""
         if not self.limited or self._prices.some_are_free or self._costs.awaited:
             return False
-        return self._free() <= 0
+        return self._note_reached(pot for pot in self._of(alias) if pot.free() <= 0)
 
-    @property
-    def overdrawn(self) -> bool:
-        """Whether more is settled and reserved than there is: runs have cost more than reserved.
+    def overdrawn(self, alias: str) -> bool:
+        """Say whether more is settled and reserved than there is: runs have cost more than that.
 
         What has not left by then is put off.
         """
-        if not self.limited:
-            return False
-        reserved = self._reserved()
-        return reserved is not None and reserved > self._free()
+        return any(map(is_overdrawn, self._of(alias)))
+
+    def begin_round(self) -> None:
+        """Forget which pots keep cells waiting: they ask once more."""
+        self._keeping.clear()
+
+    def keeps_waiting(self, pot: Pot) -> bool:
+        """Say whether, in this round, reservations in *pot* kept a cell from beginning."""
+        return pot.name in self._keeping
+
+    def news(self) -> list[str]:
+        """Return a line for each pot of which most is spent by now: once in a call."""
+        found = []
+        for pot in self.pots:
+            if pot.name not in self._near and is_near(pot):
+                self._near.add(pot.name)
+                found.append(f"{money(pot.limit - pot.free())} USD of {pot.name} are used")
+        return found
 
     def choice(self, model: str, inputs: Mapping[str, Any]) -> str:
         """Return the choice of a run, "" where no budget is kept."""
@@ -131,24 +134,27 @@ class Budget:
 
         *besides* is the attempt that it is of, where that is under way already.
         """
-        free, bound = self._free(), self._prices.bound(alias, choice)
-        if bound is None:
-            if self._is_shown(choice, besides):
-                return Keeps.OTHERS
-            if self._costs.waits_for(choice):
-                return Keeps.COST
+        pots, bound = self._of(alias), self._prices.bound(alias, choice)
+        if not pots:
+            return Reservation(choice, bound, first=False)
+        if keeps := bound is None and self._awaits_price(choice, besides):
+            return keeps
         expected = self._prices.estimate(model, inputs) if bound is None else bound
-        if free <= 0 if expected is None else expected > free:
-            # What is counted for a run whose cost isn't known yet may become less.
-            return Keeps.COST if self._costs.wait_for_any() else Keeps.SETTLED
-        reserved = self._reserved(besides)
-        room = NOTHING if reserved is None else free - reserved
-        if expected is None:
-            wanted = max(room, SOMETHING)
-        else:
-            wanted = min(expected if bound is not None else CAUTION * expected, free)
-        if wanted > room:
+        if full := [pot for pot in pots if _is_full(pot, expected)]:
+            return self._kept_by_settled(full)
+        if expected is None and self._tries_out_another(choice, besides):
             return Keeps.OTHERS
+        rooms = {pot.name: room(pot, besides) for pot in pots}
+        if expected is None:
+            wanted = max(min(rooms.values()), SOMETHING)
+        else:
+            most = expected if bound is not None else CAUTION * expected
+            wanted = min(most, *(pot.free() for pot in pots))
+        if small := {name for name, each in rooms.items() if wanted > each}:
+            self._keeping |= small
+            return Keeps.OTHERS
+        if expected is None:
+            self._unknown.add(choice)
         return Reservation(choice, wanted, first=bound is None)
 
     def pass_over(self, alias: str, choice: str, model: str, inputs: Mapping[str, Any]) -> None:
@@ -191,20 +197,14 @@ class Budget:
         """Say whether what is under way holds a part of the budget, or a cost that isn't known."""
         if any(each.reserved != 0 and not each.parked for each in self._in_flight):
             return True
-        return self._costs.wait_for_any()
+        return self._costs.wait_for_any() or any(pot.elsewhere for pot in self.pots)
 
     def reached(self) -> BudgetReachedError:
         """Return the reason to ask for no further run."""
-        spent = f"{self._book.cost} USD are spent"
-        if (reserved := self._reserved()) != 0:
-            spent += f", {_share(reserved)} reserved for what may be running"
-        if unpriced_runs := sum(facts.unpriced_runs for facts in self._book.models.values()):
-            runs = number_of(unpriced_runs, "run")
-            spent += f"; {runs} without a known cost, counted as {_share(self._assumed_cost())}"
-            spent += " (`price` beside a model's `id` says what a run of it costs at most)"
-        return BudgetReachedError(
-            f"the budget of {self._budget} USD allows no further run: {spent}{self._no_fit()}"
-        )
+        pots = list(self._reached.values()) or [min(self.pots, key=room)]
+        said = "; ".join(f"{pot.name} allows no further run: {pot.said()}" for pot in pots)
+        left = [label for pot in pots for label in pot.left]
+        return BudgetReachedError(f"{said}{self._no_fit()}", left=left)
 
     def _no_fit(self) -> str:
         """Say which cells were passed over."""
@@ -213,6 +213,28 @@ class Budget:
             for (alias, price), count in sorted(self._passed_over.items())
         ]
         return f"; no room for {', '.join(cells)}" if cells else ""
+
+    def _of(self, alias: str) -> list[Pot]:
+        return [pot for pot in self.pots if pot.holds(alias)]
+
+    def _awaits_price(self, choice: str, besides: Attempt | None) -> Keeps | None:
+        """Return what keeps a run as long as another one is to show the price of *choice*."""
+        if self._is_shown(choice, besides):
+            return Keeps.OTHERS
+        return Keeps.COST if self._costs.waits_for(choice) else None
+
+    def _kept_by_settled(self, full: Iterable[Pot]) -> Keeps:
+        """Return what keeps a run that doesn't fit into what isn't settled of *full* pots."""
+        if self._costs.wait_for_any():  # what is counted for such a run may become less
+            return Keeps.COST
+        self._note_reached(full)
+        return Keeps.SETTLED
+
+    def _note_reached(self, pots: Iterable[Pot]) -> bool:
+        """Remember which pots allow no further run; return whether there is one."""
+        reached = {pot.name: pot for pot in pots}
+        self._reached |= reached
+        return bool(reached)
 
     def _is_shown(self, choice: str, besides: Attempt | None) -> bool:
         """Say whether a run is under way that will show the price of *choice*.
@@ -227,46 +249,16 @@ class Budget:
             for each in self._in_flight
         )
 
-    def _free(self) -> Decimal:
-        """Return what is not settled; minus infinity where a cost of any size isn't known."""
-        assert self._budget is not None
-        assumed = self._assumed_cost()
-        return NOTHING if assumed is None else self._budget - self._book.cost - assumed
+    def _tries_out_another(self, choice: str, besides: Attempt | None) -> bool:
+        """Say whether a run is under way of another choice of which nothing is known.
 
-    def _assumed_cost(self) -> Decimal | None:
-        """Return what runs without a known cost count as; None is all that is left."""
-        total = Decimal(0)
-        for model, facts in self._book.models.items():
-            each = facts.max_cost
-            if each is None and facts.unreserved:
-                each = self._prices.estimate(model, {})
-            if facts.unreserved and each is None:
-                return None
-            total += facts.assumed_cost + facts.unreserved * (each or 0)
-        return total - self._too_much()
-
-    def _too_much(self) -> Decimal:
-        """Return how much more runs of earlier calls reserved than the manifest's `price`."""
-        unpriced = self._book.late_costs.unpriced
-        for run_id in self._capped.keys() - unpriced.keys():
-            del self._capped[run_id]
-        return sum(self._capped.values(), Decimal(0))
-
-    def _reserved(self, besides: Attempt | None = None) -> Decimal | None:
-        """Return what the others under way may still cost; None is all that is left."""
-        total = Decimal(0)
-        own = None if besides is None else besides.share
-        for each, number in self._in_flight.shares.items():
-            alias, choice, amount = each
-            others = number - (each == own)
-            if amount is None:
-                amount = self._prices.bound(alias, choice)
-            if amount is not None:
-                total += others * amount
-            elif others:
-                return None
-        return total
+        Those go one at a time over the whole sweep (rule 31): each may cost all that is left.
+        """
+        self._unknown = {each for each in self._unknown if self._in_flight.has_choice(each)}
+        return any(self._is_shown(each, besides) for each in self._unknown - {choice})
 
 
-def _share(amount: Decimal | None) -> str:
-    return "the rest" if amount is None else f"{amount} USD"
+def _is_full(pot: Pot, expected: Decimal | None) -> bool:
+    """Say whether a run doesn't fit into what isn't settled of *pot*."""
+    free = pot.free()
+    return free <= 0 if expected is None else expected > free

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from batchrun.engine.phases import LEFT, REQUESTED, UNRESOLVED, Phase
 from batchrun.ledger.records import Dropped, Rejected
@@ -28,6 +28,8 @@ class Attempt:
     grid has come to it. *last_send_ended_at* is when our last send of the intent ended, or when
     this process took the lock: an empty look-up counts only `settle` after it.
     *choice* is what its price hangs on, "" without a budget; *first*: it is to show that price.
+    *day* is the UTC day on which its cost counts, such as 2026-11-29, and None as long as that may
+    be each day: it isn't sent yet, or is in doubt and may be sent again.
     *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
     says nothing about the first send.
     """
@@ -48,6 +50,7 @@ class Attempt:
     choice: str = ""
     reserved: Decimal | None = None
     first: bool = False
+    day: str | None = None
     run_id: str | None = None
     started: float = 0.0
     sends: int = 0
@@ -75,11 +78,16 @@ class Attempt:
     @property
     def share(self) -> "Share":
         """The money that it reserves, and for what."""
-        return self.alias, self.choice, self.reserved
+        return Share(self.alias, self.choice, self.reserved, self.day)
 
 
-Share = tuple[str, str, Decimal | None]
-"""The money that one attempt reserves, its alias, and its choice."""
+class Share(NamedTuple):
+    """The money that one attempt reserves, its alias, its choice, and the day that it counts on."""
+
+    alias: str
+    choice: str
+    amount: Decimal | None
+    day: str | None = None
 
 
 class Active:
@@ -111,7 +119,7 @@ class InFlight:
     """The attempts under way, by cell; counts the slots in all and per model.
 
     What they reserve is counted, too: to add it up for each that begins would take longer the more
-    are under way. A reservation is changed by `reserve` alone.
+    are under way. A reservation is changed by `reserve` and `date` alone.
     """
 
     def __init__(self, concurrency: int, per_alias: Mapping[str, int]) -> None:
@@ -178,6 +186,13 @@ class InFlight:
         attempt.reserved = amount
         attempt.choice = attempt.choice if choice is None else choice
         self._note_share(attempt)
+
+    def date(self, attempt: Attempt, day: str | None) -> None:
+        """Have what an attempt under way reserves count on another *day*; None is each."""
+        if attempt.day != day:
+            self._forget_share(attempt)
+            attempt.day = day
+            self._note_share(attempt)
 
     def _note_share(self, attempt: Attempt) -> None:
         self._shares[attempt.share] += 1

@@ -77,7 +77,8 @@ async def _pay(
     """Have a call look that submits nothing; the manifest is not asked for a cell."""
     assert ledger.book.sweep is not None
     sweep = SweepFolder(path=folder, ledger=ledger, line=ledger.book.sweep, manifest=manifest.path)
-    quiet = replace(settings, budget=None, download=False, only={}, limit=None)
+    unlimited = replace(settings, budget=None, budget_per_day=None, model_budgets={})
+    quiet = replace(unlimited, download=False, only={}, limit=None)
     about = Services(
         client=services.client, downloads=services.downloads, progress=_Named(folder, services)
     )

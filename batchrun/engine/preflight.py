@@ -14,6 +14,7 @@ from typing import Final
 
 import anyio
 
+from batchrun.engine.affordable import Affordable
 from batchrun.engine.context import Context
 from batchrun.engine.identify_runs import Owner, RunIdentifier, behind, was_taken_in
 from batchrun.engine.other_sweeps import OtherSweeps
@@ -44,7 +45,9 @@ class Preflight:
         ref_filter: RefFilter,
         ledger_check: "LedgerCheck",
         other_sweeps: OtherSweeps,
+        affordable: Affordable,
     ) -> None:
+        self._affordable = affordable
         self._client = context.client
         self._folder = context.folder
         self._ledger = context.ledger
@@ -69,6 +72,7 @@ class Preflight:
         if ref in self._opened:
             return  # a check of another wave that hangs must not hold it up
         await self.check_key()
+        await self._affordable.check()
         if is_marker(ref) or (wave.batch and wave_number(ref) % EACH_TENTH):
             return
         async with self._turns.setdefault(ref, anyio.Lock()):

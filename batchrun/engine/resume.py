@@ -12,6 +12,7 @@ from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.request_body import Intents
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import NEVER, Wave
+from batchrun.ledger.day_sums import day_of
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import History
 from batchrun.ledger.records import Intent
@@ -89,6 +90,7 @@ def _attempt(context: Context, key: str, history: History) -> tuple[Attempt, int
     intent = context.ledger.read(history.intent_line)
     assert isinstance(intent, Intent)
     now = anyio.current_time()
+    doubtful = history.run_id is None or intent.client_ref in context.ledger.book.doubted
     attempt = Attempt(
         key=key,
         number=history.attempt,
@@ -99,6 +101,7 @@ def _attempt(context: Context, key: str, history: History) -> tuple[Attempt, int
         index=intent.index,
         name=context.names.kept(key, intent.name),
         reserved=intent.reserved,
+        day=None if doubtful else day_of(intent),
         run_id=history.run_id,
         started=now,
         sends=2,  # or more: an earlier call may have sent it again

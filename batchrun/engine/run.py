@@ -26,11 +26,15 @@ from anyio.abc import TaskGroup
 from msgspec import Struct, field
 
 from batchrun.base.progress import Moment, Progress
+from batchrun.engine.affordable import Affordable
 from batchrun.engine.batcher import Batcher
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
+from batchrun.engine.credit import Credit
+from batchrun.engine.day_budget import DayBudget
 from batchrun.engine.downloader import Downloader
 from batchrun.engine.duplicate_runs import DuplicateRuns
+from batchrun.engine.funds import Funds
 from batchrun.engine.in_flight import Active, InFlight
 from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
@@ -38,6 +42,7 @@ from batchrun.engine.opening import Opening
 from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.own_runs import OwnRuns
 from batchrun.engine.poll import Poller
+from batchrun.engine.pots import pots_of
 from batchrun.engine.preflight import LedgerCheck, Preflight
 from batchrun.engine.price_history import learn
 from batchrun.engine.prices import Prices
@@ -56,7 +61,7 @@ from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
-from batchrun.errors import KeyRefusedError, LostLedgerError, UnreachableError
+from batchrun.errors import FolderError, KeyRefusedError, LostLedgerError, UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
@@ -120,12 +125,12 @@ class Runner:
         self._active = Active()
         self._in_flight = InFlight(settings.concurrency, settings.model_concurrency)
         self._prices = Prices(settings.model_prices, services.descriptions)
+        self._prices_learnt = False
         self._costs = RunCosts(
             context, prices=self._prices, active=self._active, wakeup=self._wakeup
         )
-        self._budget = Budget(
-            settings.budget, ledger.book, self._in_flight, prices=self._prices, costs=self._costs
-        )
+        self._funds = self._made_funds()
+        self._budget, self._day = self._funds.budget, self._funds.day
         self._seen = KeyIndex()
         streams = {model.alias: self._stream(model) for model in manifest.models}
         self._ready_queue = ReadyQueue(streams)
@@ -134,6 +139,22 @@ class Runner:
             context, services.downloads, active=self._active, wakeup=self._wakeup
         )
         self._duplicates = DuplicateRuns(context, self._active, self._wakeup)
+
+    def _made_funds(self) -> Funds:
+        """Return what the call may spend, of each of its budgets and of the credit."""
+        settings, book, prices = self._context.settings, self._context.ledger.book, self._prices
+        pots = pots_of(settings.budget, settings.model_budgets, book, self._in_flight, prices)
+        day = DayBudget(
+            self._context,
+            in_flight=self._in_flight,
+            prices=prices,
+            active=self._active,
+            wakeup=self._wakeup,
+        )
+        if day.pot is not None:
+            pots.append(day.pot)
+        budget = Budget(pots, self._in_flight, prices=prices, costs=self._costs)
+        return Funds(budget, day, Credit({model.id for model in self._context.manifest.models}))
 
     async def run(self) -> Shutdown:
         """Return why the call ended, when nothing more can be done in it.
@@ -156,8 +177,15 @@ class Runner:
         finally:
             with anyio.CancelScope(shield=True):
                 await context.ledger.settle()
+                await self._end_day()
             context.progress.close()
         return self.shutdown
+
+    async def _end_day(self) -> None:
+        try:
+            await self._day.end()
+        except FolderError as error:
+            self.shutdown.leave(error)
 
     async def _run(self, tasks: TaskGroup) -> None:
         """Take over what is open, start everything else, and drive it to its end."""
@@ -168,7 +196,14 @@ class Runner:
             OtherSweeps(context, ref_filter),
             LedgerCheck(context, ref_filter),
         )
-        preflight = Preflight(context, ref_filter, ledger_check, other_sweeps)
+        affordable = Affordable(
+            context,
+            prices=self._prices,
+            pots=self._budget.pots,
+            wants=self.selection.wants,
+            learn=self._learn_prices,
+        )
+        preflight = Preflight(context, ref_filter, ledger_check, other_sweeps, affordable)
         opening = Opening(
             context,
             in_flight=self._in_flight,
@@ -188,7 +223,7 @@ class Runner:
             intents=intents,
             habits=habits,
             opening=opening,
-            budget=self._budget,
+            funds=self._funds,
         )
         tasks.start_soon(self._tick, submitter, name="ticker")
         if not await self._begin(transitions, preflight, intents, ref_filter):
@@ -214,6 +249,7 @@ class Runner:
         tasks.start_soon(self._downloader.run, name="downloader")
         tasks.start_soon(self._duplicates.run, name="duplicate runs")
         tasks.start_soon(self._costs.run, name="costs of runs")
+        tasks.start_soon(self._day.run, name="budget of the day")
         tasks.start_soon(opening.run, name="opening")
         tasks.start_soon(opening.look_again, name="look for other sweeps again")
         own_runs = OwnRuns(context, transitions=transitions, duplicates=self._duplicates)
@@ -267,6 +303,7 @@ class Runner:
                 await self._learn_prices()
                 await self._costs.ask(ref_filter)  # what is counted for a run may be too much
                 reserve(self._in_flight, self._budget, intents)
+                await self._day.begin()
             begun = True  # not if it is broken off
         return begun  # noqa: RET504  (as above)
 
@@ -285,9 +322,11 @@ class Runner:
             tasks.cancel_scope.cancel()
 
     async def _learn_prices(self) -> None:
-        """Take in what the ledger's runs have cost, and those of its siblings."""
-        models = {model.id for model in self._context.manifest.models}
-        await self._context.ledger.scan(learn, self._prices, models)
+        """Take in what the ledger's runs have cost, and those of its siblings; once."""
+        if not self._prices_learnt:
+            models = {model.id for model in self._context.manifest.models}
+            await self._context.ledger.scan(learn, self._prices, models)
+            self._prices_learnt = True
 
     def _wave_size(self) -> int:
         profile = self._context.client.profile
@@ -335,7 +374,7 @@ class Runner:
             self._context,
             ready_queue=self._ready_queue,
             transitions=transitions,
-            budget=self._budget,
+            funds=self._funds,
             submitter=submitter,
             opening=opening,
             batcher=batcher,
@@ -392,6 +431,7 @@ class Runner:
         wait to share a request.
         """
         drawn, begun = 0, len(self._in_flight)
+        await self._day.begin_round()
         scheduler.begin_round()
         while not self.shutdown.leaving and scheduler.draw():
             drawn += 1
@@ -400,6 +440,7 @@ class Runner:
                     batcher.leave(last=False)
                 begun = len(self._in_flight)
                 await anyio.lowlevel.checkpoint()
+        self._day.wait(self._budget)
 
     async def _let_answers_arrive(self) -> None:
         """Wait a little for the answers of requests that have left; what has not left, doesn't.

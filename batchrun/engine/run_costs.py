@@ -62,7 +62,7 @@ class RunCosts:
         self._context = context
         self._client = context.client
         self._ledger = context.ledger
-        self._limited = context.settings.budget is not None
+        self._limited = context.settings.limited
         self._prices = prices
         self._active = active
         self._wakeup = wakeup

@@ -3,9 +3,10 @@
 from typing import Final
 
 from batchrun.engine.batcher import Batcher
-from batchrun.engine.budget import Budget, Keeps, Reservation
+from batchrun.engine.budget import Keeps, Reservation
 from batchrun.engine.context import Context
 from batchrun.engine.downloader import Downloader, Job
+from batchrun.engine.funds import Funds
 from batchrun.engine.held_cells import HeldCells
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.opening import Opening
@@ -32,7 +33,7 @@ class Scheduler:
         *,
         ready_queue: ReadyQueue,
         transitions: Transitions,
-        budget: Budget,
+        funds: Funds,
         submitter: Submitter,
         opening: Opening,
         batcher: Batcher,
@@ -44,7 +45,8 @@ class Scheduler:
         self._ready_queue = ready_queue
         self._transitions = transitions
         self._in_flight = transitions.in_flight
-        self._budget = budget
+        self._budget = funds.budget
+        self._credit = funds.credit
         self._refusing = context.refusing
         self._shutdown = context.shutdown
         self._submitter = submitter
@@ -71,6 +73,9 @@ class Scheduler:
         for model in self._refusing.newly_stopped():
             self._stop(model)
         self._held.begin_round()
+        self._budget.begin_round()
+        for news in self._budget.news():
+            self._progress.note(news)
         if not self._shutdown.submitting or (self._limit_used and not self._held.tried_again):
             self._budget.wait_no_more()
 
@@ -107,6 +112,8 @@ class Scheduler:
         refused = self._passed_over or self._budget.held_back
         if refused or (self._held and self._shutdown.submitting):
             self._shutdown.submit_no_more(self._budget.reached())
+        elif self._shutdown.submitting and (error := self._credit.at_end()) is not None:
+            self._shutdown.submit_no_more(error)
 
     def _stop(self, model: str) -> None:
         """Begin no further cell of a model that refuses them all alike."""
@@ -145,6 +152,9 @@ class Scheduler:
         if self._is_beyond_limit(cell.key, history):
             self._limit_used = True
             return True  # cells that are tried again may still be drawn
+        if self._credit.is_stopped(cell.model):
+            self._credit.leave(cell.alias)
+            return True
         if not self._opening.may_begin():
             self._ready_queue.put_back(cell)
             return False
@@ -174,7 +184,7 @@ class Scheduler:
         """Return what the run of a cell reserves; None where it waits, or is passed over."""
         if not self._budget.limited:
             return WITHOUT_BUDGET
-        if self._budget.used_up:
+        if self._budget.used_up(cell.alias):
             self._passed_over = True
             return None
         choice = self._budget.choice(cell.model, cell.input)

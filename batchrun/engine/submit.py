@@ -19,9 +19,9 @@ import anyio
 
 from batchrun.base.progress import Notices
 from batchrun.engine.batch_items import match_items
-from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
 from batchrun.engine.decisions import MOST_SENDS
+from batchrun.engine.funds import Funds
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.opening import Opening
 from batchrun.engine.phases import REQUESTED, Phase
@@ -81,11 +81,11 @@ class Submitter:
         intents: Intents,
         habits: ServiceHabits,
         opening: Opening,
-        budget: Budget,
+        funds: Funds,
     ) -> None:
         self._refusing = context.refusing
         self._opening = opening
-        self._budget = budget
+        self._funds = funds
         self._habits = habits
         self.unbatchable: set[str] = set()
         self._settings = context.settings
@@ -163,18 +163,21 @@ class Submitter:
             wave = self._place(attempts)
             try:
                 await self._preflight.open(wave)
+                intents, body = self._intents.first(
+                    attempts, [each.sent or {} for each in attempts]
+                )
+                covered = await self._funds.cover(attempts, intents[0])
             except anyio.get_cancelled_exc_class():
                 for attempt in attempts:
                     self._transitions.withdraw(attempt)
                 raise
-            if self._budget.overdrawn:  # since they were drawn
+            if not covered:
                 self._transitions.put_off(attempts)
                 return
             if self._refusing.stops(wave.model):  # since they were drawn
                 for attempt in attempts:
                     self._transitions.withdraw(attempt)
                 return
-            intents, body = self._intents.first(attempts, [each.sent or {} for each in attempts])
             # If this were cancelled, it would not be known whether the lines are in the file.
             with anyio.CancelScope(shield=True):
                 await self._ledger.append(*intents)
@@ -206,7 +209,15 @@ class Submitter:
             await self._transitions.park(attempts, "the request cannot be rebuilt byte for byte")
         else:
             with self._may_be_held_back(attempts):
-                await self._send(attempts, body)
+                try:
+                    covered = await self._funds.day.cover(attempts)
+                except anyio.get_cancelled_exc_class():
+                    self._transitions.back_to_doubt(attempts)
+                    raise
+                if covered:
+                    await self._send(attempts, body)
+                else:
+                    self._transitions.doubt(attempts)  # the budget is asked again after a look
 
     async def _send(self, attempts: Sequence[Attempt], body: bytes) -> None:
         """Send, and file the outcome; a reason to stop the whole call is noted, not raised."""
@@ -240,9 +251,12 @@ class Submitter:
         if isinstance(error, OutOfCreditError) and first.index is not None and first.sends == 1:
             # The whole of a batch costs more than there is; some of its items may not.
             await self._send_alone(attempts, str(error))
-        else:
+            return
+        if isinstance(error, KeyRefusedError):
             self._shutdown.submit_no_more(error)
-            await self._refused(attempts, _dropped(first, str(error)))
+        elif (stop := self._funds.credit.refused(first.model, error)) is not None:
+            self._shutdown.submit_no_more(stop)
+        await self._refused(attempts, _dropped(first, str(error)))
 
     async def _cut_off(self, attempts: Sequence[Attempt]) -> None:
         """Drop what had not left when it was cancelled; what had is in doubt."""

@@ -96,6 +96,7 @@ class Transitions:
         for attempt in attempts:
             self._enter(attempt, Phase.IN_DOUBT)
             attempt.doubted = True
+            self.in_flight.date(attempt, None)  # it may be sent again, on a later day
             attempt.last_send_ended_at = now
             # A second send, too, may be committed up to `settle` late: wait for two periods.
             later = self._settings.settle if attempt.sends > 1 else 0.0

@@ -11,6 +11,9 @@ file.py           the file: held under a lock, appended to in commit groups
 lock.py           the lock, and who holds it
 index.py          cells, their lines, and sums, in SQLite: derived, and deletable
 scan.py           questions that read the whole file
+day_sums.py       what the runs of a ledger take from each day
+day_file.py       the file that labels of a name draw a day's budget from
+day_others.py     the parts that the other labels have of it
 missing_files.py  saved outputs that are gone from the disk: owed again
 replay.py         from the bytes to the book; what a crash left at the end
 reader.py         reading without holding

@@ -87,12 +87,22 @@ class Refusals(Struct):
         self.example = " ".join(word for word in words if word)
 
 
+class WithoutCost(Struct):
+    """How many *runs* have no known cost and may have been billed.
+
+    *reserved* is what was reserved for them; *unreserved* of them had no reserve.
+    """
+
+    runs: int = 0
+    unreserved: int = 0
+    reserved: Decimal = Decimal(0)
+
+
 class ModelFacts(Struct):
     """The ledger's facts of one model: how long runs took, and what they cost.
 
-    *paid_runs* of them cost something: failed ones are free, and say nothing of the price.
-    *unpriced_runs* of them have no known cost and may have been billed. *assumed_cost* was reserved
-    for them; *unreserved* of them had no reserve.
+    *paid_runs* of them cost something: failed ones are free, and say nothing of the price. Runs
+    *without_cost* are counted by alias, since a budget may be of one alias.
     """
 
     times: deque[Times] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
@@ -101,9 +111,26 @@ class ModelFacts(Struct):
     cost: Decimal = Decimal(0)
     max_cost: Decimal | None = None
     paid_runs: int = 0
-    unpriced_runs: int = 0
-    unreserved: int = 0
-    assumed_cost: Decimal = Decimal(0)
+    without_cost: dict[str, WithoutCost] = field(default_factory=dict)
+
+    @property
+    def unpriced(self) -> WithoutCost:
+        """The runs without a known cost, of all aliases."""
+        each = self.without_cost.values()
+        return WithoutCost(
+            runs=sum(known.runs for known in each),
+            unreserved=sum(known.unreserved for known in each),
+            reserved=sum((known.reserved for known in each), Decimal(0)),
+        )
+
+    def count_unpriced(self, alias: str, runs: int, reserved: Decimal | None) -> None:
+        """Take in so many more, or fewer, *runs* without a cost; *reserved* is for each."""
+        known = self.without_cost.setdefault(alias, WithoutCost())
+        known.runs += runs
+        if reserved is None:
+            known.unreserved += runs
+        else:
+            known.reserved += runs * reserved
 
     @property
     def durations(self) -> list[float]:
@@ -361,9 +388,7 @@ class Book:
         if cost is None:
             # Failed runs are not billed (runflow-api.md, section 11); others without a cost are.
             if record.status_code != State.FAILED:
-                facts.unpriced_runs += 1
-                facts.unreserved += reserved is None
-                facts.assumed_cost += reserved or 0
+                facts.count_unpriced(history.alias, 1, reserved)
                 self._remember_unpriced(record, history, reserved)
             return
         self.spent[history.alias] += cost
@@ -385,9 +410,7 @@ class Book:
         history = self.histories.fold(record, line)
         facts = self.models.get(history.model) or self.facts(history.model)
         if (run := self.late_costs.unpriced.pop(record.run_id, None)) is not None:
-            facts.unpriced_runs -= 1
-            facts.unreserved -= run.reserved is None
-            facts.assumed_cost -= run.reserved or 0
+            facts.count_unpriced(run.alias, -1, run.reserved)
         more = record.cost - self.late_costs.came.get(record.run_id, Decimal(0))
         self.late_costs.came[record.run_id] = record.cost
         self.spent[history.alias] += more
@@ -408,8 +431,7 @@ class Book:
             self.unpriced_duplicates[record.run_id] = record
         change = (record.cost is None) - owed
         facts = self.models.get(history.model) or self.facts(history.model)
-        facts.unpriced_runs += change
-        facts.unreserved += change
+        facts.count_unpriced(history.alias, change, None)
 
     def _saved(self, record: Saved, line: int) -> None:
         self.histories.fold(record, line)

@@ -71,8 +71,9 @@ class Ledger:
         self._fd = fd
         self._end = replayed.whole
         self._group = replayed.group
-        self._disk = disk
+        self.disk = disk
         self._clock = clock
+        self._followers: list[Callable[[AnyRecord], None]] = []
         self.opened_at = clock()
         self._gathering = _Group()
         self._broken: BaseException | None = None
@@ -118,6 +119,10 @@ class Ledger:
         """Return the time by the clock that stamps the lines."""
         return self._clock()
 
+    def follow(self, take: Callable[[AnyRecord], None]) -> None:
+        """Have *take* called with each line that is written from now on, with its time."""
+        self._followers.append(take)
+
     def check_place(self) -> None:
         """Raise LostLedgerError unless the file that is held is the one that bears the name.
 
@@ -143,7 +148,7 @@ class Ledger:
         Raises LostLedgerError where the file is gone meanwhile, LedgerError where it can't be read.
         """
         try:
-            return await self._disk.read(partial(question, self.path, *wanted, **options))
+            return await self.disk.read(partial(question, self.path, *wanted, **options))
         except OSError as error:
             self.check_place()
             raise LedgerError(f"cannot read {self.path}: {error.strerror}") from error
@@ -163,6 +168,8 @@ class Ledger:
         texts = [encode(record) for record in stamped]
         for record, text in zip(stamped, texts, strict=True):
             self.book.add(record, end)
+            for take in self._followers:
+                take(record)
             end += len(text)
         self._group += bool(stamped and not lines)
         lines += texts
@@ -188,7 +195,7 @@ class Ledger:
             # Cancelled after the lines were taken and before they were written, they would be
             # lost while the next flush calls them durable.
             with anyio.CancelScope(shield=True):
-                await self._disk.write(self._fd, b"".join(group.lines))
+                await self.disk.write(self._fd, b"".join(group.lines))
         except BaseException as error:
             # After any error it is not known which of the lines are in the file. Another line could
             # be glued onto half a line, and would not stand where the book says it does.

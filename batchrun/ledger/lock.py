@@ -1,14 +1,17 @@
 """The lock of a ledger: a flock on the file itself, so it goes with the process whatever ends it.
 
-The file `lock` beside it only says who holds it.
+The file `lock` beside it says who holds it. It is locked, too, as long as the ledger is: others ask
+by it whether that process lives. Asking by the ledger's own lock would refuse a call that starts in
+that moment.
 """
 
 import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
@@ -19,6 +22,9 @@ from batchrun.ledger.records import timestamp
 from batchrun.sweep.location import LEDGER
 
 LOCK: Final = "lock"
+
+PATIENCE: Final = 100
+"""Times a hundredth of a second that it is tried to lock that file; without it a call goes on."""
 
 
 @contextmanager
@@ -38,7 +44,23 @@ def locked(folder: Path, *, make: bool = True) -> Iterator[FileIO]:
     with file:
         _lock(file.fileno(), folder)
         _check_place(file.fileno(), path)
-        yield file
+        with _named(folder):
+            yield file
+
+
+def is_held(folder: Path) -> bool:
+    """Say whether a process that lives holds the ledger in *folder*."""
+    try:
+        fd = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _lock(fd: int, folder: Path) -> None:
@@ -54,15 +76,36 @@ def _lock(fd: int, folder: Path) -> None:
             f"cannot lock the ledger in {folder}: {error.strerror}; "
             "batchrun needs a file system with flock"
         ) from error
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Say who holds the ledger, and hold that file, too."""
     holder = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
         "since": timestamp(datetime.now(UTC)),
     }
     try:
-        (folder / LOCK).write_text(json.dumps(holder) + "\n", encoding="utf-8")
+        file = (folder / LOCK).open("w", encoding="utf-8", buffering=1)
     except OSError as error:
         raise FolderError(f"cannot write {folder / LOCK}: {error.strerror}") from error
+    with file:
+        try:
+            file.write(json.dumps(holder) + "\n")
+        except OSError as error:
+            raise FolderError(f"cannot write {folder / LOCK}: {error.strerror}") from error
+        _hold(file.fileno())
+        yield
+
+
+def _hold(fd: int) -> None:
+    """Lock the file of the holder's name; a process that asks by it lets go at once."""
+    for _ in range(PATIENCE):
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_NB | fcntl.LOCK_EX)
+            return
+        time.sleep(0.01)
 
 
 def _check_place(fd: int, path: Path) -> None:

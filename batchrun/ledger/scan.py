@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from batchrun.ledger.book import Book
+from batchrun.ledger.day_sums import DaySums
 from batchrun.ledger.history import State
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.records import (
@@ -36,6 +37,11 @@ _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*"
 _COSTS: Final = (b'{"type":"intent"', b'{"type":"finished"', b'{"type":"priced"')
 END_OF_COSTS: Final = 64 << 20
 """Bytes of a file in which costs are looked for: some 40,000 cells."""
+
+_OF_DAYS: Final = (
+    *_COSTS,
+    *(f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped", "extra")),
+)
 
 _FILES: Final = (b'{"type":"saved"', b'{"type":"reused"')
 _MARKS: Final = b'{"type":"marks"'
@@ -90,6 +96,15 @@ def was_answered(path: Path, client_ref: str) -> bool:
             case _:
                 pass
     return False
+
+
+def day_sums(path: Path) -> DaySums:
+    """Return what the runs of the file take from each day."""
+    sums = DaySums()
+    for line in _whole(path):
+        if line.startswith(_OF_DAYS):
+            sums.take(decode(line))
+    return sums
 
 
 def costs_by_choice(

@@ -35,6 +35,7 @@ IDENTITY: Final[Mapping[str, bool]] = {
     "models.rename": True,
     "models.concurrency": False,
     "models.price": False,
+    "models.budget": False,
     "models.repeat": True,
     "inputs": True,
     "vars": True,  # by way of templates

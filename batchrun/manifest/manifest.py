@@ -48,6 +48,7 @@ class Model(Struct, frozen=True, kw_only=True):
     repeat: int | None = None
     price: Decimal | None = None  # USD that one run costs at most
     node: Node | None = None  # where its id stands
+    budget: Decimal | None = None  # USD that its runs may cost in all
     inputs: Mapping[str, Definition] = field(default_factory=dict)
     omit: Mapping[str, Node] = field(default_factory=dict)
     map: Mapping[str, ValueMap] = field(default_factory=dict)
@@ -204,4 +205,5 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
             self.chosen,
             model_concurrency={m.alias: m.concurrency for m in models if m.concurrency is not None},
             model_prices={m.alias: m.price for m in models if m.price is not None},
+            model_budgets={m.alias: m.budget for m in models if m.budget is not None},
         )

@@ -80,6 +80,7 @@ _MODEL: Final = {
                 "concurrency": COUNT,
                 "repeat": COUNT,
                 "price": {**MONEY, "description": "USD that one run costs at most"},
+                "budget": {**MONEY, "description": "USD that its runs may cost in all"},
             },
             required=["id"],
         ),

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from msgspec import Struct
 
+from batchrun.engine.price_list import PriceList
 from batchrun.engine.selection import Selection
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import Standing, grant, standing
@@ -15,7 +16,6 @@ from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest
-from batchrun.planning.prices import PriceList
 from batchrun.planning.to_do import KeySet, ToDo
 from batchrun.results.tally import Count, Counting
 from batchrun.settings import Settings

@@ -9,10 +9,10 @@ from typing import Any, Final
 from msgspec import Struct
 
 from batchrun.base.local_file import LocalFile
+from batchrun.engine.price_list import Cost, Price, PriceList
 from batchrun.ledger.history import History
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.sources import Sources
-from batchrun.planning.prices import Cost, Price, PriceList
 
 FIRST: Final = 3
 """Cells that are shown as they would be sent."""

@@ -7,6 +7,7 @@ stands in `retry.py`; what a list of runs may claim, in `pagination.py`.
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final, cast
 from urllib.parse import quote
 
@@ -191,6 +192,10 @@ class Client:
         path = "/v1/public/models" if public else "/v1/models"
         answer = await self._get(path, params=params, read=parse_model_page, optional=True)
         return None if answer.refusal is not None else cast("ModelPage", answer.body)
+
+    async def balance(self) -> Decimal | None:
+        """Return the account's balance in USD; None where the API doesn't say it."""
+        return wire.parse_balance(await self._get_optional("/v1/billing/balance"))
 
     async def create_upload(self, *, name: str, mime: str, size: int) -> Answer:
         """Ask for a place for a file; the body is a `wire.UploadPlace`."""

@@ -302,3 +302,13 @@ def _fields(errors: list[Any]) -> str:
         message = error.get("msg") or error.get("message")
         spelled.append(": ".join(str(part) for part in (place, message) if part))
     return "; ".join(filter(None, spelled))
+
+
+def parse_balance(body: Any) -> Decimal | None:
+    """Return the balance in USD, of either documented shape (runflow-api.md, section 11)."""
+    if not isinstance(body, Mapping):
+        return None
+    if (balance := money(body.get("balance"))) is not None:
+        return balance
+    cents = money(body.get("balance_cents"))
+    return None if cents is None else cents / 100

@@ -99,6 +99,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "limits.batch": chosen.batch,
         "limits.downloads": chosen.downloads,
         "limits.budget": _money(chosen.budget),
+        "limits.budget_per_day": _money(chosen.budget_per_day),
         **(
             {}
             if chosen.confirm_above is None
@@ -114,6 +115,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "--fail-on, bad cells of 1000 it allows": _allowed(chosen.fail_on),
         "--on-interrupt": "drain" if chosen.drain else "detach",
         "--trust-key": chosen.trust_key,
+        "--allow-short": chosen.allow_short,
         "--resubmit-in-doubt": chosen.resubmit_in_doubt,
         **({"--new-sweep": list(chosen.set_aside)} if chosen.set_aside else {}),
         **({} if options.recover is None else {"--recover": options.recover}),
@@ -328,9 +330,9 @@ def _model(book: Book, model: str) -> dict[str, Any]:
         "runs": facts.runs,
         "cost": str(facts.cost),
         "dearest": _money(facts.max_cost),
-        "runs without a cost": facts.unpriced_runs,
-        "runs without a cost or a reserve": facts.unreserved,
-        "reserved for runs without a cost": str(facts.assumed_cost),
+        "runs without a cost": facts.unpriced.runs,
+        "runs without a cost or a reserve": facts.unpriced.unreserved,
+        "reserved for runs without a cost": str(facts.unpriced.reserved),
         "takes batches": None if learnt is None else learnt.batches,
         "seconds": [round(seconds, 6) for seconds in facts.durations],
     }

@@ -67,6 +67,7 @@ class ModelReader(Struct, frozen=True):
             repeat=section.take("repeat", parse_count, None),
             price=section.take("price", parse_money, None),
             node=section.find("id"),
+            budget=section.take("budget", parse_money, None),
             inputs=self._inputs(section),
             omit=self._omit(section),
             map=self._maps(section),
