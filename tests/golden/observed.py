@@ -110,6 +110,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "--on-interrupt": "drain" if chosen.drain else "detach",
         "--trust-key": chosen.trust_key,
         "--resubmit-in-doubt": chosen.resubmit_in_doubt,
+        **({} if chosen.input_errors == "refuse" else {"limits.input_errors": chosen.input_errors}),
         **({"--new-sweep": list(chosen.set_aside)} if chosen.set_aside else {}),
         **({} if options.recover is None else {"--recover": options.recover}),
         **({} if not options.reuse else {"--reuse": " ".join(map(str, options.reuse))}),
