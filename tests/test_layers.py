@@ -23,6 +23,7 @@ LEVELS: Final = [
     {"settings"},
     {"sweep"},
     {"ledger", "manifest", "runflow"},
+    {"catalogue"},
     {"engine", "results"},
     {"recovery"},
     {"commands"},

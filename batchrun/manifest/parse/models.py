@@ -62,6 +62,7 @@ class ModelReader(Struct, frozen=True):
         found = type(model_id) is str
         model = Model(
             id=model_id if found else "",
+            node=node,
             alias=section.take("alias", parse_alias, model_id.replace("/", "-") if found else ""),
             concurrency=section.take("concurrency", parse_count, None),
             repeat=section.take("repeat", parse_count, None),
@@ -83,7 +84,7 @@ class ModelReader(Struct, frozen=True):
         except ValueError as error:
             self.context.problems.append(node.problem(f"`{spell(value)}`: {error}"))
             return None
-        return Model(id=model_id, alias=model_id.replace("/", "-"))
+        return Model(id=model_id, alias=model_id.replace("/", "-"), node=node)
 
     def _inputs(self, section: Section) -> dict[str, Definition]:
         inner = section.section("inputs", "{seed: 7}")
