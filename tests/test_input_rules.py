@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batchrun.base.local_file import LocalFile
-from batchrun.catalogue.mistakes import mistakes_of
+from batchrun.catalogue.mistakes import DescribedModel, mistakes_of
 from batchrun.catalogue.rules import Kind, Wrong, nearest_of, wrong_with
 from batchrun.runflow.descriptions import DescribedInput, Description, parse_description
 
@@ -294,6 +294,14 @@ def test_equal_values_of_two_types_are_two_values() -> None:
 
     assert kinds(flags, {"on": True, "n": 1}) == []
     assert kinds(flags, {"on": 1, "n": True}) == [("on", Kind.TYPE), ("n", Kind.TYPE)]
+
+
+def test_a_value_that_was_looked_at_speaks_for_no_other() -> None:
+    model = DescribedModel(Description(inputs={"n": of("integer")}))
+
+    found = [model.mistake("n", value) is None for value in (1, True, "1", 1.5, [1], 1, 0, False)]
+
+    assert found == [True, False, False, False, False, True, True, False]
 
 
 def test_what_is_not_understood_of_a_description_is_no_rule() -> None:

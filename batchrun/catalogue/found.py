@@ -82,6 +82,9 @@ class Found:
     def groups(self) -> Iterable[Group]:
         return self._groups.values()
 
+    def items(self) -> Iterable[tuple[GroupKey, Group]]:
+        return self._groups.items()
+
     def add(self, cell: Cell, mistake: Mistake) -> None:
         key = cell.alias, mistake.name, mistake.kind
         group = self._groups.get(key)

@@ -79,8 +79,7 @@ class DescribedModel:
         known = self._values.get(name)
         if known is None:
             return None
-        kind = type(value)
-        mark = value if kind is str or kind is int else token(value)
+        mark = value if type(value) is str or type(value) is int else token(value)
         try:
             return known[mark]
         except KeyError:

@@ -258,25 +258,33 @@ def _names(says: str, value: Any) -> bool:
 
 
 def _out_of_bounds(described: DescribedInput, value: Any) -> Wrong | None:
-    measured = _measured(described.kind, value)
-    if measured is None or (described.low is None and described.high is None):
-        return None
-    size, noun, what = measured
     low, high = described.low, described.high
-    if (low is None or size >= low) and (high is None or size <= high):
+    if low is None and high is None:
         return None
+    size = _size(described.kind, value)
+    if size is None or ((low is None or size >= low) and (high is None or size <= high)):
+        return None
+    noun, what = "", f"`{spell(value)}`"
+    if isinstance(value, list | tuple):
+        noun, what = " items", f"{size}"
+    elif isinstance(value, str):
+        noun, what = " characters", f"the {size} of {what}"
     return Wrong(kind=Kind.RANGE, said=f"takes {_bounds(low, high)}{noun}, not {what}")
 
 
-def _measured(wanted: str | None, value: Any) -> tuple[Decimal, str, str] | None:
-    """Return the size that bounds speak of, its noun and what it is of; None where that is open."""
+def _size(wanted: str | None, value: Any) -> int | Decimal | None:
+    """Return the size that bounds speak of: a number's own, else characters or items.
+
+    None where no document says what bounds are of. A float is what it is written as: as a binary
+    number 0.1 is a little more than the bound 0.1.
+    """
     if isinstance(value, list | tuple):
-        return Decimal(len(value)), " items", f"{len(value)}"
-    if _is_number(value) and wanted in {None, "integer", "number"}:
-        return Decimal(str(value)), "", f"`{spell(value)}`"
-    if isinstance(value, str) and wanted in {None, "string"}:
-        return Decimal(len(value)), " characters", f"the {len(value)} of `{spell(value)}`"
-    return None
+        return len(value)
+    if isinstance(value, str):
+        return len(value) if wanted in {None, "string"} else None
+    if not _is_number(value) or wanted not in {None, "integer", "number"}:
+        return None
+    return value if isinstance(value, int) else Decimal(str(value))
 
 
 def _bounds(low: Decimal | None, high: Decimal | None) -> str:
