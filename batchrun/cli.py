@@ -13,6 +13,7 @@ COMMANDS = {
     "plan": "what would be done; sends no run",
     "status": "counts, costs, open runs and failures; no network",
     "why": "the life of one cell; no network",
+    "models": "which models there are; what one takes, gives and costs",
     "redo": "make chosen cells again, and pay for just these",
     "recover": "rebuild a lost, broken or old ledger from the API",
     "simulate": "serve the simulator on a port",

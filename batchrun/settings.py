@@ -52,6 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     downloads: int = 8
     input_errors: InputErrors = InputErrors.REFUSE
     budget: Decimal | None = None
+    confirm_above: Decimal | None = None
     download: bool = True
     model_concurrency: Mapping[str, int] = field(default_factory=dict)
     model_prices: Mapping[str, Decimal] = field(default_factory=dict)
@@ -65,6 +66,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     trust_key: bool = False
     resubmit_in_doubt: bool = False
     set_aside: tuple[str, ...] = ()
+
+    @property
+    def names_codes(self) -> bool:
+        """Whether `--only code=…` names what it is about: then `--retry-failed` leaves none out."""
+        return "code" in self.only
 
 
 # Parts of the manifest's JSON Schema.
@@ -186,6 +192,18 @@ LIMITS: Final = (
         says="what the sweep may cost in all, in US dollars",
         more="US dollars over the sweep's life; submitting stops there; a run without a known cost "
         "counts as what was reserved for it",
+        schema=MONEY,
+    ),
+    Setting(
+        name="confirm_above",
+        key="limits.confirm_above",
+        flag="--confirm-above",
+        parse=parse_money,
+        metavar="USD",
+        says="what `--retry-failed` may cost before it asks, in US dollars",
+        more="US dollars that `--retry-failed` may cost without a question; above them, or where a "
+        "price isn't known, a terminal is asked, and a call on a pipe is exit 2 without `--yes`; "
+        "without this setting nothing is asked",
         schema=MONEY,
     ),
     Setting(

@@ -19,6 +19,7 @@ from simulated import Runflow, now
 
 from batchrun.base.disk import Disk, InlineDisk
 from batchrun.base.progress import Moment
+from batchrun.catalogue.asking import ask
 from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.shutdown import Shutdown
@@ -28,6 +29,7 @@ from batchrun.ledger.records import Dropped, Finished, Intent, Looked, Saved, Su
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
+from batchrun.runflow.descriptions import Description, parse_description
 from batchrun.runflow.http.client import api_client, download_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
@@ -132,13 +134,24 @@ class World:
                 ) as http,
                 download_client(transport=httpx.MockTransport(_no_downloads)) as downloads,
             ):
+                client = self.client(http, settings)
                 services = Services(
-                    client=self.client(http, settings),
+                    client=client,
                     downloads=downloads,
                     progress=self.listener,
+                    descriptions=await self.descriptions(client, manifest, settings),
                 )
                 runner = Runner(manifest, settings, sweep, ledger, services)
                 return await self.run(runner, settings)
+
+    async def descriptions(
+        self, client: Client, manifest: Manifest, settings: Settings
+    ) -> dict[str, Description]:
+        """Return what the service says of the models, where prices matter."""
+        if settings.budget is None:
+            return {}
+        answers = await ask(client, [model.id for model in manifest.models])
+        return {model: parse_description(body) for model, body in answers.bodies.items() if body}
 
     async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         """Let the runner run; to be overridden by what happens to a process meanwhile."""

@@ -580,13 +580,14 @@ async def test_the_organisation_is_read_from_any_shape(body: Any, organisation: 
     assert await client(lambda _: ok(body)).account() == organisation
 
 
-async def test_what_the_key_may_not_know_is_none_and_no_reason_to_stop() -> None:
+async def test_what_the_key_may_not_know_is_no_reason_to_stop() -> None:
     denied = client(lambda _: httpx.Response(403, json={"code": "PERMISSION_DENIED"}))
     absent = client(lambda _: httpx.Response(404, text="<html>"))
 
-    assert await denied.model("a/b") is None
+    assert (await denied.model("a/b")).http_status == 403
     assert await absent.account() is None
-    assert await absent.model("a/b") is None
+    assert (await absent.model("a/b")).http_status == 404
+    assert await absent.models_page() is None
     with pytest.raises(KeyRefusedError):
         await client(lambda _: httpx.Response(401, json=FLAT)).account()
 

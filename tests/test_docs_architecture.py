@@ -12,6 +12,7 @@ HOUSE: Final = ROOT / "batchrun"
 ROOMS: Final = sorted(path.parent for path in HOUSE.rglob("__init__.py"))
 WITH_A_MAP: Final = [
     "base",
+    "catalogue",
     "commands",
     "engine",
     "ledger",

@@ -59,7 +59,11 @@ TABLE: Final[Mapping[str, Sequence[Case]]] = {
         Case(faults=["unauthorized/auth"], code=4, counts={"pending": CELLS}),
     ],
     "forbidden": [Case(faults=["forbidden@3/create"], code=4)],
-    "no_credit": [Case(faults=["no_credit@3"], code=5)],
+    "no_credit": [
+        Case(faults=["no_credit@3"], code=5),
+        Case(faults=["no_credit@3+~google/nano-banana-2"], code=5, counts={"succeeded": 2}),
+        Case(faults=["no_credit~openai/gpt-image-1.5"]),
+    ],
     "conflict_409": [Case(faults=["conflict_409@2"], code=3, counts={"in_doubt": 1})],
     "proxy_page": [
         Case(faults=["proxy_page=403:20%"]),

@@ -36,7 +36,7 @@ def test_each_command_it_names_can_be_called(line: str) -> None:
     words = shlex.split(line, comments=True)[1:]
     command = words.pop(0) if words[0] in COMMANDS else "run"
 
-    assert any((ROOT / word).is_file() for word in words)
+    assert command == "models" or any((ROOT / word).is_file() for word in words)
     if command == "run":
         parse(words)
 

@@ -28,11 +28,12 @@ KEPT = """
     --endpoint=simulator --outputs=out --label=x --concurrency=3 --rate=10/s --attempts=3
     --timeout=1m --settle=1s --give-up=5s --interval=1s --batch=20 --downloads=2 --budget=5.00
     --input-errors=warn
+    --confirm-above=2
     --only=seed=1 --fail-on=2 --on-interrupt=drain --no-download --trust-key --recover=a1b2
 """.split()  # noqa: SIM905  (as one types it)
 DROPPED = """
-    --limit=2 --max-duration=1m --reuse=other --new-sweep=a1b2,c3d4 --retry-failed
-    --resubmit-in-doubt --dry-run
+    --limit=2 --max-duration=1m --reuse=other --plan=plan.json --new-sweep=a1b2,c3d4 --retry-failed
+    --resubmit-in-doubt --dry-run --yes
     --json --quiet --verbose --no-progress
 """.split()  # noqa: SIM905  (as one types it)
 
@@ -88,6 +89,7 @@ LIMITS: Final = {
     "timeout": "1m",
     "settle": "2s",
     "budget": "5.00",
+    "confirm_above": "2",
     "give_up": "5s",
     "batch": "20",
     "downloads": "2",

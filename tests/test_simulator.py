@@ -14,8 +14,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from batchrun.simulator.catalog import MODELS
 from batchrun.simulator.faults import parse_fault
+from batchrun.simulator.models import MODELS
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 

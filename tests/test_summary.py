@@ -79,8 +79,16 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
         (Tally(cells=3, succeeded=1, lost=1, failed=2), 1, "--retry-failed"),
         (Tally(cells=2, failed=2), 1, "`batchrun m.yaml --retry-failed` tries again"),
         (Tally(cells=2, failed=2), 0, "--retry-failed"),
-        (Tally(cells=2, rejected=2), 1, "change in the manifest what the API rejected"),
-        (Tally(cells=2, rejected=1, partial_succeeded=1), 1, "change in the manifest"),
+        (
+            Tally(cells=2, rejected=2, invalid_input=2),
+            1,
+            "change in the manifest what the API rejected",
+        ),
+        (Tally(rejected=1, invalid_input=1, partial_succeeded=1), 1, "change in the manifest"),
+        (Tally(failed=2, invalid_input=2), 1, "change in the manifest what the API rejected"),
+        (Tally(failed=2, invalid_input=1), 1, "--retry-failed`"),
+        (Tally(failed=3, moderated=2), 1, "2 cells moderated: `batchrun m.yaml --retry-failed`"),
+        (Tally(failed=1, moderated=1), 1, "1 cell moderated: change the inputs of these"),
         (Tally(cells=2, rejected=1, failed=1), 1, "--retry-failed`"),
         (Tally(cells=2, cancelled=2), 1, "did not succeed; 2 cancelled cells may cost again"),
         (Tally(cells=2, cancelled=1, rejected=1), 1, "; 1 cancelled cell may cost again"),
@@ -108,7 +116,9 @@ def test_whatever_the_exit_the_last_line_says_how_to_go_on(
 
 
 def test_what_was_rejected_is_not_sent_again_as_it_is() -> None:
-    assert "--retry-failed" not in how_to_go_on(Tally(rejected=1), 1, command="batchrun m.yaml")
+    assert "--retry-failed" not in how_to_go_on(
+        Tally(rejected=1, invalid_input=1), 1, command="batchrun m.yaml"
+    )
 
 
 def test_only_what_was_cancelled_may_cost_again() -> None:
@@ -145,3 +155,15 @@ def test_of_what_only_left_out_it_says_how_much_is_not_done(
 
 def test_one_of_a_kind_is_not_many() -> None:
     assert [number_of(number, "cell") for number in range(3)] == ["0 cells", "1 cell", "2 cells"]
+
+
+def test_models_that_refuse_everything_are_named_with_what_to_do() -> None:
+    refusing = ["`a/b` refused 10 cells alike and took none (HTTP 404)", "`c/d` too"]
+    left = how_to_go_on(Tally(pending=9, rejected=10), 3, command="some", refusing=refusing)
+
+    assert left == (
+        f"{'; '.join(refusing)}: correct the model in the manifest, or take it out, then `some`; "
+        "9 not yet done"
+    )
+    done = how_to_go_on(Tally(rejected=10, invalid_input=10), 1, command="some", refusing=refusing)
+    assert done.startswith("change in the manifest what the API rejected")

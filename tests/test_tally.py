@@ -51,7 +51,27 @@ def test_a_cell_counts_once_and_as_what_its_lines_make_it(
 ) -> None:
     counted = tally([cell()], book_of(*life), attempts=2, download=True)
 
-    assert counts(counted.as_dict()) == {"cells": 1, word: 1}
+    found = counts(counted.as_dict())
+    assert found.pop("invalid_input", 0) == (word == "rejected")
+    assert found == {"cells": 1, word: 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [("NSFW", "moderated"), ("INPUT_VALIDATION_FAILED", "invalid_input"), ("BUSY", None)],
+)
+@pytest.mark.parametrize("word", ["failed", "rejected"])
+def test_of_bad_ends_those_that_another_run_helps_not_are_counted_once_more(
+    word: str, code: str, why: str | None
+) -> None:
+    ended = [submitted(), finished(status="failed", failure_code=code)]
+    refused = Rejected(cell="c1", attempt=1, http_status=422, code=code)
+    book = book_of(intent(), *(ended if word == "failed" else [refused]))
+    why = "invalid_input" if word == "rejected" and why is None else why
+
+    found = {"cells": 1, word: 1, **({why: 1} if why else {})}
+    assert counts(tally([cell()], book, attempts=1, download=True).as_dict()) == found
+    assert counts(count_ledger(book, attempts=1, download=True).as_dict()) == found
 
 
 def test_every_standing_is_a_count() -> None:

@@ -113,10 +113,15 @@ NEXT: dict[str, tuple[list[AnyRecord], str, str]] = {
     "failed": (
         [
             submitted(CELL, adopted=True),
-            finished(CELL, status="failed", cost=None, failure_code="NSFW", failure_message="no"),
+            finished(CELL, status="failed", cost=None, failure_code="BUSY", failure_message="no"),
         ],
-        "failed: NSFW: no",
+        "failed: BUSY: no",
         "begins attempt 2 of 2",
+    ),
+    "moderated": (
+        [submitted(CELL), finished(CELL, status="failed", cost=None, failure_code="NSFW")],
+        "failed: NSFW",
+        "was moderated; `batchrun MANIFEST --retry-failed --only code=…` tries it once more",
     ),
     "extra": (
         [submitted(CELL), finished(CELL), Extra(cell=CELL, attempt=1, run_id="second")],

@@ -93,16 +93,19 @@ def open_anew(path: Path) -> BinaryIO:
     return path.open("x+b")
 
 
-def atomic_write(path: Path, data: bytes) -> None:
-    """Put *data* in place of *path*, durably; FolderError, and the old file, if that fails."""
-    with replacing(path) as file:
+def atomic_write(path: Path, data: bytes, *, by: str = "") -> None:
+    """Put *data* in place of *path*, durably; FolderError, and the old file, if that fails.
+
+    Writers that no lock keeps apart say who they are *by*: each writes a file of its own first.
+    """
+    with replacing(path, by=by) as file:
         file.write(data)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
+def replacing(path: Path, *, by: str = "") -> Iterator[IO[bytes]]:
     """Give a file that takes the place of *path* once it is whole and on disk."""
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}{by and f'.{by}'}.part")
     try:
         with open_anew(part) as file:
             yield file

@@ -13,9 +13,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the one of *known* that *word* is a near miss of."""
+    return next(iter(near_misses(word, known, most=1)), None)
+
+
+def near_misses(word: str, known: Iterable[str], *, most: int) -> list[str]:
+    """Return those of *known* that *word* is a near miss of, the nearest first."""
     folded = {name.casefold(): name for name in known}
-    near = get_close_matches(word.casefold(), folded, n=1, cutoff=0.65)
-    return folded[near[0]] if near else None
+    near = get_close_matches(word.casefold(), folded, n=most, cutoff=0.65)
+    return [folded[name] for name in near]
 
 
 def for_terminal(text: str) -> str:

@@ -11,7 +11,11 @@ Shared by them:
     beside.py                     sweeps that lie beside this one and have its cells
     reusing.py                    results of another sweep that are taken over
     connection.py                 the embedded simulator, a client
+    knowing_models.py             what the service says of the models that are sent to
     preview.py                    what a call would do; `edited.py` says what was edited
+    plan_words.py                 that as people read it
+    confirm.py                    the question before something is paid for
+    retrying.py                   what `--retry-failed` tries again, and what it may cost
     paid_before.py                what is paid already, and not in the ledger
     final_report.py               how a call ends; `grid_counts.py` counts for it
     outcome.py                    what a call came to, as it is printed

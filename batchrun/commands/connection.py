@@ -63,13 +63,13 @@ def pace_folder(key: str) -> Path | None:
 
 @asynccontextmanager
 async def connected(
-    url: str, key: str, settings: Settings, *, log: Callable[[str], None]
+    url: str, key: str | None, settings: Settings, *, log: Callable[[str], None]
 ) -> AsyncIterator[Client]:
     """Yield a client for *url* behind one limiter, whose pace other processes share.
 
-    *log* gets what is tried again, and why.
+    Without a *key* it can ask for what is public. *log* gets what is tried again, and why.
     """
     pace = Pace(settings.rate.per_second, jitter=Random().random)  # noqa: S311  (no secret)
-    with shared_pace(pace_folder(key), url, key, log=log) as shared:
+    with shared_pace(pace_folder(key or ""), url, key or "", log=log) as shared:
         async with api_client(url, key, connections=settings.concurrency) as http:
             yield Client(http, Limiter(pace, shared), give_up=settings.give_up, log=log)

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,11 @@ from batchrun.commands.beside import refuse
 from batchrun.commands.call import Call, needed_key
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
+from batchrun.commands.knowing_models import Known, know_models, models_to_send
+from batchrun.commands.preview import check_plan
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
+from batchrun.commands.retrying import confirm_retry
 from batchrun.commands.reusing import (
     check_reused,
     no_reuse,
@@ -34,13 +37,15 @@ from batchrun.engine.other_labels import note_owed, pay_looks
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
-from batchrun.errors import FolderError, LostLedgerError, NothingToRecoverError
+from batchrun.errors import FolderError, LostLedgerError, ManifestError, NothingToRecoverError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import Ledger, open_ledger
+from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.results.result_files import keep_manifest
 from batchrun.results.starts import keep_start, start_of
 from batchrun.runflow.client import Client
+from batchrun.runflow.descriptions import Description
 from batchrun.runflow.http.client import download_client
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import LEDGER
@@ -50,10 +55,14 @@ ChooseCells = Callable[[Call, Ledger], Awaitable[Selection]]
 
 
 class Service(Struct, frozen=True):
-    """Who is asked, with which key, and for which cells; *reuse* is what is taken over first."""
+    """Who is asked, with which key, and for which cells; *reuse* is what is taken over first.
+
+    *descriptions* are what it says of models, as far as it is known.
+    """
 
     url: str
     key: str
+    descriptions: Mapping[str, Description]
     choose: ChooseCells | None = None
     reuse: tuple[Path, ...] = ()
 
@@ -79,18 +88,25 @@ def execute(
         served(call.endpoint, call.folder) as url,
     ):
         call = call.knowing(ledger.book)
-        check_beside(call, options, ledger.book, (url, key), command_in(argv))
+        taken = check_beside(call, options, ledger.book, (url, key), command_in(argv))
+        selection = Selection(call.settings.only, ledger, attempts=call.settings.attempts)
+        sent = models_to_send(call, ledger.book, selection, taken, again=choose_cells is not None)
+        known = check_models(call, options, ledger.book, (url, key), sent)
+        if options.plan is not None:
+            check_plan(options.plan, call, ledger.book, selection, known)
+        if choose_cells is None:
+            confirm_retry(call, options, ledger, known)
         progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
-            service = Service(url, key, choose_cells, options.reuse)
+            service = Service(url, key, known.descriptions, choose_cells, options.reuse)
             done = anyio.run(run_call, call, ledger, service, progress, log, received)
         note_owed(call.folder, ledger.book)
         try:
             ledger.check_place()
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
-        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only", "--yes"}
+        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
         return show(
@@ -149,11 +165,12 @@ def recover_first(call: Call, options: Options, key: str) -> None:
 
 def check_beside(
     call: Call, options: Options, book: Book, service: tuple[str, str], command: str
-) -> None:
-    """Return where nothing is paid a second time that another folder has; *command* is this call.
+) -> KeyIndex:
+    """Return the cells that will be taken over; *command* is this call.
 
-    Raises MadeBesideError, LedgerError where what was taken over once isn't in the ledger, and
-    what `no_reuse` returns: all of it before anything is written.
+    It returns where nothing is paid a second time that another folder has. Raises MadeBesideError,
+    LedgerError where what was taken over once isn't in the ledger, and what `no_reuse` returns: all
+    of it before anything is written.
     """
     with opened_sources(options.reuse, call) as sources:
         if sources:
@@ -164,6 +181,22 @@ def check_beside(
         if error is not None:
             raise error
         refuse(call, book, service, command, taking)
+        return taking.keys
+
+
+def check_models(
+    call: Call, options: Options, book: Book, service: tuple[str, str], models: Sequence[str]
+) -> Known:
+    """Return what is known of the *models* that cells are sent to.
+
+    Raises ManifestError where one is none of the service's: before anything is written or sent.
+    """
+    known = know_models(call, book, models, service)
+    if known.problems:
+        raise ManifestError(known.problems)
+    for warning in () if options.quiet else known.warnings:
+        say(warning, sys.stderr)
+    return known
 
 
 class Done(Struct, frozen=True, kw_only=True):
@@ -207,7 +240,12 @@ async def run_call(
         connected(service.url, service.key, settings, log=log) as client,
         download_client(connections=settings.downloads) as downloads,
     ):
-        services = Services(client=client, downloads=downloads, progress=progress)
+        services = Services(
+            client=client,
+            downloads=downloads,
+            progress=progress,
+            descriptions=service.descriptions,
+        )
         selection = None if service.choose is None else await service.choose(call, ledger)
         runner = Runner(call.manifest, settings, sweep, ledger, services, selection)
         if service.reuse and received:  # it came amid the taking over: nothing is sent

@@ -155,6 +155,7 @@ def _next(ending: Ending, totals: Totals | None, code: int) -> str:
         command=ending.command,
         outputs=str(ending.call.folder),
         others=others,
+        refusing=ending.shutdown.refusing,
     )
 
 

@@ -73,6 +73,9 @@ CHOSEN: Final = {
 }
 """Settings that the manifest gives; the others stand in comments, with their defaults."""
 
+EXAMPLES: Final = {"limits.confirm_above": "2.00"}
+"""Values in comments, of settings that have no default and are no switch."""
+
 
 def manifest() -> str:
     """Return the commented manifest; its settings are described as in the table."""
@@ -85,7 +88,8 @@ def section_of(name: str) -> str:
     lines = [f"{name}:"]
     for key, setting in in_section(name).items():
         value = CHOSEN.get(f"{name}.{key}")
-        entry = f"  {key}: {value}" if value else f"  # {key}: {setting.written or 'true'}"
+        example = setting.written or EXAMPLES.get(f"{name}.{key}", "true")
+        entry = f"  {key}: {value}" if value else f"  # {key}: {example}"
         lines.append(f"{entry:<43}# {setting.says}")
     return "\n".join(lines) + "\n"
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from batchrun.commands.call import prepare
-from batchrun.commands.preview import Plan, preview
-from batchrun.commands.run_options import SHOWING, command_in, parse
+from batchrun.commands.preview import plan_of, preview
+from batchrun.commands.run_options import parse
 from batchrun.commands.target import naming_recover
 
 
@@ -13,5 +13,4 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv, command="plan")
     call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
     with naming_recover(call.recover_command):
-        plan = Plan(call=call, command=command_in(argv, without=SHOWING), reuse=options.reuse)
-        return preview(plan, as_json=options.json)
+        return preview(plan_of(call, options, argv), as_json=options.json)

@@ -11,16 +11,18 @@ from msgspec import Struct
 from batchrun.base.said import say
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, prepare
+from batchrun.commands.confirm import confirm
 from batchrun.commands.error_boundary import import_command
-from batchrun.commands.preview import CellsToDo, Plan, Prices, asked, means, total
-from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, Options, command_in, parse
+from batchrun.commands.plan_words import total
+from batchrun.commands.preview import checked, price_list
+from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
 from batchrun.engine.redo import Choice, choose
 from batchrun.engine.selection import ChosenCells, Selection
 from batchrun.errors import BudgetReachedError, UsageError
 from batchrun.ledger.file import Ledger
-from batchrun.ledger.history import History
 from batchrun.ledger.reader import Readable
+from batchrun.planning.to_do import ToDo
 from batchrun.results.summary import Summary
 from batchrun.sweep.location import LEDGER
 
@@ -33,13 +35,14 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError("`batchrun redo` needs `--only NAME=V[,V]`: the cells to make again")
     call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
     with naming_recover(call.recover_command):
-        offer = offer_of(call, argv, options)
+        offer = offer_of(call, argv)
         if options.dry_run or not offer.choice.cells:
             show(offer, call, as_json=options.json)
             return 0
         if not options.quiet:
             say("\n".join(offer.lines()), sys.stderr)
-        confirm(options)
+        if not options.yes:
+            confirm("make them again, and pay for them?", unasked="it is paid for again")
         code: int = import_command("execute").execute(
             call, options, argv, started, choose_cells=Marker(offer).mark
         )
@@ -53,7 +56,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     """
 
     choice: Choice
-    to_do: CellsToDo
+    to_do: ToDo
     budget: Decimal | None
     spent: Decimal
     command: str
@@ -62,26 +65,26 @@ class Offer(Struct, frozen=True, kw_only=True):
     @property
     def cost(self) -> Decimal | None:
         """What it may cost, None where the price of a model isn't known."""
-        costs = list(self.to_do.costs.values())
-        return None if None in costs else sum((c for c in costs if c is not None), Decimal(0))
+        cost = self.to_do.cost()
+        return None if cost.unknown else cost.expected
 
     def lines(self) -> list[str]:
         """Return what people read before it is paid for."""
         choice, number = self.choice, number_of(len(self.choice.cells), "cell")
-        costs = self.to_do.costs
+        costs, cost = self.to_do.costs(), self.to_do.cost()
         said = [
-            f"{alias}: {number_of(cells, 'cell')}{total({alias: costs[alias]})}"
-            for alias, cells in self.to_do.cells.items()
+            f"{alias}: {number_of(cells, 'cell')}{total(costs[alias])}"
+            for alias, cells in self.to_do.cells().items()
         ]
         if not choice.cells:
             said.append("no cell that has ended is chosen")
         elif choice.is_open:
             said.append(
                 f"{number} of an earlier redo of these cells {_are(choice)} open, and finished "
-                f"first{total(costs)}; no other cell is made again"
+                f"first{total(cost)}; no other cell is made again"
             )
         else:
-            said.append(f"{number} to make again{total(costs)}")
+            said.append(f"{number} to make again{total(cost)}")
         if choice.left:
             said.append(_left(choice, len(choice.cells)))
         if choice.unended:
@@ -89,7 +92,7 @@ class Offer(Struct, frozen=True, kw_only=True):
                 f"{number_of(choice.unended, 'chosen cell')} not ended yet; "
                 f"`{self.plain}` goes on with all"
             )
-        if self.budget is not None and self.spent + (self.cost or 0) > self.budget:
+        if self.budget is not None and self.spent + cost.expected > self.budget:
             spent = f"of which {money(self.spent)} USD are spent"
             said.append(f"the budget of {money(self.budget)} USD, {spent}, will not do for all")
         return said
@@ -109,9 +112,9 @@ def _are(choice: Choice) -> str:
     return "is" if len(choice.cells) == 1 else "are"
 
 
-def offer_of(call: Call, argv: Sequence[str], options: Options) -> Offer:
+def offer_of(call: Call, argv: Sequence[str]) -> Offer:
     """Return what a call with *argv* would make again, by the ledger as it is now."""
-    again = {*FOR_ONE_CALL, "--only", "--yes"}
+    again = {*FOR_ONE_CALL, "--only"}
     plain = command_in(argv, without=again)
     subject = Subject(
         folder=call.folder,
@@ -121,11 +124,10 @@ def offer_of(call: Call, argv: Sequence[str], options: Options) -> Offer:
     command = command_in(["redo", *argv], without=SHOWING)
     with opened(subject) as reader:
         choice = chosen(call, reader)
-        known = Prices(means=means(reader.book), given=call.settings.model_prices)
-        prices = known if options.json else asked(Plan(call=call, command=command), known)
-        to_do = CellsToDo(prices, None)
+        models = list(dict.fromkeys(cell.model for cell in choice.cells))
+        to_do = ToDo(price_list(call, checked(call, reader.book, models)))
         for cell in choice.cells:
-            to_do.add(cell, History())
+            to_do.add(cell)
         return Offer(
             choice=choice,
             to_do=to_do,
@@ -204,14 +206,3 @@ def show(offer: Offer, call: Call, *, as_json: bool) -> None:
         redo=offer.as_dict(),
     )
     print(summary.as_json())
-
-
-def confirm(options: Options) -> None:
-    """Return if it may be paid for; UsageError if not, or where no terminal can be asked."""
-    if options.yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("it is paid for again: say so with `--yes`; nothing was sent")
-    print("make them again, and pay for them? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UsageError("nothing was sent")

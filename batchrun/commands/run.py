@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import prepare
 from batchrun.commands.error_boundary import import_command
-from batchrun.commands.run_options import SHOWING, command_in, parse
+from batchrun.commands.run_options import parse
 from batchrun.commands.target import naming_recover
 
 
@@ -23,9 +23,8 @@ def main(argv: Sequence[str]) -> int:
     call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
     with naming_recover(call.recover_command):
         if options.dry_run:
-            from batchrun.commands.preview import Plan, preview
+            from batchrun.commands.preview import plan_of, preview
 
-            plan = Plan(call=call, command=command_in(argv, without=SHOWING), reuse=options.reuse)
-            return preview(plan, as_json=options.json)
+            return preview(plan_of(call, options, argv), as_json=options.json)
         code: int = import_command("execute").execute(call, options, argv, started)
         return code

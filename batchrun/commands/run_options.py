@@ -16,14 +16,17 @@ from batchrun.settings import CALL, ENDING, LIMITS, SETTINGS, Setting
 SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})
 """Options that change nothing but the output."""
 
+KEEPING: Final = "-o"
+"""The option that keeps a plan: no other command has it."""
+
 FOR_ONE_CALL: Final = {
-    *(*SHOWING, "--reuse"),
+    *(*SHOWING, "--reuse", "--plan", "--yes"),
     *(each.flag for each in SETTINGS if each.for_one_call and each.flag),
 }
 """Options that the next call doesn't repeat by itself."""
 
 WITH_VALUE: Final = {
-    *("--only", "--reuse"),
+    *("--only", "--reuse", "--plan", KEEPING),
     *(each.flag for each in SETTINGS if each.parse or each.choices),
 }
 """Options whose value may be a word of its own, which goes where they go."""
@@ -40,7 +43,8 @@ class Options(Struct, frozen=True, kw_only=True):
 
     *chosen* are the settings that were given, by the fields of Settings. *recover* is the id of the
     sweep to rebuild before anything else, "" for the one of this name, None for none. *reuse* are
-    the folders of sweeps whose results are taken over.
+    the folders of sweeps whose results are taken over. *plan* is a plan that was kept, *kept* where
+    to keep one.
     """
 
     manifest: Path
@@ -55,6 +59,8 @@ class Options(Struct, frozen=True, kw_only=True):
     no_progress: bool
     verbose: bool
     yes: bool = False
+    plan: Path | None = None
+    kept: Path | None = None
 
 
 def parse(argv: Sequence[str], *, command: str = "run") -> Options:
@@ -64,7 +70,18 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     add_place(parser)
     add_settings(parser.add_argument_group("limits, in place of the manifest's"), LIMITS)
     _add_what(parser)
-    if command == "redo":
+    if command == "run":
+        parser.add_argument(
+            "--plan",
+            type=Path,
+            metavar="FILE",
+            help="do what this plan says, or nothing; `batchrun plan -o FILE` makes one",
+        )
+    if command == "plan":
+        parser.add_argument(
+            KEEPING, dest="kept", type=Path, metavar="FILE", help="keep the plan, for `--plan FILE`"
+        )
+    else:
         parser.add_argument("--yes", action="store_true", help="don't ask before it is paid for")
     _add_output(parser)
     values = vars(parser.parse_args(argv))
@@ -111,6 +128,8 @@ def command_in(argv: Sequence[str], *, without: Collection[str] = FOR_ONE_CALL) 
     kept, words = ["batchrun"], iter(argv)
     for word in words:
         name, equals, _ = word.partition("=")
+        if word.startswith(KEEPING) and word != KEEPING:  # its value may be glued to it
+            name, equals = KEEPING, "="
         if name not in without and word != "--":
             kept.append(word)
         elif name in WITH_VALUE and not equals:

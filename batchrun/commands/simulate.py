@@ -74,7 +74,7 @@ def _parser() -> Parser:
         action="append",
         default=[],
         type=value(parse_fault),
-        metavar="NAME[=VALUE][:SHARE][@CALLS][/ROUTE]",
+        metavar="NAME[=VALUE][:SHARE][@CALLS][/ROUTE][~MODEL]",
         help="what to do wrong, such as lost_answer:10%% or list_lag=5; repeatable",
     )
     return parser

@@ -19,6 +19,7 @@ from batchrun.base.text import for_terminal, money
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.errors import LedgerError, UsageError
+from batchrun.ledger.failure_codes import FailureClass
 from batchrun.ledger.history import (
     BAD,
     GOOD,
@@ -28,6 +29,7 @@ from batchrun.ledger.history import (
     State,
     Submit,
     Watch,
+    left_out,
     next_step,
 )
 from batchrun.ledger.index import Index, open_index
@@ -276,6 +278,12 @@ def _redo(command: str, key: str) -> str:
     return f"; `{redo} --only cell={key[:SHOWN]}` makes it again, and is paid for"
 
 
+LEFT_OUT: Final = {
+    FailureClass.MODERATED: "the cell was moderated",
+    FailureClass.INPUT: "the run failed for its input; another input is another cell",
+}
+
+
 def _names(manifest: Manifest, life: Life, folder: Path) -> bool:
     """Say whether the manifest has the cell; each cell is looked at until it is found."""
     manifest = replace(manifest, redone=redone_in(folder / LEDGER))
@@ -296,6 +304,8 @@ def _rests(history: History, settings: Settings, command: str, *, lost: Sequence
         return f"`{command}` fetches {', '.join(lost)} again"
     if history.state in GOOD:
         return NOTHING
+    if (why := left_out(history)) is not None:
+        return f"{LEFT_OUT[why]}; `{command} --retry-failed --only code=…` tries it once more"
     if history.state is State.REJECTED:
         return "the API refused the input; another input in the manifest is another cell"
     return f"no attempt is left; `{command} --retry-failed` grants more"

@@ -11,7 +11,9 @@ The way of a cell:
     scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
     budget.py          what may still be spent; `held_cells.py` has the cells that wait for it
     prices.py          what runs have cost, by their `choices.py`
-    run_costs.py       learns that, and asks for costs that aren't known when a run ends
+    price_history.py   learns that from the ledgers of this sweep, and of its siblings
+    run_costs.py       learns it from this call's runs, and asks for costs that a run didn't show
+    refusing_models.py which models take no further cell, since they refuse them all alike
     uploader.py        local files, before the request
     batcher.py         which cells share a request, and when it leaves
     preflight.py       what must hold before the first POST: key, sweep, newest ledger

@@ -12,10 +12,15 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.json_text import made_once
 from batchrun.base.local_file import LocalFile
 from batchrun.runflow.descriptions import Description
 
 _LONGEST_WORD: Final = 24
+_MOST: Final = 50_000
+"""Choices that a chooser remembers."""
+
+_encode: Final = made_once(json.JSONEncoder(ensure_ascii=False, sort_keys=True))
 _TEXT: Final = {"text": None}
 _FILE: Final = {"file": None}
 """What stands for any text, and for any file."""
@@ -26,13 +31,53 @@ _PROMPT: Final = "prompt"
 
 def choice_of(model: str, inputs: Mapping[str, Any], description: Description) -> str:
     """Return what stands for the choice; runs of one choice cost about the same."""
-    values = {
-        name: _rule(name, description).part(value)
-        for name, value in inputs.items()
-        if name != _NO_PART
-    }
-    text = json.dumps([model, values], sort_keys=True)
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return Chooser(model, description).of(inputs)
+
+
+class Chooser:
+    """Says the choices of a model's runs, one after the other.
+
+    Most values of a run are those of the run before it: what they mean for the price is made out
+    once. A value is known again as the same object, so inputs must not change meanwhile.
+    """
+
+    def __init__(self, model: str, description: Description) -> None:
+        self._model = model
+        self._description = description
+        self._rules: dict[str, tuple[_Rule, str]] = {}
+        self._parts: dict[str, tuple[Any, str]] = {}
+        self._choices: dict[tuple[str, ...], str] = {}
+
+    def of(self, inputs: Mapping[str, Any]) -> str:
+        """Return what stands for the choice of a run with *inputs*."""
+        known, found = self._parts, []
+        for name, value in inputs.items():
+            part = known.get(name)
+            if part is None or part[0] is not value:
+                known[name] = part = (value, self._part(name, value))
+            found.append(part[1])
+        parts = tuple(found)
+        return self._choices.get(parts) or self._digest(parts)
+
+    def _part(self, name: str, value: Any) -> str:
+        """Return what the price may hang on of one input, "" for nothing."""
+        if name == _NO_PART:
+            return ""
+        known = self._rules.get(name)
+        if known is None:
+            rule = _rule(name, self._description)
+            self._rules[name] = known = (rule, _encode([name, _TEXT]))
+        rule, any_text = known
+        part = rule.part(value)
+        return any_text if part is _TEXT else _encode([name, part])
+
+    def _digest(self, parts: tuple[str, ...]) -> str:
+        if len(self._choices) >= _MOST:
+            self._choices.clear()
+        text = _encode([self._model, *sorted(filter(None, parts))])
+        choice = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        self._choices[parts] = choice
+        return choice
 
 
 class _Rule(Struct, frozen=True):
@@ -47,19 +92,24 @@ class _Rule(Struct, frozen=True):
 
     def part(self, value: Any) -> Any:
         """Return what of *value* the price may hang on, as JSON."""
+        if type(value) is str:
+            return self._part_of_text(value)
         match value:
             case Mapping():
                 return {str(name): _NESTED.part(below) for name, below in value.items()}
             case list() | tuple():
                 return [self.part(below) for below in value]
-            case str() if value in self.listed:
-                return value
-            case str() if not _is_address(value):
-                return value if self.words and _is_word(value) else _TEXT
-            case str() | LocalFile():
+            case LocalFile():
                 return _FILE
             case _:
                 return _TEXT if self.prompt else value
+
+    def _part_of_text(self, text: str) -> Any:
+        if text in self.listed:
+            return text
+        if _is_address(text):
+            return _FILE
+        return text if self.words and _is_word(text) else _TEXT
 
 
 _NESTED: Final = _Rule()

@@ -5,6 +5,7 @@ from msgspec import Struct
 from batchrun.base.progress import Progress
 from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
+from batchrun.engine.refusing_models import RefusingModels
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.file import Ledger
 from batchrun.manifest.manifest import Manifest
@@ -23,6 +24,7 @@ class Context(Struct, frozen=True, kw_only=True):
     progress: Progress
     shutdown: Shutdown
     names: Names
+    refusing: RefusingModels
 
     @property
     def sweep(self) -> str:

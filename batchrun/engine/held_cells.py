@@ -58,6 +58,12 @@ class HeldCells:
                 return cell
         return None
 
+    def drop(self, alias: str) -> None:
+        """Let no cell of a model wait any more."""
+        for kind in [kind for kind in self._cells if kind[0] == alias]:
+            self._tried.difference_update(cell.key for cell in self._cells.pop(kind))
+        del self._counts[alias]
+
     def hold(self, cell: Cell, choice: str, *, tried: bool, first: bool = False) -> None:
         """Have a cell wait until the next round; *first* before the others of its kind.
 

@@ -142,6 +142,10 @@ class InFlight:
         limit = self._per_alias.get(alias)
         return not self.full() and (limit is None or self._used[alias] < limit)
 
+    def under_way(self, alias: str) -> int:
+        """Return how many attempts of this model are under way."""
+        return self._used[alias]
+
     def most(self, alias: str) -> int:
         """Return how many attempts of this model may be under way at once."""
         return min(self._concurrency, self._per_alias.get(alias, self._concurrency))

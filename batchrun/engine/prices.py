@@ -6,11 +6,11 @@ contract). The dearest of the newest runs counts.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from batchrun.engine.choices import choice_of
+from batchrun.engine.choices import Chooser
 from batchrun.runflow.descriptions import Description
 from batchrun.runflow.prices import estimate
 
@@ -19,15 +19,21 @@ MOST_CHOICES: Final = 50_000
 """Choices that are remembered, the newest; a forgotten one is tried out again."""
 
 UNDESCRIBED: Final = Description()
+NOT_DESCRIBED: Final[Mapping[str, Description]] = {}
 
 
 class Prices:
-    """Prices by choice. *given* are those of the manifest, by alias."""
+    """Prices by choice. *given* are the manifest's, by alias; *descriptions* are by model."""
 
-    def __init__(self, given: Mapping[str, Decimal]) -> None:
+    def __init__(
+        self,
+        given: Mapping[str, Decimal],
+        descriptions: Mapping[str, Description] = NOT_DESCRIBED,
+    ) -> None:
         self._given = given
         self._costs: dict[str, deque[Decimal]] = {}
-        self.descriptions: Mapping[str, Description] = {}
+        self._descriptions = descriptions
+        self._choosers: dict[str, Chooser] = {}
         self.some_are_free = Decimal(0) in given.values()
 
     def given(self, alias: str) -> Decimal | None:
@@ -36,7 +42,17 @@ class Prices:
 
     def choice(self, model: str, inputs: Mapping[str, Any]) -> str:
         """Return the choice of a run with *inputs*."""
-        return choice_of(model, inputs, self.descriptions.get(model, UNDESCRIBED))
+        chooser = self._choosers.get(model)
+        if chooser is None:
+            self._choosers[model] = chooser = Chooser(model, self._description(model))
+        return chooser.of(inputs)
+
+    def _description(self, model: str) -> Description:
+        return self._descriptions.get(model, UNDESCRIBED)
+
+    def costs(self, choice: str) -> Sequence[Decimal]:
+        """Return what the newest runs of *choice* have cost, the newest last."""
+        return self._costs.get(choice, ())
 
     def learn(self, choice: str, cost: Decimal) -> None:
         """Take in what a run that succeeded has cost."""
@@ -62,4 +78,4 @@ class Prices:
 
     def estimate(self, model: str, inputs: Mapping[str, Any]) -> Decimal | None:
         """Return what the model's label says of a run with *inputs*; an estimate is no bound."""
-        return estimate(self.descriptions.get(model, UNDESCRIBED).label, inputs)
+        return estimate(self._description(model).label, inputs)

@@ -19,6 +19,7 @@ class ReadyQueue:
         self._streams = dict(streams)
         self._heads: dict[str, Cell] = {}
         self._again: deque[Cell] = deque()
+        self._dropped: set[str] = set()
 
     def begin(self) -> None:
         """Have the first cell of each stream ready."""
@@ -31,11 +32,20 @@ class ReadyQueue:
 
     def again(self, cell: Cell) -> None:
         """Put back a cell whose attempt ended badly and that has attempts left."""
-        self._again.append(cell)
+        if cell.alias not in self._dropped:
+            self._again.append(cell)
 
     def put_back(self, cell: Cell) -> None:
         """Put back a cell that was drawn too early; it comes first."""
-        self._again.appendleft(cell)
+        if cell.alias not in self._dropped:
+            self._again.appendleft(cell)
+
+    def drop(self, alias: str) -> None:
+        """Draw no further cell of a model, nor one that is put back."""
+        self._dropped.add(alias)
+        self._streams.pop(alias, None)
+        self._heads.pop(alias, None)
+        self._again = deque(cell for cell in self._again if cell.alias != alias)
 
     def draw(self, has_room: HasRoom, *, new: bool = True) -> Cell | None:
         """Return the next cell whose model has room, or None where there is none now.

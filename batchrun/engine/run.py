@@ -14,7 +14,7 @@ One task group; a task for each request under way and none that merely waits for
 is drawn one cell at a time, when a slot is free.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Final
@@ -23,7 +23,7 @@ import anyio
 import anyio.lowlevel
 import httpx
 from anyio.abc import TaskGroup
-from msgspec import Struct
+from msgspec import Struct, field
 
 from batchrun.base.progress import Moment, Progress
 from batchrun.engine.batcher import Batcher
@@ -39,10 +39,12 @@ from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.own_runs import OwnRuns
 from batchrun.engine.poll import Poller
 from batchrun.engine.preflight import LedgerCheck, Preflight
-from batchrun.engine.prices import NEWEST, Prices
+from batchrun.engine.price_history import learn
+from batchrun.engine.prices import Prices
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.ref_filter import RefFilter
+from batchrun.engine.refusing_models import RefusingModels
 from batchrun.engine.request_body import Intents
 from batchrun.engine.resume import YIELD_EVERY, reserve, resume
 from batchrun.engine.run_costs import RunCosts
@@ -57,12 +59,11 @@ from batchrun.engine.waves import Waves, best_size
 from batchrun.errors import KeyRefusedError, LostLedgerError, UnreachableError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
-from batchrun.ledger.scan import costs_by_choice
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.runflow.client import Client
-from batchrun.runflow.descriptions import parse_description
+from batchrun.runflow.descriptions import Description
 from batchrun.settings import Settings
 from batchrun.sweep.references import marker
 
@@ -79,11 +80,15 @@ GRACE_OF_LOST: Final = 30.0
 
 
 class Services(Struct, frozen=True, kw_only=True):
-    """Where a call meets the world; *downloads*, which carries uploads too, is without the key."""
+    """Where a call meets the world; *downloads*, which carries uploads too, is without the key.
+
+    *descriptions* are what the service says of models, as far as it is known.
+    """
 
     client: Client
     downloads: httpx.AsyncClient
     progress: Progress
+    descriptions: Mapping[str, Description] = field(default_factory=dict)
 
 
 class Runner:
@@ -109,11 +114,12 @@ class Runner:
             progress=services.progress,
             shutdown=self.shutdown,
             names=Names(manifest, ledger),
+            refusing=RefusingModels(ledger.book, {each.alias: each.id for each in manifest.models}),
         )
         self.selection = selection or Selection(settings.only, ledger, attempts=settings.attempts)
         self._active = Active()
         self._in_flight = InFlight(settings.concurrency, settings.model_concurrency)
-        self._prices = Prices(settings.model_prices)
+        self._prices = Prices(settings.model_prices, services.descriptions)
         self._costs = RunCosts(
             context, prices=self._prices, active=self._active, wakeup=self._wakeup
         )
@@ -279,16 +285,9 @@ class Runner:
             tasks.cancel_scope.cancel()
 
     async def _learn_prices(self) -> None:
-        """Take in what models say that they cost, and what the ledger's runs have cost."""
-        models = dict.fromkeys(model.id for model in self._context.manifest.models)
-        self._prices.descriptions = {
-            model: parse_description(await self._context.client.model(model) or {})
-            for model in models
-        }
-        choice_of = self._prices.choice
-        self._prices.learn_all(
-            await self._context.ledger.scan(costs_by_choice, choice_of, newest=NEWEST)
-        )
+        """Take in what the ledger's runs have cost, and those of its siblings."""
+        models = {model.id for model in self._context.manifest.models}
+        await self._context.ledger.scan(learn, self._prices, models)
 
     def _wave_size(self) -> int:
         profile = self._context.client.profile

@@ -45,6 +45,7 @@ class Scheduler:
         self._transitions = transitions
         self._in_flight = transitions.in_flight
         self._budget = budget
+        self._refusing = context.refusing
         self._shutdown = context.shutdown
         self._submitter = submitter
         self._opening = opening
@@ -67,6 +68,8 @@ class Scheduler:
 
     def begin_round(self) -> None:
         """Let cells that wait for money ask once more: something has changed."""
+        for model in self._refusing.newly_stopped():
+            self._stop(model)
         self._held.begin_round()
         if not self._shutdown.submitting or (self._limit_used and not self._held.tried_again):
             self._budget.wait_no_more()
@@ -105,6 +108,15 @@ class Scheduler:
         if refused or (self._held and self._shutdown.submitting):
             self._shutdown.submit_no_more(self._budget.reached())
 
+    def _stop(self, model: str) -> None:
+        """Begin no further cell of a model that refuses them all alike."""
+        for alias in self._refusing.aliases(model):
+            self._ready_queue.drop(alias)
+            self._held.drop(alias)
+        why = self._refusing.reasons[model]
+        self._progress.note(f"{why}; it gets no further cell in this call")
+        self._shutdown.refusing.append(why)
+
     def _may_draw(self) -> bool:
         return (
             self._shutdown.submitting
@@ -114,14 +126,19 @@ class Scheduler:
 
     def _next_cell(self) -> Cell | None:
         """Return the next cell that may begin: one that waited for money, or a new one."""
-        has_room = self._in_flight.has_room
-        if self._held and (cell := self._held.take(has_room)) is not None:
+        if self._held and (cell := self._held.take(self._has_room)) is not None:
             return cell
         return self._ready_queue.draw(self._may_come, new=not self._limit_used)
 
     def _may_come(self, alias: str) -> bool:
         """Say whether a further cell of a model may be drawn."""
-        return self._in_flight.has_room(alias) and not self._held.full(alias)
+        return self._has_room(alias) and not self._held.full(alias)
+
+    def _has_room(self, alias: str) -> bool:
+        """Say whether a further cell of a model may begin."""
+        if not self._in_flight.has_room(alias):
+            return False
+        return self._refusing.may_begin(alias, self._in_flight.under_way)
 
     def _begin(self, cell: Cell, history: History, number: int, granted: int) -> bool:
         """Begin an attempt; False where the opening leaves no room for it now."""
@@ -178,7 +195,8 @@ class Scheduler:
         """Return what `--retry-failed` grants a cell that had ended before this call."""
         if not self._settings.retry_failed or history.ended_line >= self._before:
             return self._granted.get(key, 0)
-        granted = self._granted.get(key) or grant(history, attempts=self._settings.attempts)
+        attempts, named = self._settings.attempts, self._settings.names_codes
+        granted = self._granted.get(key) or grant(history, attempts=attempts, named=named)
         if granted:
             self._granted[key] = granted
         return granted

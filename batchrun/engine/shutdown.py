@@ -35,7 +35,7 @@ class Shutdown:
     *submitting* is False once no further run may be asked for; *holding* is True once not even
     what has been begun may still be sent; *leaving* is True once runs in flight are left to the
     next call; *at_once* is True when not even an answer is waited for. *interrupted* says that
-    the user waits for the end.
+    the user waits for the end. *refusing* says of models why they got no further cell.
     """
 
     def __init__(self, wakeup: Wakeup) -> None:
@@ -47,6 +47,7 @@ class Shutdown:
         self.codes: list[int] = []
         self.errors: list[BatchrunError] = []
         self.notes: list[str] = []
+        self.refusing: list[str] = []
         self._wakeup = wakeup
 
     def submit_no_more(self, reason: BatchrunError | str) -> None:

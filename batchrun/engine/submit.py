@@ -83,6 +83,7 @@ class Submitter:
         opening: Opening,
         budget: Budget,
     ) -> None:
+        self._refusing = context.refusing
         self._opening = opening
         self._budget = budget
         self._habits = habits
@@ -169,6 +170,10 @@ class Submitter:
             if self._budget.overdrawn:  # since they were drawn
                 self._transitions.put_off(attempts)
                 return
+            if self._refusing.stops(wave.model):  # since they were drawn
+                for attempt in attempts:
+                    self._transitions.withdraw(attempt)
+                return
             intents, body = self._intents.first(attempts, [each.sent or {} for each in attempts])
             # If this were cancelled, it would not be known whether the lines are in the file.
             with anyio.CancelScope(shield=True):
@@ -252,7 +257,7 @@ class Submitter:
     async def _posted(self, first: Attempt, body: bytes) -> Outcome | BatchOutcome:
         what: dict[str, Any] = {
             "idempotency_key": first.idempotency_key,
-            "may_leave": self._may_leave,
+            "may_leave": partial(self._may_leave, first),
             "on_departure": partial(self._departed, first),
             "on_nothing": partial(self._came_back, first.key),
         }
@@ -279,8 +284,13 @@ class Submitter:
             return tags[0].key == attempt.idempotency_key
         return not any(wave.batch_id == batch.id for wave in self._waves)
 
-    def _may_leave(self) -> bool:
-        """Say whether a POST may leave now: its intent must be where the next call looks for it."""
+    def _may_leave(self, first: Attempt) -> bool:
+        """Say whether a POST may leave now: its intent must be where the next call looks for it.
+
+        The first send of a model that refuses all cells alike doesn't.
+        """
+        if first.sends == 1 and self._refusing.stops(first.model):
+            return False
         if not self._shutdown.holding:
             try:
                 self._ledger.check_place()

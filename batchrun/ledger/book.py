@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
+from batchrun.base.normalised import normalise
 from batchrun.ledger.history import GOOD, History, State, apply
 from batchrun.ledger.history_index import Histories
 from batchrun.ledger.records import (
@@ -60,6 +61,30 @@ RECENT: Final = timedelta(days=7)
 
 Times = tuple[str | None, str | None, int | None]
 """The times of a run that has ended: creation, completion, milliseconds."""
+
+
+class Refusals(Struct):
+    """How many cells a model refused in *all*, how many of the last were refused *alike*, and an
+    *example* of these. Alike are those of one status, code and message, as far as they are words.
+    *accepted* is whether the model ever took a cell.
+    """
+
+    accepted: bool = False
+    all: int = 0
+    alike: int = 0
+    example: str = ""
+    kind: tuple[int, str, str] | None = None
+
+    def add(self, record: Rejected) -> None:
+        """Take in one more."""
+        kind = (record.http_status, normalise(record.code or ""), normalise(record.message or ""))
+        self.all += 1
+        if kind == self.kind:
+            self.alike += 1
+            return
+        words = (f"HTTP {record.http_status}", record.code or "", record.message or "")
+        self.kind, self.alike = kind, 1
+        self.example = " ".join(word for word in words if word)
 
 
 class ModelFacts(Struct):
@@ -145,6 +170,7 @@ class Book:
         self.sweep: Sweep | None = None
         self.histories = Histories()
         self.models: dict[str, ModelFacts] = {}
+        self.refusals: defaultdict[str, Refusals] = defaultdict(Refusals)  # by model
         self.uploads: dict[str, Uploaded] = {}
         self.learnt: dict[str | None, Learnt] = {}  # by model; None is the service
         self.doubted: dict[str, str] = {}  # waves owed a last look, and their models
@@ -165,8 +191,8 @@ class Book:
         self.redone: dict[str, dict[str, int]] = {}
         self.reused: set[str] = set()  # the other sweeps whose results cells have
         self.last_wave = 0
-        self.marked = False  # a run was asked for under the sweep's marker
-        self.past_opening = False  # and under another reference, too
+        # A run was asked for under the sweep's marker; and under another reference, too.
+        self.marked = self.past_opening = False
         self.recovered = False  # and nothing was sent since
         self.recovered_at: datetime | None = None
         self.filling: dict[str, str] = {}  # by model: the newest wave of the last call that sent
@@ -304,10 +330,16 @@ class Book:
 
     def _submitted(self, record: Submitted, line: int) -> None:
         history = self.histories.fold(record, line)
+        self.refusals[history.model].accepted = True
         self._newest = record.run_id, history.client_ref, record.cell
         self.oldest = self.oldest or record.run_id
         if record.doubted:
             self._owe(history)
+
+    def _rejected(self, record: Rejected, line: int) -> None:
+        self._no_run(record, line)
+        model = self.history(record.cell).model
+        self.refusals[model].add(record)
 
     def _no_run(self, record: Rejected | Dropped, line: int) -> None:
         history = self.histories.fold(record, line)
@@ -418,7 +450,7 @@ class Book:
             Marks: _marks,
             Intent: _intent,
             Submitted: _submitted,
-            Rejected: _no_run,
+            Rejected: _rejected,
             Dropped: _no_run,
             Finished: _finished,
             Extra: _extra,

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from batchrun.ledger.failure_codes import FailureClass, failure_class
 from batchrun.ledger.records import (
     Absent,
     AnyRecord,
@@ -84,11 +85,13 @@ class History(msgspec.Struct, gc=False):
     """One cell's lines, folded. The *_line fields are byte offsets of lines in the ledger.
 
     *attempt* is the number of the newest attempt that counts; *failures* of them ended badly;
-    *before* is the state that a dropped intent gives back.
+    *before* is the state that a dropped intent gives back. *failure* is the class of the last bad
+    end; it follows from the words of that line, so old ledgers have it, too.
     """
 
     state: State = State.PENDING
     before: State = State.PENDING
+    failure: FailureClass = FailureClass.AGAIN
     attempt: int = 0
     failures: int = 0
     parked: bool = False
@@ -182,7 +185,11 @@ def _finished(history: History, record: Finished, line: int) -> None:
     if state is None:
         raise ValueError(f"`finished` with the status code {record.status_code!r}")
     history.state = state
-    history.failures += state in BAD
+    if state in BAD:
+        history.failures += 1
+        history.failure = failure_class(
+            record.failure_code, record.failure_stage, record.failure_message
+        )
     history.ended_line = line
     history.parked = False
 
@@ -192,6 +199,7 @@ def _rejected(history: History, record: Rejected, line: int) -> None:
         raise _cannot_follow(history, record)
     history.state = _REJECTED[history.state]
     history.failures += 1
+    history.failure = failure_class(record.code, None, record.message)
     history.ended_line = line
     history.parked = False
 
@@ -288,18 +296,34 @@ def next_step(history: History, *, attempts: int, granted: int = 0) -> Step:
             return Watch()
         case State.SUCCEEDED | State.PARTIAL_SUCCEEDED:
             pass
-        case State.FAILED:
+        case State.FAILED if history.failure is FailureClass.AGAIN:
             may = history.failures < (granted or attempts)
-        case State.CANCELLED | State.REJECTED:
-            # A cancelled run may have been billed, and refused input stays refused: one more try
-            # where it was asked for, and none after it.
+        case State.FAILED | State.CANCELLED | State.REJECTED:
+            # A cancelled run may have been billed, and refused input stays refused, by the API as
+            # by a run: one more try where it was asked for, and none after it.
             may = history.failures <= granted - attempts
     return Submit(history.attempt + 1) if may else Rest()
 
 
-def grant(history: History, *, attempts: int) -> int:
-    """Return how many runs of a cell may end badly with `--retry-failed`: *attempts* more."""
-    return history.failures + attempts if history.state in BAD else 0
+def grant(history: History, *, attempts: int, named: bool = False) -> int:
+    """Return how many runs of a cell may end badly with `--retry-failed`: *attempts* more.
+
+    0 where it grants none: another run doesn't help, and the cell's code wasn't *named* (rule 36).
+    """
+    granted = history.state in BAD and (named or left_out(history) is None)
+    return history.failures + attempts if granted else 0
+
+
+def left_out(history: History) -> FailureClass | None:
+    """Return why `--retry-failed` leaves a cell out that ended badly, None where it doesn't.
+
+    Input that the API refused is not left out: no run came of it, and it costs nothing to ask.
+    """
+    if history.state in BAD and history.failure is FailureClass.MODERATED:
+        return FailureClass.MODERATED
+    if history.state is State.FAILED and history.failure is FailureClass.INPUT:
+        return FailureClass.INPUT
+    return None
 
 
 class Standing(StrEnum):

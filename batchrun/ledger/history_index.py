@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from batchrun.ledger.failure_codes import FailureClass
 from batchrun.ledger.history import CHANGES, NOWHERE, OPEN, History, State
 from batchrun.ledger.key_index import SIZE, KeyIndex, hex_digest, other_digest
 from batchrun.ledger.records import CellLine
@@ -16,7 +17,7 @@ from batchrun.ledger.records import CellLine
 RECENT: Final = 256
 """Histories, beside the open ones, that are kept as objects: their next line comes soon."""
 
-_ROW: Final = struct.Struct("<16sIIIqqqqqBB")
+_ROW: Final = struct.Struct("<16sIIIqqqqqBBB")
 _STATE: Final = struct.Struct("<52xq8xB")
 _SAVED: Final = struct.Struct("<q")
 _SAVED_AT: Final = 52
@@ -29,6 +30,8 @@ _UUID_LENGTH: Final = 36
 _DASHES: Final = (8, 13, 18, 23)
 _STATES: Final = tuple(State)
 _NUMBERS: Final = {state: number for number, state in enumerate(_STATES)}
+_CLASSES: Final = tuple(FailureClass)
+_CLASS_NUMBERS: Final = {each: number for number, each in enumerate(_CLASSES)}
 
 
 class Histories(Mapping[str, History]):
@@ -189,18 +192,20 @@ class Rows:
                 history.parked_line,
                 _NUMBERS[history.state],
                 _NUMBERS[history.before],
+                _CLASS_NUMBERS[history.failure],
             )
 
     def unpack(self, row: int) -> History:
         """Return the history that was put into a row."""
-        run, shared, attempt, failures, intent, given, ended, saved, parked, state, before = (
-            _ROW.unpack_from(self._data, row * _SIZE)
+        run, shared, attempt, failures, *lines, state, before, failure = _ROW.unpack_from(
+            self._data, row * _SIZE
         )
         client_ref, model, alias = self._shared[shared]
         # By place, in the order of History's fields: by name it takes twice as long.
         return History(
             _STATES[state],
             _STATES[before],
+            _CLASSES[failure],
             attempt,
             failures,
             False,  # what is parked is open, and not packed
@@ -208,11 +213,7 @@ class Rows:
             client_ref,
             model,
             alias,
-            intent,
-            given,
-            ended,
-            saved,
-            parked,
+            *lines,
         )
 
     def _runs(self, rows: Sequence[int], histories: Sequence[History]) -> Sequence[bytes]:

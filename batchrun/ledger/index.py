@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import astuple
 
+from batchrun.ledger.failure_codes import FailureClass
 from batchrun.ledger.history import CHANGES, History, State
 from batchrun.ledger.records import (
     Absent,
@@ -46,7 +47,7 @@ from batchrun.ledger.records import (
 from batchrun.ledger.replay import lines_between
 from batchrun.sweep.location import INDEX
 
-VERSION: Final = 2
+VERSION: Final = 3
 BATCH: Final = 1000
 FLUSH: Final = 50_000
 """Lines after which the rows of their cells are written."""
@@ -410,8 +411,8 @@ def _packed(history: History) -> bytes:
 
 
 def _unpacked(packed: bytes) -> History:
-    state, before, *others = msgspec.msgpack.decode(packed)
-    return History(State(state), State(before), *others)
+    state, before, failure, *others = msgspec.msgpack.decode(packed)
+    return History(State(state), State(before), FailureClass(failure), *others)
 
 
 def _offsets(lines: bytes) -> Sequence[int]:

@@ -17,13 +17,21 @@ _HASH: Final = 0x3FFF_FFFF
 """The bits of a hash that are used: the lower ones say where a key begins to look for its slot."""
 
 
-class KeyIndex:
-    """A set of cell keys that numbers them, from 0, as they come."""
+MOST_EXPECTED: Final = 4_000_000
+"""Keys for which room is made before they come."""
 
-    def __init__(self) -> None:
+
+class KeyIndex:
+    """A set of cell keys that numbers them, from 0, as they come.
+
+    Where it is known how many are *expected*, it needs not grow, which takes as long as they do.
+    """
+
+    def __init__(self, expected: int = 0) -> None:
         self._count = 0
         self._digests = bytearray()
-        self._slots = array("I", bytes(4 * 64))
+        slots = 1 << (min(expected, MOST_EXPECTED) * 3 // 2).bit_length()
+        self._slots = array("I", bytes(4 * max(64, slots)))
 
     def __len__(self) -> int:
         return self._count

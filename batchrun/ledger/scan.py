@@ -96,16 +96,22 @@ def was_answered(path: Path, client_ref: str) -> bool:
 
 
 def costs_by_choice(
-    path: Path, choice_of: Callable[[str, Mapping[str, Any]], str], *, newest: int
+    path: Path,
+    choice_of: Callable[[str, Mapping[str, Any]], str | None],
+    *,
+    newest: int,
+    most_bytes: int | None = None,
 ) -> Mapping[str, Sequence[Decimal]]:
     """Return what the *newest* runs of each choice have cost that succeeded; the newest last.
 
-    *choice_of* says what the price of a run hangs on, by its model and its input. Of a long file
-    the end is read alone: a choice that isn't found there is tried out again.
+    *choice_of* says what the price of a run hangs on, by its model and its input, and None for a
+    run that isn't asked about. Of a long file the end is read alone, *most_bytes* of it: a choice
+    that isn't found there is tried out again.
     """
     learning = _Costs(choice_of, newest)
     with path.open("rb") as lines:
-        lines.seek(max(0, path.stat().st_size - END_OF_COSTS))
+        end = END_OF_COSTS if most_bytes is None else most_bytes
+        lines.seek(max(0, path.stat().st_size - end))
         if lines.tell():
             lines.readline()  # the rest of a line
         for line in lines:
@@ -117,7 +123,9 @@ def costs_by_choice(
 class _Costs:
     """Learns costs, line by line; of a cell it remembers the number of its choice alone."""
 
-    def __init__(self, choice_of: Callable[[str, Mapping[str, Any]], str], newest: int) -> None:
+    def __init__(
+        self, choice_of: Callable[[str, Mapping[str, Any]], str | None], newest: int
+    ) -> None:
         self._choice_of = choice_of
         self._newest = newest
         self._cells = KeyIndex()
@@ -129,7 +137,8 @@ class _Costs:
     def take(self, record: AnyRecord | None) -> None:
         match record:
             case Intent(cell=cell, model=model, input=dict() as given):
-                self._choose(cell, self._choice_of(model, given))
+                if (choice := self._choice_of(model, given)) is not None:
+                    self._choose(cell, choice)
             case Finished(cell=cell, status_code=State.SUCCEEDED, cost=cost) if cost:
                 self._learn(cell, cost)
             case Finished(run_id=run_id, status_code=State.SUCCEEDED):

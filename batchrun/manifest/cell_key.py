@@ -63,6 +63,10 @@ IDENTITY: Final[Mapping[str, bool]] = {
 
 
 _PLAIN: Final = frozenset({str, int, bool, type(None)})
+_MOST_ORDERS: Final = 1000
+"""Sets of an input's names whose order is remembered."""
+
+_quote: Final = json.encoder.encode_basestring
 _encode: Final = made_once(
     json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 )
@@ -78,15 +82,60 @@ def cell_key(model: str, input: Mapping[str, Any], replicate: int) -> str:  # no
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+class KeyMaker:
+    """Makes the keys of a model's cells, as `cell_key` does, cell after cell.
+
+    Most values of a cell are those of the cell before it: their texts are made once. A value is
+    known again as the same object, so the values of an input must not change meanwhile.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._head = f'["batchrun cell",{IDENTITY_VERSION},{_encode(model)},{{'
+        self._order: dict[tuple[str, ...], list[str]] = {}
+        self._texts: dict[str, tuple[Any, str]] = {}
+
+    def key(self, input: Mapping[str, Any], replicate: int) -> str:  # noqa: A002 the API's word
+        """Return the key of a cell of the model."""
+        texts = self._texts
+        fields = []
+        for name in self._order.get(names := tuple(input)) or self._ordered(names):
+            value = input[name]
+            known = texts.get(name)
+            if known is None or known[0] is not value:
+                texts[name] = known = (value, _field(name, value))
+            fields.append(known[1])
+        text = f"{self._head}{','.join(fields)}}},{replicate}]"
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def _ordered(self, names: tuple[str, ...]) -> list[str]:
+        """Return *names* in the order in which their fields stand in the text."""
+        if len(self._order) >= _MOST_ORDERS:
+            self._order.clear()
+        self._order[names] = found = sorted(names, key=_spelled)
+        return found
+
+
+def _field(name: str, value: Any) -> str:
+    kind = type(value)
+    if kind is str:
+        text = _quote(value)
+    elif kind is int:
+        text = str(value)
+    else:
+        text = _encode(value if kind in _PLAIN else canonical(value))
+    return f"{_quote(_spelled(name))}:{text}"
+
+
+def _spelled(name: str) -> str:
+    return f"${name}" if name.startswith("$") else name
+
+
 def canonical(value: Any) -> Any:
     """Return *value* as plain JSON in its one spelling."""
     if isinstance(value, LocalFile):
         return {"$file": value.sha256}
     if isinstance(value, Mapping):
-        return {
-            f"${name}" if name.startswith("$") else name: canonical(below)
-            for name, below in value.items()
-        }
+        return {_spelled(name): canonical(below) for name, below in value.items()}
     if isinstance(value, list | tuple):
         return [canonical(below) for below in value]
     return one_spelling(value) if type(value) is float else value

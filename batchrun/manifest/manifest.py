@@ -44,10 +44,10 @@ class Model(Struct, frozen=True, kw_only=True):
 
     id: str
     alias: str
-    node: Node | None = None
     concurrency: int | None = None
     repeat: int | None = None
     price: Decimal | None = None  # USD that one run costs at most
+    node: Node | None = None  # where its id stands
     inputs: Mapping[str, Definition] = field(default_factory=dict)
     omit: Mapping[str, Node] = field(default_factory=dict)
     map: Mapping[str, ValueMap] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """The bar of a terminal. The only module that knows tqdm, and imported only where one is shown."""
 
 import os
-from collections.abc import Callable
-from typing import Any, TextIO
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -10,6 +10,8 @@ from batchrun.base.progress import Moment
 from batchrun.base.said import say
 from batchrun.base.text import for_terminal
 from batchrun.results.progress_lines import Shown, Standings
+
+T = TypeVar("T")
 
 
 class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
@@ -45,6 +47,14 @@ def _columns(stream: TextIO) -> int | None:
         return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):
         return None
+
+
+def counted(items: Iterable[T], total: int, stream: TextIO) -> Iterator[T]:
+    """Yield *items*, and show how far that is, where it takes long and *stream* is a terminal."""
+    bar: Iterable[T] = tqdm(
+        items, total=total, file=stream, disable=None, delay=1.0, leave=False, unit=" cells"
+    )
+    yield from bar
 
 
 class Bar(Shown):

@@ -12,8 +12,13 @@ from batchrun.base.text import money, number_of
 from batchrun.errors import BatchrunError, ManifestError, Problem
 from batchrun.results.tally import Tally
 
-OPTIONAL: Final = frozenset({"elsewhere", "beside", "changed", "reused", "redo", "error"})
-"""Fields that are left out where there is nothing to say."""
+OPTIONAL: Final = frozenset(
+    {
+        *("moderated", "invalid_input"),
+        *("elsewhere", "beside", "changed", "reused", "redo", "plan", "error"),
+    }
+)
+"""Fields that are left out where there is nothing to say, or none to count."""
 
 SCHEMA: Final = 1
 """Version of the `--json` object; fields may be added within a version, never change or go."""
@@ -44,7 +49,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     are sweeps of this name that a plan found, and that were begun elsewhere; *beside* are those
     that lie beside this one and have its cells; *changed* is what a
     plan says of what was edited since the last start, *reused* what it takes over, *redo*
-    what `redo` would make again.
+    what `redo` would make again, *plan* what a plan would begin.
     """
 
     schema: int = SCHEMA
@@ -66,6 +71,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     folded: int = 0
     unsaved: int = 0
     lost: int = 0
+    moderated: int = 0
+    invalid_input: int = 0
     cost: Decimal = Decimal(0)
     requests: int = 0
     retries: int = 0
@@ -82,6 +89,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     changed: Mapping[str, Any] | None = None
     reused: tuple[Mapping[str, Any], ...] | None = None
     redo: Mapping[str, Any] | None = None
+    plan: Mapping[str, Any] | None = None
     error: Stop | None = None
 
     @property
@@ -97,7 +105,7 @@ class Summary(Struct, frozen=True, kw_only=True):
         return {
             name: value
             for name, value in values.items()
-            if value is not None or name not in OPTIONAL
+            if name not in OPTIONAL or (value is not None and value != 0)
         }
 
     def as_json(self) -> str:
@@ -119,17 +127,22 @@ def how_to_go_on(
     command: str,
     outputs: str | None = None,
     others: Others | None = None,
+    refusing: Sequence[str] = (),
 ) -> str:
     """Return the last line of a call: one sentence; *command* is what runs this manifest again.
 
     *tally* counts the cells that the call was about; it is None where that isn't known.
-    *others* are the cells that `--only` left out.
+    *others* are the cells that `--only` left out. *refusing* says of models that they refuse all
+    cells alike.
     """
     if exit_code in _HINTS:
         return _HINTS[exit_code].format(command=command)
     if tally is None:
         return f"go on with `{command}`"
     if tally.unfinished:
+        if refusing:
+            mend = f"{'; '.join(refusing)}: correct the model in the manifest, or take it out"
+            return f"{mend}, then `{command}`; {_left(tally)}"
         return f"go on with `{command}`; {_left(tally)}"
     said = "nothing to do" if outputs is None else f"nothing to do; the files are in {outputs}"
     if tally.bad > tally.partial_succeeded + tally.lost:
@@ -143,12 +156,17 @@ def how_to_go_on(
 
 def _once_more(tally: Tally, command: str) -> str:
     """Say what can be done about cells that ended badly; refused input would be refused again."""
-    if not tally.failed + tally.cancelled:
-        return f"change in the manifest what the API rejected, as said above, then `{command}`"
-    again = f"`{command} --retry-failed` tries again what did not succeed"
-    if not tally.cancelled:
-        return again
-    return f"{again}; {number_of(tally.cancelled, 'cancelled cell')} may cost again"
+    ended = tally.failed + tally.rejected + tally.cancelled
+    if ended - tally.moderated - tally.invalid_input:
+        said = f"`{command} --retry-failed` tries again what did not succeed"
+    elif tally.invalid_input:
+        said = f"change in the manifest what the API rejected, as said above, then `{command}`"
+    else:
+        said = f"change the inputs of these in the manifest, then `{command}`"
+    if tally.cancelled:
+        said += f"; {number_of(tally.cancelled, 'cancelled cell')} may cost again"
+    moderated = number_of(tally.moderated, "cell")
+    return f"{moderated} moderated: {said}" if tally.moderated else said
 
 
 _HINTS: Final = {

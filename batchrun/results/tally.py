@@ -14,7 +14,8 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from batchrun.ledger.book import Book
-from batchrun.ledger.history import GOOD, Standing, State, standing
+from batchrun.ledger.failure_codes import FailureClass
+from batchrun.ledger.history import GOOD, History, Standing, State, left_out, standing
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 
@@ -25,7 +26,9 @@ class Tally(Struct, frozen=True, kw_only=True):
     """Counts of cells; *folded* counts points, *orphaned* cells that are not among *cells*.
 
     *unsaved* cells succeeded at least in part, and their outputs should be on disk and are
-    not. *lost* cells succeeded, and of their files one is gone for good.
+    not. *lost* cells succeeded, and of their files one is gone for good. Of the cells that ended
+    badly, *moderated* are those refused for their content, *invalid_input* those refused for
+    anything else of their input, by the API or in a run: another run helps neither.
     """
 
     cells: int = 0
@@ -42,6 +45,8 @@ class Tally(Struct, frozen=True, kw_only=True):
     folded: int = 0
     unsaved: int = 0
     lost: int = 0
+    moderated: int = 0
+    invalid_input: int = 0
 
     @property
     def bad(self) -> int:
@@ -76,7 +81,10 @@ class Count(Struct, frozen=True, kw_only=True):
 
 
 class Counting:
-    """Counts cells as they come, which may name a cell more than once, as *book* has them."""
+    """Counts cells as they come, which may name a cell more than once, as *book* has them.
+
+    So many points are *expected*, at most.
+    """
 
     def __init__(
         self,
@@ -85,19 +93,21 @@ class Counting:
         attempts: int,
         download: bool,
         granted: Mapping[str, int] = NO_GRANTS,
+        expected: int = 0,
     ) -> None:
         self._book = book
+        self._empty = not len(book.histories)
         self._attempts = attempts
         self._download = download
         self._granted = granted
         self._begun = bytearray(len(book.histories))  # 1 for each cell with a line that was counted
-        self._fresh = KeyIndex()
+        self._fresh = KeyIndex(max(0, expected - len(book.histories)))
         self._counts: dict[str, Counter[str]] = {}
 
     def add(self, cell: Cell) -> State | None:
         """Count one more point; return where its cell stands if that came for the first time."""
         model = self._counts.get(cell.alias) or self._counts.setdefault(cell.alias, Counter())
-        number = self._book.histories.number(cell.key)
+        number = None if self._empty else self._book.histories.number(cell.key)
         if not self._first(cell.key, number):
             model["folded"] += 1
             return None
@@ -112,7 +122,9 @@ class Counting:
             model["lost"] += state is State.SUCCEEDED and cell.key in self._book.files.lost
         else:
             history, granted = self._book.history(cell.key), self._granted.get(cell.key, 0)
-            model[standing(history, attempts=self._attempts, granted=granted)] += 1
+            stands = standing(history, attempts=self._attempts, granted=granted)
+            model[stands] += 1
+            _count_why(model, stands, history)
         return state
 
     def _first(self, key: str, number: int | None) -> bool:
@@ -152,7 +164,21 @@ def count_ledger(book: Book, *, attempts: int, download: bool) -> Tally:
     counts: Counter[str] = Counter()
     for cell, history in book.histories.items():
         counts["cells"] += 1
-        counts[standing(history, attempts=attempts)] += 1
+        stands = standing(history, attempts=attempts)
+        counts[stands] += 1
+        _count_why(counts, stands, history)
         counts["unsaved"] += download and history.state in GOOD and not history.saved
         counts["lost"] += history.state is State.SUCCEEDED and cell in book.files.lost
     return Tally(**counts)
+
+
+def _count_why(counts: Counter[str], stands: Standing, history: History) -> None:
+    """Count a cell that ended badly once more, where another run doesn't help."""
+    why = left_out(history) if stands in _BAD else None
+    if why is FailureClass.MODERATED:
+        counts["moderated"] += 1
+    elif why is FailureClass.INPUT or stands is Standing.REJECTED:
+        counts["invalid_input"] += 1
+
+
+_BAD: Final = frozenset({Standing.FAILED, Standing.REJECTED, Standing.CANCELLED})

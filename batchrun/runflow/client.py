@@ -19,7 +19,8 @@ from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.http.requests import Requests
-from batchrun.runflow.pagination import Listing
+from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
+from batchrun.runflow.pagination import LARGEST_PAGE, Listing
 from batchrun.runflow.post_outcomes import (
     Accepted,
     AcceptedBatch,
@@ -165,10 +166,24 @@ class Client:
         """Return the organisation that the key belongs to; None where the API doesn't name it."""
         return wire.organisation(await self._get_optional("/v1/auth/me"))
 
-    async def model(self, model_id: str) -> Mapping[str, Any] | None:
-        """Return the model's description, or None if there is none to be had."""
-        body = await self._get_optional(wire.model_path(model_id))
-        return body if isinstance(body, Mapping) else None
+    async def model(self, model_id: str) -> Answer:
+        """Return the model as the service describes it; the body is a mapping, or it is refused."""
+        return await self._get(wire.model_path(model_id), read=model_body, optional=True)
+
+    async def models_page(
+        self, cursor: str | None = None, *, fields: str | None = None, public: bool = False
+    ) -> ModelPage | None:
+        """Return a page of the list of models, or None if the service refuses it.
+
+        *cursor* is the `next` of the page before. *fields* are the only ones that are shown. The
+        *public* list needs no key.
+        """
+        params = {"limit": str(LARGEST_PAGE)}
+        params |= {} if fields is None else {"fields": fields}
+        params |= {} if cursor is None else {"pq": cursor}
+        path = "/v1/public/models" if public else "/v1/models"
+        answer = await self._get(path, params=params, read=parse_model_page, optional=True)
+        return None if answer.refusal is not None else cast("ModelPage", answer.body)
 
     async def create_upload(self, *, name: str, mime: str, size: int) -> Answer:
         """Ask for a place for a file; the body is a `wire.UploadPlace`."""

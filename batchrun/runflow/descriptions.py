@@ -56,13 +56,16 @@ class DescribedInput(Struct, frozen=True, kw_only=True):
 class Description(Struct, frozen=True, kw_only=True):
     """What a model is called, its price *label*, and its inputs by name, in their order.
 
-    *outputs* are the names of what it gives.
+    *says* is prose. *outputs* are the names of what it gives, *kinds* their types in the service's
+    words, each once.
     """
 
     name: str = ""
+    says: str = ""
     label: str | None = None
     inputs: Mapping[str, DescribedInput] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def lists_values(self) -> bool:
@@ -72,11 +75,15 @@ class Description(Struct, frozen=True, kw_only=True):
 
 def parse_description(body: Mapping[str, Any]) -> Description:
     """Return what the model object *body* says, without what can't be understood."""
+    outputs = tuple(_named(body.get("outputs")))
+    kinds = (_text(each.get("variable_type_code")) for _, each in outputs)
     return Description(
         name=_text(body.get("name")),
+        says=_text(body.get("description")),
         label=_text(body.get("pricing_note")) or None,
-        inputs={name: _input(each) for name, each in _named(body.get("inputs"))},
-        outputs=tuple(name for name, _ in _named(body.get("outputs"))),
+        inputs={name: _input(each) for name, each in _in_order(body.get("inputs"))},
+        outputs=tuple(name for name, _ in outputs),
+        kinds=tuple(dict.fromkeys(filter(None, kinds))),
     )
 
 
@@ -85,6 +92,14 @@ def _named(entries: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for each in entries if isinstance(entries, list) else ():
         if isinstance(each, Mapping) and isinstance(each.get("name"), str):
             yield each["name"], each
+
+
+def _in_order(entries: object) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the inputs as their `sort_order` has them, or as they came where one has none."""
+    named = [*_named(entries)]
+    if any(type(each.get("sort_order")) is not int for _, each in named):
+        return named
+    return sorted(named, key=lambda entry: int(entry[1]["sort_order"]))
 
 
 def _input(body: Mapping[str, Any]) -> DescribedInput:

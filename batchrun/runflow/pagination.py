@@ -6,7 +6,7 @@ A part is never taken for the whole: a run that a list left out would be created
 from collections.abc import Awaitable, Callable
 from collections.abc import Set as AbstractSet
 from functools import partial
-from typing import Final, cast
+from typing import Final, Generic, Protocol, TypeVar, cast
 
 from msgspec.structs import replace
 
@@ -20,19 +20,29 @@ from batchrun.runflow.wire import Page, Run
 
 _FOREIGN_PAGES: Final = 10  # of 500 runs: further we don't search in a list that isn't filtered
 _PAGES: Final = 2000
-_LARGEST_PAGE: Final = 500  # what the API's documents allow
+LARGEST_PAGE: Final = 500  # what the API's documents allow
 _PLAIN_PAGE: Final = 100  # what a service may still give that refuses that
 _SMALLER: Final = 10  # so many times smaller is the page after one that was too large
 _LIGHT: Final = 2**20  # bytes of a page that has no media in it, most likely
 
 
-class PageLoop:
+class OnePage(Protocol):
+    """A page of any list: *next* is the cursor of the page after it, None where it is the last."""
+
+    @property
+    def next(self) -> str | None: ...
+
+
+P = TypeVar("P", bound=OnePage)
+
+
+class PageLoop(Generic[P]):
     """Follows the pages of one list, each once: a list may lead in a circle.
 
     *complete* is True once the last page was had, *refused* once the service refused one.
     """
 
-    def __init__(self, ask: Callable[[str | None], Awaitable[Page | None]], *, most: int) -> None:
+    def __init__(self, ask: Callable[[str | None], Awaitable[P | None]], *, most: int) -> None:
         self.complete = False
         self.refused = False
         self._ask = ask
@@ -40,7 +50,7 @@ class PageLoop:
         self._cursor: str | None = None
         self._seen: set[str | None] = set()
 
-    async def next_page(self) -> Page | None:
+    async def next_page(self) -> P | None:
         """Return the next page; None where there is none, or none that leads further."""
         if self.complete or self._cursor in self._seen or len(self._seen) >= self._most:
             return None
@@ -68,7 +78,7 @@ class Listing:
         self._requests = requests
         self._log = log
         self._warned: set[str] = set()
-        self._most = _LARGEST_PAGE
+        self._most = LARGEST_PAGE
 
     async def newest_page(self, cursor: str | None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
@@ -102,7 +112,7 @@ class Listing:
         while foreign < _FOREIGN_PAGES and (page := await pages.next_page()) is not None:
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
-            if self._most == _LARGEST_PAGE:  # else the cap is ours
+            if self._most == LARGEST_PAGE:  # else the cap is ours
                 full = self._profile.note_page(page, len(ours) + page.over, full)
             shown = {run.client_ref for run in page.runs} | ({client_ref} if page.over else set())
             references |= shown

@@ -174,12 +174,21 @@ def parse_page(body: Any, over: AbstractSet[str] = frozenset()) -> Page:
 
     Runs that are *over*, by id, are counted and not read: a wave's list shows them to the end.
     """
+    items, after = page_of(body)
+    news = [item for item in items if not _is_over(item, over)] if over else items
+    return Page(runs=tuple(map(parse_run, news)), next=after, over=len(items) - len(news))
+
+
+def page_of(body: Any) -> tuple[list[Any], str | None]:
+    """Return the items of a page in either envelope, and the cursor of the next one.
+
+    Raises ValueError where *body* is no page.
+    """
     items = body.get("items") if isinstance(body, Mapping) else None
     if not isinstance(items, list):
         raise ValueError("expected an object with a list of items")  # noqa: TRY004  (as above)
     after = next(filter(None, (text(body.get(name)) for name in ("next", "next_pq"))), None)
-    news = [item for item in items if not _is_over(item, over)] if over else items
-    return Page(runs=tuple(map(parse_run, news)), next=_cursor(after), over=len(items) - len(news))
+    return items, _cursor(after)
 
 
 def _is_over(item: Any, over: AbstractSet[str]) -> bool:

@@ -64,7 +64,7 @@ class Api:
         self, request: Request, route: str, handler: Handler, *, public: bool
     ) -> Response:
         try:
-            struck = self.world.faults.strike_any("before", route)
+            struck = self.world.faults.strike_any("before", route, model_named(request))
             if struck is not None and struck.name == "slow":
                 await anyio.sleep(float(struck.value or 1))
             elif struck is not None:
@@ -114,11 +114,17 @@ class Api:
         return JSONResponse({"items": [{"code": code} for code in STATUSES]})
 
     async def models(self, request: Request, _org: str) -> Response:
+        return self._models(request, "models")
+
+    async def public_models(self, request: Request, _org: str) -> Response:
+        return self._models(request, "public_models")
+
+    def _models(self, request: Request, route: str) -> Response:
         asked = self.asked(request, MODEL_FIELDS, "slug", descending=False)
         shown = [views.model_object(model) for model in self.world.models.values()]
-        wanted = asked.wanted
-        found = [each for each in shown if wanted is None or query.matches(wanted, each)]
-        return JSONResponse(paging.cut(found, asked))
+        concept_names = self.world.faults.strike("next_pq", route) is not None
+        page = paging.cut(shown, self.capped(asked, route), concept_names=concept_names)
+        return JSONResponse(self._ended(page, route))
 
     async def model(self, request: Request, _org: str) -> Response:
         return JSONResponse(views.model_object(self.model_of(request)))
@@ -156,13 +162,18 @@ class Api:
                 else item
                 for item in items
             ]
-        if ends := faults.strike("list_ends", "list"):
-            names = ("next", "prev", "next_pq", "prev_pq")
-            return {
-                **{name: None if name in names else value for name, value in page.items()},
-                "items": items[: int(ends.value or 4)],
-            }
-        return {**page, "items": items}
+        return self._ended({**page, "items": items}, "list")
+
+    def _ended(self, page: dict[str, Any], route: str) -> dict[str, Any]:
+        """Let a list end early, if it is to."""
+        ends = self.world.faults.strike("list_ends", route)
+        if ends is None:
+            return page
+        names = ("next", "prev", "next_pq", "prev_pq")
+        return {
+            **{name: None if name in names else value for name, value in page.items()},
+            "items": page["items"][: int(ends.value or 4)],
+        }
 
     def capped(self, asked: Asked, route: str) -> Asked:
         """Return what was asked with the largest page that this route gives."""
@@ -215,7 +226,10 @@ class Api:
         return whole
 
     def model_of(self, request: Request) -> Model:
-        model = self.world.models.get(request.path_params["model"])
+        name = request.path_params["model"]
+        if "/" not in name:  # section 16: an id without its owner is no id
+            raise ApiError(405, "METHOD_NOT_ALLOWED", "Method not allowed")
+        model = self.world.models.get(name)
         if model is None:
             raise ApiError(404, "MODEL_NOT_FOUND", "Model not found")
         return model
@@ -240,6 +254,12 @@ class Api:
             )
         except ValueError as error:
             raise bad_request(str(error)) from None
+
+
+def model_named(request: Request) -> str | None:
+    """Return the id of the model in the path, None where there is none."""
+    name: str | None = request.path_params.get("model")
+    return name
 
 
 def _short(data: bytes) -> str:

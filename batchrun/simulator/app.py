@@ -20,7 +20,7 @@ def create_app(world: World) -> mishaps.Wire:
     routes = [
         Route("/v1/health", api.guarded("health", api.health, public=True)),
         Route("/v1/readiness", api.guarded("readiness", api.health, public=True)),
-        Route("/v1/public/models", api.guarded("public_models", api.models, public=True)),
+        Route("/v1/public/models", api.guarded("public_models", api.public_models, public=True)),
         Route("/v1/auth/me", api.guarded("auth", api.account)),
         Route("/v1/billing/balance", api.guarded("balance", api.balance)),
         Route("/v1/runs/statuses", api.guarded("statuses", api.statuses)),

@@ -18,8 +18,10 @@ MEDIA: Final = re.compile(
 TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "string": (str,),
     "integer": (int,),
+    "float": (int, float),
     "boolean": (bool,),
     "image": (str,),
+    "file": (str,),
     "image_list": (list,),
     "json": (dict, list),
 }
@@ -48,9 +50,9 @@ def _wrong(given: Input, value: Any) -> Iterator[str]:
     ):
         yield f"expected {given.type}, got {type(value).__name__}"
     elif given.enum is not None:
-        if value not in given.enum:
+        if value not in (*given.enum, *given.also):
             yield f"expected one of {', '.join(map(str, given.enum))}"
-    elif given.type in {"image", "image_list"}:
+    elif given.type in {"image", "image_list", "file"}:
         yield from _wrong_media(value)
         yield from _out_of_bounds(given, value)
     else:
@@ -64,7 +66,7 @@ def _wrong_media(value: Any) -> Iterator[str]:
 
 
 def _out_of_bounds(given: Input, value: Any) -> Iterator[str]:
-    size = value if isinstance(value, int) else len(value)
+    size = value if isinstance(value, int | float) else len(value)
     noun = {"string": " characters", "image_list": " items"}.get(given.type, "")
     if given.low is not None and size < given.low:
         yield f"must be at least {given.low}{noun}"

@@ -170,15 +170,21 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault as asked for. *calls* are the calls it may strike, first and last, from 1."""
+    """One fault as asked for. *calls* are the calls it may strike, first and last, from 1.
+
+    With a *model* it strikes only calls that name it, or runs of it.
+    """
 
     name: str
     routes: frozenset[str]
     value: str | None = None
     share: float = 1.0
     calls: tuple[tuple[int, float], ...] = ((1, float("inf")),)
+    model: str | None = None
 
-    def covers(self, route: str) -> bool:
+    def covers(self, route: str, model: str | None = None) -> bool:
+        if self.model not in {None, model}:
+            return False
         # The simulator's own routes and public ones stay up unless they are named.
         return route in self.routes or ("any" in self.routes and route not in UNTOUCHED)
 
@@ -190,6 +196,7 @@ class Fault:
             "share": self.share,
             "calls": calls,
             "routes": sorted(self.routes),
+            "model": self.model,
         }
 
 
@@ -231,13 +238,16 @@ ROUTES: Final = frozenset(
 
 SPELLING: Final = re.compile(
     r"(?P<name>\w+)(?:=(?P<value>[\w.]+))?(?::(?P<share>[\d.]+%?))?"
-    r"(?:@(?P<calls>[\d,+-]+))?(?:/(?P<routes>\w+(?:\+\w+)*))?"
+    r"(?:@(?P<calls>[\d,+-]+))?(?:/(?P<routes>\w+(?:\+\w+)*))?(?:~(?P<model>[\w./-]+))?"
 )
 EXPECTED: Final = "expected a fault such as lost_answer, list_lag=5, throttle:10% or error_after@3"
 
 
 def parse_fault(text: str) -> Fault:
-    """Read `NAME[=VALUE][:SHARE][@CALLS][/ROUTE+ROUTE]`; ValueError says what was expected."""
+    """Read `NAME[=VALUE][:SHARE][@CALLS][/ROUTE+ROUTE][~MODEL]`.
+
+    ValueError says what was expected.
+    """
     match = SPELLING.fullmatch(text)
     if match is None:
         raise ValueError(EXPECTED)
@@ -248,6 +258,7 @@ def parse_fault(text: str) -> Fault:
         share=_share(match["share"] or "1"),
         calls=_calls(match["calls"] or "1+"),
         routes=routes,
+        model=match["model"],
     )
 
 
@@ -255,10 +266,13 @@ def fault_from_json(body: Any) -> Fault:
     """Read a fault as text or as an object; ValueError says what was expected."""
     if isinstance(body, str):
         return parse_fault(body)
-    known = {"name", "value", "share", "calls", "routes"}
+    known = {"name", "value", "share", "calls", "routes", "model"}
     if not isinstance(body, dict) or not isinstance(body.get("name"), str) or body.keys() - known:
-        raise ValueError("expected a fault as text, or {name, value, share, calls, routes}")
-    value = body.get("value")
+        raise ValueError("expected a fault as text, or {name, value, share, calls, routes, model}")
+    value, model = body.get("value"), body.get("model")
+    if not isinstance(model, str | None):
+        said = f"expected a model's id, such as google/nano-banana-2, not {model!r}"
+        raise ValueError(said)  # noqa: TRY004  (of JSON)
     calls = body.get("calls", "1+")
     return make_fault(
         body["name"],
@@ -266,6 +280,7 @@ def fault_from_json(body: Any) -> Fault:
         share=_share(str(body.get("share", 1))),
         calls=_pairs(calls) if isinstance(calls, list) else _calls(str(calls)),
         routes=body.get("routes"),
+        model=model,
     )
 
 
@@ -276,6 +291,7 @@ def make_fault(
     share: float = 1.0,
     calls: tuple[tuple[int, float], ...] = ((1, float("inf")),),
     routes: Iterable[str] | None = None,
+    model: str | None = None,
 ) -> Fault:
     """Return the fault with what its kind says where nothing is given."""
     kind = KINDS.get(name)
@@ -286,7 +302,14 @@ def make_fault(
     if unknown := asked - ROUTES:
         known = ", ".join(sorted(ROUTES))
         raise ValueError(f"unknown route `{min(unknown)}`; known are {known}")
-    return Fault(name=name, routes=asked, value=value or kind.value, share=share, calls=calls)
+    return Fault(
+        name=name,
+        routes=asked,
+        value=value or kind.value,
+        share=share,
+        calls=calls,
+        model=model,
+    )
 
 
 WORDS: Final = {"list_refs": ("upper", "cut", "prefix", "blank")}
@@ -360,11 +383,14 @@ class Switchboard:
         self.faults.clear()
         self.seen.clear()
 
-    def strike(self, name: str, route: str) -> Fault | None:
-        """Count a call of *route* for each fault called *name*; return the one that strikes."""
+    def strike(self, name: str, route: str, model: str | None = None) -> Fault | None:
+        """Count a call of *route* for each fault called *name*; return the one that strikes.
+
+        *model* is the model that the call names, if any.
+        """
         struck = None
         for index, fault in enumerate(self.faults):
-            if fault.name != name or not fault.covers(route):
+            if fault.name != name or not fault.covers(route, model):
                 continue
             number = self.seen[index] = self.seen.get(index, 0) + 1
             if struck is None and self._hits(fault, number, str(number)):
@@ -373,20 +399,27 @@ class Switchboard:
             self.struck[name] = self.struck.get(name, 0) + 1
         return struck
 
-    def strike_any(self, stage: Stage, route: str) -> Fault | None:
+    def strike_any(self, stage: Stage, route: str, model: str | None = None) -> Fault | None:
         """Return the first fault of *stage* that strikes this call of *route*."""
         names = dict.fromkeys(f.name for f in self.faults if KINDS[f.name].stage == stage)
-        struck = [fault for name in names if (fault := self.strike(name, route))]
+        struck = [fault for name in names if (fault := self.strike(name, route, model))]
         return struck[0] if struck else None
 
-    def holds(self, name: str, *, route: str, run_id: str, number: int) -> Fault | None:
+    def holds(
+        self, name: str, *, route: str, run_id: str, number: int, model: str | None = None
+    ) -> Fault | None:
         """Return the fault called *name* if it holds for this run, each time it is asked."""
-        return next(self.all_holding(name, route=route, run_id=run_id, number=number), None)
+        found = self.all_holding(name, route=route, run_id=run_id, number=number, model=model)
+        return next(found, None)
 
-    def all_holding(self, name: str, *, route: str, run_id: str, number: int) -> Iterator[Fault]:
-        """Yield each fault called *name* that holds for this run."""
+    def all_holding(
+        self, name: str, *, route: str, run_id: str, number: int, model: str | None = None
+    ) -> Iterator[Fault]:
+        """Yield each fault called *name* that holds for this run, which is of *model*."""
         for fault in self.faults:
-            if fault.name == name and fault.covers(route) and self._hits(fault, number, run_id):
+            if fault.name != name or not fault.covers(route, model):
+                continue
+            if self._hits(fault, number, run_id):
                 yield fault
 
     def _hits(self, fault: Fault, number: int, mark: str) -> bool:

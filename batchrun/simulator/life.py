@@ -1,4 +1,4 @@
-"""How long a run takes, how it ends and what it costs (pure).
+"""How long a run takes and how it ends (pure); what it costs is in `prices`.
 
 All of it is decided by seed, run number and input when the run is created; what a run looks like
 later is a function of that plan and the time. Times are microseconds.
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Final
 
+from batchrun.simulator import prices
 from batchrun.simulator.catalog import Model
 from batchrun.simulator.faults import chance
 
@@ -71,7 +72,7 @@ def plan(
         dispatching=dispatching,
         running=running,
         ended=whole,
-        cost=_cost(model, values, outcome),
+        cost=prices.charged(model, values, outcome),
     )
 
 
@@ -91,36 +92,6 @@ def _outcome(values: Mapping[str, Any], wishes: Mapping[str, Any], before: int) 
 def depends_on_history(values: Mapping[str, Any], wishes: Mapping[str, Any]) -> bool:
     """Say whether the outcome needs to know how often this input has run before."""
     return "failures" in wishes or "flaky" in str(values.get("prompt", "")).lower()
-
-
-def output_count(model: Model, values: Mapping[str, Any]) -> int:
-    count = values.get("num_images")
-    return count if model.media == "image" and isinstance(count, int) and count > 0 else 1
-
-
-def landed(model: Model, values: Mapping[str, Any], outcome: str) -> int:
-    """Return how many outputs a run with this *outcome* has."""
-    count = output_count(model, values)
-    return {"succeeded": count, "partial_succeeded": (count + 1) // 2}.get(outcome, 0)
-
-
-def seconds_of_video(values: Mapping[str, Any]) -> int:
-    duration = str(values.get("duration", "auto"))
-    return int(duration) if duration.isascii() and duration.isdigit() else 5
-
-
-def price(model: Model, values: Mapping[str, Any]) -> Decimal:
-    """Return what a run costs that ends well; checked against the balance before it starts."""
-    units = {"request": 1, "image": output_count(model, values)}
-    return model.price * units.get(model.unit, seconds_of_video(values))
-
-
-def _cost(model: Model, values: Mapping[str, Any], outcome: str) -> Decimal | None:
-    if outcome == "failed":
-        return None  # failed runs are not billed (section 11)
-    if model.unit == "image" and outcome == "partial_succeeded":
-        return model.price * landed(model, values, outcome)
-    return price(model, values)  # a cancelled run keeps what its provider charged (section 7)
 
 
 def status(outcome: str, now: int, *, dispatching: int, running: int, ended: int) -> str:

@@ -10,11 +10,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from batchrun.simulator import life, orders, views
-from batchrun.simulator.catalog import MODELS, Model
+from batchrun.simulator.catalog import Model
 from batchrun.simulator.checks import Mistake, assets_in, mistakes
 from batchrun.simulator.errors import invalid
 from batchrun.simulator.faults import Switchboard
+from batchrun.simulator.models import MODELS
 from batchrun.simulator.orders import Order
+from batchrun.simulator.prices import price
 from batchrun.simulator.settings import Settings
 from batchrun.simulator.store import Batch, Run, Store
 
@@ -49,12 +51,12 @@ class Making:
 
         A request that lags does so as a whole.
         """
-        committed = now + late + self._lag("commit_lag", route)
-        listed = committed + self._lag("list_lag", route)
+        committed = now + late + self._lag("commit_lag", route, model)
+        listed = committed + self._lag("list_lag", route, model)
         return Taken(model=model, org=org, route=route, now=now, committed=committed, listed=listed)
 
-    def _lag(self, name: str, route: str) -> int:
-        fault = self._faults.strike(name, route)
+    def _lag(self, name: str, route: str, model: Model) -> int:
+        fault = self._faults.strike(name, route, model.id)
         return round(float(fault.value or 0) * life.SECOND) if fault else 0
 
     def single(self, taken: Taken, body: Mapping[str, Any]) -> Run:
@@ -87,8 +89,8 @@ class Making:
         checked = self._checked(taken, asked)
         self._store.add_batch(batch)
         runs = [self._add(taken, order, first + n) for n, order in enumerate(checked)]
-        prices = [life.price(taken.model, order.values) for order in checked if not order.failure]
-        return batch, runs, sum(prices, Decimal(0))
+        costs = [price(taken.model, order.values) for order in checked if not order.failure]
+        return batch, runs, sum(costs, Decimal(0))
 
     def crowd(self, count: int, *, org: str, now: int) -> None:
         """Let *count* runs of the organisation's other work begin, and end at once."""
@@ -112,7 +114,7 @@ class Making:
         ]
 
     def _judged(self, taken: Taken, order: Order, wrong: Sequence[Mistake]) -> Order:
-        if self._faults.strike("no_run", taken.route):
+        if self._faults.strike("no_run", taken.route, taken.model.id):
             return replace(order, failure="no run", run=False)
         return replace(order, failure=_said(wrong)) if wrong else order
 
@@ -176,7 +178,7 @@ class Making:
         self, taken: Taken, values: Mapping[str, Any], loc: tuple[str | int, ...]
     ) -> Iterator[Mistake]:
         named = {name: found for name, value in values.items() if (found := [*assets_in(value)])}
-        if named and self._faults.strike("https_only", taken.route):
+        if named and self._faults.strike("https_only", taken.route, taken.model.id):
             message = "media URL must use HTTP(S) or data URI"
             yield {"loc": [*loc], "msg": message, "type": "value_error"}
         for name, found in named.items():

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from batchrun.simulator import batch_views, life, mishaps
-from batchrun.simulator.api import Api, base_of
+from batchrun.simulator import batch_views, life, mishaps, prices
+from batchrun.simulator.api import Api, base_of, model_named
+from batchrun.simulator.catalog import Model
 from batchrun.simulator.errors import ApiError
 from batchrun.simulator.making import Taken
 
@@ -81,16 +82,16 @@ class Posts:
 
     def _run(self, taken: Taken, body: Body, base_url: str) -> dict[str, Any]:
         world = self._world
-        if world.faults.strike("post_twice", "create"):
+        if world.faults.strike("post_twice", "create", taken.model.id):
             world.making.single(taken, body)
         run = world.making.single(taken, body)
-        price = life.price(taken.model, body["input"])
+        price = prices.price(taken.model, body["input"])
         world.debit(taken.org, price, [run], "INSUFFICIENT_CREDIT")
         return world.show(run, now=taken.now, base_url=base_url, route="create")
 
     def _batch(self, taken: Taken, body: Body, _base_url: str) -> dict[str, Any]:
         world = self._world
-        if world.faults.strike("post_twice", "create_batch"):
+        if world.faults.strike("post_twice", "create_batch", taken.model.id):
             world.making.batch(taken, body)
         batch, runs, price = world.making.batch(taken, body)
         world.debit(taken.org, price, runs, "INSUFFICIENT_CREDITS")
@@ -98,12 +99,12 @@ class Posts:
 
     async def _once(self, request: Request, org: str, route: str, make: Make) -> Response:
         """Answer a POST that creates: late or spoilt as faults will, and once for each key."""
-        faults = self._world.faults
-        fault = faults.strike("commit_late", route)
+        faults, model = self._world.faults, model_named(request)
+        fault = faults.strike("commit_late", route, model)
         late = float(fault.value or 0) if fault else 0.0
         carry_out = await self._prepared(request, org, route, make, late)
         sent = (org, request.headers.get("Idempotency-Key"))
-        if held := faults.strike("commit_on_resend", route):
+        if held := faults.strike("commit_on_resend", route, model):
             carry_out = self._held.keep(sent, carry_out)
             if await _left(request, float(held.value or 0)):
                 return mishaps.Dropped()
@@ -115,7 +116,7 @@ class Posts:
             if late:
                 await anyio.sleep(late)  # a refusal, too, comes late
         last, self._last[route] = self._last.get(route, whole), whole
-        struck = faults.strike_any("after", route)
+        struck = faults.strike_any("after", route, model)
         if struck is not None and struck.name == "last_answer":
             return last
         return whole if struck is None else mishaps.after(struck, whole)
@@ -130,7 +131,7 @@ class Posts:
         """
         world = self._world
         model, body = self._api.model_of(request), await self._api.body(request)
-        key = self._key(request, route)
+        key = self._key(request, route, model)
         asked = hashlib.sha256(request.url.path.encode() + await request.body()).hexdigest()
 
         def carry_out() -> Response:
@@ -147,10 +148,11 @@ class Posts:
 
         return carry_out
 
-    def _key(self, request: Request, route: str) -> str | None:
+    def _key(self, request: Request, route: str, model: Model) -> str | None:
         """Return the Idempotency-Key where it is honoured."""
         world = self._world
-        honoured = world.settings.idempotency and not world.faults.strike("no_idempotency", route)
+        ignored = world.faults.strike("no_idempotency", route, model.id)
+        honoured = world.settings.idempotency and not ignored
         return request.headers.get("Idempotency-Key") if honoured else None
 
     def _replay(self, org: str, key: str, asked: str) -> Response | None:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from batchrun.simulator import life
-from batchrun.simulator.catalog import Input, Model, pricing_note
+from batchrun.simulator import life, prices
+from batchrun.simulator.catalog import Input, Model
 from batchrun.simulator.shapes import file_type, size
 from batchrun.simulator.store import Run
 
@@ -68,7 +68,7 @@ def run_object(run: Run, model: Model, status: str, *, now: int, url: Url) -> di
         "links": None,
         "duration_ms": (run.ended - run.running) // 1000 if done else None,
         "cost": run.cost if done else None,
-        "cost_breakdown": None,
+        "cost_breakdown": prices.breakdown(model, values, run.outcome) if done else None,
         "nodes_total": 1,
         "nodes_completed": int(done),
         "resolved_template_id": None,
@@ -108,7 +108,7 @@ def _failure(run: Run, *, done: bool) -> dict[str, str | None]:
 
 def output(run: Run, model: Model, values: Mapping[str, Any], url: Url) -> dict[str, Any] | None:
     """Return the normalised output of a run that has ended."""
-    count = life.landed(model, values, run.outcome)
+    count = prices.landed(model, values, run.outcome)
     if count == 0:
         return None
     width, height = size(values, model.media)
@@ -201,7 +201,7 @@ def model_object(model: Model) -> dict[str, Any]:
         "model_creator_id": made_id("creator", owner),
         "slug": model.id,
         "name": f"{NAMES.get(owner, owner.title())} {slug.replace('/', ' ').replace('-', ' ')}",
-        "description": "simulated: nothing real is made",
+        "description": _description(model),
         "version": "1",
         "is_public": True,
         "category_code": "comfyui" if model.workflow else model.media,
@@ -210,7 +210,7 @@ def model_object(model: Model) -> dict[str, Any]:
         "supports_streaming": False,
         "is_official": True,
         "notable_features": [],
-        "pricing_note": pricing_note(model),
+        "pricing_note": model.note or f"${model.price}/{model.unit}",
         "created_at": iso(RELEASED),
         "updated_at": iso(RELEASED),
         "inputs": [_input(model, given, n) for n, given in enumerate(model.inputs)],
@@ -222,6 +222,11 @@ def model_object(model: Model) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _description(model: Model) -> str:
+    said = "simulated: nothing real is made"
+    return f"{said}; made up: {model.made_up}" if model.made_up else said
 
 
 def _input(model: Model, given: Input, order: int) -> dict[str, Any]:

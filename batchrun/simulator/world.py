@@ -14,11 +14,12 @@ from typing import Any, Final
 
 from batchrun.simulator import life, query, views
 from batchrun.simulator.batch_views import Item
-from batchrun.simulator.catalog import MODELS, Model
+from batchrun.simulator.catalog import Model
 from batchrun.simulator.errors import ApiError
 from batchrun.simulator.faults import Switchboard
 from batchrun.simulator.making import Making
 from batchrun.simulator.meter import Gate, Meter
+from batchrun.simulator.models import MODELS
 from batchrun.simulator.paging import Asked, envelope, project
 from batchrun.simulator.settings import Settings
 from batchrun.simulator.shapes import PIXEL_URL
@@ -110,7 +111,9 @@ class World:
     def _held(self, name: str, run: Run, route: str) -> str | None:
         if not self.faults.faults:
             return None
-        fault = self.faults.holds(name, route=route, run_id=run.id, number=run.number)
+        fault = self.faults.holds(
+            name, route=route, run_id=run.id, number=run.number, model=run.model
+        )
         return None if fault is None else fault.value or ""
 
     def status(self, run: Run, now: int, route: str) -> tuple[str, str]:
@@ -143,7 +146,7 @@ class World:
     def _shortened(self, body: dict[str, Any], run: Run, route: str) -> dict[str, Any]:
         """Leave out of a run's JSON what the faults want left out."""
         left_out = self.faults.all_holding(
-            "leave_out", route=route, run_id=run.id, number=run.number
+            "leave_out", route=route, run_id=run.id, number=run.number, model=run.model
         )
         for fault in left_out:
             body.pop(fault.value or "", None)

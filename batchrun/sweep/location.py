@@ -17,6 +17,8 @@ from batchrun.errors import UsageError
 
 LEDGER: Final = "ledger.jsonl"
 INDEX: Final = "index.sqlite"
+CATALOGUE: Final = "@catalogue.json"
+"""Beside the folders of sweeps. No name of a sweep begins so, and a host's ends with its port."""
 
 _UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")
 
@@ -98,6 +100,16 @@ def endpoint_folder(endpoint: str) -> str | None:
     parts = urlsplit(endpoint)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return f"@{_UNSAFE.sub('_', parts.hostname or '')}-{port}"
+
+
+def catalogue_beside(folder: Path, label: str | None) -> Path:
+    """Return the file that keeps descriptions of models, beside the sweep in *folder*."""
+    return (folder if label is None else folder.parent).parent / CATALOGUE
+
+
+def catalogue_below(base: Path, endpoint: str) -> Path:
+    """Return the same file for *endpoint*, below a place for the folders of many sweeps."""
+    return base.absolute() / (endpoint_folder(endpoint) or "") / CATALOGUE
 
 
 def _segment(text: str, what: str) -> str:

@@ -99,6 +99,11 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "limits.batch": chosen.batch,
         "limits.downloads": chosen.downloads,
         "limits.budget": _money(chosen.budget),
+        **(
+            {}
+            if chosen.confirm_above is None
+            else {"limits.confirm_above": _money(chosen.confirm_above)}
+        ),
         "poll.interval": chosen.poll_interval,
         "outputs.download": chosen.download,
         "models": _models(manifest, chosen.model_concurrency),
@@ -113,8 +118,10 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         **({} if chosen.input_errors == "refuse" else {"limits.input_errors": chosen.input_errors}),
         **({"--new-sweep": list(chosen.set_aside)} if chosen.set_aside else {}),
         **({} if options.recover is None else {"--recover": options.recover}),
+        **({} if options.plan is None else {"--plan": str(options.plan)}),
         **({} if not options.reuse else {"--reuse": " ".join(map(str, options.reuse))}),
         "--dry-run": options.dry_run,
+        **({"--yes": True} if options.yes else {}),
         "--json": options.json,
         "--quiet": options.quiet,
         "--no-progress": options.no_progress,

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Problem
-from batchrun.manifest.cell_key import cell_key
+from batchrun.manifest.cell_key import KeyMaker
 from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
@@ -221,6 +221,7 @@ class _CellMaker:
     def __init__(self, layout: Layout) -> None:
         self._shape = Shape(layout)
         self._model = layout.model
+        self._keys = KeyMaker(layout.model.id)
         self._ruled = bool(layout.grid.exclude)
 
     def beyond(self, walk: Traversal, first: Cell, number: int) -> Cell | None:
@@ -241,7 +242,7 @@ class _CellMaker:
             raise ManifestError([problem] if problem else []) from None
         replicate = present[REPLICATE]
         return Cell(
-            key=cell_key(model.id, sent, replicate),
+            key=self._keys.key(sent, replicate),
             model=model.id,
             alias=model.alias,
             input=sent,

@@ -71,18 +71,19 @@ class _Client(httpx.AsyncClient):
 
 def api_client(
     endpoint: str,
-    key: str,
+    key: str | None,
     *,
     connections: int,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> httpx.AsyncClient:
     """Return the client with the key, for about *connections* calls at once.
 
-    It opens more where it must: a call that has left the limiter never queues a second time.
+    Without a *key* it can ask for what is public. It opens more connections where it must: a call
+    that has left the limiter never queues a second time.
     """
     url = check_endpoint(endpoint)
     headers = {
-        "Authorization": f"Bearer {_checked(key)}",
+        **({} if key is None else {"Authorization": f"Bearer {_checked(key)}"}),
         "Accept": "application/json",
         "Accept-Encoding": PACKINGS,
     }

@@ -1,0 +1,256 @@
+"""A plan as people read it: one screen."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from msgspec import Struct
+
+from batchrun.base.text import money, number_of, size_of, span
+from batchrun.manifest.cells import plain
+from batchrun.manifest.file_names import file_name
+from batchrun.manifest.manifest import Manifest
+from batchrun.planning.effort import Effort
+from batchrun.planning.forecast import Forecast
+from batchrun.planning.prices import Cost
+from batchrun.planning.to_do import FirstCell
+from batchrun.results.edits import Edits
+from batchrun.results.edits import lines as edit_lines
+from batchrun.results.tally import ModelRow
+from batchrun.results.terminal_table import NO_CELL
+from batchrun.settings import Settings
+
+LONGEST: Final = 60
+"""Characters of an input's text that are shown."""
+
+NONE: Final = Cost()
+_CENT: Final = Decimal("0.0001")
+
+
+class Outlook(Struct, frozen=True, kw_only=True):
+    """What a plan shows. *warnings* speak of the models' descriptions.
+
+    *reuse* are the folders that it takes over from, as people read them; *command* does what is
+    planned; *refused*: it would be refused.
+    """
+
+    manifest: Manifest
+    settings: Settings
+    forecast: Forecast
+    effort: Effort
+    folder: str
+    command: str
+    reuse: str = ""
+    refused: bool = False
+    edits: Edits | None = None
+    warnings: Sequence[str] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        to_do, cost = self.forecast.to_do, self.forecast.to_do.cost()
+        costs = to_do.costs()
+        return {
+            "to_do": to_do.number,
+            "again": to_do.again,
+            "later": to_do.later,
+            "taken_over": self.forecast.taken_over,
+            "keys": None if to_do.keys is None else to_do.keys.digest,
+            "cost": cost.as_dict(),
+            "models": [
+                {
+                    "alias": row.alias,
+                    "cells": row.tally.cells,
+                    "to_do": costs.get(row.alias, NONE).cells,
+                    "cost": costs.get(row.alias, NONE).as_dict(),
+                }
+                for row in self.forecast.selected.models
+            ],
+            "first": [_first_as_dict(each, self.manifest) for each in to_do.first],
+            "calls": self.effort.calls,
+            "seconds": None if self.effort.seconds is None else round(self.effort.seconds, 1),
+            "uploads": {"files": len(to_do.files), "bytes": sum(to_do.files.values())},
+        }
+
+
+def _first_as_dict(first: FirstCell, manifest: Manifest) -> dict[str, Any]:
+    return {
+        "cell": first.cell.key,
+        "alias": first.cell.alias,
+        "model": first.cell.model,
+        "input": plain(first.cell.input),
+        "file": file_name(manifest, first.cell),
+        "cost": None if first.price is None else money(first.price.expected),
+        "source": None if first.price is None else str(first.price.source),
+    }
+
+
+def lines(outlook: Outlook) -> Iterator[str]:
+    """Yield the plan as people read it."""
+    forecast, to_do = outlook.forecast, outlook.forecast.to_do
+    tally, folded = forecast.selected.tally, forecast.selected.tally.folded
+    yield from _table(outlook)
+    yield _sum(outlook)
+    if outlook.edits is not None:
+        yield from edit_lines(outlook.edits)
+    if forecast.taken_over:
+        taken = number_of(forecast.taken_over, "cell")
+        yield f"{taken} taken over from {outlook.reuse}, at no cost"
+    if to_do.again:
+        yield f"{number_of(to_do.again, 'cell')} of these had a run before"
+    if to_do.later:
+        yield f"`--limit {outlook.settings.limit}` leaves {to_do.later} more to later calls"
+    yield from too_little(outlook.settings.budget, forecast)
+    yield from _unknown(outlook)
+    yield from _effort(outlook)
+    if folded:
+        yield f"{number_of(folded, 'point')} came to a cell that was there already"
+    if not tally.cells and not forecast.counted.tally.cells:
+        yield NO_CELL
+    yield from _first(outlook)
+    yield from outlook.warnings
+    yield f"the sweep's folder is {outlook.folder}"
+    yield onward(outlook)
+
+
+def _table(outlook: Outlook) -> Iterator[str]:
+    costs = outlook.forecast.to_do.costs()
+    rows = [_row(row, costs.get(row.alias, NONE)) for row in outlook.forecast.selected.models]
+    head = ("model", "cells", "done", "open", "to do", "cost to come", "price known from")
+    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
+    for row in (head, *rows):
+        fitted = [
+            text.rjust(width) if 0 < n < 5 else text.ljust(width)
+            for n, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(fitted).rstrip()
+
+
+def _row(row: ModelRow, cost: Cost) -> Sequence[str]:
+    tally = row.tally
+    under_way = tally.in_flight + tally.parked + tally.in_doubt
+    done = tally.cells - tally.pending - under_way
+    return (
+        row.alias,
+        *map(str, (tally.cells, done, under_way, cost.cells)),
+        spelled(cost) if cost.cells else "none",
+        sources(cost) if cost.cells else "",
+    )
+
+
+def spelled(cost: Cost) -> str:
+    """Return an amount as people read it: with its ends where they aren't all one."""
+    if not cost.known:
+        return "unknown"
+    amount = f"{_rounded(cost.expected)} USD"
+    if cost.low != cost.high:
+        amount += f" ({_rounded(cost.low)} to {_rounded(cost.high)})"
+    return f"at least {amount}" if cost.unknown else f"about {amount}"
+
+
+def sources(cost: Cost) -> str:
+    """Return where the prices are known from; how many cells each of several is of."""
+    found = dict(cost.sources)
+    if cost.unknown:
+        found["not known"] = cost.unknown
+    if len(found) == 1:
+        return next(iter(found))
+    return ", ".join(f"{said}: {number_of(cells, 'cell')}" for said, cells in found.items())
+
+
+def total(cost: Cost) -> str:
+    """Return what all of it may cost, in words that follow a comma; "" where no price is known."""
+    return f", {spelled(cost)}" if cost.known else ""
+
+
+def _rounded(amount: Decimal) -> str:
+    return money(amount.quantize(_CENT))
+
+
+def _sum(outlook: Outlook) -> str:
+    forecast = outlook.forecast
+    tally, cells = forecast.selected.tally, forecast.counted.tally.cells
+    of = f"{tally.cells} of " if outlook.settings.only else ""
+    to_do = forecast.to_do
+    said = f"{of}{number_of(cells, 'cell')}, {to_do.number} to do{total(to_do.cost())}"
+    return f"{said}; nothing was sent"
+
+
+def too_little(budget: Decimal | None, forecast: Forecast) -> Iterator[str]:
+    """Say that the budget ends before what is to do, as far as prices are known."""
+    if budget is not None and forecast.spent + forecast.to_do.cost().expected > budget:
+        spent = f"of which {money(forecast.spent)} USD are spent"
+        yield f"the budget of {money(budget)} USD, {spent}, will not do for all"
+
+
+def _unknown(outlook: Outlook) -> Iterator[str]:
+    cost = outlook.forecast.to_do.cost()
+    if cost.unknown:
+        costs = outlook.forecast.to_do.costs().items()
+        aliases = ", ".join(alias for alias, each in costs if each.unknown)
+        yield (
+            f"the price of {number_of(cost.unknown, 'cell')} is not known: {aliases}; "
+            "`price` beside a model's `id` says what a run costs at most"
+        )
+
+
+def _effort(outlook: Outlook) -> Iterator[str]:
+    effort, to_do, settings = outlook.effort, outlook.forecast.to_do, outlook.settings
+    if not to_do.number:
+        return
+    if to_do.files:
+        size = size_of(sum(to_do.files.values()))
+        yield f"{number_of(len(to_do.files), 'file')} to upload, {size}"
+    limits = (
+        f"{settings.concurrency} runs in flight and {settings.rate.per_second:g} calls a second"
+    )
+    if effort.seconds is None:
+        unknown = ", ".join(effort.unknown)
+        yield (
+            f"at least {number_of(effort.calls, 'call')}, with {limits}; how long a run takes is "
+            f"not known yet: {unknown}"
+        )
+    else:
+        yield f"about {number_of(effort.calls, 'call')} and {span(effort.seconds)}, with {limits}"
+
+
+def _first(outlook: Outlook) -> Iterator[str]:
+    to_do = outlook.forecast.to_do
+    if to_do.first:
+        yield "first:"
+    for each in to_do.first:
+        cell, name = each.cell, file_name(outlook.manifest, each.cell)
+        price = "" if each.price is None else f", {_rounded(each.price.expected)} USD"
+        yield f"  {cell.alias} {shown(cell.input)} -> {name}{price}"
+
+
+def shown(values: Mapping[str, Any]) -> str:
+    """Return inputs as JSON, long texts cut."""
+    return json.dumps(_cut(plain(values)), ensure_ascii=False)
+
+
+def _cut(value: Any) -> Any:
+    match value:
+        case str() if len(value) > LONGEST:
+            return f"{value[: LONGEST - 1]}…"
+        case dict():
+            return {name: _cut(below) for name, below in value.items()}
+        case list():
+            return [_cut(below) for below in value]
+        case _:
+            return value
+
+
+def onward(outlook: Outlook) -> str:
+    """Return the last line: how to do what is planned."""
+    forecast, command = outlook.forecast, outlook.command
+    if outlook.refused:
+        return f"`{command}` would be refused (exit 9): something of it is paid already"
+    if number := forecast.to_do.number:
+        what = number_of(number, "cell")
+        if any(too_little(outlook.settings.budget, forecast)):
+            return f"`{command}` begins as many of {what} as the budget has room for"
+        return f"`{command}` begins {what}"
+    if forecast.selected.tally.unfinished:
+        return f"`{command}` goes on; no cell is to begin"
+    return "nothing to do"

@@ -1,0 +1,10 @@
+"""What a call would do and cost, before anything is sent.
+
+    prices.py      the price of a run: low, expected, high, and what each is known from
+    forecast.py    one walk of the grid: how its cells stand, and which are to do
+    to_do.py       the cells that a call would begin, and what they come to
+    effort.py      calls and time at the present limits
+    plan_file.py   a plan that was kept, and whether it still holds
+
+No module here asks the service, and none sends anything.
+"""
