@@ -38,6 +38,7 @@ SHARED_BY_COMMANDS: Final = {
     "beside",
     "bug_report",
     "call",
+    "checking_inputs",
     "confirm",
     "connection",
     "edited",

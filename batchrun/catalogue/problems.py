@@ -24,6 +24,9 @@ MOST_OF_A_GROUP: Final = 5
 """Values of one group that have a line of their own."""
 
 
+HOW_TO_SEND: Final = "`--input-errors warn` sends such cells all the same"
+
+
 class InputProblems(Struct, frozen=True, kw_only=True):
     """What is wrong with the inputs of the cells that would be sent, a line each.
 
@@ -37,7 +40,9 @@ class InputProblems(Struct, frozen=True, kw_only=True):
     @property
     def refusal(self) -> ManifestError | None:
         """The error that a call ends with that refuses such inputs, None where none is wrong."""
-        return ManifestError(self.errors) if self.errors else None
+        if not self.errors:
+            return None
+        return ManifestError(self.errors, f"nothing was sent; {HOW_TO_SEND}")
 
 
 NONE: Final = InputProblems()

@@ -12,6 +12,7 @@ Shared by them:
     reusing.py                    results of another sweep that are taken over
     connection.py                 the embedded simulator, a client
     knowing_models.py             what the service says of the models that are sent to
+    checking_inputs.py            what that says against the cells that would be sent
     preview.py                    what a call would do; `edited.py` says what was edited
     plan_words.py                 that as people read it
     confirm.py                    the question before something is paid for

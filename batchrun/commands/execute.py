@@ -15,6 +15,8 @@ from batchrun.base.said import say
 from batchrun.base.text import number_of
 from batchrun.commands.beside import refuse
 from batchrun.commands.call import Call, needed_key
+from batchrun.commands.checking_inputs import input_problems
+from batchrun.commands.checking_inputs import obey as obey_inputs
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
@@ -90,8 +92,11 @@ def execute(
         call = call.knowing(ledger.book)
         taken = check_beside(call, options, ledger.book, (url, key), command_in(argv))
         selection = Selection(call.settings.only, ledger, attempts=call.settings.attempts)
-        sent = models_to_send(call, ledger.book, selection, taken, again=choose_cells is not None)
+        again = choose_cells is not None
+        sent = models_to_send(call, ledger.book, selection, taken, again=again)
         known = check_models(call, options, ledger.book, (url, key), sent)
+        wrong = input_problems(call, ledger.book, selection, taken, known.descriptions, again=again)
+        obey_inputs(wrong, call, quiet=options.quiet)
         if options.plan is not None:
             check_plan(options.plan, call, ledger.book, selection, known)
         if choose_cells is None:
@@ -106,14 +111,14 @@ def execute(
             ledger.check_place()
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
-        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
+        left_out = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
         return show(
             Ending(
                 call=call,
-                command=command_in(argv, without=again),
-                for_all=command_in(argv, without={*again, "--only"}),
+                command=command_in(argv, without=left_out),
+                for_all=command_in(argv, without={*left_out, "--only"}),
                 ledger=ledger,
                 selection=done.selection,
                 shutdown=done.shutdown,
