@@ -85,10 +85,13 @@ class UsageError(BatchrunError):
 
 
 class ManifestError(UsageError):
-    """The manifest cannot be used; *problems* are all of its mistakes, in the file's order."""
+    """The manifest cannot be used; *problems* are all of its mistakes, in the file's order.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(map(str, problems)))
+    *advice* is a last line that says what else to do, "" for none.
+    """
+
+    def __init__(self, problems: Sequence[Problem], advice: str = "") -> None:
+        super().__init__("\n".join([*map(str, problems), *([advice] if advice else [])]))
         self.problems = tuple(problems)
 
 

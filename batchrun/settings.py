@@ -14,12 +14,14 @@ from msgspec import Struct, field
 from batchrun.base.values import (
     MOST_ITEMS,
     FailOn,
+    InputErrors,
     Rate,
     parse_batch_size,
     parse_count,
     parse_fail_on,
     parse_flag,
     parse_ids,
+    parse_input_errors,
     parse_money,
     parse_rate,
     parse_seconds,
@@ -48,6 +50,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     poll_interval: float
     batch: int
     downloads: int = 8
+    input_errors: InputErrors = InputErrors.REFUSE
     budget: Decimal | None = None
     confirm_above: Decimal | None = None
     budget_per_day: Decimal | None = None
@@ -257,6 +260,18 @@ LIMITS: Final = (
         says="files that are fetched at once",
         more="files that are fetched at once, whatever `limits.concurrency` is",
         schema=COUNT,
+    ),
+    Setting(
+        name="input_errors",
+        key="limits.input_errors",
+        flag="--input-errors",
+        parse=parse_input_errors,
+        written="refuse",
+        metavar="refuse|warn",
+        says="what happens to cells whose input their model's description rules out",
+        more="what happens to cells whose input their model's description rules out: nothing is "
+        "sent (refuse), or they are sent all the same (warn)",
+        schema={"type": "string", "pattern": rf"^({'|'.join(InputErrors)}|\$\{{env:.*)$"},
     ),
     Setting(
         name="poll_interval",

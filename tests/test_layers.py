@@ -35,9 +35,11 @@ LEVELS: Final = [
 LEVEL: Final = {name: number for number, names in enumerate(LEVELS) for name in names}
 
 SHARED_BY_COMMANDS: Final = {
+    "before_sending",
     "beside",
     "bug_report",
     "call",
+    "checking_inputs",
     "confirm",
     "connection",
     "edited",

@@ -134,6 +134,8 @@ HARMLESS: dict[str, Any] = {
     "limits.give_up": "5m",
     "limits.batch": 1,
     "limits.downloads": 1,
+    "limits.input_errors": "warn",
+    "limits.confirm_above": "2.50",
     "poll": {"interval": "5s"},
     "poll.interval": "7s",
     "outputs": {"download": False},

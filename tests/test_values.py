@@ -14,6 +14,7 @@ from batchrun.base.values import (
     parse_count,
     parse_fail_on,
     parse_flag,
+    parse_input_errors,
     parse_money,
     parse_rate,
     parse_seconds,
@@ -388,3 +389,14 @@ def test_a_value_in_a_message_is_short_and_printable() -> None:
     assert spell("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
     assert spell({"a": [1, None, "ü"]}) == '{"a": [1, null, "ü"]}'
     assert len(spell("x" * 1000)) == 60
+
+
+@pytest.mark.parametrize("value", ["refuse", "warn"])
+def test_input_errors_are_refused_or_warned_of(value: str) -> None:
+    assert parse_input_errors(value) == value
+
+
+@pytest.mark.parametrize("value", ["ignore", "", True, None, 1, ["warn"]])
+def test_what_else_might_happen_to_input_errors_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="expected refuse or warn"):
+        parse_input_errors(value)

@@ -7,6 +7,7 @@ Each returns a value or raises ValueError("expected ..."), which completes the s
 import json
 import re
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import Any, Final
 
 from msgspec import Struct
@@ -51,6 +52,13 @@ class FailOn(Struct, frozen=True):
         if self.more_than is not None:
             return bad <= self.more_than
         return self.share is None or bad * 100 <= self.share * cells
+
+
+class InputErrors(StrEnum):
+    """What happens to cells whose input their model's description rules out."""
+
+    REFUSE = "refuse"
+    WARN = "warn"
 
 
 def parse_rate(value: object) -> Rate:
@@ -118,6 +126,13 @@ def _whole(value: object) -> int | None:
     if type(value) is str and re.fullmatch(r"[0-9]{1,12}", value):
         return int(value)
     return value if type(value) is int else None
+
+
+def parse_input_errors(value: object) -> InputErrors:
+    """Parse refuse or warn."""
+    if value not in [*InputErrors]:
+        raise ValueError("expected refuse or warn")
+    return InputErrors(str(value))
 
 
 def parse_fail_on(value: object) -> FailOn:

@@ -6,4 +6,14 @@ asking.py       asks the service for descriptions and for the list of models
 unknown_ids.py  when an id that the service doesn't know is a mistake. Pure
 table.py        models in a table. Pure
 page.py         one model as people read it. Pure
+
+What they say of a manifest's cells:
+
+checks.py       the door: a manifest and descriptions -> its problems
+rules.py        what one value is by the description of its input. Pure
+mistakes.py     what one cell's input is by its model's description. Pure
+axes.py         whether a grid may have a mistake, without its product
+found.py        mistakes of a whole grid, grouped and counted
+proof.py        what succeeded runs say against a description
+problems.py     mistakes as people read them, each at its line
 """

@@ -8,10 +8,12 @@ Shared by them:
     nothing_to_do.py              the call that is known to have nothing to do
     execute.py                    what every other call does
     recovering.py                 a ledger made again, by a command or before a call
+    before_sending.py             what must hold before anything is written or sent
     beside.py                     sweeps that lie beside this one and have its cells
     reusing.py                    results of another sweep that are taken over
     connection.py                 the embedded simulator, a client
     knowing_models.py             what the service says of the models that are sent to
+    checking_inputs.py            what that says against the cells that would be sent
     preview.py                    what a call would do; `edited.py` says what was edited
     plan_words.py                 that as people read it
     confirm.py                    the question before something is paid for

@@ -13,22 +13,13 @@ from msgspec import Struct
 from batchrun.base.progress import Progress
 from batchrun.base.said import say
 from batchrun.base.text import number_of
-from batchrun.commands.beside import refuse
+from batchrun.commands.before_sending import check_all
 from batchrun.commands.call import Call, needed_key
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
-from batchrun.commands.knowing_models import Known, know_models, models_to_send
-from batchrun.commands.preview import check_plan
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
-from batchrun.commands.retrying import confirm_retry
-from batchrun.commands.reusing import (
-    check_reused,
-    no_reuse,
-    opened_sources,
-    survey,
-    take_over,
-)
+from batchrun.commands.reusing import opened_sources, take_over
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
 from batchrun.commands.target import name_recover, name_settling, said_of_former
@@ -37,18 +28,14 @@ from batchrun.engine.other_labels import note_owed, pay_looks
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown, obey
-from batchrun.errors import FolderError, LostLedgerError, ManifestError, NothingToRecoverError
-from batchrun.ledger.book import Book
+from batchrun.errors import FolderError, LostLedgerError, NothingToRecoverError
 from batchrun.ledger.file import Ledger, open_ledger
-from batchrun.ledger.key_index import KeyIndex
-from batchrun.ledger.missing_files import forget_missing
 from batchrun.results.result_files import keep_manifest
 from batchrun.results.starts import keep_start, start_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.descriptions import Description
 from batchrun.runflow.http.client import download_client
 from batchrun.sweep.identity import check_folder
-from batchrun.sweep.location import LEDGER
 
 ChooseCells = Callable[[Call, Ledger], Awaitable[Selection]]
 """Says which cells a call is about, once its ledger is open; it may write to it."""
@@ -88,33 +75,28 @@ def execute(
         served(call.endpoint, call.folder) as url,
     ):
         call = call.knowing(ledger.book)
-        taken = check_beside(call, options, ledger.book, (url, key), command_in(argv))
-        selection = Selection(call.settings.only, ledger, attempts=call.settings.attempts)
-        sent = models_to_send(call, ledger.book, selection, taken, again=choose_cells is not None)
-        known = check_models(call, options, ledger.book, (url, key), sent)
-        if options.plan is not None:
-            check_plan(options.plan, call, ledger.book, selection, known)
-        if choose_cells is None:
-            confirm_retry(call, options, ledger, known)
+        descriptions = check_all(
+            call, options, ledger, (url, key), command_in(argv), again=choose_cells is not None
+        )
         progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
-            service = Service(url, key, known.descriptions, choose_cells, options.reuse)
+            service = Service(url, key, descriptions, choose_cells, options.reuse)
             done = anyio.run(run_call, call, ledger, service, progress, log, received)
         note_owed(call.folder, ledger.book)
         try:
             ledger.check_place()
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
-        again = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
+        left_out = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
             name_settling(error, call.manifest.path, call.place)
         return show(
             Ending(
                 call=call,
-                command=command_in(argv, without=again),
-                for_all=command_in(argv, without={*again, "--only"}),
+                command=command_in(argv, without=left_out),
+                for_all=command_in(argv, without={*left_out, "--only"}),
                 ledger=ledger,
                 selection=done.selection,
                 shutdown=done.shutdown,
@@ -162,42 +144,6 @@ def recover_first(call: Call, options: Options, key: str) -> None:
         Recovery(call=call, say=inform).run(key, options.recover or None)
     except NothingToRecoverError as error:
         inform(f"{error}; the sweep begins here")
-
-
-def check_beside(
-    call: Call, options: Options, book: Book, service: tuple[str, str], command: str
-) -> KeyIndex:
-    """Return the cells that will be taken over; *command* is this call.
-
-    It returns where nothing is paid a second time that another folder has. Raises MadeBesideError,
-    LedgerError where what was taken over once isn't in the ledger, and what `no_reuse` returns: all
-    of it before anything is written.
-    """
-    with opened_sources(options.reuse, call) as sources:
-        if sources:
-            forget_missing(book, call.folder / LEDGER)
-        taking = survey(call, book, sources)
-        check_reused(call, book, command, taking)
-        error = no_reuse(call, book, taking, command)
-        if error is not None:
-            raise error
-        refuse(call, book, service, command, taking)
-        return taking.keys
-
-
-def check_models(
-    call: Call, options: Options, book: Book, service: tuple[str, str], models: Sequence[str]
-) -> Known:
-    """Return what is known of the *models* that cells are sent to.
-
-    Raises ManifestError where one is none of the service's: before anything is written or sent.
-    """
-    known = know_models(call, book, models, service)
-    if known.problems:
-        raise ManifestError(known.problems)
-    for warning in () if options.quiet else known.warnings:
-        say(warning, sys.stderr)
-    return known
 
 
 class Done(Struct, frozen=True, kw_only=True):

@@ -32,7 +32,8 @@ class Outlook(Struct, frozen=True, kw_only=True):
     """What a plan shows. *warnings* speak of the models' descriptions.
 
     *reuse* are the folders that it takes over from, as people read them; *command* does what is
-    planned; *refused*: it would be refused.
+    planned; *refused*: it would be refused for what is paid already, *wrong_inputs*: for inputs
+    that the models' descriptions rule out.
     """
 
     manifest: Manifest
@@ -43,6 +44,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
     command: str
     reuse: str = ""
     refused: bool = False
+    wrong_inputs: bool = False
     edits: Edits | None = None
     warnings: Sequence[str] = ()
 
@@ -246,6 +248,8 @@ def onward(outlook: Outlook) -> str:
     forecast, command = outlook.forecast, outlook.command
     if outlook.refused:
         return f"`{command}` would be refused (exit 9): something of it is paid already"
+    if outlook.wrong_inputs:
+        return f"`{command}` would be refused (exit 2): inputs are wrong, as said above"
     if number := forecast.to_do.number:
         what = number_of(number, "cell")
         if any(too_little(outlook.settings.budget, forecast)):

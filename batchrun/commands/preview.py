@@ -17,6 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.commands.call import Call
+from batchrun.commands.checking_inputs import are_refused, as_dicts, input_problems
+from batchrun.commands.checking_inputs import lines as input_lines
 from batchrun.commands.edited import edited
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
 from batchrun.commands.paid_before import paid_before
@@ -84,6 +86,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         taking = survey(call, book, sources)
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
         known = checked(call, book, models_to_send(call, book, selection, taking.keys))
+        wrong = input_problems(call, book, selection, taking.keys, known.descriptions)
         before = paid_before(call, book, taking)
         found = forecast(
             call.manifest,
@@ -104,14 +107,16 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             command=plan.command,
             reuse=" and ".join(map(str, plan.reuse)),
             refused=bool(before.refusals(call, plan.command)),
+            wrong_inputs=are_refused(wrong, call),
             edits=None if reader is None else edited(call, reader, found.counting),
-            warnings=known.warnings,
+            warnings=(*known.warnings, *input_lines(wrong, call)),
         )
     summary = replace(
         summary_of(plan, outlook, book),
         **before.as_dict(),
         changed=None if outlook.edits is None else outlook.edits.as_dict(),
         reused=taking.as_dicts(),
+        input_problems=as_dicts(wrong),
     )
     if plan.kept is not None:
         keep(plan.kept, summary.as_dict())

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from batchrun.ledger.book import Book
 from batchrun.ledger.day_sums import DaySums
-from batchrun.ledger.history import State
+from batchrun.ledger.history import GOOD, State
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.records import (
     AnyRecord,
@@ -32,12 +32,15 @@ from batchrun.ledger.records import (
     decode,
 )
 
+T = TypeVar("T")
+
 _IDENTITY: Final = re.compile(rb'"(?:idempotency_key|run_id)":("(?:[^"\\]|\\.)*")')
 
 _COSTS: Final = (b'{"type":"intent"', b'{"type":"finished"', b'{"type":"priced"')
 END_OF_COSTS: Final = 64 << 20
 """Bytes of a file in which costs are looked for: some 40,000 cells."""
 
+_ENDS: Final = (b'{"type":"intent"', b'{"type":"finished"')
 _OF_DAYS: Final = (
     *_COSTS,
     *(f'{{"type":"{word}"'.encode() for word in ("submitted", "rejected", "dropped", "extra")),
@@ -177,6 +180,25 @@ class _Costs:
         number = self._cells.number(cell)
         if number is not None:
             self._costs[self._choices[number]].append(cost)
+
+
+def of_succeeded(path: Path, noted: Callable[[str, Mapping[str, Any]], T | None]) -> Iterator[T]:
+    """Yield what is *noted* of a cell's model and input, once for each of its runs that succeeded.
+
+    None is nothing to note. An intent whose input is that of the cell's last one leaves it out.
+    """
+    notes: dict[str, T] = {}
+    for line in _whole(path):
+        if not line.startswith(_ENDS):
+            continue
+        match decode(line):
+            case Intent(cell=cell, model=model, input=dict() as given):
+                if (note := noted(model, given)) is not None:
+                    notes[cell] = note
+            case Finished(cell=cell, status_code=status) if status in GOOD and cell in notes:
+                yield notes[cell]
+            case _:
+                pass
 
 
 class _Named(msgspec.Struct):

@@ -59,19 +59,21 @@ class RowOrigin(Protocol):
     """Where a row stands; spelled as messages show it, such as `prompts.csv:12`."""
 
     def problem(self, column: str, message: str) -> Problem | None:
-        """Return a problem with the row's value; None where the row stands in the manifest."""
+        """Return a problem with the row's value; None where the row has no place for it."""
 
 
 class ManifestOrigin(Struct, frozen=True):
-    """A row of the manifest itself."""
+    """A row of the manifest itself, with the *nodes* of its values."""
 
     text: str
+    nodes: Mapping[str, Node] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.text
 
-    def problem(self, column: str, message: str) -> Problem | None:  # noqa: ARG002 it has a place
-        return None
+    def problem(self, column: str, message: str) -> Problem | None:
+        node = self.nodes.get(column)
+        return None if node is None else node.problem(message)
 
 
 class Row(Struct, frozen=True):
@@ -111,7 +113,7 @@ class FixedTable(Struct, frozen=True):
     columns: tuple[str, ...]
     entries: tuple[Mapping[str, Expression], ...]
     nodes: Mapping[str, Node]
-    places: tuple[str, ...]
+    places: tuple[ManifestOrigin, ...]
     sent: AbstractSet[str]
 
     @property
@@ -128,7 +130,7 @@ class FixedTable(Struct, frozen=True):
         for entry, place in zip(self.entries, self.places, strict=True):
             fixed = {n: e.value for n, e in entry.items() if isinstance(e, Constant)}
             dynamic = {n: e for n, e in entry.items() if not isinstance(e, Constant)}
-            yield Row(fixed, dynamic, ManifestOrigin(place))
+            yield Row(fixed, dynamic, place)
 
     def problem(self, column: str, message: str) -> Problem:
         return self.nodes[column].problem(message)

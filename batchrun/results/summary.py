@@ -16,7 +16,7 @@ OPTIONAL: Final = frozenset(
     {
         *("moderated", "invalid_input"),
         *("elsewhere", "beside", "changed", "reused", "redo", "plan", "error"),
-        *("waiting", "open", "remade"),
+        *("input_problems", "waiting", "open", "remade"),
     }
 )
 """Fields that are left out where there is nothing to say, or none to count."""
@@ -32,7 +32,10 @@ class Stop(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        return {"message": self.message, "problems": [_problem(each) for each in self.problems]}
+        return {
+            "message": self.message,
+            "problems": [problem_as_dict(each) for each in self.problems],
+        }
 
 
 def stop_of(errors: Sequence[BatchrunError]) -> Stop | None:
@@ -93,6 +96,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     reused: tuple[Mapping[str, Any], ...] | None = None
     redo: Mapping[str, Any] | None = None
     plan: Mapping[str, Any] | None = None
+    input_problems: tuple[Mapping[str, Any], ...] | None = None
     failures: tuple[Mapping[str, Any], ...] = ()
     waiting: Mapping[str, Any] | None = None
     open: tuple[Mapping[str, Any], ...] | None = None
@@ -207,7 +211,8 @@ def _left(tally: Tally) -> str:
     return ", ".join(f"{number} {words}" for words, number in parts.items() if number)
 
 
-def _problem(problem: Problem) -> dict[str, Any]:
+def problem_as_dict(problem: Problem) -> dict[str, Any]:
+    """Return a problem for JSON."""
     return {
         "source": problem.place.source,
         "line": problem.place.line,

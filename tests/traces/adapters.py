@@ -77,7 +77,9 @@ async def call(
     world = _Call(path, Runflow(), text=text, transport=transport)
     world.interrupt_after, world.interrupted = interrupt_after, interrupted
     try:
-        stops = await world.call(**{**asdict(read_words(words, world.manifest())), "allow_short": True})
+        stops = await world.call(
+            **{**asdict(read_words(words, world.manifest())), "allow_short": True}
+        )
     except BatchrunError as error:
         return [error.exit_code]
     return [most_severe(stops.codes)] if stops.codes else []

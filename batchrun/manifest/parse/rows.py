@@ -12,11 +12,11 @@ from batchrun.manifest.data.local_files import placed
 from batchrun.manifest.data.table import DataFolder, FileTable
 from batchrun.manifest.expressions.compiler import AXES
 from batchrun.manifest.expressions.expression import Expression
-from batchrun.manifest.manifest import FixedTable, Table
+from batchrun.manifest.manifest import FixedTable, ManifestOrigin, Table
 from batchrun.manifest.parse.context import ParseContext, items_of
 from batchrun.manifest.parse.namespace import keys_of
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node
-from batchrun.manifest.yaml.section import Section, plain_value, text_keys
+from batchrun.manifest.yaml.section import Section, plain_value, text_keys, text_of
 
 _ROWS: Final = (
     "`rows` expects a file such as prompts.csv, {file: prompts.csv}, {all: [a.csv, b.csv]}, "
@@ -116,7 +116,8 @@ class DataReader(Struct, frozen=True):
                 continue
             pairs = list(text_keys(item, self.context.problems))
             entries.append({name: self.context.compiler.value(below) for _, name, below in pairs})
-            places.append(f"{self.context.path}:{item.line}")
+            nodes = {name: below for _, name, below in pairs}
+            places.append(ManifestOrigin(f"{self.context.path}:{item.line}", nodes))
             for key, name, _ in pairs:
                 keys.setdefault(name, key)
         if not entries:
@@ -142,9 +143,10 @@ class DataReader(Struct, frozen=True):
             for row in zip(*(v for _, v in columns.values()), strict=True)
         ]
         keys = {name: key for name, (key, _) in columns.items()}
-        places = (f"{self.context.path}:{node.line}",) * len(rows)
         if not rows:
             return None  # every column is wrong, and said to be
+        at = f"{self.context.path}:{node.line}"
+        places = tuple(ManifestOrigin(at, nodes) for nodes in _nodes_of_rows(node, len(rows)))
         return FixedTable(node, tuple(columns), tuple(rows), keys, places, frozenset(columns))
 
     def _columns(self, node: MapNode) -> Iterator[tuple[str, tuple[Node, list[Expression]]]]:
@@ -157,6 +159,18 @@ class DataReader(Struct, frozen=True):
                 hint = "; put this in one"
             message = f"`zip.{name}` expects a list of values such as [oil, ink]{hint}"
             self.context.problems.append(below.problem(message))
+
+
+def _nodes_of_rows(node: MapNode, rows: int) -> Iterator[dict[str, Node]]:
+    """Yield the nodes of each row of a `zip`; where an operator gives several, that of the list."""
+    lists = {text_of(key): below for key, below in node.entries}
+    for index in range(rows):
+        yield {
+            name: below.items[index]
+            if isinstance(below, ListNode) and len(below.items) == rows
+            else below
+            for name, below in lists.items()
+        }
 
 
 def _names(value: object) -> frozenset[str]:
