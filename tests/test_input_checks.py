@@ -69,6 +69,7 @@ def test_the_refusal_shows_the_line_and_a_caret(folder: Path) -> None:
     assert str(refusal).splitlines()[1:] == [
         "  2 | inputs: {prompt: a chair, seed: x}",
         "    |                           ^^^^",
+        "nothing was sent; `--input-errors warn` sends such cells all the same",
     ]
 
 

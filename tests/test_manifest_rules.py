@@ -272,7 +272,7 @@ def test_whole_numbers_beyond_64_bits_reach_the_ledger_as_they_are(tmp_path: Pat
     path.write_text(
         f"models: [google/nano-banana-2]\nendpoint: simulator\n"
         f"inputs: {{prompt: a chair, seed: [{2**64}, {2**70}, {-(2**63) - 1}, 7]}}\n"
-        "limits: {settle: 0s, rate: 100/s}\npoll: {interval: 100ms}\n"
+        "limits: {settle: 0s, rate: 100/s, input_errors: warn}\npoll: {interval: 100ms}\n"
     )
 
     first, again = call(path, cwd=tmp_path), call(path, cwd=tmp_path)

@@ -328,7 +328,8 @@ async def test_ten_cells_of_a_model_that_has_no_more_are_just_rejected(tmp_path:
 SHEET = """\
 name: chairs
 models: [{id: google/nano-banana-2, alias: banana}]
-inputs: {prompt: [p1, p2, p3, p4, p5, p6, p7, p8, p9, p10, p11, p12, p13, p14]}
+inputs: {prompt: "chair ${n}"}
+vars: {n: {$range: [1, 14]}}
 limits: {concurrency: 1, settle: 100ms, rate: 1000/s}
 poll: {interval: 50ms}
 outputs: {download: false}

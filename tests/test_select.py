@@ -21,7 +21,7 @@ MANIFEST = """\
 models: [google/nano-banana-2]
 inputs: {prompt: [chair, table, x], seed: {$range: [1, 3]}}
 exclude: [{prompt: table, seed: 3}]
-limits: {rate: 100/s, settle: 300ms}
+limits: {rate: 100/s, settle: 300ms, input_errors: warn}
 poll: {interval: 100ms}
 outputs: {download: false}
 """
