@@ -48,6 +48,7 @@ SHARED_BY_COMMANDS: Final = {
     "fetched_logs",
     "final_report",
     "grid_counts",
+    "knowing_balance",
     "knowing_models",
     "nothing_to_do",
     "open_runs",

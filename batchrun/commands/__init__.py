@@ -12,6 +12,7 @@ Shared by them:
     beside.py                     sweeps that lie beside this one and have its cells
     reusing.py                    results of another sweep that are taken over
     connection.py                 the embedded simulator, a client
+    knowing_balance.py            the account's balance, for a plan
     knowing_models.py             what the service says of the models that are sent to
     checking_inputs.py            what that says against the cells that would be sent
     preview.py                    what a call would do; `edited.py` says what was edited

@@ -14,6 +14,7 @@ from batchrun.manifest.file_names import file_name
 from batchrun.manifest.manifest import Manifest
 from batchrun.planning.effort import Effort
 from batchrun.planning.forecast import Forecast
+from batchrun.planning.limits import of_a_day, suffices, too_little
 from batchrun.planning.to_do import FirstCell
 from batchrun.results.edits import Edits
 from batchrun.results.edits import lines as edit_lines
@@ -29,7 +30,7 @@ _CENT: Final = Decimal("0.0001")
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
-    """What a plan shows. *warnings* speak of the models' descriptions.
+    """What a plan shows. *warnings* speak of the models' descriptions; the *balance* is in USD.
 
     *reuse* are the folders that it takes over from, as people read them; *command* does what is
     planned; *refused*: it would be refused for what is paid already, *wrong_inputs*: for inputs
@@ -47,6 +48,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
     wrong_inputs: bool = False
     edits: Edits | None = None
     warnings: Sequence[str] = ()
+    balance: Decimal | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -71,6 +73,8 @@ class Outlook(Struct, frozen=True, kw_only=True):
             "first": [_first_as_dict(each, self.manifest) for each in to_do.first],
             "calls": self.effort.calls,
             "seconds": None if self.effort.seconds is None else round(self.effort.seconds, 1),
+            "balance": None if self.balance is None else money(self.balance),
+            "suffices": suffices(self.balance, self.settings, self.forecast),
             "uploads": {"files": len(to_do.files), "bytes": sum(to_do.files.values())},
         }
 
@@ -102,7 +106,9 @@ def lines(outlook: Outlook) -> Iterator[str]:
         yield f"{number_of(to_do.again, 'cell')} of these had a run before"
     if to_do.later:
         yield f"`--limit {outlook.settings.limit}` leaves {to_do.later} more to later calls"
-    yield from too_little(outlook.settings.budget, forecast)
+    yield from too_little(outlook.settings, forecast)
+    yield from of_a_day(outlook.settings)
+    yield from _balance(outlook)
     yield from _unknown(outlook)
     yield from _effort(outlook)
     if folded:
@@ -178,13 +184,6 @@ def _sum(outlook: Outlook) -> str:
     return f"{said}; nothing was sent"
 
 
-def too_little(budget: Decimal | None, forecast: Forecast) -> Iterator[str]:
-    """Say that the budget ends before what is to do, as far as prices are known."""
-    if budget is not None and forecast.spent + forecast.to_do.cost().expected > budget:
-        spent = f"of which {money(forecast.spent)} USD are spent"
-        yield f"the budget of {money(budget)} USD, {spent}, will not do for all"
-
-
 def _unknown(outlook: Outlook) -> Iterator[str]:
     cost = outlook.forecast.to_do.cost()
     if cost.unknown:
@@ -214,6 +213,20 @@ def _effort(outlook: Outlook) -> Iterator[str]:
         )
     else:
         yield f"about {number_of(effort.calls, 'call')} and {span(effort.seconds)}, with {limits}"
+
+
+def _balance(outlook: Outlook) -> Iterator[str]:
+    """Say whether the account's balance suffices, where it is known."""
+    if outlook.balance is None or not outlook.forecast.to_do.number:
+        return
+    said = f"the account's balance is {money(outlook.balance)} USD"
+    match suffices(outlook.balance, outlook.settings, outlook.forecast):
+        case True:
+            yield f"{said}: it suffices"
+        case False:
+            yield f"{said}: it does not suffice (exit 5, unless `--allow-short` is given)"
+        case _:
+            yield f"{said}: whether it suffices is not known"
 
 
 def _first(outlook: Outlook) -> Iterator[str]:
@@ -252,7 +265,7 @@ def onward(outlook: Outlook) -> str:
         return f"`{command}` would be refused (exit 2): inputs are wrong, as said above"
     if number := forecast.to_do.number:
         what = number_of(number, "cell")
-        if any(too_little(outlook.settings.budget, forecast)):
+        if any(too_little(outlook.settings, forecast)):
             return f"`{command}` begins as many of {what} as the budget has room for"
         return f"`{command}` begins {what}"
     if forecast.selected.tally.unfinished:

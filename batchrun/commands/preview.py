@@ -20,6 +20,7 @@ from batchrun.commands.call import Call
 from batchrun.commands.checking_inputs import are_refused, as_dicts, input_problems
 from batchrun.commands.checking_inputs import lines as input_lines
 from batchrun.commands.edited import edited
+from batchrun.commands.knowing_balance import know_balance
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
 from batchrun.commands.paid_before import paid_before
 from batchrun.commands.plan_words import Outlook, lines, onward
@@ -110,6 +111,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             wrong_inputs=are_refused(wrong, call),
             edits=None if reader is None else edited(call, reader, found.counting),
             warnings=(*known.warnings, *input_lines(wrong, call)),
+            balance=know_balance(call) if found.to_do.number else None,
         )
     summary = replace(
         summary_of(plan, outlook, book),

@@ -2,6 +2,7 @@
 
     forecast.py    one walk of the grid: how its cells stand, and which are to do
     to_do.py       the cells that a call would begin, and what they come to
+    limits.py      whether budgets and balance pay for it
     effort.py      calls and time at the present limits
     plan_file.py   a plan that was kept, and whether it still holds
 

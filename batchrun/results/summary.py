@@ -184,7 +184,8 @@ _HINTS: Final = {
     2: "correct what is named above, then `{command}`; nothing was sent",
     4: "set RUNFLOW_API_KEY to a key of the right account, then `{command}`",
     5: "add credit to the account, then `{command}`",
-    6: "`{command}` goes on once the budget (`limits.budget` or `--budget`) is raised",
+    6: "`{command}` goes on once the budget that is named above is raised "
+    "in the manifest, or by `--budget` or `--budget-per-day`",
     7: "wait for the other batchrun or stop it, then `{command}`",
     8: "try again when the service can be reached: `{command}`",
     9: "put right what is named above, then `{command}`",
