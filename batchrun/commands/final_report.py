@@ -20,6 +20,7 @@ from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
+from batchrun.results.budgets import budgets_of
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
 from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
 from batchrun.results.tally import Tally
@@ -123,6 +124,8 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
     tally = None if totals is None else totals.counted.tally
     code = exit_code(ending, Tally(pending=1) if totals is None else totals.selected)
     client, sweep = ending.client, ending.ledger.book.sweep
+    settings = ending.call.settings
+    budgets = budgets_of(ending.ledger.book, settings, settings.budget)
     counts: dict[str, Any] = {} if tally is None else tally.as_dict()
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
@@ -141,6 +144,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         exit_code=code,
         next=_next(ending, totals, code),
         failures=() if totals is None else totals.as_dicts(),
+        budgets=tuple(each.as_dict() for each in budgets) or None,
         error=stop_of(ending.shutdown.errors),
     )
 

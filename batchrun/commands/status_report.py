@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import money, number_of, span
+from batchrun.base.text import number_of, span
 from batchrun.commands.grid_counts import bad_ends
 from batchrun.commands.open_runs import OpenRun, open_runs, waiting_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of
@@ -17,6 +17,7 @@ from batchrun.ledger.history import BAD, GOOD, NOWHERE, History
 from batchrun.ledger.reader import Reader
 from batchrun.ledger.records import Intent
 from batchrun.manifest.grid.expand import expand
+from batchrun.results.budgets import budgets_of, in_words
 from batchrun.results.failures import Failure, Grouping, as_dicts, failures
 from batchrun.results.summary import Summary, how_to_go_on
 from batchrun.results.tally import Count, Counting, ModelRow, count_ledger
@@ -99,9 +100,9 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     sweep, counted = reader.book.sweep, found.counted
     waiting = waiting_of(subject.folder, reader, counted.tally)
     numbers: dict[str, Any] = counted.tally.as_dict()
-    budget, spent = _budget(reader), ""
-    if budget is not None and counted.tally.unfinished:
-        spent = f"; of its budget of {money(budget)} USD {money(reader.book.cost)} are spent"
+    settings = None if subject.manifest is None else subject.manifest.settings()
+    budgets = budgets_of(reader.book, settings, _budget(reader))
+    spent = in_words(budgets) if counted.tally.unfinished else ""
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=None if sweep is None else sweep.name,
@@ -114,6 +115,7 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
         complete=not counted.tally.unfinished,
         next=f"{how_to_go_on(counted.tally, 0, command=_with_budget(subject, reader))}{spent}",
         failures=as_dicts(found.failures, found.cells),
+        budgets=tuple(each.as_dict() for each in budgets) or None,
         waiting=waiting.as_dict() if waiting else None,
         open=tuple(map(OpenRun.as_dict, open_runs(reader))) or None,
         remade=found.remade or None,
