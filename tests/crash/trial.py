@@ -31,7 +31,7 @@ models:
 inputs: {prompt: [a red chair, a blue chair, x]}  # the last is too short, and refused
 metadata: {simulate: {seconds: 0.05}}
 outputs: {name: "${alias}/${prompt}"}
-limits: {concurrency: 4, rate: 500/s, settle: 800ms}
+limits: {concurrency: 4, rate: 500/s, settle: 800ms, input_errors: warn}
 poll: {interval: 60ms}
 """
 
@@ -43,7 +43,7 @@ vars: {number: {$range: [1, 11]}}
 include: [{model: steady, prompt: [a flaky chair, a flaky sofa, a sofa]}]
 metadata: {simulate: {seconds: 0.05}}
 outputs: {download: false}
-limits: {concurrency: 12, rate: 500/s, settle: 800ms}
+limits: {concurrency: 12, rate: 500/s, settle: 800ms, input_errors: warn}
 poll: {interval: 60ms}
 """
 """Fourteen cells, two of which fail once: those that wait together are sent as batches."""
