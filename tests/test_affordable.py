@@ -4,12 +4,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
 
+import anyio
 import httpx
 import pytest
-from engine_world import World
+from engine_world import Begun, World
 from simulated import Runflow, answered, refused
 
+from batchrun.engine.uploader import Uploader
 from batchrun.errors import most_severe
+from batchrun.manifest.cells import Cell
 from batchrun.runflow.wire import parse_balance
 
 TEXT = """\
@@ -26,6 +29,8 @@ class Bank(Runflow):
 
     async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
         if request.url.path == "/v1/billing/balance":
+            if self.says is None:
+                await anyio.sleep_forever()
             if isinstance(self.says, int):
                 return refused(self.says, "forbidden", "no")
             return answered(200, self.says)
@@ -74,6 +79,36 @@ async def test_what_is_done_is_not_expected_again(tmp_path: Path) -> None:
 
     assert stops.codes == []
     assert len(world.service.runs) == 20
+
+
+async def test_a_call_whose_key_was_checked_for_an_upload_asks_for_the_balance_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def uploaded(_uploads: Uploader, _cell: Cell) -> dict[str, Any]:
+        return {"prompt": 1, "image_url": "runflow://assets/1"}
+
+    monkeypatch.setattr(Uploader, "resolve", uploaded)
+    (tmp_path / "a.png").write_bytes(b"a picture")
+    text = TEXT.replace("inputs: {", "inputs: {image_url: {$file: a.png}, ")
+    world = Begun(tmp_path, Bank(priced=True), text=text)
+    await world.call(limit=12)
+    sent = len(world.service.posts)
+    monkeypatch.setattr(Bank, "says", {"balance": "0.10"})
+
+    stops = await world.call(allow_short=False)
+
+    assert most_severe(stops.codes) == 5
+    assert len(world.service.posts) == sent
+
+
+async def test_a_balance_that_is_never_said_holds_nothing_up(tmp_path: Path) -> None:
+    service = type("Hanging", (Bank,), {"says": None})(priced=True)
+    world = World(tmp_path, service, text=TEXT)
+
+    stops = await world.call(allow_short=False)
+
+    assert stops.codes == []
+    assert "the account's balance is not known" in world.listener.notes
 
 
 async def test_an_unknown_price_goes_on_and_says_so(tmp_path: Path) -> None:

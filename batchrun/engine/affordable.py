@@ -24,6 +24,9 @@ from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 
+LONGEST: Final = 10.0
+"""Seconds that the balance may take to be said: all runs wait for it."""
+
 YIELD_EVERY: Final = 500
 
 
@@ -80,10 +83,12 @@ class Affordable:
 
     async def _asked(self) -> Decimal | None:
         try:
-            return await self._context.client.balance()
+            with anyio.move_on_after(LONGEST):
+                return await self._context.client.balance()
         except (KeyRefusedError, UnreachableError):
             # Whether the key holds, and the service is there, POSTs and `/auth/me` say (rule 15).
-            return None
+            pass
+        return None
 
     async def _compared(self, balance: Decimal) -> OutOfCreditError | None:
         costs: dict[str, Decimal] = {}

@@ -69,10 +69,11 @@ class Preflight:
         ledger that is behind.
         """
         ref = wave.ref
+        if ref not in self._opened:
+            await self.check_key()
+        await self._affordable.check()
         if ref in self._opened:
             return  # a check of another wave that hangs must not hold it up
-        await self.check_key()
-        await self._affordable.check()
         if is_marker(ref) or (wave.batch and wave_number(ref) % EACH_TENTH):
             return
         async with self._turns.setdefault(ref, anyio.Lock()):
