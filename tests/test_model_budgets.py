@@ -1,5 +1,6 @@
 """Budgets of models beside that of the sweep, and models that the account can't pay."""
 
+import re
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from batchrun.engine.prices import Prices
 from batchrun.errors import most_severe
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord, Dropped, decode
+from batchrun.manifest.grid.expand import expand
 from batchrun.sweep.location import LEDGER
 
 PRICE = Decimal("0.08")  # what a run costs
@@ -125,6 +127,32 @@ def test_a_run_fits_where_it_fits_into_all_that_hold_its_alias() -> None:
         "the budget of 0.10 USD for one": Decimal("0.02"),
     }
     assert not any(map(is_near, pots))
+
+
+@pytest.mark.parametrize(("left", "begins"), [("0.07", False), ("0.08", True)])
+def test_a_first_run_whose_published_price_is_more_than_is_left_does_not_begin(
+    left: str,
+    begins: bool,  # noqa: FBT001  (a parameter of the test)
+) -> None:
+    live, prices = InFlight(concurrency=9, per_alias={}), Prices({})
+    pots = pots_of(Decimal(left), {}, Book(), live, prices)
+    budget = Budget(pots, live, prices=prices, costs=NoCosts())
+
+    found = budget.offer("banana", "c", "google/nano-banana-2", {})
+    assert found == (Reservation("c", Decimal(left), first=True) if begins else Keeps.SETTLED)
+    budget.pass_over("banana", "c", "google/nano-banana-2", {})
+    assert "no room for 1 cell of banana at about 0.08 USD" in str(budget.reached())
+
+
+async def test_all_cells_that_a_budget_leaves_out_are_counted(tmp_path: Path) -> None:
+    text = TWO.replace("prompt:", "quality: [low, high], prompt:")
+    world = World(tmp_path, Runflow(), text=text)
+
+    stops = await world.call(budget=PRICE * 3)
+    said = str(stops.errors[0])
+
+    left = sum(map(int, re.findall(r"(\d+) cells? of ", said)))
+    assert left == len(list(expand(world.manifest()))) - len(world.service.runs)
 
 
 def test_runs_without_a_cost_count_for_their_alias_alone() -> None:

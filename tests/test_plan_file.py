@@ -60,8 +60,8 @@ def test_what_was_planned_is_done_and_of_a_half_of_it_the_rest_is_no_plan(
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        ("three]", "four]", "has changed since: other cells would begin; nothing was sent"),
-        (", three]", "]", "has changed since: 2 cells, not 3, would begin"),
+        ("three]", "four]", "are not what they were: other cells would begin; nothing was sent"),
+        (", three]", "]", "are not what they were: 2 cells, not 3, would begin"),
         ("name: chairs", "name: stools", "it is of another sweep: its name is 'chairs'"),
         ("0.10", "0.11", "prices have changed since: 0.33 USD are expected, and at most 0.30 were"),
     ],

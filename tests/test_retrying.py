@@ -160,7 +160,7 @@ def test_above_the_sum_a_pipe_is_refused_without_yes(
     if code == 2:
         message = report["error"]["message"]
         assert (
-            f"they are tried again for about 0.08 USD, more than the {Decimal(above):.2f} USD"
+            f"trying these again costs about 0.08 USD, above the {Decimal(above):.2f} USD"
             in message
         )
         assert "say so with `--yes`; nothing was sent" in message
@@ -176,7 +176,7 @@ def test_a_price_that_is_not_known_is_above_any_sum(
     code, report, _ = project.call(*ATTEMPTS, "--confirm-above", "1000", "--quiet")
 
     assert code == 2
-    assert "at a cost, which is not known and so counts as above" in report["error"]["message"]
+    assert "is not known, and counts as above" in report["error"]["message"]
 
 
 def test_no_question_is_put_where_nothing_is_tried_again(project: Project) -> None:
@@ -210,7 +210,7 @@ def test_a_terminal_is_asked(
 
     assert found == code
     assert "tries 1 cell again (1 failed), about 0.04 USD\n" in said
-    assert "try these again for about 0.04 USD, more than the 0.01 USD of" in said
+    assert "trying these again costs about 0.04 USD, above the 0.01 USD of" in said
     assert said.count("? [y/N] ") == 1
 
 

@@ -125,7 +125,7 @@ def confirm_retry(call: Call, options: Options, ledger: Readable, known: Known) 
     if question and above is not None:
         limit = f"{money(above)} USD of `limits.confirm_above`"
         if retry.cost is None:
-            at, why = "at a cost", f"which is not known and so counts as above the {limit}"
+            costs = f"the cost of trying these again is not known, and counts as above the {limit}"
         else:
-            at, why = f"for about {money(retry.cost)} USD", f"more than the {limit}"
-        confirm(f"try these again {at}, {why}?", unasked=f"they are tried again {at}, {why}")
+            costs = f"trying these again costs about {money(retry.cost)} USD, above the {limit}"
+        confirm(f"{costs}; try them again?", unasked=costs)

@@ -17,7 +17,7 @@ def main(argv: Sequence[str]) -> int:
     """Run or resume the manifest that *argv* names; return the exit code."""
     started = time.monotonic()
     options = parse(argv)
-    known = nothing_to_do.repeated(options, argv, started)
+    known = None if options.plan else nothing_to_do.repeated(options, argv, started)
     if known is not None:
         return known
     call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)

@@ -25,6 +25,7 @@ from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.pots import Pot, is_near, is_overdrawn, room
 from batchrun.engine.prices import Prices
 from batchrun.errors import BudgetReachedError
+from batchrun.runflow.published_prices import published
 
 CAUTION: Final = 4
 """Labels that the first run of a choice reserves."""
@@ -140,7 +141,7 @@ class Budget:
         if keeps := bound is None and self._awaits_price(choice, besides):
             return keeps
         expected = self._prices.estimate(model, inputs) if bound is None else bound
-        if full := [pot for pot in pots if _is_full(pot, expected)]:
+        if full := [pot for pot in pots if _is_full(pot, self._least(expected, model, inputs))]:
             return self._kept_by_settled(full)
         if expected is None and self._tries_out_another(choice, besides):
             return Keeps.OTHERS
@@ -157,6 +158,16 @@ class Budget:
             self._unknown.add(choice)
         return Reservation(choice, wanted, first=bound is None)
 
+    def _least(
+        self, expected: Decimal | None, model: str, inputs: Mapping[str, Any]
+    ) -> Decimal | None:
+        """Return what must be left for a run: a published price is too old to be reserved.
+
+        But where not even that is left, the run would pass the budget for all that is known.
+        """
+        page = published(model, inputs) if expected is None else None
+        return expected if page is None else page.usd
+
     def pass_over(self, alias: str, choice: str, model: str, inputs: Mapping[str, Any]) -> None:
         """Count a cell that what is settled leaves no room for, with its price as it is known."""
         bound = self._prices.bound(alias, choice)
@@ -164,8 +175,8 @@ class Budget:
         price = ""
         if bound is not None:
             price = f" at up to {money(bound)} USD"
-        elif expected is not None:
-            price = f" at about {money(expected)} USD"
+        elif (least := self._least(expected, model, inputs)) is not None:
+            price = f" at about {money(least)} USD"
         self._passed_over[alias, price] += 1
 
     def hold(self, attempt: Attempt, inputs: Mapping[str, Any]) -> None:

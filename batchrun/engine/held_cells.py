@@ -5,7 +5,7 @@ choice whose first cell has to wait on keeps all its cells until the next round.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from batchrun.manifest.cells import Cell
@@ -57,6 +57,11 @@ class HeldCells:
                     del self._cells[kind]
                 return cell
         return None
+
+    def all(self) -> Iterator[tuple[Cell, str]]:
+        """Yield the cells that wait, and their choices."""
+        for (_, choice), cells in self._cells.items():
+            yield from ((cell, choice) for cell in cells)
 
     def drop(self, alias: str) -> None:
         """Let no cell of a model wait any more."""

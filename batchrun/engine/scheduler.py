@@ -111,6 +111,8 @@ class Scheduler:
             self._shutdown.submit_no_more(f"`--limit {self._settings.limit}` is used up")
         refused = self._passed_over or self._budget.held_back
         if refused or (self._held and self._shutdown.submitting):
+            for cell, choice in self._held.all():
+                self._budget.pass_over(cell.alias, choice, cell.model, cell.input)
             self._shutdown.submit_no_more(self._budget.reached())
         elif self._shutdown.submitting and (error := self._credit.at_end()) is not None:
             self._shutdown.submit_no_more(error)
@@ -184,10 +186,11 @@ class Scheduler:
         """Return what the run of a cell reserves; None where it waits, or is passed over."""
         if not self._budget.limited:
             return WITHOUT_BUDGET
+        choice = self._budget.choice(cell.model, cell.input)
         if self._budget.used_up(cell.alias):
             self._passed_over = True
+            self._budget.pass_over(cell.alias, choice, cell.model, cell.input)
             return None
-        choice = self._budget.choice(cell.model, cell.input)
         if self._held.waits(cell.alias, choice):
             self._held.hold(cell, choice, tried=tried)
             return None

@@ -45,7 +45,9 @@ class KeptPlan(Struct, frozen=True, kw_only=True):
         if to_do.number and self.keys != to_do.keys.digest:
             now = number_of(to_do.number, "cell")
             same = "other cells" if to_do.number == self.cells else f"{now}, not {self.cells},"
-            raise self._moved(f"the manifest or the ledger has changed since: {same} would begin")
+            raise self._moved(
+                f"manifest, ledger or options are not what they were: {same} would begin"
+            )
         expected = to_do.cost().expected
         if self.high is not None and expected > self.high:
             raise self._moved(
