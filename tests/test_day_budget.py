@@ -4,6 +4,7 @@ and at once.
 
 import os
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +12,12 @@ from unittest.mock import patch
 
 import anyio
 import anyio.to_thread
+import httpx
 import msgspec
 import pytest
 from crash.mortal import Mortal, MortalDisk, MortalTransport, serving
 from engine_world import World, inline
-from simulated import Runflow
+from simulated import Runflow, now
 
 from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import BudgetReachedError, FolderError, most_severe
@@ -36,6 +38,21 @@ LATE: Final = 86400.0 - 25.0
 
 def night(path: Path, service: Runflow, label: str, text: str = TEXT) -> World:
     return World(path, service, text=text, label=label)
+
+
+class OneWrongDate(httpx.AsyncBaseTransport):
+    """Lets one answer, the *wrong* one by its number, be of two days later."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, wrong: int) -> None:
+        self._inner, self._left = inner, wrong
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._inner.handle_async_request(request)
+        self._left -= 1
+        if not self._left:
+            date = now() + timedelta(days=2)
+            answer.headers["Date"] = f"{date:%a, %d %b %Y %H:%M:%S} GMT"
+        return answer
 
 
 def held(path: Path, day: str = DAY) -> dict[str, Held]:
@@ -163,6 +180,21 @@ async def test_the_service_s_clock_says_which_day_it_is(tmp_path: Path) -> None:
 
     assert held(tmp_path, "2026-01-04")["@one"].spent == PRICE * 11
     assert not (tmp_path / "sweep" / DAYS / f"{DAY}.jsonl").exists()
+
+
+@pytest.mark.parametrize("wrong", [22, 26])
+async def test_one_wrong_date_of_an_answer_does_not_lift_the_budget(
+    tmp_path: Path, wrong: int
+) -> None:
+    service = Runflow(duration=lambda _: 3.0)
+    world = night(tmp_path, service, "one", TEXT.replace("20", "60"))
+    world.transport = OneWrongDate(service.transport(), wrong)
+
+    stops = await world.call()
+
+    assert most_severe(stops.codes) == 6
+    of_other_day = 4  # as many as may be under way at once
+    assert len(service.runs) <= 11 + of_other_day
 
 
 async def test_without_the_service_s_clock_our_own_counts_and_that_is_said(tmp_path: Path) -> None:
