@@ -141,6 +141,20 @@ async def test_a_cell_waits_for_what_another_label_only_reserves(tmp_path: Path)
     assert len([run for run in failing.runs if run.status == "succeeded"]) == 4
 
 
+@pytest.mark.parametrize("holds", ["a run that is parked", "a run without a cost"])
+async def test_two_calls_that_only_wait_for_each_other_end(tmp_path: Path, holds: str) -> None:
+    service = Runflow(duration=lambda number: 1e6 if number < 2 else 3.0)
+    if holds == "a run without a cost":
+        service = Runflow(edit_run=lambda run: {**run, "cost": None})
+    text = TEXT.replace("google/nano-banana-2", "{id: google/nano-banana-2, price: 0.30}")
+    worlds = [night(tmp_path, service, each, text) for each in ("one", "two")]
+
+    with anyio.fail_after(3600):
+        stops = await at_once(*worlds, timeout=60.0, concurrency=2)
+
+    assert [most_severe(each.codes) for each in stops] == [6, 6]
+
+
 async def test_the_next_day_has_a_budget_of_its_own_also_in_the_middle_of_a_call(
     tmp_path: Path,
 ) -> None:

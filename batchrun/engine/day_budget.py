@@ -178,7 +178,8 @@ class DayBudget:
         Two calls would wait for ever for what each of them reserves in its last line.
         """
         if (kept := pot.kept()) is not None:
-            await self._pools[pot.day].settle(spent=pot.spent, reserved=kept)
+            waits = self._waiting and self._active.only(self)
+            await self._pools[pot.day].settle(spent=pot.spent, reserved=kept, waits=waits)
 
     def _today(self) -> str:
         """Return the UTC day by the service's clock, or by ours where that isn't known."""

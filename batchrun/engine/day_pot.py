@@ -35,7 +35,8 @@ class DayPot:
 
     @property
     def elsewhere(self) -> bool:
-        return any(other.alive and other.reserved != 0 for other in self.others)
+        """Two calls would wait for each other for ever: one that only waits frees nothing."""
+        return any(other.alive and other.reserved != 0 and not other.waits for other in self.others)
 
     @property
     def left(self) -> Sequence[Path]:

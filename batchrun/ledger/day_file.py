@@ -74,8 +74,13 @@ class DayPool(Protocol):
         None where there is not even the *least*. *spent* is settled by now of all that was drawn.
         """
 
-    async def settle(self, *, spent: Decimal, reserved: Decimal | None) -> None:
-        """Say what this call has spent of the day, and give back all but what is *reserved*."""
+    async def settle(
+        self, *, spent: Decimal, reserved: Decimal | None, waits: bool = False
+    ) -> None:
+        """Say what this call has spent of the day, and give back all but what is *reserved*.
+
+        *waits*: it does nothing but wait for the others, which need not wait for it.
+        """
 
     async def look(self) -> None:
         """Look at the parts of the others."""
@@ -136,11 +141,14 @@ class DayFile:
         self.drawn += chunk.amount
         return chunk
 
-    async def settle(self, *, spent: Decimal, reserved: Decimal | None) -> None:
+    async def settle(
+        self, *, spent: Decimal, reserved: Decimal | None, waits: bool = False
+    ) -> None:
         async with self._locked() as fd:
             known = self._held.get(owner_of(self._folder))
-            if known is None or (known.spent, known.reserved) != (spent, reserved):
-                await self._write(fd, spent, reserved)
+            said = None if known is None else (known.spent, known.reserved, known.waits)
+            if said != (spent, reserved, waits):
+                await self._write(fd, spent, reserved, waits=waits)
         self.drawn = spent + (reserved or 0)
 
     async def look(self) -> None:
@@ -222,13 +230,16 @@ class DayFile:
         known = self._file
         return known is not None and os.path.samestat(known, now) and now.st_size >= self._end
 
-    async def _write(self, fd: int, spent: Decimal, reserved: Decimal | None) -> None:
+    async def _write(
+        self, fd: int, spent: Decimal, reserved: Decimal | None, *, waits: bool = False
+    ) -> None:
         held = Held(
             owner=owner_of(self._folder),
             at=timestamp(self._clock()),
             spent=spent,
             reserved=reserved,
             through=(self._folder / LEDGER).stat().st_size,
+            waits=waits,
         )
         line = msgspec.json.encode(held) + b"\n"
         await self._disk.write(fd, line)

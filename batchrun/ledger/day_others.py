@@ -48,7 +48,7 @@ class Others:
     def _part(self, folder: Path, line: Held | None) -> Other:
         alive = is_held(folder)
         if line is not None and (alive or self._is_all(folder, line)):
-            return Other(folder, line.spent, line.reserved, alive)
+            return Other(folder, line.spent, line.reserved, alive, alive and line.waits)
         sums = self._sums_of(folder)
         if sums is not None:
             spent, still = (

@@ -159,7 +159,8 @@ class Held(Struct, frozen=True, kw_only=True, tag="held", tag_field="type"):
     """A line of the file: the whole part of the day that one label has. Money is USD.
 
     *owner* is its folder's name, "" without a label. *reserved* is None where it has no bound.
-    *through* is how many bytes its ledger had by then.
+    *through* is how many bytes its ledger had by then. *waits*: its call does nothing but wait for
+    the others.
     """
 
     owner: str
@@ -167,15 +168,17 @@ class Held(Struct, frozen=True, kw_only=True, tag="held", tag_field="type"):
     spent: Decimal
     reserved: Decimal | None
     through: int
+    waits: bool = False
 
 
 class Other(Struct, frozen=True):
     """The part of one other label: *spent*, and what its runs *reserved*; None has no bound.
 
-    *alive* is whether its call goes on.
+    *alive* is whether its call goes on, *waits* whether it does nothing but wait for the others.
     """
 
     folder: Path
     spent: Decimal
     reserved: Decimal | None
     alive: bool
+    waits: bool = False
