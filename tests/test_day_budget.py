@@ -278,6 +278,23 @@ async def test_what_was_drawn_and_never_sent_is_free_again_once_the_call_is_gone
     assert len(service.runs) == 11
 
 
+@pytest.mark.parametrize("budget", [{"budget": 9}, {"budget_per_day": 9}])
+@pytest.mark.parametrize("label", ["one", "two"])
+async def test_the_price_bounds_runs_without_a_cost_that_were_sent_without_a_budget(
+    tmp_path: Path, label: str, budget: dict[str, int]
+) -> None:
+    service = Runflow(edit_run=lambda run: {**run, "cost": None})
+    text = TEXT.replace("google/nano-banana-2", "{id: google/nano-banana-2, price: 0.30}")
+    text = text.replace(", budget_per_day: 0.90", "")
+    await night(tmp_path, service, "one", text).call(limit=2)
+
+    limits = {name: Decimal(usd) for name, usd in budget.items()}
+    stops = await night(tmp_path, service, label, text).call(limit=3, **limits)
+
+    assert most_severe(stops.codes) == 3  # by its `--limit`
+    assert len(service.runs) == 5
+
+
 async def test_without_the_file_it_is_made_again_from_the_ledgers(tmp_path: Path) -> None:
     service = Runflow()
     await night(tmp_path, service, "one").call(limit=5)

@@ -57,6 +57,7 @@ class DayBudget:
         self._ledger = context.ledger
         self._client = context.client
         self._in_flight = in_flight
+        self._prices = prices
         self._active = active
         self._wakeup = wakeup
         self._notices = Notices(context.progress)
@@ -140,7 +141,8 @@ class DayBudget:
         for pool in list(self._pools.values()):
             if self.pot is not None:
                 sums, day = self.pot.sums, pool.day
-                reserved = total((sums.unpriced(day), sums.may_cost(day)))
+                unpriced = sums.unpriced(day, self._prices.given)
+                reserved = total((unpriced, sums.may_cost(day)))
                 await pool.settle(spent=sums.spent(day), reserved=reserved)
 
     async def _turn_to(self, pot: DayPot, day: str) -> None:
@@ -154,8 +156,8 @@ class DayBudget:
         pot.others = pool.others
 
     async def _begun(self, limit: Decimal, day: str) -> DayPool:
-        folder, disk = self._context.folder.path, self._ledger.disk
-        pool = DayFile(folder, day, limit=limit, disk=disk, clock=self._ledger.now)
+        folder, ledger, given = self._context.folder.path, self._ledger, self._prices.given
+        pool = DayFile(folder, day, limit=limit, disk=ledger.disk, clock=ledger.now, given=given)
         await pool.begin(self._client.server_now())
         return pool
 

@@ -47,7 +47,7 @@ class DayPot:
 
     def free(self) -> Decimal:
         gone = (other.reserved for other in self.others if not other.alive)
-        assumed = total((self.sums.unpriced(self.day), *gone))
+        assumed = total((self.unpriced(), *gone))
         if assumed is None:
             return NOTHING
         spent = sum((other.spent for other in self.others), self.spent)
@@ -68,7 +68,11 @@ class DayPot:
 
     def kept(self) -> Decimal | None:
         """Return what this call needs of the day beside what is spent; None is all that is left."""
-        return total((self.own(), self.sums.unpriced(self.day)))
+        return total((self.own(), self.unpriced()))
+
+    def unpriced(self) -> Decimal | None:
+        """Return what runs of this ledger without a known cost count as; None is no bound."""
+        return self.sums.unpriced(self.day, self._prices.given)
 
     def said(self) -> str:
         said = f"{money(self.spent)} USD are spent"

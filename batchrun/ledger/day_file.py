@@ -27,7 +27,7 @@ from msgspec import Struct
 from batchrun.base.disk import Disk, sync_folder
 from batchrun.errors import FolderError
 from batchrun.ledger.day_others import Others, name_folder, owner_of
-from batchrun.ledger.day_sums import Held, Other
+from batchrun.ledger.day_sums import NOT_GIVEN, Given, Held, Other
 from batchrun.ledger.records import timestamp
 from batchrun.sweep.location import LEDGER
 
@@ -90,7 +90,7 @@ class DayPool(Protocol):
 
 
 class DayFile:
-    """A pool on this disk. *limit* is USD a day, *folder* that of the sweep.
+    """A pool on this disk. *limit* is USD a day, *folder* that of the sweep; *given* as `Others`.
 
     All of its methods raise FolderError where the file can't be used.
     """
@@ -103,6 +103,7 @@ class DayFile:
         limit: Decimal,
         disk: Disk,
         clock: Callable[[], datetime],
+        given: Given = NOT_GIVEN,
     ) -> None:
         self.day = day
         self.path = name_folder(folder) / DAYS / f"{day}.jsonl"
@@ -112,7 +113,7 @@ class DayFile:
         self._folder = folder
         self._disk = disk
         self._clock = clock
-        self._beside = Others(folder, day)
+        self._beside = Others(folder, day, given)
         self._held: dict[str, Held] = {}
         self._file: os.stat_result | None = None  # which file it was at the last look
         self._end = 0

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from batchrun.ledger.day_sums import DaySums, Held, Other, total
+from batchrun.ledger.day_sums import NOT_GIVEN, DaySums, Given, Held, Other, total
 from batchrun.ledger.lock import is_held
 from batchrun.ledger.scan import day_sums
 from batchrun.sweep.location import LEDGER
@@ -18,11 +18,13 @@ from batchrun.sweep.location import LEDGER
 class Others:
     """The other labels of one name on one day; *own* is the folder of this one.
 
-    It remembers the sums of ledgers that haven't grown since.
+    It remembers the sums of ledgers that haven't grown since. *given* is what a run of an alias
+    costs at most: labels of one name have one manifest.
     """
 
-    def __init__(self, own: Path, day: str) -> None:
+    def __init__(self, own: Path, day: str, given: Given = NOT_GIVEN) -> None:
         self._own = own
+        self._given = given
         self._day = day
         self._found: set[Path] = set()
         self._sums: dict[Path, tuple[int, DaySums]] = {}
@@ -53,7 +55,7 @@ class Others:
         if sums is not None:
             spent, still = (
                 sums.spent(self._day),
-                (sums.unpriced(self._day), sums.may_cost(self._day)),
+                (sums.unpriced(self._day, self._given), sums.may_cost(self._day)),
             )
             return Other(folder, spent, total(still), alive)
         if line is not None:
