@@ -328,11 +328,27 @@ async def test_half_a_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> Non
     assert_equals_the_ledgers(tmp_path)
 
 
-async def test_a_line_that_is_none_ends_the_call_and_nothing_is_sent(tmp_path: Path) -> None:
+HELD: Final = '{"type":"held","owner":"@a","at":"","spent":"1","reserved":"0","through":1}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"type":"hold"}',
+        HELD.replace('"1"', '"NaN"'),
+        HELD.replace('"1"', '"-1"'),
+        HELD.replace('"0"', '"Infinity"'),
+        HELD.replace("@a", "@a\\u0000"),
+        HELD.replace("@a", "@/../a"),
+    ],
+)
+async def test_a_line_that_is_none_ends_the_call_and_nothing_is_sent(
+    tmp_path: Path, line: str
+) -> None:
     service = Runflow()
     file = tmp_path / "sweep" / DAYS / f"{DAY}.jsonl"
     file.parent.mkdir(parents=True)
-    file.write_bytes(b'{"type":"hold"}\n')
+    file.write_text(f"{line}\n")
 
     stops = await night(tmp_path, service, "two").call()
 

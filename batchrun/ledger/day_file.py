@@ -216,8 +216,8 @@ class DayFile:
         whole = text.rfind(b"\n") + 1
         for line in text[:whole].splitlines():
             try:
-                held = _held.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                held = _checked(_held.decode(line))
+            except ValueError as error:
                 raise FolderError(
                     f"{self.path} has a line that is none of batchrun's ({error}); delete the "
                     "file while no call of this name goes on: it is made again from the ledgers"
@@ -246,6 +246,17 @@ class DayFile:
         await self._disk.write(fd, line)
         self._held[held.owner] = held
         self._end += len(line)
+
+
+def _checked(held: Held) -> Held:
+    """Return *held*; ValueError where no call wrote it."""
+    if held.owner and not (held.owner.startswith("@") and not {"/", "\0"} & {*held.owner}):
+        raise ValueError("its owner is no label")
+    if not all(usd.is_finite() for usd in (held.spent, held.reserved or held.spent)):
+        raise ValueError("its amounts are none")
+    if held.spent < 0:
+        raise ValueError("its sum is below 0")
+    return held
 
 
 def _taken(others: tuple[Other, ...]) -> Decimal:
