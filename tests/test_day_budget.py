@@ -4,6 +4,7 @@ and at once.
 
 import os
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +12,12 @@ from unittest.mock import patch
 
 import anyio
 import anyio.to_thread
+import httpx
 import msgspec
 import pytest
 from crash.mortal import Mortal, MortalDisk, MortalTransport, serving
 from engine_world import World, inline
-from simulated import Runflow
+from simulated import Runflow, now
 
 from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import BudgetReachedError, FolderError, most_severe
@@ -36,6 +38,21 @@ LATE: Final = 86400.0 - 25.0
 
 def night(path: Path, service: Runflow, label: str, text: str = TEXT) -> World:
     return World(path, service, text=text, label=label)
+
+
+class OneWrongDate(httpx.AsyncBaseTransport):
+    """Lets one answer, the *wrong* one by its number, be of two days later."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, wrong: int) -> None:
+        self._inner, self._left = inner, wrong
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await self._inner.handle_async_request(request)
+        self._left -= 1
+        if not self._left:
+            date = now() + timedelta(days=2)
+            answer.headers["Date"] = f"{date:%a, %d %b %Y %H:%M:%S} GMT"
+        return answer
 
 
 def held(path: Path, day: str = DAY) -> dict[str, Held]:
@@ -124,6 +141,20 @@ async def test_a_cell_waits_for_what_another_label_only_reserves(tmp_path: Path)
     assert len([run for run in failing.runs if run.status == "succeeded"]) == 4
 
 
+@pytest.mark.parametrize("holds", ["a run that is parked", "a run without a cost"])
+async def test_two_calls_that_only_wait_for_each_other_end(tmp_path: Path, holds: str) -> None:
+    service = Runflow(duration=lambda number: 1e6 if number < 2 else 3.0)
+    if holds == "a run without a cost":
+        service = Runflow(edit_run=lambda run: {**run, "cost": None})
+    text = TEXT.replace("google/nano-banana-2", "{id: google/nano-banana-2, price: 0.30}")
+    worlds = [night(tmp_path, service, each, text) for each in ("one", "two")]
+
+    with anyio.fail_after(3600):
+        stops = await at_once(*worlds, timeout=60.0, concurrency=2)
+
+    assert [most_severe(each.codes) for each in stops] == [6, 6]
+
+
 async def test_the_next_day_has_a_budget_of_its_own_also_in_the_middle_of_a_call(
     tmp_path: Path,
 ) -> None:
@@ -163,6 +194,21 @@ async def test_the_service_s_clock_says_which_day_it_is(tmp_path: Path) -> None:
 
     assert held(tmp_path, "2026-01-04")["@one"].spent == PRICE * 11
     assert not (tmp_path / "sweep" / DAYS / f"{DAY}.jsonl").exists()
+
+
+@pytest.mark.parametrize("wrong", [22, 26])
+async def test_one_wrong_date_of_an_answer_does_not_lift_the_budget(
+    tmp_path: Path, wrong: int
+) -> None:
+    service = Runflow(duration=lambda _: 3.0)
+    world = night(tmp_path, service, "one", TEXT.replace("20", "60"))
+    world.transport = OneWrongDate(service.transport(), wrong)
+
+    stops = await world.call()
+
+    assert most_severe(stops.codes) == 6
+    of_other_day = 4  # as many as may be under way at once
+    assert len(service.runs) <= 11 + of_other_day
 
 
 async def test_without_the_service_s_clock_our_own_counts_and_that_is_said(tmp_path: Path) -> None:
@@ -232,6 +278,23 @@ async def test_what_was_drawn_and_never_sent_is_free_again_once_the_call_is_gone
     assert len(service.runs) == 11
 
 
+@pytest.mark.parametrize("budget", [{"budget": 9}, {"budget_per_day": 9}])
+@pytest.mark.parametrize("label", ["one", "two"])
+async def test_the_price_bounds_runs_without_a_cost_that_were_sent_without_a_budget(
+    tmp_path: Path, label: str, budget: dict[str, int]
+) -> None:
+    service = Runflow(edit_run=lambda run: {**run, "cost": None})
+    text = TEXT.replace("google/nano-banana-2", "{id: google/nano-banana-2, price: 0.30}")
+    text = text.replace(", budget_per_day: 0.90", "")
+    await night(tmp_path, service, "one", text).call(limit=2)
+
+    limits = {name: Decimal(usd) for name, usd in budget.items()}
+    stops = await night(tmp_path, service, label, text).call(limit=3, **limits)
+
+    assert most_severe(stops.codes) == 3  # by its `--limit`
+    assert len(service.runs) == 5
+
+
 async def test_without_the_file_it_is_made_again_from_the_ledgers(tmp_path: Path) -> None:
     service = Runflow()
     await night(tmp_path, service, "one").call(limit=5)
@@ -265,11 +328,27 @@ async def test_half_a_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> Non
     assert_equals_the_ledgers(tmp_path)
 
 
-async def test_a_line_that_is_none_ends_the_call_and_nothing_is_sent(tmp_path: Path) -> None:
+HELD: Final = '{"type":"held","owner":"@a","at":"","spent":"1","reserved":"0","through":1}'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"type":"hold"}',
+        HELD.replace('"1"', '"NaN"'),
+        HELD.replace('"1"', '"-1"'),
+        HELD.replace('"0"', '"Infinity"'),
+        HELD.replace("@a", "@a\\u0000"),
+        HELD.replace("@a", "@/../a"),
+    ],
+)
+async def test_a_line_that_is_none_ends_the_call_and_nothing_is_sent(
+    tmp_path: Path, line: str
+) -> None:
     service = Runflow()
     file = tmp_path / "sweep" / DAYS / f"{DAY}.jsonl"
     file.parent.mkdir(parents=True)
-    file.write_bytes(b'{"type":"hold"}\n')
+    file.write_text(f"{line}\n")
 
     stops = await night(tmp_path, service, "two").call()
 

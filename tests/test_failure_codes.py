@@ -65,6 +65,12 @@ def test_each_row_has_a_source_of_its_own() -> None:
         ("TIMEOUT", "preprocess", "no answer"),
         ("FETCH_FAILED", "preprocess", "the image timed out"),
         ("INPUT_VALIDATION_FAILED", "preprocess", "its host is temporarily unreachable"),
+        ("DOWNLOAD_FAILED", "preprocess", "connection reset by peer"),
+        ("RATE_LIMIT_EXCEEDED", "preprocess", None),
+        ("STORAGE", "preprocess", "HTTP 503 of the storage"),
+        ("BROKEN", "preprocess", "please try again later"),
+        ("MODERATION_ERROR", "dispatch", "the moderation system gave 502 Bad Gateway"),
+        ("PROVIDER_ERROR", "dispatch", "safety checker failed: CUDA out of memory"),
         ("BUSY", None, "safety_tolerance is a setting"),
         ("BUSY", None, "enable_safety_checker: expected true or false"),
         ("BUSY", None, "moderation: expected one of auto, low"),
@@ -78,6 +84,12 @@ def test_the_services_trouble_and_the_unknown_are_worth_another_run(
     code: str | None, stage: str | None, message: str | None
 ) -> None:
     assert failure_class(code, stage, message) is AGAIN
+
+
+def test_words_to_change_the_prompt_are_no_trouble_of_the_service() -> None:
+    said = "blocked by our safety system; please try again with another prompt"
+
+    assert failure_class("PROVIDER_ERROR", "dispatch", said) is MODERATED
 
 
 @pytest.mark.parametrize(

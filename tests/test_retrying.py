@@ -35,6 +35,25 @@ class Terminal(StringIO):
         return True
 
 
+class Unreadable:
+    """A terminal of which nothing can be read, for an *error*."""
+
+    closed = False
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        raise self._error
+
+
+GONE: Final = OSError(5, "Input/output error")
+GARBLED: Final = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+
+
 class Project:
     """A sweep of which some cells ended badly."""
 
@@ -212,6 +231,18 @@ def test_a_terminal_is_asked(
     assert "tries 1 cell again (1 failed), about 0.04 USD\n" in said
     assert "trying these again costs about 0.04 USD, above the 0.01 USD of" in said
     assert said.count("? [y/N] ") == 1
+
+
+@pytest.mark.parametrize("stdin", [None, Terminal("y\n"), Unreadable(GONE), Unreadable(GARBLED)])
+def test_an_input_that_gives_no_answer_is_no_yes(
+    project: Project, monkeypatch: pytest.MonkeyPatch, stdin: Any
+) -> None:
+    project.write(one=None, two="BUSY")
+    if type(stdin) is Terminal:
+        stdin.close()
+    monkeypatch.setattr("sys.stdin", stdin)
+
+    assert project.call(*ATTEMPTS, "--confirm-above", "0.01")[0] == 2
 
 
 def test_the_command_that_goes_on_does_not_say_yes(project: Project) -> None:

@@ -10,8 +10,12 @@ def confirm(question: str, *, unasked: str) -> None:
 
     Where no terminal can be asked, it is one with *unasked*: why `--yes` is needed.
     """
-    if not sys.stdin.isatty():
+    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():  # a daemon may have none
         raise UsageError(f"{unasked}: say so with `--yes`; nothing was sent")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    try:
+        answer = sys.stdin.readline()
+    except (OSError, UnicodeDecodeError):  # the terminal is gone, or what was typed is no text
+        answer = ""
+    if answer.strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was sent")

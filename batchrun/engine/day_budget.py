@@ -57,10 +57,11 @@ class DayBudget:
         self._ledger = context.ledger
         self._client = context.client
         self._in_flight = in_flight
+        self._prices = prices
         self._active = active
         self._wakeup = wakeup
         self._notices = Notices(context.progress)
-        self._pools: list[DayPool] = []  # of each day of this call
+        self._pools: dict[str, DayPool] = {}  # of each day of this call
         self._turn = anyio.Lock()
         self._waiting = False
         self.pot: DayPot | None = None
@@ -81,8 +82,11 @@ class DayBudget:
         await self.begin_round()
 
     async def begin_round(self) -> None:
-        """Go on with the budget of the next day once the day is over."""
-        if self.pot is not None and (day := self._today()) > self.pot.day:
+        """Go on with the budget of the next day once the day is over.
+
+        The service's clock may also go back: an answer of another host, or one wrong date.
+        """
+        if self.pot is not None and (day := self._today()) != self.pot.day:
             async with self._turn:
                 await self._turn_to(self.pot, day)
 
@@ -107,7 +111,7 @@ class DayBudget:
         dated = None if intent is None else intent.server_at
         day = self._today() if dated is None else day_at(datetime.fromisoformat(dated))
         async with self._turn:
-            if day > self.pot.day:
+            if day != self.pot.day:
                 await self._turn_to(self.pot, day)
             covered = await self._draw(self.pot, attempts)
         if covered and intent is not None:
@@ -126,34 +130,39 @@ class DayBudget:
                 if self._waiting:
                     await self._give_back(pot)
                 else:
-                    await self._pools[-1].look()
-                changed = pot.others != self._pools[-1].others
-                pot.others = self._pools[-1].others
-            if changed or self._today() > pot.day:
+                    await self._pools[pot.day].look()
+                others = self._pools[pot.day].others
+                changed, pot.others = pot.others != others, others
+            if changed or self._today() != pot.day:
                 self._wakeup.ring()
 
     async def end(self) -> None:
         """Give back what was drawn and is not needed, and say what each day has come to."""
-        for pool in self._pools:
+        for pool in list(self._pools.values()):
             if self.pot is not None:
                 sums, day = self.pot.sums, pool.day
-                reserved = total((sums.unpriced(day), sums.may_cost(day)))
+                unpriced = sums.unpriced(day, self._prices.given)
+                reserved = total((unpriced, sums.may_cost(day)))
                 await pool.settle(spent=sums.spent(day), reserved=reserved)
 
     async def _turn_to(self, pot: DayPot, day: str) -> None:
         """Begin with the budget of *day*; what is reserved of the day before stays reserved."""
-        limit, folder = pot.limit, self._context.folder.path
-        pool = DayFile(folder, day, limit=limit, disk=self._ledger.disk, clock=self._ledger.now)
-        await pool.begin(self._client.server_now())
+        pool = self._pools.get(day) or await self._begun(pot.limit, day)
         if self._pools:
             await self._give_back(pot)
         pot.day = day
-        self._pools.append(pool)
+        self._pools[day] = pool
         await pool.settle(spent=pot.spent, reserved=pot.kept())
         pot.others = pool.others
 
+    async def _begun(self, limit: Decimal, day: str) -> DayPool:
+        folder, ledger, given = self._context.folder.path, self._ledger, self._prices.given
+        pool = DayFile(folder, day, limit=limit, disk=ledger.disk, clock=ledger.now, given=given)
+        await pool.begin(self._client.server_now())
+        return pool
+
     async def _draw(self, pot: DayPot, attempts: Sequence[Attempt]) -> bool:
-        pool, kept = self._pools[-1], pot.kept()
+        pool, kept = self._pools[pot.day], pot.kept()
         if kept is None:
             return False
         short = pot.spent + kept - pool.drawn
@@ -171,7 +180,8 @@ class DayBudget:
         Two calls would wait for ever for what each of them reserves in its last line.
         """
         if (kept := pot.kept()) is not None:
-            await self._pools[-1].settle(spent=pot.spent, reserved=kept)
+            waits = self._waiting and self._active.only(self)
+            await self._pools[pot.day].settle(spent=pot.spent, reserved=kept, waits=waits)
 
     def _today(self) -> str:
         """Return the UTC day by the service's clock, or by ours where that isn't known."""

@@ -35,7 +35,8 @@ class DayPot:
 
     @property
     def elsewhere(self) -> bool:
-        return any(other.alive and other.reserved != 0 for other in self.others)
+        """Two calls would wait for each other for ever: one that only waits frees nothing."""
+        return any(other.alive and other.reserved != 0 and not other.waits for other in self.others)
 
     @property
     def left(self) -> Sequence[Path]:
@@ -46,7 +47,7 @@ class DayPot:
 
     def free(self) -> Decimal:
         gone = (other.reserved for other in self.others if not other.alive)
-        assumed = total((self.sums.unpriced(self.day), *gone))
+        assumed = total((self.unpriced(), *gone))
         if assumed is None:
             return NOTHING
         spent = sum((other.spent for other in self.others), self.spent)
@@ -67,7 +68,11 @@ class DayPot:
 
     def kept(self) -> Decimal | None:
         """Return what this call needs of the day beside what is spent; None is all that is left."""
-        return total((self.own(), self.sums.unpriced(self.day)))
+        return total((self.own(), self.unpriced()))
+
+    def unpriced(self) -> Decimal | None:
+        """Return what runs of this ledger without a known cost count as; None is no bound."""
+        return self.sums.unpriced(self.day, self._prices.given)
 
     def said(self) -> str:
         said = f"{money(self.spent)} USD are spent"

@@ -107,6 +107,10 @@ class Active:
     def __repr__(self) -> str:
         return f"<Active: {len(self._awaited)} awaited>"
 
+    def only(self, thing: Hashable) -> bool:
+        """Say whether the call waits for nothing but *thing*."""
+        return self._awaited == {thing}
+
     def note(self, thing: Hashable, *, awaited: bool) -> None:
         """Note whether the call waits for *thing*."""
         if awaited:

@@ -116,7 +116,7 @@ class LifePot:
         said = f"{money(self._spent())} USD are spent"
         if (reserved := self.reserved()) != 0:
             said += f", {share_of(reserved)} reserved for what may be running"
-        if unpriced := sum(runs.runs for _, _, runs in self._unpriced()):
+        if unpriced := sum(runs.runs for _, _, _, runs in self._unpriced()):
             said += f"; {number_of(unpriced, 'run')} without a known cost, counted as "
             said += f"{share_of(self._assumed_cost())} (`price` beside a model's `id` says what a "
             said += "run of it costs at most)"
@@ -127,18 +127,18 @@ class LifePot:
             return self._book.cost
         return self._book.spent.get(self._alias, Decimal(0))
 
-    def _unpriced(self) -> Iterator[tuple[str, ModelFacts, WithoutCost]]:
+    def _unpriced(self) -> Iterator[tuple[str, str, ModelFacts, WithoutCost]]:
         """Yield the runs without a known cost, by model and alias."""
         for model, facts in self._book.models.items():
             for alias, runs in facts.without_cost.items():
                 if self.holds(alias):
-                    yield model, facts, runs
+                    yield model, alias, facts, runs
 
     def _assumed_cost(self) -> Decimal | None:
         """Return what runs without a known cost count as; None is all that is left."""
         total = Decimal(0)
-        for model, facts, runs in self._unpriced():
-            each = facts.max_cost
+        for model, alias, facts, runs in self._unpriced():
+            each = self._prices.given(alias) if facts.max_cost is None else facts.max_cost
             if each is None and runs.unreserved:
                 each = self._prices.estimate(model, {})
             if runs.unreserved and each is None:

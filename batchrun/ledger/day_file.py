@@ -27,7 +27,7 @@ from msgspec import Struct
 from batchrun.base.disk import Disk, sync_folder
 from batchrun.errors import FolderError
 from batchrun.ledger.day_others import Others, name_folder, owner_of
-from batchrun.ledger.day_sums import Held, Other
+from batchrun.ledger.day_sums import NOT_GIVEN, Given, Held, Other
 from batchrun.ledger.records import timestamp
 from batchrun.sweep.location import LEDGER
 
@@ -74,8 +74,13 @@ class DayPool(Protocol):
         None where there is not even the *least*. *spent* is settled by now of all that was drawn.
         """
 
-    async def settle(self, *, spent: Decimal, reserved: Decimal | None) -> None:
-        """Say what this call has spent of the day, and give back all but what is *reserved*."""
+    async def settle(
+        self, *, spent: Decimal, reserved: Decimal | None, waits: bool = False
+    ) -> None:
+        """Say what this call has spent of the day, and give back all but what is *reserved*.
+
+        *waits*: it does nothing but wait for the others, which need not wait for it.
+        """
 
     async def look(self) -> None:
         """Look at the parts of the others."""
@@ -85,7 +90,7 @@ class DayPool(Protocol):
 
 
 class DayFile:
-    """A pool on this disk. *limit* is USD a day, *folder* that of the sweep.
+    """A pool on this disk. *limit* is USD a day, *folder* that of the sweep; *given* as `Others`.
 
     All of its methods raise FolderError where the file can't be used.
     """
@@ -98,6 +103,7 @@ class DayFile:
         limit: Decimal,
         disk: Disk,
         clock: Callable[[], datetime],
+        given: Given = NOT_GIVEN,
     ) -> None:
         self.day = day
         self.path = name_folder(folder) / DAYS / f"{day}.jsonl"
@@ -107,7 +113,7 @@ class DayFile:
         self._folder = folder
         self._disk = disk
         self._clock = clock
-        self._beside = Others(folder, day)
+        self._beside = Others(folder, day, given)
         self._held: dict[str, Held] = {}
         self._file: os.stat_result | None = None  # which file it was at the last look
         self._end = 0
@@ -136,11 +142,14 @@ class DayFile:
         self.drawn += chunk.amount
         return chunk
 
-    async def settle(self, *, spent: Decimal, reserved: Decimal | None) -> None:
+    async def settle(
+        self, *, spent: Decimal, reserved: Decimal | None, waits: bool = False
+    ) -> None:
         async with self._locked() as fd:
             known = self._held.get(owner_of(self._folder))
-            if known is None or (known.spent, known.reserved) != (spent, reserved):
-                await self._write(fd, spent, reserved)
+            said = None if known is None else (known.spent, known.reserved, known.waits)
+            if said != (spent, reserved, waits):
+                await self._write(fd, spent, reserved, waits=waits)
         self.drawn = spent + (reserved or 0)
 
     async def look(self) -> None:
@@ -207,8 +216,8 @@ class DayFile:
         whole = text.rfind(b"\n") + 1
         for line in text[:whole].splitlines():
             try:
-                held = _held.decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                held = _checked(_held.decode(line))
+            except ValueError as error:
                 raise FolderError(
                     f"{self.path} has a line that is none of batchrun's ({error}); delete the "
                     "file while no call of this name goes on: it is made again from the ledgers"
@@ -222,18 +231,32 @@ class DayFile:
         known = self._file
         return known is not None and os.path.samestat(known, now) and now.st_size >= self._end
 
-    async def _write(self, fd: int, spent: Decimal, reserved: Decimal | None) -> None:
+    async def _write(
+        self, fd: int, spent: Decimal, reserved: Decimal | None, *, waits: bool = False
+    ) -> None:
         held = Held(
             owner=owner_of(self._folder),
             at=timestamp(self._clock()),
             spent=spent,
             reserved=reserved,
             through=(self._folder / LEDGER).stat().st_size,
+            waits=waits,
         )
         line = msgspec.json.encode(held) + b"\n"
         await self._disk.write(fd, line)
         self._held[held.owner] = held
         self._end += len(line)
+
+
+def _checked(held: Held) -> Held:
+    """Return *held*; ValueError where no call wrote it."""
+    if held.owner and not (held.owner.startswith("@") and not {"/", "\0"} & {*held.owner}):
+        raise ValueError("its owner is no label")
+    if not all(usd.is_finite() for usd in (held.spent, held.reserved or held.spent)):
+        raise ValueError("its amounts are none")
+    if held.spent < 0:
+        raise ValueError("its sum is below 0")
+    return held
 
 
 def _taken(others: tuple[Other, ...]) -> Decimal:

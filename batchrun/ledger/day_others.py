@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-from batchrun.ledger.day_sums import DaySums, Held, Other, total
+from batchrun.ledger.day_sums import NOT_GIVEN, DaySums, Given, Held, Other, total
 from batchrun.ledger.lock import is_held
 from batchrun.ledger.scan import day_sums
 from batchrun.sweep.location import LEDGER
@@ -18,11 +18,13 @@ from batchrun.sweep.location import LEDGER
 class Others:
     """The other labels of one name on one day; *own* is the folder of this one.
 
-    It remembers the sums of ledgers that haven't grown since.
+    It remembers the sums of ledgers that haven't grown since. *given* is what a run of an alias
+    costs at most: labels of one name have one manifest.
     """
 
-    def __init__(self, own: Path, day: str) -> None:
+    def __init__(self, own: Path, day: str, given: Given = NOT_GIVEN) -> None:
         self._own = own
+        self._given = given
         self._day = day
         self._found: set[Path] = set()
         self._sums: dict[Path, tuple[int, DaySums]] = {}
@@ -48,12 +50,12 @@ class Others:
     def _part(self, folder: Path, line: Held | None) -> Other:
         alive = is_held(folder)
         if line is not None and (alive or self._is_all(folder, line)):
-            return Other(folder, line.spent, line.reserved, alive)
+            return Other(folder, line.spent, line.reserved, alive, alive and line.waits)
         sums = self._sums_of(folder)
         if sums is not None:
             spent, still = (
                 sums.spent(self._day),
-                (sums.unpriced(self._day), sums.may_cost(self._day)),
+                (sums.unpriced(self._day, self._given), sums.may_cost(self._day)),
             )
             return Other(folder, spent, total(still), alive)
         if line is not None:

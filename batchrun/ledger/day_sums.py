@@ -10,7 +10,7 @@ made again from the ledger are equal.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -37,12 +37,18 @@ class _Sent(Struct):
 
     day: str
     model: str
+    alias: str
     reserved: Decimal | None
     sure: bool = False  # one send had a clear answer, so no other is made
     doubted: bool = False
 
     def counts_on(self, day: str) -> bool:
         return self.day == day or (self.day < day and (self.doubted or not self.sure))
+
+
+Given = Callable[[str], Decimal | None]
+
+NOT_GIVEN: Final[Given] = dict[str, Decimal]().get
 
 
 class DaySums:
@@ -61,7 +67,7 @@ class DaySums:
         match record:
             case Intent():
                 day = day_of(record)
-                self._open[record.cell] = _Sent(day, record.model, record.reserved)
+                self._open[record.cell] = _Sent(day, record.model, record.alias, record.reserved)
             case Submitted():
                 if (sent := self._open.get(record.cell)) is not None:
                     sent.sure, sent.doubted = True, record.doubted
@@ -80,17 +86,22 @@ class DaySums:
         """Return what runs of *day* have cost."""
         return self._spent.get(day, Decimal(0))
 
-    def unpriced(self, day: str) -> Decimal | None:
-        """Return what runs of *day* that ended without a cost count as; None is no bound."""
-        return self._sum([sent for sent in self._unpriced.values() if sent.day == day])
+    def unpriced(self, day: str, given: Given = NOT_GIVEN) -> Decimal | None:
+        """Return what runs of *day* that ended without a cost count as; None is no bound.
+
+        *given* is what a run of an alias costs at most, for those that reserved nothing.
+        """
+        return self._sum([sent for sent in self._unpriced.values() if sent.day == day], given)
 
     def may_cost(self, day: str) -> Decimal | None:
         """Return what runs that may be running count as on *day*; None is no bound."""
         return self._sum([sent for sent in self._open.values() if sent.counts_on(day)])
 
-    def _sum(self, sent: list[_Sent]) -> Decimal | None:
+    def _sum(self, sent: list[_Sent], given: Given = NOT_GIVEN) -> Decimal | None:
         return total(
-            self._dearest.get(each.model) if each.reserved is None else each.reserved
+            (self._dearest.get(each.model) or given(each.alias))
+            if each.reserved is None
+            else each.reserved
             for each in sent
         )
 
@@ -159,7 +170,8 @@ class Held(Struct, frozen=True, kw_only=True, tag="held", tag_field="type"):
     """A line of the file: the whole part of the day that one label has. Money is USD.
 
     *owner* is its folder's name, "" without a label. *reserved* is None where it has no bound.
-    *through* is how many bytes its ledger had by then.
+    *through* is how many bytes its ledger had by then. *waits*: its call does nothing but wait for
+    the others.
     """
 
     owner: str
@@ -167,15 +179,17 @@ class Held(Struct, frozen=True, kw_only=True, tag="held", tag_field="type"):
     spent: Decimal
     reserved: Decimal | None
     through: int
+    waits: bool = False
 
 
 class Other(Struct, frozen=True):
     """The part of one other label: *spent*, and what its runs *reserved*; None has no bound.
 
-    *alive* is whether its call goes on.
+    *alive* is whether its call goes on, *waits* whether it does nothing but wait for the others.
     """
 
     folder: Path
     spent: Decimal
     reserved: Decimal | None
     alive: bool
+    waits: bool = False

@@ -104,6 +104,8 @@ MODERATION_CODES: Final = (
 
 _REACH: Final = re.compile(
     r"time ?d? ?out|unavailable|unreachable|overloaded|temporar(y|ily)|internal (server )?error"
+    r"|connection (refused|reset|closed|aborted|lost|error)|try again (later|soon|in a)"
+    r"|bad gateway|rate limit|too many requests|out of memory|http (error )?(429|5\d\d)\b"
 )
 """The service's trouble, in words: a file that couldn't be fetched in time is no wrong input."""
 
