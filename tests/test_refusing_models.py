@@ -352,3 +352,14 @@ def test_the_call_is_not_finished_and_its_last_line_says_what_to_do(
         assert why in said
         assert report["next"].startswith(why)
         assert "correct the model in the manifest, or take it out, then `batchrun" in report["next"]
+
+
+def test_a_file_that_the_upload_refused_is_no_refusal_of_the_model() -> None:
+    book = Book()
+    for number in range(12):
+        key = f"c{number}"
+        book.add(intent(key), 2 * number)
+        refusal = Rejected(cell=key, attempt=1, http_status=413, at_upload=True)
+        book.add(refusal, 2 * number + 1)
+
+    assert book.refusals["google/nano-banana-2"].all == 0

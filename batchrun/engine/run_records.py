@@ -30,8 +30,11 @@ def billed(run: Run) -> Decimal | None:
     return Decimal(0) if run.cost is None and run.status_code == State.FAILED else run.cost
 
 
-def rejected_line(attempt: Attempt, refusal: Refused) -> Rejected:
-    """Return the line that says that the API refused the input of an attempt."""
+def rejected_line(attempt: Attempt, refusal: Refused, *, at_upload: bool = False) -> Rejected:
+    """Return the line that says that the API refused the input of an attempt.
+
+    *at_upload*: it refused a file, and no run was asked for.
+    """
     return Rejected(
         cell=attempt.key,
         attempt=attempt.number,
@@ -39,6 +42,7 @@ def rejected_line(attempt: Attempt, refusal: Refused) -> Rejected:
         code=refusal.code,
         message=refusal.message,
         doubted=attempt.doubted,
+        at_upload=at_upload,
     )
 
 

@@ -181,7 +181,8 @@ class Transitions:
         attempts = list(attempts)
         for attempt in attempts:
             self._settle(attempt)
-        records = (rejected_line(attempt, refusal) for attempt in attempts)
+        before = intent is not None
+        records = (rejected_line(each, refusal, at_upload=before) for each in attempts)
         await self._ledger.append(*([] if intent is None else [intent]), *records)
         for attempt in attempts:
             self._enter(attempt, Phase.ENDED)

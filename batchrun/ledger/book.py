@@ -365,8 +365,8 @@ class Book:
 
     def _rejected(self, record: Rejected, line: int) -> None:
         self._no_run(record, line)
-        model = self.history(record.cell).model
-        self.refusals[model].add(record)
+        if not record.at_upload:  # the model had no say in it
+            self.refusals[self.history(record.cell).model].add(record)
 
     def _no_run(self, record: Rejected | Dropped, line: int) -> None:
         history = self.histories.fold(record, line)

@@ -141,12 +141,16 @@ class Finished(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Rejected(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
-    """The API refused the input; no run exists."""
+    """The API refused the input; no run exists.
+
+    *at_upload*: it refused a file of the input, and no run was asked for.
+    """
 
     http_status: int
     code: str | None = None
     message: str | None = None
     doubted: bool = False
+    at_upload: bool = False
 
 
 class Dropped(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
