@@ -93,14 +93,18 @@ def know_models(
     now = datetime.now(UTC)
     path = catalogue_beside(call.folder, call.place.label)
     kept, said = load(path, now)
-    stale = [model for model in models if kept.fresh(model, now) is None]
     suspects = _Suspects(call, book, models)
+    listed, absent = kept.fresh_list(now), suspects.among(kept, now)
+    # One that would be refused may be there by now: it is asked for once more.
+    refused = [model for model in absent if is_mistake(model, listed)]
+    stale = [model for model in models if kept.fresh(model, now) is None or model in refused]
     failed = dict[str, str]()
-    if stale or (suspects.among(kept, now) and not kept.fresh_list(now)):
+    if stale or (absent and listed is None):
         news, failed = _asked(call, service, stale, suspects, kept, now)
         kept = kept.merged(news)
         keep(path, news, now)
-    problems = list(_problems(call, suspects.among(kept, now), kept.fresh_list(now)))
+    absent = [model for model in suspects.among(kept, now) if model not in failed]
+    problems = list(_problems(call, absent, kept.fresh_list(now)))
     found = {model: kept.models[model] for model in models if model in kept.models}
     descriptions = {m: each.description for m, each in found.items() if each.description}
     missing = {
