@@ -105,6 +105,14 @@ def test_a_model_that_came_since_it_was_refused_is_found(tmp_path: Path, make: M
         assert (code, report["succeeded"]) == (0, 2)
 
 
+def test_a_model_of_cells_beyond_the_limit_is_not_asked_for(tmp_path: Path, make: Make) -> None:
+    with simulator(tmp_path / "state.sqlite", "--speed", "50") as url:
+        code, report, _ = make(UNKNOWN, url).call("--limit", "1")
+
+        assert (code, report["succeeded"]) == (3, 1)
+        assert make(UNKNOWN, url).call("--limit", "1")[0] == 2
+
+
 def test_an_unknown_model_is_asked_for_once_more_and_the_list_is_not(
     tmp_path: Path, make: Make
 ) -> None:

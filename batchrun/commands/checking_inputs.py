@@ -53,6 +53,8 @@ class ToSend:
     def __call__(self, cell: Cell) -> bool:
         if not self._selection.wants(cell) or cell.key in self._taken:
             return False
+        if self._new_cells_left is not None and self._new_cells_left < 0:
+            return False  # what comes after the limit is for later, tried before or not
         if self._again:
             return True
         history, settings = self._book.history(cell.key), self._settings

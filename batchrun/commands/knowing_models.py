@@ -6,7 +6,7 @@ call; an id that the service doesn't know does, under the conditions of `catalog
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,9 +77,23 @@ def models_to_send(
         stands = standing(history, attempts=settings.attempts, granted=more)
         return stands is Standing.PENDING
 
+    if settings.limit is not None and not again:
+        cells = _within(settings.limit, filter(is_sent, expand(call.manifest)), book)
+        return list(dict.fromkeys(cell.model for cell in cells))
     models = call.manifest.models
     sent = (model.id for model in models if any(map(is_sent, expand(call.manifest, model))))
     return list(dict.fromkeys(sent))
+
+
+def _within(limit: int, cells: Iterable[Cell], book: Book) -> Iterator[Cell]:
+    """Yield the *cells* up to the first one that `--limit` leaves to later calls."""
+    new = KeyIndex()
+    for cell in cells:
+        if not book.history(cell.key).attempt:
+            new.add(cell.key)
+            if len(new) > limit:
+                return
+        yield cell
 
 
 def know_models(
