@@ -142,3 +142,13 @@ poll: {interval: 500ms}
         assert "`mood`: google/nano-banana-2 has no such input" in json.dumps(refused[1])
         assert "a run with it succeeded here all the same" in more[2]
         assert more[1]["succeeded"] == 2
+        other = tmp_path / "outputs"
+        [ledger] = other.rglob("ledger.jsonl")
+        broken = ledger.parent.with_name("broken")
+        broken.mkdir()
+        (broken / "ledger.jsonl").write_bytes(ledger.read_bytes()[:-9] + b"}\n{")
+
+        night = make(text.replace("PROMPTS", "[a chair]"), url).call("--label", "night")
+
+        assert (night[0], night[1]["succeeded"]) == (0, 1)
+        assert "a run with it succeeded here all the same" in night[2]

@@ -492,3 +492,18 @@ def test_what_a_succeeded_run_proves_is_a_warning_and_the_rest_stays_an_error(
     ]
     assert all("a run with it succeeded" in each.message for each in found.warnings)
     assert len(found.warnings) == 2
+
+
+@pytest.mark.parametrize("says", ["", "or any other"])
+def test_values_beyond_those_that_are_counted_one_by_one_are_counted_and_unproven(
+    folder: Path, says: str
+) -> None:
+    sheet = Sheet(folder, "models: [google/nano]\ninputs: {a: {$range: [1, 3000]}}\n")
+    known = {"google/nano": described(a={"enum": [0], "description": says})}
+
+    found = sheet.check(known)
+    proven = sheet.check(known, proof=lambda questions: questions)
+
+    [some] = [line for line in (*found.errors, *found.warnings) if "cells more" in line.message]
+    assert "(1 cell; 2995 cells more with other such values)" in some.message
+    assert bool(found.errors) is bool(proven.errors) is (not says)

@@ -8,7 +8,8 @@ import pytest
 
 from batchrun.base.local_file import LocalFile
 from batchrun.catalogue.mistakes import DescribedModel, mistakes_of
-from batchrun.catalogue.rules import Kind, Wrong, nearest_of, wrong_with
+from batchrun.catalogue.near_values import nearest_of
+from batchrun.catalogue.rules import Kind, Wrong, wrong_with
 from batchrun.runflow.descriptions import DescribedInput, Description, parse_description
 
 FILE = LocalFile(path=Path("/a/one.png"), written="one.png", sha256="ab", size=3, mime="image/png")
@@ -319,3 +320,67 @@ def test_what_is_not_understood_of_a_description_is_no_rule() -> None:
 
     assert kinds(parse_description(body), {"size": "large"}) == []
     assert kinds(parse_description(body), {}) == []
+
+
+def read(kind: str, **attributes: Any) -> DescribedInput:
+    body = {"name": "it", "variable_type_code": kind, "validator_attrs": attributes}
+    return parse_description({"inputs": [body]}).inputs["it"]
+
+
+@pytest.mark.parametrize(
+    ("described", "value"),
+    [
+        (read("image", allowed_formats=["png", "jpg"]), ASSET),
+        (read("image", allowed=["image/png"]), ASSET),
+        (read("string", min=4, max=15), "5"),
+        (read("string", min=4, max=15), "8s"),
+        (read("string", min_value=4, max_value=15), "5"),
+        (read("integer", max_length=3), 1024),
+        (read("integer", min=10, max=1), 5),
+        (read("integer", enum=["1", "2"]), 1),
+        (read("boolean", enum=["true", "false"]), True),
+        (read("string", enum=[4, 5]), "5"),
+        (read("number", enum=["0.5"]), 0.5),
+    ],
+)
+def test_a_rule_of_another_thing_rules_no_value_out(described: DescribedInput, value: Any) -> None:
+    assert wrong_with(described, value) is None
+
+
+@pytest.mark.parametrize(
+    ("described", "value"),
+    [
+        (read("integer", range=[0, 255]), 100),
+        (read("string", examples=["a cat"]), "a chair"),
+        (read("string", forbidden=["nsfw"]), "a chair"),
+        (read("string", allowed=["a"], values=["b"]), "b"),
+        (read("string", min=4, max=15), "30"),
+    ],
+)
+def test_a_rule_that_may_be_of_another_thing_is_a_warning(
+    described: DescribedInput, value: Any
+) -> None:
+    wrong = wrong_with(described, value)
+
+    assert wrong is not None
+    assert not wrong.certain
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["enum", "allowed", "allowed_values", "values", "options", "choices", "oneOf", "enum_values"],
+)
+def test_a_list_whose_name_says_what_is_allowed_is_certain(name: str) -> None:
+    wrong = wrong_with(read("string", **{name: ["a", "b"], "range": ["x"]}), "x")
+
+    assert wrong is not None
+    assert wrong.certain
+
+
+def test_of_a_description_with_inputs_that_cannot_be_read_an_unknown_one_is_a_warning() -> None:
+    body = {"inputs": [{"name": "prompt"}, {"title": "Seed"}]}
+
+    (mistake,) = mistakes_of(parse_description(body), {"seed": 1})
+
+    assert mistake.kind is Kind.UNKNOWN
+    assert not mistake.wrong.certain

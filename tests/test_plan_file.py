@@ -119,6 +119,13 @@ def _to_do(manifest: Path, *, without: Cell) -> ToDo:
     return to_do
 
 
+def plan_text(high: str) -> str:
+    """Return a plan whose highest cost is *high*, as JSON."""
+    subject = '"name": "chairs", "label": null, "endpoint": "simulator", "outputs": "x"'
+    plan = f'"to_do": 1, "keys": "1-a", "cost": {{"high": {high}, "unknown": 0}}'
+    return f'{{"batchrun_plan": 1, {subject}, "plan": {{{plan}}}}}'
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -128,6 +135,9 @@ def _to_do(manifest: Path, *, without: Cell) -> ToDo:
         ('{"batchrun_plan": 1}', "is no plan"),
         ('{"batchrun_plan": 2}', "is of another version of batchrun"),
         ('{"batchrun_plan": 1, "plan": {"cost": {"high": "x", "unknown": 0}}}', "is no plan"),
+        (plan_text("[1]"), "is no plan"),
+        (plan_text('"NaN"'), "is no plan"),
+        ("[" * 100_000, "is no plan"),
         ("\\udcff\x00", "is no plan"),
     ],
 )
@@ -144,8 +154,9 @@ def test_what_is_no_plan_is_said_and_nothing_is_sent(
 def test_a_plan_that_cannot_be_written_is_said(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["plan", str(manifest), "-o", str(manifest / "plan.json")]) == 9
-    assert "cannot write the plan" in capsys.readouterr().err
+    for place in (manifest / "plan.json", manifest.parent, Path()):
+        assert main(["plan", str(manifest), "-o", str(place)]) == 9
+        assert "cannot write the plan" in capsys.readouterr().err
 
 
 def test_a_set_of_keys_is_the_same_in_any_order_and_another_with_any_other_key() -> None:

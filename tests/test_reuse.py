@@ -120,6 +120,16 @@ def test_only_what_is_new_is_paid(project: Project) -> None:
     assert (code, found["succeeded"], found["cost"], project.sent()) == (0, 4, "0.08", 1)
 
 
+def test_a_plan_that_was_kept_holds_where_cells_are_taken_over(project: Project) -> None:
+    project.manifest.write_text(project.manifest.read_text().replace("three", "three, four"))
+    kept = str(project.manifest.with_name("plan.json"))
+    project.call("plan", "--reuse", str(project.first), "-o", kept)
+
+    code, found, _ = project.take("--plan", kept)
+
+    assert (code, found["succeeded"], project.sent()) == (0, 4, 1)
+
+
 def test_a_file_that_was_changed_or_is_gone_is_not_taken_for_the_runs(project: Project) -> None:
     changed, gone, _ = sorted(project.first.rglob("*.png"))
     data = bytearray(changed.read_bytes())

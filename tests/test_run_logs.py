@@ -109,6 +109,8 @@ async def test_a_page_of_too_many_is_cut() -> None:
         ("s3://me:pass@bucket/x", "s3://[left out]@bucket/x"),
         ("Authorization: Bearer rf_live_1", "Authorization: [left out]"),
         ('{"token":"abc","x":1}', '{"token":"[left out]","x":1}'),
+        ('{"access_token": "abc"}', '{"access_token": "[left out]"}'),
+        ("RUNFLOW_API_KEY=rf_live_1", "RUNFLOW_API_KEY=[left out]"),
         ("what is this? a token of love", "what is this? a token of love"),
     ],
 )

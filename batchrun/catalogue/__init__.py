@@ -11,6 +11,7 @@ What they say of a manifest's cells:
 
 checks.py       the door: a manifest and descriptions -> its problems
 rules.py        what one value is by the description of its input. Pure
+near_values.py  the allowed value that is meant by one that is not. Pure
 mistakes.py     what one cell's input is by its model's description. Pure
 axes.py         whether a grid may have a mistake, without its product
 found.py        mistakes of a whole grid, grouped and counted

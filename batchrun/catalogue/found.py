@@ -63,10 +63,18 @@ class Count(Struct):
 
 
 class Group(Struct):
-    """The mistakes of one kind in one input of one model, by the tokens of their values."""
+    """The mistakes of one kind in one input of one model, by the tokens of their values.
+
+    *others* are those of further values, by whether they are certain: no run is asked about them.
+    """
 
     by_value: dict[Any, Count] = field(default_factory=dict)
-    others: int = 0
+    others: dict[bool, Count] = field(default_factory=dict)
+
+    def counts(self, *, certain: bool) -> list[Count]:
+        """Return the counts that are *certain*, or those that aren't."""
+        counts = (*self.by_value.values(), *self.others.values())
+        return [count for count in counts if count.certain is certain]
 
 
 class Found:
@@ -90,12 +98,13 @@ class Found:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group()
-        count = group.by_value.get(mistake.token)
+        counts: dict[Any, Count] = group.by_value
+        token = mistake.token
+        if token not in counts and len(counts) >= MOST_VALUES:
+            counts, token = group.others, mistake.wrong.certain
+        count = counts.get(token)
         if count is None:
-            if len(group.by_value) >= MOST_VALUES:
-                group.others += 1
-                return
-            count = group.by_value[mistake.token] = Count(
+            count = counts[token] = Count(
                 mistake=mistake, model=cell.model, alias=cell.alias, first=cell.ordinal
             )
         count.cells += 1

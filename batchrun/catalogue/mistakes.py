@@ -118,4 +118,5 @@ class DescribedModel:
             kind=Kind.UNKNOWN,
             said="has no such input",
             hint=near.removeprefix("; ") or f"it takes {shown}{more}",
+            certain=self.description.is_whole,
         )

@@ -76,17 +76,15 @@ def problems_of(manifest: Manifest, found: Found) -> InputProblems:
 
 def _chosen(groups: Iterable[Group], *, certain: bool) -> _Lines:
     """Choose the counts that get a line: the first of each group, then further ones."""
-    counts = [[c for c in group.by_value.values() if c.certain is certain] for group in groups]
-    others = [group.others if certain else 0 for group in groups]
-    kept = [(each, other) for each, other in zip(counts, others, strict=True) if each]
-    shown: list[list[_Line]] = [[_Line(each[0])] for each, _ in kept[:MOST_LINES]]
+    kept = [each for group in groups if (each := group.counts(certain=certain))]
+    shown: list[list[_Line]] = [[_Line(each[0])] for each in kept[:MOST_LINES]]
     room = MOST_LINES - len(shown)
-    for lines, (each, other) in zip(shown, kept, strict=False):
+    for lines, each in zip(shown, kept, strict=False):
         further = each[1 : 1 + min(room, MOST_OF_A_GROUP - 1)]
         lines += [_Line(count) for count in further]
         room -= len(further)
-        lines[-1].besides = other + sum(count.cells for count in each[len(lines) :])
-    hidden = [each for each, _ in kept[MOST_LINES:]]
+        lines[-1].besides = sum(count.cells for count in each[len(lines) :])
+    hidden = kept[MOST_LINES:]
     return _Lines([line for lines in shown for line in lines], hidden)
 
 

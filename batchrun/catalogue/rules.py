@@ -4,33 +4,33 @@ A description rules out only what it says in words that are understood. A value 
 one of the allowed ones or as the default, is right whatever else it says. Where the prose of an
 input names a value that its list lacks, or says that the list is open, the list is too narrow:
 openai/gpt-image-1.5 lists three sizes, and its text allows `auto`, too (runflow-api.md, section
-16). So that is a warning.
+16). So that is a warning. So is a list whose name doesn't say that it is of what is allowed.
+
+A duration is text, `5` or `8s`: bounds that don't say what they are of may be of its number.
 
 No document says what bounds of a single file or address are: they are no rule. What bounds of JSON
 are is clear for a list alone.
 """
 
 import re
-from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
-from math import log
-from operator import itemgetter
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 from msgspec import Struct
 
 from batchrun.base.local_file import LocalFile
-from batchrun.base.text import nearest
 from batchrun.base.values import spell
+from batchrun.catalogue.near_values import NUMBER, is_number, nearest_of, number_in
 from batchrun.manifest.expressions.template import kind
 from batchrun.runflow.descriptions import DescribedInput
 
 _MEDIA: Final = re.compile(r"(?:https?|runflow)://.|data:.", re.IGNORECASE | re.DOTALL)
 """The beginning of what a media input takes as text (runflow-api.md, section 4)."""
 
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{1,18})?|\.\d{1,18})")
-_PAIR: Final = re.compile(r"([1-9]\d{0,8})([:x])([1-9]\d{0,8})")
+_BEGINS: Final = re.compile(r"\d{1,18}(?:\.\d{1,18})?")
+"""A text that begins with a number, such as `5` or `8s`: bounds may be of that number."""
+
 _OPEN: Final = re.compile(
     r"\b(?:or any|any other|any value|also|custom|e\.?g\b|for example|for instance|such as|etc"
     r"|including)\b|\b(?:w|width)\s*[x\u00d7*]\s*(?:h|height)\b",
@@ -75,6 +75,8 @@ def wrong_with(described: DescribedInput, value: Any) -> Wrong | None:
         return Wrong(kind=Kind.MISSING, said="needs it, and null is sent") if needed else None
     if any(_same(value, each) for each in described.allowed or ()):
         return None
+    if _is_spelled(described, value):
+        return None
     if described.default is not None and _same(value, described.default):
         return None
     return (
@@ -96,8 +98,18 @@ def _same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
 
 
-def _is_number(value: Any) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_spelled(described: DescribedInput, value: Any) -> bool:
+    """Say whether a value of the right type is in the list as text, or as a number.
+
+    An input that is a whole number and allows `"1"` takes 1: no document says how a list spells
+    what it allows.
+    """
+    if described.kind is None or not isinstance(value, str | int | float):
+        return False
+    if _wrong_type(described.kind, value) is not None:
+        return False
+    written = spell(value)
+    return any(spell(each) == written for each in described.allowed or ())
 
 
 # Types.
@@ -133,10 +145,10 @@ def _no_text(value: Any) -> Wrong:
 
 def _no_number(value: Any, *, whole: bool) -> Wrong | None:
     takes = "a whole number" if whole else "a number"
-    if _is_number(value):
+    if is_number(value):
         fits = not whole or isinstance(value, int) or value.is_integer()
         return None if fits else Wrong(kind=Kind.TYPE, said=f"takes {takes}, not `{spell(value)}`")
-    quoted = isinstance(value, str) and _NUMBER.fullmatch(value)
+    quoted = isinstance(value, str) and NUMBER.fullmatch(value)
     return _other_type(takes, value, f"write `{value}` without quotes" if quoted else "")
 
 
@@ -191,54 +203,15 @@ def _not_allowed(described: DescribedInput, value: Any) -> Wrong | None:
         kind=Kind.NOT_ALLOWED,
         said=f"doesn't take `{spell(value)}`",
         hint=f"it takes {_named(allowed)}{meant}",
-        certain=not (_OPEN.search(described.says) or _names(described.says, value)),
+        certain=described.is_list_named
+        and not (_OPEN.search(described.says) or _names(described.says, value)),
     )
-
-
-def nearest_of(value: Any, allowed: Iterable[Any]) -> Any:
-    """Return the allowed value that is meant by *value*, None where none is near.
-
-    Of numbers, spelled as text too, the nearest is meant; of two numbers in one, such as `16:10` or
-    `1024x768`, one that begins alike, else that of the nearest proportion; of texts a near miss.
-    """
-    known = [each for each in allowed if isinstance(each, str | int | float)]
-    for measure in (_numbers_apart, _pairs_apart):
-        apart = [(by, each) for each in known if (by := measure(value, each)) is not None]
-        if apart:
-            return min(apart, key=itemgetter(0))[1]
-    if not isinstance(value, str) or _read(value) is not None:
-        return None
-    texts = {str(each): each for each in known}
-    near = nearest(value, texts)
-    return None if near is None else texts[near]
-
-
-def _read(value: Any) -> Decimal | None:
-    """Return a number, or a text that is one; None for anything else."""
-    if _is_number(value) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
-        return Decimal(str(value))
-    return None
-
-
-def _numbers_apart(one: Any, other: Any) -> tuple[bool, float] | None:
-    read, known = _read(one), _read(other)
-    return None if read is None or known is None else (False, float(abs(read - known)))
-
-
-def _pairs_apart(one: Any, other: Any) -> tuple[bool, float] | None:
-    if not isinstance(one, str) or not isinstance(other, str):
-        return None
-    read, known = _PAIR.fullmatch(one), _PAIR.fullmatch(other)
-    if read is None or known is None or read[2] != known[2]:
-        return None
-    proportions = [int(pair[1]) / int(pair[3]) for pair in (read, known)]
-    return read[1] != known[1], abs(log(proportions[0] / proportions[1]))
 
 
 def _as_written(near: Any, value: Any) -> str:
     """Spell the allowed value that was meant; in quotes where these are all that was missing."""
     text = spell(near)
-    quoted = isinstance(near, str) and not isinstance(value, str) and _read(near) is not None
+    quoted = isinstance(near, str) and not isinstance(value, str) and number_in(near) is not None
     return f'"{text}"' if quoted else text
 
 
@@ -261,28 +234,43 @@ def _out_of_bounds(described: DescribedInput, value: Any) -> Wrong | None:
     low, high = described.low, described.high
     if low is None and high is None:
         return None
-    size = _size(described.kind, value)
-    if size is None or ((low is None or size >= low) and (high is None or size <= high)):
+    size = _size(described, value)
+    if size is None or _is_within(described, size):
+        return None
+    begins = _BEGINS.match(value) if isinstance(value, str) and not described.unit else None
+    if begins is not None and _is_within(described, Decimal(begins[0])):
         return None
     noun, what = "", f"`{spell(value)}`"
     if isinstance(value, list | tuple):
         noun, what = " items", f"{size}"
     elif isinstance(value, str):
         noun, what = " characters", f"the {size} of {what}"
-    return Wrong(kind=Kind.RANGE, said=f"takes {_bounds(low, high)}{noun}, not {what}")
+    return Wrong(
+        kind=Kind.RANGE,
+        said=f"takes {_bounds(low, high)}{noun}, not {what}",
+        certain=begins is None,
+    )
 
 
-def _size(wanted: str | None, value: Any) -> int | Decimal | None:
+def _is_within(described: DescribedInput, size: int | Decimal) -> bool:
+    low, high = described.low, described.high
+    return (low is None or size >= low) and (high is None or size <= high)
+
+
+def _size(described: DescribedInput, value: Any) -> int | Decimal | None:
     """Return the size that bounds speak of: a number's own, else characters or items.
 
     None where no document says what bounds are of. A float is what it is written as: as a binary
     number 0.1 is a little more than the bound 0.1.
     """
+    wanted, unit = described.kind, described.unit
     if isinstance(value, list | tuple):
-        return len(value)
+        return len(value) if unit != "value" else None
     if isinstance(value, str):
-        return len(value) if wanted in {None, "string"} else None
-    if not _is_number(value) or wanted not in {None, "integer", "number"}:
+        return len(value) if wanted in {None, "string"} and unit in {"", "length"} else None
+    if not is_number(value) or wanted not in {None, "integer", "number"}:
+        return None
+    if unit not in {"", "value"}:
         return None
     return value if isinstance(value, int) else Decimal(str(value))
 

@@ -49,7 +49,7 @@ def check_all(
     wrong = input_problems(call, book, selection, taken, known.descriptions, again=again)
     obey(wrong, call, quiet=options.quiet)
     if options.plan is not None:
-        check_plan(options.plan, call, book, selection, known)
+        check_plan(options.plan, call, book, selection, known, taken)
     if not again:
         confirm_retry(call, options, ledger, known)
     return known.descriptions

@@ -5,9 +5,11 @@ A call refuses such cells before anything is sent or uploaded, or says so and go
 """
 
 import sys
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from batchrun.base.said import say
 from batchrun.base.values import InputErrors
@@ -15,8 +17,9 @@ from batchrun.catalogue.checks import check_cells
 from batchrun.catalogue.problems import HOW_TO_SEND, InputProblems
 from batchrun.catalogue.proof import Question, proven_in
 from batchrun.commands.call import Call
+from batchrun.engine.price_history import siblings
 from batchrun.engine.selection import Selection
-from batchrun.errors import Problem
+from batchrun.errors import BatchrunError, Problem
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import Standing, grant, standing
 from batchrun.ledger.key_index import KeyIndex
@@ -24,6 +27,9 @@ from batchrun.manifest.cells import Cell
 from batchrun.results.summary import problem_as_dict
 from batchrun.runflow.descriptions import Description
 from batchrun.sweep.location import LEDGER
+
+LONGEST_LOOK: Final = 3.0
+"""Seconds in which a look at a further ledger may begin, in search of a run that proves a value."""
 
 
 class ToSend:
@@ -47,6 +53,8 @@ class ToSend:
     def __call__(self, cell: Cell) -> bool:
         if not self._selection.wants(cell) or cell.key in self._taken:
             return False
+        if self._new_cells_left is not None and self._new_cells_left < 0:
+            return False  # what comes after the limit is for later, tried before or not
         if self._again:
             return True
         history, settings = self._book.history(cell.key), self._settings
@@ -89,10 +97,19 @@ def input_problems(
 
 
 def _proven(ledger: Path, questions: Collection[Question]) -> Collection[Question]:
-    try:
-        return proven_in(ledger, questions)
-    except OSError:  # no ledger yet, or one that says nothing: then nothing is proven
-        return ()
+    """Return what runs prove in the *ledger*, and in others of this place and endpoint.
+
+    A label begins with an empty ledger, and each night with a new one: what succeeded last night
+    is right tonight. The newest of the others come first; they may take LONGEST_LOOK seconds.
+    """
+    found, end = set[Question](), time.monotonic() + LONGEST_LOOK
+    for path in (ledger, *reversed(siblings(ledger.parent))):
+        left = [each for each in questions if each not in found]
+        if not left or (path != ledger and time.monotonic() > end):
+            break
+        with suppress(OSError, ValueError, BatchrunError):  # it says nothing, then
+            found |= proven_in(path, left)
+    return found
 
 
 def are_refused(problems: InputProblems, call: Call) -> bool:

@@ -6,7 +6,7 @@ call; an id that the service doesn't know does, under the conditions of `catalog
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -77,9 +77,23 @@ def models_to_send(
         stands = standing(history, attempts=settings.attempts, granted=more)
         return stands is Standing.PENDING
 
+    if settings.limit is not None and not again:
+        cells = _within(settings.limit, filter(is_sent, expand(call.manifest)), book)
+        return list(dict.fromkeys(cell.model for cell in cells))
     models = call.manifest.models
     sent = (model.id for model in models if any(map(is_sent, expand(call.manifest, model))))
     return list(dict.fromkeys(sent))
+
+
+def _within(limit: int, cells: Iterable[Cell], book: Book) -> Iterator[Cell]:
+    """Yield the *cells* up to the first one that `--limit` leaves to later calls."""
+    new = KeyIndex()
+    for cell in cells:
+        if not book.history(cell.key).attempt:
+            new.add(cell.key)
+            if len(new) > limit:
+                return
+        yield cell
 
 
 def know_models(
@@ -93,14 +107,18 @@ def know_models(
     now = datetime.now(UTC)
     path = catalogue_beside(call.folder, call.place.label)
     kept, said = load(path, now)
-    stale = [model for model in models if kept.fresh(model, now) is None]
     suspects = _Suspects(call, book, models)
+    listed, absent = kept.fresh_list(now), suspects.among(kept, now)
+    # One that would be refused may be there by now: it is asked for once more.
+    refused = [model for model in absent if is_mistake(model, listed)]
+    stale = [model for model in models if kept.fresh(model, now) is None or model in refused]
     failed = dict[str, str]()
-    if stale or (suspects.among(kept, now) and not kept.fresh_list(now)):
+    if stale or (absent and listed is None):
         news, failed = _asked(call, service, stale, suspects, kept, now)
         kept = kept.merged(news)
         keep(path, news, now)
-    problems = list(_problems(call, suspects.among(kept, now), kept.fresh_list(now)))
+    absent = [model for model in suspects.among(kept, now) if model not in failed]
+    problems = list(_problems(call, absent, kept.fresh_list(now)))
     found = {model: kept.models[model] for model in models if model in kept.models}
     descriptions = {m: each.description for m, each in found.items() if each.description}
     missing = {

@@ -33,6 +33,7 @@ from batchrun.engine.selection import Selection
 from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import check_sweep
+from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.reader import Reader, open_reader
 from batchrun.manifest.cells import Cell
@@ -168,12 +169,17 @@ def checked(call: Call, book: Book, models: Sequence[str]) -> Known:
     return known
 
 
-def check_plan(kept: Path, call: Call, book: Book, selection: Selection, known: Known) -> None:
-    """Return where the plan that was *kept* still holds; UsageError where it has moved."""
+def check_plan(
+    kept: Path, call: Call, book: Book, selection: Selection, known: Known, taken: KeyIndex
+) -> None:
+    """Return where the plan that was *kept* still holds; UsageError where it has moved.
+
+    *taken* are the cells that the call is about to take over: it begins none of them.
+    """
     plan = read(kept)
     prices = price_list(call, known)
     manifest, settings = call.manifest, call.settings
-    found = forecast(manifest, settings, book, prices, selection, keys=KeySet())
+    found = forecast(manifest, settings, book, prices, selection, taken=taken, keys=KeySet())
     subject = {
         "name": call.manifest.name,
         "label": call.place.label,

@@ -7,6 +7,7 @@ more than was high. Then the call is refused and nothing is sent (section 9 of t
 import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from errno import EISDIR
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,11 +60,21 @@ class KeptPlan(Struct, frozen=True, kw_only=True):
         return UsageError(f"the plan {self.path} has moved: {why}; nothing was sent; plan again")
 
 
+def _amount(text: str) -> Decimal:
+    """Return an amount in USD; ValueError or InvalidOperation where *text* is none."""
+    amount = Decimal(text)
+    if not amount.is_finite():
+        raise ValueError(text)
+    return amount
+
+
 def keep(path: Path, plan: Mapping[str, Any]) -> None:
     """Write a plan, as `--json` has it; FolderError where it can't be written."""
     text = json.dumps({"batchrun_plan": FORMAT, **plan}, indent=1)
-    beside = path.with_name(f"{path.name}.part")
     try:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a folder")
+        beside = path.with_name(f"{path.name}.part")
         beside.write_text(f"{text}\n", encoding="utf-8")
         beside.replace(path)
     except OSError as error:
@@ -76,19 +87,19 @@ def read(path: Path) -> KeptPlan:
         body = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read the plan {path}: {error.strerror or error}") from error
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     try:
         if body["batchrun_plan"] != FORMAT:
             raise UsageError(f"the plan {path} is of another version of batchrun: plan again")
         plan, cost = body["plan"], body["plan"]["cost"]
-        high = cost["high"]
+        high = None if cost["unknown"] else cost["high"]
         return KeptPlan(
             path=path,
             subject={name: body[name] for name in _SUBJECT},
             cells=plan["to_do"],
             keys=plan["keys"],
-            high=None if high is None or cost["unknown"] else Decimal(high),
+            high=None if high is None else _amount(high),
         )
-    except (KeyError, TypeError, InvalidOperation):
+    except (KeyError, TypeError, ValueError, InvalidOperation):
         raise UsageError(f"{path} is no plan: `batchrun plan MANIFEST -o FILE` makes one") from None

@@ -24,7 +24,8 @@ _ADDRESS: Final = re.compile(
     r"(\b[a-z][a-z0-9+.-]*://)([^\s/?#'\"<>@]*@)?([^\s?'\"<>]*)(\?[^\s'\"<>]*)?", re.IGNORECASE
 )
 _NAMED: Final = re.compile(
-    r"(\b(?:token|secret|password|api[_-]?key|signature|authorization)[\"']?\s*[:=]\s*[\"']?)"
+    r"((?<![^\W_])(?:token|secret|password|(?:api|access|secret)[_-]?key|signature|authorization)"
+    r"[\"']?\s*[:=]\s*[\"']?)"
     r"(?:(?:bearer|basic)\s+)?[^\s\"',;&]+",
     re.IGNORECASE,
 )
