@@ -21,6 +21,7 @@ from batchrun.manifest.load import load_manifest
 from batchrun.results import sweep_facts, sweep_folders
 from batchrun.results.starts import keep_start, start_of
 from batchrun.results.sweep_facts import SweepFacts, SweepReader
+from batchrun.results.sweep_folders import sweeps_below
 from batchrun.sweep.identity import Identity, write_identity
 
 Captured = pytest.CaptureFixture[str]
@@ -309,3 +310,12 @@ def test_facts_are_frozen_values_for_json(tmp_path: Path) -> None:
     facts = SweepFacts(folder=tmp_path, state="broken")
 
     assert json.loads(json.dumps(facts.as_dict()))["cost"] is None
+
+
+def test_a_call_that_was_refused_before_it_began_is_no_sweep(tmp_path: Path) -> None:
+    for name in ("refused", "broken"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ledger.jsonl").touch()
+    (tmp_path / "broken" / "sweep.json").write_text("{}")
+
+    assert [path.name for path in sweeps_below(tmp_path)] == ["broken"]

@@ -22,7 +22,7 @@ _PASSED_OVER: Final = frozenset({"files", STARTS})
 def sweeps_below(base: Path) -> Iterator[Path]:
     """Yield the folders of sweeps at *base* and below it; labels come after their sweep.
 
-    A folder that can't be read holds none. The search ends after MOST folders.
+    A call that was refused before it began leaves an empty ledger: that is no sweep yet. A folder that can't be read holds none. The search ends after MOST folders.
     """
     todo: list[tuple[str, int]] = [(str(base), 0)]
     for _ in range(MOST):
@@ -31,7 +31,7 @@ def sweeps_below(base: Path) -> Iterator[Path]:
         folder, depth = todo.pop()
         names, below = _look(folder)
         is_sweep = bool({IDENTITY, LEDGER} & names)
-        if is_sweep:
+        if is_sweep and not (IDENTITY not in names and _is_empty(f"{folder}/{LEDGER}")):
             yield Path(folder)
         if depth < DEEPEST:
             inner = (name for name in below if not is_sweep or name.startswith("@"))
@@ -50,6 +50,13 @@ def _look(folder: str) -> tuple[set[str], list[str]]:
     except OSError:
         pass
     return names, below
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return not Path(path).stat().st_size
+    except OSError:
+        return False
 
 
 def bytes_below(folder: Path, *, most: int) -> tuple[int | None, int]:
