@@ -213,6 +213,19 @@ def test_without_a_key_nobody_is_asked_and_that_is_said(
     assert server.connections == 0
 
 
+def test_a_value_of_the_environment_is_not_shown(
+    manifest: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN_OF_MINE", "hunter2")
+    manifest.write_text(
+        'models: [my/model]\ninputs: {config: [[{key: "a ${env:TOKEN_OF_MINE}"}]]}\n'
+    )
+    shown = plan(manifest, capsys=capsys) + plan(manifest, "--json", capsys=capsys)
+
+    assert "hunter2" not in "".join(shown)
+    assert 'my-model {"config": [{"key": "a ${env:TOKEN_OF_MINE}"}]}' in "".join(shown)
+
+
 def test_a_price_that_nothing_says_is_unknown_and_no_zero(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

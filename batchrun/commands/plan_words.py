@@ -12,6 +12,7 @@ from batchrun.engine.price_list import Cost
 from batchrun.manifest.cells import plain
 from batchrun.manifest.file_names import file_name
 from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.sources import unvalued
 from batchrun.planning.effort import Effort
 from batchrun.planning.forecast import Forecast
 from batchrun.planning.limits import of_a_day, suffices, too_little
@@ -84,7 +85,7 @@ def _first_as_dict(first: FirstCell, manifest: Manifest) -> dict[str, Any]:
         "cell": first.cell.key,
         "alias": first.cell.alias,
         "model": first.cell.model,
-        "input": plain(first.cell.input),
+        "input": _shown(plain(first.cell.input), manifest.sources.variables, cut=False),
         "file": file_name(manifest, first.cell),
         "cost": None if first.price is None else money(first.price.expected),
         "source": None if first.price is None else str(first.price.source),
@@ -236,22 +237,21 @@ def _first(outlook: Outlook) -> Iterator[str]:
     for each in to_do.first:
         cell, name = each.cell, file_name(outlook.manifest, each.cell)
         price = "" if each.price is None else f", {_rounded(each.price.expected)} USD"
-        yield f"  {cell.alias} {shown(cell.input)} -> {name}{price}"
+        sent = _shown(plain(cell.input), outlook.manifest.sources.variables, cut=True)
+        said = json.dumps(sent, ensure_ascii=False)
+        yield f"  {cell.alias} {said} -> {name}{price}"
 
 
-def shown(values: Mapping[str, Any]) -> str:
-    """Return inputs as JSON, long texts cut."""
-    return json.dumps(_cut(plain(values)), ensure_ascii=False)
-
-
-def _cut(value: Any) -> Any:
+def _shown(value: Any, variables: Mapping[str, str], *, cut: bool) -> Any:
+    """Return a value without the values of environment variables; long texts are *cut*."""
     match value:
-        case str() if len(value) > LONGEST:
-            return f"{value[: LONGEST - 1]}…"
+        case str():
+            text = unvalued(value, variables)
+            return f"{text[: LONGEST - 1]}…" if cut and len(text) > LONGEST else text
         case dict():
-            return {name: _cut(below) for name, below in value.items()}
+            return {name: _shown(below, variables, cut=cut) for name, below in value.items()}
         case list():
-            return [_cut(below) for below in value]
+            return [_shown(below, variables, cut=cut) for below in value]
         case _:
             return value
 

@@ -4,6 +4,8 @@
 says later whether all of it is as it was.
 """
 
+from collections.abc import Mapping
+
 from batchrun.base.local_file import FileState
 
 
@@ -18,3 +20,11 @@ class Sources:
         self.digests: dict[str, str] = {}
         self.listings: dict[str, tuple[str, ...]] = {}  # what each glob pattern has found
         self.variables: dict[str, str] = {}
+
+
+def unvalued(text: str, variables: Mapping[str, str]) -> str:
+    """Return *text* with the name of each variable in the place of its value: it may be secret."""
+    for name, value in variables.items():
+        if value:
+            text = text.replace(value, f"${{env:{name}}}")
+    return text

@@ -24,6 +24,7 @@ from batchrun.ledger.records import Finished, Intent
 from batchrun.manifest.expressions.expression import Constant, Text
 from batchrun.manifest.grid.expand import expand, layouts
 from batchrun.manifest.manifest import Grid, Manifest, Model
+from batchrun.manifest.sources import unvalued
 from batchrun.manifest.yaml.document import Node
 from batchrun.results.value_changes import Change, File, Template, Values, compare
 from batchrun.results.value_places import place_of, place_of_sent
@@ -143,18 +144,10 @@ def _templates(grid: Grid, model: Model, variables: Mapping[str, str] = NO_VARIA
             continue
         if isinstance(body, Text) and isinstance(body.node, Node):
             text = "".join(map(str, body.parts))
-            found[name] = Template(_unvalued(text, variables), f"line {body.node.line}")
+            found[name] = Template(unvalued(text, variables), f"line {body.node.line}")
         elif isinstance(body, Constant) and body.value in variables.values():
-            found[name] = Template(_unvalued(body.value, variables), None)
+            found[name] = Template(unvalued(body.value, variables), None)
     return found
-
-
-def _unvalued(text: str, variables: Mapping[str, str]) -> str:
-    """Return *text* with the name of each variable in the place of its value."""
-    for name, value in variables.items():
-        if value:
-            text = text.replace(value, f"${{env:{name}}}")
-    return text
 
 
 def _inputs(manifest: Manifest, known: Container[str] | None = None) -> Iterator[Values]:

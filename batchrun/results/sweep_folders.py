@@ -22,7 +22,8 @@ _PASSED_OVER: Final = frozenset({"files", STARTS})
 def sweeps_below(base: Path) -> Iterator[Path]:
     """Yield the folders of sweeps at *base* and below it; labels come after their sweep.
 
-    A call that was refused before it began leaves an empty ledger: that is no sweep yet. A folder that can't be read holds none. The search ends after MOST folders.
+    A call that was refused before it began leaves an empty ledger: that is no sweep yet. A folder
+    that can't be read holds none. The search ends after MOST folders.
     """
     todo: list[tuple[str, int]] = [(str(base), 0)]
     for _ in range(MOST):
