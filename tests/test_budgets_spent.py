@@ -34,3 +34,4 @@ def test_each_budget_shows_its_limit_and_what_is_spent_of_it() -> None:
         "; of the budget for banana of 2.00 USD 0.30 are spent"
     )
     assert budgets_of(book, None, None) == []
+    assert in_words(budgets_of(book, None, Decimal("0.30"))).endswith(": raise it to go on")

@@ -46,9 +46,15 @@ def _budgets(book: Book, settings: Settings | None, budget: Decimal | None) -> I
 def in_words(budgets: Sequence[Spent]) -> str:
     """Return what is spent of each, in words that follow a sentence; "" for none."""
     return "".join(
-        f"; of {_named(each)} {money(each.spent)} are spent"
+        f"; of {_named(each)} {money(each.spent)} are spent{_used_up(each)}"
         for each in budgets
         if each.spent is not None
+    )
+
+
+def _used_up(budget: Spent) -> str:
+    return (
+        ": raise it to go on" if budget.spent is not None and budget.spent >= budget.limit else ""
     )
 
 
