@@ -315,6 +315,26 @@ async def test_a_call_without_a_budget_for_the_day_counts_all_the_same(tmp_path:
     assert len(service.runs) == 11
 
 
+async def test_a_label_that_goes_on_without_the_day_s_budget_is_counted_by_its_ledger(
+    tmp_path: Path,
+) -> None:
+    service = Runflow()
+    one, two = (night(tmp_path, service, label) for label in ("one", "two"))
+    await one.call(limit=2)  # its line in the day's file says 0.16
+
+    async def all_of_one() -> None:
+        await one._call({"budget_per_day": None})
+
+    with patch.object(anyio.to_thread, "run_sync", inline):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(all_of_one)
+            await anyio.sleep(45)  # by now more than a day's budget was spent
+            stops = await two._call({})
+
+    assert most_severe(stops.codes) == 6
+    assert len(service.runs) == 20
+
+
 async def test_half_a_line_of_a_killed_process_is_cut_off(tmp_path: Path) -> None:
     service = Runflow()
     await night(tmp_path, service, "one").call(limit=5)

@@ -28,6 +28,7 @@ from batchrun.base.disk import Disk, sync_folder
 from batchrun.errors import FolderError
 from batchrun.ledger.day_others import Others, name_folder, owner_of
 from batchrun.ledger.day_sums import NOT_GIVEN, Given, Held, Other
+from batchrun.ledger.lock import call_of
 from batchrun.ledger.records import timestamp
 from batchrun.sweep.location import LEDGER
 
@@ -241,6 +242,7 @@ class DayFile:
             reserved=reserved,
             through=(self._folder / LEDGER).stat().st_size,
             waits=waits,
+            call=call_of(self._folder),
         )
         line = msgspec.json.encode(held) + b"\n"
         await self._disk.write(fd, line)

@@ -1,8 +1,8 @@
 """The parts of a day's budget that other labels have: by the day's file, or by their ledgers.
 
-A call that goes on writes its part into the file before it sends. Of one that has gone the ledger
-says more: what it had drawn and never sent is free again, and what may be running stays counted
-until that label's next call settles it (rule 33 of the contract).
+A call that goes on writes its part into the file before it sends. Of one that keeps no budget by
+day, or has gone, the ledger says more: what it had drawn and never sent is free again, and what may
+be running stays counted until that label's next call settles it (rule 33 of the contract).
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from batchrun.ledger.day_sums import NOT_GIVEN, DaySums, Given, Held, Other, total
-from batchrun.ledger.lock import is_held
+from batchrun.ledger.lock import call_of, is_held
 from batchrun.ledger.scan import day_sums
 from batchrun.sweep.location import LEDGER
 
@@ -49,7 +49,8 @@ class Others:
 
     def _part(self, folder: Path, line: Held | None) -> Other:
         alive = is_held(folder)
-        if line is not None and (alive or self._is_all(folder, line)):
+        says = line is not None and alive and line.call == call_of(folder)
+        if line is not None and (says or self._is_all(folder, line)):
             return Other(folder, line.spent, line.reserved, alive, alive and line.waits)
         sums = self._sums_of(folder)
         if sums is not None:

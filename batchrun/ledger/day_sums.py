@@ -171,7 +171,7 @@ class Held(Struct, frozen=True, kw_only=True, tag="held", tag_field="type"):
 
     *owner* is its folder's name, "" without a label. *reserved* is None where it has no bound.
     *through* is how many bytes its ledger had by then. *waits*: its call does nothing but wait for
-    the others.
+    the others. *call* stands for the call that wrote it: a later one may keep no budget by day.
     """
 
     owner: str
@@ -180,6 +180,7 @@ class Held(Struct, frozen=True, kw_only=True, tag="held", tag_field="type"):
     reserved: Decimal | None
     through: int
     waits: bool = False
+    call: str = ""
 
 
 class Other(Struct, frozen=True):

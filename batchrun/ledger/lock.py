@@ -63,6 +63,14 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def call_of(folder: Path) -> str:
+    """Return what stands for the call that holds the ledger in *folder*, or was the last to."""
+    try:
+        return (folder / LOCK).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
+
+
 def _lock(fd: int, folder: Path) -> None:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
