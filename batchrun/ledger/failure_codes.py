@@ -53,6 +53,7 @@ CODES: Final = (
     Row("SERVICE_UNAVAILABLE", AGAIN, "inferred"),
     Row("CAPACITY_EXCEEDED", AGAIN, "inferred"),
     Row("OVERLOADED", AGAIN, "inferred"),
+    Row("QUEUE_FULL", AGAIN, "inferred"),
     Row("INTERNAL_ERROR", AGAIN, "inferred"),
     Row("VALIDATION_ERROR", INPUT, "inferred"),
     Row("SCHEMA_VALIDATION_FAILED", INPUT, "inferred"),
