@@ -24,7 +24,7 @@ from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.manifest.manifest import Manifest
 from batchrun.settings import Settings
 from batchrun.sweep.identity import check_folder
-from batchrun.sweep.location import LEDGER
+from batchrun.sweep.location import LEDGER, name_folder
 
 OWED: Final = "looks-owed"
 """The file in a folder whose ledger owes a look; else each ledger would have to be read for it."""
@@ -62,7 +62,7 @@ async def pay_looks(
 
 def _owing_beside(folder: Path) -> Iterator[Path]:
     """Yield the folders of the sweep's other labels, and of the one without, that owe a look."""
-    above = folder.parent if folder.name.startswith("@") else folder
+    above = name_folder(folder)
     for other in (above, *sorted(above.glob("@*"), reverse=True)):
         ledger = other / LEDGER
         if other == folder or not (other / OWED).exists() or not ledger.exists():

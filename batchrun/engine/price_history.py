@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from batchrun.engine.prices import NEWEST, Prices
 from batchrun.ledger.scan import costs_by_choice
-from batchrun.sweep.location import LEDGER
+from batchrun.sweep.location import LEDGER, name_folder
 
 Costs = Mapping[str, Sequence[Decimal]]
 
@@ -25,7 +25,7 @@ MOST_OF_ALL: Final = 16 << 20
 
 def siblings(folder: Path) -> Sequence[Path]:
     """Return the newest ledgers of other sweeps of the same place and endpoint, the newest last."""
-    place = (folder.parent if folder.name.startswith("@") else folder).parent
+    place = name_folder(folder).parent
     found = heapq.nlargest(MOST_SIBLINGS, _ledgers(place, without=folder))
     return [path for _, path in reversed(found)]
 

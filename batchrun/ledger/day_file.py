@@ -26,11 +26,11 @@ from msgspec import Struct
 
 from batchrun.base.disk import Disk, sync_folder
 from batchrun.errors import FolderError
-from batchrun.ledger.day_others import Others, name_folder, owner_of
+from batchrun.ledger.day_others import Others, owner_of
 from batchrun.ledger.day_sums import NOT_GIVEN, Given, Held, Other
 from batchrun.ledger.lock import call_of
 from batchrun.ledger.records import timestamp
-from batchrun.sweep.location import LEDGER
+from batchrun.sweep.location import LEDGER, name_folder
 
 DAYS: Final = "days"
 

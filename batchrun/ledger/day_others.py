@@ -12,7 +12,7 @@ from pathlib import Path
 from batchrun.ledger.day_sums import NOT_GIVEN, DaySums, Given, Held, Other, total
 from batchrun.ledger.lock import call_of, is_held
 from batchrun.ledger.scan import day_sums
-from batchrun.sweep.location import LEDGER
+from batchrun.sweep.location import LEDGER, name_folder
 
 
 class Others:
@@ -78,11 +78,6 @@ class Others:
                 return None
             self._sums[folder] = known
         return known[1]
-
-
-def name_folder(folder: Path) -> Path:
-    """Return the folder of a sweep's name: its own, or the one above where it has a label."""
-    return folder.parent if folder.name.startswith("@") else folder
 
 
 def owner_of(folder: Path) -> str:

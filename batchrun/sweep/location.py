@@ -102,6 +102,11 @@ def endpoint_folder(endpoint: str) -> str | None:
     return f"@{_UNSAFE.sub('_', parts.hostname or '')}-{port}"
 
 
+def name_folder(folder: Path) -> Path:
+    """Return the folder of a sweep's name: its own, or the one above where it has a label."""
+    return folder.parent if folder.name.startswith("@") else folder
+
+
 def catalogue_beside(folder: Path, label: str | None) -> Path:
     """Return the file that keeps descriptions of models, beside the sweep in *folder*."""
     return (folder if label is None else folder.parent).parent / CATALOGUE
