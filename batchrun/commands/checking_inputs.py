@@ -21,7 +21,7 @@ from batchrun.engine.price_history import siblings
 from batchrun.engine.selection import Selection
 from batchrun.errors import BatchrunError, Problem
 from batchrun.ledger.book import Book
-from batchrun.ledger.history import Standing, grant, standing
+from batchrun.ledger.history import is_to_begin
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 from batchrun.results.summary import problem_as_dict
@@ -57,11 +57,8 @@ class ToSend:
             return False  # what comes after the limit is for later, tried before or not
         if self._again:
             return True
-        history, settings = self._book.history(cell.key), self._settings
-        granted = 0
-        if settings.retry_failed:
-            granted = grant(history, attempts=settings.attempts, named=settings.names_codes)
-        if standing(history, attempts=settings.attempts, granted=granted) is not Standing.PENDING:
+        history = self._book.history(cell.key)
+        if not is_to_begin(history, self._settings):
             return False
         return bool(history.attempt) or self._has_room(cell)
 

@@ -26,7 +26,7 @@ from batchrun.commands.connection import connected, served
 from batchrun.engine.selection import Selection
 from batchrun.errors import BatchrunError, Problem
 from batchrun.ledger.book import Book
-from batchrun.ledger.history import GOOD, OPEN, Standing, grant, standing
+from batchrun.ledger.history import GOOD, OPEN, is_to_begin
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
@@ -72,10 +72,7 @@ def models_to_send(
         history = book.history(cell.key)
         if again or (history.state in OPEN and settings.limited):
             return True  # an open one may fail, and its next attempt needs a price
-        attempts, named = settings.attempts, settings.names_codes
-        more = grant(history, attempts=attempts, named=named) if settings.retry_failed else 0
-        stands = standing(history, attempts=settings.attempts, granted=more)
-        return stands is Standing.PENDING
+        return is_to_begin(history, settings)
 
     if settings.limit is not None and not again:
         cells = _within(settings.limit, filter(is_sent, expand(call.manifest)), book)

@@ -19,7 +19,7 @@ from batchrun.engine.pots import Pot
 from batchrun.engine.price_list import PriceList
 from batchrun.engine.prices import Prices
 from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError
-from batchrun.ledger.history import Submit, grant, next_step
+from batchrun.ledger.history import is_to_begin
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
@@ -117,19 +117,14 @@ class Affordable:
         for number, cell in enumerate(expand(self._context.manifest)):
             if number % YIELD_EVERY == 0:
                 await anyio.lowlevel.checkpoint()
-            if self._wants(cell) and seen.add(cell.key)[1] and self._is_to_begin(cell):
+            if self._wants(cell) and seen.add(cell.key)[1] and self._begins(cell):
                 new += not book.history(cell.key).attempt
                 if limit is not None and new > limit:
                     return
                 yield cell
 
-    def _is_to_begin(self, cell: Cell) -> bool:
-        """Say whether a run of *cell* would be asked for in this call."""
-        history, attempts = self._context.ledger.book.history(cell.key), self._settings.attempts
-        named = self._settings.names_codes
-        again = self._settings.retry_failed
-        granted = grant(history, attempts=attempts, named=named) if again else 0
-        return isinstance(next_step(history, attempts=attempts, granted=granted), Submit)
+    def _begins(self, cell: Cell) -> bool:
+        return is_to_begin(self._context.ledger.book.history(cell.key), self._settings)
 
     def _cost(self, cell: Cell) -> Decimal | None:
         choice = self._prices.choice(cell.model, cell.input)

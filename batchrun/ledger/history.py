@@ -36,6 +36,7 @@ from batchrun.ledger.records import (
     by_kind,
     kind_of,
 )
+from batchrun.settings import Settings
 
 
 class State(StrEnum):
@@ -324,6 +325,14 @@ def left_out(history: History) -> FailureClass | None:
     if history.state is State.FAILED and history.failure is FailureClass.INPUT:
         return FailureClass.INPUT
     return None
+
+
+def is_to_begin(history: History, settings: Settings) -> bool:
+    """Say whether a call with *settings* would ask for a run of the cell."""
+    attempts, granted = settings.attempts, 0
+    if settings.retry_failed:
+        granted = grant(history, attempts=attempts, named=settings.names_codes)
+    return isinstance(next_step(history, attempts=attempts, granted=granted), Submit)
 
 
 class Standing(StrEnum):
