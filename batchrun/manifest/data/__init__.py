@@ -1,1 +1,12 @@
-"""The files beside a manifest: data files and local files."""
+"""The files beside a manifest: data files and local files.
+
+data_file.py     a data file: its rows, read again whenever they are needed
+csv_rows.py      the lines of a CSV file -> rows of texts
+jsonl_rows.py    the lines of a JSONL file -> rows of values
+column_types.py  what the texts of a CSV file mean
+decoded.py       bytes -> lines of text
+mistake.py       what is wrong with a line
+table.py         a data file as a table of the grid
+local_files.py   files that are sent, globs, lines of text
+changes.py       whether all of them are as they were
+"""

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError, Problem
-from batchrun.manifest.data.csv_jsonl import AT_ONCE, DataFile
+from batchrun.manifest.data.data_file import AT_ONCE, DataFile
 from batchrun.manifest.expressions.compiler import Compiler
 from batchrun.manifest.expressions.expression import (
     Broken,

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from batchrun.base.endpoint import parse_endpoint
 from batchrun.base.values import parse_count
 from batchrun.errors import Problem
-from batchrun.manifest.data.csv_jsonl import DataFile
+from batchrun.manifest.data.data_file import DataFile
 from batchrun.manifest.data.local_files import LocalDisk
 from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE, Compiler
 from batchrun.manifest.expressions.expression import Broken, Expression, Text

@@ -7,7 +7,8 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.base.text import did_you_mean
-from batchrun.manifest.data.csv_jsonl import DataFile, RowOptions
+from batchrun.manifest.data.column_types import ColumnTypes
+from batchrun.manifest.data.data_file import DataFile, RowOptions
 from batchrun.manifest.data.local_files import placed
 from batchrun.manifest.data.table import DataFolder, FileTable
 from batchrun.manifest.expressions.compiler import AXES
@@ -78,7 +79,7 @@ class DataReader(Struct, frozen=True):
             return None
         shown = str(self.context.path.parent / written)
         self.context.disk.note(path)
-        data = DataFile(path, shown, written, options)
+        data = DataFile(path, shown, written, options, types=ColumnTypes(options.text))
         data.scan(node, self.context.problems)
         return data if data.columns else None
 
