@@ -50,6 +50,7 @@ SHARED_BY_COMMANDS: Final = {
     "grid_counts",
     "knowing_balance",
     "knowing_models",
+    "notes",
     "nothing_to_do",
     "open_runs",
     "options",

@@ -11,6 +11,7 @@ from batchrun.base.text import money
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import Call
 from batchrun.commands.grid_counts import GridWalk
+from batchrun.commands.notes import notes_of
 from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
@@ -145,6 +146,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         next=_next(ending, totals, code),
         failures=() if totals is None else totals.as_dicts(),
         budgets=tuple(each.as_dict() for each in budgets) or None,
+        notes=notes_of(ending.call.manifest),
         error=stop_of(ending.shutdown.errors),
     )
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.grid.check import check
 from batchrun.manifest.manifest import Head, Manifest
@@ -22,13 +24,15 @@ def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
 def read_manifest(data: bytes, path: Path, environ: Mapping[str, str]) -> Manifest:
     """Read the manifest *data* as if it stood at *path*; raise ManifestError likewise."""
     problems: list[Problem] = []
+    notes: list[Problem] = []
     root = parse_document(data, str(path), problems)
     raise_if(problems if root is None else [])
     assert root is not None
-    manifest = Reader(root, path, environ, problems).read(data)
+    manifest = Reader(root, path, environ, problems, notes).read(data)
     check(manifest, problems)
     raise_if(problems)
-    return manifest
+    said = sorted(dict.fromkeys(notes), key=lambda note: note.place)
+    return replace(manifest, notes=tuple(said))
 
 
 def load_head(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | None:

@@ -16,7 +16,7 @@ OPTIONAL: Final = frozenset(
     {
         *("moderated", "invalid_input"),
         *("elsewhere", "beside", "changed", "reused", "redo", "plan", "error"),
-        *("input_problems", "waiting", "open", "remade", "budgets"),
+        *("input_problems", "waiting", "open", "remade", "budgets", "notes"),
     }
 )
 """Fields that are left out where there is nothing to say, or none to count."""
@@ -54,7 +54,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     that lie beside this one and have its cells; *changed* is what a
     plan says of what was edited since the last start, *reused* what it takes over, *redo*
     what `redo` would make again, *plan* what a plan would begin. *failures* are grouped by their
-    reason, *budgets* say what is spent of each. Only `status` says what the sweep is *waiting* for,
+    reason, *budgets* say what is spent of each. *notes* are what the manifest may not mean as it
+    says it: no mistakes. Only `status` says what the sweep is *waiting* for,
     which runs are *open*, and how many cells `redo` had *remade*.
     """
 
@@ -102,6 +103,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     open: tuple[Mapping[str, Any], ...] | None = None
     remade: int | None = None
     budgets: tuple[Mapping[str, Any], ...] | None = None
+    notes: tuple[Mapping[str, Any], ...] | None = None
     error: Stop | None = None
 
     @property

@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from batchrun.base.local_file import LocalFile
 from batchrun.base.text import did_you_mean
@@ -64,6 +64,7 @@ class Compiler(Struct):
     disk: Disk
     known: AbstractSet[str]  # every name the manifest gives a value
     own: Sequence[str] = (REPLICATE,)  # what batchrun itself gives one
+    notes: list[Problem] = field(default_factory=list)  # no mistakes, but worth a look
 
     def entry(self, node: Node, constants: Mapping[str, Any]) -> Expression | Axis:
         """Compile the direct value of a key: a list or an axis operator is an axis."""

@@ -65,13 +65,18 @@ class Reader:
     """Reads one manifest; the order of its methods is the order in which things become known."""
 
     def __init__(
-        self, root: MapNode, path: Path, environ: Mapping[str, str], problems: list[Problem]
+        self,
+        root: MapNode,
+        path: Path,
+        environ: Mapping[str, str],
+        problems: list[Problem],
+        notes: list[Problem],
     ) -> None:
         self.sources = Sources()
         environment = Environment(environ, self.sources.variables)
         disk, known = LocalDisk(path.absolute().parent.resolve(), self.sources), set[str]()
-        compiler = Compiler(problems, environment, disk, known)
-        self.context = ParseContext(path, problems, environment, disk, known, compiler)
+        compiler = Compiler(problems, environment, disk, known, notes=notes)
+        self.context = ParseContext(path, problems, notes, environment, disk, known, compiler)
         self.root = Section(root, "", problems, environment)
         self.data = DataReader(self.context, self.root)
         self.choices = RuleReader(self.context, self.root)
