@@ -19,6 +19,13 @@ from batchrun.base.text import did_you_mean
 from batchrun.base.values import spell
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT
+from batchrun.manifest.expressions.doubts import (
+    among_texts,
+    cut_by_comment,
+    mappings_for_text,
+    notes_on,
+    scalars,
+)
 from batchrun.manifest.expressions.expression import (
     Axis,
     Broken,
@@ -76,7 +83,8 @@ class Compiler(Struct):
         """Compile a list, or an operator that stands for one; *constants* do not vary."""
         count = len(self.problems)
         items = node.items if isinstance(node, ListNode) else (node,)
-        axis = Axis(node, tuple(self._segments(items, constants)))
+        axis = Axis(node, tuple(self._segments(items, constants, axis=True)))
+        self.notes += among_texts(items)
         if not any(map(len, axis.segments)) and len(self.problems) == count:
             self.problems.append(node.problem("an axis needs at least one value"))
         return axis
@@ -98,15 +106,16 @@ class Compiler(Struct):
             self.problems.append(error.problem)
 
     def _scalar(self, node: ScalarNode) -> Expression:
-        if node.cut and (type(node.value) is str or node.value is None):
-            self.problems.append(
-                node.problem(
-                    "a comment cuts this text; quote all of it, or put a space after the `#`"
-                )
-            )
+        self._look_at(node)
         if type(node.value) is not str or "$" not in node.value:
             return Constant(node.value)
         return self.text(node, node.value)
+
+    def _look_at(self, node: Node) -> None:
+        """Say where the values of *node* may not be what was typed."""
+        for scalar in scalars(node):
+            self.problems += filter(None, [cut_by_comment(scalar)])
+            self.notes += notes_on(scalar)
 
     def text(self, node: Origin, text: str) -> Expression:
         """Compile text that may hold references."""
@@ -150,7 +159,7 @@ class Compiler(Struct):
         return understand(part, self.known | set(self.own))
 
     def _list(self, node: ListNode) -> Expression:
-        segments = self._segments(node.items, {})
+        segments = self._segments(node.items, {}, axis=False)
         items = [item for segment in segments for item in segment]
         return self._folded(Items(tuple(items)))
 
@@ -163,6 +172,7 @@ class Compiler(Struct):
 
     def _operate(self, node: MapNode, key: str, below: Node) -> Expression:
         if key == "$value" and len(node.entries) == 1:
+            self._look_at(below)
             return Constant(plain_value(below))
         if len(node.entries) > 1 or key not in OPERATORS:
             unknown = next((k.text for k, _ in node.entries if k.text not in OPERATORS), key)
@@ -193,30 +203,23 @@ class Compiler(Struct):
             return Broken()
 
     def _segments(
-        self, nodes: Sequence[Node], constants: Mapping[str, Any]
+        self, nodes: Sequence[Node], constants: Mapping[str, Any], *, axis: bool
     ) -> list[Sequence[Expression]]:
         """Return the values of a list, with the values of its axis operators in their place."""
+        doubts = list(mappings_for_text(nodes, axis=axis))
+        self.problems += [doubt.problem for doubt in doubts if doubt.sure]
+        self.notes += [doubt.problem for doubt in doubts if not doubt.sure]
+        mistaken = {id(doubt.item) for doubt in doubts if doubt.sure}
         segments: list[Sequence[Expression]] = []
         run: list[Expression] = []
         for node in nodes:
             operator = _operator(node)
             if operator is None or operator[0] not in AXES or len(_entries(node)) > 1:
-                self._warn_of_colon(node)
-                run.append(self.value(node))
+                run.append(Broken() if id(node) in mistaken else self.value(node))
                 continue
             segments += [tuple(run), self._spliced(operator[0], operator[1], constants)]
             run = []
         return [segment for segment in [*segments, tuple(run)] if segment]
-
-    def _warn_of_colon(self, node: Node) -> None:
-        """Catch `- a chair: red` and `[a chair: red]`, which YAML reads as mappings."""
-        if not isinstance(node, MapNode) or _in_braces(node) or len(node.entries) != 1:
-            return
-        key, below = node.entries[0]
-        if key.plain and " " in key.text and isinstance(below, ScalarNode) and below.plain:
-            self.problems.append(
-                key.problem(f"the `:` after `{spell(key.text)}` makes this a mapping; quote it all")
-            )
 
     def _spliced(self, key: str, below: Node, constants: Mapping[str, Any]) -> Sequence[Expression]:
         make: Callable[[Any], Sequence[Expression]] = {
@@ -269,10 +272,6 @@ def _operator(node: Node) -> tuple[str, Node] | None:
         if key.text.startswith("$") and not key.text.startswith("${"):
             return key.text, below
     return None
-
-
-def _in_braces(node: MapNode) -> bool:
-    return node.flow and node.source.lines[node.line - 1][node.column - 1] in "{&!"
 
 
 def _entries(node: Node) -> Sequence[tuple[ScalarNode, Node]]:

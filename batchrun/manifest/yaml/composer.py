@@ -5,7 +5,6 @@ here: duplicate keys and aliases that multiply are errors, a merge key stands fo
 brings, and a scalar means what YAML 1.2's core schema says.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,6 +14,14 @@ from msgspec import Struct, field
 from batchrun.errors import Place, Problem
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode, Source
 from batchrun.manifest.yaml.scalars import DEEPEST, resolve
+from batchrun.manifest.yaml.slips import (
+    colon_follows,
+    joined_lines,
+    keys_alone,
+    stands_alone,
+    unknown_tag,
+    unused_anchor,
+)
 from batchrun.manifest.yaml.syntax import syntax_problem, unreadable
 
 _LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -79,13 +86,19 @@ class _Composer:
         self._problems = problems
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
+        self._unused: dict[str, Any] = {}  # events of scalars with an anchor, until an alias comes
+        self._end = (0, 0)  # where the event before this one ended
         self._nodes = 0
         self._root: Node | None = None
         self._documents = 0
 
     def compose(self, text: str, loader: Any) -> MapNode | None:
-        for event in yaml.parse(text, Loader=loader):
+        events: Iterator[Any] = yaml.parse(text, Loader=loader)
+        for event in events:
             self._take(event)
+            self._end = event.end_mark.line, event.end_mark.column
+        for event in self._unused.values():
+            self._problems.append(self._at(event, unused_anchor(event.anchor)))
         if self._root is None or (
             isinstance(self._root, ScalarNode) and self._root.value is None and not self._root.text
         ):
@@ -117,8 +130,8 @@ class _Composer:
         if len(self._stack) >= DEEPEST:
             raise self._stop(event, f"nested more than {DEEPEST} deep")
         kind = "map" if isinstance(event, yaml.MappingStartEvent) else "seq"
-        if event.tag not in {None, "!", _TAG + kind}:
-            self._problems.append(self._at(event, _unknown_tag(event.tag)))
+        if event.tag not in {None, _TAG + kind}:
+            self._problems.append(self._at(event, unknown_tag(_short(event.tag))))
         if event.anchor:
             self._anchors[event.anchor] = None
         self._stack.append(_Open(event))
@@ -139,7 +152,10 @@ class _Composer:
     def _alias(self, event: Any) -> Node:
         if event.anchor not in self._anchors:
             message = f"no anchor `&{event.anchor}` above; quote text that begins with `*`"
-            raise self._stop(event, message)
+            self._problems.append(self._at(event, message))
+            text = f"*{event.anchor}"
+            return ScalarNode(self.source, *self._mark(event), 1, 1, text, text, plain=True)
+        self._unused.pop(event.anchor, None)
         node = self._anchors[event.anchor]
         if node is None:
             raise self._stop(event, f"`*{event.anchor}` stands inside its own anchor")
@@ -156,10 +172,42 @@ class _Composer:
             self._problems.append(self.source.problem(line, column, message, width))
         except ValueError as error:
             self._problems.append(self.source.problem(line, column, str(error), width))
-        after = self.source.lines[event.end_mark.line : event.end_mark.line + 1]
-        rest = after[0][event.end_mark.column :] if plain and after and "#" in after[0] else ""
-        cut = re.match(r"\s+#\S", rest) is not None
-        return ScalarNode(self.source, line, column, width, 1, 1, value, text, plain, cut)
+        self._look_at(event)
+        comment, absent = self._comment(event) if plain else "", plain and self._absent(event)
+        return ScalarNode(
+            self.source, line, column, width, 1, 1, value, text, plain, comment, absent
+        )
+
+    def _look_at(self, event: Any) -> None:
+        """Report a scalar that is not what was typed, and remember its anchor."""
+        start, end = event.start_mark, event.end_mark
+        if event.style not in {"|", ">"} and (event.value or start.line != end.line):
+            spots = (start.line, start.column), (end.line, end.column)
+            if problem := joined_lines(self.source, *spots):
+                self._problems.append(problem)
+        if event.anchor and not self._is_ignored():
+            if known := self._unused.pop(event.anchor, None):
+                self._problems.append(self._at(known, unused_anchor(event.anchor)))
+            self._unused[event.anchor] = event
+
+    def _is_ignored(self) -> bool:
+        """Say whether this stands under a top-level key that is a place for anchors."""
+        above = self._stack[0].children if self._stack else []
+        key = above[-1] if len(above) % 2 else None
+        return isinstance(key, ScalarNode) and key.text.startswith("x-")
+
+    def _comment(self, event: Any) -> str:
+        end = event.end_mark
+        after = self.source.lines[end.line : end.line + 1]
+        return after[0][end.column :] if after and "#" in after[0][end.column :] else ""
+
+    def _absent(self, event: Any) -> bool:
+        """Say whether this is the value of a key that no `:` follows."""
+        if event.value or event.anchor or event.tag or not self._stack:
+            return False
+        opened = self._stack[-1]
+        is_value = isinstance(opened.event, yaml.MappingStartEvent) and len(opened.children) % 2
+        return bool(is_value) and not colon_follows(self.source.lines, self._end)
 
     def _collection(self, opened: _Open, end: Any) -> Node:
         children = opened.children
@@ -175,6 +223,8 @@ class _Composer:
     def _entries(self, children: list[Node]) -> Iterator[tuple[ScalarNode, Node]]:
         """Yield keys and values; what a merge key brings stands where the merge key stands."""
         pairs = list(zip(children[::2], children[1::2], strict=True))
+        self._problems.extend(keys_alone(pairs))
+        pairs = [(key, value) for key, value in pairs if not stands_alone(value)]
         first: dict[tuple[type, Any], ScalarNode] = {}
         merges = []
         for key, _ in pairs:
@@ -222,16 +272,15 @@ def _tagged(text: str, tag: str | None, *, plain: bool) -> Any:
     if tag is None:
         return resolve(text) if plain else text
     kind = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}.get(
-        tag.removeprefix(_TAG) if tag != "!" else "str"
+        tag.removeprefix(_TAG)
     )
     if kind is None:
-        raise ValueError(_unknown_tag(tag))
+        raise ValueError(unknown_tag(_short(tag)))
     value = text if kind is str else resolve(text)
     if type(value) is not kind and not (kind is float and type(value) is int):
-        raise ValueError(f"`{text}` does not fit its tag `!!{tag.removeprefix(_TAG)}`")
+        raise ValueError(f"`{text}` does not fit its tag `{_short(tag)}`")
     return value
 
 
-def _unknown_tag(tag: str) -> str:
-    short = tag.replace(_TAG, "!!")
-    return f"unknown tag `{short}`; quote text that begins with `!`"
+def _short(tag: str) -> str:
+    return tag.replace(_TAG, "!!") if tag.startswith((_TAG, "!")) else f"!<{tag}>"

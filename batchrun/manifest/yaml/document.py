@@ -67,10 +67,13 @@ class Node(Struct, frozen=True):
 
 
 class ScalarNode(Node, frozen=True):
+    """A single value. *comment* is what follows plain text on its line, blanks and all."""
+
     value: Any
     text: str
     plain: bool
-    cut: bool  # a comment that looks like the rest of the text follows
+    comment: str = ""
+    absent: bool = False  # nothing was written: its key stands alone, without a `:`
 
 
 class ListNode(Node, frozen=True):
