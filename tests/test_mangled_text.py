@@ -234,6 +234,8 @@ def test_a_value_that_may_not_be_what_was_typed_has_a_note(value: str, message: 
         (["1", "", "2"], [5]),
         (["a red chair", "007"], [5]),
         (["cafe\u0301", "caf\u00e9"], [5]),
+        (['"cafe\\u0301"', "caf\u00e9"], []),
+        (['"a chair "', "a chair"], [5]),
         (["a chair", "a\u00a0chair", "a  chair", "A chair", "a chair"], [5, 6]),
     ],
 )

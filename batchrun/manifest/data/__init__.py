@@ -8,5 +8,6 @@ decoded.py       bytes -> lines of text
 mistake.py       what is wrong with a line
 table.py         a data file as a table of the grid
 local_files.py   files that are sent, globs, lines of text
+text_files.py    the text of a file, as a value
 changes.py       whether all of them are as they were
 """

@@ -11,6 +11,7 @@ from batchrun.base.file_state import file_state
 from batchrun.base.local_file import LocalFile
 from batchrun.base.media_types import media_type
 from batchrun.base.text import did_you_mean
+from batchrun.manifest.data.text_files import text_of
 from batchrun.manifest.sources import Sources
 
 LARGEST_FILE: Final = 52_428_800  # runflow-api: size_bytes of an asset upload
@@ -24,6 +25,7 @@ class LocalDisk:
         self.base = base
         self.sources = sources
         self._known: dict[str, LocalFile] = {}
+        self._texts: dict[str, str] = {}
 
     def local(self, path: str) -> LocalFile:
         """Return the file at *path*, relative to the manifest; raise ValueError."""
@@ -72,6 +74,17 @@ class LocalDisk:
         """Return the lines of a text file that are not blank; raise ValueError."""
         self.note(placed(self.base, path))
         return TextLines(placed(self.base, path), path)
+
+    def text(self, path: str) -> str:
+        """Return the text of the file at *path*, relative to the manifest; raise ValueError."""
+        if path not in self._texts:
+            found = placed(self.base, path)
+            self.note(found)
+            with opened(found, path) as file:
+                read = text_of(file, path)
+            self.sources.digests[str(found)] = read.sha256
+            self._texts[path] = read.text
+        return self._texts[path]
 
 
 def listing(base: Path, pattern: str) -> tuple[str, ...]:

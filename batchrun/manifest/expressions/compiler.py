@@ -8,15 +8,12 @@ an `include` entry, `element` for what stands in a list there.
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Final, Protocol
 
 from msgspec import Struct, field
 
 from batchrun.base.local_file import LocalFile
 from batchrun.base.text import did_you_mean
-from batchrun.base.values import spell
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT
 from batchrun.manifest.expressions.doubts import (
@@ -33,24 +30,25 @@ from batchrun.manifest.expressions.expression import (
     Expression,
     Fields,
     FileAt,
+    Fixed,
     Items,
     NoValueError,
     Origin,
     Single,
-    Steps,
     Text,
+    TextAt,
     pointed,
 )
+from batchrun.manifest.expressions.ranges import RangeError, Wrong, range_of
 from batchrun.manifest.expressions.template import BadReferenceError, Reference, split, understand
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Environment, plain_value, text_keys
 
 AXES: Final = ("$range", "$glob", "$lines")
-OPERATORS: Final = (*AXES, "$file", "$omit", "$value")
+OPERATORS: Final = (*AXES, "$file", "$text", "$omit", "$value")
 # The names that batchrun itself gives to a cell; the last three only name and describe it.
 REPLICATE: Final = "replicate"
 OF_THE_CELL: Final = ("alias", "model", "cell")
-_MOST: Final = 1_000_000_000
 
 
 class Disk(Protocol):
@@ -61,6 +59,8 @@ class Disk(Protocol):
     def matches(self, pattern: str) -> Sequence[LocalFile]: ...
 
     def text_lines(self, path: str) -> Sequence[str]: ...
+
+    def text(self, path: str) -> str: ...
 
 
 class Compiler(Struct):
@@ -183,6 +183,8 @@ class Compiler(Struct):
             self.problems.append(node.entries[0][0].problem(message))
         elif key == "$file":
             return self._folded(FileAt(self.value(below), below, self.disk))
+        elif key == "$text":
+            return self._folded(TextAt(self.value(below), below, self.disk))
         elif key == "$omit":
             if plain_value(below) is True:
                 return Constant(OMIT)
@@ -223,7 +225,7 @@ class Compiler(Struct):
 
     def _spliced(self, key: str, below: Node, constants: Mapping[str, Any]) -> Sequence[Expression]:
         make: Callable[[Any], Sequence[Expression]] = {
-            "$range": self._range,
+            "$range": range_of,
             "$glob": lambda text: [Constant(file) for file in self.disk.matches(_path(key, text))],
             "$lines": lambda text: _Lines(self.disk.text_lines(_path(key, text))),
         }[key]
@@ -237,27 +239,15 @@ class Compiler(Struct):
             return make(expression.evaluate(constants))
         except NoValueError as error:
             self._report(error)
+        except RangeError as error:
+            self.problems += [_spot(below, one).problem(one.message) for one in error.found]
         except ValueError as error:
             self.problems.append(below.problem(str(error)))
         return ()
 
-    def _range(self, bounds: Any) -> Sequence[Expression]:
-        if not isinstance(bounds, list) or not 2 <= len(bounds) <= 3:
-            raise ValueError("`$range` expects [first, last] or [first, last, step]")
-        exponent, (first, last, step) = _units([*bounds, 1][:3])
-        if not step:
-            raise ValueError("the step of a `$range` cannot be 0")
-        count = (last - first) // step + 1 if (last - first) * step >= 0 else 0
-        if count > _MOST:
-            raise ValueError(f"this `$range` has more than {_MOST} values")
-        if not count:
-            hint = "; to count down, give a step: -1" if step == 1 else ""
-            raise ValueError(f"this `$range` is empty{hint}")
-        return Steps(first, step, exponent, count)
-
 
 @dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
-class _Lines(Sequence[Expression]):
+class _Lines(Fixed):
     lines: Sequence[str]
 
     def __len__(self) -> int:
@@ -274,6 +264,14 @@ def _operator(node: Node) -> tuple[str, Node] | None:
     return None
 
 
+def _spot(node: Node, wrong: Wrong) -> Node:
+    """Return the place of a wrong word of a `$range`, or that of its value."""
+    for key, value in _entries(node):
+        if key.text == wrong.word:
+            return key if wrong.unknown else value
+    return node
+
+
 def _entries(node: Node) -> Sequence[tuple[ScalarNode, Node]]:
     return node.entries if isinstance(node, MapNode) else ()
 
@@ -282,16 +280,6 @@ def _path(key: str, value: Any) -> str:
     if type(value) is not str or not value:
         raise ValueError(f"`{key}` expects a path")
     return value
-
-
-def _units(bounds: Sequence[Any]) -> tuple[int, list[int]]:
-    """Return numbers as whole counts of one power of ten, and its exponent: 0 or less."""
-    for bound in bounds:
-        if type(bound) not in {int, float}:
-            raise ValueError(f"`{spell(bound)}` is not a number")
-    ratios = [Decimal(repr(bound)) for bound in bounds]
-    exponent = min(0, *(int(ratio.as_tuple().exponent) for ratio in ratios))
-    return exponent, [int(Fraction(ratio) * 10**-exponent) for ratio in ratios]
 
 
 def _comment(node: ScalarNode) -> bool:

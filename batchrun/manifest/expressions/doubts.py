@@ -210,10 +210,16 @@ def _alike(texts: Sequence[ScalarNode]) -> Iterator[Problem]:
     known: dict[str, ScalarNode] = {}
     for node in texts:
         first = known.setdefault(_looks(node.value), node)
-        if first.value != node.value:
+        if first.value != node.value and not (_is_escaped(first) or _is_escaped(node)):
             yield node.problem(
                 f"this looks like the text in line {first.line}, and is another: both are sent"
             )
+
+
+def _is_escaped(node: ScalarNode) -> bool:
+    """Say whether a text is written with an escape: it was meant to be another."""
+    start = node.column - 1
+    return not node.plain and "\\" in node.source.lines[node.line - 1][start : start + node.width]
 
 
 def _looks(text: str) -> str:

@@ -21,6 +21,7 @@ from batchrun.manifest.expressions.expression import (
     Items,
     Single,
     Text,
+    TextAt,
 )
 from batchrun.manifest.grid.layout import Dimension, DimensionKey, Layout, raws
 from batchrun.manifest.manifest import Row, Sample
@@ -135,5 +136,7 @@ def _shape(expression: Expression) -> Any:  # noqa: PLR0911  (one kind a branch)
             return {name: _shape(below) for name, below in fields}
         case FileAt(path=path):
             return {"$path": _shape(path)}
+        case TextAt(path=path):
+            return {"$text of": _shape(path)}
         case _:
             return repr(expression.names)
