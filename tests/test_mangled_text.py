@@ -68,6 +68,7 @@ def sent(text: str) -> list[Any]:
         ("{prompt: a, big, car}", 19, f"`big` {ALONE}quote `a, big, car`"),
         ("{a}", 8, f"`a` {ALONE}write `a: …`, or quote the whole text"),
         ("{prompt:a chair}", 8, f"`prompt:a chair` {ALONE}put a space behind the `:`"),
+        ("{prompt: a red\n        big, car}", 14, f"`car` {ALONE}write `car: …`, or quote the"),
         ("? x", 9, "`?` begins a key; quote text that begins with `?`"),
         ("portrait: an old man", 7, f"{MAPPING} `{{portrait: an old man}}`; quote all of it if"),
         ("it's 5 o'clock: go", 7, f"{MAPPING} `{{it's 5 o'clock: go}}`"),
@@ -88,7 +89,13 @@ def test_an_item_that_is_not_sent_as_it_was_typed_is_a_mistake(
 ) -> None:
     [found] = mistakes(listed("a stool", item))
 
-    assert found.startswith(f"m.yaml:5:{column}: {message}")
+    assert found.startswith(f"m.yaml:{5 + item.count(chr(10))}:{column}: {message}")
+
+
+def test_an_anchor_that_another_one_took_the_name_of_is_unused() -> None:
+    [found] = mistakes(listed("&amp sale", "&amp cheap", "*amp"))
+
+    assert found == f"m.yaml:4:7: `&amp` {ANCHOR}"
 
 
 def test_all_mistakes_of_a_list_are_said_at_once() -> None:
@@ -127,6 +134,7 @@ def test_a_list_that_yaml_reads_as_one_text_is_a_mistake(
         "inputs: {prompt: !!str 42, n: !!int 4, c: !!map {a: b}}\n",
         "inputs: {a: , b: ~, c: {d: }}\n",
         "inputs: {? a\n  : 1}\n",
+        "inputs: {? a # why\n  # indeed\n  : , b: 1}\n",
         "inputs:\n  ? prompt\n  : a chair\n",
         "inputs:\n  prompt: a red chair\n    on a lawn -\n    with dogs\n",
         "inputs:\n  prompt: |\n    a list\n    - soup\n  caption: >\n    - fish\n    - meat\n",
@@ -150,6 +158,7 @@ def test_yaml_that_is_meant_is_no_mistake(text: str) -> None:
         (["[portrait: an old man]"], [], [4]),
         (["preset: oil", "preset: ink"], [], []),
         (["strength: 1", "strength: 2"], [], []),
+        (["Strength: 1", "Strength: 2"], [], []),
         (["preset: oil\n      strength: 3", "preset: ink\n      strength: 2"], [], []),
         (["a chair", "{preset: oil}"], [], []),
         (["a chair", "\n      preset: oil"], [], []),
@@ -207,6 +216,7 @@ def test_a_mapping_that_an_alias_brings_is_one() -> None:
         (r'"a\u200bb"', None),
         ("\U0001f468\u200d\U0001f469", None),
         ("chair\u00a0", "this text ends with U+00A0 (no-break space), which is sent"),
+        ("'caf\u00e9 '", None),
         ("un caf\u00e9\u00a0!", None),
         ("\u201ca red chair\u201d", "the quotes \u201c\u201d are sent with the text; YAML's are"),
         ("\u201eHallo\u201c", "the quotes \u201e\u201c are sent with the text; YAML's are"),
@@ -230,7 +240,8 @@ def test_a_value_that_may_not_be_what_was_typed_has_a_note(value: str, message: 
         (["auto", "5", "10"], []),
         (["auto", "0.5"], []),
         (["a red chair", "'42'", "!!int 42", "{a: b}", "2026-05-01"], []),
-        (["${prompt}", "42"], []),
+        (["${prompt}", "${prompt}", "42"], []),
+        (["a red chair", "# 1 seller"], [5]),
         (["1", "", "2"], [5]),
         (["a red chair", "007"], [5]),
         (["cafe\u0301", "caf\u00e9"], [5]),

@@ -40,6 +40,7 @@ def spaced(first: Any, last: Any, count: Any, spacing: str = "linear") -> dict[s
         (spaced(-1, 1, 3), [-1, 0, 1]),
         (spaced(0.1, 0.7, 3), [0.1, 0.4, 0.7]),
         (spaced(0, 10**9, 4), [0, 333333333.333, 666666666.667, 10**9]),
+        (spaced(10**6 + 1e-6, 10**6 + 3e-6, 3), [10**6 + n * 1e-6 for n in (1, 2, 3)]),
         (spaced(7, 8, 2), [7, 8]),
         (spaced(1, 1000, 4, "log"), [1, 10, 100, 1000]),
         (spaced(1000, 1, 4, "log"), [1000, 100, 10, 1]),

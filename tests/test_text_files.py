@@ -50,7 +50,7 @@ def test_the_text_of_a_file_is_the_same_wherever_it_was_written(data: bytes, tex
         ("a".encode("utf-16"), "`a.txt` is UTF-16; save the file as UTF-8"),
         ("a".encode("utf-32"), "`a.txt` is UTF-32; save the file as UTF-8"),
         (b"a\0b", "`a.txt` is no text: it holds U+0000"),
-        (b"a" * (LARGEST_TEXT + 1), "`a.txt` has more than the 1048576 bytes that a text may have"),
+        (b"a" * (LARGEST_TEXT + 1), "`a.txt` has more than the 262144 bytes that a text may have"),
     ],
 )
 def test_a_file_that_is_no_text_is_said_to_be_none(data: bytes, message: str) -> None:

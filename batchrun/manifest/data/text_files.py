@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-LARGEST_TEXT: Final = 1_048_576
-"""Bytes of a file whose text is a value: it is sent in a request, and kept in the ledger."""
+LARGEST_TEXT: Final = 262_144
+"""Bytes of a file whose text is a value: each cell sends it, and the ledger keeps it for each."""
 
 _MARKS: Final = {
     b"\xff\xfe\x00\x00": "UTF-32",

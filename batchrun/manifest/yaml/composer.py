@@ -180,11 +180,10 @@ class _Composer:
 
     def _look_at(self, event: Any) -> None:
         """Report a scalar that is not what was typed, and remember its anchor."""
-        start, end = event.start_mark, event.end_mark
-        if event.style not in {"|", ">"} and (event.value or start.line != end.line):
-            spots = (start.line, start.column), (end.line, end.column)
-            if problem := joined_lines(self.source, *spots):
-                self._problems.append(problem)
+        start = event.start_mark
+        if event.style not in {"|", ">"} and event.value:
+            joined = joined_lines(self.source, (start.line, start.column), event.end_mark.line)
+            self._problems.extend([joined] if joined else [])
         if event.anchor and not self._is_ignored():
             if known := self._unused.pop(event.anchor, None):
                 self._problems.append(self._at(known, unused_anchor(event.anchor)))

@@ -79,17 +79,20 @@ def _is_text(node: Node | None) -> TypeGuard[ScalarNode]:
     return isinstance(node, ScalarNode) and node.plain and type(node.value) is str
 
 
-def joined_lines(source: Source, start: Spot, end: Spot) -> Problem | None:
-    """Return a problem where the lines of one text look like items of a list; None elsewhere."""
+def joined_lines(source: Source, start: Spot, last: int) -> Problem | None:
+    """Return a problem where the lines of one text look like items of a list; None elsewhere.
+
+    *start* is where the text begins, *last* its last line, from 0.
+    """
     first = source.lines[start[0]][start[1] :]
     quoted = first[:1] in _QUOTED
     if not quoted and first[:1] == "-" and first[1:2].isspace() and first[1:2] not in " \t":
         message = f"U+{ord(first[1]):04X} stands behind the `-`; a list item needs a plain space"
         return source.problem(start[0] + 1, start[1] + 1, message, 2)
-    for number in range(start[0] + 1, end[0] + 1):
+    for number in range(start[0] + 1, last + 1):
         line = source.lines[number]
         column = len(line) - len(line.lstrip())
-        if _ITEM.match(line) and (number < end[0] or column < end[1]):
+        if _ITEM.match(line):
             message = _within(start[0] + 1) if quoted else _DEEPER
             return source.problem(number + 1, column + 1, message)
         if first[:1] in _BULLETS and line.lstrip()[:1] == first[:1] and not quoted:
