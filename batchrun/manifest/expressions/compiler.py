@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct, field
 
+from batchrun.base.ceilings import MOST_HELD, MOST_POINTS
 from batchrun.base.local_file import LocalFile
 from batchrun.base.text import did_you_mean
 from batchrun.base.values import spell
@@ -43,7 +44,6 @@ OPERATORS: Final = (*AXES, "$file", "$omit", "$value")
 # The names that batchrun itself gives to a cell; the last three only name and describe it.
 REPLICATE: Final = "replicate"
 OF_THE_CELL: Final = ("alias", "model", "cell")
-_MOST: Final = 1_000_000_000
 
 
 class Disk(Protocol):
@@ -151,8 +151,18 @@ class Compiler(Struct):
 
     def _list(self, node: ListNode) -> Expression:
         segments = self._segments(node.items, {})
+        if not self.holds(node, segments):
+            return Broken()
         items = [item for segment in segments for item in segment]
         return self._folded(Items(tuple(items)))
+
+    def holds(self, node: Node, segments: Sequence[Sequence[Expression]]) -> bool:
+        """Say whether a list that is no axis is short enough to be held; if not, report it."""
+        if (number := sum(map(len, segments))) > MOST_HELD:
+            self.problems.append(
+                node.problem(f"this list has {number:,} values; expected at most {MOST_HELD:,}")
+            )
+        return number <= MOST_HELD
 
     def _mapping(self, node: MapNode) -> Expression:
         operator = _operator(node)
@@ -245,8 +255,8 @@ class Compiler(Struct):
         if not step:
             raise ValueError("the step of a `$range` cannot be 0")
         count = (last - first) // step + 1 if (last - first) * step >= 0 else 0
-        if count > _MOST:
-            raise ValueError(f"this `$range` has more than {_MOST} values")
+        if count > MOST_POINTS:
+            raise ValueError(f"this `$range` has more than {MOST_POINTS:,} values")
         if not count:
             hint = "; to count down, give a step: -1" if step == 1 else ""
             raise ValueError(f"this `$range` is empty{hint}")

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from batchrun.base.ceilings import MOST_REPLICATES
 from batchrun.base.endpoint import parse_endpoint
-from batchrun.base.values import parse_count
+from batchrun.base.values import up_to
 from batchrun.errors import Problem
 from batchrun.manifest.data.data_file import DataFile
 from batchrun.manifest.data.local_files import LocalDisk
@@ -126,7 +127,7 @@ class Reader:
             models=models,
             exclude=self.choices.exclude(models, constants),
             sample=read_sample(self.root),
-            repeat=self.root.take("repeat", parse_count, 1),
+            repeat=self.root.take("repeat", up_to(MOST_REPLICATES), 1),
         )
         for model in models:
             self.context.problems.extend(check_model(model, product, unsent))
