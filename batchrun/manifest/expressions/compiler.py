@@ -65,6 +65,7 @@ class Compiler(Struct):
     known: AbstractSet[str]  # every name the manifest gives a value
     own: Sequence[str] = (REPLICATE,)  # what batchrun itself gives one
     notes: list[Problem] = field(default_factory=list)  # no mistakes, but worth a look
+    globs: list[tuple[Node, str]] = field(default_factory=list)  # the patterns of `$glob`
 
     def entry(self, node: Node, constants: Mapping[str, Any]) -> Expression | Axis:
         """Compile the direct value of a key: a list or an axis operator is an axis."""
@@ -231,7 +232,7 @@ class Compiler(Struct):
     def _spliced(self, key: str, below: Node, constants: Mapping[str, Any]) -> Sequence[Expression]:
         make: Callable[[Any], Sequence[Expression]] = {
             "$range": self._range,
-            "$glob": lambda text: [Constant(file) for file in self.disk.matches(_path(key, text))],
+            "$glob": lambda text: self._glob(below, _path(key, text)),
             "$lines": lambda text: _Lines(self.disk.text_lines(_path(key, text))),
         }[key]
         count = len(self.problems)
@@ -247,6 +248,10 @@ class Compiler(Struct):
         except ValueError as error:
             self.problems.append(below.problem(str(error)))
         return ()
+
+    def _glob(self, node: Node, pattern: str) -> Sequence[Expression]:
+        self.globs.append((node, pattern))
+        return [Constant(file) for file in self.disk.matches(pattern)]
 
     def _range(self, bounds: Any) -> Sequence[Expression]:
         if not isinstance(bounds, list) or not 2 <= len(bounds) <= 3:
