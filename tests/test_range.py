@@ -66,7 +66,7 @@ def test_a_range_comes_to_these_numbers(bounds: Any, expected: list[Any]) -> Non
         ([1, "x"], [], "`x` is not a number"),
         ([1, 2, 0], [], "the step of a `$range` cannot be 0"),
         ([2, 1], [], "this `$range` is empty; to count down, give a step: -1"),
-        ([0, 10**10], [], "this `$range` has more than 1000000000 values"),
+        ([0, 10**10], [], "this `$range` has more than 1,000,000,000 values"),
         ({"first": 1, "last": 2}, [None], "`$range.count` is missing"),
         (
             {"min": 1, "maxval": 2, "num": 3, "scale": "log"},
@@ -76,7 +76,7 @@ def test_a_range_comes_to_these_numbers(bounds: Any, expected: list[Any]) -> Non
         (spaced(1, 2, 3) | {"frist": 1}, ["frist"], "did you mean `first`?"),
         (spaced(1, 2, 3) | {"step": 1}, ["step"], "a step stands in the short form"),
         (spaced("a", True, 1), ["first", "last", "count"], "`$range.first` is `a`; expected a n"),
-        (spaced(1, 2, 100_001), ["count"], "expected a whole number of 2 to 100000"),
+        (spaced(1, 2, 100_001), ["count"], "expected a whole number of 2 to 100,000"),
         (spaced(1, 2, 2.5), ["count"], "`$range.count` is `2.5`; expected a whole number of 2"),
         (spaced(0, -1, 3, "log"), ["first", "last"], "a log spacing expects numbers above 0"),
         (spaced(1, 2, 3, "geometric"), ["spacing"], "expected linear or log; did you mean `log`?"),
@@ -150,7 +150,7 @@ def test_each_mistake_has_the_place_of_its_word_or_of_its_value() -> None:
     assert mistakes(text) == [
         "m.yaml:3:16: unknown key `$range.min`; did you mean `first`?",
         "m.yaml:3:30: `$range.last` is `x`; expected a number",
-        "m.yaml:3:40: `$range.count` is `1`; expected a whole number of 2 to 100000",
+        "m.yaml:3:40: `$range.count` is `1`; expected a whole number of 2 to 100,000",
         "m.yaml:3:52: `$range.spacing` is `lg`; expected linear or log; did you mean `log`?",
     ]
 

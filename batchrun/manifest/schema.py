@@ -7,7 +7,8 @@ refuses, the loader refuses too.
 import json
 from typing import Any, Final
 
-from batchrun.settings import COUNT, MONEY, described, in_section
+from batchrun.base.ceilings import MOST_DRAWN, MOST_IN_FLIGHT, MOST_REPLICATES, MOST_SPACED
+from batchrun.settings import MONEY, counted, described, in_section
 
 _TEXT: Final = {"type": "string", "minLength": 1}
 _NAMES: Final = {"type": "array", "items": _TEXT}
@@ -28,7 +29,9 @@ _RANGE: Final[dict[str, Any]] = {
             "properties": {
                 "first": _NUMBER,
                 "last": _NUMBER,
-                "count": {"anyOf": [{"type": "integer", "minimum": 2}, _TEMPLATE]},
+                "count": {
+                    "anyOf": [{"type": "integer", "minimum": 2, "maximum": MOST_SPACED}, _TEMPLATE]
+                },
                 "spacing": {
                     "anyOf": [{"enum": ["linear", "log"]}, _TEMPLATE],
                     "description": "by equal distances (linear), or by equal ratios (log)",
@@ -101,8 +104,8 @@ _MODEL: Final = {
                     "description": "common name: this model's name",
                     "additionalProperties": _TEXT,
                 },
-                "concurrency": COUNT,
-                "repeat": COUNT,
+                "concurrency": counted(MOST_IN_FLIGHT),
+                "repeat": counted(MOST_REPLICATES),
                 "price": {**MONEY, "description": "USD that one run costs at most"},
                 "budget": {**MONEY, "description": "USD that its runs may cost in all"},
             },
@@ -173,10 +176,10 @@ SCHEMA: Final[dict[str, Any]] = _section(
             },
             "further grids beside the product",
         ),
-        "repeat": COUNT | {"description": "replicates of every cell (1)"},
+        "repeat": counted(MOST_REPLICATES) | {"description": "replicates of every cell (1)"},
         "sample": _section(
             "so many points of the product",
-            {"n": COUNT, "seed": {"type": "integer"}},
+            {"n": counted(MOST_DRAWN), "seed": {"type": "integer"}},
             required=["n"],
         ),
         "limits": _section(

@@ -7,11 +7,11 @@ an `include` entry, `element` for what stands in a list there.
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from msgspec import Struct, field
 
+from batchrun.base.ceilings import MOST_HELD
 from batchrun.base.local_file import LocalFile
 from batchrun.base.text import did_you_mean
 from batchrun.errors import Problem
@@ -30,8 +30,8 @@ from batchrun.manifest.expressions.expression import (
     Expression,
     Fields,
     FileAt,
-    Fixed,
     Items,
+    Lines,
     NoValueError,
     Origin,
     Single,
@@ -72,6 +72,7 @@ class Compiler(Struct):
     known: AbstractSet[str]  # every name the manifest gives a value
     own: Sequence[str] = (REPLICATE,)  # what batchrun itself gives one
     notes: list[Problem] = field(default_factory=list)  # no mistakes, but worth a look
+    globs: list[tuple[Node, str]] = field(default_factory=list)  # the patterns of `$glob`
 
     def entry(self, node: Node, constants: Mapping[str, Any]) -> Expression | Axis:
         """Compile the direct value of a key: a list or an axis operator is an axis."""
@@ -160,8 +161,18 @@ class Compiler(Struct):
 
     def _list(self, node: ListNode) -> Expression:
         segments = self._segments(node.items, {}, axis=False)
+        if not self.holds(node, segments):
+            return Broken()
         items = [item for segment in segments for item in segment]
         return self._folded(Items(tuple(items)))
+
+    def holds(self, node: Node, segments: Sequence[Sequence[Expression]]) -> bool:
+        """Say whether a list that is no axis is short enough to be held; if not, report it."""
+        if (number := sum(map(len, segments))) > MOST_HELD:
+            self.problems.append(
+                node.problem(f"this list has {number:,} values; expected at most {MOST_HELD:,}")
+            )
+        return number <= MOST_HELD
 
     def _mapping(self, node: MapNode) -> Expression:
         operator = _operator(node)
@@ -226,8 +237,8 @@ class Compiler(Struct):
     def _spliced(self, key: str, below: Node, constants: Mapping[str, Any]) -> Sequence[Expression]:
         make: Callable[[Any], Sequence[Expression]] = {
             "$range": range_of,
-            "$glob": lambda text: [Constant(file) for file in self.disk.matches(_path(key, text))],
-            "$lines": lambda text: _Lines(self.disk.text_lines(_path(key, text))),
+            "$glob": lambda text: self._glob(below, _path(key, text)),
+            "$lines": lambda text: Lines(self.disk.text_lines(_path(key, text))),
         }[key]
         count = len(self.problems)
         expression = self.value(below)
@@ -245,16 +256,9 @@ class Compiler(Struct):
             self.problems.append(below.problem(str(error)))
         return ()
 
-
-@dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
-class _Lines(Fixed):
-    lines: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    def __getitem__(self, index: Any) -> Any:
-        return Constant(self.lines[index])
+    def _glob(self, node: Node, pattern: str) -> Sequence[Expression]:
+        self.globs.append((node, pattern))
+        return [Constant(file) for file in self.disk.matches(pattern)]
 
 
 def _operator(node: Node) -> tuple[str, Node] | None:

@@ -1,6 +1,7 @@
 """Compiled values: what a piece of the manifest comes to once the names it uses have values."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -231,6 +232,19 @@ class Fixed(Sequence[Expression]):
     """Values that use no name, each made when it is asked for."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
+class Lines(Fixed):
+    """The lines of a text file."""
+
+    lines: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Constant(self.lines[index])
 
 
 class Axis(Struct, frozen=True):

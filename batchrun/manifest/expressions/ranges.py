@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.ceilings import MOST_POINTS, MOST_SPACED
 from batchrun.base.text import nearest
 from batchrun.base.values import spell
 from batchrun.manifest.expressions.expression import Constant, Fixed
@@ -20,8 +21,6 @@ from batchrun.manifest.yaml.scalars import plain
 DIGITS: Final = 12
 """Significant digits of a number that is rounded."""
 
-_MOST: Final = 1_000_000_000
-_MOST_SPACED: Final = 100_000
 _ROUNDED: Final = Context(prec=DIGITS)
 _EXACT: Final = Context(prec=50)
 _WORDS: Final = ("first", "last", "count", "spacing")
@@ -92,8 +91,8 @@ def range_of(bounds: Any) -> Fixed:
     if not step:
         raise ValueError("the step of a `$range` cannot be 0")
     count = (last - first) // step + 1 if (last - first) * step >= 0 else 0
-    if count > _MOST:
-        raise ValueError(f"this `$range` has more than {_MOST} values")
+    if count > MOST_POINTS:
+        raise ValueError(f"this `$range` has more than {MOST_POINTS:,} values")
     if not count:
         hint = "; to count down, give a step: -1" if step == 1 else ""
         raise ValueError(f"this `$range` is empty{hint}")
@@ -189,8 +188,8 @@ def _wrong_values(given: Mapping[str, Any]) -> Iterator[Wrong]:
         elif spacing == "log" and end <= 0:
             expected = "a log spacing expects numbers above 0"
             yield Wrong(word, f"`$range.{word}` is `{spell(end)}`; {expected}")
-    if type(count) is not int or not 2 <= count <= _MOST_SPACED:
-        expected = f"expected a whole number of 2 to {_MOST_SPACED}"
+    if type(count) is not int or not 2 <= count <= MOST_SPACED:
+        expected = f"expected a whole number of 2 to {MOST_SPACED:,}"
         yield Wrong("count", f"`$range.count` is `{spell(count)}`; {expected}")
     if spacing not in _SPACINGS:
         expected = f"expected linear or log{_meant(spacing, _SPACINGS)}"

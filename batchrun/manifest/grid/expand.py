@@ -28,6 +28,7 @@ from batchrun.manifest.grid.layout import (
     repeats,
 )
 from batchrun.manifest.grid.sample import Point, drawn, tree
+from batchrun.manifest.grid.size import count
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
 from batchrun.manifest.matching import kind_of_mismatch, token, tokens
 
@@ -95,18 +96,11 @@ def upper_bound(manifest: Manifest, model: Model | None = None) -> int:
     """Return how many cells `expand` can yield: exact where nothing is excluded or redone."""
     redone = sum(map(len, manifest.redone.values()))
     return redone + sum(
-        _count(grid, layout)
+        count(grid, layout)
         for grid in manifest.grids
         for layout in layouts(grid)
         if model is None or layout.model.alias == model.alias
     )
-
-
-def _count(grid: Grid, layout: Layout) -> int:
-    shared = prod(len(dimension) for dimension in layout.dimensions if not dimension.own)
-    if grid.sample is not None:
-        shared = min(shared, grid.sample.n)
-    return shared * prod(len(dimension) for dimension in layout.dimensions if dimension.own)
 
 
 @lru_cache(maxsize=16)

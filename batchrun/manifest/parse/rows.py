@@ -157,7 +157,9 @@ class DataReader(Struct, frozen=True):
     def _columns(self, node: MapNode) -> Iterator[tuple[str, tuple[Node, list[Expression]]]]:
         for key, name, below in text_keys(node, self.context.problems):
             if isinstance(below, ListNode):
-                yield name, (key, list(self.context.compiler.axis(below, {})))
+                axis = self.context.compiler.axis(below, {})
+                if self.context.compiler.holds(below, axis.segments):
+                    yield name, (key, list(axis))
                 continue
             hint = ""
             if isinstance(below, MapNode) and next(keys_of(below), "") in AXES:
