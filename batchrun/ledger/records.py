@@ -65,7 +65,8 @@ class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Who we are. Written at every start.
 
     *after* are the ids of the sweeps that this one set aside when it began. *recovered*: the lines
-    before it were made again from what the service knows. *budget* is the call's, in USD.
+    before it were made again from what the service knows. *budget* is the call's, in USD. *types*
+    are those of the columns of its CSV files; a column that no start since has had keeps its own.
     """
 
     format: int
@@ -79,6 +80,7 @@ class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
     after: tuple[str, ...] = ()
     recovered: bool = False
     budget: Decimal | None = None
+    types: Mapping[str, str] | None = None
 
 
 class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):

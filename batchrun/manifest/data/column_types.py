@@ -105,6 +105,14 @@ class Column(Struct):
             return ColumnType.BOOLEAN
         return ColumnType.NUMBER if self.no_number is None else ColumnType.TEXT
 
+    @property
+    def alone(self) -> str:
+        """The type that all fields have where each is taken by itself, else `BY_FIELD`."""
+        if self.read_alone is None:
+            return ColumnType.TEXT
+        is_one = self.kept_alone is None and self.type is not ColumnType.TEXT
+        return self.type if is_one else BY_FIELD
+
 
 class ColumnTypes(Struct):
     """The types of the columns of a table's CSV files.
@@ -136,6 +144,10 @@ class ColumnTypes(Struct):
         """Return the type of a column, None where all of its fields are empty."""
         column = self.columns.get(name)
         return None if column is None else self.said.get(name, column.type)
+
+    def read_as(self, former: Mapping[str, str]) -> "ColumnTypes":
+        """Return the same types with *former* ones in their place."""
+        return ColumnTypes(self.said, former, self.columns)
 
     def values(self, fields: Mapping[str, str]) -> dict[str, Any]:
         """Return the values of a row; a field that isn't of its column's type stays text."""

@@ -6,9 +6,11 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError, Problem
+from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.data_file import AT_ONCE, DataFile
 from batchrun.manifest.expressions.compiler import Compiler
 from batchrun.manifest.expressions.expression import (
@@ -85,6 +87,16 @@ class FileTable(Struct):
 
     def problem(self, column: str, message: str) -> Problem:
         return self.data.column(self.data.columns[column], column, message)
+
+    @property
+    def types(self) -> ColumnTypes:
+        """The types of its columns; of the values of a JSONL file it knows none."""
+        return self.data.types
+
+    def read_as(self, former: Mapping[str, str]) -> "FileTable":
+        """Return the same table with these types of its columns, some of them former ones."""
+        data = self.data
+        return replace(self, data=replace(data, types=data.types.read_as(former)))
 
     def rows(self) -> Iterator[Row]:
         for line, values in self.data.rows():
