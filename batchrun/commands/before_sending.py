@@ -49,6 +49,7 @@ def check_all(
     selection = Selection(settings.only, ledger, attempts=settings.attempts)
     sent = models_to_send(call, book, selection, taken, again=again)
     known = check_models(call, options, book, service, sent)
+    call = call.sending(known.descriptions)
     wrong = input_problems(call, book, selection, taken, known.descriptions, again=again)
     obey(wrong, call, quiet=options.quiet)
     if options.plan is not None:

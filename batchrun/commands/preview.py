@@ -91,6 +91,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         taking = survey(call, book, sources)
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
         known = checked(call, book, models_to_send(call, book, selection, taking.keys))
+        call = call.sending(known.descriptions)
         wrong = input_problems(call, book, selection, taking.keys, known.descriptions)
         before = paid_before(call, book, taking)
         found = forecast(

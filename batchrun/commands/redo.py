@@ -127,7 +127,10 @@ def offer_of(call: Call, argv: Sequence[str]) -> Offer:
         check_types(call.knowing(reader.book), reader, command, quiet=True)
         choice = chosen(call, reader)
         models = list(dict.fromkeys(cell.model for cell in choice.cells))
-        to_do = ToDo(price_list(call, checked(call, reader.book, models)))
+        known = checked(call, reader.book, models)
+        if (as_sent := call.sending(known.descriptions)).manifest.sent_as:
+            choice = chosen(as_sent, reader)
+        to_do = ToDo(price_list(call, known))
         for cell in choice.cells:
             to_do.add(cell)
         return Offer(

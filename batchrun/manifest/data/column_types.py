@@ -114,6 +114,19 @@ class Column(Struct):
         return self.type if is_one else BY_FIELD
 
 
+class RowValues(dict[str, Any]):
+    """The values of a row. *texts* are the fields of columns whose type the manifest doesn't say.
+
+    A model may take such a value as the text that it was, or such a text as what it reads as.
+    """
+
+    __slots__ = ("texts",)
+
+    def __init__(self, values: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.texts = texts
+
+
 class ColumnTypes(Struct):
     """The types of the columns of a table's CSV files.
 
@@ -149,15 +162,18 @@ class ColumnTypes(Struct):
         """Return the same types with *former* ones in their place."""
         return ColumnTypes(self.said, former, self.columns)
 
-    def values(self, fields: Mapping[str, str]) -> dict[str, Any]:
+    def values(self, fields: Mapping[str, str]) -> RowValues:
         """Return the values of a row; a field that isn't of its column's type stays text."""
         if self._readers is None:
             self._readers = dict(self._made())
         readers = self._readers
-        return {
+        values = {
             name: text if (read := readers.get(name)) is None else read(text)
             for name, text in fields.items()
         }
+        said = self.said
+        texts = {n: text for n, text in fields.items() if n not in said} if said else fields
+        return RowValues(values, texts)
 
     def _made(self) -> Iterator[tuple[str, Callable[[str], Any]]]:
         for name in self.columns:

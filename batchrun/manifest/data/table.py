@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError, Problem
-from batchrun.manifest.data.column_types import ColumnTypes
+from batchrun.manifest.data.column_types import ColumnTypes, RowValues
 from batchrun.manifest.data.data_file import AT_ONCE, DataFile
 from batchrun.manifest.expressions.compiler import Compiler
 from batchrun.manifest.expressions.expression import (
@@ -127,8 +127,9 @@ class FileTable(Struct):
         options = self.data.options
         place = DataFileOrigin(self.data, line)
         special = [name for name in values if name in options.template or name in options.files]
+        texts = values.texts if isinstance(values, RowValues) else {}
         if not special:
-            return Row(values, {}, place)
+            return Row(values, {}, place, texts)
         dynamic: dict[str, Expression] = {}
         for name in special:
             expression = self._compiled(FieldOrigin(self.data, line, name), values[name])
@@ -139,7 +140,7 @@ class FileTable(Struct):
                 values[name] = expression.evaluate({})
             except NoValueError as error:
                 raise ManifestError([error.problem] if error.problem else []) from None
-        return Row({n: v for n, v in values.items() if n not in dynamic}, dynamic, place)
+        return Row({n: v for n, v in values.items() if n not in dynamic}, dynamic, place, texts)
 
     def _compiled(self, origin: FieldOrigin, value: Any) -> Expression:
         """Compile one field; what is wrong with it is raised with its line."""
