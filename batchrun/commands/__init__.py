@@ -16,6 +16,7 @@ Shared by them:
     connection.py                 the embedded simulator, a client
     knowing_balance.py            the account's balance, for a plan
     knowing_models.py             what the service says of the models that are sent to
+    changed_types.py              columns of CSV files whose type has changed
     checking_inputs.py            what that says against the cells that would be sent
     preview.py                    what a call would do; `edited.py` says what was edited
     plan_words.py                 that as people read it
