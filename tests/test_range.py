@@ -169,6 +169,7 @@ def test_a_range_takes_templates_that_do_not_vary_and_stands_in_a_list() -> None
     ("operators", "place"),
     [
         ("$range: [1, 9], $count: 3", "3:23: unknown operator `$count`"),
+        ("a: 1, $spacing: log", "3:13: unknown operator `$spacing`"),
         ("$linspace: [1, 9, 3]", "3:7: unknown operator `$linspace`"),
         ("$logspace: [1, 9, 3]", "3:7: unknown operator `$logspace`"),
     ],

@@ -17,11 +17,16 @@ _ELSEWHERE: Final = {
 
 def misuse(node: MapNode, key: str, known: Sequence[str]) -> Problem:
     """Return what is wrong with the mapping of the operator *key*: another key in it."""
-    keys = [each for each, _ in node.entries]
-    other = next((each for each in keys if each.text not in known), None)
-    if other is not None and other.text.startswith("$"):
-        near = _ELSEWHERE.get(other.text)
-        hint = f"; did you mean {near}?" if near else did_you_mean(other.text, known)
-        return other.problem(f"unknown operator `{other.text}`{hint}")
-    beside = other or next(each for each in keys if each.text != key)
+    others = [each for each, _ in node.entries if each.text not in known]
+    unknown = next((each for each in others if each.text.startswith("$")), None)
+    if unknown is not None:
+        return unknown.problem(f"unknown operator `{unknown.text}`{_meant(unknown.text, known)}")
+    beside = next(iter([*others, *(each for each, _ in node.entries if each.text != key)]))
     return beside.problem(f"`{key}` stands alone in its mapping; `{beside.text}` is too much")
+
+
+def _meant(word: str, known: Sequence[str]) -> str:
+    if not word[1:].isalpha():
+        return "; quote the text if it is none"
+    near = _ELSEWHERE.get(word)
+    return f"; did you mean {near}?" if near else did_you_mean(word, known)
