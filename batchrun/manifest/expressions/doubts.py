@@ -140,7 +140,7 @@ def mappings_for_text(nodes: Sequence[Node], *, axis: bool) -> Iterator[Doubt]:
     An axis of one mapping has no use; a list of one may be what a model takes.
     """
     found = [node for node in nodes if isinstance(node, MapNode) and _is_bare(node)]
-    beside = bool(_texts(nodes))
+    beside = bool(found and _texts(nodes))
     differ = len({node.entries[0][0].text for node in found}) > 1 or (axis and len(nodes) == 1)
     for node in found:
         key, value = node.entries[0]
