@@ -77,13 +77,14 @@ def type_changes(manifest: Manifest, ledger: Readable) -> TypeChanges | None:
     book = ledger.book
     if not len(book.histories):
         return None
-    known = None if book.sweep is None else book.sweep.types
-    found = [each for types in tables_of(manifest) for each in _changes(types, known or {})]
+    kept = (book.sweep.types if book.sweep is not None else None) or {}
+    known = {name: kind for name, kind in kept.items() if kind in _WORDS}  # a later one has more
+    found = [each for types in tables_of(manifest) for each in _changes(types, known)]
     if not found:
         return None
     new, lost = _consequences(manifest, {each.column: each.was for each in found}, ledger)
-    kept = tuple(each for each in found if each.remembered or lost.cells)
-    return TypeChanges(changes=kept, new=new, lost=lost) if kept else None
+    said = tuple(each for each in found if each.remembered or lost.cells)
+    return TypeChanges(changes=said, new=new, lost=lost) if said and (new or lost.cells) else None
 
 
 def _changes(types: ColumnTypes, known: Mapping[str, str]) -> Iterator[TypeChange]:
