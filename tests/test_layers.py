@@ -55,6 +55,7 @@ SHARED_BY_COMMANDS: Final = {
     "options",
     "outcome",
     "paid_before",
+    "plan_table",
     "plan_words",
     "preview",
     "progress_choice",
@@ -66,6 +67,7 @@ SHARED_BY_COMMANDS: Final = {
     "status_report",
     "stdout",
     "target",
+    "whose",
 }
 """Modules in commands/ that are no commands."""
 
