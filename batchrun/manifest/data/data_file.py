@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.data.column_types import ColumnTypes
@@ -56,7 +57,7 @@ class DataFile(Struct):
         A wrong row goes to *problems* and is passed over; without them, and where the file as a
         whole is wrong, ManifestError is raised; ValueError where it cannot be opened.
         """
-        digest = hashlib.sha256()
+        digest, more = hashlib.sha256(), 0
         with opened(self.path, self.relative) as file:
             try:
                 for line, row in self._read(decoded(file, digest), learn=learn):
@@ -66,8 +67,12 @@ class DataFile(Struct):
                         raise ManifestError([self.located(row)])
                     elif len(problems) < AT_ONCE:
                         problems.append(self.located(row))
+                    else:
+                        more += 1
             except WholeFileError as error:
                 raise ManifestError([self.located(error.mistake)]) from None
+        if problems and more:
+            problems[-1] = replace(problems[-1], more=more)
         if self.sha256 not in {None, digest.hexdigest()}:
             message = "the file has changed since the manifest was read"
             raise ManifestError([self.located(Mistake(1, message, excerpt=False))])
