@@ -4,10 +4,10 @@ The service's `created_at` and clock count, as far as they can be true:
 
 * A run is no older than its request: a time without its zone, or a wrong `Date`, made every run
   hours old at first sight, and parked it.
-* It is no younger than the time for which this call knows it: a time that moves with the clock let
-  `timeout` never strike.
-* A run without a time, or with one that is still to come, is aged by our own clock: since its
-  request where a line of the ledger says when that was, so that its age grows over restarts too.
+* It is no younger than the time for which this call knows it. A time that is later can't be
+  true: it moves with the clock, or is still to come. Once `timeout` never struck for it.
+* A run without a time that can be true is aged by our own clock: since its request, where a line of
+  the ledger says when that was. So its age grows over restarts, too.
 """
 
 UNKNOWN = float("-inf")
@@ -22,6 +22,6 @@ def run_age(said: float | None, *, now: float, asked: float, met: float) -> floa
     later; moments are the loop's clock.
     """
     seen = now - met
-    if said is None or said < 0:
-        return max(seen, 0.0 if asked == UNKNOWN else now - asked)
-    return max(seen, min(said, now - asked))
+    if said is None or said < seen:
+        return seen if asked == UNKNOWN else max(seen, now - asked)
+    return min(said, now - asked)

@@ -236,7 +236,9 @@ class Submitter:
         except UnreachableError as error:
             self._done(attempts)
             self._out_of_reach(error)
-            await self._refused(attempts, _dropped(first, "the service was not reached"))
+            # What has not left is held back from now on: this line is being written meanwhile.
+            with anyio.CancelScope(shield=True):
+                await self._refused(attempts, _dropped(first, "the service was not reached"))
         except anyio.get_cancelled_exc_class():
             self._done(attempts)
             await self._cut_off(attempts)
