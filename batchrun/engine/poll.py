@@ -245,7 +245,7 @@ class Poller:
             await self._transitions.finish(ended)
         now = anyio.current_time()
         for attempt, run in news:
-            age = attempt.age(self._client.said_age(run), now)
+            age = attempt.sight.age(self._client.said_age(run), now)
             if not run.terminal and age > self._settings.timeout:
                 await self._give_up(
                     attempt,

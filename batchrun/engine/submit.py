@@ -331,7 +331,7 @@ class Submitter:
         now = self._on_their_way[first.key] = anyio.current_time()
         if first.sends == 1:  # an earlier send may have made the run
             for attempt in attempts:
-                attempt.asked = now
+                attempt.sight.asked = now
         if first.index is not None:
             # The cells that wait for the answer to a batch know from when on.
             self._transitions.wakeup.ring()
