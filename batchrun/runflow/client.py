@@ -21,7 +21,7 @@ from batchrun.runflow import wire
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
-from batchrun.runflow.pagination import LARGEST_PAGE, Listing
+from batchrun.runflow.pagination import LARGEST_PAGE, Listing, RunList
 from batchrun.runflow.post_outcomes import (
     Accepted,
     AcceptedBatch,
@@ -162,7 +162,7 @@ class Client:
 
     async def runs_of(
         self, client_ref: str, *, over: AbstractSet[str] = frozenset()
-    ) -> list[Run] | None:
+    ) -> RunList | None:
         """Return all runs of a wave, or None where that can't be known: see `Listing.runs_of`."""
         return await self._listing.runs_of(client_ref, over=over)
 
