@@ -21,7 +21,8 @@ from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
 from batchrun.errors import UnreachableError
-from batchrun.runflow.wire import OPEN, Run
+from batchrun.runflow.statuses import OPEN
+from batchrun.runflow.wire import Run
 from batchrun.settings import BY_ID
 
 FEW: Final = 2

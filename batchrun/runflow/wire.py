@@ -19,11 +19,10 @@ import msgspec
 from msgspec import Struct
 
 from batchrun.runflow.inline import message
-from batchrun.runflow.lenient import failure, moment, money, status, text, whole
+from batchrun.runflow.lenient import failure, moment, money, text, whole
+from batchrun.runflow.statuses import OPEN, TERMINAL, status_of
 from batchrun.sweep.references import is_whole, may_be_ours
 
-TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
-OPEN: Final = frozenset({"queued", "dispatching", "running"})
 _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 
 # The fields that a list is asked for, so that a finished run costs no further call. Nothing reads
@@ -72,7 +71,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def known(self) -> bool:
-        """Whether the status is a word of the documents; what is not one counts as open."""
+        """Whether the status has one of our words; a run whose status has none counts as open."""
         return self.status_code in TERMINAL or self.status_code in OPEN
 
 
@@ -140,7 +139,7 @@ def parse_run(body: Any) -> Run:
     failure_code, failure_message = failure(body)
     return Run(
         id=run_id,
-        status_code=status(get("status_code") or get("status")),
+        status_code=status_of(body),
         client_ref=_reference(text(get("client_ref")), metadata),
         metadata=metadata if isinstance(metadata, dict) else {},
         cost=money(get("cost")),
