@@ -9,7 +9,13 @@ import anyio
 import httpx
 import pytest
 
-from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError, UsageError
+from batchrun.errors import (
+    KeyRefusedError,
+    NotPermittedError,
+    OutOfCreditError,
+    UnreachableError,
+    UsageError,
+)
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, check_endpoint, download_client
 from batchrun.runflow.post_outcomes import (
@@ -90,7 +96,7 @@ def expected_of_post(status: int, *, enveloped: bool) -> type:
         413: InputRefused,
         422: InputRefused,
         401: KeyRefusedError,
-        403: KeyRefusedError,
+        403: NotPermittedError,
         402: OutOfCreditError,
     }.get(status, ForeignResponse)
 

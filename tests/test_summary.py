@@ -115,6 +115,16 @@ def test_whatever_the_exit_the_last_line_says_how_to_go_on(
     assert not line.endswith(".")
 
 
+def test_where_only_models_are_forbidden_the_last_line_names_them_and_not_the_key() -> None:
+    line = how_to_go_on(None, 4, command="again", forbidden=["a/one", "b/two"])
+
+    assert line == (
+        "have the key permitted to run a/one, b/two, or leave that out of the manifest, "
+        "then `again`"
+    )
+    assert "RUNFLOW_API_KEY" in how_to_go_on(None, 4, command="again")
+
+
 def test_what_was_rejected_is_not_sent_again_as_it_is() -> None:
     assert "--retry-failed" not in how_to_go_on(
         Tally(rejected=1, invalid_input=1), 1, command="batchrun m.yaml"

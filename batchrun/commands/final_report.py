@@ -1,7 +1,8 @@
 """How a call ends: counts, results files, the table or the JSON object, the exit code."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from msgspec import Struct
@@ -15,7 +16,15 @@ from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown
-from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
+from batchrun.errors import (
+    FAILED,
+    INCOMPLETE,
+    FolderError,
+    KeyRefusedError,
+    LedgerError,
+    NotPermittedError,
+    most_severe,
+)
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
@@ -161,7 +170,15 @@ def _next(ending: Ending, totals: Totals | None, code: int) -> str:
         outputs=str(ending.call.folder),
         others=others,
         refusing=ending.shutdown.refusing,
+        forbidden=_forbidden(ending.shutdown),
     )
+
+
+def _forbidden(shutdown: Shutdown) -> Sequence[str]:
+    """Return the models that the key may not run, if nothing else is wrong with the key."""
+    refused = [error for error in shutdown.errors if isinstance(error, KeyRefusedError)]
+    named = [error.models for error in refused if isinstance(error, NotPermittedError)]
+    return tuple(chain(*named)) if len(named) == len(refused) and all(named) else ()
 
 
 def exit_code(ending: Ending, tally: Tally) -> int:

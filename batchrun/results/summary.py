@@ -140,15 +140,17 @@ def how_to_go_on(
     outputs: str | None = None,
     others: Others | None = None,
     refusing: Sequence[str] = (),
+    forbidden: Sequence[str] = (),
 ) -> str:
     """Return the last line of a call: one sentence; *command* is what runs this manifest again.
 
     *tally* counts the cells that the call was about; it is None where that isn't known.
     *others* are the cells that `--only` left out. *refusing* says of models that they refuse all
-    cells alike.
+    cells alike. *forbidden* are models that the key may not run, where that alone is exit code 4.
     """
     if exit_code in _HINTS:
-        return _HINTS[exit_code].format(command=command)
+        hint = FORBIDDEN if exit_code == 4 and forbidden else _HINTS[exit_code]
+        return hint.format(command=command, models=", ".join(forbidden))
     if tally is None:
         return f"go on with `{command}`"
     if tally.unfinished:
@@ -180,6 +182,10 @@ def _once_more(tally: Tally, command: str) -> str:
     moderated = number_of(tally.moderated, "cell")
     return f"{moderated} moderated: {said}" if tally.moderated else said
 
+
+FORBIDDEN: Final = (
+    "have the key permitted to run {models}, or leave that out of the manifest, then `{command}`"
+)
 
 _HINTS: Final = {
     2: "correct what is named above, then `{command}`; nothing was sent",
