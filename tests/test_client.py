@@ -707,27 +707,5 @@ def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(key: str) 
     assert "lines" not in str(stopped.value)
 
 
-def test_a_proxy_of_the_environment_sees_no_plain_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-
-    local = api_client("http://127.0.0.1:8000", KEY, connections=1)
-    remote = api_client("https://api.example", KEY, connections=1)
-
-    assert not local._mounts
-    assert remote._mounts
-
-
-def test_a_proxy_that_cannot_be_used_is_a_usage_error_without_its_password(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "gopher://user:canary-pw@proxy.example")
-
-    with pytest.raises(UsageError, match="HTTPS_PROXY") as stopped:
-        api_client("https://api.example", KEY, connections=1)
-
-    assert "canary" not in str(stopped.value)
-
-
 def test_the_download_client_has_no_key() -> None:
     assert "authorization" not in download_client().headers

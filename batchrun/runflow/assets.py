@@ -16,7 +16,7 @@ from batchrun.base.local_file import LocalFile
 from batchrun.errors import UnreachableError
 from batchrun.runflow.client import Client
 from batchrun.runflow.retry import FAILED
-from batchrun.runflow.storage import BrokenTransferError, keep_trying, may_be_opened
+from batchrun.runflow.storage import BrokenTransferError, broken, keep_trying, may_be_opened
 from batchrun.runflow.wire import Refusal, UploadPlace
 
 SCHEME: Final = "runflow://assets/"
@@ -101,7 +101,7 @@ async def _put_once(storage: httpx.AsyncClient, url: str, file: LocalFile) -> No
         response = await storage.send(request, stream=True, follow_redirects=False)
         await response.aclose()  # its body says nothing, and may have no end
     except FAILED as error:
-        raise BrokenTransferError(f"{type(error).__name__} from {host}") from None
+        raise broken(error, host) from None
     if response.is_success:
         return
     reason = f"HTTP {response.status_code} from {host}"

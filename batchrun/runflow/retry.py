@@ -27,6 +27,7 @@ from batchrun.errors import TooLargeAnswerError, UnreachableError
 from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
 from batchrun.runflow.http.body import MOST_BYTES, TooLargeError, read_body
+from batchrun.runflow.http.certificates import NoWayError
 from batchrun.runflow.post_outcomes import (
     ForeignResponse,
     InDoubt,
@@ -279,6 +280,11 @@ class Calls:
                     content=await read_body(answer, MOST_BYTES),
                     extensions=answer.extensions,
                 )
+        except NoWayError as error:
+            if self._good_at > float("-inf"):  # there was a way: there may be one again
+                raise
+            self._limiter.troubled(sent_at)
+            raise UnreachableError(f"`{self._endpoint()}`: {error}") from None
         except FAILED:
             raise
         except BaseException:

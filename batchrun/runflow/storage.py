@@ -10,6 +10,7 @@ import anyio
 import httpx
 
 from batchrun.base.endpoint import is_loopback
+from batchrun.runflow.http.certificates import NoWayError
 
 
 class BrokenTransferError(Exception):
@@ -18,6 +19,15 @@ class BrokenTransferError(Exception):
     def __init__(self, message: str, *, pause: float | None = None) -> None:
         super().__init__(message)
         self.pause = pause
+
+
+def broken(error: Exception, place: str) -> BrokenTransferError:
+    """Return the error of a transfer to or from *place* that met *error* of the HTTP library.
+
+    Its own text may have anything in it; where the way is barred, it is ours.
+    """
+    said = str(error) if isinstance(error, NoWayError) else type(error).__name__
+    return BrokenTransferError(f"{said} from {place}")
 
 
 async def keep_trying(
