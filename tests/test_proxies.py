@@ -294,6 +294,7 @@ async def test_a_host_of_this_machine_is_reached_past_every_proxy(
     )
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")  # which nothing here needs
     with raw_server(["read", whole, "close"]) as server:
         async with api_client(server.url, "key", connections=1) as http:
             assert (await http.get("/v1/auth/me")).status_code == 200

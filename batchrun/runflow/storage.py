@@ -26,8 +26,9 @@ def broken(error: Exception, place: str) -> BrokenTransferError:
 
     Its own text may have anything in it; where the way is barred, it is ours.
     """
-    said = str(error) if isinstance(error, NoWayError) else type(error).__name__
-    return BrokenTransferError(f"{said} from {place}")
+    if isinstance(error, NoWayError):
+        return BrokenTransferError(f"{place}: {error}")
+    return BrokenTransferError(f"{type(error).__name__} from {place}")
 
 
 async def keep_trying(

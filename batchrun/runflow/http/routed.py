@@ -32,7 +32,7 @@ class Routed(httpx.AsyncBaseTransport):
         self._proxies = proxies
         self._limits = limits
         self._trusted = trusted
-        self._made: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
+        self._made: dict[tuple[str, Proxy | None], httpx.AsyncHTTPTransport] = {}
 
     def check(self, url: httpx.URL) -> None:
         """Return if there is a way to *url*; UsageError where the environment's settings bar it."""
@@ -63,16 +63,22 @@ class Routed(httpx.AsyncBaseTransport):
         return self._proxies.of(url.scheme, url.host, url.port)
 
     def _transport(self, proxy: Proxy | None, url: httpx.URL) -> httpx.AsyncHTTPTransport:
-        if proxy not in self._made:
-            tls = self._trusted()
+        way = url.scheme, proxy
+        if way not in self._made:
+            # Where no certificate is looked at, a setting of certificates bars no way.
+            tls = (
+                self._trusted()
+                if url.scheme == "https"
+                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            )
             try:
-                self._made[proxy] = httpx.AsyncHTTPTransport(
+                self._made[way] = httpx.AsyncHTTPTransport(
                     verify=tls, limits=self._limits, proxy=_of_httpx(proxy, tls)
                 )
             except ImportError:
                 assert proxy is not None
                 raise UsageError(SOCKS_MISSING.format(name=proxy.name, host=url.host)) from None
-        return self._made[proxy]
+        return self._made[way]
 
 
 def _of_httpx(proxy: Proxy | None, tls: ssl.SSLContext) -> httpx.Proxy | None:
