@@ -376,6 +376,20 @@ async def test_an_answer_without_bounds_is_cut(monkeypatch: pytest.MonkeyPatch) 
             assert (await outcome(http))[0] == 200
 
 
+@pytest.mark.parametrize("length", [b"", b"Content-Length: 2000000\r\n"])
+async def test_the_headers_of_an_answer_that_is_cut_are_kept(
+    monkeypatch: pytest.MonkeyPatch, length: bytes
+) -> None:
+    monkeypatch.setattr(connection, "MOST_BYTES", 1000)
+    head = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\n" + length
+    with raw_server(["read", head + b"\r\n" + b"x" * 2000, "close"]) as server:
+        async with client(server.url) as http:
+            with pytest.raises(TooLargeError) as caught:
+                await http.post("/v1/runs", content=b"{}")
+
+    assert (caught.value.http_status, caught.value.headers["retry-after"]) == (429, "7")
+
+
 @pytest.mark.parametrize("own", [True, False])
 async def test_a_body_is_read_to_the_limit_by_each_transport(*, own: bool) -> None:
     endless: Script = ["read", HEAD + b"\r\n", *[b"x" * 900] * 10_000]

@@ -13,7 +13,7 @@ from typing import Final
 import httpx
 
 from batchrun.base.local_file import LocalFile
-from batchrun.errors import UnreachableError
+from batchrun.errors import TooLargeAnswerError, UnreachableError
 from batchrun.runflow.client import Client
 from batchrun.runflow.retry import FAILED
 from batchrun.runflow.storage import BrokenTransferError, broken, keep_trying, may_be_opened
@@ -55,6 +55,13 @@ async def upload(client: Client, storage: httpx.AsyncClient, file: LocalFile) ->
     Raises ChangedFileError, RefusedFileError, FailedUploadError, KeyRefusedError, and
     UnreachableError where the API itself is out of reach.
     """
+    try:
+        return await _uploaded(client, storage, file)
+    except TooLargeAnswerError as error:
+        raise FailedUploadError(f"`{file}` could not be uploaded: {error}") from None
+
+
+async def _uploaded(client: Client, storage: httpx.AsyncClient, file: LocalFile) -> str:
     if "authorization" in storage.headers:
         raise ValueError("files are not put with the client that holds the key")
     failure: Exception = FailedUploadError()

@@ -6,6 +6,7 @@ stands in `retry.py`; what a list of runs may claim, in `pagination.py`.
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -18,10 +19,17 @@ from msgspec.structs import replace
 from batchrun.base.endpoint import is_loopback
 from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
+from batchrun.runflow.batch_pages import batch_in_pages
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
-from batchrun.runflow.pagination import LARGEST_PAGE, Listing, RunList
+from batchrun.runflow.pagination import (
+    LARGEST_PAGE,
+    Listing,
+    PageSize,
+    RunList,
+    in_smaller_pages,
+)
 from batchrun.runflow.post_outcomes import (
     Accepted,
     AcceptedBatch,
@@ -60,6 +68,7 @@ class Client:
         self._calls = Calls(http, limiter, give_up=give_up, log=log, clock=clock)
         self._requests = Requests(http)
         self.profile = ServiceProfile()
+        self._model_size, self._part_size = PageSize(LARGEST_PAGE), PageSize(100)
         self._listing = Listing(self._calls, self._requests, self.profile, log)
 
     def __repr__(self) -> str:
@@ -121,8 +130,19 @@ class Client:
         return await self._calls.once(request, judged, may_leave, on_departure, on_nothing)
 
     async def get_batch(self, batch_id: str) -> Batch | None:
-        """Return the batch with its items, or None if the API says that it knows none."""
-        answer = await self._get(f"/v1/batches/{quote(batch_id, safe='')}", read=parse_batch)
+        """Return the batch with its items, or None if the API says that it knows none.
+
+        One that is too large is put together from pages; where that can't be, it is None, and said.
+        """
+        path = f"/v1/batches/{quote(batch_id, safe='')}"
+        try:
+            answer = await self._get(path, read=parse_batch)
+        except TooLargeAnswerError as error:
+            with suppress(TooLargeAnswerError):
+                if (batch := await batch_in_pages(self._get, path)) is not None:
+                    return batch
+            self.log(str(error))
+            return None
         return None if answer.refusal is not None else cast("Batch", answer.body)
 
     async def get_run(self, run_id: str) -> Run | None:
@@ -149,8 +169,12 @@ class Client:
     async def part_of_run(self, run_id: str, part: str, cursor: str | None = None) -> Any:
         """Return a page of a run's `logs` or `node-runs`, None if the API refuses it."""
         path = f"/v1/runs/{quote(run_id, safe='')}/{part}"
-        params = {"limit": "100"} | ({} if cursor is None else {"pq": cursor})
-        answer = await self._get(path, params=params, optional=True)
+
+        async def ask(most: int) -> Answer:
+            params = {"limit": str(most)} | ({} if cursor is None else {"pq": cursor})
+            return await self._get(path, params=params, optional=True)
+
+        answer = await in_smaller_pages(self._part_size, ask)
         return None if answer.refusal is not None else answer.body
 
     async def newest_page(self, cursor: str | None = None) -> Page | None:
@@ -186,11 +210,15 @@ class Client:
         *cursor* is the `next` of the page before. *fields* are the only ones that are shown. The
         *public* list needs no key.
         """
-        params = {"limit": str(LARGEST_PAGE)}
-        params |= {} if fields is None else {"fields": fields}
+        params = {} if fields is None else {"fields": fields}
         params |= {} if cursor is None else {"pq": cursor}
         path = "/v1/public/models" if public else "/v1/models"
-        answer = await self._get(path, params=params, read=parse_model_page, optional=True)
+
+        async def ask(most: int) -> Answer:
+            sized = {"limit": str(most)} | params
+            return await self._get(path, params=sized, read=parse_model_page, optional=True)
+
+        answer = await in_smaller_pages(self._model_size, ask)
         return None if answer.refusal is not None else cast("ModelPage", answer.body)
 
     async def balance(self) -> Decimal | None:
@@ -212,8 +240,7 @@ class Client:
     async def asset(self, asset_id: str) -> Asset | None:
         """Return the asset with a fresh URL, or None where the service doesn't show one."""
         path = f"/v1/assets/{quote(asset_id, safe='')}"
-        answer = await self._get(path, read=wire.parse_asset, optional=True)
-        return answer.body if isinstance(answer.body, Asset) else None
+        return cast("Asset | None", await self._get_optional(path, read=wire.parse_asset))
 
     @property
     def local(self) -> bool:
@@ -264,10 +291,12 @@ class Client:
         """How many of them met a 429."""
         return self._calls.rate_limited
 
-    async def _get_optional(self, path: str) -> Any:
+    async def _get_optional(
+        self, path: str, *, read: Callable[[Any], Any] = lambda body: body
+    ) -> Any:
         """Return what *path* says, or None where the service doesn't answer it."""
         try:
-            answer = await self._get(path, optional=True)
+            answer = await self._get(path, read=read, optional=True)
         except TooLargeAnswerError as error:
             self.log(str(error))
             return None

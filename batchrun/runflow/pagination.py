@@ -39,6 +39,7 @@ class OnePage(Protocol):
 
 
 P = TypeVar("P", bound=OnePage)
+T = TypeVar("T")
 
 
 class PageLoop(Generic[P]):
@@ -68,6 +69,31 @@ class PageLoop(Generic[P]):
         return page
 
 
+class PageSize:
+    """How many items a page is asked for: fewer once one was too large."""
+
+    def __init__(self, largest: int) -> None:
+        self.most = largest
+
+    def shrink(self) -> bool:
+        """Ask for smaller pages from now on; False where they can't be smaller."""
+        before, self.most = self.most, max(1, self.most // _SMALLER)
+        return self.most < before
+
+
+async def in_smaller_pages(size: PageSize, ask: Callable[[int], Awaitable[T]]) -> T:
+    """Return what *ask* returns for a page of so many items, which becomes smaller as it must.
+
+    Raises TooLargeAnswerError where a page of one item is too large.
+    """
+    while True:
+        try:
+            return await ask(size.most)
+        except TooLargeAnswerError:
+            if not size.shrink():
+                raise
+
+
 class RunList(list[Run]):
     """The runs of one reference, as far as a list shows them.
 
@@ -95,7 +121,7 @@ class Listing:
         self._requests = requests
         self._log = log
         self._warned: set[str] = set()
-        self._most = LARGEST_PAGE
+        self._size = PageSize(LARGEST_PAGE)
 
     async def newest_page(self, cursor: str | None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
@@ -130,7 +156,7 @@ class Listing:
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
             unread += page.unread
-            if self._most == LARGEST_PAGE:  # else the cap is ours
+            if self._size.most == LARGEST_PAGE:  # else the cap is ours
                 full = self._profile.note_page(page, len(ours) + page.over, full)
             shown = {run.client_ref for run in page.runs} | ({client_ref} if page.over else set())
             references |= shown
@@ -172,11 +198,8 @@ class Listing:
         """Have the next page leave outputs out, or be smaller; False where it can't be smaller."""
         if not (self._profile.large_outputs or self._profile.refuses_fields):
             self._profile.large_outputs = True
-        elif self._most > 1:
-            self._most = max(1, self._most // _SMALLER)
-        else:
-            return False
-        return True
+            return True
+        return self._size.shrink()
 
     async def _page_of(
         self,
@@ -185,7 +208,7 @@ class Listing:
         cursor: str | None,
         over: AbstractSet[str] = frozenset(),
     ) -> Page | None:
-        paging = {"limit": str(self._most)} | ({} if cursor is None else {"pq": cursor})
+        paging = {"limit": str(self._size.most)} | ({} if cursor is None else {"pq": cursor})
         if not self._profile.refuses_fields:
             fields = wire.LIGHT_FIELDS if self._profile.large_outputs else wire.RUN_FIELDS
             full = params | paging | {"fields": fields}
@@ -193,7 +216,7 @@ class Listing:
             if answer.refusal is None:
                 return cast("Page", answer.body)
         # Refused, but perhaps only for what we can do without.
-        plain = params | paging | {"limit": str(min(self._most, _PLAIN_PAGE))}
+        plain = params | paging | {"limit": str(min(self._size.most, _PLAIN_PAGE))}
         if params["sort_by"].endswith(":asc"):
             del plain["sort_by"]
         answer = await self._ask(plain, over)

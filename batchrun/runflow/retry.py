@@ -21,12 +21,19 @@ from typing import Any, Final, TypeVar
 import anyio
 import httpx
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.text import size_of
 from batchrun.errors import TooLargeAnswerError, UnreachableError
 from batchrun.runflow import wire
 from batchrun.runflow.headers import http_date, seconds_to_wait
-from batchrun.runflow.http.body import MOST_BYTES, TooLargeError, read_body
+from batchrun.runflow.http.body import (
+    MOST_BYTES,
+    MOST_VALUES,
+    TooLargeError,
+    check_values,
+    read_body,
+)
 from batchrun.runflow.http.certificates import NoWayError
 from batchrun.runflow.post_outcomes import (
     ForeignResponse,
@@ -104,12 +111,20 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Received(Struct, frozen=True, kw_only=True):
-    """An answer as it came, its body unpacked."""
+    """An answer as it came, its body unpacked; *unread* is the size of one that was left, in words.
+
+    Only a refusal is left: its status says enough.
+    """
 
     status_code: int
     headers: httpx.Headers
     content: bytes
     extensions: Mapping[str, Any]
+    unread: str = ""
+
+    @property
+    def aside(self) -> str:
+        return f", with {self.unread} that were not read" if self.unread else ""
 
 
 class Calls:
@@ -210,7 +225,7 @@ class Calls:
             try:
                 response = await self._send(request, sent_at)
             except FAILED as error:
-                if isinstance(error, TooLargeError) and 200 <= error.http_status < 300:
+                if isinstance(error, TooLargeError):
                     self._good_at = anyio.current_time()
                     self._limiter.well(sent_at)
                     raise _too_large(request, error) from None
@@ -224,6 +239,7 @@ class Calls:
                 self._well(response, sent_at)
                 return answer
             reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
+            reason += response.aside
             await self._troubled(retry_budget, sent_at, reason)
 
     def _understood(
@@ -274,12 +290,24 @@ class Calls:
         try:
             with anyio.move_on_after(CALL_TIMEOUT):
                 answer = await self._http.send(request, stream=True, follow_redirects=False)
+                content = await read_body(answer, MOST_BYTES)
+                check_values(content, answer.status_code)
                 return Received(
                     status_code=answer.status_code,
                     headers=answer.headers,
-                    content=await read_body(answer, MOST_BYTES),
+                    content=content,
                     extensions=answer.extensions,
                 )
+        except TooLargeError as error:
+            if 200 <= error.http_status < 300:
+                raise
+            return Received(
+                status_code=error.http_status,
+                headers=error.headers,
+                content=b"",
+                extensions={},
+                unread=error.said,
+            )
         except NoWayError as error:
             if self._good_at > float("-inf"):  # there was a way: there may be one again
                 raise
@@ -302,6 +330,8 @@ class Calls:
             raise
         if isinstance(outcome, Misdelivered):
             response.extensions.get("distrust", lambda: None)()
+        if response.unread and isinstance(outcome, InDoubt | ForeignResponse):
+            outcome = replace(outcome, reason=f"{outcome.reason}{response.aside}")
         if isinstance(outcome, InDoubt | ForeignResponse):
             self._limiter.troubled(sent_at)
         else:
@@ -345,8 +375,8 @@ class Calls:
 
 def _too_large(request: httpx.Request, error: TooLargeError) -> TooLargeAnswerError:
     return TooLargeAnswerError(
-        f"the answer to {_called(request)} has {size_of(error.size)} or more; "
-        f"no more than {size_of(MOST_BYTES)} is read",
+        f"the answer to {_called(request)} has {error.said}; "
+        f"no more than {size_of(MOST_BYTES)} and {MOST_VALUES:,} values are read",
         error.size,
     )
 
