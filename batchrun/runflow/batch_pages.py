@@ -1,19 +1,21 @@
-"""A batch that is too large for one answer, put together from small ones.
+"""A batch by its id; one that is too large for one answer is put together from small ones.
 
 What makes it large are the inputs and outputs that it shows. So it is asked for without them, and
 its items page by page (runflow-api.md, section 8).
 """
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.lenient import text
-from batchrun.runflow.pagination import PageLoop, PageSize, in_smaller_pages
+from batchrun.runflow.pagination import PageLoop, PageSize, ask_page
 from batchrun.runflow.retry import Answer
 from batchrun.runflow.wire import cursor_of
 
@@ -22,10 +24,8 @@ ITEM_FIELDS: Final = "id,sequence_index,run_id,status_code,client_ref,error"
 _PAGES: Final = 200
 
 
-class Get(Protocol):
-    """Asks for a path, with parameters; TooLargeAnswerError where the answer is too large."""
-
-    def __call__(self, path: str, *, params: Mapping[str, str]) -> Awaitable[Answer]: ...
+Get = Callable[..., Awaitable[Answer]]
+"""Asks for a path, with `params`, and has the answer read by `read`."""
 
 
 class ItemPage(Struct, frozen=True):
@@ -35,12 +35,28 @@ class ItemPage(Struct, frozen=True):
     next: str | None
 
 
-async def batch_in_pages(get: Get, path: str) -> Batch | None:
-    """Return the batch at *path*, None if the API refuses a part of it or shows no end of it.
+async def read_batch(get: Get, path: str, log: Callable[[str], None]) -> Batch | None:
+    """Return the batch at *path*, None if the API knows none.
+
+    It is also None where it can't be had even in parts; then *log* gets its size.
+    """
+    try:
+        answer = await get(path, read=parse_batch)
+    except TooLargeAnswerError as error:
+        with suppress(TooLargeAnswerError):
+            if (batch := await _in_pages(get, path)) is not None:
+                return batch
+        log(str(error))
+        return None
+    return None if answer.refusal is not None else cast("Batch", answer.body)
+
+
+async def _in_pages(get: Get, path: str) -> Batch | None:
+    """Return the batch, None if the API refuses a part of it or shows no end of its items.
 
     Raises TooLargeAnswerError where a part is too large by itself.
     """
-    answer = await get(path, params={"fields": BATCH_FIELDS})
+    answer = await get(path, params={"fields": BATCH_FIELDS}, read=parse_batch)
     if answer.refusal is not None:
         return None
     pages = PageLoop(partial(_page, get, f"{path}/items", PageSize(100)), most=_PAGES)
@@ -49,16 +65,12 @@ async def batch_in_pages(get: Get, path: str) -> Batch | None:
         items += page.items
     if not pages.complete:
         return None
-    batch = parse_batch(answer.body)
+    batch = cast("Batch", answer.body)
     return replace(batch, items=parse_batch({"id": batch.id, "items": items}).items)
 
 
 async def _page(get: Get, path: str, size: PageSize, cursor: str | None) -> ItemPage | None:
-    def ask(most: int) -> Awaitable[Answer]:
-        params = {"limit": str(most), "fields": ITEM_FIELDS}
-        return get(path, params=params if cursor is None else params | {"pq": cursor})
-
-    answer = await in_smaller_pages(size, ask)
+    answer = await ask_page(get, path, size, cursor, fields=ITEM_FIELDS)
     if answer.refusal is not None or not isinstance(answer.body, Mapping):
         return None
     listed = answer.body.get("items")

@@ -6,9 +6,9 @@ stands in `retry.py`; what a list of runs may claim, in `pagination.py`.
 
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, cast
 from urllib.parse import quote
 
@@ -19,8 +19,8 @@ from msgspec.structs import replace
 from batchrun.base.endpoint import is_loopback
 from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
-from batchrun.runflow.batch_pages import batch_in_pages
-from batchrun.runflow.batches import Batch, parse_batch
+from batchrun.runflow.batch_pages import read_batch
+from batchrun.runflow.batches import Batch
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
 from batchrun.runflow.pagination import (
@@ -28,7 +28,7 @@ from batchrun.runflow.pagination import (
     Listing,
     PageSize,
     RunList,
-    in_smaller_pages,
+    ask_page,
 )
 from batchrun.runflow.post_outcomes import (
     Accepted,
@@ -134,16 +134,7 @@ class Client:
 
         One that is too large is put together from pages; where that can't be, it is None, and said.
         """
-        path = f"/v1/batches/{quote(batch_id, safe='')}"
-        try:
-            answer = await self._get(path, read=parse_batch)
-        except TooLargeAnswerError as error:
-            with suppress(TooLargeAnswerError):
-                if (batch := await batch_in_pages(self._get, path)) is not None:
-                    return batch
-            self.log(str(error))
-            return None
-        return None if answer.refusal is not None else cast("Batch", answer.body)
+        return await read_batch(self._get, f"/v1/batches/{quote(batch_id, safe='')}", self.log)
 
     async def get_run(self, run_id: str) -> Run | None:
         """Return the run, or None if the API says that it knows none of that id.
@@ -169,12 +160,8 @@ class Client:
     async def part_of_run(self, run_id: str, part: str, cursor: str | None = None) -> Any:
         """Return a page of a run's `logs` or `node-runs`, None if the API refuses it."""
         path = f"/v1/runs/{quote(run_id, safe='')}/{part}"
-
-        async def ask(most: int) -> Answer:
-            params = {"limit": str(most)} | ({} if cursor is None else {"pq": cursor})
-            return await self._get(path, params=params, optional=True)
-
-        answer = await in_smaller_pages(self._part_size, ask)
+        get = partial(self._get, optional=True)
+        answer = await ask_page(get, path, self._part_size, cursor)
         return None if answer.refusal is not None else answer.body
 
     async def newest_page(self, cursor: str | None = None) -> Page | None:
@@ -210,15 +197,10 @@ class Client:
         *cursor* is the `next` of the page before. *fields* are the only ones that are shown. The
         *public* list needs no key.
         """
-        params = {} if fields is None else {"fields": fields}
-        params |= {} if cursor is None else {"pq": cursor}
+        chosen = {} if fields is None else {"fields": fields}
         path = "/v1/public/models" if public else "/v1/models"
-
-        async def ask(most: int) -> Answer:
-            sized = {"limit": str(most)} | params
-            return await self._get(path, params=sized, read=parse_model_page, optional=True)
-
-        answer = await in_smaller_pages(self._model_size, ask)
+        get = partial(self._get, read=parse_model_page, optional=True)
+        answer = await ask_page(get, path, self._model_size, cursor, **chosen)
         return None if answer.refusal is not None else cast("ModelPage", answer.body)
 
     async def balance(self) -> Decimal | None:

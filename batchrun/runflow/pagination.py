@@ -39,7 +39,6 @@ class OnePage(Protocol):
 
 
 P = TypeVar("P", bound=OnePage)
-T = TypeVar("T")
 
 
 class PageLoop(Generic[P]):
@@ -81,14 +80,21 @@ class PageSize:
         return self.most < before
 
 
-async def in_smaller_pages(size: PageSize, ask: Callable[[int], Awaitable[T]]) -> T:
-    """Return what *ask* returns for a page of so many items, which becomes smaller as it must.
+async def ask_page(
+    get: Callable[..., Awaitable[Answer]],
+    path: str,
+    size: PageSize,
+    cursor: str | None,
+    **params: str,
+) -> Answer:
+    """Return the page at *cursor* of what *path* lists, which becomes smaller as it must.
 
     Raises TooLargeAnswerError where a page of one item is too large.
     """
+    chosen = params | ({} if cursor is None else {"pq": cursor})
     while True:
         try:
-            return await ask(size.most)
+            return await get(path, params={"limit": str(size.most)} | chosen)
         except TooLargeAnswerError:
             if not size.shrink():
                 raise

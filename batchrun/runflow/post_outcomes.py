@@ -130,8 +130,8 @@ def _judged(
     return rejected(http_status, refusal.code, refusal.message)
 
 
-def raise_for_account(http_status: int, refusal: Refusal) -> None:
-    """Raise where the answer is about who asks, not what.
+def raise_for_account(http_status: int, refusal: Refusal, called: str = "it") -> None:
+    """Raise where the answer is about who asks, not what; *called* is what was asked for.
 
     KeyRefusedError, NotPermittedError, or OutOfCreditError.
     """
@@ -140,7 +140,7 @@ def raise_for_account(http_status: int, refusal: Refusal) -> None:
         raise KeyRefusedError(f"the API refused the key ({described}); check `RUNFLOW_API_KEY`")
     if http_status == 403:
         raise NotPermittedError(
-            f"the API doesn't permit it to this key ({described}); check `RUNFLOW_API_KEY`, "
+            f"the API doesn't permit {called} to this key ({described}); check `RUNFLOW_API_KEY`, "
             "and what its account may do"
         )
     if http_status == 402:

@@ -234,7 +234,9 @@ class Calls:
             if response.status_code == 429:
                 self._throttled(retry_budget, sent_at, response)
                 continue
-            answer = self._understood(response, read, refusals, optional=optional)
+            answer = self._understood(
+                response, read, refusals, optional=optional, called=_called(request)
+            )
             if answer is not None:
                 self._well(response, sent_at)
                 return answer
@@ -249,6 +251,7 @@ class Calls:
         refusals: AbstractSet[int],
         *,
         optional: bool,
+        called: str,
     ) -> Answer | None:
         """Return the answer if it is the API's own, None if the question is to be put again."""
         status, body, refusal = response.status_code, None, None
@@ -263,7 +266,7 @@ class Calls:
             return Answer(http_status=status, body=None, refusal=refusal)
         if refusal is None:
             return None
-        raise_for_account(status, refusal)
+        raise_for_account(status, refusal, called)
         if status not in refusals:
             return None
         return Answer(http_status=status, body=None, refusal=refusal)
