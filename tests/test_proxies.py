@@ -5,6 +5,7 @@ A proxy's password is a secret, and a host of this machine never goes through a 
 
 import base64
 import builtins
+import importlib
 import gc
 from collections.abc import Mapping
 from pathlib import Path
@@ -178,6 +179,7 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_value(
 
 
 def without_socksio(monkeypatch: pytest.MonkeyPatch) -> None:
+    importlib.import_module("httpcore")  # its first import decides for good whether it has SOCKS
     real = builtins.__import__
 
     def importing(name: str, *words: Any, **named: Any) -> Any:

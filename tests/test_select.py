@@ -177,7 +177,7 @@ def test_only_what_was_asked_for_can_fail_a_call(call: Caller) -> None:
     done = call("--only", "prompt=chair")
 
     assert [code for code, _ in (failed, allowed, exceeded, done)] == [1, 0, 1, 0]
-    assert "what the API rejected" in failed[1]["next"]
+    assert "the API rejected 3 cells" in failed[1]["next"]
     assert "--only prompt=x`; 5 other cells not done" in failed[1]["next"]
     assert done[1]["rejected"] == 3
 
