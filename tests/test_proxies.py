@@ -5,8 +5,8 @@ A proxy's password is a secret, and a host of this machine never goes through a 
 
 import base64
 import builtins
-import importlib
 import gc
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
