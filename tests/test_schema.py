@@ -47,7 +47,6 @@ BEYOND = {
     "numbers",
     "references",
     "rows",
-    "semicolons",
     "unclosed_field",
     "unmapped",
     "wrapped_rows",

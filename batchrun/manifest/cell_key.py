@@ -46,6 +46,8 @@ IDENTITY: Final[Mapping[str, bool]] = {
     "rows.template": True,
     "rows.text": True,
     "rows.files": True,
+    "rows.lists": True,
+    "rows.delimiter": True,
     "exclude": False,  # these choose cells, and change none
     "include": True,
     "repeat": True,

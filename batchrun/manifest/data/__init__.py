@@ -6,7 +6,9 @@ jsonl_rows.py    the lines of a JSONL file -> rows of values
 column_types.py  what the texts of a CSV file mean
 decoded.py       bytes -> lines of text
 mistake.py       what is wrong with a line
-table.py         a data file as a table of the grid
+sheets.py        the data files of one table, end to end
+table.py         data files as a table of the grid
+decimal_commas.py  columns of numbers that are text
 local_files.py   files that are sent, globs, lines of text
 changes.py       whether all of them are as they were
 """
