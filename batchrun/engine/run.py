@@ -29,6 +29,7 @@ from batchrun.base.progress import Moment, Progress
 from batchrun.engine.affordable import Affordable
 from batchrun.engine.batcher import Batcher
 from batchrun.engine.budget import Budget
+from batchrun.engine.changed_sources import ChangedSources
 from batchrun.engine.context import Context
 from batchrun.engine.credit import Credit
 from batchrun.engine.day_budget import DayBudget
@@ -61,7 +62,13 @@ from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
-from batchrun.errors import FolderError, KeyRefusedError, LostLedgerError, UnreachableError
+from batchrun.errors import (
+    FolderError,
+    KeyRefusedError,
+    LostLedgerError,
+    ManifestError,
+    UnreachableError,
+)
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
@@ -118,6 +125,7 @@ class Runner:
             client=services.client,
             progress=services.progress,
             shutdown=self.shutdown,
+            sources=ChangedSources(manifest, self.shutdown),
             names=Names(manifest, ledger),
             refusing=RefusingModels(ledger.book, {each.alias: each.id for each in manifest.models}),
         )
@@ -173,7 +181,7 @@ class Runner:
             if errors is None:
                 raise
             for error in errors:
-                self.shutdown.leave(error)
+                self.shutdown.leave(context.sources.named(error))
         finally:
             with anyio.CancelScope(shield=True):
                 await context.ledger.settle()
@@ -340,13 +348,17 @@ class Runner:
         """Yield the model's cells, each once; what the grid's bound has too many goes off it."""
         wants, seen, progress = self.selection.wants, self._seen, self._context.progress
         beyond = upper_bound(self._context.manifest, model)
-        for cell in expand(self._context.manifest, model):
-            beyond -= 1
-            if not wants(cell) or not seen.add(cell.key)[1]:
-                progress.fewer(1)
-            else:
-                yield cell
-        progress.fewer(beyond)
+        try:
+            for cell in expand(self._context.manifest, model):
+                beyond -= 1
+                if not wants(cell) or not seen.add(cell.key)[1]:
+                    progress.fewer(1)
+                else:
+                    yield cell
+        except ManifestError as error:
+            self._context.sources.stop(error)
+        else:
+            progress.fewer(beyond)
 
     def _moment(self) -> Moment:
         return Moment(self._in_flight.flying(), self._context.ledger.book.cost)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from batchrun.errors import ManifestError, Place, Problem
+from batchrun.errors import ManifestError, Place, Problem, SourceChangedError
 from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.csv_rows import (
     MOST,
@@ -53,6 +53,7 @@ class DataFile(Struct):
     options: RowOptions = field(default_factory=RowOptions)
     count: int = 0
     sha256: str | None = None  # once read; a later reading must come to the same
+    sound: bool = False  # known to have no mistake: one that comes up later is a change
     columns: dict[str, int] = field(default_factory=dict)  # and the line that brought each
     types: ColumnTypes = field(default_factory=ColumnTypes)
     dialect: Dialect = field(default_factory=Dialect)
@@ -66,8 +67,17 @@ class DataFile(Struct):
         """Yield line and values of each row.
 
         A wrong row goes to *problems* and is passed over; without them, and where the file as a
-        whole is wrong, ManifestError is raised; ValueError where it cannot be opened.
+        whole is wrong, ManifestError is raised; ValueError where it cannot be opened. Where it was
+        right before, any of these is a SourceChangedError.
         """
+        try:
+            yield from self._rows(problems)
+        except (ManifestError, ValueError, OSError):
+            if self.sound:
+                raise SourceChangedError(self.written) from None
+            raise
+
+    def _rows(self, problems: list[Problem] | None) -> Iterator[tuple[int, dict[str, Any]]]:
         digest = hashlib.sha256()
         with opened(self.path, self.relative) as file:
             try:
@@ -81,8 +91,7 @@ class DataFile(Struct):
             except WholeFileError as error:
                 raise ManifestError([self.located(error.mistake)]) from None
         if self.sha256 not in {None, digest.hexdigest()}:
-            message = "the file has changed since the manifest was read"
-            raise ManifestError([self.located(Mistake(1, message, excerpt=False))])
+            raise SourceChangedError(self.written)
         self.sha256 = digest.hexdigest()
 
     def _read(self, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Mistake]]:
@@ -108,9 +117,10 @@ class DataFile(Struct):
             found.append(origin.problem(str(error)))
             whole = False
         problems += found
+        self.sound = whole and not found
         if self.is_csv:  # the header says them all
             return bool(self.columns)
-        return whole and not found
+        return self.sound
 
     def located(self, mistake: Mistake) -> Problem:
         """Return *mistake* as a problem with its place; with its line where that can be shown."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from batchrun.base.local_file import LocalFile
-from batchrun.errors import ManifestError, Problem
+from batchrun.errors import ManifestError, Problem, SourceChangedError
 from batchrun.manifest.data.data_file import AT_ONCE, DataFile
 from batchrun.manifest.data.decimal_commas import DecimalCommas
 from batchrun.manifest.data.sheets import Sheets, check_rows
@@ -74,6 +74,7 @@ class FileTable(Struct):
     compiler: Compiler
     files: Files
     count: int = 0
+    sound: bool = False  # checked, and without a mistake
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     notes: list[Problem] = field(default_factory=list)
 
@@ -94,7 +95,13 @@ class FileTable(Struct):
 
     def rows(self) -> Iterator[Row]:
         for data, line, values in self.data.rows():
-            yield self._row(data, line, values)
+            try:
+                row = self._row(data, line, values)
+            except ManifestError:
+                if self.sound:
+                    raise SourceChangedError(data.written) from None
+                raise
+            yield row
 
     def check(self) -> list[Problem]:
         """Read every row once; return what is wrong, and know how many there are."""
@@ -117,6 +124,7 @@ class FileTable(Struct):
             for name, expression in row.dynamic.items():
                 uses[name] = uses.get(name, frozenset()) | expression.names
         self.uses = uses
+        self.sound = not problems
         self.notes += commas.notes()
         return problems
 

@@ -105,6 +105,8 @@ class DataReader(Struct, frozen=True):
             return None
         sheets = Sheets(tuple(files))
         known = sheets.scan(node, self.context.problems, self.context.notes)
+        for data in files:
+            self.context.disk.note_read_again(data.path, data.written, data.sha256)
         return sheets if known else None
 
     def _data_files(
