@@ -47,6 +47,7 @@ BEYOND = {
     "numbers",
     "references",
     "rows",
+    "typed_text",
     "unclosed_field",
     "unmapped",
     "wrapped_rows",

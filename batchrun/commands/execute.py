@@ -78,6 +78,7 @@ def execute(
         descriptions = check_all(
             call, options, ledger, (url, key), command_in(argv), again=choose_cells is not None
         )
+        call = call.sending(descriptions)
         progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent

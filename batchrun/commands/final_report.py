@@ -32,7 +32,7 @@ from batchrun.manifest.data.changes import Watch
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.results.budgets import budgets_of
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
-from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
+from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of, throttled_of
 from batchrun.results.tally import Tally
 from batchrun.runflow.client import Client
 
@@ -186,6 +186,7 @@ def _next(ending: Ending, totals: Totals | None, code: int) -> str:
         outputs=str(ending.call.folder),
         others=others,
         refusing=ending.shutdown.refusing,
+        throttled=throttled_of(ending.shutdown.errors),
     )
 
 

@@ -17,6 +17,8 @@ from batchrun.planning.effort import Effort
 from batchrun.planning.forecast import Forecast
 from batchrun.planning.limits import of_a_day, suffices, too_little
 from batchrun.planning.to_do import FirstCell
+from batchrun.planning.type_changes import TypeChanges
+from batchrun.planning.type_changes import lines as type_lines
 from batchrun.results.edits import Edits
 from batchrun.results.edits import lines as edit_lines
 from batchrun.results.tally import ModelRow
@@ -35,7 +37,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
 
     *reuse* are the folders that it takes over from, as people read them; *command* does what is
     planned; *refused*: it would be refused for what is paid already, *wrong_inputs*: for inputs
-    that the models' descriptions rule out.
+    that the models' descriptions rule out, *refused_types*: for what *types* say of columns.
     """
 
     manifest: Manifest
@@ -47,6 +49,8 @@ class Outlook(Struct, frozen=True, kw_only=True):
     reuse: str = ""
     refused: bool = False
     wrong_inputs: bool = False
+    types: TypeChanges | None = None
+    refused_types: bool = False
     edits: Edits | None = None
     warnings: Sequence[str] = ()
     balance: Decimal | None = None
@@ -77,6 +81,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
             "balance": None if self.balance is None else money(self.balance),
             "suffices": suffices(self.balance, self.settings, self.forecast),
             "uploads": {"files": len(to_do.files), "bytes": sum(to_do.files.values())},
+            **({} if self.types is None else {"types": self.types.as_dict()}),
         }
 
 
@@ -98,6 +103,8 @@ def lines(outlook: Outlook) -> Iterator[str]:
     tally, folded = forecast.selected.tally, forecast.selected.tally.folded
     yield from _table(outlook)
     yield _sum(outlook)
+    if outlook.types is not None:
+        yield from type_lines(outlook.types)
     if outlook.edits is not None:
         yield from edit_lines(outlook.edits)
     if forecast.taken_over:
@@ -256,13 +263,22 @@ def _shown(value: Any, variables: Mapping[str, str], *, cut: bool) -> Any:
             return value
 
 
+def _refusal(outlook: Outlook) -> str:
+    """Return with which exit code the call would be refused, and why; "" where it would not."""
+    if outlook.refused_types:
+        return "(exit 2) without `--new-types`: types of columns have changed, as said above"
+    if outlook.refused:
+        return "(exit 9): something of it is paid already"
+    if outlook.wrong_inputs:
+        return "(exit 2): inputs are wrong, as said above"
+    return ""
+
+
 def onward(outlook: Outlook) -> str:
     """Return the last line: how to do what is planned."""
     forecast, command = outlook.forecast, outlook.command
-    if outlook.refused:
-        return f"`{command}` would be refused (exit 9): something of it is paid already"
-    if outlook.wrong_inputs:
-        return f"`{command}` would be refused (exit 2): inputs are wrong, as said above"
+    if refusal := _refusal(outlook):
+        return f"`{command}` would be refused {refusal}"
     if number := forecast.to_do.number:
         what = number_of(number, "cell")
         if any(too_little(outlook.settings, forecast)):

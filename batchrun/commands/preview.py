@@ -16,6 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.commands import changed_types
 from batchrun.commands.call import Call
 from batchrun.commands.checking_inputs import are_refused, as_dicts, input_problems
 from batchrun.commands.checking_inputs import lines as input_lines
@@ -42,6 +43,7 @@ from batchrun.planning.effort import Effort, Work, effort
 from batchrun.planning.forecast import Forecast, forecast
 from batchrun.planning.plan_file import keep, read
 from batchrun.planning.to_do import KeySet
+from batchrun.planning.type_changes import type_changes
 from batchrun.results.summary import Summary
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import LEDGER
@@ -86,9 +88,11 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         book = Book() if reader is None else reader.book
         plan = replace(plan, call=plan.call.knowing(book))
         call = plan.call
+        types = None if reader is None else type_changes(call.manifest, reader)
         taking = survey(call, book, sources)
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
         known = checked(call, book, models_to_send(call, book, selection, taking.keys))
+        call = call.sending(known.descriptions)
         wrong = input_problems(call, book, selection, taking.keys, known.descriptions)
         before = paid_before(call, book, taking)
         found = forecast(
@@ -111,6 +115,8 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             reuse=" and ".join(map(str, plan.reuse)),
             refused=bool(before.refusals(call, plan.command)),
             wrong_inputs=are_refused(wrong, call),
+            types=types,
+            refused_types=changed_types.are_refused(types, call),
             edits=None if reader is None else edited(call, reader, found.counting),
             warnings=(*known.warnings, *input_lines(wrong, call)),
             balance=know_balance(call) if found.to_do.number else None,

@@ -11,9 +11,10 @@ from msgspec import Struct
 from batchrun.base.said import say
 from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, prepare
+from batchrun.commands.changed_types import check_types
 from batchrun.commands.confirm import confirm
 from batchrun.commands.error_boundary import import_command
-from batchrun.commands.notes import notes_of, say_notes
+from batchrun.commands.notes import notes_of
 from batchrun.commands.plan_words import total
 from batchrun.commands.preview import checked, price_list
 from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse
@@ -34,8 +35,13 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv, command="redo")
     if not options.only:
         raise UsageError("`batchrun redo` needs `--only NAME=V[,V]`: the cells to make again")
-    call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
-    say_notes(call.manifest, quiet=options.quiet)
+    call = prepare(
+        options.manifest,
+        options.place,
+        chosen=options.chosen,
+        only=options.only,
+        quiet=options.quiet,
+    )
     with naming_recover(call.recover_command):
         offer = offer_of(call, argv)
         if options.dry_run or not offer.choice.cells:
@@ -125,9 +131,13 @@ def offer_of(call: Call, argv: Sequence[str]) -> Offer:
     )
     command = command_in(["redo", *argv], without=SHOWING)
     with opened(subject) as reader:
+        check_types(call.knowing(reader.book), reader, command, quiet=True)
         choice = chosen(call, reader)
         models = list(dict.fromkeys(cell.model for cell in choice.cells))
-        to_do = ToDo(price_list(call, checked(call, reader.book, models)))
+        known = checked(call, reader.book, models)
+        if (as_sent := call.sending(known.descriptions)).manifest.sent_as:
+            choice = chosen(as_sent, reader)
+        to_do = ToDo(price_list(call, known))
         for cell in choice.cells:
             to_do.add(cell)
         return Offer(

@@ -17,6 +17,8 @@ from batchrun.ledger.history import BAD, GOOD, NOWHERE, History
 from batchrun.ledger.reader import Reader
 from batchrun.ledger.records import Intent
 from batchrun.manifest.grid.expand import expand
+from batchrun.planning.type_changes import lines as type_lines
+from batchrun.planning.type_changes import type_changes
 from batchrun.results.budgets import budgets_of, in_words
 from batchrun.results.failures import Failure, Grouping, as_dicts, failures
 from batchrun.results.summary import Summary, how_to_go_on
@@ -122,6 +124,17 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     )
 
 
+def _types(subject: Subject, reader: Reader) -> Iterator[str]:
+    """Yield which columns have changed their type, and that the next call is refused for it."""
+    if subject.manifest is None:
+        return
+    manifest = replace(subject.manifest, redone=reader.book.redone)
+    if (found := type_changes(manifest, reader)) is not None:
+        yield from type_lines(found)
+        if found.lost.cells:
+            yield f"`{subject.command}` is refused (exit 2) without `--new-types`"
+
+
 def _with_budget(subject: Subject, reader: Reader) -> str:
     """Return the command that goes on, with the budget of the last call if that was its own."""
     budget, manifest = _budget(reader), subject.manifest
@@ -141,6 +154,7 @@ def report(subject: Subject, reader: Reader, found: Overview, summary: Summary) 
         yield "the manifest is gone: these are the ledger's cells alone"
     if subject.note:
         yield subject.note
+    yield from _types(subject, reader)
     if found.remade:
         yield f"{number_of(found.remade, 'cell')} from `redo`"
     runs = list(open_runs(reader))

@@ -57,6 +57,7 @@ from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
 from batchrun.engine.service_habits import ServiceHabits
+from batchrun.engine.service_waits import ServiceWaits
 from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
@@ -67,6 +68,7 @@ from batchrun.errors import (
     KeyRefusedError,
     LostLedgerError,
     ManifestError,
+    ThrottledError,
     UnreachableError,
 )
 from batchrun.ledger.file import Ledger
@@ -76,6 +78,7 @@ from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.runflow.client import Client
 from batchrun.runflow.descriptions import Description
+from batchrun.runflow.throttled import set_right
 from batchrun.settings import Settings
 from batchrun.sweep.references import marker
 
@@ -187,6 +190,9 @@ class Runner:
                 await context.ledger.settle()
                 await self._end_day()
             context.progress.close()
+        for error in self.shutdown.errors:
+            if isinstance(error, ThrottledError):
+                set_right(error, context.client.server_now())
         return self.shutdown
 
     async def _end_day(self) -> None:
@@ -469,9 +475,11 @@ class Runner:
         end = float("inf")
         if self._context.settings.max_duration is not None:
             end = anyio.current_time() + self._context.settings.max_duration
+        waits = ServiceWaits(self._context.client, self._context.progress)
         while True:
             await anyio.sleep(min(TICK, max(0.0, end - anyio.current_time())))
             self._context.progress.tick()
+            waits.look()
             submitter.judge()
             if anyio.current_time() >= end and not self.shutdown.leaving:
                 self.shutdown.leave("`--max-duration` is over")

@@ -9,7 +9,8 @@ from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.grid.check import check
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.manifest.parse.reader import Reader, read_head, read_limits
-from batchrun.manifest.yaml.document import parse_document, raise_if
+from batchrun.manifest.yaml.composer import parse_document
+from batchrun.manifest.yaml.document import raise_if
 from batchrun.settings import Settings, settings_from
 
 

@@ -151,10 +151,13 @@ def _templates(grid: Grid, model: Model, variables: Mapping[str, str] = NO_VARIA
 
 
 def _inputs(manifest: Manifest, known: Container[str] | None = None) -> Iterator[Values]:
-    """Yield what the manifest's cells send, or the *known* ones among them."""
+    """Yield the inputs of the manifest's cells, or of the *known* ones among them.
+
+    They are those of the keys: a description makes no edit.
+    """
     for cell in expand(manifest):
         if known is None or cell.key in known:
-            yield {"model": cell.model, **cell.input}
+            yield {"model": cell.model, **cell.keyed_input}
 
 
 def _sent(ledger: Readable, key: str, files: Mapping[str, File]) -> Values:
@@ -164,7 +167,7 @@ def _sent(ledger: Readable, key: str, files: Mapping[str, File]) -> Values:
         return {}
     intent = ledger.read(history.input_line)
     assert isinstance(intent, Intent)
-    return {"model": intent.model, **_with_files(intent.input or {}, files)}
+    return {"model": intent.model, **_with_files(intent.keyed_input, files)}
 
 
 def _with_files(value: Any, files: Mapping[str, File]) -> Any:

@@ -37,6 +37,8 @@ class RowOptions(Struct, frozen=True):
     """How the columns of a data file are to be taken."""
 
     text: frozenset[str] = frozenset()
+    number: frozenset[str] = frozenset()
+    boolean: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
     template: frozenset[str] = frozenset()
     lists: Mapping[str, str] = field(default_factory=dict)  # and what separates their values
@@ -63,25 +65,29 @@ class DataFile(Struct):
         """Whether it has columns of texts; the values of a JSONL file have types of their own."""
         return not is_jsonl(self.path)
 
-    def rows(self, problems: list[Problem] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield line and values of each row.
+    def rows(
+        self, problems: list[Problem] | None = None, *, learn: bool = False
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield line and values of each row; where the types are still to *learn*, a CSV's texts.
 
         A wrong row goes to *problems* and is passed over; without them, and where the file as a
         whole is wrong, ManifestError is raised; ValueError where it cannot be opened. Where it was
         right before, any of these is a SourceChangedError.
         """
         try:
-            yield from self._rows(problems)
+            yield from self._rows(problems, learn=learn)
         except (ManifestError, ValueError, OSError):
             if self.sound:
                 raise SourceChangedError(self.written) from None
             raise
 
-    def _rows(self, problems: list[Problem] | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _rows(
+        self, problems: list[Problem] | None, *, learn: bool
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         digest = hashlib.sha256()
         with opened(self.path, self.relative) as file:
             try:
-                for line, row in self._read(self._lines(file, digest)):
+                for line, row in self._read(self._lines(file, digest), learn=learn):
                     if isinstance(row, dict):
                         yield line, row
                     elif problems is None:
@@ -94,22 +100,37 @@ class DataFile(Struct):
             raise SourceChangedError(self.written)
         self.sha256 = digest.hexdigest()
 
-    def _read(self, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Mistake]]:
+    def _read(
+        self, lines: Iterable[str], *, learn: bool
+    ) -> Iterator[tuple[int, dict[str, Any] | Mistake]]:
         if not self.is_csv:
             yield from jsonl_rows(lines, self.columns)
             return
         for line, row in csv_rows(lines, self.columns, self.dialect):
-            yield line, row if isinstance(row, Mistake) else self.types.values(row)
+            if isinstance(row, Mistake):
+                yield line, row
+            elif learn:
+                yield from self._learn(line, row)
+            else:
+                yield line, self.types.values(row)
+
+    def _learn(
+        self, line: int, row: dict[str, str]
+    ) -> Iterator[tuple[int, dict[str, Any] | Mistake]]:
+        """Learn the types of the columns from a row; yield it, and the mistakes in its fields."""
+        for name, message in self.types.learn(row, self.written, line):
+            yield line, Mistake(line, message, list(self.columns).index(name))
+        yield line, row
 
     def scan(self, origin: Origin, problems: list[Problem]) -> bool:
-        """Read all of the file: its columns, and what is wrong with it.
+        """Read all of the file: its columns, their types, and what is wrong with it.
 
         Return whether its columns are all known.
         """
         found: list[Problem] = []
         whole = True
         try:
-            self.count = sum(1 for _ in self.rows(found))
+            self.count = sum(1 for _ in self.rows(found, learn=True))
         except ManifestError as error:
             found += error.problems
             whole = False

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Problem
+from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.data_file import DataFile, RowOptions
-from batchrun.manifest.data.local_files import listing, placed
+from batchrun.manifest.data.globs import search
+from batchrun.manifest.data.left_out import leaving_out
+from batchrun.manifest.data.local_files import LocalDisk, placed
 from batchrun.manifest.expressions.expression import Origin
-from batchrun.manifest.sources import Sources
 
 _WILDCARD: Final = re.compile(r"[*?\[]")
 
@@ -27,6 +30,20 @@ class Sheets(Struct, frozen=True):
     @property
     def options(self) -> RowOptions:
         return self.files[0].options
+
+    @property
+    def types(self) -> ColumnTypes:
+        """The types of the columns of the CSV files, which have them together."""
+        return self.files[0].types
+
+    def read_as(self, former: Mapping[str, str]) -> "Sheets":
+        """Return the same files with these types of their columns, some of them former ones."""
+        types = self.types.read_as(former)
+        return Sheets(tuple(replace(data, types=types) for data in self.files))
+
+    @property
+    def has_csv(self) -> bool:
+        return any(data.is_csv for data in self.files)
 
     @property
     def written(self) -> str:
@@ -78,19 +95,20 @@ class Sheets(Struct, frozen=True):
                     yield data.column(line, name, message)
 
 
-def sheet_paths(base: Path, written: str, sources: Sources) -> Sequence[str]:
+def sheet_paths(disk: LocalDisk, written: str) -> Sequence[str]:
     """Return the files that *written* names, sorted where it is a pattern; raise ValueError.
 
     A name with a wildcard in it that is a file's own is that file.
     """
-    if not _WILDCARD.search(written) or placed(base, written).is_file():
+    if not _WILDCARD.search(written) or placed(disk.base, written).is_file():
         return [written]
     wanted = str(placed(Path(), written))
-    found = sources.listings[wanted] = listing(base, wanted)
-    files = sorted(Path(path).as_posix() for path in found if (base / path).is_file())
-    if not files:
-        raise ValueError(f"no file matches `{written}` in {base}")
-    return files
+    found = disk.found[written] = search(disk.base, wanted)
+    disk.sources.listings[wanted] = found.listing
+    if not found.files:
+        what = f"; {leaving_out(found, written)}" if found.left_out else ""
+        raise ValueError(f"no file matches `{written}` in {disk.base}{what}")
+    return found.files
 
 
 def check_rows(sheets: Sheets) -> Iterator[tuple[DataFile, int, dict[str, Any]] | ManifestError]:

@@ -6,9 +6,11 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError, Problem, SourceChangedError
+from batchrun.manifest.data.column_types import ColumnTypes, RowValues
 from batchrun.manifest.data.data_file import AT_ONCE, DataFile
 from batchrun.manifest.data.decimal_commas import DecimalCommas
 from batchrun.manifest.data.sheets import Sheets, check_rows
@@ -93,6 +95,15 @@ class FileTable(Struct):
     def problem(self, column: str, message: str) -> Problem:
         return self.data.problem(column, message)
 
+    @property
+    def types(self) -> ColumnTypes:
+        """The types of its columns; of the values of a JSONL file it knows none."""
+        return self.data.types
+
+    def read_as(self, former: Mapping[str, str]) -> "FileTable":
+        """Return the same table with these types of its columns, some of them former ones."""
+        return replace(self, data=self.data.read_as(former))
+
     def rows(self) -> Iterator[Row]:
         for data, line, values in self.data.rows():
             try:
@@ -134,8 +145,9 @@ class FileTable(Struct):
         for name, separator in options.lists.items():
             _divide(values, name, separator)
         special = [name for name in values if name in options.template or name in options.files]
+        texts = values.texts if isinstance(values, RowValues) else {}
         if not special:
-            return Row(values, {}, place)
+            return Row(values, {}, place, texts)
         dynamic: dict[str, Expression] = {}
         for name in special:
             expression = self._compiled(FieldOrigin(data, line, name), values[name])
@@ -146,7 +158,7 @@ class FileTable(Struct):
                 values[name] = expression.evaluate({})
             except NoValueError as error:
                 raise ManifestError([error.problem] if error.problem else []) from None
-        return Row({n: v for n, v in values.items() if n not in dynamic}, dynamic, place)
+        return Row({n: v for n, v in values.items() if n not in dynamic}, dynamic, place, texts)
 
     def _compiled(self, origin: FieldOrigin, value: Any) -> Expression:
         """Compile one field; what is wrong with it is raised with its line."""

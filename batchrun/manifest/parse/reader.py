@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from batchrun.base.ceilings import MOST_REPLICATES
 from batchrun.base.endpoint import parse_endpoint
-from batchrun.base.values import parse_count
+from batchrun.base.values import up_to
 from batchrun.errors import Problem
+from batchrun.manifest.data.left_out import notes
 from batchrun.manifest.data.local_files import LocalDisk
 from batchrun.manifest.data.sheets import Sheets
 from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE, Compiler
@@ -76,13 +78,13 @@ class Reader:
         path: Path,
         environ: Mapping[str, str],
         problems: list[Problem],
-        notes: list[Problem],
+        noted: list[Problem],
     ) -> None:
         self.sources = Sources()
         environment = Environment(environ, self.sources.variables)
         disk, known = LocalDisk(path.absolute().parent.resolve(), self.sources), KnownNames()
-        compiler = Compiler(problems, environment, disk, known, notes=notes)
-        self.context = ParseContext(path, problems, notes, environment, disk, known, compiler)
+        compiler = Compiler(problems, environment, disk, known, notes=noted)
+        self.context = ParseContext(path, problems, noted, environment, disk, known, compiler)
         self.root = Section(root, "", problems, environment)
         self.data = DataReader(self.context, self.root)
         self.choices = RuleReader(self.context, self.root)
@@ -100,6 +102,7 @@ class Reader:
         root.close()
         if self.context.known.open:  # what is wrong with its cells can't be known, either
             raise_if(self.context.problems)
+        self._note_globs()
         return Manifest(
             path=self.context.path,
             text=data,
@@ -113,6 +116,13 @@ class Reader:
             grids=grids,
             sources=self.sources,
         )
+
+    def _note_globs(self) -> None:
+        found = self.context.disk.found
+        for node, pattern in self.context.compiler.globs:
+            if pattern in found:
+                said = notes(pattern, found[pattern], found.values())
+                self.context.notes.extend(node.problem(each) for each in said)
 
     def _product(self) -> Grid:
         files = self.data.files()
@@ -135,7 +145,7 @@ class Reader:
             models=models,
             exclude=self.choices.exclude(models, constants),
             sample=read_sample(self.root),
-            repeat=self.root.take("repeat", parse_count, 1),
+            repeat=self.root.take("repeat", up_to(MOST_REPLICATES), 1),
         )
         for model in () if self.context.known.open else models:
             self.context.problems.extend(check_model(model, product, unsent))

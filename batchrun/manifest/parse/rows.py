@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from batchrun.base.text import did_you_mean
-from batchrun.manifest.data.column_types import ColumnTypes
+from batchrun.manifest.data.column_types import ColumnType, ColumnTypes
 from batchrun.manifest.data.csv_rows import Dialect
 from batchrun.manifest.data.data_file import DataFile, RowOptions
 from batchrun.manifest.data.decoded import SAVE_AS
@@ -15,6 +15,7 @@ from batchrun.manifest.data.local_files import placed
 from batchrun.manifest.data.sheets import Sheets, sheet_paths
 from batchrun.manifest.data.table import FileTable
 from batchrun.manifest.expressions.compiler import AXES
+from batchrun.manifest.expressions.doubts import among_texts
 from batchrun.manifest.expressions.expression import Expression
 from batchrun.manifest.manifest import FixedTable, ManifestOrigin, Table
 from batchrun.manifest.parse.context import ParseContext, items_of
@@ -26,6 +27,22 @@ _ROWS: Final = (
     "`rows` expects a file such as prompts.csv, {file: prompts.csv}, {file: [jan.csv, feb.csv]}, "
     "{all: [a.csv, b.csv]}, or a list such as [{prompt: a red chair}]"
 )
+
+_OF_COLUMNS: Final = ("send", "template", "text", "number", "boolean", "files")
+"""The keys of `rows` that name columns."""
+
+_TYPED: Final[Mapping[str, ColumnType]] = {
+    **dict.fromkeys(("files", "template", "lists", "text"), ColumnType.TEXT),
+    "number": ColumnType.NUMBER,
+    "boolean": ColumnType.BOOLEAN,
+}
+"""The keys that say the type of a column: a path and a template are texts."""
+
+_NOT_BOTH: Final = {
+    "number": ("text", "files", "template", "lists"),
+    "boolean": ("text", "number", "files", "template", "lists"),
+}
+"""The keys that say another type."""
 
 
 _DATA: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
@@ -79,9 +96,7 @@ class DataReader(Struct, frozen=True):
         return None if sheets is None else (sheets, written)
 
     def _row_options(self, section: Section) -> RowOptions:
-        names = {
-            key: section.take(key, _names, None) for key in ("send", "template", "text", "files")
-        }
+        names = {key: section.take(key, _names, None) for key in _OF_COLUMNS}
         lists = section.take("lists", _separators, dict[str, str]())
         delimiter = section.take("delimiter", parse_delimiter, None)
         section.close()
@@ -91,12 +106,12 @@ class DataReader(Struct, frozen=True):
 
     def _sheets(self, node: Node, options: RowOptions) -> Sheets | None:
         """Return the data files that *node* names, read; None where their columns aren't known."""
-        types = ColumnTypes(options.text | options.lists.keys())
+        types = ColumnTypes(_types(options))
         files: list[DataFile] = []
         count = len(self.context.problems)
         for item in node.items if isinstance(node, ListNode) else (node,):
             try:
-                files += self._data_files(plain_value(item), options, types)
+                files += self._data_files(item, options, types)
             except ValueError as error:
                 self.context.problems.append(item.problem(str(error)))
         if not files and len(self.context.problems) == count:  # of an empty list
@@ -110,12 +125,15 @@ class DataReader(Struct, frozen=True):
         return sheets if known else None
 
     def _data_files(
-        self, value: Any, options: RowOptions, types: ColumnTypes
+        self, node: Node, options: RowOptions, types: ColumnTypes
     ) -> Iterator[DataFile]:
+        value = plain_value(node)
         if type(value) is not str or not value:
             raise ValueError(_ROWS)
-        disk = self.context.disk
-        for written in sheet_paths(disk.base, self.context.environment.expand(value), disk.sources):
+        disk, named = self.context.disk, self.context.environment.expand(value)
+        paths = sheet_paths(disk, named)
+        self.context.compiler.globs.append((node, named))
+        for written in paths:
             suffix = PurePosixPath(written).suffix.lower()
             if wrong := _not_rows(suffix):
                 raise ValueError(f"`{written}`: {wrong}")
@@ -135,14 +153,15 @@ class DataReader(Struct, frozen=True):
 
     def _file_table(self, data: Sheets, node: Node) -> Table:
         columns = data.columns
-        for key in ("send", "template", "text", "files", "lists"):
+        self.context.problems.extend(map(node.problem, _misfits(data)))
+        for key in (*_OF_COLUMNS, "lists"):
             for name in sorted(getattr(data.options, key) or ()):
                 if name not in columns:
                     hint = did_you_mean(name, columns)
                     self.context.problems.append(
                         node.problem(f"`rows.{key}`: no column `{name}` in {data.written}{hint}")
                     )
-        if data.options.delimiter and not any(each.is_csv for each in data.files):
+        if data.options.delimiter and not data.has_csv:
             message = (
                 f"`rows.delimiter`: {data.written} is JSONL, in which nothing separates columns"
             )
@@ -173,6 +192,9 @@ class DataReader(Struct, frozen=True):
             self.context.problems.append(node.problem("`rows` needs at least one row"))
             return None
         columns = tuple(keys)
+        for name in columns:
+            values = [place.nodes[name] for place in places if name in place.nodes]
+            self.context.notes.extend(among_texts(values))
         return FixedTable(node, columns, tuple(entries), keys, tuple(places), frozenset(columns))
 
     def _zip(self, node: Node) -> Table | None:
@@ -201,7 +223,9 @@ class DataReader(Struct, frozen=True):
     def _columns(self, node: MapNode) -> Iterator[tuple[str, tuple[Node, list[Expression]]]]:
         for key, name, below in text_keys(node, self.context.problems):
             if isinstance(below, ListNode):
-                yield name, (key, list(self.context.compiler.axis(below, {})))
+                axis = self.context.compiler.axis(below, {})
+                if self.context.compiler.holds(below, axis.segments):
+                    yield name, (key, list(axis))
                 continue
             hint = ""
             if isinstance(below, MapNode) and next(keys_of(below), "") in AXES:
@@ -220,6 +244,25 @@ def _nodes_of_rows(node: MapNode, rows: int) -> Iterator[dict[str, Node]]:
             else below
             for name, below in lists.items()
         }
+
+
+def _types(options: RowOptions) -> dict[str, ColumnType]:
+    """Return the types that the manifest says."""
+    return {name: said for key, said in _TYPED.items() for name in getattr(options, key)}
+
+
+def _misfits(data: Sheets) -> Iterator[str]:
+    """Yield each column that is said to be of two types, or of one that its file says itself."""
+    for key, others in _NOT_BOTH.items():
+        for name in sorted(getattr(data.options, key)):
+            for other in others:
+                if name in getattr(data.options, other):
+                    yield f"`rows.{key}`: `{name}` is also in `{other}`; keep one of them"
+            if not data.has_csv:
+                yield (
+                    f"`rows.{key}`: the values of {data.written} have the types that JSON gives "
+                    f"them; take `{name}` out"
+                )
 
 
 def _names(value: object) -> frozenset[str]:
