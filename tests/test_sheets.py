@@ -292,3 +292,28 @@ def test_a_var_fills_the_empty_fields_of_a_column_that_is_not_sent(tmp_path: Pat
     assert said(tmp_path, f"rows: p.csv\n{var}") == [message]
     axis = var.replace("red", "[red, blue]")
     assert said(tmp_path, f"rows: {{file: p.csv, send: [p]}}\n{axis}") == [message]
+
+
+def test_several_sheets_have_one_type_a_column(tmp_path: Path) -> None:
+    files = {"a__csv": "n;m\n1;1\n", "b__csv": "n,m\nx,2\n"}
+
+    assert inputs(tmp_path, "rows: {file: [a.csv, b.csv]}", **files) == [
+        {"n": "1", "m": 1},
+        {"n": "x", "m": 2},
+    ]
+
+
+def test_a_decimal_comma_is_no_number_and_a_list_has_no_other_type(tmp_path: Path) -> None:
+    rows = "n;m\n0,5;1|2\n"
+
+    assert said(tmp_path, "rows: {file: p.csv, number: [n]}", p__csv=rows) == [
+        "p.csv:2:1: this is not a number, as `number: [n]` says; write its decimals behind a point"
+    ]
+    [both, _] = said(tmp_path, "rows: {file: p.csv, number: [m], lists: {m: '|'}}")
+    assert both == "m.yaml:2:14: `rows.number`: `m` is also in `lists`; keep one of them"
+
+
+def test_a_file_that_a_pattern_leaves_out_is_noted(tmp_path: Path) -> None:
+    manifest = loaded(tmp_path, 'rows: "*.csv"', a__csv="p\n1\n", B__CSV="p\n2\n")
+
+    assert ["`B.CSV` (case counts" in note.message for note in manifest.notes] == [True]

@@ -55,14 +55,15 @@ def csv_rows(
     Put the header's names into *columns*, and what separates them into *dialect*. Raise
     WholeFileError where the header is wrong, or a quote is.
     """
-    rest = _Counted(iter(lines))
+    size = [0]
+    rest = _counted(lines, size)
     ahead = _opened(rest, dialect)
     reader = csv.reader(chain(ahead, rest), strict=True, delimiter=dialect.delimiter)
     header: _Header | None = None
     start = 1
     try:
         for fields in reader:
-            line, start, rest.size = start, reader.line_num + 1, 0
+            line, start, size[0] = start, reader.line_num + 1, 0
             if not any(map(str.strip, fields)):  # no row, before the header too
                 continue
             if header is None:
@@ -108,19 +109,13 @@ def is_closed(record: str) -> bool:
     return record.count('"') % 2 == 0
 
 
-class _Counted(Iterator[str]):
-    """Lines; *size* is how many characters the present row has so far."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self.size = 0
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.size += len(line)
-        if self.size > MOST:
+def _counted(lines: Iterable[str], size: list[int]) -> Iterator[str]:
+    """Yield *lines*; count in *size* how many characters the present row has so far."""
+    for line in lines:
+        size[0] += len(line)
+        if size[0] > MOST:
             raise csv.Error("field larger than field limit")
-        return line
+        yield line
 
 
 def _opened(lines: Iterator[str], dialect: Dialect) -> list[str]:
@@ -175,6 +170,8 @@ def _header(fields: list[str], line: int) -> _Header:
 
 def _row(header: _Header, fields: list[str], line: int, delimiter: str) -> dict[str, str] | Mistake:
     names = header.names
+    if len(fields) == len(names):
+        return {name: value for name, value in zip(names, fields, strict=True) if value}
     if not len(names) <= len(fields) <= header.width:
         message = f"{number_of(len(fields), 'field')}, but the header has {len(names)} columns"
         return Mistake(line, message + _hint(header, fields, delimiter))

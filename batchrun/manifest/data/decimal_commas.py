@@ -17,25 +17,23 @@ class DecimalCommas:
     """Looks at rows for *columns* of such numbers and of nothing else."""
 
     def __init__(self, columns: Iterable[str]) -> None:
-        self._columns = set(columns)  # that may still be such ones
+        self._columns = tuple(columns)  # that may still be such ones
         self._found: dict[str, tuple[DataFile, int, str]] = {}  # the first field with a comma
 
     def see(self, data: DataFile, line: int, values: dict[str, Any]) -> None:
         """Take in one row."""
-        if not self._columns or not data.is_csv:
-            return
-        for name in self._columns & values.keys():
-            text = values[name]
-            if not isinstance(text, str):
+        for name in self._columns:
+            text = values.get(name)
+            if type(text) is not str or text.isdecimal() or not data.is_csv:
                 continue
             if not _NUMBER.fullmatch(text):
-                self._columns.discard(name)
+                self._columns = tuple(each for each in self._columns if each != name)
             elif "," in text:
                 self._found.setdefault(name, (data, line, text))
 
     def notes(self) -> Iterator[Problem]:
         """Yield a note for each such column, at its first field."""
-        for name in sorted(self._columns & self._found.keys()):
+        for name in sorted(self._found.keys() & self._columns):
             data, line, text = self._found[name]
             point = text.replace(".", "").replace(",", ".")
             yield data.column(
