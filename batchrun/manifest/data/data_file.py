@@ -76,8 +76,9 @@ class DataFile(Struct):
         """
         try:
             yield from self._rows(problems, learn=learn)
-        except (ManifestError, ValueError, OSError):
-            if self.sound:
+        except (ManifestError, ValueError, OSError) as error:
+            gone = self.sha256 is not None and not isinstance(error, ManifestError)
+            if self.sound or gone:
                 raise SourceChangedError(self.written) from None
             raise
 
@@ -136,6 +137,10 @@ class DataFile(Struct):
             whole = False
         except ValueError as error:
             found.append(origin.problem(str(error)))
+            whole = False
+        except OSError as error:
+            why = f"cannot read `{self.relative}`: {error.strerror}"
+            found.append(origin.problem(why))
             whole = False
         problems += found
         self.sound = whole and not found
