@@ -3,6 +3,7 @@
 * BatchrunError (70)
   * UsageError (2)
     * ManifestError (2)
+      * SourceChangedError (3)
   * KeyRefusedError (4)
     * NotPermittedError (4)
   * OutOfCreditError (5)
@@ -127,6 +128,30 @@ def _listed(problems: Sequence[Problem]) -> Iterator[str]:
 def _kind(problem: Problem) -> str:
     """Return what problems have in common that differ in names and places alone."""
     return re.sub(r"`[^`]*`|\d+", "`", f"{problem.place.source} {problem.message}")
+
+
+class SourceChangedError(ManifestError):
+    """A file that the manifest was read from is another by now: the rest of its cells isn't known.
+
+    *written* is the file as messages show it. *begun* says how far the call had come, "" where it
+    had begun nothing.
+    """
+
+    exit_code = INCOMPLETE
+
+    def __init__(self, written: str, begun: str = "") -> None:
+        self.written = written
+        self.begun = begun
+        super().__init__(
+            [Problem(Place(written, 1, 1), "the file has changed while this call ran")]
+        )
+
+    def __str__(self) -> str:
+        so_far = f"; {self.begun}" if self.begun else ""
+        return (
+            f"{self.written} has changed while this call ran{so_far}; run the same command again "
+            "to go on with the file as it is then"
+        )
 
 
 class KeyRefusedError(BatchrunError):

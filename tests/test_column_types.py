@@ -194,7 +194,7 @@ def test_each_field_that_is_not_of_the_said_type_is_a_mistake_at_its_place(tmp_p
     assert found == [
         f"p.csv:2:5: {boolean}",
         f"p.csv:3:3: {number}",
-        f"p.csv:4:3: {number}",
+        f"p.csv:4:3: {number}; write its decimals behind a point",
         f"p.csv:5:3: {number}",
         f"p.csv:5:9: {boolean}",
     ]

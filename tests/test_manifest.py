@@ -7,6 +7,7 @@ import pytest
 
 from batchrun.errors import ManifestError
 from batchrun.manifest.cells import Cell
+from batchrun.manifest.data.csv_rows import MOST
 from batchrun.manifest.file_names import file_name
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.load import load_manifest
@@ -233,13 +234,18 @@ def test_a_line_with_nothing_in_it_is_no_row(tmp_path: Path, text: str) -> None:
 
 
 def test_a_field_of_a_csv_may_be_long_but_not_endless(tmp_path: Path) -> None:
-    (tmp_path / "p.csv").write_text(f"p,q\n1,{'x' * 131072}\n")
+    (tmp_path / "p.csv").write_text(f"p,q\n1,{'x' * 140000}\n")
     [sent] = inputs_of(tmp_path, "models: [a/b]\nrows: p.csv\n")
-    assert len(sent["q"]) == 131072
+    assert len(sent["q"]) == 140000
 
-    (tmp_path / "p.csv").write_text(f"p,q\n1,{'x' * 131073}\n")
-    with pytest.raises(ManifestError, match=r"p\.csv:2:1: a field is longer than 131072"):
-        inputs_of(tmp_path, "models: [a/b]\nrows: p.csv\n")
+    text = "x" * (MOST // 2)
+    for row, message in (
+        (f"1,{text}{text}", "a line is longer than 16777216 characters"),
+        (f'1,"{text}\n{text}', "a row has more than 16777216 characters; is a quote open"),
+    ):
+        (tmp_path / "p.csv").write_text(f"p,q\n{row}\n")
+        with pytest.raises(ManifestError, match=message):
+            inputs_of(tmp_path, "models: [a/b]\nrows: p.csv\n")
 
 
 def chain(length: int, end: str) -> str:

@@ -48,7 +48,6 @@ BEYOND = {
     "references",
     "rows",
     "typed_text",
-    "semicolons",
     "unclosed_field",
     "unmapped",
     "wrapped_rows",

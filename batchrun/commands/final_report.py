@@ -21,11 +21,14 @@ from batchrun.errors import (
     INCOMPLETE,
     FolderError,
     LedgerError,
+    ManifestError,
+    SourceChangedError,
     most_severe,
 )
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
+from batchrun.manifest.data.changes import Watch
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.results.budgets import budgets_of
 from batchrun.results.going_on import Others, how_to_go_on
@@ -97,8 +100,22 @@ def walk(ending: Ending) -> Totals | None:
     large = upper_bound(ending.call.manifest) > MOST_WHEN_INTERRUPTED
     if shutdown.at_once and large:
         return None
-    if any(isinstance(error, FolderError) for error in shutdown.errors):
-        return _on_disk(ending)
+    try:
+        if any(isinstance(error, FolderError) for error in shutdown.errors):
+            return _on_disk(ending)
+        return _walked(ending, large=large)
+    except ManifestError as error:  # a data file: what its cells would be isn't known any more
+        shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left as they were")
+        if not any(isinstance(each, ManifestError) for each in shutdown.errors):
+            shutdown.submit_no_more(error)
+        return None
+
+
+def _walked(ending: Ending, *, large: bool) -> Totals:
+    """Write the results and count; ManifestError where the grid can't be walked any more."""
+    shutdown = ending.shutdown
+    if (written := Watch(ending.call.manifest.sources).changed()) is not None:
+        raise SourceChangedError(written)
     if shutdown.interrupted and large:
         shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left to the next call")
     results = not shutdown.at_once and not (shutdown.interrupted and large)

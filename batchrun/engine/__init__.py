@@ -7,6 +7,7 @@ The way of a cell:
     resume.py          takes over what earlier calls left
     selection.py       which cells the call is about
     names.py           whose a file name is: given in the order of the grid, and kept
+    changed_sources.py whether the files that cells are made from are as they were
     redo.py            which cells are made again, and as which replicates
     scheduler.py       what the next cell needs; `ready_queue.py` says which one is next
     budget.py          what may still be spent; `held_cells.py` has the cells that wait for it

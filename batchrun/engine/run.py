@@ -30,6 +30,7 @@ from batchrun.engine.admission import Admission
 from batchrun.engine.affordable import Affordable
 from batchrun.engine.batcher import Batcher
 from batchrun.engine.budget import Budget
+from batchrun.engine.changed_sources import ChangedSources
 from batchrun.engine.context import Context
 from batchrun.engine.day_budget import DayBudget
 from batchrun.engine.downloader import Downloader
@@ -66,6 +67,7 @@ from batchrun.errors import (
     FolderError,
     KeyRefusedError,
     LostLedgerError,
+    ManifestError,
     ThrottledError,
     UnreachableError,
 )
@@ -126,6 +128,7 @@ class Runner:
             client=services.client,
             progress=services.progress,
             shutdown=self.shutdown,
+            sources=ChangedSources(manifest, self.shutdown),
             names=Names(manifest, ledger),
             refusing=RefusingModels(ledger.book, {each.alias: each.id for each in manifest.models}),
         )
@@ -182,7 +185,7 @@ class Runner:
             if errors is None:
                 raise
             for error in errors:
-                self.shutdown.leave(error)
+                self.shutdown.leave(context.sources.named(error))
         finally:
             with anyio.CancelScope(shield=True):
                 await context.ledger.settle()
@@ -352,13 +355,17 @@ class Runner:
         """Yield the model's cells, each once; what the grid's bound has too many goes off it."""
         wants, seen, progress = self.selection.wants, self._seen, self._context.progress
         beyond = upper_bound(self._context.manifest, model)
-        for cell in expand(self._context.manifest, model):
-            beyond -= 1
-            if not wants(cell) or not seen.add(cell.key)[1]:
-                progress.fewer(1)
-            else:
-                yield cell
-        progress.fewer(beyond)
+        try:
+            for cell in expand(self._context.manifest, model):
+                beyond -= 1
+                if not wants(cell) or not seen.add(cell.key)[1]:
+                    progress.fewer(1)
+                else:
+                    yield cell
+        except ManifestError as error:
+            self._context.sources.stop(error)
+        else:
+            progress.fewer(beyond)
 
     def _moment(self) -> Moment:
         return Moment(self._in_flight.flying(), self._context.ledger.book.cost)

@@ -13,6 +13,7 @@ from batchrun.engine.opening import Opening
 from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
+from batchrun.errors import ManifestError
 from batchrun.ledger.history import GOOD, History, LookUp, Rest, Submit, Watch, grant, next_step
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
@@ -53,6 +54,7 @@ class Scheduler:
         self._opening = opening
         self._batcher = batcher
         self._downloader = downloader
+        self._sources = context.sources
         self._names = context.names
         self._before = context.ledger.end
         self._granted: dict[str, int] = {}
@@ -86,11 +88,16 @@ class Scheduler:
         cell = self._next_cell()
         if cell is None:
             return False
-        self._names.follow(cell)
+        try:
+            self._names.follow(cell)
+        except ManifestError as error:
+            self._sources.stop(error)
+            return False
         attempt = self._in_flight.get(cell.key)
         if attempt is not None:
             attempt.cell = attempt.cell or cell
             attempt.yielded = True
+            self._sources.begun += 1
             return True
         history = self._ledger.book.history(cell.key)
         granted = self._grant(cell.key, history)
@@ -99,6 +106,7 @@ class Scheduler:
             case Submit(number):
                 return self._begin(cell, history, number, granted)
             case Rest():
+                self._sources.begun += 1
                 self._progress.passed(bad="" if history.state in GOOD else history.state)
                 self._owed(cell, history)
             case Watch() | LookUp():
@@ -155,6 +163,8 @@ class Scheduler:
         if self._is_beyond_limit(cell.key, history):
             self._limit_used = True
             return True  # cells that are tried again may still be drawn
+        if self._sources.stopped():
+            return False
         if self._admission.is_stopped(cell.model):
             self._admission.leave(cell.model, cell.alias)
             return True
@@ -179,6 +189,7 @@ class Scheduler:
             reserved=money.amount,
             first=money.first,
         )
+        self._sources.begun += not history.attempt
         self._transitions.begin(attempt)
         self._batcher.put(attempt)
         return True

@@ -48,6 +48,8 @@ IDENTITY: Final[Mapping[str, bool]] = {
     "rows.number": True,
     "rows.boolean": True,
     "rows.files": True,
+    "rows.lists": True,
+    "rows.delimiter": True,
     "exclude": False,  # these choose cells, and change none
     "include": True,
     "repeat": True,

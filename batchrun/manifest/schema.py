@@ -119,7 +119,11 @@ _COLUMNS: Final = {
     "minProperties": 1,
     "additionalProperties": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/value"}},
 }
-_DATA: Final = {"type": "string", "pattern": r"\.([cC][sS][vV]|[jJ][sS][oO][nN][lL]|ndjson)$"}
+_DATA: Final = {
+    "type": "string",
+    "pattern": r"\.([cC][sS][vV]|[tT][sS][vV]|[tT][xX][tT]|[jJ][sS][oO][nN][lL]|ndjson)$",
+    "description": "a CSV or JSONL file, or a pattern such as sheets/*.csv",
+}
 _ROWS: Final[dict[str, Any]] = {
     "anyOf": [
         _DATA,
@@ -127,13 +131,22 @@ _ROWS: Final[dict[str, Any]] = {
         _section(
             "a data file, and how its columns are taken",
             {
-                "file": _DATA,
+                "file": {"anyOf": [_DATA, _list(_DATA, "files, end to end", minItems=1)]},
                 "send": _NAMES,
                 "template": _NAMES,
                 "text": _NAMES,
                 "number": _NAMES,
                 "boolean": _NAMES,
                 "files": _NAMES,
+                "lists": {
+                    "type": "object",
+                    "description": "column: what separates the values in one field",
+                    "additionalProperties": _TEXT,
+                },
+                "delimiter": {
+                    "description": "what separates the columns of a CSV file",
+                    "enum": [",", ";", "|", "\t", "\\t", "comma", "semicolon", "tab"],
+                },
             },
             required=["file"],
         ),

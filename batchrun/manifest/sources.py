@@ -12,12 +12,14 @@ from batchrun.base.local_file import FileState
 class Sources:
     """Files, listings and variables. They grow while cells are made: rows name files, too.
 
-    *digests* are the sha256 of those files that were read as a whole already.
+    *digests* are the sha256 of those files that were read as a whole already. *read_again* are the
+    files that are read again whenever cells are made, by their paths, as messages show them.
     """
 
     def __init__(self) -> None:
         self.files: dict[str, FileState | None] = {}
         self.digests: dict[str, str] = {}
+        self.read_again: dict[str, str] = {}
         self.listings: dict[str, tuple[str, ...]] = {}  # what each glob pattern has found
         self.variables: dict[str, str] = {}
 

@@ -7,7 +7,9 @@ column_types.py  the one type of each column of a CSV file
 field_types.py   what one field of it reads as
 decoded.py       bytes -> lines of text
 mistake.py       what is wrong with a line
-table.py         a data file as a table of the grid
+sheets.py        the data files of one table, end to end
+table.py         data files as a table of the grid
+decimal_commas.py  columns of numbers that are text
 local_files.py   files that are sent, globs, lines of text
 globs.py         the files that a pattern finds
 left_out.py      the files that it leaves out, in words

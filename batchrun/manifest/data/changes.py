@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from batchrun.base.file_state import is_still, lasting
+from batchrun.base.file_state import file_state, is_still, lasting
 from batchrun.base.local_file import FileState
 from batchrun.manifest.data.local_files import listing
 from batchrun.manifest.sources import Sources
@@ -19,6 +19,29 @@ class Seal(Struct, frozen=True):
     files: Mapping[str, FileState]
     listings: Mapping[str, str]
     variables: Mapping[str, str]
+
+
+class Watch:
+    """Looks whether the files that are read again while cells are made are as they were read."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._written = dict(sources.read_again)
+        self._digests = {path: sources.digests.get(path) for path in self._written}
+        self._states = {path: sources.files.get(path) for path in self._written}
+
+    def changed(self) -> str | None:
+        """Return the first file whose content is another, as messages show it; None for none.
+
+        A file that was written anew with the same content, as a copy or a checkout does, is as it
+        was.
+        """
+        for path, known in self._states.items():
+            if known is None or not is_still(path, known):
+                state = file_state(path)
+                if state is None or _content(Path(path)) != self._digests[path]:
+                    return self._written[path]
+                self._states[path] = state
+        return None
 
 
 def seal(sources: Sources, *, secret: str) -> Seal | None:

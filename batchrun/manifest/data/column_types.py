@@ -9,6 +9,7 @@ batchrun 0.1 took each field by itself. Its ledgers have the cells that came of 
 read is kept here, too: `BY_FIELD`.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
@@ -43,6 +44,8 @@ _READERS: Final[Mapping[str, Callable[[str], Any]]] = {
     BY_FIELD: from_field,
 }
 """How the fields of each type are read; those of a text are as they stand."""
+
+_COMMA: Final = re.compile(r"[-+]?[0-9]+,[0-9]+")
 
 _WORDS: Final[Mapping[str, str]] = {
     ColumnType.NUMBER: "a number",
@@ -151,7 +154,8 @@ class ColumnTypes(Struct):
             column.see(text, written, line)
             said = self.said.get(name, ColumnType.TEXT)
             if said is not ColumnType.TEXT and isinstance(_READERS[said](text), str):
-                yield name, f"this is not {_WORDS[said]}, as `{said}: [{name}]` says"
+                comma = "; write its decimals behind a point" if _COMMA.fullmatch(text) else ""
+                yield name, f"this is not {_WORDS[said]}, as `{said}: [{name}]` says{comma}"
 
     def of(self, name: str) -> ColumnType | None:
         """Return the type of a column, None where all of its fields are empty."""

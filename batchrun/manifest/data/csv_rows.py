@@ -1,31 +1,76 @@
-"""The lines of a CSV file -> rows of texts. What a column's texts mean is not known here."""
+"""The lines of a CSV file -> rows of texts. What a column's texts mean is not known here.
+
+The line of column names decides what separates columns: the one of comma, semicolon and tab that
+stands in it outside quotes. Excel's line `sep=;` before it says so, too, and the manifest has the
+last word. Where several stand there, none is guessed: `sku;size (w,h)` reads as two columns with
+either, and the wrong one would be paid for.
+"""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Final
 
+from msgspec import Struct
+
+from batchrun.base.text import number_of
 from batchrun.manifest.data.mistake import Mistake, WholeFileError
+
+MOST: Final = 16 * 1024 * 1024
+"""Characters of a row, or of one field: what is read at once is held in memory."""
+
+_USUAL: Final = ",;\t"
+_SEPARATOR: Final = re.compile(r'(?i)"?sep=([,;|\t])"?[\r\n]*')
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_LINE_END: Final = re.compile(r"\r\n|\n|\r")
+_CURLY: Final = re.compile("[\u201c-\u201f\u00ab\u00bb]")
+
+csv.field_size_limit(MOST)  # of the whole process: the module knows none of a reader's own
+
+
+class Dialect(Struct):
+    """What separates the columns of a file; *said* where the manifest says it.
+
+    *usual* is taken where the line of column names has no separator, or this and others.
+    """
+
+    said: str | None = None
+    usual: str | None = None
+    delimiter: str = ","  # once the file was opened
+
+
+class _Header(Struct, frozen=True):
+    """The names of columns; *width* counts also those at the end that have none."""
+
+    names: list[str]
+    width: int
 
 
 def csv_rows(
-    lines: Iterable[str], columns: dict[str, int]
+    lines: Iterable[str], columns: dict[str, int], dialect: Dialect
 ) -> Iterator[tuple[int, dict[str, str] | Mistake]]:
-    """Yield line and non-empty fields of each row, and put the header's names into *columns*.
+    """Yield line and non-empty fields of each row that has any.
 
-    Raise WholeFileError where the header is wrong, or a quote is.
+    Put the header's names into *columns*, and what separates them into *dialect*. Raise
+    WholeFileError where the header is wrong, or a quote is.
     """
-    reader = csv.reader(lines, strict=True)
-    header: list[str] | None = None
+    size = [0]
+    rest = _counted(lines, size)
+    ahead = _opened(rest, dialect)
+    reader = csv.reader(chain(ahead, rest), strict=True, delimiter=dialect.delimiter)
+    header: _Header | None = None
     start = 1
     try:
         for fields in reader:
-            line, start = start, reader.line_num + 1
-            if not fields:  # a line with nothing in it, before the header too
+            line, start, size[0] = start, reader.line_num + 1, 0
+            if not any(map(str.strip, fields)):  # no row, before the header too
                 continue
             if header is None:
                 header = _header(fields, line)
-                columns.update(dict.fromkeys(header, line))
+                columns.update(dict.fromkeys(header.names, line))
             else:
-                yield line, _row(header, fields, line)
+                yield line, _row(header, fields, line, dialect.delimiter)
     except csv.Error as error:
         raise WholeFileError(Mistake(start, _words(error))) from None
     if header is None:
@@ -33,50 +78,123 @@ def csv_rows(
         raise WholeFileError(Mistake(1, message, excerpt=False))
 
 
-def field_span(text: str, index: int) -> tuple[int, int]:
-    """Return where field *index* of a one-line CSV record begins, and its width."""
+def field_place(record: str, index: int, delimiter: str) -> tuple[int, int, int]:
+    """Return where field *index* of a record begins: its line, from 0, its place there, its width.
+
+    The width ends with that line. A field that isn't there is the whole of the first line.
+    """
     start = 0
     quoted = False
-    for position, character in enumerate(f"{text},"):
+    text = record.rstrip("\r\n")
+    for position, character in enumerate(f"{text}{delimiter}"):
         if character == '"':
             quoted = not quoted
-        elif character == "," and not quoted:
+        elif character == delimiter and not quoted:
             if not index:
-                return start, max(1, position - start)
+                before = physical_lines(text[:start])
+                width = len(physical_lines(text[start:position])[0])
+                return len(before) - 1, len(before[-1]), max(1, width)
             index -= 1
             start = position + 1
-    return 0, len(text)
+    return 0, 0, len(physical_lines(text)[0])
 
 
-def _header(fields: list[str], line: int) -> list[str]:
-    for index, name in enumerate(fields):
+def physical_lines(record: str) -> list[str]:
+    """Return the lines of a record without their ends; at least one."""
+    return _LINE_END.split(record)
+
+
+def is_closed(record: str) -> bool:
+    """Say whether no quote of a record is open at the end of the text."""
+    return record.count('"') % 2 == 0
+
+
+def _counted(lines: Iterable[str], size: list[int]) -> Iterator[str]:
+    """Yield *lines*; count in *size* how many characters the present row has so far."""
+    for line in lines:
+        size[0] += len(line)
+        if size[0] > MOST:
+            raise csv.Error("field larger than field limit")
+        yield line
+
+
+def _opened(lines: Iterator[str], dialect: Dialect) -> list[str]:
+    """Read the lines up to the column names, and know what separates them."""
+    ahead: list[str] = []
+    found: str | None = None
+    header = ""
+    try:
+        for line in lines:
+            if not ahead and (separator := _SEPARATOR.fullmatch(line)):
+                found = separator[1]
+                ahead.append("\n")  # it counts as a line
+                continue
+            ahead.append(line)
+            header += line
+            if line.strip() and is_closed(header):
+                break
+    except csv.Error as error:
+        raise WholeFileError(Mistake(1, _words(error), excerpt=False)) from None
+    dialect.delimiter = dialect.said or found or _separating(header, len(ahead), dialect.usual)
+    return ahead
+
+
+def _separating(header: str, line: int, usual: str | None) -> str:
+    outside = _QUOTED.sub("", header)
+    found = [each for each in _USUAL if each in outside]
+    if len(found) == 1:
+        return found[0]
+    if not found or usual in found:
+        return usual or ","
+    words = " and ".join(f"`{each}`" if each != "\t" else "tabs" for each in found)
+    message = f'the column names have {words}; say which separates them, such as `delimiter: ";"`'
+    raise WholeFileError(Mistake(line, message))
+
+
+def _header(fields: list[str], line: int) -> _Header:
+    names = list(fields)
+    while names and not names[-1].strip():
+        names.pop()
+    for index, name in enumerate(names):
         wrong = None
-        if not name:
+        if not name.strip():
             wrong = f"column {index + 1} has no name"
         elif name != name.strip():
             wrong = f"the column `{name}` has spaces around its name"
-        elif name in fields[:index]:
+        elif name in names[:index]:
             wrong = f"two columns are called `{name}`"
-        elif len(fields) == 1 and (";" in name or "\t" in name):
-            wrong = "the columns are not separated by commas"
         if wrong:
             raise WholeFileError(Mistake(line, wrong, index))
-    return fields
+    return _Header(names, len(fields))
 
 
-def _row(header: list[str], fields: list[str], line: int) -> dict[str, str] | Mistake:
-    if len(fields) != len(header):
-        found = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-        return Mistake(line, f"{found}, but the header has {len(header)} columns")
-    return {name: value for name, value in zip(header, fields, strict=True) if value}
+def _row(header: _Header, fields: list[str], line: int, delimiter: str) -> dict[str, str] | Mistake:
+    names = header.names
+    if len(fields) == len(names):
+        return {name: value for name, value in zip(names, fields, strict=True) if value}
+    if not len(names) <= len(fields) <= header.width:
+        message = f"{number_of(len(fields), 'field')}, but the header has {len(names)} columns"
+        return Mistake(line, message + _hint(header, fields, delimiter))
+    for index in range(len(names), len(fields)):
+        if fields[index].strip():
+            return Mistake(line, f"column {index + 1} has no name in the header", index)
+    return {name: value for name, value in zip(names, fields, strict=False) if value}
+
+
+def _hint(header: _Header, fields: list[str], delimiter: str) -> str:
+    if _CURLY.search(delimiter.join(fields)):
+        return '; only straight quotes (") keep the parts of a field together'
+    if len(fields) > header.width:
+        mark = "tab" if delimiter == "\t" else f"`{delimiter}`"
+        return f"; put quotes round a field that has a {mark} in it"
+    return ""
 
 
 def _words(error: csv.Error) -> str:
     words = {
         "unexpected end of data": "the quote of a field is not closed",
-        "field larger than field limit": "a field is longer than 131072 characters",
+        "larger than field limit": f"a row has more than {MOST} characters; is a quote open?",
         "expected after": "a quote closes in the middle of a field; write two quotes for one",
-        "new-line character": "lines end in a bare carriage return; save the file with newlines",
     }
     text = str(error)
     return next((known for part, known in words.items() if part in text), f"not CSV: {text}")

@@ -6,16 +6,24 @@ between is an error: its cells would differ from the planned cells.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from batchrun.errors import ManifestError, Place, Problem
+from batchrun.errors import ManifestError, Place, Problem, SourceChangedError
 from batchrun.manifest.data.column_types import ColumnTypes
-from batchrun.manifest.data.csv_rows import csv_rows, field_span
+from batchrun.manifest.data.csv_rows import (
+    MOST,
+    Dialect,
+    csv_rows,
+    field_place,
+    is_closed,
+    physical_lines,
+)
 from batchrun.manifest.data.decoded import decoded
 from batchrun.manifest.data.jsonl_rows import jsonl_rows
 from batchrun.manifest.data.local_files import opened
@@ -34,6 +42,8 @@ class RowOptions(Struct, frozen=True):
     boolean: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
     template: frozenset[str] = frozenset()
+    lists: Mapping[str, str] = field(default_factory=dict)  # and what separates their values
+    delimiter: str | None = None  # of CSV files; None: as each of them says
     send: frozenset[str] | None = None  # None: all of them
 
 
@@ -46,8 +56,15 @@ class DataFile(Struct):
     options: RowOptions = field(default_factory=RowOptions)
     count: int = 0
     sha256: str | None = None  # once read; a later reading must come to the same
+    sound: bool = False  # known to have no mistake: one that comes up later is a change
     columns: dict[str, int] = field(default_factory=dict)  # and the line that brought each
     types: ColumnTypes = field(default_factory=ColumnTypes)
+    dialect: Dialect = field(default_factory=Dialect)
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether it has columns of texts; the values of a JSONL file have types of their own."""
+        return not is_jsonl(self.path)
 
     def rows(
         self, problems: list[Problem] | None = None, *, learn: bool = False
@@ -55,12 +72,24 @@ class DataFile(Struct):
         """Yield line and values of each row; where the types are still to *learn*, a CSV's texts.
 
         A wrong row goes to *problems* and is passed over; without them, and where the file as a
-        whole is wrong, ManifestError is raised; ValueError where it cannot be opened.
+        whole is wrong, ManifestError is raised; ValueError where it cannot be opened. Where it was
+        right before, any of these is a SourceChangedError.
         """
+        try:
+            yield from self._rows(problems, learn=learn)
+        except (ManifestError, ValueError, OSError) as error:
+            gone = self.sha256 is not None and not isinstance(error, ManifestError)
+            if self.sound or gone:
+                raise SourceChangedError(self.written) from None
+            raise
+
+    def _rows(
+        self, problems: list[Problem] | None, *, learn: bool
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         digest, more = hashlib.sha256(), 0
         with opened(self.path, self.relative) as file:
             try:
-                for line, row in self._read(decoded(file, digest), learn=learn):
+                for line, row in self._read(self._lines(file, digest), learn=learn):
                     if isinstance(row, dict):
                         yield line, row
                     elif problems is None:
@@ -74,14 +103,8 @@ class DataFile(Struct):
         if problems and more:
             problems[-1] = replace(problems[-1], more=more)
         if self.sha256 not in {None, digest.hexdigest()}:
-            message = "the file has changed since the manifest was read"
-            raise ManifestError([self.located(Mistake(1, message, excerpt=False))])
+            raise SourceChangedError(self.written)
         self.sha256 = digest.hexdigest()
-
-    @property
-    def is_csv(self) -> bool:
-        """Whether it has columns of texts; the values of a JSONL file have types of their own."""
-        return self.path.suffix.lower() not in {".jsonl", ".ndjson"}
 
     def _read(
         self, lines: Iterable[str], *, learn: bool
@@ -89,7 +112,7 @@ class DataFile(Struct):
         if not self.is_csv:
             yield from jsonl_rows(lines, self.columns)
             return
-        for line, row in csv_rows(lines, self.columns):
+        for line, row in csv_rows(lines, self.columns, self.dialect):
             if isinstance(row, Mistake):
                 yield line, row
             elif learn:
@@ -105,45 +128,71 @@ class DataFile(Struct):
             yield line, Mistake(line, message, list(self.columns).index(name))
         yield line, row
 
-    def scan(self, origin: Origin, problems: list[Problem]) -> None:
-        """Read all of the file: its columns, their types, and what is wrong with it."""
+    def scan(self, origin: Origin, problems: list[Problem]) -> bool:
+        """Read all of the file: its columns, their types, and what is wrong with it.
+
+        Return whether its columns are all known.
+        """
+        found: list[Problem] = []
+        whole = True
         try:
-            found: list[Problem] = []
             self.count = sum(1 for _ in self.rows(found, learn=True))
-            problems += found
-            if not self.count and not found:
-                problems.append(origin.problem(f"{self.written} has no rows"))
         except ManifestError as error:
-            problems += error.problems
+            found += error.problems
+            whole = False
         except ValueError as error:
-            problems.append(origin.problem(str(error)))
+            found.append(origin.problem(str(error)))
+            whole = False
+        except OSError as error:
+            why = f"cannot read `{self.relative}`: {error.strerror}"
+            found.append(origin.problem(why))
+            whole = False
+        problems += found
+        self.sound = whole and not found
+        if self.is_csv:  # the header says them all
+            return bool(self.columns)
+        return self.sound
 
     def located(self, mistake: Mistake) -> Problem:
         """Return *mistake* as a problem with its place; with its line where that can be shown."""
-        text = self._line(mistake.line) if mistake.excerpt else None
-        if text is None:
+        record = self._record(mistake.line) if mistake.excerpt else None
+        if record is None:
             place = Place(self.written, mistake.line, mistake.column or 1)
             return Problem(place, said(mistake.message))
-        start, width = 0, len(text)
-        if mistake.field is not None:
-            start, width = field_span(text, mistake.field)
+        lines = physical_lines(record)
+        line, start, width = 0, 0, len(lines[0])
+        if mistake.field is not None and self.is_csv:
+            line, start, width = field_place(record, mistake.field, self.dialect.delimiter)
         elif mistake.column is not None:
             start, width = mistake.column - 1, 1
-        place = Place(self.written, mistake.line, start + 1)
-        return Problem(place, said(mistake.message), shown(text.rstrip("\r\n")), max(1, width))
+        place = Place(self.written, mistake.line + line, start + 1)
+        return Problem(place, said(mistake.message), shown(lines[line]), max(1, width))
 
     def column(self, line: int, name: str, message: str) -> Problem:
         """Return a problem with the field *name* of the row that begins in *line*."""
-        fields = list(self.columns) if self.path.suffix.lower() == ".csv" else []
+        fields = list(self.columns) if self.is_csv else []
         index = fields.index(name) if name in fields else None
         return self.located(Mistake(line, message, index))
 
-    def _line(self, wanted: int) -> str | None:
+    def _lines(self, file: Any, digest: Any) -> Iterator[str]:
+        if self.is_csv:
+            return decoded(file, digest, newline="", longest=MOST)
+        return decoded(file, digest)
+
+    def _record(self, wanted: int) -> str | None:
+        """Return the text of the row that begins in a line, None where it can't be had."""
+        record = ""
         try:
-            with self.path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
-                for number_, line in enumerate(file, start=1):
-                    if number_ == wanted:
-                        return line.rstrip("\r\n")
-        except OSError:
+            with self.path.open("rb") as file:
+                for line in islice(self._lines(file, hashlib.sha256()), wanted - 1, None):
+                    record += line
+                    if not self.is_csv or is_closed(record) or len(record) > MOST:
+                        break
+        except (OSError, WholeFileError):
             pass
-        return None
+        return record or None
+
+
+def is_jsonl(path: PurePath) -> bool:
+    """Say whether a data file has a JSON object in each line; else it is CSV."""
+    return path.suffix.lower() in {".jsonl", ".ndjson"}

@@ -11,11 +11,16 @@ from batchrun.manifest.yaml.scalars import normal, number
 def jsonl_rows(
     lines: Iterable[str], columns: dict[str, int]
 ) -> Iterator[tuple[int, dict[str, Any] | Mistake]]:
-    """Yield line and values of each row; put each name into *columns* with its first line."""
+    """Yield line and values of each row that has any.
+
+    Put each name into *columns* with its first line.
+    """
     for line, text in enumerate(lines, start=1):
         if not text.strip():
             continue
         row = _row(line, text)
+        if not row:  # {}
+            continue
         if isinstance(row, dict):
             for name in row:
                 columns.setdefault(name, line)

@@ -1,6 +1,7 @@
 """The files that a manifest reads beside itself: local files, globs, lines of text."""
 
 import hashlib
+import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from batchrun.base.file_state import file_state
 from batchrun.base.local_file import LocalFile
 from batchrun.base.media_types import media_type
 from batchrun.base.text import did_you_mean
+from batchrun.errors import SourceChangedError
 from batchrun.manifest.data.globs import Found, search
 from batchrun.manifest.data.left_out import leaving_out
 from batchrun.manifest.data.text_files import text_of
@@ -39,6 +41,12 @@ class LocalDisk:
     def note(self, path: Path) -> None:
         """Note a file that is about to be read."""
         self.sources.files.setdefault(str(path), file_state(str(path)))
+
+    def note_read_again(self, path: Path, written: str, sha256: str | None) -> None:
+        """Note a file that is read again while cells are made, and its content."""
+        self.sources.read_again[str(path)] = written
+        if sha256 is not None:
+            self.sources.digests[str(path)] = sha256
 
     def _read(self, written: str) -> LocalFile:
         path = placed(self.base, written)
@@ -75,8 +83,11 @@ class LocalDisk:
 
     def text_lines(self, path: str) -> Sequence[str]:
         """Return the lines of a text file that are not blank; raise ValueError."""
-        self.note(placed(self.base, path))
-        return TextLines(placed(self.base, path), path)
+        place = placed(self.base, path)
+        self.note(place)
+        lines = TextLines(place, path)
+        self.note_read_again(place, path, lines.sha256)
+        return lines
 
     def text(self, path: str) -> str:
         """Return the text of the file at *path*, relative to the manifest; raise ValueError."""
@@ -124,15 +135,27 @@ def _missing(path: Path, written: str) -> str:
     return f"no file `{written}`{did_you_mean(path.name, names)}"
 
 
+def _written_at(file: Any) -> tuple[int, int, int]:
+    """Return what differs once an open file was written to."""
+    found = os.fstat(file.fileno())
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class TextLines(Sequence[str]):
-    """The lines of a text file: where each begins is kept, the text is read when asked for."""
+    """The lines of a text file: where each begins is kept, the text is read when asked for.
+
+    Raises SourceChangedError where the file was written to since.
+    """
 
     def __init__(self, path: Path, written: str) -> None:
-        self._path = path
+        self._written = written
+        digest = hashlib.sha256()
         self._starts = array("Q")
         with opened(path, written) as file:
+            self._state = _written_at(file)
             start = 0
             for count, line in enumerate(file, start=1):
+                digest.update(line)
                 body = line.removeprefix(b"\xef\xbb\xbf") if not start else line
                 try:
                     text = body.decode("utf-8")
@@ -143,6 +166,7 @@ class TextLines(Sequence[str]):
                 start += len(line)
         if not self._starts:
             raise ValueError(f"`{written}` has no lines")
+        self.sha256 = digest.hexdigest()
         self._file = path.open("rb")
 
     def __len__(self) -> int:
@@ -150,7 +174,10 @@ class TextLines(Sequence[str]):
 
     def __getitem__(self, index: Any) -> Any:
         self._file.seek(self._starts[index])
-        return self._file.readline().decode("utf-8").rstrip("\r\n")
+        line = self._file.readline()
+        if _written_at(self._file) != self._state:
+            raise SourceChangedError(self._written)
+        return line.decode("utf-8").rstrip("\r\n")
 
     def __del__(self) -> None:
         if hasattr(self, "_file"):

@@ -1,4 +1,4 @@
-"""Rows of a data file as a table of the grid: templates and local files in its columns."""
+"""Rows of data files as a table of the grid: lists, templates and local files in its columns."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -9,9 +9,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from batchrun.base.local_file import LocalFile
-from batchrun.errors import ManifestError, Problem
+from batchrun.errors import ManifestError, Problem, SourceChangedError
 from batchrun.manifest.data.column_types import ColumnTypes, RowValues
 from batchrun.manifest.data.data_file import AT_ONCE, DataFile
+from batchrun.manifest.data.decimal_commas import DecimalCommas
+from batchrun.manifest.data.sheets import Sheets, check_rows
 from batchrun.manifest.expressions.compiler import Compiler
 from batchrun.manifest.expressions.expression import (
     Broken,
@@ -64,18 +66,21 @@ class DataFolder(Struct, frozen=True):
 
 
 class FileTable(Struct):
-    """A data file as a table; rows are made anew each time, and none is kept.
+    """Data files as a table; rows are made anew each time, and none is kept.
 
     *nameless* are columns that are not sent and have a word of batchrun's own: `model`, `cell`.
+    *notes* are what was seen in the rows that may not be meant.
     """
 
     node: Node
-    data: DataFile
+    data: Sheets
     compiler: Compiler
-    files: DataFolder
+    files: Files
     nameless: AbstractSet[str] = frozenset()
     count: int = 0
+    sound: bool = False  # checked, and without a mistake
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    notes: list[Problem] = field(default_factory=list)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -90,7 +95,7 @@ class FileTable(Struct):
         return self.count
 
     def problem(self, column: str, message: str) -> Problem:
-        return self.data.column(self.data.columns[column], column, message)
+        return self.data.problem(column, message)
 
     @property
     def types(self) -> ColumnTypes:
@@ -99,47 +104,58 @@ class FileTable(Struct):
 
     def read_as(self, former: Mapping[str, str]) -> "FileTable":
         """Return the same table with these types of its columns, some of them former ones."""
-        data = self.data
-        return replace(self, data=replace(data, types=data.types.read_as(former)))
+        return replace(self, data=self.data.read_as(former))
 
     def rows(self) -> Iterator[Row]:
-        for line, values in self.data.rows():
-            yield self._row(line, values)
+        for data, line, values in self.data.rows():
+            try:
+                row = self._row(data, line, values)
+            except ManifestError:
+                if self.sound:
+                    raise SourceChangedError(data.written) from None
+                raise
+            yield row
 
     def check(self) -> list[Problem]:
         """Read every row once; return what is wrong, and know how many there are."""
         problems: list[Problem] = []
         more = 0
         uses: dict[str, frozenset[str]] = {}
+        commas = DecimalCommas(self.sent - self.data.options.text - self.data.options.lists.keys())
         self.count = 0
-        try:
-            for line, values in self.data.rows():
-                self.count += 1
-                try:
-                    row = self._row(line, values)
-                except ManifestError as error:
-                    if len(problems) < AT_ONCE:
-                        problems += error.problems
-                    else:
-                        more += len(error.problems)
-                    continue
-                for name, expression in row.dynamic.items():
-                    uses[name] = uses.get(name, frozenset()) | expression.names
-        except ManifestError as error:
-            problems += error.problems
+        for found in check_rows(self.data):
+            if isinstance(found, ManifestError):
+                problems += found.problems
+                continue
+            self.count += 1
+            commas.see(*found)
+            try:
+                row = self._row(*found)
+            except ManifestError as error:
+                if len(problems) < AT_ONCE:
+                    problems += error.problems
+                else:
+                    more += len(error.problems)
+                continue
+            for name, expression in row.dynamic.items():
+                uses[name] = uses.get(name, frozenset()) | expression.names
         self.uses = uses
+        self.sound = not problems
+        self.notes += commas.notes()
         return [*problems[:-1], replace(problems[-1], more=more)] if more else problems
 
-    def _row(self, line: int, values: dict[str, Any]) -> Row:
+    def _row(self, data: DataFile, line: int, values: dict[str, Any]) -> Row:
         options = self.data.options
-        place = DataFileOrigin(self.data, line)
+        place = DataFileOrigin(data, line)
+        for name, separator in options.lists.items():
+            _divide(values, name, separator)
         special = [name for name in values if name in options.template or name in options.files]
         texts = values.texts if isinstance(values, RowValues) else {}
         if not special:
             return Row(values, {}, place, texts)
         dynamic: dict[str, Expression] = {}
         for name in special:
-            expression = self._compiled(FieldOrigin(self.data, line, name), values[name])
+            expression = self._compiled(FieldOrigin(data, line, name), values[name])
             if expression.names:
                 dynamic[name] = expression
                 continue
@@ -174,4 +190,14 @@ class FileTable(Struct):
             return expression
         if type(value) is str and value.startswith(_ELSEWHERE):
             return expression
-        return FileAt(expression, origin, self.files)
+        beside = DataFolder(self.files, PurePosixPath(origin.data.relative).parent)
+        return FileAt(expression, origin, beside)
+
+
+def _divide(values: dict[str, Any], name: str, separator: str) -> None:
+    """Make a list of texts of a field; it is left out where there is none."""
+    text = values.get(name)
+    if type(text) is str:
+        values[name] = [part for each in text.split(separator) if (part := each.strip())]
+        if not values[name]:
+            del values[name]

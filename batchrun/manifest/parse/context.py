@@ -10,6 +10,7 @@ from batchrun.errors import Problem
 from batchrun.manifest.data.local_files import LocalDisk
 from batchrun.manifest.expressions.compiler import AXES, Compiler
 from batchrun.manifest.expressions.expression import Axis, Broken, Expression, NoValueError
+from batchrun.manifest.parse.namespace import KnownNames
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Environment
 
@@ -22,7 +23,7 @@ class ParseContext(Struct, frozen=True):
     notes: list[Problem]  # no mistakes: they become the manifest's notes
     environment: Environment
     disk: LocalDisk
-    known: set[str]  # every name the manifest gives a value
+    known: KnownNames  # every name the manifest gives a value
     compiler: Compiler
 
     def bodies(

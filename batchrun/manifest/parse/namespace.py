@@ -1,6 +1,7 @@
 """Which names a manifest knows, and which of its parts may share one."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from batchrun.base.text import did_you_mean, nearest
 from batchrun.base.values import spell
@@ -12,6 +13,24 @@ from batchrun.manifest.yaml.document import ListNode, MapNode, Node
 from batchrun.manifest.yaml.section import text_of
 
 RESERVED = frozenset({REPLICATE, *OF_THE_CELL})
+
+
+class KnownNames(set[str]):
+    """Every name that a manifest gives a value; once *open*, each name may be one of them.
+
+    So it is where the columns of a data file can't be read. Each use of one would be said to be a
+    mistake, and the only real one would stand among them.
+    """
+
+    open = False
+
+    def __contains__(self, name: object) -> bool:
+        return self.open or super().__contains__(name)
+
+    def __or__(self, others: AbstractSet[str]) -> "KnownNames":  # type: ignore[override]  # of one type
+        both = KnownNames(super().__or__(others))
+        both.open = self.open
+        return both
 
 
 def keys_of(node: Node | None) -> Iterator[str]:
@@ -69,7 +88,7 @@ def conflicts(  # noqa: C901  (one rule a branch)
                 yield table.problem(name, _sent_by_our_word(name))
             elif name in seen:
                 yield table.problem(name, f"`{name}` is also a column in `{seen[name]}`")
-            elif found is not None and kinds[name] == "vars":
+            elif found is not None and kinds[name] == "vars" and not _fills(found, name, table):
                 yield table.problem(name, f"`{name}` is also in `vars`; keep one of them")
             elif found is not None and kind == "zip":
                 yield table.problem(name, f"`{name}` is also in `inputs`; keep one of them")
@@ -77,6 +96,11 @@ def conflicts(  # noqa: C901  (one rule a branch)
                 message = f"`{name}` is also an axis in `inputs`, which no column can override"
                 yield table.problem(name, message)
             seen.setdefault(name, kind)
+
+
+def _fills(var: Definition, name: str, table: Table) -> bool:
+    """Say whether a var fills the empty fields of a column: as an input does, of one not sent."""
+    return name not in table.sent and not isinstance(var.body, Axis)
 
 
 def not_sent(grid: Grid) -> set[str]:

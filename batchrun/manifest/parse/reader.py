@@ -12,9 +12,9 @@ from batchrun.base.ceilings import MOST_REPLICATES
 from batchrun.base.endpoint import parse_endpoint
 from batchrun.base.values import up_to
 from batchrun.errors import Problem
-from batchrun.manifest.data.data_file import DataFile
 from batchrun.manifest.data.left_out import notes
 from batchrun.manifest.data.local_files import LocalDisk
+from batchrun.manifest.data.sheets import Sheets
 from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE, Compiler
 from batchrun.manifest.expressions.expression import Broken, Expression, Text
 from batchrun.manifest.expressions.template import split
@@ -28,11 +28,17 @@ from batchrun.manifest.parse.limits import (
     read_settings,
 )
 from batchrun.manifest.parse.models import ModelReader
-from batchrun.manifest.parse.namespace import check_model, conflicts, keys_of, not_sent
+from batchrun.manifest.parse.namespace import (
+    KnownNames,
+    check_model,
+    conflicts,
+    keys_of,
+    not_sent,
+)
 from batchrun.manifest.parse.rows import DataReader
 from batchrun.manifest.parse.rules import RuleReader
 from batchrun.manifest.sources import Sources
-from batchrun.manifest.yaml.document import MapNode, Node, ScalarNode
+from batchrun.manifest.yaml.document import MapNode, Node, ScalarNode, raise_if
 from batchrun.manifest.yaml.section import Environment, Section, text_keys, text_of
 
 _FORMS: Final = {"inputs": "{prompt: a red chair}", "vars": "{color: [red, blue]}"}
@@ -76,7 +82,7 @@ class Reader:
     ) -> None:
         self.sources = Sources()
         environment = Environment(environ, self.sources.variables)
-        disk, known = LocalDisk(path.absolute().parent.resolve(), self.sources), set[str]()
+        disk, known = LocalDisk(path.absolute().parent.resolve(), self.sources), KnownNames()
         compiler = Compiler(problems, environment, disk, known, notes=noted)
         self.context = ParseContext(path, problems, noted, environment, disk, known, compiler)
         self.root = Section(root, "", problems, environment)
@@ -90,9 +96,12 @@ class Reader:
         chosen = read_settings(root)
         endpoint = root.take("endpoint", parse_endpoint, None)
         product = self._product()
-        grids = (product, *self.choices.includes(product))
+        includes = tuple(self.choices.includes(product))
+        grids = (_without_empty(product) if includes else product, *includes)
         (outputs, saving), metadata = self._outputs(), self._metadata()
         root.close()
+        if self.context.known.open:  # what is wrong with its cells can't be known, either
+            raise_if(self.context.problems)
         self._note_globs()
         return Manifest(
             path=self.context.path,
@@ -116,7 +125,7 @@ class Reader:
                 self.context.notes.extend(node.problem(each) for each in said)
 
     def _product(self) -> Grid:
-        files = [*self.data.files()]
+        files = self.data.files()
         self._know(files)
         definitions, kinds = self._definitions()
         tables = self.data.tables(files)
@@ -138,17 +147,18 @@ class Reader:
             sample=read_sample(self.root),
             repeat=self.root.take("repeat", up_to(MOST_REPLICATES), 1),
         )
-        for model in models:
+        for model in () if self.context.known.open else models:
             self.context.problems.extend(check_model(model, product, unsent))
         return product
 
-    def _know(self, files: Sequence[tuple[DataFile | Node, Node]]) -> None:
+    def _know(self, files: Sequence[tuple[Sheets | Node, Node] | None]) -> None:
         for key in ("inputs", "vars"):
             self.context.known.update(keys_of(self.root.find(key)))
         for node in self.data.groups("zip"):
             self.context.known.update(keys_of(node))
-        for data, _ in files:
-            self.context.known.update(data.columns if isinstance(data, DataFile) else keys_of(data))
+        self.context.known.open = None in files
+        for data, _ in filter(None, files):
+            self.context.known.update(data.columns if isinstance(data, Sheets) else keys_of(data))
         for node in (*items_of(self.root.find("models")), *items_of(self.root.find("include"))):
             if isinstance(node, MapNode):
                 inner = {text_of(key): value for key, value in node.entries}
@@ -225,3 +235,16 @@ class Reader:
                 self.context.problems.append(key.problem("`metadata.batchrun` is batchrun's own"))
             values[name] = compiler.value(node)
         return values
+
+
+def _without_empty(product: Grid) -> Grid:
+    """Return *product* without its point where that sends nothing: its includes are all it has.
+
+    Without an include that point is one: there are models that take no input.
+    """
+    sends = (
+        any(definition.sent for definition in product.names.values())
+        or any(table.sent for table in product.tables)
+        or any(model.inputs for model in product.models)
+    )
+    return product if sends else replace(product, models=())

@@ -8,38 +8,52 @@ from msgspec import Struct
 
 from batchrun.base.text import did_you_mean
 from batchrun.manifest.data.column_types import ColumnType, ColumnTypes
+from batchrun.manifest.data.csv_rows import Dialect
 from batchrun.manifest.data.data_file import DataFile, RowOptions
+from batchrun.manifest.data.decoded import SAVE_AS
 from batchrun.manifest.data.local_files import placed
-from batchrun.manifest.data.table import DataFolder, FileTable
+from batchrun.manifest.data.sheets import Sheets, sheet_paths
+from batchrun.manifest.data.table import FileTable
 from batchrun.manifest.expressions.compiler import AXES
 from batchrun.manifest.expressions.doubts import among_texts
 from batchrun.manifest.expressions.expression import Expression
 from batchrun.manifest.manifest import FixedTable, ManifestOrigin, Table
 from batchrun.manifest.parse.context import ParseContext, items_of
 from batchrun.manifest.parse.namespace import keys_of, reserved
-from batchrun.manifest.yaml.document import ListNode, MapNode, Node
+from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Section, plain_value, text_keys, text_of
 
 _ROWS: Final = (
-    "`rows` expects a file such as prompts.csv, {file: prompts.csv}, {all: [a.csv, b.csv]}, "
-    "or a list such as [{prompt: a red chair}]"
+    "`rows` expects a file such as prompts.csv, {file: prompts.csv}, {file: [jan.csv, feb.csv]}, "
+    "{all: [a.csv, b.csv]}, or a list such as [{prompt: a red chair}]"
 )
 
 _OF_COLUMNS: Final = ("send", "template", "text", "number", "boolean", "files")
 """The keys of `rows` that name columns."""
 
 _TYPED: Final[Mapping[str, ColumnType]] = {
-    **dict.fromkeys(("files", "template", "text"), ColumnType.TEXT),
+    **dict.fromkeys(("files", "template", "lists", "text"), ColumnType.TEXT),
     "number": ColumnType.NUMBER,
     "boolean": ColumnType.BOOLEAN,
 }
 """The keys that say the type of a column: a path and a template are texts."""
 
 _NOT_BOTH: Final = {
-    "number": ("text", "files", "template"),
-    "boolean": ("text", "number", "files", "template"),
+    "number": ("text", "files", "template", "lists"),
+    "boolean": ("text", "number", "files", "template", "lists"),
 }
 """The keys that say another type."""
+
+
+_DATA: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
+_WORKBOOKS: Final = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
+_DELIMITERS: Final[Mapping[str, str]] = {
+    **{mark: mark for mark in ",;|\t"},
+    "\\t": "\t",  # in single quotes, or in none
+    "comma": ",",
+    "semicolon": ";",
+    "tab": "\t",
+}
 
 
 class DataReader(Struct, frozen=True):
@@ -58,70 +72,105 @@ class DataReader(Struct, frozen=True):
                 return below.items if whole else (node,)
         return () if node is None else (node,)
 
-    def files(self) -> Iterator[tuple[DataFile | Node, Node]]:
-        for node in self.groups("rows"):
-            if isinstance(node, ListNode):
-                yield node, node
-                continue
-            section = None
-            if isinstance(node, MapNode):
-                if "file" not in keys_of(node):
-                    self.context.problems.append(node.problem(_ROWS))
-                    continue
-                section = Section(node, "rows", self.context.problems, self.context.environment)
-            written = section.find("file") if section else node
-            options = self._row_options(section) if section else RowOptions()
-            if (data := self._data_file(written or node, options)) is not None:
-                yield data, written or node
+    def files(self) -> list[tuple[Sheets | Node, Node] | None]:
+        """Return the tables that rows come from; None for one whose columns aren't known.
+
+        They are read first, because their columns are names that the rest may use.
+        """
+        return [self._source(node) for node in self.groups("rows")]
+
+    def _source(self, node: Node) -> tuple[Sheets | Node, Node] | None:
+        """Return where rows come from, and the node that says so; None where it can't be had."""
+        if isinstance(node, ListNode) and not _is_of_files(node):
+            return node, node
+        section = None
+        if isinstance(node, MapNode) and "file" in keys_of(node):
+            section = Section(node, "rows", self.context.problems, self.context.environment)
+        elif not isinstance(node, ScalarNode):
+            self.context.problems.append(node.problem(_ROWS))
+            return None
+        written = section.find("file") if section else node
+        assert written is not None
+        options = self._row_options(section) if section else RowOptions()
+        sheets = self._sheets(written, options)
+        return None if sheets is None else (sheets, written)
 
     def _row_options(self, section: Section) -> RowOptions:
         names = {key: section.take(key, _names, None) for key in _OF_COLUMNS}
+        lists = section.take("lists", _separators, dict[str, str]())
+        delimiter = section.take("delimiter", parse_delimiter, None)
         section.close()
         send = names.pop("send")
-        return RowOptions(send=send, **{key: value or frozenset() for key, value in names.items()})
+        columns = {key: value or frozenset() for key, value in names.items()}
+        return RowOptions(send=send, lists=lists, delimiter=delimiter, **columns)
 
-    def _data_file(self, node: Node, options: RowOptions) -> DataFile | None:
-        value = plain_value(node)
-        try:
-            if type(value) is not str or not value:
-                raise ValueError(_ROWS)  # noqa: TRY301 one way out
-            written = self.context.environment.expand(value)
-            if PurePosixPath(written).suffix.lower() not in {".csv", ".jsonl", ".ndjson"}:
-                raise ValueError(f"`{written}`: rows come from a .csv or a .jsonl file")  # noqa: TRY301 one way out
-            path = placed(self.context.disk.base, written)
-        except ValueError as error:
-            self.context.problems.append(node.problem(str(error)))
+    def _sheets(self, node: Node, options: RowOptions) -> Sheets | None:
+        """Return the data files that *node* names, read; None where their columns aren't known."""
+        types = ColumnTypes(_types(options))
+        files: list[DataFile] = []
+        count = len(self.context.problems)
+        for item in node.items if isinstance(node, ListNode) else (node,):
+            try:
+                files += self._data_files(item, options, types)
+            except ValueError as error:
+                self.context.problems.append(item.problem(str(error)))
+        if not files and len(self.context.problems) == count:  # of an empty list
+            self.context.problems.append(node.problem(_ROWS))
+        if len(self.context.problems) > count:
             return None
-        shown = str(self.context.path.parent / written)
-        self.context.disk.note(path)
-        data = DataFile(path, shown, written, options, types=ColumnTypes(_types(options)))
-        data.scan(node, self.context.problems)
-        return data if data.columns else None
+        sheets = Sheets(tuple(files))
+        known = sheets.scan(node, self.context.problems, self.context.notes)
+        for data in files:
+            self.context.disk.note_read_again(data.path, data.written, data.sha256)
+        return sheets if known else None
 
-    def tables(self, files: Sequence[tuple[DataFile | Node, Node]]) -> list[tuple[str, Table]]:
+    def _data_files(
+        self, node: Node, options: RowOptions, types: ColumnTypes
+    ) -> Iterator[DataFile]:
+        value = plain_value(node)
+        if type(value) is not str or not value:
+            raise ValueError(_ROWS)
+        disk, named = self.context.disk, self.context.environment.expand(value)
+        paths = sheet_paths(disk, named)
+        self.context.compiler.globs.append((node, named))
+        for written in paths:
+            suffix = PurePosixPath(written).suffix.lower()
+            if wrong := _not_rows(suffix):
+                raise ValueError(f"`{written}`: {wrong}")
+            path = placed(disk.base, written)
+            shown = str(self.context.path.parent / written)
+            disk.note(path)
+            dialect = Dialect(options.delimiter, "\t" if suffix == ".tsv" else None)
+            yield DataFile(path, shown, written, options, types=types, dialect=dialect)
+
+    def tables(self, files: Sequence[tuple[Sheets | Node, Node] | None]) -> list[tuple[str, Table]]:
         tables: list[tuple[str, Table | None]] = []
-        for data, node in files:
-            table = (
-                self._file_table(data, node) if isinstance(data, DataFile) else self._inline(node)
-            )
+        for data, node in filter(None, files):
+            table = self._file_table(data, node) if isinstance(data, Sheets) else self._inline(node)
             tables.append(("rows", table))
         tables += [("zip", self._zip(node)) for node in self.groups("zip")]
         return [(kind, table) for kind, table in tables if table is not None]
 
-    def _file_table(self, data: DataFile, node: Node) -> Table:
+    def _file_table(self, data: Sheets, node: Node) -> Table:
+        columns = data.columns
         self.context.problems.extend(map(node.problem, _misfits(data)))
-        for key in _OF_COLUMNS:
+        for key in (*_OF_COLUMNS, "lists"):
             for name in sorted(getattr(data.options, key) or ()):
-                if name not in data.columns:
-                    hint = did_you_mean(name, data.columns)
+                if name not in columns:
+                    hint = did_you_mean(name, columns)
                     self.context.problems.append(
                         node.problem(f"`rows.{key}`: no column `{name}` in {data.written}{hint}")
                     )
-        beside = DataFolder(self.context.disk, PurePosixPath(data.relative).parent)
-        sent = data.columns if data.options.send is None else data.options.send
-        nameless = frozenset(name for name in data.columns if reserved(name) and name not in sent)
-        table = FileTable(node, data, self.context.compiler, beside, nameless)
+        sent = columns if data.options.send is None else data.options.send
+        nameless = frozenset(name for name in columns if reserved(name) and name not in sent)
+        if data.options.delimiter and not data.has_csv:
+            message = (
+                f"`rows.delimiter`: {data.written} is JSONL, in which nothing separates columns"
+            )
+            self.context.problems.append(node.problem(message))
+        table = FileTable(node, data, self.context.compiler, self.context.disk, nameless)
         self.context.problems.extend(table.check())
+        self.context.notes.extend(table.notes)
         return table
 
     def _inline(self, node: Node) -> Table | None:
@@ -133,6 +182,8 @@ class DataReader(Struct, frozen=True):
                 message = "a row is a mapping of names to values such as {prompt: a red chair}"
                 self.context.problems.append(item.problem(message))
                 continue
+            if not item.entries:
+                continue  # a row with nothing in it is no row
             pairs = list(text_keys(item, self.context.problems))
             entries.append({name: self.context.compiler.value(below) for _, name, below in pairs})
             nodes = {name: below for _, name, below in pairs}
@@ -202,14 +253,14 @@ def _types(options: RowOptions) -> dict[str, ColumnType]:
     return {name: said for key, said in _TYPED.items() for name in getattr(options, key)}
 
 
-def _misfits(data: DataFile) -> Iterator[str]:
+def _misfits(data: Sheets) -> Iterator[str]:
     """Yield each column that is said to be of two types, or of one that its file says itself."""
     for key, others in _NOT_BOTH.items():
         for name in sorted(getattr(data.options, key)):
             for other in others:
                 if name in getattr(data.options, other):
                     yield f"`rows.{key}`: `{name}` is also in `{other}`; keep one of them"
-            if not data.is_csv:
+            if not data.has_csv:
                 yield (
                     f"`rows.{key}`: the values of {data.written} have the types that JSON gives "
                     f"them; take `{name}` out"
@@ -220,3 +271,35 @@ def _names(value: object) -> frozenset[str]:
     if not isinstance(value, list) or not all(type(name) is str for name in value):
         raise ValueError("expected a list of column names such as [prompt]")
     return frozenset(value)
+
+
+def _separators(value: object) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(
+        type(mark) is str and mark and type(name) is str for name, mark in value.items()
+    ):
+        raise ValueError('expected columns and what separates their values such as {photos: "|"}')
+    return value
+
+
+def parse_delimiter(value: object) -> str:
+    """Return the character that separates columns; raise ValueError."""
+    found = _DELIMITERS.get(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError('expected one of ",", ";", "|" and tab, such as `delimiter: ";"`')
+    return found
+
+
+def _is_of_files(node: ListNode) -> bool:
+    """Say whether a list is one of files, which stands under `file`, and not one of rows."""
+    values = [item.value for item in node.items if isinstance(item, ScalarNode)]
+    texts = [value for value in values if isinstance(value, str)]
+    return len(texts) == len(node.items) > 0 and all(
+        PurePosixPath(text).suffix.lower() in _DATA for text in texts
+    )
+
+
+def _not_rows(suffix: str) -> str:
+    """Return what is wrong with a file of such a name, "" where nothing is."""
+    if suffix in _WORKBOOKS:
+        return f"a workbook is not read; {SAVE_AS} (one sheet a file), and name that"
+    return "" if suffix in _DATA else "rows come from a .csv, .tsv, .txt or .jsonl file"

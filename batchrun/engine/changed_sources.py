@@ -1,0 +1,44 @@
+"""Files that the manifest was read from, and that are others by now: no further cell is begun.
+
+Cells are made when a slot is free, from rows and lines that are read then. After an edit they would
+be cells of neither manifest. So before each cell is begun the files are asked for; what is in
+flight is seen to its end.
+"""
+
+from batchrun.base.text import number_of
+from batchrun.engine.shutdown import Shutdown
+from batchrun.errors import BatchrunError, ManifestError, SourceChangedError
+from batchrun.manifest.data.changes import Watch
+from batchrun.manifest.grid.expand import upper_bound
+from batchrun.manifest.manifest import Manifest
+
+
+class ChangedSources:
+    """Ends a call whose files have changed. *begun* counts the cells that it has come to."""
+
+    def __init__(self, manifest: Manifest, shutdown: Shutdown) -> None:
+        self._manifest = manifest
+        self._shutdown = shutdown
+        self._watch = Watch(manifest.sources)
+        self.begun = 0
+
+    def stopped(self) -> bool:
+        """Ask for no further run where a file has changed, and say so."""
+        written = self._watch.changed()
+        if written is not None:
+            self.stop(SourceChangedError(written))
+        return written is not None
+
+    def stop(self, error: ManifestError) -> None:
+        """Ask for no further run: the grid can't be walked any further."""
+        self._shutdown.submit_no_more(self.named(error))
+
+    def named(self, error: BatchrunError) -> BatchrunError:
+        """Return *error*, or the change of a file that it comes of, with the cells begun."""
+        if not isinstance(error, ManifestError):
+            return error
+        written = error.written if isinstance(error, SourceChangedError) else self._watch.changed()
+        if written is None:
+            return error
+        most = number_of(upper_bound(self._manifest), "cell")
+        return SourceChangedError(written, f"{self.begun} of {most} were begun with the old one")

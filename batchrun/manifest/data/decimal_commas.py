@@ -1,0 +1,44 @@
+"""Columns of numbers with decimal commas, as a German or French Excel writes them.
+
+They are sent as text: `1,500` is one and a half there, and fifteen hundred elsewhere.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from batchrun.errors import Problem
+from batchrun.manifest.data.data_file import DataFile
+
+_NUMBER: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]{3})*(?:,[0-9]+)?")
+
+
+class DecimalCommas:
+    """Looks at rows for *columns* of such numbers and of nothing else."""
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._columns = tuple(columns)  # that may still be such ones
+        self._found: dict[str, tuple[DataFile, int, str]] = {}  # the first field with a comma
+
+    def see(self, data: DataFile, line: int, values: dict[str, Any]) -> None:
+        """Take in one row."""
+        for name in self._columns:
+            text = values.get(name)
+            if type(text) is not str or text.isdecimal() or not data.is_csv:
+                continue
+            if not _NUMBER.fullmatch(text):
+                self._columns = tuple(each for each in self._columns if each != name)
+            elif "," in text:
+                self._found.setdefault(name, (data, line, text))
+
+    def notes(self) -> Iterator[Problem]:
+        """Yield a note for each such column, at its first field."""
+        for name in sorted(self._found.keys() & self._columns):
+            data, line, text = self._found[name]
+            point = text.replace(".", "").replace(",", ".")
+            yield data.column(
+                line,
+                name,
+                f"`{text}` has a decimal comma: the column `{name}` is sent as text; for numbers "
+                f"write {point}, for text `text: [{name}]` says that it is meant",
+            )

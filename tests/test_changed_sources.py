@@ -1,0 +1,242 @@
+"""A file that cells are made from is edited while a call runs: what has begun comes to its end."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from called import Sweep, created
+from engine_world import World
+from processes import simulator
+from simulated import Runflow
+
+from batchrun.commands.call import prepare
+from batchrun.commands.target import Place
+from batchrun.engine.run import Runner
+from batchrun.engine.shutdown import Shutdown
+from batchrun.errors import ManifestError, SourceChangedError
+from batchrun.ledger.history import State
+from batchrun.manifest.data.changes import Watch
+from batchrun.manifest.grid.expand import expand
+from batchrun.manifest.load import load_manifest
+
+CELLS = 12
+SLOTS = 3
+TEXTS = [f"a chair {number}" for number in range(CELLS)]
+CSV = "".join(f"{text}\n" for text in ["prompt", *TEXTS])
+LINES = "".join(f"{text}\n" for text in TEXTS)
+JSONL = "".join(f'{{"prompt": "{text}"}}\n' for text in TEXTS)
+LIMITS = f"limits: {{concurrency: {SLOTS}, rate: 10/s}}\n"
+
+FILES = {
+    "p.csv": (CSV, "rows: p.csv\n"),
+    "p.jsonl": (JSONL, "rows: p.jsonl\n"),
+    "p.txt": (LINES, "inputs: {prompt: {$lines: p.txt}}\n"),
+}
+Edit = Callable[[Path], Any]
+
+
+def anew(path: Path) -> None:
+    """Take the file's place, as editors do."""
+    beside = path.with_name("beside")
+    beside.write_text(path.read_text().replace("chair", "stool"))
+    beside.replace(path)
+
+
+EDITS: dict[str, Edit] = {
+    "in its place": anew,
+    "written over": lambda path: path.write_text(path.read_text().replace("chair", "stool")),
+    "a row more": lambda path: path.write_text(f"{path.read_text()}{path.read_text()}"),
+    "cut": lambda path: os.truncate(path, 40),
+    "emptied": lambda path: path.write_text(""),
+    "no text": lambda path: path.write_bytes(b"\xff" * 200),
+    "a quote too much": lambda path: path.write_text(f'prompt\n"{path.read_text()}'),
+    "gone": Path.unlink,
+    "a folder": lambda path: path.rename(path.with_name("old")).with_name(path.name).mkdir(),
+}
+
+
+def edited_at(path: Path, edit: Edit, run: int) -> Runflow:
+    """Return a service that edits *path* when it makes its run of that number, from 0."""
+
+    def duration(number: int) -> float:
+        if number == run:
+            edit(path)
+        return 10.0
+
+    return Runflow(duration=duration)
+
+
+@pytest.mark.parametrize(
+    ("name", "edit"),
+    [
+        *(("p.csv", edit) for edit in ("in its place", "written over", "no text", "gone")),
+        *(("p.jsonl", edit) for edit in ("in its place", "emptied")),
+        *(("p.txt", edit) for edit in ("in its place", "cut", "a folder")),
+    ],
+)
+async def test_no_cell_is_begun_after_an_edit_and_the_next_call_takes_the_file_as_it_is(
+    tmp_path: Path, name: str, edit: str
+) -> None:
+    content, source = FILES[name]
+    path = tmp_path / name
+    path.write_text(content)
+    service = edited_at(path, EDITS[edit], SLOTS)
+    world = World(tmp_path, service, text=f"models: [a/b]\n{source}{LIMITS}")
+
+    shutdown = await world.call()
+
+    [error] = shutdown.errors
+    assert isinstance(error, SourceChangedError)
+    assert name in error.written
+    assert shutdown.codes == [3]
+    begun = len(service.posts)
+    assert SLOTS < begun <= 2 * SLOTS
+    assert f"{begun} of {CELLS} cells were begun with the old one" in str(error)
+    states = [history.state for _, history in world.book().histories.items()]
+    assert states == [State.SUCCEEDED] * begun  # what was in flight has ended
+
+    if path.is_dir():
+        path.rmdir()
+    path.write_text(content)
+    assert not (await world.call()).codes
+    assert len(service.posts) == CELLS
+
+
+async def test_an_edit_before_the_first_cell_sends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(CSV)
+    service = Runflow()
+
+    class Late(World):
+        async def run(self, runner: Runner, settings: object) -> Shutdown:
+            anew(path)
+            return await runner.run()
+
+    shutdown = await Late(tmp_path, service, text=f"models: [a/b]\nrows: p.csv\n{LIMITS}").call()
+
+    assert shutdown.codes == [3]
+    assert f"0 of {CELLS} cells were begun" in str(shutdown.errors[0])
+    assert not service.posts
+
+
+async def test_names_that_follow_the_grids_order_end_no_call_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(CSV)
+    service = edited_at(path, Path.unlink, SLOTS)
+    text = f'models: [a/b, a/c]\nrows: p.csv\noutputs: {{name: "${{prompt}}"}}\n{LIMITS}'
+
+    shutdown = await World(tmp_path, service, text=text).call()
+
+    assert shutdown.codes == [3]
+    assert SLOTS < len(service.posts) <= 2 * SLOTS
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.txt"])
+async def test_a_file_that_is_copied_over_itself_is_no_change(tmp_path: Path, name: str) -> None:
+    content, source = FILES[name]
+    path = tmp_path / name
+    path.write_text(content)
+
+    def copied(path: Path) -> None:
+        path.with_name("beside").write_text(content)
+        path.with_name("beside").replace(path)
+
+    service = edited_at(path, copied, SLOTS)
+    world = World(tmp_path, service, text=f"models: [a/b]\n{source}{LIMITS}")
+
+    assert not (await world.call()).codes
+    assert len(service.posts) == CELLS
+
+
+def test_each_walk_of_a_file_that_has_changed_says_so_and_nothing_else(tmp_path: Path) -> None:
+    for name, (content, source) in FILES.items():
+        for edit in EDITS.values():
+            path = tmp_path / name
+            path.write_text(content)
+            (tmp_path / "m.yaml").write_text(f"models: [{{id: a/b, alias: b}}]\n{source}")
+            manifest = load_manifest(tmp_path / "m.yaml", {})
+            watch = Watch(manifest.sources)
+            assert watch.changed() is None
+            if name != "p.txt":  # of which the first walk keeps what it has read
+                assert len(list(expand(manifest))) == CELLS
+
+            edit(path)
+            assert Path(watch.changed() or "").name == name
+            if name != "p.txt" or edit not in {anew, Path.unlink, EDITS["a folder"]}:
+                with pytest.raises(SourceChangedError):  # else the file that is open is the old one
+                    list(expand(manifest))
+            if path.is_dir():
+                path.rmdir()
+
+
+def test_a_mistake_that_was_there_at_first_is_no_change(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("prompt\na,b\nc,d\n")
+    (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\n")
+
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(tmp_path / "m.yaml", {})
+    assert caught.value.exit_code == 2
+    assert len(caught.value.problems) == 2
+
+
+# The command: what it says, and what it leaves in the folder.
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with simulator(tmp_path_factory.mktemp("state") / "db", "--speed", "100") as url:
+        yield url
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_report_names_the_file_and_leaves_the_results(
+    tmp_path: Path,
+    url: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    late: bool,
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_test")
+    path = tmp_path / "p.csv"
+    path.write_text(CSV)
+    text = f"name: late-{late}\nmodels: [google/nano-banana-2]\nrows: p.csv\n{LIMITS}"
+    sweep = Sweep(tmp_path, url, text, capsys)
+    before = created(url)
+    run = Runner.run
+
+    async def edited(runner: Runner) -> Shutdown:
+        if late:
+            await run(runner)
+        anew(path)
+        return runner.shutdown if late else await run(runner)
+
+    with patch.object(Runner, "run", edited):
+        code, report, err = sweep.call("--limit", "2")
+
+    assert code == report["exit_code"] == 3
+    assert created(url) == before + (2 if late else 0)
+    assert "p.csv has changed while this call ran" in err
+    assert "results.csv and results.jsonl are left as they were" in err
+    assert "p.csv has changed" in report["error"]["message"]
+    assert report["next"].startswith("go on with `batchrun ")
+    assert "nothing was sent" not in err + json.dumps(report)
+    assert not list(tmp_path.rglob("results.*"))
+
+
+def test_a_plan_of_a_file_that_changes_meanwhile_is_to_be_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(CSV)
+    (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\nendpoint: simulator\n")
+    call = prepare(tmp_path / "m.yaml", Place())
+    anew(path)
+
+    with pytest.raises(SourceChangedError, match="run the same command again") as caught:
+        list(expand(call.manifest))
+    assert caught.value.exit_code == 3
