@@ -64,12 +64,13 @@ def stopped(
 
     *again* is the command as it was typed. It is the way on but for mistakes in it, and bugs.
     """
-    from batchrun.results.summary import Stop, Summary, how_to_go_on, stop_of
+    from batchrun.results.summary import Stop, Summary, how_to_go_on, stop_of, throttled_of
 
     say(f"batchrun: {error}", sys.stderr)
     onward = "mend what the error names"
     if again is not None and code != UsageError.exit_code:
-        onward = how_to_go_on(None, code, command=again)
+        throttled = throttled_of([error] if isinstance(error, BatchrunError) else [])
+        onward = how_to_go_on(None, code, command=again, throttled=throttled)
         say(onward, sys.stderr)
     if as_json:
         stop = stop_of([error]) if isinstance(error, BatchrunError) else Stop(message=error)
