@@ -39,9 +39,11 @@ SHARED_BY_COMMANDS: Final = {
     "beside",
     "bug_report",
     "call",
+    "changed_types",
     "checking_inputs",
     "confirm",
     "connection",
+    "drawing",
     "edited",
     "error_boundary",
     "execute",
@@ -50,11 +52,13 @@ SHARED_BY_COMMANDS: Final = {
     "grid_counts",
     "knowing_balance",
     "knowing_models",
+    "notes",
     "nothing_to_do",
     "open_runs",
     "options",
     "outcome",
     "paid_before",
+    "plan_table",
     "plan_words",
     "preview",
     "progress_choice",
@@ -66,6 +70,7 @@ SHARED_BY_COMMANDS: Final = {
     "status_report",
     "stdout",
     "target",
+    "whose",
 }
 """Modules in commands/ that are no commands."""
 

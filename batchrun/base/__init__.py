@@ -1,10 +1,12 @@
 """The tools that every room uses and none owns.
 
 values.py       parsers of single values: rates, times, money
+ceilings.py     the most that may be asked for of each thing that is counted
 times.py        times and waits that a service names, within one window of sense. Pure
 text.py         how messages spell things, and near misses
 normalised.py   messages without what differs from run to run
 said.py         words for people on stderr
+plain_marks.py  marks of ours for an output that can't have them
 endpoint.py     what an endpoint is
 local_file.py   a local file that a cell sends
 file_state.py   how a file is known to be unchanged

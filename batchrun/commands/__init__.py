@@ -11,12 +11,15 @@ Shared by them:
     before_sending.py             what must hold before anything is written or sent
     beside.py                     sweeps that lie beside this one and have its cells
     reusing.py                    results of another sweep that are taken over
+    drawing.py                    a draw from a large product, with its progress
+    notes.py                      what a manifest may not mean as it says it
     connection.py                 the embedded simulator, a client
     knowing_balance.py            the account's balance, for a plan
     knowing_models.py             what the service says of the models that are sent to
+    changed_types.py              columns of CSV files whose type has changed
     checking_inputs.py            what that says against the cells that would be sent
     preview.py                    what a call would do; `edited.py` says what was edited
-    plan_words.py                 that as people read it
+    plan_words.py                 that as people read it; `plan_table.py` for its table
     confirm.py                    the question before something is paid for
     retrying.py                   what `--retry-failed` tries again, and what it may cost
     paid_before.py                what is paid already, and not in the ledger
@@ -27,4 +30,5 @@ Shared by them:
     progress_choice.py, stdout.py where progress and results go
     signals.py                    Ctrl-C and its kin
     error_boundary.py             errors -> a message and an exit code; `bug_report.py` for bugs
+    whose.py                      which sweep a call was about that came to nothing
 """

@@ -9,6 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.endpoint import SIMULATOR
+from batchrun.catalogue.sent_types import sent_types
+from batchrun.commands.drawing import draw_samples
+from batchrun.commands.notes import say_notes
 from batchrun.commands.target import Place, command_of, locate, recover_of
 from batchrun.engine.selection import check_statuses
 from batchrun.errors import UsageError
@@ -18,6 +21,7 @@ from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.select import check_found, parse_only
+from batchrun.runflow.descriptions import Description
 from batchrun.settings import Settings
 from batchrun.sweep.location import LEDGER
 
@@ -40,6 +44,10 @@ class Call(Struct, frozen=True, kw_only=True):
         """Return the same call with the replicates in its manifest that marks of *book* made."""
         return replace(self, manifest=replace(self.manifest, redone=book.redone))
 
+    def sending(self, descriptions: Mapping[str, Description]) -> "Call":
+        """Return the same call whose values are sent as the models' *descriptions* take them."""
+        return replace(self, manifest=replace(self.manifest, sent_as=sent_types(descriptions)))
+
     @property
     def recover_command(self) -> str:
         """The command that rebuilds this sweep's ledger."""
@@ -52,13 +60,16 @@ def prepare(
     *,
     chosen: Mapping[str, Any] = NOTHING,
     only: Sequence[str] = (),
+    quiet: bool = False,
 ) -> Call:
     """Return the call on the manifest at *path*; ManifestError or UsageError where there is none.
 
     *chosen* are settings in place of the manifest's, by the fields of Settings; *only* are cells
-    to choose, such as "color=red".
+    to choose, such as "color=red". *quiet* leaves out notes on the manifest, and progress.
     """
     manifest = load_manifest(path, os.environ)
+    say_notes(manifest, quiet=quiet)
+    draw_samples(manifest, quiet=quiet)
     endpoint, folder = locate(manifest.head, place)
     if only:  # it may name what a mark made
         manifest = replace(manifest, redone=redone_in(folder / LEDGER))

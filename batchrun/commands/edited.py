@@ -13,12 +13,11 @@ from batchrun.manifest.load import read_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.edits import (
     Edits,
-    Lost,
     by_inputs,
     by_manifest,
     changed_files,
-    lost_cells,
 )
+from batchrun.results.orphans import Lost, lost_cells
 from batchrun.results.result_files import MANIFEST
 from batchrun.results.starts import newest_start, without_values
 from batchrun.results.tally import Counting
@@ -44,7 +43,7 @@ def _since_last_start(call: Call, ledger: Readable, counting: Counting, lost: Lo
     if text is None or (text == manifest.text and not changed_files(files, now)):
         return Edits(lost=lost)
     try:
-        kept = read_manifest(text, manifest.path, os.environ)
+        kept = read_manifest(text, manifest.path, os.environ, kept=True)
         changed = changed_files(files, _digests(kept))
         if not changed:
             return Edits(lost=lost, changes=by_manifest(manifest, kept))

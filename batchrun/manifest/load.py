@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.grid.check import check
+from batchrun.manifest.grid.check import check, check_meant
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.manifest.parse.reader import Reader, read_head, read_limits
-from batchrun.manifest.yaml.document import parse_document, raise_if
+from batchrun.manifest.yaml.composer import parse_document
+from batchrun.manifest.yaml.document import raise_if
 from batchrun.settings import Settings, settings_from
 
 
@@ -19,16 +22,26 @@ def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
     return read_manifest(read_text(path), path, environ)
 
 
-def read_manifest(data: bytes, path: Path, environ: Mapping[str, str]) -> Manifest:
-    """Read the manifest *data* as if it stood at *path*; raise ManifestError likewise."""
+def read_manifest(
+    data: bytes, path: Path, environ: Mapping[str, str], *, kept: bool = False
+) -> Manifest:
+    """Read the manifest *data* as if it stood at *path*; raise ManifestError likewise.
+
+    *kept*: a sweep was started with it, maybe by an earlier version. What only can't be meant is no
+    mistake in it then.
+    """
     problems: list[Problem] = []
+    notes: list[Problem] = []
     root = parse_document(data, str(path), problems)
     raise_if(problems if root is None else [])
     assert root is not None
-    manifest = Reader(root, path, environ, problems).read(data)
+    manifest = Reader(root, path, environ, problems, notes).read(data)
     check(manifest, problems)
+    if not (problems or kept):
+        check_meant(manifest, problems, notes)
     raise_if(problems)
-    return manifest
+    said = sorted(dict.fromkeys(notes), key=lambda note: note.place)
+    return replace(manifest, notes=tuple(said))
 
 
 def load_head(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | None:
@@ -39,6 +52,15 @@ def load_head(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | Non
     problems: list[Problem] = []
     root = parse_document(data, str(path), problems)
     return None if root is None or problems else read_head(root, path, environ)
+
+
+def find_head(path: Path, environ: Mapping[str, str]) -> Head | None:
+    """Return the same of the file at *path*, whatever is wrong with the rest of it.
+
+    None where it is no YAML; raises OSError where it can't be read.
+    """
+    root = parse_document(path.read_bytes(), str(path), [])
+    return None if root is None else read_head(root, path, environ)
 
 
 def load_settings(data: bytes, path: Path) -> Settings:

@@ -32,7 +32,7 @@ from batchrun.ledger.records import KINDS, AnyRecord, NewerFormatError, decode, 
 from batchrun.ledger.scan import intents_of, keys_of, known_ids, was_answered
 from batchrun.manifest.file_names import file_name, user_metadata
 from batchrun.manifest.grid.expand import expand
-from batchrun.manifest.load import load_manifest
+from batchrun.manifest.load import load_manifest, read_manifest
 from batchrun.manifest.manifest import Manifest
 
 ATTEMPTS = 2
@@ -48,7 +48,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def cells(path: Path, variables: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the cells of the manifest at *path* in its order, points that fold included."""
-    manifest = load_manifest(path, variables)
+    manifest = read_manifest(path.read_bytes(), path, variables, kept=True)
     return [
         {
             "alias": cell.alias,
@@ -118,6 +118,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "--allow-short": chosen.allow_short,
         "--resubmit-in-doubt": chosen.resubmit_in_doubt,
         **({} if chosen.input_errors == "refuse" else {"limits.input_errors": chosen.input_errors}),
+        **({"--new-types": True} if chosen.new_types else {}),
         **({"--new-sweep": list(chosen.set_aside)} if chosen.set_aside else {}),
         **({} if options.recover is None else {"--recover": options.recover}),
         **({} if options.plan is None else {"--plan": str(options.plan)}),

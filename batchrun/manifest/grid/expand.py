@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cell_key import KeyMaker
-from batchrun.manifest.cells import OMIT, Cell
+from batchrun.manifest.cells import AS_IT_IS, OMIT, Cell
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
 from batchrun.manifest.grid.layout import (
@@ -27,9 +27,15 @@ from batchrun.manifest.grid.layout import (
     dimension_sizes,
     repeats,
 )
-from batchrun.manifest.grid.sample import Point, drawn, tree
+from batchrun.manifest.grid.ruled import Exclusion, Ruled
+from batchrun.manifest.grid.sample import Point, Watch, drawn, tree
+from batchrun.manifest.grid.sent_as import SentAs
+from batchrun.manifest.grid.size import count
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
-from batchrun.manifest.matching import kind_of_mismatch, token, tokens
+from batchrun.manifest.matching import is_among, kind_of_mismatch, token
+
+Types = Mapping[str, Mapping[str, str]]
+"""The types that models take, by their ids and inputs."""
 
 
 def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
@@ -41,7 +47,7 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
     base = 0
     for grid in manifest.grids:
         streams = [
-            _cells(layout, base + number, _kept(grid, layout), manifest.redone)
+            _cells(layout, base + number, _kept(grid, layout), manifest.redone, manifest.sent_as)
             for number, layout in enumerate(layouts(grid))
             if model is None or layout.model.alias == model.alias
         ]
@@ -53,7 +59,7 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
 
 def cells_of(grid: Grid, layout: Layout, base: int) -> Iterator[Cell]:
     """Yield the cells of one layout of *grid*, whose ordinals begin at *base*."""
-    return _cells(layout, base, _kept(grid, layout), {})
+    return _cells(layout, base, _kept(grid, layout), {}, {})
 
 
 class Replicates(Struct, frozen=True):
@@ -73,15 +79,17 @@ def points(manifest: Manifest) -> Iterator[Replicates]:
     base = 0
     for grid in manifest.grids:
         streams = [
-            _points(layout, base + number, _kept(grid, layout))
+            _points(layout, base + number, _kept(grid, layout), manifest.sent_as)
             for number, layout in enumerate(layouts(grid))
         ]
         yield from heapq.merge(*streams, key=attrgetter("first.ordinal"))
         base += prod(dimension_sizes(grid).values()) * len(grid.models)
 
 
-def _points(layout: Layout, base: int, kept: Mapping[int, Any] | None) -> Iterator[Replicates]:
-    walk, maker = Traversal(layout), _CellMaker(layout)
+def _points(
+    layout: Layout, base: int, kept: Mapping[int, Any] | None, sent_as: Types
+) -> Iterator[Replicates]:
+    walk, maker = Traversal(layout), _CellMaker(layout, sent_as)
     for ordinal in walk.points(kept):
         if walk.values[REPLICATE] != 1:
             continue
@@ -95,18 +103,11 @@ def upper_bound(manifest: Manifest, model: Model | None = None) -> int:
     """Return how many cells `expand` can yield: exact where nothing is excluded or redone."""
     redone = sum(map(len, manifest.redone.values()))
     return redone + sum(
-        _count(grid, layout)
+        count(grid, layout)
         for grid in manifest.grids
         for layout in layouts(grid)
         if model is None or layout.model.alias == model.alias
     )
-
-
-def _count(grid: Grid, layout: Layout) -> int:
-    shared = prod(len(dimension) for dimension in layout.dimensions if not dimension.own)
-    if grid.sample is not None:
-        shared = min(shared, grid.sample.n)
-    return shared * prod(len(dimension) for dimension in layout.dimensions if dimension.own)
 
 
 @lru_cache(maxsize=16)
@@ -138,7 +139,7 @@ class Shape:
             if name not in model.omit and name in layout.uses
         ]
         mine = {None, model.alias, model.id}
-        self._rules = [
+        self.rules = [
             rule
             for rule in layout.grid.exclude
             if rule.models is None or not mine.isdisjoint(rule.models)
@@ -147,10 +148,10 @@ class Shape:
     @property
     def ruled(self) -> list[str]:
         """The names that decide whether a cell of this model is excluded."""
-        return list(dict.fromkeys(name for rule in self._rules for name in rule.names))
+        return list(dict.fromkeys(name for rule in self.rules for name in rule.names))
 
     def excluded(self, values: Mapping[str, Any]) -> bool:
-        return any(_matches(rule, values) for rule in self._rules)
+        return any(_matches(rule, values) for rule in self.rules)
 
     def input(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is sent; raise NoValueError for a value that a map doesn't know."""
@@ -175,11 +176,7 @@ def mapped(model: Model, name: str, mapping: ValueMap, value: Any) -> Any:
 
 
 def _matches(rule: Rule, values: Mapping[str, Any]) -> bool:
-    for name, wanted in rule.names.items():
-        value = values.get(name, OMIT)
-        if token(value) not in wanted and wanted.isdisjoint(tokens(value)):
-            return False
-    return True
+    return all(is_among(values.get(name, OMIT), wanted) for name, wanted in rule.names.items())
 
 
 def _cells(
@@ -187,8 +184,9 @@ def _cells(
     base: int,
     kept: Mapping[int, Any] | None,
     redone: Mapping[str, Mapping[str, int]],
+    sent_as: Types,
 ) -> Iterator[Cell]:
-    walk, maker = Traversal(layout), _CellMaker(layout)
+    walk, maker = Traversal(layout), _CellMaker(layout, sent_as)
     make, present, more = maker.cell, walk.values, list[Cell]()
     for ordinal in walk.points(kept):
         if more and present[REPLICATE] == 1:  # the next point: the last one's are over
@@ -223,9 +221,11 @@ def _redone(
 class _CellMaker:
     """Makes the cells of a model from the values of its points."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, sent_as: Types) -> None:
         self._shape = Shape(layout)
         self._model = layout.model
+        types = sent_as.get(layout.model.id)
+        self._convert = SentAs(layout, types).convert if types else None
         self._keys = KeyMaker(layout.model.id)
         self._ruled = bool(layout.grid.exclude)
 
@@ -246,42 +246,74 @@ class _CellMaker:
             problem = walk.located(error)
             raise ManifestError([problem] if problem else []) from None
         replicate = present[REPLICATE]
+        key = self._keys.key(sent, replicate)
         return Cell(
-            key=self._keys.key(sent, replicate),
+            key=key,
             model=model.id,
             alias=model.alias,
             input=sent,
             replicate=replicate,
             values=values,
             ordinal=ordinal,
+            keyed=AS_IT_IS if self._convert is None else self._convert(walk, sent),
         )
 
 
 def _kept(grid: Grid, layout: Layout) -> Mapping[int, Any] | None:
-    if grid.sample is None:
+    if not _is_drawn(grid):
         return None
-    dimensions, points = _drawn(grid)
-    return tree(points, dimensions, layout)
+    drawing = _drawing(grid)
+    return tree(drawing.points(), drawing.shared, layout)
+
+
+class _Drawing:
+    """The draw of one grid: made once, when it is first asked for."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self.shared = _shared(grid)
+        self._points: list[Point] | None = None
+
+    def points(self, watch: Watch | None = None) -> list[Point]:
+        """Return the points that are drawn, each a number for each of the shared dimensions."""
+        if self._points is None:
+            assert self._grid.sample is not None
+            own = [(layout, Shape(layout)) for layout in layouts(self._grid)]
+            exclusion = Exclusion(
+                self.shared,
+                [Ruled(layout, shape.rules) for layout, shape in own],
+                lambda chosen: any(_survives(layout, shape, chosen) for layout, shape in own),
+            )
+            self._points = drawn(self._grid.sample, self.shared, exclusion, watch)
+        return self._points
 
 
 @lru_cache(maxsize=2)
-def _drawn(grid: Grid) -> tuple[list[Dimension], list[Point]]:
-    assert grid.sample is not None
-    own = layouts(grid)
+def _drawing(grid: Grid) -> _Drawing:
+    return _Drawing(grid)
+
+
+def _shared(grid: Grid) -> list[Dimension]:
+    """Return the dimensions that a sample draws from, in order."""
     shared = {
         dimension.dimension_key: dimension
-        for layout in own
+        for layout in layouts(grid)
         for dimension in layout.dimensions
         if not dimension.own
     }
-    dimensions = [
-        shared[dimension_key] for dimension_key in dimension_sizes(grid) if dimension_key in shared
-    ]
-    survives: Callable[[Mapping[Any, Any]], bool] = lambda _: True  # noqa: E731 one of two ways
-    if grid.exclude:
-        shapes = [(layout, Shape(layout)) for layout in own]
-        survives = lambda chosen: any(_survives(p, s, chosen) for p, s in shapes)  # noqa: E731 the other
-    return dimensions, drawn(grid.sample, dimensions, survives)
+    return [shared[key] for key in dimension_sizes(grid) if key in shared]
+
+
+def draw(manifest: Manifest, watch: Watch) -> None:
+    """Draw the samples of a manifest now, with someone to *watch*; `expand` then need not."""
+    for grid in manifest.grids:
+        if _is_drawn(grid):
+            _drawing(grid).points(watch)
+
+
+def _is_drawn(grid: Grid) -> bool:
+    """Say whether a sample leaves any point out."""
+    return grid.sample is not None and prod(map(len, _shared(grid))) > grid.sample.n
 
 
 def _survives(layout: Layout, shape: Shape, chosen: Mapping[Any, Any]) -> bool:

@@ -6,6 +6,7 @@ stays at 0 of the others, so that the streams of several models can be merged by
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -26,21 +27,29 @@ from batchrun.manifest.expressions.expression import (
     Text,
     pointed,
 )
+from batchrun.manifest.expressions.template import EMPTY, EMPTY_IN_ROW
 from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowOrigin, Table
 from batchrun.manifest.yaml.document import Node
 
 BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
+NO_TEXTS: Final[Mapping[str, str]] = {}
 DimensionKey = tuple[str, Any]
+_MOST_PROBLEMS: Final = 20
+_MOST_FAILURES: Final = 1000
 _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made anew each time
 
 
 class Step(Struct, frozen=True):
-    """The meaning of one number of a dimension: values as they are, and expressions for later."""
+    """The meaning of one number of a dimension: values as they are, and expressions for later.
+
+    *texts* are the fields of a file that values were read from.
+    """
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]
     place: RowOrigin | None = None
+    texts: Mapping[str, str] = NO_TEXTS
 
 
 class Dimension(Struct):
@@ -91,7 +100,8 @@ class Dimension(Struct):
                 dynamic[slot] = Constant(row.values.get(name, OMIT))
             else:
                 values[slot] = row.values.get(name, OMIT)
-        return Step(values, dynamic, row.place)
+        texts = {slot: row.texts[n] for n, slot in self.targets.items() if n in row.texts}
+        return Step(values, dynamic, row.place, texts)
 
 
 def raws(
@@ -148,8 +158,16 @@ class Layout(Struct):
         return count
 
 
+class _EnoughError(Exception):
+    """Enough is known to be wrong: a walk whose points all fail would have no other end."""
+
+
 class Traversal:
-    """All points of a layout, in order. *values* holds the present one, and is written over."""
+    """All points of a layout, in order. *values* holds the present one, and is written over.
+
+    A point without a value raises ManifestError. With *problems* it is left out and goes there, and
+    the walk ends where there are 20 of them, or 1000 such points.
+    """
 
     def __init__(
         self,
@@ -162,12 +180,19 @@ class Traversal:
         self.values = dict(layout.constants)
         self._expressions = dict(layout.expressions)
         self._problems = problems
+        self._failures = 0
         self._places: dict[str, RowOrigin] = {}
+        self.texts: dict[str, str] = {}
 
     def points(self, kept: Mapping[int, Any] | None = None) -> Iterator[int]:
         """Yield the ordinal of each point in turn; *kept* is a tree of the dimensions wanted."""
-        if self._compute(self.layout.first):
-            yield from self._walk(0, 0, kept)
+        with suppress(_EnoughError):
+            if self._compute(self.layout.first):
+                yield from self._walk(0, 0, kept)
+
+    def expression(self, slot: str) -> Expression | None:
+        """Return what the value of a slot follows from, None where it follows from nothing."""
+        return self._expressions.get(slot)
 
     def at_replicate(self, number: int) -> dict[str, Any]:
         """Return the values of the present point as they are for another replicate."""
@@ -199,6 +224,7 @@ class Traversal:
             values.update(step.values)
             if step.place is not None:
                 self._places.update(dict.fromkeys(dimension.targets.values(), step.place))
+            self.texts.update(step.texts)
             if step.dynamic and not self._express(step.dynamic):
                 continue
             if computed and not self._compute(computed):
@@ -212,7 +238,10 @@ class Traversal:
     def _express(self, dynamic: Mapping[str, Expression]) -> bool:
         """Take a step's expressions for its slots; return whether each of them can have a value."""
         self._expressions |= {**dynamic, **self.layout.broken}
-        return Broken not in map(type, dynamic.values())
+        if Broken in map(type, dynamic.values()):
+            self._count_failure()
+            return False
+        return True
 
     def _compute(self, slots: Sequence[str]) -> bool:
         values = self.values
@@ -228,8 +257,14 @@ class Traversal:
         problem = self.located(error)
         if self._problems is None:
             raise ManifestError([problem] if problem else [])
-        if problem is not None:
+        if problem is not None and problem not in self._problems:
             self._problems.append(problem)
+        self._count_failure()
+
+    def _count_failure(self) -> None:
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES or len(self._problems or ()) >= _MOST_PROBLEMS:
+            raise _EnoughError
 
     def located(self, error: NoValueError) -> Problem | None:
         """Return the error's problem, at the row of the data file that its value came from."""
@@ -241,12 +276,13 @@ class Traversal:
         rows = sorted(set(map(str, places.values())))
         if problem is None or not rows or f"{problem.place.source}:" in "".join(rows):
             return problem
+        said = problem.message.replace(EMPTY, EMPTY_IN_ROW, 1)
         if len(rows) == 1:
             name, place = next(iter(places.items()))
             column = name.removeprefix(BELOW).removeprefix(FIELD)
-            if moved := place.problem(column, f"{problem.message} ({problem.place})"):
+            if moved := place.problem(column, f"{said} ({problem.place})"):
                 return moved
-        message = f"{problem.message} (row at {', '.join(rows)})"
+        message = f"{said} (row at {', '.join(rows)})"
         return Problem(problem.place, message, problem.excerpt, problem.width)
 
 
