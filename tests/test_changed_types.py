@@ -143,10 +143,7 @@ def test_a_plan_says_what_one_row_does_to_all_of_its_column(paid: Paid) -> None:
     assert (
         "p.csv:5 has `N/A`\nthat makes 3 new cells, and 3 paid cells (0.24 USD) drop out\n" in said
     )
-    assert said.splitlines()[-1].endswith(
-        "would be refused (exit 2) without `--new-types`: types of columns have changed, as said "
-        "above"
-    )
+    assert "would be refused (exit 2) without `--new-types`" in said.splitlines()[-1]
 
 
 def test_as_json_it_is_the_same(paid: Paid) -> None:
@@ -175,10 +172,8 @@ def test_a_run_is_refused_before_anything_is_written_or_sent_and_says_the_ways_o
     assert (code, paid.ledger.read_bytes()) == (2, before)
     assert "p.csv:5 has `N/A`" in said
     assert "3 paid cells (0.24 USD) drop out" in said
-    assert (
-        "to keep `steps` as it was: mend p.csv:5, or say `number: [steps]` in `rows`\n"
-        f"  to pay for the new cells: `batchrun m.yaml --endpoint {ENDPOINT} --new-types`"
-    ) in said
+    assert "to keep `steps` as it was: mend p.csv:5, or say `number: [steps]` in `rows`\n" in said
+    assert f"to pay for the new cells: `batchrun m.yaml --endpoint {ENDPOINT} --new-types`" in said
 
 
 def test_the_first_way_on_names_each_field_that_is_in_its_way(paid: Paid) -> None:
