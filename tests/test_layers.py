@@ -42,6 +42,7 @@ SHARED_BY_COMMANDS: Final = {
     "checking_inputs",
     "confirm",
     "connection",
+    "drawing",
     "edited",
     "error_boundary",
     "execute",

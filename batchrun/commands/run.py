@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import prepare
 from batchrun.commands.error_boundary import import_command
-from batchrun.commands.notes import say_notes
 from batchrun.commands.run_options import parse
 from batchrun.commands.target import naming_recover
 
@@ -21,8 +20,13 @@ def main(argv: Sequence[str]) -> int:
     known = None if options.plan else nothing_to_do.repeated(options, argv, started)
     if known is not None:
         return known
-    call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
-    say_notes(call.manifest, quiet=options.quiet)
+    call = prepare(
+        options.manifest,
+        options.place,
+        chosen=options.chosen,
+        only=options.only,
+        quiet=options.quiet,
+    )
     with naming_recover(call.recover_command):
         if options.dry_run:
             from batchrun.commands.preview import plan_of, preview
