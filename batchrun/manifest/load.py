@@ -29,7 +29,7 @@ def read_manifest(data: bytes, path: Path, environ: Mapping[str, str]) -> Manife
     raise_if(problems if root is None else [])
     assert root is not None
     manifest = Reader(root, path, environ, problems, notes).read(data)
-    check(manifest, problems)
+    check(manifest, problems, notes)
     raise_if(problems)
     said = sorted(dict.fromkeys(notes), key=lambda note: note.place)
     return replace(manifest, notes=tuple(said))
