@@ -133,3 +133,14 @@ def test_where_a_value_is_lacking_no_entry_is_blamed(tmp_path: Path) -> None:
     assert "gone.png" in str(caught.value)
     assert "exclude" not in caught.value.problems[0].message
     assert len(list(expand(manifest(tmp_path, "inputs: {a: [1, 2]}\nexclude: [{a: 2}]\n")))) == 3
+
+
+def test_a_manifest_that_a_sweep_was_started_with_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text(SHEET)
+    text = f"{MODELS}rows: p.csv\nexclude: [{{sku: 007}}]\n".encode()
+
+    kept = read_manifest(text, tmp_path / "m.yaml", {}, kept=True)
+
+    assert len(list(expand(kept))) == 9
+    with pytest.raises(ManifestError):
+        read_manifest(text, tmp_path / "m.yaml", {})

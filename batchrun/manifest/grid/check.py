@@ -23,17 +23,25 @@ _POINTS: Final = 100_000  # checked for each value; what lies beyond is found wh
 _ENOUGH: Final = 20
 
 
-def check(manifest: Manifest, problems: list[Problem], notes: list[Problem]) -> None:
-    """Add to *problems* what is wrong with the cells of *manifest*, to *notes* what may be."""
+def check(manifest: Manifest, problems: list[Problem]) -> None:
+    """Add to *problems* what is wrong with the cells of *manifest*."""
     sizes = Sizes()
     for grid in manifest.grids:
         layouts = list(_layouts(grid, problems))
         problems += sizes.add(grid, layouts)
         _check_values(manifest, layouts, problems)
-        if grid.exclude and not problems:  # else values may be lacking that it speaks of
-            problems += Unmatched(grid.exclude, layouts).problems(notes)
-        if not grid.inherits and not problems:
-            notes += included(manifest.grids, layouts)
+
+
+def check_meant(manifest: Manifest, problems: list[Problem], notes: list[Problem]) -> None:
+    """Add to *problems* what can't be meant of a manifest without any, to *notes* what may not be.
+
+    A manifest that a sweep was started with is not asked: it was taken as it is.
+    """
+    product = manifest.grids[0]
+    layouts = list(_layouts(product, problems))
+    if not problems:  # else values may be lacking that an entry speaks of
+        problems += Unmatched(product.exclude, layouts).problems(notes)
+        notes += included(manifest.grids, layouts)
 
 
 def _check_values(manifest: Manifest, layouts: Sequence[Layout], problems: list[Problem]) -> None:
