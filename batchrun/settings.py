@@ -201,8 +201,8 @@ LIMITS: Final = (
         written="30s",
         metavar="T",
         says="how long the service may take to list what it was sent",
-        more="how long the service may take to commit and list what it was sent; 0s: no time at "
-        "all",
+        more="how long after a request its run may still appear in the service's lists; 0s: it "
+        "appears at once",
         schema=SECONDS,
     ),
     Setting(

@@ -14,6 +14,7 @@ from processes import simulator
 from simulated import Runflow
 
 from batchrun.commands.call import prepare
+from batchrun.commands.error_boundary import stopped
 from batchrun.commands.target import Place
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
@@ -224,6 +225,7 @@ def test_the_report_names_the_file_and_leaves_the_results(
     assert "results.csv and results.jsonl are left as they were" in err
     assert "p.csv has changed" in report["error"]["message"]
     assert report["next"].startswith("go on with `batchrun ")
+    assert "p.csv has changed, and is taken as it is then" in report["next"]
     assert "nothing was sent" not in err + json.dumps(report)
     assert not list(tmp_path.rglob("results.*"))
 
@@ -240,3 +242,9 @@ def test_a_plan_of_a_file_that_changes_meanwhile_is_to_be_made_again(
     with pytest.raises(SourceChangedError, match="run the same command again") as caught:
         list(expand(call.manifest))
     assert caught.value.exit_code == 3
+
+    words = [str(tmp_path / "m.yaml"), "--json"]
+    assert stopped(caught.value, 3, "plan", words) == 3
+    report = json.loads(capsys.readouterr().out)
+    assert report["next"].startswith(f"go on with `batchrun plan {tmp_path}/m.yaml")
+    assert report["next"].endswith("p.csv has changed, and is taken as it is then")

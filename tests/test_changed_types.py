@@ -21,11 +21,12 @@ from processes import simulator
 from batchrun.cli import main
 from batchrun.commands.call import prepare
 from batchrun.commands.target import Place
-from batchrun.ledger.records import AnyRecord, Dropped, Sweep, decode, encode
+from batchrun.ledger.records import AnyRecord, Dropped, Intent, Sweep, decode, encode
 from batchrun.manifest.data.column_types import BY_FIELD
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.typed import read_as, types_of
+from batchrun.results.starts import keep_start, start_of
 
 ENDPOINT: Final = "http://127.0.0.1:9"
 MANIFEST: Final = "models: [a/b]\nrows: p.csv\n"
@@ -301,6 +302,45 @@ def test_a_new_column_and_new_rows_of_the_same_type_are_no_change(paid: Paid) ->
     assert paid.types() is None
 
 
+def test_a_type_that_this_batchrun_does_not_know_counts_as_none(paid: Paid) -> None:
+    paid.begin(ROWS, {"prompt": "text", "steps": "date"})
+
+    assert paid.types() is None
+    assert paid.run()[0] == 0
+
+
+def test_a_description_makes_no_edit(paid: Paid, tmp_path: Path) -> None:
+    paid.begin("prompt\n42\n43\n", {"prompt": "number"})
+    (head, *lines) = map(decode, paid.ledger.read_bytes().splitlines(keepends=True))
+    assert head is not None
+    as_sent = [
+        replace(each, input={"prompt": str(each.input["prompt"])}, keyed=each.input)
+        if isinstance(each, Intent) and each.input
+        else each
+        for each in lines
+        if each is not None
+    ]
+    paid.ledger.write_bytes(b"".join(map(encode, [head, *as_sent])))
+    keep_start(paid.ledger.parent, start_of(load_manifest(tmp_path / "m.yaml", os.environ)))
+    paid.write("prompt\n42\n44\n")
+
+    said = paid.plan()
+
+    assert "1 paid cell (0.08 USD) is no longer in the manifest" in said
+    assert "`prompt` was 43 in the paid cells, now 44 (p.csv:3)" in said
+
+
+def test_a_column_that_no_cell_sends_may_be_of_any_type(paid: Paid) -> None:
+    manifest = "models: [a/b]\nrows: {file: p.csv, send: [prompt]}\n"
+    paid.begin(ROWS, KNOWN)
+    paid.write(ROWS, manifest)
+    assert paid.types() is None
+
+    paid.write(GAP, manifest)
+
+    assert paid.types() is None
+
+
 def test_an_edit_beside_the_change_is_no_part_of_it(paid: Paid) -> None:
     paid.begin(ROWS, KNOWN)
     paid.write(GAP.replace("a chair", "a red chair"))
@@ -312,7 +352,7 @@ def test_rows_that_are_excluded_or_left_out_are_no_part_of_it(paid: Paid) -> Non
     paid.begin(ROWS, KNOWN)
     paid.write(GAP, f"{MANIFEST}exclude: [{{prompt: [a chair, a stool, a bench]}}]\n")
 
-    assert paid.types()["paid_cells"] == 0
+    assert paid.types() is None
 
 
 # Ledgers of a batchrun that took each field by itself.

@@ -661,6 +661,16 @@ async def test_the_services_clock_is_read_from_its_answers() -> None:
     assert api.server_now() == NOON + timedelta(minutes=10)
 
 
+async def test_the_age_of_a_run_is_counted_by_the_services_clock() -> None:
+    created = {**RUN, "created_at": "2026-05-01T12:00:00Z"}
+    api = client(lambda _: ok(created, Date="Fri, 01 May 2026 12:10:00 GMT"))
+
+    run = await api.get_run("r1")
+
+    assert run is not None
+    assert api.said_age(run) == 600.0
+
+
 async def test_the_same_date_told_again_later_is_set_against_the_clock_of_that_moment() -> None:
     local = [NOON]
     http = api_client(

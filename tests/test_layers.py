@@ -58,6 +58,7 @@ SHARED_BY_COMMANDS: Final = {
     "options",
     "outcome",
     "paid_before",
+    "plan_table",
     "plan_words",
     "preview",
     "progress_choice",
@@ -69,6 +70,7 @@ SHARED_BY_COMMANDS: Final = {
     "status_report",
     "stdout",
     "target",
+    "whose",
 }
 """Modules in commands/ that are no commands."""
 

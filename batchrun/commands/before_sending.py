@@ -9,7 +9,7 @@ to.
 import sys
 from collections.abc import Mapping, Sequence
 
-from batchrun.base.said import say
+from batchrun.base.said import log
 from batchrun.commands.beside import refuse
 from batchrun.commands.call import Call
 from batchrun.commands.changed_types import check_types
@@ -91,5 +91,5 @@ def check_models(
     if known.problems:
         raise ManifestError(known.problems)
     for warning in () if options.quiet else known.warnings:
-        say(warning, sys.stderr)
+        log(warning, sys.stderr)
     return known

@@ -20,7 +20,7 @@ from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
-from batchrun.errors import UnreachableError
+from batchrun.errors import ThrottledError, UnreachableError
 from batchrun.runflow.wire import OPEN, Run
 from batchrun.settings import BY_ID
 
@@ -210,8 +210,8 @@ class Poller:
                     await self._ask_otherwise(attempt, run)
                 else:
                     await self._handle_run(attempt, run)
-        except UnreachableError:
-            if not self._client.answers:
+        except UnreachableError as error:
+            if isinstance(error, ThrottledError) or not self._client.answers:
                 raise
             await self._give_up(attempt, SILENT)
         finally:
@@ -245,7 +245,7 @@ class Poller:
             await self._transitions.finish(ended)
         now = anyio.current_time()
         for attempt, run in news:
-            age = attempt.age(self._client.said_age(run), now)
+            age = attempt.sight.age(self._client.said_age(run), now)
             if not run.terminal and age > self._settings.timeout:
                 await self._give_up(
                     attempt,

@@ -236,7 +236,9 @@ class Submitter:
         except UnreachableError as error:
             self._done(attempts)
             self._out_of_reach(error)
-            await self._refused(attempts, _dropped(first, "the service was not reached"))
+            # What has not left is held back from now on: this line is being written meanwhile.
+            with anyio.CancelScope(shield=True):
+                await self._refused(attempts, _dropped(first, "the service was not reached"))
         except anyio.get_cancelled_exc_class():
             self._done(attempts)
             await self._cut_off(attempts)
@@ -329,7 +331,7 @@ class Submitter:
         now = self._on_their_way[first.key] = anyio.current_time()
         if first.sends == 1:  # an earlier send may have made the run
             for attempt in attempts:
-                attempt.asked = now
+                attempt.sight.asked = now
         if first.index is not None:
             # The cells that wait for the answer to a batch know from when on.
             self._transitions.wakeup.ring()

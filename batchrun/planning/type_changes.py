@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import money, number_of, usd
 from batchrun.base.values import spell
 from batchrun.errors import ManifestError
 from batchrun.ledger.key_index import KeyIndex
@@ -23,7 +23,7 @@ from batchrun.manifest.data.column_types import BY_FIELD, Column, ColumnType, Co
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.typed import read_as, tables_of
-from batchrun.results.edits import Lost, lost_cells
+from batchrun.results.orphans import Lost, lost_cells
 
 _WORDS: Final[Mapping[str, str]] = {
     ColumnType.TEXT: "text",
@@ -77,13 +77,14 @@ def type_changes(manifest: Manifest, ledger: Readable) -> TypeChanges | None:
     book = ledger.book
     if not len(book.histories):
         return None
-    known = None if book.sweep is None else book.sweep.types
-    found = [each for types in tables_of(manifest) for each in _changes(types, known or {})]
+    kept = (book.sweep.types if book.sweep is not None else None) or {}
+    known = {name: kind for name, kind in kept.items() if kind in _WORDS}  # a later one has more
+    found = [each for types in tables_of(manifest) for each in _changes(types, known)]
     if not found:
         return None
     new, lost = _consequences(manifest, {each.column: each.was for each in found}, ledger)
-    kept = tuple(each for each in found if each.remembered or lost.cells)
-    return TypeChanges(changes=kept, new=new, lost=lost) if kept else None
+    said = tuple(each for each in found if each.remembered or lost.cells)
+    return TypeChanges(changes=said, new=new, lost=lost) if said and (new or lost.cells) else None
 
 
 def _changes(types: ColumnTypes, known: Mapping[str, str]) -> Iterator[TypeChange]:
@@ -146,7 +147,7 @@ def lines(found: TypeChanges) -> Iterator[str]:
     if found.lost.cells:
         paid = number_of(found.lost.cells, "paid cell")
         drop = "drops" if found.lost.cells == 1 else "drop"
-        yield f"that makes {new}, and {paid} ({money(found.lost.cost)} USD) {drop} out"
+        yield f"that makes {new}, and {paid} ({usd(found.lost.cost)} USD) {drop} out"
     else:
         yield f"that makes {new}; no paid cell drops out"
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Place, Problem, SourceChangedError
 from batchrun.manifest.data.column_types import ColumnTypes
@@ -85,7 +86,7 @@ class DataFile(Struct):
     def _rows(
         self, problems: list[Problem] | None, *, learn: bool
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        digest = hashlib.sha256()
+        digest, more = hashlib.sha256(), 0
         with opened(self.path, self.relative) as file:
             try:
                 for line, row in self._read(self._lines(file, digest), learn=learn):
@@ -95,8 +96,12 @@ class DataFile(Struct):
                         raise ManifestError([self.located(row)])
                     elif len(problems) < AT_ONCE:
                         problems.append(self.located(row))
+                    else:
+                        more += 1
             except WholeFileError as error:
                 raise ManifestError([self.located(error.mistake)]) from None
+        if problems and more:
+            problems[-1] = replace(problems[-1], more=more)
         if self.sha256 not in {None, digest.hexdigest()}:
             raise SourceChangedError(self.written)
         self.sha256 = digest.hexdigest()

@@ -117,6 +117,7 @@ class FileTable(Struct):
     def check(self) -> list[Problem]:
         """Read every row once; return what is wrong, and know how many there are."""
         problems: list[Problem] = []
+        more = 0
         uses: dict[str, frozenset[str]] = {}
         commas = DecimalCommas(self.sent - self.data.options.text - self.data.options.lists.keys())
         self.count = 0
@@ -131,13 +132,15 @@ class FileTable(Struct):
             except ManifestError as error:
                 if len(problems) < AT_ONCE:
                     problems += error.problems
+                else:
+                    more += len(error.problems)
                 continue
             for name, expression in row.dynamic.items():
                 uses[name] = uses.get(name, frozenset()) | expression.names
         self.uses = uses
         self.sound = not problems
         self.notes += commas.notes()
-        return problems
+        return [*problems[:-1], replace(problems[-1], more=more)] if more else problems
 
     def _row(self, data: DataFile, line: int, values: dict[str, Any]) -> Row:
         options = self.data.options

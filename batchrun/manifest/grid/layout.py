@@ -27,6 +27,7 @@ from batchrun.manifest.expressions.expression import (
     Text,
     pointed,
 )
+from batchrun.manifest.expressions.template import EMPTY, EMPTY_IN_ROW
 from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowOrigin, Table
 from batchrun.manifest.yaml.document import Node
 
@@ -275,12 +276,13 @@ class Traversal:
         rows = sorted(set(map(str, places.values())))
         if problem is None or not rows or f"{problem.place.source}:" in "".join(rows):
             return problem
+        said = problem.message.replace(EMPTY, EMPTY_IN_ROW, 1)
         if len(rows) == 1:
             name, place = next(iter(places.items()))
             column = name.removeprefix(BELOW).removeprefix(FIELD)
-            if moved := place.problem(column, f"{problem.message} ({problem.place})"):
+            if moved := place.problem(column, f"{said} ({problem.place})"):
                 return moved
-        message = f"{problem.message} (row at {', '.join(rows)})"
+        message = f"{said} (row at {', '.join(rows)})"
         return Problem(problem.place, message, problem.excerpt, problem.width)
 
 
