@@ -16,7 +16,7 @@ from simulated import Runflow, now, refused
 from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import INCOMPLETE, ThrottledError, UnreachableError
 from batchrun.ledger.history import State
-from batchrun.results.summary import how_to_go_on, throttled_of
+from batchrun.results.going_on import how_to_go_on
 
 NINE: Final = """\
 models: [google/nano-banana-2]
@@ -55,13 +55,11 @@ def states(world: World) -> Counter[State]:
 def stopped(shutdown: Shutdown) -> str:
     """Return what the call says of its end: the last line, and the error that it has."""
     (error,) = shutdown.errors
-    line = how_to_go_on(
-        None,
-        error.exit_code,
-        command="batchrun m.yaml",
-        throttled=throttled_of(shutdown.errors),
-    )
-    return f"{error}\n{line}"
+    return f"{error}\n{last_line(shutdown)}"
+
+
+def last_line(shutdown: Shutdown) -> str:
+    return how_to_go_on(None, 8, command="batchrun m.yaml", errors=shutdown.errors)
 
 
 def http_date(seconds: float) -> str:
@@ -186,7 +184,7 @@ async def test_where_both_kinds_are_refused_for_an_hour_the_call_ends_at_once(
 
     assert anyio.current_time() < 60
     assert {type(error) for error in shutdown.errors} == {ThrottledError}
-    assert "before 01:00:" in throttled_of(shutdown.errors)
+    assert "before 01:00:" in last_line(shutdown)
     service.refuses = lambda *_: False
     assert not (await world.call(download=False)).codes
     assert set(service.paid().values()) == {1}

@@ -37,6 +37,7 @@ from batchrun.engine.waves import Wave
 from batchrun.errors import (
     KeyRefusedError,
     LostLedgerError,
+    NotPermittedError,
     OutOfCreditError,
     ThrottledError,
     UnreachableError,
@@ -261,14 +262,17 @@ class Submitter:
     ) -> None:
         self._health.well()
         first = attempts[0]
-        if isinstance(error, OutOfCreditError) and first.index is not None and first.sends == 1:
-            # The whole of a batch costs more than there is; some of its items may not.
+        if not isinstance(error, OutOfCreditError | NotPermittedError):
+            self._shutdown.submit_no_more(error)
+        elif first.index is not None and first.sends == 1:
+            # The whole of a batch costs more than there is, or batches aren't permitted.
             await self._send_alone(attempts, str(error))
             return
-        if isinstance(error, KeyRefusedError):
-            self._shutdown.submit_no_more(error)
-        elif (stop := self._funds.credit.refused(first.model, error)) is not None:
-            self._shutdown.submit_no_more(stop)
+        else:
+            if (stop := self._funds.admission.refused(first.model, error)) is not None:
+                self._shutdown.submit_no_more(stop)
+            if first.sends == 1:
+                self._funds.admission.leave(first.model, first.alias)
         await self._refused(attempts, _dropped(first, str(error)))
 
     async def _cut_off(self, attempts: Sequence[Attempt]) -> None:

@@ -68,6 +68,7 @@ class DataFolder(Struct, frozen=True):
 class FileTable(Struct):
     """Data files as a table; rows are made anew each time, and none is kept.
 
+    *nameless* are columns that are not sent and have a word of batchrun's own: `model`, `cell`.
     *notes* are what was seen in the rows that may not be meant.
     """
 
@@ -75,6 +76,7 @@ class FileTable(Struct):
     data: Sheets
     compiler: Compiler
     files: Files
+    nameless: AbstractSet[str] = frozenset()
     count: int = 0
     sound: bool = False  # checked, and without a mistake
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -82,7 +84,7 @@ class FileTable(Struct):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(self.data.columns)
+        return tuple(name for name in self.data.columns if name not in self.nameless)
 
     @property
     def sent(self) -> AbstractSet[str]:

@@ -19,7 +19,7 @@ from batchrun.manifest.expressions.doubts import among_texts
 from batchrun.manifest.expressions.expression import Expression
 from batchrun.manifest.manifest import FixedTable, ManifestOrigin, Table
 from batchrun.manifest.parse.context import ParseContext, items_of
-from batchrun.manifest.parse.namespace import keys_of
+from batchrun.manifest.parse.namespace import keys_of, reserved
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Section, plain_value, text_keys, text_of
 
@@ -166,7 +166,9 @@ class DataReader(Struct, frozen=True):
                 f"`rows.delimiter`: {data.written} is JSONL, in which nothing separates columns"
             )
             self.context.problems.append(node.problem(message))
-        table = FileTable(node, data, self.context.compiler, self.context.disk)
+        sent = columns if data.options.send is None else data.options.send
+        nameless = frozenset(name for name in columns if reserved(name) and name not in sent)
+        table = FileTable(node, data, self.context.compiler, self.context.disk, nameless)
         self.context.problems.extend(table.check())
         self.context.notes.extend(table.notes)
         return table
