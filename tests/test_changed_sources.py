@@ -14,6 +14,7 @@ from processes import simulator
 from simulated import Runflow
 
 from batchrun.commands.call import prepare
+from batchrun.commands.error_boundary import stopped
 from batchrun.commands.target import Place
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
@@ -59,6 +60,12 @@ EDITS: dict[str, Edit] = {
 }
 
 
+def written(path: Path, content: str) -> None:
+    """Write a file as of long ago: a later write within one tick of the clock is seen, too."""
+    path.write_text(content)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
 def edited_at(path: Path, edit: Edit, run: int) -> Runflow:
     """Return a service that edits *path* when it makes its run of that number, from 0."""
 
@@ -83,7 +90,7 @@ async def test_no_cell_is_begun_after_an_edit_and_the_next_call_takes_the_file_a
 ) -> None:
     content, source = FILES[name]
     path = tmp_path / name
-    path.write_text(content)
+    written(path, content)
     service = edited_at(path, EDITS[edit], SLOTS)
     world = World(tmp_path, service, text=f"models: [a/b]\n{source}{LIMITS}")
 
@@ -108,7 +115,7 @@ async def test_no_cell_is_begun_after_an_edit_and_the_next_call_takes_the_file_a
 
 async def test_an_edit_before_the_first_cell_sends_nothing(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
-    path.write_text(CSV)
+    written(path, CSV)
     service = Runflow()
 
     class Late(World):
@@ -125,7 +132,7 @@ async def test_an_edit_before_the_first_cell_sends_nothing(tmp_path: Path) -> No
 
 async def test_names_that_follow_the_grids_order_end_no_call_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
-    path.write_text(CSV)
+    written(path, CSV)
     service = edited_at(path, Path.unlink, SLOTS)
     text = f'models: [a/b, a/c]\nrows: p.csv\noutputs: {{name: "${{prompt}}"}}\n{LIMITS}'
 
@@ -156,7 +163,7 @@ def test_each_walk_of_a_file_that_has_changed_says_so_and_nothing_else(tmp_path:
     for name, (content, source) in FILES.items():
         for edit in EDITS.values():
             path = tmp_path / name
-            path.write_text(content)
+            written(path, content)
             (tmp_path / "m.yaml").write_text(f"models: [{{id: a/b, alias: b}}]\n{source}")
             manifest = load_manifest(tmp_path / "m.yaml", {})
             watch = Watch(manifest.sources)
@@ -171,6 +178,19 @@ def test_each_walk_of_a_file_that_has_changed_says_so_and_nothing_else(tmp_path:
                     list(expand(manifest))
             if path.is_dir():
                 path.rmdir()
+
+
+def test_a_file_that_was_written_twice_at_one_time_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    path.write_text(CSV)
+    (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\n")
+    watch = Watch(load_manifest(tmp_path / "m.yaml", {}).sources)
+    found = path.stat()
+
+    path.write_text(CSV.replace("chair", "stool"))
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    with patch("batchrun.manifest.data.changes.is_still", return_value=True):
+        assert watch.changed() == str(path)
 
 
 def test_a_mistake_that_was_there_at_first_is_no_change(tmp_path: Path) -> None:
@@ -203,7 +223,7 @@ def test_the_report_names_the_file_and_leaves_the_results(
 ) -> None:
     monkeypatch.setenv("RUNFLOW_API_KEY", "rf_test")
     path = tmp_path / "p.csv"
-    path.write_text(CSV)
+    written(path, CSV)
     text = f"name: late-{late}\nmodels: [google/nano-banana-2]\nrows: p.csv\n{LIMITS}"
     sweep = Sweep(tmp_path, url, text, capsys)
     before = created(url)
@@ -224,6 +244,7 @@ def test_the_report_names_the_file_and_leaves_the_results(
     assert "results.csv and results.jsonl are left as they were" in err
     assert "p.csv has changed" in report["error"]["message"]
     assert report["next"].startswith("go on with `batchrun ")
+    assert "p.csv has changed, and is taken as it is then" in report["next"]
     assert "nothing was sent" not in err + json.dumps(report)
     assert not list(tmp_path.rglob("results.*"))
 
@@ -232,7 +253,7 @@ def test_a_plan_of_a_file_that_changes_meanwhile_is_to_be_made_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "p.csv"
-    path.write_text(CSV)
+    written(path, CSV)
     (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\nendpoint: simulator\n")
     call = prepare(tmp_path / "m.yaml", Place())
     anew(path)
@@ -240,3 +261,9 @@ def test_a_plan_of_a_file_that_changes_meanwhile_is_to_be_made_again(
     with pytest.raises(SourceChangedError, match="run the same command again") as caught:
         list(expand(call.manifest))
     assert caught.value.exit_code == 3
+
+    words = [str(tmp_path / "m.yaml"), "--json"]
+    assert stopped(caught.value, 3, "plan", words) == 3
+    report = json.loads(capsys.readouterr().out)
+    assert report["next"].startswith(f"go on with `batchrun plan {tmp_path}/m.yaml")
+    assert report["next"].endswith("p.csv has changed, and is taken as it is then")

@@ -16,6 +16,7 @@ from batchrun.errors import (
     KeyRefusedError,
     ManifestError,
     NotPermittedError,
+    SourceChangedError,
     ThrottledError,
     UnreachableError,
 )
@@ -53,7 +54,8 @@ def how_to_go_on(
     if exit_code in _HINTS:
         return _after_stops(exit_code, command, errors)
     if tally is None:
-        return f"go on with `{command}`"
+        changed = [each for each in errors if isinstance(each, SourceChangedError)]
+        return _with_the_new(changed[0], command) if changed else f"go on with `{command}`"
     if tally.unfinished:
         if refusing:
             mend = f"{'; '.join(refusing)}: correct the model in the manifest, or take it out"
@@ -72,6 +74,8 @@ def how_to_go_on(
 
 def after_stop(exit_code: int, command: str, error: BatchrunError | None) -> str:
     """Return how to go on after what stopped a call with one of the codes that have a hint."""
+    if isinstance(error, SourceChangedError):
+        return _with_the_new(error, command)
     hint = _HINTS[exit_code].format(command=command)
     if error is None:
         return hint
@@ -84,6 +88,10 @@ def after_stop(exit_code: int, command: str, error: BatchrunError | None) -> str
         said = f"{first.place}: {_first_line(first.message)}"
         return f"fix {number} in {where}, then run `{command}`; the first is {said}"
     return f"{hint}: {_first_line(str(error))}" if exit_code in _UNNAMED else hint
+
+
+def _with_the_new(error: SourceChangedError, command: str) -> str:
+    return f"go on with `{command}`: {error.written} has changed, and is taken as it is then"
 
 
 def _after_stops(exit_code: int, command: str, errors: Sequence[BatchrunError]) -> str:

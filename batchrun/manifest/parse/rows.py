@@ -1,13 +1,13 @@
 """`rows` and `zip`: columns that advance together, from the manifest or from a file beside it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 from msgspec import Struct
 
 from batchrun.base.text import did_you_mean
-from batchrun.manifest.data.column_types import ColumnType, ColumnTypes
+from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.csv_rows import Dialect
 from batchrun.manifest.data.data_file import DataFile, RowOptions
 from batchrun.manifest.data.decoded import SAVE_AS
@@ -20,6 +20,7 @@ from batchrun.manifest.expressions.expression import Expression
 from batchrun.manifest.manifest import FixedTable, ManifestOrigin, Table
 from batchrun.manifest.parse.context import ParseContext, items_of
 from batchrun.manifest.parse.namespace import keys_of, reserved
+from batchrun.manifest.parse.row_options import OF_COLUMNS, misfits, row_options, types_of
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Section, plain_value, text_keys, text_of
 
@@ -28,32 +29,9 @@ _ROWS: Final = (
     "{all: [a.csv, b.csv]}, or a list such as [{prompt: a red chair}]"
 )
 
-_OF_COLUMNS: Final = ("send", "template", "text", "number", "boolean", "files")
-"""The keys of `rows` that name columns."""
-
-_TYPED: Final[Mapping[str, ColumnType]] = {
-    **dict.fromkeys(("files", "template", "lists", "text"), ColumnType.TEXT),
-    "number": ColumnType.NUMBER,
-    "boolean": ColumnType.BOOLEAN,
-}
-"""The keys that say the type of a column: a path and a template are texts."""
-
-_NOT_BOTH: Final = {
-    "number": ("text", "files", "template", "lists"),
-    "boolean": ("text", "number", "files", "template", "lists"),
-}
-"""The keys that say another type."""
-
 
 _DATA: Final = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson")
 _WORKBOOKS: Final = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers")
-_DELIMITERS: Final[Mapping[str, str]] = {
-    **{mark: mark for mark in ",;|\t"},
-    "\\t": "\t",  # in single quotes, or in none
-    "comma": ",",
-    "semicolon": ";",
-    "tab": "\t",
-}
 
 
 class DataReader(Struct, frozen=True):
@@ -91,22 +69,13 @@ class DataReader(Struct, frozen=True):
             return None
         written = section.find("file") if section else node
         assert written is not None
-        options = self._row_options(section) if section else RowOptions()
+        options = row_options(section) if section else RowOptions()
         sheets = self._sheets(written, options)
         return None if sheets is None else (sheets, written)
 
-    def _row_options(self, section: Section) -> RowOptions:
-        names = {key: section.take(key, _names, None) for key in _OF_COLUMNS}
-        lists = section.take("lists", _separators, dict[str, str]())
-        delimiter = section.take("delimiter", parse_delimiter, None)
-        section.close()
-        send = names.pop("send")
-        columns = {key: value or frozenset() for key, value in names.items()}
-        return RowOptions(send=send, lists=lists, delimiter=delimiter, **columns)
-
     def _sheets(self, node: Node, options: RowOptions) -> Sheets | None:
         """Return the data files that *node* names, read; None where their columns aren't known."""
-        types = ColumnTypes(_types(options))
+        types = ColumnTypes(types_of(options))
         files: list[DataFile] = []
         count = len(self.context.problems)
         for item in node.items if isinstance(node, ListNode) else (node,):
@@ -153,21 +122,21 @@ class DataReader(Struct, frozen=True):
 
     def _file_table(self, data: Sheets, node: Node) -> Table:
         columns = data.columns
-        self.context.problems.extend(map(node.problem, _misfits(data)))
-        for key in (*_OF_COLUMNS, "lists"):
+        self.context.problems.extend(map(node.problem, misfits(data)))
+        for key in (*OF_COLUMNS, "lists"):
             for name in sorted(getattr(data.options, key) or ()):
                 if name not in columns:
                     hint = did_you_mean(name, columns)
                     self.context.problems.append(
                         node.problem(f"`rows.{key}`: no column `{name}` in {data.written}{hint}")
                     )
-        sent = columns if data.options.send is None else data.options.send
-        nameless = frozenset(name for name in columns if reserved(name) and name not in sent)
         if data.options.delimiter and not data.has_csv:
             message = (
                 f"`rows.delimiter`: {data.written} is JSONL, in which nothing separates columns"
             )
             self.context.problems.append(node.problem(message))
+        sent = columns if data.options.send is None else data.options.send
+        nameless = frozenset(name for name in columns if reserved(name) and name not in sent)
         table = FileTable(node, data, self.context.compiler, self.context.disk, nameless)
         self.context.problems.extend(table.check())
         self.context.notes.extend(table.notes)
@@ -246,47 +215,6 @@ def _nodes_of_rows(node: MapNode, rows: int) -> Iterator[dict[str, Node]]:
             else below
             for name, below in lists.items()
         }
-
-
-def _types(options: RowOptions) -> dict[str, ColumnType]:
-    """Return the types that the manifest says."""
-    return {name: said for key, said in _TYPED.items() for name in getattr(options, key)}
-
-
-def _misfits(data: Sheets) -> Iterator[str]:
-    """Yield each column that is said to be of two types, or of one that its file says itself."""
-    for key, others in _NOT_BOTH.items():
-        for name in sorted(getattr(data.options, key)):
-            for other in others:
-                if name in getattr(data.options, other):
-                    yield f"`rows.{key}`: `{name}` is also in `{other}`; keep one of them"
-            if not data.has_csv:
-                yield (
-                    f"`rows.{key}`: the values of {data.written} have the types that JSON gives "
-                    f"them; take `{name}` out"
-                )
-
-
-def _names(value: object) -> frozenset[str]:
-    if not isinstance(value, list) or not all(type(name) is str for name in value):
-        raise ValueError("expected a list of column names such as [prompt]")
-    return frozenset(value)
-
-
-def _separators(value: object) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(
-        type(mark) is str and mark and type(name) is str for name, mark in value.items()
-    ):
-        raise ValueError('expected columns and what separates their values such as {photos: "|"}')
-    return value
-
-
-def parse_delimiter(value: object) -> str:
-    """Return the character that separates columns; raise ValueError."""
-    found = _DELIMITERS.get(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError('expected one of ",", ";", "|" and tab, such as `delimiter: ";"`')
-    return found
 
 
 def _is_of_files(node: ListNode) -> bool:
