@@ -10,7 +10,7 @@ writes into each page what its commands print now. A page is played from its top
   prints. `batchrun` is called in this process, anything else by a shell, beside the same batchrun.
 * Below `^C` stands what is printed when the command is interrupted, once all of its runs are sent.
 * A line `...` stands for any lines, and a `~` for some of a line: what differs from call to call.
-  A block that has one is compared; where it differs, it is replaced as a whole.
+  Where other lines differ, they are written anew around the `...`.
 
 The folder has three pictures in `photos/`, and a virtual environment `.venv` to be called from. The
 embedded simulator is the real one, twenty times as fast, and asked twenty times as often.
@@ -134,7 +134,17 @@ def _shown(step: Step, folder: Path) -> str:
     else:
         printed = _by_shell(step.command, folder)
     printed = printed.replace(str(folder), HOME)
-    return step.expected if agrees(step.expected, printed) else printed
+    return step.expected if agrees(step.expected, printed) else shortened(printed, step.expected)
+
+
+def shortened(printed: str, expected: str) -> str:
+    """Leave out of what is *printed* what the page leaves out of it: what stands at `...`."""
+    lines, shown = printed.splitlines(keepends=True), expected.splitlines(keepends=True)
+    if shown.count("...\n") != 1:
+        return printed
+    above = shown.index("...\n")
+    below = len(shown) - above - 1
+    return "".join([*lines[:above], "...\n", *lines[len(lines) - below :]])
 
 
 @contextmanager
