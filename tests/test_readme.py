@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchrun.cli import COMMANDS
+from batchrun.commands.options import simulator_missing
 from batchrun.commands.run_options import parse
 from batchrun.errors import PRECEDENCE
 
@@ -49,6 +50,13 @@ def test_the_command_is_installed_before_it_is_called_by_its_name() -> None:
 
     assert all(f"`{way} install '.[simulator]'`" in before for way in ("uv tool", "pipx"))
     assert ". .venv/bin/activate" in before
+
+
+def test_a_missing_simulator_is_installed_from_the_clone_and_from_nowhere_else() -> None:
+    said = str(simulator_missing(ImportError(name="uvicorn")))
+
+    assert "(uvicorn is missing)" in said
+    assert said.endswith("in its clone `pip install '.[simulator]'`")
 
 
 def test_its_words_are_explained_below_what_has_them_first() -> None:
