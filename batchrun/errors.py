@@ -8,6 +8,7 @@
   * BudgetReachedError (6)
   * UnreachableError (8)
     * TooLargeAnswerError (8)
+    * ThrottledError (8)
   * FolderError (9)
     * LedgerLockedError (7)
     * LedgerError (9)
@@ -22,6 +23,7 @@ exception is a bug, and exits with 70 too.
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -138,6 +140,25 @@ class TooLargeAnswerError(UnreachableError):
     def __init__(self, message: str, size: int) -> None:
         super().__init__(message)
         self.size = size
+
+
+class ThrottledError(UnreachableError):
+    """The service answers with 429 to all calls of one kind for longer than the give-up time.
+
+    *creates*: they are those that create something. *fact* says it in a sentence, *more* what else
+    there is to say; *until* is when the service wants to be asked again, by its clock, where it
+    said so.
+    """
+
+    def __init__(self, fact: str, more: str, *, creates: bool, until: datetime | None) -> None:
+        super().__init__(fact)
+        self.fact = fact
+        self.more = more
+        self.creates = creates
+        self.until = until
+
+    def __str__(self) -> str:
+        return f"{self.fact}{self.more}"
 
 
 class FolderError(BatchrunError):

@@ -11,13 +11,18 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from batchrun.base.ceilings import (
+    MOST_ATTEMPTS,
+    MOST_CELLS,
+    MOST_DOWNLOADS,
+    MOST_IN_FLIGHT,
+)
 from batchrun.base.values import (
     MOST_ITEMS,
     FailOn,
     InputErrors,
     Rate,
     parse_batch_size,
-    parse_count,
     parse_fail_on,
     parse_flag,
     parse_ids,
@@ -26,6 +31,7 @@ from batchrun.base.values import (
     parse_rate,
     parse_seconds,
     parse_wait,
+    up_to,
 )
 
 BY_ID: Final = 5.0
@@ -83,7 +89,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 # Parts of the manifest's JSON Schema.
 
-COUNT: Final = {"type": "integer", "minimum": 1}
+
+def counted(most: int) -> dict[str, Any]:
+    """Return the schema of a whole number from 1 to *most*."""
+    return {"type": "integer", "minimum": 1, "maximum": most}
+
+
 SECONDS: Final = {
     "type": "string",
     "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d)|\$\{env:.*)$",
@@ -143,11 +154,11 @@ LIMITS: Final = (
         name="concurrency",
         key="limits.concurrency",
         flag="--concurrency",
-        parse=parse_count,
+        parse=up_to(MOST_IN_FLIGHT),
         written="16",
         metavar="N",
-        says="runs in flight",
-        schema=COUNT,
+        says=f"runs in flight, at most {MOST_IN_FLIGHT:,}",
+        schema=counted(MOST_IN_FLIGHT),
     ),
     Setting(
         name="rate",
@@ -164,11 +175,11 @@ LIMITS: Final = (
         name="attempts",
         key="limits.attempts",
         flag="--attempts",
-        parse=parse_count,
+        parse=up_to(MOST_ATTEMPTS),
         written="2",
         metavar="N",
-        says="runs per cell that may end failed",
-        schema=COUNT,
+        says=f"runs per cell that may end failed, at most {MOST_ATTEMPTS:,}",
+        schema=counted(MOST_ATTEMPTS),
     ),
     Setting(
         name="timeout",
@@ -248,18 +259,19 @@ LIMITS: Final = (
         more="how many cells one request may send as a [batch](api.md#batches), at most "
         f"{MOST_ITEMS}, and never more than `limits.concurrency` leaves room for; 1: each has its "
         "own",
-        schema={**COUNT, "maximum": MOST_ITEMS},
+        schema=counted(MOST_ITEMS),
     ),
     Setting(
         name="downloads",
         key="limits.downloads",
         flag="--downloads",
-        parse=parse_count,
+        parse=up_to(MOST_DOWNLOADS),
         written="8",
         metavar="N",
-        says="files that are fetched at once",
-        more="files that are fetched at once, whatever `limits.concurrency` is",
-        schema=COUNT,
+        says=f"files that are fetched at once, at most {MOST_DOWNLOADS:,}",
+        more=f"files that are fetched at once, at most {MOST_DOWNLOADS:,}, whatever "
+        "`limits.concurrency` is",
+        schema=counted(MOST_DOWNLOADS),
     ),
     Setting(
         name="input_errors",
@@ -290,7 +302,7 @@ CALL: Final = (
     Setting(
         name="limit",
         flag="--limit",
-        parse=parse_count,
+        parse=up_to(MOST_CELLS),
         metavar="N",
         says="at most N new cells in this call",
         for_one_call=True,

@@ -13,7 +13,7 @@ import argparse
 import contextlib
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -83,7 +83,11 @@ class Service:
 
 async def batchrun(service: Service, rate: float, chance: Random) -> None:
     limiter = Limiter(Pace(rate, jitter=chance.random))
-    news = {"well": limiter.well, "throttled": limiter.throttled, "troubled": limiter.troubled}
+    news: Mapping[str, Callable[[float], None]] = {
+        "well": limiter.well,
+        "throttled": limiter.throttled,
+        "troubled": limiter.troubled,
+    }
 
     async def caller() -> None:
         while True:

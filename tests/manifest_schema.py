@@ -6,7 +6,7 @@ from typing import Any
 import jsonschema
 
 from batchrun.manifest.schema import SCHEMA
-from batchrun.manifest.yaml.document import parse_document
+from batchrun.manifest.yaml.composer import parse_document
 from batchrun.manifest.yaml.section import plain_value
 
 _VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

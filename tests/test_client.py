@@ -9,7 +9,13 @@ import anyio
 import httpx
 import pytest
 
-from batchrun.errors import KeyRefusedError, OutOfCreditError, UnreachableError, UsageError
+from batchrun.errors import (
+    KeyRefusedError,
+    OutOfCreditError,
+    ThrottledError,
+    UnreachableError,
+    UsageError,
+)
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, check_endpoint, download_client
 from batchrun.runflow.post_outcomes import (
@@ -219,21 +225,27 @@ async def test_what_was_never_taken_is_sent_again_byte_for_byte(
     ("header", "value", "pause"),
     [
         ("Retry-After", "7", 7.0),
-        ("Retry-After", "0.5", 0.5),
-        ("Retry-After", "Fri, 01 May 2026 12:00:09 GMT", 9.0),
-        ("Retry-After", "Fri, 01 May 2020 12:00:09 GMT", 0.0),
-        ("X-RateLimit-Reset", str(int(NOON.timestamp()) + 20), 20.0),
+        ("Retry-After", "0.5", 1.0),
+        ("Retry-After", "0", 1.0),
+        ("Retry-After", "-1", 1.0),
+        ("Retry-After", "Fri, 01 May 2026 13:00:09 GMT", 9.0),
+        ("Retry-After", "Fri, 01 May 2020 12:00:09 GMT", 1.0),
+        ("X-RateLimit-Reset", str(int(NOON.timestamp()) + 3620), 20.0),
+        ("X-RateLimit-Reset", str((int(NOON.timestamp()) + 3620) * 1000), 20.0),
         ("X-RateLimit-Reset", "12", 12.0),
+        ("RateLimit-Reset", "12", 12.0),
         ("Retry-After", "nan", 1.0),
         ("Retry-After", "soon", 1.0),
     ],
 )
 async def test_a_429_waits_as_long_as_it_is_told(header: str, value: str, pause: float) -> None:
+    """The service's clock is an hour ahead of ours."""
     times: list[float] = []
+    headers = {header: value, "Date": "Fri, 01 May 2026 13:00:00 GMT"}
 
     def handle(request: httpx.Request) -> httpx.Response:
         times.append(anyio.current_time())
-        return ok() if len(times) > 1 else httpx.Response(429, headers={header: value})
+        return ok() if len(times) > 1 else httpx.Response(429, headers=headers)
 
     await post(client(handle))
 
@@ -345,14 +357,62 @@ async def test_without_one_good_answer_until_the_give_up_time_the_api_is_unreach
     assert KEY not in str(stopped.value)
 
 
-async def test_a_retry_after_beyond_the_give_up_time_is_not_waited_for() -> None:
-    handle, _ = answers(httpx.Response(429, headers={"Retry-After": "86400"}))
-    started = anyio.current_time()
+@pytest.mark.parametrize(
+    ("call", "fact"), [("get", "answers no question before "), ("post", "takes no new run before ")]
+)
+async def test_a_retry_after_beyond_the_give_up_time_is_said_and_not_waited_for(
+    call: str, fact: str
+) -> None:
+    handle, asked = answers(httpx.Response(429, headers={"Retry-After": "86400"}))
+    started, api = anyio.current_time(), client(handle, give_up=60.0)
 
-    with pytest.raises(UnreachableError, match=r"nothing but 429.*lower `--rate`"):
-        await client(handle, give_up=60.0).get_run("r1")
+    with pytest.raises(ThrottledError) as stopped:
+        await (api.get_run("r1") if call == "get" else post(api))
 
-    assert anyio.current_time() - started <= 61
+    assert anyio.current_time() - started <= 1
+    assert len(asked) == 1
+    assert f"{fact}2026-05-02 12:00:00 UTC (in 24 h)" in str(stopped.value)
+    assert "HTTP 429" in str(stopped.value)
+
+
+async def test_an_absolute_time_says_nothing_where_no_answer_shows_the_services_clock() -> None:
+    times: list[float] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        times.append(anyio.current_time())
+        later = {"Retry-After": "Fri, 01 May 2026 13:00:09 GMT"}
+        return ok() if len(times) > 1 else httpx.Response(429, headers=later)
+
+    await post(client(handle))
+
+    assert 1.0 <= times[1] - times[0] <= 1.6
+
+
+@pytest.mark.parametrize("named", ["0", "-1", "0.001", "Fri, 01 May 2020 12:00:00 GMT"])
+async def test_a_wait_of_nothing_is_no_leave_to_call_without_end(named: str) -> None:
+    date = "Fri, 01 May 2026 12:00:00 GMT"
+    handle, asked = answers(httpx.Response(429, headers={"Retry-After": named, "Date": date}))
+
+    with pytest.raises(UnreachableError, match="nothing but 429"):
+        await client(handle, give_up=100.0).get_run("r1")
+
+    assert len(asked) <= 10
+
+
+async def test_a_503_is_asked_again_when_the_service_wants_and_a_minute_later_at_most() -> None:
+    times: list[float] = []
+    waits = iter(["7", "3600"])
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        times.append(anyio.current_time())
+        if len(times) > 2:
+            return ok()
+        return httpx.Response(503, json=FLAT, headers={"Retry-After": next(waits)})
+
+    await client(handle).get_run("r1")
+
+    assert times[1] - times[0] == pytest.approx(7.0, abs=0.1)
+    assert times[2] - times[1] == pytest.approx(60.0, abs=0.1)
 
 
 async def test_a_call_that_always_fails_ends_even_while_others_are_answered() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchrun.errors import Problem
-from batchrun.manifest.yaml import document
-from batchrun.manifest.yaml.document import MapNode, ScalarNode, parse_document
+from batchrun.manifest.yaml import composer
+from batchrun.manifest.yaml.composer import parse_document
+from batchrun.manifest.yaml.document import MapNode, ScalarNode
 from batchrun.manifest.yaml.section import plain_value
 
 PIECES = [
@@ -82,7 +83,7 @@ def test_without_libyaml_the_answer_is_the_same(
 ) -> None:
     with_libyaml = parse(path.read_bytes())
 
-    monkeypatch.setattr(document, "_LOADER", yaml.BaseLoader)
+    monkeypatch.setattr(composer, "_LOADER", yaml.BaseLoader)
     root, problems = parse(path.read_bytes())
 
     assert problems == with_libyaml[1]

@@ -234,6 +234,18 @@ def test_a_data_file_that_is_gone_is_no_hindrance(paid: Paid, tmp_path: Path) ->
     assert '`prompt` was "a stool" in the paid cells, now "a  stool" (b.csv:2)' in said
 
 
+def test_a_text_that_was_edited_is_known_by_what_was_sent(paid: Paid, tmp_path: Path) -> None:
+    (tmp_path / "chair.txt").write_text("a chair\n")
+    paid.begin("name: chairs\nmodels: [a/b]\ninputs: {prompt: {$text: chair.txt}}\n")
+    (tmp_path / "chair.txt").write_text("a red chair\n")
+
+    assert paid.plan() == (
+        "1 paid cell (0.04 USD) is no longer in the manifest: "
+        '`prompt` was "a chair" in the paid cells, now "a red chair" (line 3); '
+        "`chair.txt` has changed"
+    )
+
+
 def test_a_local_file_is_known_by_its_content(paid: Paid, tmp_path: Path) -> None:
     png = b"\x89PNG\r\n\x1a\n"
     (tmp_path / "a.png").write_bytes(png)

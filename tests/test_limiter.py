@@ -5,7 +5,8 @@ import random
 import anyio
 import pytest
 
-from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.kinds import Kind
+from batchrun.runflow.ratelimit.limiter import HeldError, Limiter
 from batchrun.runflow.ratelimit.pace import Pace
 
 
@@ -86,15 +87,18 @@ class Others:
 
     def __init__(self) -> None:
         self.intervals: list[float] = []
-        self.held: list[float] = []
+        self.held: list[tuple[float, Kind | None]] = []
         self.free_at = float("-inf")
 
-    def claim(self, interval: float) -> float:
+    def claim(self, interval: float, kind: Kind) -> float:
         self.intervals.append(interval)
         return max(0.0, self.free_at - anyio.current_time())
 
-    def hold(self, seconds: float) -> None:
-        self.held.append(seconds)
+    def pause(self, kind: Kind) -> float:
+        return 0.0
+
+    def hold(self, seconds: float, kind: Kind | None = None) -> None:
+        self.held.append((seconds, kind))
 
 
 def shared_with(others: Others) -> Limiter:
@@ -127,6 +131,53 @@ async def test_a_429_is_told_to_the_other_processes() -> None:
     others = Others()
     gate = shared_with(others)
 
-    gate.throttled(await gate.wait(), 10.0)
+    gate.throttled(await gate.wait(Kind.CREATES), 10.0, Kind.CREATES)
 
-    assert others.held == [pytest.approx(10.0)]
+    (everybody, both), (creates, kind) = others.held
+    assert both is None
+    assert 1.0 <= everybody <= 1.5
+    assert kind is Kind.CREATES
+    assert creates == pytest.approx(10.0)
+
+
+async def test_calls_that_are_held_back_step_aside_for_the_other_kind_and_keep_order() -> None:
+    gate, left = limiter(rate=10.0), list[str]()
+    gate.throttled(await gate.wait(Kind.CREATES), 100.0, Kind.CREATES)
+    began = anyio.current_time()
+
+    async def caller(name: str, kind: Kind) -> None:
+        sent_at = await gate.wait(kind)
+        left.append(name)
+        gate.well(sent_at, kind)
+        if kind is Kind.READS:
+            assert sent_at - began < 4.0
+
+    async with anyio.create_task_group() as tg:
+        for number in range(5):
+            tg.start_soon(caller, f"create {number}", Kind.CREATES)
+            tg.start_soon(caller, f"read {number}", Kind.READS)
+            await anyio.wait_all_tasks_blocked()
+
+    creates = [name for name in left if name.startswith("create")]
+    assert left[:5] == [f"read {number}" for number in range(5)]
+    assert creates == sorted(creates)
+    assert anyio.current_time() - began >= 100.0
+
+
+async def test_a_caller_in_the_queue_learns_of_a_wait_that_is_too_long_for_it() -> None:
+    gate, ends = limiter(rate=0.5), list[float]()
+    first = await gate.wait(Kind.CREATES)
+
+    async def caller() -> None:
+        with pytest.raises(HeldError):
+            await gate.wait(Kind.CREATES, patience=60.0)
+        ends.append(anyio.current_time() - first)
+
+    async with anyio.create_task_group() as tg:
+        for _ in range(3):
+            tg.start_soon(caller)
+        await anyio.sleep(0.5)
+        gate.throttled(first, 3600.0, Kind.CREATES)
+
+    assert ends == [pytest.approx(0.5)] * 3
+    assert gate.departures == 1

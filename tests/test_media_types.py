@@ -21,6 +21,7 @@ PNG, WEBP, AVIF, MP4 = (
         ("a.webp", b"", "image/webp"),
         ("a.jxl", b"", "image/jxl"),
         ("a.m4a", b"", "audio/mp4"),
+        ("a.md", b"", "text/markdown"),
         ("a.jpg", PNG, "image/jpeg"),  # the name is the user's word
         ("picture", PNG, "image/png"),
         ("picture", WEBP, "image/webp"),

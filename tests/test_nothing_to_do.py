@@ -34,6 +34,7 @@ inputs:
   style: {$lines: styles.txt}
   mask: {$file: mask.png}
   mood: "${env:MOOD}"
+  look: {$text: look.txt}
 rows: chairs.csv
 """
 PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -51,6 +52,7 @@ class Night:
         self.write("shots/b.png", PNG + b"b")
         self.write("mask.png", PNG + b"mask")
         self.write("styles.txt", b"oil\nink\n")
+        self.write("look.txt", b"old\n")
         self.write("chairs.csv", b"prompt\na chair\na stool\n")
         self.write("m.yaml", MANIFEST.encode())
         call = prepare(folder / "m.yaml", Place(endpoint=ENDPOINT))
@@ -186,6 +188,7 @@ CHANGES: Final[dict[str, Callable[[Night], None]]] = {
     "glob": lambda night: (night.folder / "shots/c.png").mkdir(),
     "file of the glob": same_size_and_time,
     "lines": rewritten("styles.txt", b"oil\nink\n\n"),
+    "text": rewritten("look.txt", b"old"),
     "mask": lambda night: os.utime(night.folder / "mask.png"),
     "ledger has one line more": lambda night: night.append(Looked(client_ref="br1.k3f9.1")),
     "ledger is another file": moved,

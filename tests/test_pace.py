@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from throttles import Bucket, Window
 
+from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.pace import Pace
 
 
@@ -263,3 +264,115 @@ def test_it_follows_when_the_service_allows_more_or_less(change: float, within: 
 
     assert refused <= 10
     assert 0.9 <= taken / 60 / service.rate <= 1.05
+
+
+CREATES, READS = Kind.CREATES, Kind.READS
+
+
+def throttled(gate: Pace, kind: Kind, now: float, pause: float | None = None) -> float:
+    """Let a call of this kind leave as soon as it may, and be refused; return when."""
+    now += gate.delay(now, kind)
+    gate.leave(now, kind)
+    gate.throttled(sent_at=now, now=now, pause=pause, kind=kind)
+    return now
+
+
+def answered(gate: Pace, kind: Kind, now: float) -> float:
+    now += gate.delay(now, kind)
+    gate.leave(now, kind)
+    gate.well(sent_at=now, now=now, kind=kind)
+    return now
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_named_wait_is_for_its_kind_and_the_other_kind_waits_a_moment(kind: Kind) -> None:
+    gate = pace()
+
+    now = throttled(gate, kind, 0.0, pause=3600.0)
+
+    assert gate.delay(now, kind) == 3600.0
+    assert gate.named(now, kind) == 3600.0
+    assert 1.0 <= gate.delay(now, kind.other) <= 1.5
+    assert gate.named(now, kind.other) == 0.0
+
+
+def test_one_call_of_the_other_kind_goes_first_and_its_answer_frees_the_rest() -> None:
+    gate = pace()
+    now = throttled(gate, CREATES, 0.0, pause=3600.0)
+    probe = now + gate.delay(now, READS)
+    gate.leave(probe, READS)
+
+    assert gate.delay(probe + 0.3, READS) == pytest.approx(1.2)
+    gate.well(sent_at=probe, now=probe + 0.3, kind=READS)
+
+    assert gate.delay(probe + 0.3, READS) == 0.0
+    assert gate.delay(probe + 0.3, CREATES) > 3500.0
+
+
+def test_where_the_other_kind_is_refused_too_both_wait_and_the_pace_is_cut_once() -> None:
+    gate = pace(rate=10.0)
+    now = throttled(gate, CREATES, 0.0, pause=50.0)
+
+    now = throttled(gate, READS, now, pause=50.0)
+
+    assert gate.delay(now, READS) == 50.0
+    assert gate.delay(now, CREATES) > 40.0
+    assert gate.rate >= 5.0
+
+
+def test_refusals_of_one_kind_pause_no_call_of_the_other_that_goes_on() -> None:
+    gate = pace(rate=10.0)
+    now = answered(gate, READS, throttled(gate, CREATES, 0.0))
+    for number in range(1, 6):
+        refused = throttled(gate, CREATES, now)
+        pause = gate.delay(refused, CREATES)
+        assert 2**number <= pause <= 1.5 * 2**number, "its own pauses grow"
+        assert gate.delay(refused, READS) <= 0.3, "no more than the pace"
+        now = answered(gate, READS, refused)
+
+    assert gate.rate >= 5.0, "only the first of them was about the pace"
+
+
+def test_a_named_wait_that_is_too_short_grows_from_refusal_to_refusal() -> None:
+    gate, now, pauses = pace(), 0.0, []
+    for _ in range(7):
+        now = throttled(gate, READS, now, pause=0.0)
+        pauses.append(gate.delay(now, READS))
+
+    assert all(
+        base <= pause <= 1.5 * base
+        for base, pause in zip((1, 2, 4, 8, 16, 32, 32), pauses, strict=True)
+    )
+
+
+def test_a_kind_that_is_taken_again_is_refused_anew() -> None:
+    gate = pace(rate=10.0)
+    now = throttled(gate, CREATES, 0.0)
+    now = answered(gate, CREATES, now)
+    before = gate.rate
+
+    now = throttled(gate, CREATES, now + 1.0)
+
+    assert gate.rate < before
+    assert gate.delay(now, CREATES) <= 1.5
+
+
+def test_a_wait_that_a_503_names_is_for_its_kind_and_a_minute_at_most() -> None:
+    gate = pace()
+    sent_at = depart(gate, 0.0)
+
+    gate.troubled(sent_at=sent_at, now=0.2, pause=3600.0, kind=READS)
+
+    assert gate.delay(0.2, READS) == 60.0
+    assert gate.delay(0.2, CREATES) <= 0.75
+    assert gate.named(0.2, READS) == 0.0, "the end of the call is not its to name"
+
+
+def test_a_503_among_answered_calls_holds_up_no_other() -> None:
+    gate = pace()
+    failed, taken = depart(gate, 0.0), depart(gate, 0.1)
+    gate.well(sent_at=taken, now=0.3)
+
+    gate.troubled(sent_at=failed, now=0.4, pause=30.0)
+
+    assert gate.delay(0.4) == 0.0

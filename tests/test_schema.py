@@ -47,6 +47,7 @@ BEYOND = {
     "numbers",
     "references",
     "rows",
+    "typed_text",
     "semicolons",
     "unclosed_field",
     "unmapped",

@@ -17,6 +17,7 @@ import pytest
 from processes import PATIENCE, ask, simulator, start
 
 from batchrun.commands.connection import pace_folder
+from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.shared_pace import SharedPace, shared_pace
 from batchrun.runflow.ratelimit.shared_pace_state import SharedPaceState, decode, encode
 
@@ -274,6 +275,41 @@ def test_a_429_of_one_process_pauses_the_others(tmp_path: Path) -> None:
         kept = decode(the_file(tmp_path / "pace").read_bytes(), clock.now)
 
     assert kept.wait(clock.now) == pytest.approx(30.0, abs=1e-5)
+
+
+def test_a_wait_of_one_kind_holds_back_that_kind_of_all_and_the_file_shrinks_after_it(
+    tmp_path: Path,
+) -> None:
+    path, clock = tmp_path / "pace", Clock()
+    path.write_bytes(encode(SharedPaceState(clock.now - 9, clock.now - 9, [0.0, 0.0])))
+    shared = SharedPace(path, clock=clock)
+    told = decode(path.read_bytes(), clock.now)
+    told.let_wait(Kind.CREATES, clock.now + 30.0)
+    path.write_bytes(encode(told))
+
+    assert shared.claim(0.5, Kind.CREATES) == 1.0, "asked again each second"
+    assert shared.pause(Kind.CREATES) == pytest.approx(30.0)
+    assert shared.pause(Kind.READS) == 0.0
+    assert shared.claim(0.5, Kind.READS) == 0.0, "the other kind goes at once"
+    clock.now += 31.0
+    assert shared.pause(Kind.CREATES) == 0.0
+    assert shared.claim(0.5, Kind.CREATES) == 0.0
+    assert path.read_bytes() == encode(SharedPaceState(clock.now, clock.now - 40, [0.5, 0.0]))
+    shared.close()
+
+
+def test_what_this_process_is_asked_to_wait_is_written_for_the_others(tmp_path: Path) -> None:
+    path, clock = tmp_path / "pace", Clock()
+    shared = SharedPace(path, clock=clock)
+
+    shared.hold(3600.0, Kind.CREATES)
+    shared.hold(1.0)
+
+    kept = decode(path.read_bytes(), clock.now)
+    assert kept.held(clock.now, Kind.CREATES) == pytest.approx(60.0)
+    assert kept.held(clock.now, Kind.READS) == 0.0
+    assert kept.wait(clock.now) == pytest.approx(1.0)
+    shared.close()
 
 
 @pytest.mark.slow

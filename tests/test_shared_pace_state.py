@@ -5,6 +5,7 @@ import struct
 
 import pytest
 
+from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.shared_pace_state import SLOTS, SharedPaceState, decode, encode
 
 
@@ -75,7 +76,39 @@ def test_a_call_that_left_in_the_future_left_before_the_machine_was_started() ->
         encode(SharedPaceState(last=5.0, intervals=[math.nan])),
         encode(SharedPaceState(last=5.0, intervals=[0.1] * (SLOTS + 1))),
         b"batchrun pace 2\n" + struct.pack("<dd", 5.0, 5.0),
+        b"batchrun pace 2\n" + struct.pack("<dddd", 5.0, 5.0, math.nan, 5.0),
+        b"batchrun pace 3\n" + struct.pack("<dd", 5.0, 5.0),
     ],
 )
 def test_a_broken_register_is_begun_anew(text: bytes) -> None:
     assert decode(text, now=5.0) == SharedPaceState()
+
+
+def test_a_wait_of_a_kind_is_kept_beside_the_pause_of_all() -> None:
+    register = SharedPaceState(last=1.5, intervals=[0.1, 0.5])
+    register.let_wait(Kind.CREATES, 50.0)
+
+    kept = decode(encode(register), now=10.0)
+
+    assert kept == register
+    assert kept.held(10.0, Kind.CREATES) == 40.0
+    assert kept.held(10.0, Kind.READS) == kept.wait(10.0) == 0.0
+
+
+def test_the_form_of_earlier_versions_is_written_but_while_a_kind_waits() -> None:
+    register = SharedPaceState(last=1.5, hold=2.5, intervals=[0.1])
+    register.let_wait(Kind.CREATES, 50.0)
+    text = encode(register)
+
+    assert text.startswith(b"batchrun pace 2\n")
+    assert encode(decode(text, now=50.0)) == FIRST_FORM
+    assert decode(FIRST_FORM, now=50.0) == SharedPaceState(last=1.5, hold=2.5, intervals=[0.1])
+
+
+def test_a_wait_of_a_kind_that_cannot_be_is_none() -> None:
+    text = encode(SharedPaceState(last=1.0, holds={Kind.READS: 1000.0}))
+
+    assert decode(text, now=5.0).holds == {}
+
+
+FIRST_FORM = b"batchrun pace 1\n" + struct.pack("<ddd", 1.5, 2.5, 0.1)

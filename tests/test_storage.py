@@ -34,11 +34,19 @@ async def test_pauses_double_up_to_the_longest() -> None:
 
 
 async def test_a_pause_that_the_host_asks_for_is_kept_up_to_the_longest() -> None:
-    transfer = Transfer(0.5, 3600.0)
+    transfer = Transfer(5.0, 3600.0)
 
     await keep_trying(transfer, tries=3, first_pause=2.0, longest_pause=10.0)
 
-    assert waits(transfer) == [0.5, 10.0]
+    assert waits(transfer) == [5.0, 10.0]
+
+
+async def test_a_host_that_asks_for_no_pause_is_not_asked_without_one() -> None:
+    transfer = Transfer(0.0, 0.0, 0.5)
+
+    await keep_trying(transfer, tries=4, first_pause=2.0, longest_pause=10.0)
+
+    assert waits(transfer) == [2.0, 4.0, 8.0]
 
 
 async def test_jitter_is_added_to_what_is_doubled() -> None:

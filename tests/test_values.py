@@ -11,7 +11,6 @@ from batchrun.base.text import did_you_mean
 from batchrun.base.values import (
     MOST_ITEMS,
     parse_batch_size,
-    parse_count,
     parse_fail_on,
     parse_flag,
     parse_input_errors,
@@ -21,6 +20,7 @@ from batchrun.base.values import (
     parse_text,
     parse_wait,
     spell,
+    up_to,
 )
 from batchrun.manifest.parse.limits import (
     parse_alias,
@@ -94,14 +94,41 @@ def test_what_is_no_money(value: object) -> None:
         parse_money(value)
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, "0", "x", "", None, True, "1" * 20], ids=repr)
+def test_money_has_a_ceiling() -> None:
+    assert parse_money(1_000_000_000) == 10**9
+    with pytest.raises(ValueError, match=r"such as 5\.00, at most 1,000,000,000$"):
+        parse_money("1000000000.01")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, "0", "x", "", None, True, "1" * 50], ids=repr)
 def test_what_is_no_count(value: object) -> None:
     with pytest.raises(ValueError, match="expected a whole number of 1 or more"):
-        parse_count(value)
+        up_to(16)(value)
+
+
+@pytest.mark.parametrize("value", [1_001, "1001", 2**63, 2**70, "1" * 20], ids=repr)
+def test_a_count_has_a_ceiling(value: object) -> None:
+    with pytest.raises(ValueError, match=r"^expected at most 1,000$"):
+        up_to(1_000)(value)
+
+
+@pytest.mark.parametrize("rate", ["999999999/s", "1000000.1/s", "0.9/h", "0.000000001/h"])
+def test_a_rate_has_a_floor_and_a_ceiling(rate: str) -> None:
+    assert parse_rate("1/h").per_second * 3600 == pytest.approx(1)
+    assert parse_rate("1000000/s").per_second == 1_000_000
+    with pytest.raises(ValueError, match=r"^expected a rate from 1/h to 1000000/s$"):
+        parse_rate(rate)
+
+
+@pytest.mark.parametrize("time", ["3650.1d", "87601h", "999999999d"])
+def test_a_time_has_a_ceiling(time: str) -> None:
+    assert parse_seconds("3650d") == parse_seconds("87600h")
+    with pytest.raises(ValueError, match=r"^expected a time of at most 3650d$"):
+        parse_seconds(time)
 
 
 def test_a_count_may_be_text_of_digits() -> None:
-    assert (parse_count(16), parse_count("16")) == (16, 16)
+    assert (up_to(16)(16), up_to(16)("16")) == (16, 16)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The tools that every room uses and none owns.
 
 values.py       parsers of single values: rates, times, money
+ceilings.py     the most that may be asked for of each thing that is counted
+times.py        times and waits that a service names, within one window of sense. Pure
 text.py         how messages spell things, and near misses
 normalised.py   messages without what differs from run to run
 said.py         words for people on stderr

@@ -57,6 +57,7 @@ _MORE_TYPES: Final = {
     ".mkv": "video/x-matroska",
     ".flac": "audio/flac",
     ".m4a": "audio/mp4",
+    ".md": "text/markdown",
 }
 _PLAIN_TO_SEE: Final = frozenset(
     {".png", ".jpg", ".gif", ".webp", ".avif", ".heic", ".mp4", ".mov", ".m4a", ".webm"}

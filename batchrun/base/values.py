@@ -6,12 +6,14 @@ Each returns a value or raises ValueError("expected ..."), which completes the s
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.ceilings import FASTEST, LONGEST_DAYS, MOST_USD
 from batchrun.base.text import escaped
 
 _PER: Final = {"s": 1, "min": 60, "h": 3600}
@@ -66,7 +68,10 @@ def parse_rate(value: object) -> Rate:
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)/(s|min|h)", value if type(value) is str else "")
     if match is None or not Decimal(match[1]):
         raise ValueError("expected a rate such as 10/s or 600/min")
-    return Rate(Decimal(match[1]), match[2])
+    rate = Rate(Decimal(match[1]), match[2])
+    if not 1 / 3600 <= rate.per_second <= FASTEST:
+        raise ValueError(f"expected a rate from 1/h to {FASTEST}/s")
+    return rate
 
 
 def parse_wait(value: object) -> float:
@@ -77,7 +82,10 @@ def parse_wait(value: object) -> float:
         number = value if type(value) in {int, float} else match[1] if match else None
         hint = f"; did you mean `{number}{unit or 's'}`?" if unit or _bare(value) else ""
         raise ValueError(f"expected a time such as 500ms, 30s, 15m or 1h{hint}")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > LONGEST_DAYS * _SECONDS["d"]:
+        raise ValueError(f"expected a time of at most {LONGEST_DAYS}d")
+    return seconds
 
 
 def parse_seconds(value: object) -> float:
@@ -101,17 +109,27 @@ def parse_money(value: object) -> Decimal:
         except InvalidOperation:
             hint = "; the currency is always USD" if re.search(r"[$€£]|[A-Z]", str(value)) else ""
         else:
-            if amount.is_finite() and amount >= 0 and abs(amount.adjusted()) < 15:
+            if amount.is_finite() and amount > MOST_USD:
+                hint = f", at most {MOST_USD:,}"
+            elif amount.is_finite() and amount >= 0 and abs(amount.adjusted()) < 15:
                 return amount
     raise ValueError(f"expected an amount in USD such as 5.00{hint}")
 
 
-def parse_count(value: object) -> int:
-    """Parse a whole number of 1 or more; text of digits counts, for the command line's sake."""
-    number = _whole(value)
-    if number is None or number < 1:
-        raise ValueError("expected a whole number of 1 or more")
-    return number
+def up_to(most: int) -> Callable[[object], int]:
+    """Return a parser of whole numbers from 1 to *most*; text of digits counts, for the command
+    line's sake.
+    """
+
+    def parse(value: object) -> int:
+        number = _whole(value)
+        if number is None or number < 1:
+            raise ValueError("expected a whole number of 1 or more")
+        if number > most:
+            raise ValueError(f"expected at most {most:,}")
+        return number
+
+    return parse
 
 
 def parse_batch_size(value: object) -> int:
@@ -123,7 +141,7 @@ def parse_batch_size(value: object) -> int:
 
 
 def _whole(value: object) -> int | None:
-    if type(value) is str and re.fullmatch(r"[0-9]{1,12}", value):
+    if type(value) is str and re.fullmatch(r"[0-9]{1,40}", value):
         return int(value)
     return value if type(value) is int else None
 

@@ -9,6 +9,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.endpoint import SIMULATOR
+from batchrun.commands.drawing import draw_samples
+from batchrun.commands.notes import say_notes
 from batchrun.commands.target import Place, command_of, locate, recover_of
 from batchrun.engine.selection import check_statuses
 from batchrun.errors import UsageError
@@ -52,13 +54,16 @@ def prepare(
     *,
     chosen: Mapping[str, Any] = NOTHING,
     only: Sequence[str] = (),
+    quiet: bool = False,
 ) -> Call:
     """Return the call on the manifest at *path*; ManifestError or UsageError where there is none.
 
     *chosen* are settings in place of the manifest's, by the fields of Settings; *only* are cells
-    to choose, such as "color=red".
+    to choose, such as "color=red". *quiet* leaves out notes on the manifest, and progress.
     """
     manifest = load_manifest(path, os.environ)
+    say_notes(manifest, quiet=quiet)
+    draw_samples(manifest, quiet=quiet)
     endpoint, folder = locate(manifest.head, place)
     if only:  # it may name what a mark made
         manifest = replace(manifest, redone=redone_in(folder / LEDGER))

@@ -11,6 +11,7 @@ from batchrun.base.text import money
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import Call
 from batchrun.commands.grid_counts import GridWalk
+from batchrun.commands.notes import notes_of
 from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
@@ -22,7 +23,7 @@ from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.results.budgets import budgets_of
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
-from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of
+from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of, throttled_of
 from batchrun.results.tally import Tally
 from batchrun.runflow.client import Client
 
@@ -145,6 +146,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         next=_next(ending, totals, code),
         failures=() if totals is None else totals.as_dicts(),
         budgets=tuple(each.as_dict() for each in budgets) or None,
+        notes=notes_of(ending.call.manifest),
         error=stop_of(ending.shutdown.errors),
     )
 
@@ -161,6 +163,7 @@ def _next(ending: Ending, totals: Totals | None, code: int) -> str:
         outputs=str(ending.call.folder),
         others=others,
         refusing=ending.shutdown.refusing,
+        throttled=throttled_of(ending.shutdown.errors),
     )
 
 

@@ -11,6 +11,12 @@ from batchrun.commands.target import naming_recover
 def main(argv: Sequence[str]) -> int:
     """Print what a call with *argv* would do; return the exit code."""
     options = parse(argv, command="plan")
-    call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
+    call = prepare(
+        options.manifest,
+        options.place,
+        chosen=options.chosen,
+        only=options.only,
+        quiet=options.quiet,
+    )
     with naming_recover(call.recover_command):
         return preview(plan_of(call, options, argv), as_json=options.json)

@@ -22,6 +22,7 @@ from batchrun.commands.checking_inputs import lines as input_lines
 from batchrun.commands.edited import edited
 from batchrun.commands.knowing_balance import know_balance
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
+from batchrun.commands.notes import notes_of
 from batchrun.commands.paid_before import paid_before
 from batchrun.commands.plan_words import Outlook, lines, onward
 from batchrun.commands.reusing import opened_sources, survey
@@ -221,4 +222,5 @@ def summary_of(plan: Plan, outlook: Outlook, book: Book) -> Summary:
         complete=not tally.unfinished,
         next=onward(outlook),
         plan=outlook.as_dict(),
+        notes=notes_of(plan.call.manifest),
     )

@@ -13,6 +13,7 @@ from batchrun.base.text import money, number_of
 from batchrun.commands.call import Call, prepare
 from batchrun.commands.confirm import confirm
 from batchrun.commands.error_boundary import import_command
+from batchrun.commands.notes import notes_of
 from batchrun.commands.plan_words import total
 from batchrun.commands.preview import checked, price_list
 from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse
@@ -33,7 +34,13 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv, command="redo")
     if not options.only:
         raise UsageError("`batchrun redo` needs `--only NAME=V[,V]`: the cells to make again")
-    call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
+    call = prepare(
+        options.manifest,
+        options.place,
+        chosen=options.chosen,
+        only=options.only,
+        quiet=options.quiet,
+    )
     with naming_recover(call.recover_command):
         offer = offer_of(call, argv)
         if options.dry_run or not offer.choice.cells:
@@ -204,5 +211,6 @@ def show(offer: Offer, call: Call, *, as_json: bool) -> None:
         ledger=str(call.folder / LEDGER),
         next=made,
         redo=offer.as_dict(),
+        notes=notes_of(call.manifest),
     )
     print(summary.as_json())

@@ -20,7 +20,13 @@ def main(argv: Sequence[str]) -> int:
     known = None if options.plan else nothing_to_do.repeated(options, argv, started)
     if known is not None:
         return known
-    call = prepare(options.manifest, options.place, chosen=options.chosen, only=options.only)
+    call = prepare(
+        options.manifest,
+        options.place,
+        chosen=options.chosen,
+        only=options.only,
+        quiet=options.quiet,
+    )
     with naming_recover(call.recover_command):
         if options.dry_run:
             from batchrun.commands.preview import plan_of, preview

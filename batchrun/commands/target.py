@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.commands.drawing import draw_samples
 from batchrun.errors import (
     BegunElsewhereError,
     BudgetReachedError,
@@ -153,9 +154,12 @@ def subject_of(target: Path, place: Place) -> Subject:
     if target.is_dir():
         identity = read_identity(target)
         manifest, note = (None, "") if identity is None else started_with(target, identity)
+        if manifest is not None:
+            draw_samples(manifest)
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
         return Subject(folder=target, manifest=manifest, command=command, note=note)
     manifest = load_manifest(target, os.environ)
+    draw_samples(manifest)
     _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
 

@@ -6,13 +6,13 @@ back when cells wait, when the day is over, and at the end.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Final
 
 import anyio
 
 from batchrun.base.progress import Notices
+from batchrun.base.times import moment
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
 from batchrun.engine.day_pot import DayPot
@@ -108,8 +108,8 @@ class DayBudget:
         """
         if self.pot is None:
             return True
-        dated = None if intent is None else intent.server_at
-        day = self._today() if dated is None else day_at(datetime.fromisoformat(dated))
+        dated = None if intent is None else moment(intent.server_at)
+        day = self._today() if dated is None else day_at(dated)
         async with self._turn:
             if day != self.pot.day:
                 await self._turn_to(self.pot, day)

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter, deque
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from operator import itemgetter
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
 from batchrun.base.text import size_of
+from batchrun.base.times import moment
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
@@ -367,13 +368,10 @@ class Downloader:
 
     def _is_long_ago(self, found: Absent) -> bool:
         """Say whether an hour has passed, by the service's clock where both times are its own."""
-        now, then = self._ledger.now(), found.at
-        if found.server_at is not None and self._client.server_time is not None:
-            now, then = self._client.server_time, found.server_at
-        try:
-            return now - datetime.fromisoformat(then) >= GONE_AFTER
-        except (ValueError, TypeError):
-            return False
+        now, then = self._client.server_time, moment(found.server_at)
+        if now is None or then is None:
+            now, then = self._ledger.now(), moment(found.at)
+        return then is not None and now - then >= GONE_AFTER
 
 
 def _lost(found: Absent) -> Lost:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
+from batchrun.engine.run_age import UNKNOWN, run_age
 from batchrun.engine.run_records import billed
 from batchrun.engine.run_tag import RunTag
 from batchrun.engine.shutdown import Wakeup
@@ -34,6 +35,7 @@ class DuplicateRuns:
         self._active = active
         self._wakeup = wakeup
         self._running: dict[str, Extra] = {}
+        self._met: dict[str, float] = {}  # of these: when, by the loop's clock
         self._owed = tuple(context.ledger.book.unpriced_duplicates.values())
         for owed in self._owed:
             active.note(owed.run_id, awaited=True)
@@ -52,6 +54,7 @@ class DuplicateRuns:
         )
         if wave is not None and not run.terminal:
             self._running[run.id] = record
+            self._met[run.id] = anyio.current_time()
         await self._ledger.append(record)
 
     async def look(self, runs: Iterable[Run]) -> int:
@@ -64,13 +67,17 @@ class DuplicateRuns:
             record = self._running.get(run.id)
             if record is None:
                 continue
-            if not run.terminal and self._client.age(run) < self._settings.timeout:
+            if not run.terminal and self._age(run) < self._settings.timeout:
                 going_on += 1
                 continue
             del self._running[run.id]
             if (cost := billed(run)) is not None:
                 await self._ledger.append(replace(record, cost=cost))
         return going_on
+
+    def _age(self, run: Run) -> float:
+        said, now = self._client.said_age(run), anyio.current_time()
+        return run_age(said, now=now, asked=UNKNOWN, met=self._met[run.id])
 
     async def run(self) -> None:
         """Return when all have been asked."""

@@ -16,6 +16,7 @@ import anyio.to_thread
 from msgspec.structs import replace
 
 from batchrun.base.progress import Moment
+from batchrun.base.times import moment
 from batchrun.engine.open_sweep import SweepFolder
 from batchrun.engine.run import Runner, Services
 from batchrun.errors import BatchrunError
@@ -96,9 +97,7 @@ def _is_due(book: Book, now: datetime) -> bool:
 
 def _is_over(looked: str | None, now: datetime) -> bool:
     """Say whether an hour has passed since a first look, if there was one."""
-    with suppress(ValueError):
-        return looked is None or now - datetime.fromisoformat(looked) >= HOUR
-    return True
+    return (at := moment(looked)) is None or now - at >= HOUR
 
 
 class _Named:

@@ -243,8 +243,10 @@ class Poller:
             self._transitions.warn_unknown_status(run)
         if ended := [(attempt, run) for attempt, run in news if run.terminal]:
             await self._transitions.finish(ended)
+        now = anyio.current_time()
         for attempt, run in news:
-            if not run.terminal and (age := self._client.age(run)) > self._settings.timeout:
+            age = attempt.age(self._client.said_age(run), now)
+            if not run.terminal and age > self._settings.timeout:
                 await self._give_up(
                     attempt,
                     f"{run.status_code} for {age:.0f} s, longer than `timeout` allows; "

@@ -9,11 +9,11 @@ were once not noticed: so more is asked for than the newest wave.
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Final
 
 import anyio
 
+from batchrun.base.times import moment
 from batchrun.engine.affordable import Affordable
 from batchrun.engine.context import Context
 from batchrun.engine.identify_runs import Owner, RunIdentifier, behind, was_taken_in
@@ -122,9 +122,8 @@ class Preflight:
             )
         history = self._book.history(newest.cell)
         intent = self._ledger.read(history.intent_line)
-        if history.run_id == newest.run_id and isinstance(intent, Intent) and intent.server_at:
-            date = datetime.fromisoformat(intent.server_at)
-            self._client.profile.note_created(run.created_at, date)
+        if history.run_id == newest.run_id and isinstance(intent, Intent):
+            self._client.profile.note_created(run.created_at, moment(intent.server_at))
 
     async def _seen(self, newest: KnownRun) -> Run | None:
         """Return the run if the key sees it: by its id, or in its wave where that takes long."""

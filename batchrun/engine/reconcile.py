@@ -20,6 +20,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from batchrun.base.times import moment
 from batchrun.engine.batch_items import BatchAnswer, match_items
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
@@ -201,7 +202,7 @@ class Reconciler:
         now = self._client.server_now()
         if first is None:
             await self._ledger.append(Looked(client_ref=ref, server_at=timestamp(now)))
-        elif now - datetime.fromisoformat(first) >= OWED:
+        elif (at := moment(first)) is None or now - at >= OWED:
             await self._ledger.append(Looked(client_ref=ref))
 
     def _shows_all(self, wave: Wave, asked: float) -> bool:
@@ -260,12 +261,12 @@ class Reconciler:
         Never from our own time of an earlier call: its clock may have been wrong by any amount. Nor
         by the service's `Date` alone: the times of its runs may be of another clock.
         """
-        moments = [self._intents.of(attempt).server_at for attempt in doubts]
+        sent = [moment(self._intents.of(attempt).server_at) for attempt in doubts]
         opened = self._ledger.opened_at + (self._client.server_now() - self._ledger.now())
         behind = self._client.profile.created_behind
-        if None in moments or behind is None:
+        if None in sent or behind is None:
             return BEGINNING
-        earliest = min([opened, *(datetime.fromisoformat(at) for at in moments if at)])
+        earliest = min([opened, *(at for at in sent if at)])
         return earliest - behind - MARGIN
 
     async def _decide(

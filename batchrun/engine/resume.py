@@ -6,10 +6,12 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
+from batchrun.base.times import moment
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.request_body import Intents
+from batchrun.engine.run_age import UNKNOWN
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import NEVER, Wave
 from batchrun.ledger.day_sums import day_of
@@ -104,10 +106,22 @@ def _attempt(context: Context, key: str, history: History) -> tuple[Attempt, int
         day=None if doubtful else day_of(intent),
         run_id=history.run_id,
         started=now,
+        asked=_asked(context.ledger, intent, now),
+        met=now,
         sends=2,  # or more: an earlier call may have sent it again
         last_send_ended_at=now,
     )
     return attempt, intent.size or 0
+
+
+def _asked(ledger: Ledger, intent: Intent, now: float) -> float:
+    """Return the moment of an intent by the loop's clock, as far as our own clock can be right.
+
+    One that `recover` has made says nothing of when its run was asked for.
+    """
+    at = moment(intent.at) if intent.body_sha256 else None
+    ago = None if at is None else (ledger.now() - at).total_seconds()
+    return UNKNOWN if ago is None or ago < 0 else now - ago
 
 
 def _alias(manifest: Manifest, intent: Intent) -> str:

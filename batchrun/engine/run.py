@@ -56,12 +56,19 @@ from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
 from batchrun.engine.service_habits import ServiceHabits
+from batchrun.engine.service_waits import ServiceWaits
 from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
 from batchrun.engine.submit import Submitter
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
-from batchrun.errors import FolderError, KeyRefusedError, LostLedgerError, UnreachableError
+from batchrun.errors import (
+    FolderError,
+    KeyRefusedError,
+    LostLedgerError,
+    ThrottledError,
+    UnreachableError,
+)
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
@@ -69,6 +76,7 @@ from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
 from batchrun.runflow.client import Client
 from batchrun.runflow.descriptions import Description
+from batchrun.runflow.throttled import set_right
 from batchrun.settings import Settings
 from batchrun.sweep.references import marker
 
@@ -179,6 +187,9 @@ class Runner:
                 await context.ledger.settle()
                 await self._end_day()
             context.progress.close()
+        for error in self.shutdown.errors:
+            if isinstance(error, ThrottledError):
+                set_right(error, context.client.server_now())
         return self.shutdown
 
     async def _end_day(self) -> None:
@@ -457,9 +468,11 @@ class Runner:
         end = float("inf")
         if self._context.settings.max_duration is not None:
             end = anyio.current_time() + self._context.settings.max_duration
+        waits = ServiceWaits(self._context.client, self._context.progress)
         while True:
             await anyio.sleep(min(TICK, max(0.0, end - anyio.current_time())))
             self._context.progress.tick()
+            waits.look()
             submitter.judge()
             if anyio.current_time() >= end and not self.shutdown.leaving:
                 self.shutdown.leave("`--max-duration` is over")

@@ -38,6 +38,7 @@ from batchrun.errors import (
     KeyRefusedError,
     LostLedgerError,
     OutOfCreditError,
+    ThrottledError,
     UnreachableError,
 )
 from batchrun.ledger.records import Dropped, Rejected
@@ -145,6 +146,9 @@ class Submitter:
             except anyio.get_cancelled_exc_class():
                 self._transitions.withdraw(attempt)
                 raise
+            except ThrottledError as error:
+                self._transitions.withdraw(attempt)
+                self._out_of_reach(error)
             except ChangedFileError as error:
                 self._leave_out(attempt, f"{error}; the next call takes it as it is then")
             except FailedUploadError as error:
@@ -225,13 +229,13 @@ class Submitter:
         for attempt in attempts:
             attempt.sends += 1
         try:
-            outcome = await self._posted(first, body)
+            outcome = await self._posted(attempts, body)
         except (KeyRefusedError, OutOfCreditError) as error:
             self._done(attempts)
             await self._not_admitted(attempts, error)
         except UnreachableError as error:
             self._done(attempts)
-            self._shutdown.leave(error)
+            self._out_of_reach(error)
             await self._refused(attempts, _dropped(first, "the service was not reached"))
         except anyio.get_cancelled_exc_class():
             self._done(attempts)
@@ -242,6 +246,13 @@ class Submitter:
             await self._file(attempts, outcome)
             if self._opening.under_way:  # others wait for just that
                 self._transitions.wakeup.ring()
+
+    def _out_of_reach(self, error: UnreachableError) -> None:
+        """Stop; where the service takes nothing new for now, once the runs in flight have ended."""
+        if isinstance(error, ThrottledError) and error.creates:
+            self._shutdown.submit_no_more(error)
+        else:
+            self._shutdown.leave(error)
 
     async def _not_admitted(
         self, attempts: Sequence[Attempt], error: KeyRefusedError | OutOfCreditError
@@ -268,12 +279,13 @@ class Submitter:
             self._transitions.back_to_doubt(attempts)
         self._transitions.wakeup.ring()
 
-    async def _posted(self, first: Attempt, body: bytes) -> Outcome | BatchOutcome:
+    async def _posted(self, attempts: Sequence[Attempt], body: bytes) -> Outcome | BatchOutcome:
+        first = attempts[0]
         what: dict[str, Any] = {
             "idempotency_key": first.idempotency_key,
             "may_leave": partial(self._may_leave, first),
-            "on_departure": partial(self._departed, first),
-            "on_nothing": partial(self._came_back, first.key),
+            "on_departure": partial(self._departed, attempts),
+            "on_nothing": partial(self._came_back, attempts),
         }
         if first.index is None:
             is_for_it = partial(self._is_for, first)
@@ -312,14 +324,18 @@ class Submitter:
                 self._shutdown.leave(error)
         return not self._shutdown.holding
 
-    def _departed(self, first: Attempt) -> None:
-        self._on_their_way[first.key] = anyio.current_time()
+    def _departed(self, attempts: Sequence[Attempt]) -> None:
+        first = attempts[0]
+        now = self._on_their_way[first.key] = anyio.current_time()
+        if first.sends == 1:  # an earlier send may have made the run
+            for attempt in attempts:
+                attempt.asked = now
         if first.index is not None:
             # The cells that wait for the answer to a batch know from when on.
             self._transitions.wakeup.ring()
 
-    def _came_back(self, name: str) -> None:
-        del self._on_their_way[name]
+    def _came_back(self, attempts: Sequence[Attempt]) -> None:
+        del self._on_their_way[attempts[0].key]
 
     def _done(self, attempts: Sequence[Attempt]) -> None:
         now = anyio.current_time()

@@ -122,9 +122,10 @@ class Transitions:
     def _accepted(self, attempt: Attempt, run: Run, *, adopted: bool) -> Submitted:
         attempt.run_id = run.id
         self._enter(attempt, Phase.RUNNING)
-        attempt.started = anyio.current_time() - self._client.age(run)
+        now = attempt.met = anyio.current_time()
+        attempt.started = now - attempt.age(self._client.said_age(run), now)
         wave = self.waves[attempt.client_ref]
-        wave.know(run.id, anyio.current_time())
+        wave.know(run.id, now)
         wave.batch_id = run.batch_id or wave.batch_id
         wave.opened += 1
         return Submitted(

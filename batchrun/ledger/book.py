@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict, replace
 
 from batchrun.base.normalised import normalise
+from batchrun.base.times import milliseconds, seconds_between
 from batchrun.ledger.history import GOOD, History, State, apply
 from batchrun.ledger.history_index import Histories
 from batchrun.ledger.records import (
@@ -505,10 +506,9 @@ def duration(record: Finished) -> float | None:
     return _seconds(record.created_at, record.completed_at, record.duration_ms)
 
 
-def _seconds(created: str | None, completed: str | None, milliseconds: int | None) -> float | None:
-    if created and completed:
-        # The times are the service's own words: a text that is no time must not break the ledger.
-        with suppress(ValueError, TypeError):
-            took = datetime.fromisoformat(completed) - datetime.fromisoformat(created)
-            return max(0.0, took.total_seconds())
-    return None if milliseconds is None else milliseconds / 1000
+def _seconds(created: str | None, completed: str | None, ms: int | None) -> float | None:
+    # The times are the service's own words, and ledgers of earlier versions have any.
+    took = seconds_between(created, completed)
+    if took is None and (ms := milliseconds(ms)) is not None:
+        took = ms / 1000
+    return took

@@ -11,7 +11,6 @@ made again from the ledger are equal.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from batchrun.base.times import moment
 from batchrun.ledger.history import State
 from batchrun.ledger.records import (
     AnyRecord,
@@ -161,9 +161,8 @@ def day_at(moment: datetime) -> str:
 
 def _day_of_time(text: str | None) -> str:
     """Return the day of a service's time, "" where it is none."""
-    with suppress(ValueError, TypeError):
-        return day_at(datetime.fromisoformat(text or ""))
-    return ""
+    at = moment(text)
+    return "" if at is None else day_at(at)
 
 
 class Held(Struct, frozen=True, kw_only=True, tag="held", tag_field="type"):

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.grid.check import check
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.manifest.parse.reader import Reader, read_head, read_limits
-from batchrun.manifest.yaml.document import parse_document, raise_if
+from batchrun.manifest.yaml.composer import parse_document
+from batchrun.manifest.yaml.document import raise_if
 from batchrun.settings import Settings, settings_from
 
 
@@ -22,13 +25,15 @@ def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
 def read_manifest(data: bytes, path: Path, environ: Mapping[str, str]) -> Manifest:
     """Read the manifest *data* as if it stood at *path*; raise ManifestError likewise."""
     problems: list[Problem] = []
+    notes: list[Problem] = []
     root = parse_document(data, str(path), problems)
     raise_if(problems if root is None else [])
     assert root is not None
-    manifest = Reader(root, path, environ, problems).read(data)
+    manifest = Reader(root, path, environ, problems, notes).read(data)
     check(manifest, problems)
     raise_if(problems)
-    return manifest
+    said = sorted(dict.fromkeys(notes), key=lambda note: note.place)
+    return replace(manifest, notes=tuple(said))
 
 
 def load_head(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | None:

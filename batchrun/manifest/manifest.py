@@ -175,7 +175,8 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     """A manifest that has been read and found right.
 
     *redone* are replicates beyond `repeat` that marks in the ledger made, by the key of the first
-    replicate of their point: the keys of what is made, and the numbers.
+    replicate of their point: the keys of what is made, and the numbers. *notes* are no mistakes,
+    but worth a look: what the manifest may not mean as it says it.
     """
 
     path: Path
@@ -190,6 +191,7 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     grids: tuple[Grid, ...] = ()
     sources: Sources = field(default_factory=Sources)
     redone: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    notes: tuple[Problem, ...] = ()
 
     @property
     def head(self) -> Head:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from batchrun.base.local_file import LocalFile
@@ -27,6 +28,11 @@ def tokens(value: Any) -> Iterator[Any]:
     yield token(value)
     if isinstance(value, LocalFile):
         yield from (value.stem, value.name, value.written)
+
+
+def is_among(value: Any, wanted: AbstractSet[Any]) -> bool:
+    """Say whether *value* is one of those whose tokens are *wanted*."""
+    return token(value) in wanted or not wanted.isdisjoint(tokens(value))
 
 
 def spelling(value: Any) -> str:

@@ -7,19 +7,46 @@ refuses, the loader refuses too.
 import json
 from typing import Any, Final
 
-from batchrun.settings import COUNT, MONEY, described, in_section
+from batchrun.base.ceilings import MOST_DRAWN, MOST_IN_FLIGHT, MOST_REPLICATES, MOST_SPACED
+from batchrun.settings import MONEY, counted, described, in_section
 
 _TEXT: Final = {"type": "string", "minLength": 1}
 _NAMES: Final = {"type": "array", "items": _TEXT}
+_TEMPLATE: Final = {"type": "string", "pattern": r"\$\{"}
+_NUMBER: Final = {"type": ["number", "string"]}
+_RANGE: Final[dict[str, Any]] = {
+    "anyOf": [
+        {
+            "type": "array",
+            "minItems": 2,
+            "maxItems": 3,
+            "items": _NUMBER,
+            "description": "first, last, step: both ends included",
+        },
+        {
+            "type": "object",
+            "description": "so many numbers, both ends included",
+            "properties": {
+                "first": _NUMBER,
+                "last": _NUMBER,
+                "count": {
+                    "anyOf": [{"type": "integer", "minimum": 2, "maximum": MOST_SPACED}, _TEMPLATE]
+                },
+                "spacing": {
+                    "anyOf": [{"enum": ["linear", "log"]}, _TEMPLATE],
+                    "description": "by equal distances (linear), or by equal ratios (log)",
+                },
+            },
+            "required": ["first", "last", "count"],
+            "additionalProperties": False,
+        },
+        _TEMPLATE,
+    ]
+}
 _OPERATORS: Final[dict[str, Any]] = {
-    "$range": {
-        "type": "array",
-        "minItems": 2,
-        "maxItems": 3,
-        "items": {"type": ["number", "string"]},
-        "description": "first, last, step: both ends included",
-    },
+    "$range": _RANGE,
     "$file": _TEXT | {"description": "a local file, relative to the manifest; uploaded once"},
+    "$text": _TEXT | {"description": "the text of a local file, as a value"},
     "$glob": _TEXT | {"description": "an axis of the files that match, sorted"},
     "$lines": _TEXT | {"description": "an axis of a text file's lines"},
     "$omit": {"const": True, "description": "leave the input out"},
@@ -43,7 +70,7 @@ def _list(items: dict[str, Any], description: str, **more: Any) -> dict[str, Any
 
 _VALUE: Final[dict[str, Any]] = {
     "properties": _OPERATORS,
-    "patternProperties": {r"^\$(?!\{|(range|file|glob|lines|omit|value)$)": False},
+    "patternProperties": {r"^\$(?!\{|(range|file|text|glob|lines|omit|value)$)": False},
     "additionalProperties": {"$ref": "#/$defs/value"},
     "dependentSchemas": {operator: {"maxProperties": 1} for operator in _OPERATORS},
     "items": {"$ref": "#/$defs/value"},
@@ -77,8 +104,8 @@ _MODEL: Final = {
                     "description": "common name: this model's name",
                     "additionalProperties": _TEXT,
                 },
-                "concurrency": COUNT,
-                "repeat": COUNT,
+                "concurrency": counted(MOST_IN_FLIGHT),
+                "repeat": counted(MOST_REPLICATES),
                 "price": {**MONEY, "description": "USD that one run costs at most"},
                 "budget": {**MONEY, "description": "USD that its runs may cost in all"},
             },
@@ -149,10 +176,10 @@ SCHEMA: Final[dict[str, Any]] = _section(
             },
             "further grids beside the product",
         ),
-        "repeat": COUNT | {"description": "replicates of every cell (1)"},
+        "repeat": counted(MOST_REPLICATES) | {"description": "replicates of every cell (1)"},
         "sample": _section(
             "so many points of the product",
-            {"n": COUNT, "seed": {"type": "integer"}},
+            {"n": counted(MOST_DRAWN), "seed": {"type": "integer"}},
             required=["n"],
         ),
         "limits": _section(

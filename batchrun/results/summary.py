@@ -9,14 +9,14 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from batchrun.base.text import money, number_of
-from batchrun.errors import BatchrunError, ManifestError, Problem
+from batchrun.errors import BatchrunError, ManifestError, Problem, ThrottledError, UnreachableError
 from batchrun.results.tally import Tally
 
 OPTIONAL: Final = frozenset(
     {
         *("moderated", "invalid_input"),
         *("elsewhere", "beside", "changed", "reused", "redo", "plan", "error"),
-        *("input_problems", "waiting", "open", "remade", "budgets"),
+        *("input_problems", "waiting", "open", "remade", "budgets", "notes"),
     }
 )
 """Fields that are left out where there is nothing to say, or none to count."""
@@ -46,6 +46,15 @@ def stop_of(errors: Sequence[BatchrunError]) -> Stop | None:
     return Stop(message="\n".join(map(str, errors)), problems=tuple(sum(problems, ())))
 
 
+def throttled_of(errors: Sequence[BatchrunError]) -> str:
+    """Return until when the service takes no calls; "" where it is no such stop, or not said."""
+    facts = [
+        each.fact for each in errors if isinstance(each, ThrottledError) and each.until is not None
+    ]
+    unreachable = [each for each in errors if isinstance(each, UnreachableError)]
+    return "; ".join(dict.fromkeys(facts)) if len(facts) == len(unreachable) else ""
+
+
 class Summary(Struct, frozen=True, kw_only=True):
     """The `--json` object, field by field and in its order.
 
@@ -54,7 +63,8 @@ class Summary(Struct, frozen=True, kw_only=True):
     that lie beside this one and have its cells; *changed* is what a
     plan says of what was edited since the last start, *reused* what it takes over, *redo*
     what `redo` would make again, *plan* what a plan would begin. *failures* are grouped by their
-    reason, *budgets* say what is spent of each. Only `status` says what the sweep is *waiting* for,
+    reason, *budgets* say what is spent of each. *notes* are what the manifest may not mean as it
+    says it: no mistakes. Only `status` says what the sweep is *waiting* for,
     which runs are *open*, and how many cells `redo` had *remade*.
     """
 
@@ -102,6 +112,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     open: tuple[Mapping[str, Any], ...] | None = None
     remade: int | None = None
     budgets: tuple[Mapping[str, Any], ...] | None = None
+    notes: tuple[Mapping[str, Any], ...] | None = None
     error: Stop | None = None
 
     @property
@@ -140,15 +151,16 @@ def how_to_go_on(
     outputs: str | None = None,
     others: Others | None = None,
     refusing: Sequence[str] = (),
+    throttled: str = "",
 ) -> str:
     """Return the last line of a call: one sentence; *command* is what runs this manifest again.
 
     *tally* counts the cells that the call was about; it is None where that isn't known.
     *others* are the cells that `--only` left out. *refusing* says of models that they refuse all
-    cells alike.
+    cells alike, *throttled* that the service takes no calls for now.
     """
     if exit_code in _HINTS:
-        return _HINTS[exit_code].format(command=command)
+        return _hint(exit_code, command, throttled)
     if tally is None:
         return f"go on with `{command}`"
     if tally.unfinished:
@@ -192,6 +204,12 @@ _HINTS: Final = {
     9: "put right what is named above, then `{command}`",
     70: "a bug in batchrun; the ledger is whole and `{command}` goes on",
 }
+
+
+def _hint(exit_code: int, command: str, throttled: str) -> str:
+    if throttled and exit_code == ThrottledError.exit_code:
+        return f"{throttled}; `{command}` goes on from then"
+    return _HINTS[exit_code].format(command=command)
 
 
 def _others(others: Others | None) -> str:

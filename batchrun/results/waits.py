@@ -6,12 +6,12 @@ of `sending`, and is not made up.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
 from batchrun.base.text import span
+from batchrun.base.times import seconds_between
 from batchrun.ledger.records import (
     AnyRecord,
     Finished,
@@ -95,11 +95,7 @@ def _between(
     attempt: int, name: str, start: str | None, end: str | None, clock: str
 ) -> Iterator[Wait]:
     """Yield the wait between two times, if both are known and in their order."""
-    try:
-        took = datetime.fromisoformat(end or "") - datetime.fromisoformat(start or "")
-    except (ValueError, TypeError):  # none, no time, or one without a zone
-        return
-    if (seconds := took.total_seconds()) >= 0:
+    if (seconds := seconds_between(start, end)) is not None:
         yield Wait(attempt=attempt, name=name, seconds=seconds, clock=clock)
 
 

@@ -2,6 +2,8 @@
 
     client.py         the API as functions, with the key
     retry.py          sends a request in its turn, and again where that is safe
+    retry_budget.py   how long a call that fails goes on. Pure
+    throttled.py      the words of a service that takes no calls of one kind for now. Pure
     pagination.py     lists of runs, page by page
     service_profile.py  what the service takes, refuses, and has proven
     post_outcomes.py  what the answer to a POST means

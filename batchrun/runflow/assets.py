@@ -15,6 +15,7 @@ import httpx
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import UnreachableError
 from batchrun.runflow.client import Client
+from batchrun.runflow.headers import seconds_to_wait
 from batchrun.runflow.retry import FAILED
 from batchrun.runflow.storage import BrokenTransferError, keep_trying, may_be_opened
 from batchrun.runflow.wire import Refusal, UploadPlace
@@ -106,7 +107,7 @@ async def _put_once(storage: httpx.AsyncClient, url: str, file: LocalFile) -> No
         return
     reason = f"HTTP {response.status_code} from {host}"
     if response.status_code >= 500 or response.status_code in {408, 429}:
-        raise BrokenTransferError(reason)
+        raise BrokenTransferError(reason, pause=seconds_to_wait(response.headers, None))
     refusal = Refusal(code="UPLOAD_REFUSED", message=reason)
     raise RefusedFileError(response.status_code, refusal)
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from batchrun.base.times import moment
 from batchrun.base.values import MOST_ITEMS
-from batchrun.runflow.lenient import failure, moment, status, text, whole
+from batchrun.runflow.lenient import failure, status, text, whole
 
 
 class Item(Struct, frozen=True, kw_only=True):

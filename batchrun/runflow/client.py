@@ -4,7 +4,7 @@ Each returns a value of ours or raises an error of ours. How a request is sent, 
 stands in `retry.py`; what a list of runs may claim, in `pagination.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,6 +31,7 @@ from batchrun.runflow.post_outcomes import (
     judge,
     judge_batch,
 )
+from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.retry import REFUSALS, Answer, Calls
 from batchrun.runflow.service_profile import ServiceProfile
@@ -234,15 +235,22 @@ class Client:
         """How many calls wait for the limiter behind the one whose turn it is."""
         return self._limiter.waiting
 
+    def waits(self) -> Iterator[tuple[Kind, float, str]]:
+        """Yield the waits that the service named: the kind, the seconds left, and words for it."""
+        return self._calls.waits()
+
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
         return self._calls.server_now()
 
-    def age(self, run: Run) -> float:
-        """Return the seconds since *run* was created, by the service's clock."""
+    def said_age(self, run: Run) -> float | None:
+        """Return the seconds since *run* was created, by the service's times alone.
+
+        They may be below 0, or beyond belief; None where it doesn't say when that was.
+        """
         if run.created_at is None:
-            return 0.0
-        return max(0.0, (self.server_now() - run.created_at).total_seconds())
+            return None
+        return (self.server_now() - run.created_at).total_seconds()
 
     @property
     def server_time(self) -> datetime | None:

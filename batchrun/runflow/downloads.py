@@ -13,7 +13,6 @@ import binascii
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote_to_bytes
@@ -338,7 +337,7 @@ def _raise_for_status(response: httpx.Response) -> None:
     if status in _EXPIRED:
         raise ExpiredError(f"HTTP {status} from {place}", absent=status in _ABSENT)
     if status >= 500 or status in _PASSING or status == 416:
-        asked = seconds_to_wait(response.headers, datetime.now(UTC))
+        asked = seconds_to_wait(response.headers, None)
         raise BrokenTransferError(f"HTTP {status} from {place}", pause=asked)
     raise DownloadError(f"HTTP {status} from {place}")
 

@@ -2,31 +2,52 @@
 
 import base64
 import binascii
-import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from datetime import datetime, timedelta
 from typing import Final
 
-_EPOCH_SINCE = 1_000_000_000  # a reset above this is a unix time, below it seconds to go
+from batchrun.base.times import http_date, moment, number, wait
 
-
-def seconds_to_wait(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Return how long the service asks us to wait: Retry-After, else X-RateLimit-Reset."""
-    asked = headers.get("Retry-After", "")
-    if (seconds := _number(asked)) is not None:
-        return max(0.0, seconds)
-    if (moment := http_date(asked)) is not None:
-        return max(0.0, (moment - now).total_seconds())
-    reset = _number(headers.get("X-RateLimit-Reset", ""))
-    if reset is None:
-        return None
-    return max(0.0, reset - now.timestamp() if reset > _EPOCH_SINCE else reset)
-
-
+_RESETS: Final = ("RateLimit-Reset", "X-RateLimit-Reset", "X-Rate-Limit-Reset")
+_OLDEST_CACHED: Final = 86_400.0
 _SHA256: Final = re.compile(r"(?i)\bsha-256=:?([A-Za-z0-9+/]{43}=)")
+
+
+def service_date(headers: Mapping[str, str]) -> datetime | None:
+    """Return the service's time as an answer shows it; None where it doesn't.
+
+    `Date` is when the answer was made; one from a cache has been there for `Age` seconds since.
+    """
+    date = http_date(headers.get("Date"))
+    age = wait(number(headers.get("Age", "")))
+    if date is None or age is None:
+        return date
+    return date + timedelta(seconds=min(age, _OLDEST_CACHED))
+
+
+def seconds_to_wait(headers: Mapping[str, str], service_now: datetime | None) -> float | None:
+    """Return how long the service asks us to wait: by `Retry-After`, else by a reset header.
+
+    An absolute time is compared with the answer's own date, else with *service_now*, the service's
+    time by an earlier answer. Where neither is known it says nothing: our clock may be wrong.
+    """
+    now = service_date(headers) or service_now
+    for name in ("Retry-After", *_RESETS):
+        if (seconds := _until(headers.get(name, ""), now)) is not None:
+            return seconds
+    return None
+
+
+def _until(text: str, now: datetime | None) -> float | None:
+    seconds = number(text)
+    if (at := moment(text if seconds is None else seconds)) is not None:
+        return None if now is None else wait((at - now).total_seconds())
+    if seconds is not None:
+        return wait(seconds)
+    # A proxy may have added its own: two headers of one name come as one, with a comma between.
+    parts = [wait(number(part)) for part in text.split(",")]
+    return max((part for part in parts if part is not None), default=None)
 
 
 def sha256_of(headers: Mapping[str, str]) -> str | None:
@@ -39,21 +60,3 @@ def sha256_of(headers: Mapping[str, str]) -> str | None:
     except (ValueError, binascii.Error):
         return None
     return digest.hex() if len(digest) == 32 else None
-
-
-@lru_cache(maxsize=16)  # all answers of a second have the same date, which is slow to read
-def http_date(text: str | None) -> datetime | None:
-    """Read an HTTP date; None where there is none."""
-    try:
-        moment = parsedate_to_datetime(text or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return moment.replace(tzinfo=moment.tzinfo or UTC)
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

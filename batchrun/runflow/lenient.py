@@ -5,7 +5,6 @@ first, and cheaply.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -64,19 +63,6 @@ def whole(value: Any) -> int | None:
     if number is None or number.adjusted() > DIGITS_OF_64_BITS or abs(number) >= 2**63:
         return None
     return int(number)
-
-
-def moment(value: Any) -> datetime | None:
-    """Return a time in UTC; one without a zone is taken to be in it."""
-    if not isinstance(value, str):
-        return None
-    try:
-        read = datetime.fromisoformat(value.strip())
-        if read.tzinfo is UTC:
-            return read
-        return read.replace(tzinfo=read.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def failure(body: Mapping[str, Any]) -> tuple[str | None, str | None]:

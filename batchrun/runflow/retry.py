@@ -12,7 +12,7 @@ Every send, the repeated ones too, waits its turn at the limiter.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta
@@ -25,7 +25,7 @@ from msgspec import Struct
 from batchrun.base.text import size_of
 from batchrun.errors import TooLargeAnswerError, UnreachableError
 from batchrun.runflow import wire
-from batchrun.runflow.headers import http_date, seconds_to_wait
+from batchrun.runflow.headers import seconds_to_wait, service_date
 from batchrun.runflow.http.body import MOST_BYTES, TooLargeError, read_body
 from batchrun.runflow.post_outcomes import (
     ForeignResponse,
@@ -34,8 +34,12 @@ from batchrun.runflow.post_outcomes import (
     NotSent,
     raise_for_account,
 )
-from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.kinds import Kind, kind_of
+from batchrun.runflow.ratelimit.limiter import HeldError, Limiter
+from batchrun.runflow.ratelimit.pace import LONGEST_NAMED_TROUBLE
 from batchrun.runflow.redact import Redacted
+from batchrun.runflow.retry_budget import RetryBudget
+from batchrun.runflow.throttled import asked_to_wait, refused_all, wait_fact
 from batchrun.runflow.wire import Refusal
 
 # Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
@@ -55,42 +59,6 @@ CALL_TIMEOUT: Final = 120.0
 REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _Outcome = TypeVar("_Outcome")
-
-
-_ENOUGH_TRIES: Final = 10
-
-
-class RetryBudget:
-    """The time left to one call that has failed, before we say that the API is out of reach.
-
-    Counted from its first failure, or from the last good answer to any call, if that is later: a
-    call that waits while others are answered is only waiting. But a call that fails ten times over
-    all that time while others are answered would fail for ever.
-    """
-
-    def __init__(self, give_up: float) -> None:
-        self._give_up = give_up
-        self._failed_at: float | None = None
-        self._tries = 0
-        self.reason = ""
-
-    @property
-    def tries(self) -> int:
-        """How often the call has failed for a reason of its own, not by a 429."""
-        return self._tries
-
-    def failed(self, now: float, reason: str, *, counts: bool = True) -> None:
-        """Note a failed try; a 429 does not count: it says nothing about this call."""
-        self._failed_at = now if self._failed_at is None else self._failed_at
-        self._tries += counts
-        self.reason = reason
-
-    def left(self, now: float, good_at: float) -> float:
-        """Return the seconds left, with the last good answer to any call at *good_at*."""
-        if self._failed_at is None:
-            return float("inf")
-        since = self._failed_at if self._tries >= _ENOUGH_TRIES else max(self._failed_at, good_at)
-        return since + self._give_up - now
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -133,13 +101,13 @@ class Calls:
         self.log = log
         self._clock = clock
         self._ahead: timedelta | None = None  # of the local clock: the service's
-        self._good_at = float("-inf")
+        self._good_at = dict.fromkeys(Kind, float("-inf"))
         self._redacted = Redacted(http.headers.get("Authorization", "").removeprefix("Bearer "))
 
     @property
     def answers(self) -> bool:
         """Whether any call was answered well within the give-up time."""
-        return anyio.current_time() - self._good_at < self._give_up
+        return anyio.current_time() - max(self._good_at.values()) < self._give_up
 
     @property
     def server_time(self) -> datetime | None:
@@ -149,6 +117,12 @@ class Calls:
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
         return self.server_time or self._clock()
+
+    def waits(self) -> Iterator[tuple[Kind, float, str]]:
+        """Yield the waits that the service named: the kind, the seconds left, and words for it."""
+        for kind in Kind:
+            if (seconds := self._limiter.named(kind)) > 0:
+                yield kind, seconds, wait_fact(kind, self._until(seconds), self.server_now())
 
     async def once(
         self,
@@ -167,9 +141,9 @@ class Calls:
         Raises what *judged* does, and UnreachableError if nothing was ever sent or taken until
         the give-up time.
         """
-        retry_budget = RetryBudget(self._give_up)
+        retry_budget, kind = RetryBudget(self._give_up), kind_of(request.method)
         while may_leave():
-            sent_at = await self._turn(retry_budget)
+            sent_at = await self._turn(retry_budget, kind)
             if not may_leave():
                 self._limiter.abandoned(sent_at)
                 break
@@ -178,15 +152,15 @@ class Calls:
                 response = await self._send(request, sent_at)
             except NEVER_WRITTEN as error:
                 on_nothing()
-                await self._troubled(retry_budget, sent_at, self._reason(error))
+                await self._troubled(retry_budget, sent_at, self._reason(error), kind)
             except FAILED as error:
-                self._limiter.troubled(sent_at)
+                self._limiter.troubled(sent_at, kind=kind)
                 return InDoubt(reason=self._reason(error))
             else:
                 if response.status_code != 429:
-                    return self._judged(response, sent_at, judged)
+                    return self._judged(response, sent_at, judged, kind)
                 on_nothing()
-                self._throttled(retry_budget, sent_at, response)
+                self._throttled(retry_budget, sent_at, response, kind)
         return NotSent()
 
     async def ask(
@@ -203,27 +177,28 @@ class Calls:
         *optional* so is having no such route, or not being permitted. Raises TooLargeAnswerError
         for a good one that is too large: asked for again it would be so again.
         """
-        retry_budget = RetryBudget(self._give_up)
+        retry_budget, kind = RetryBudget(self._give_up), kind_of(request.method)
         while True:
-            sent_at = await self._turn(retry_budget)
+            sent_at = await self._turn(retry_budget, kind)
             try:
                 response = await self._send(request, sent_at)
             except FAILED as error:
                 if isinstance(error, TooLargeError) and 200 <= error.http_status < 300:
-                    self._good_at = anyio.current_time()
-                    self._limiter.well(sent_at)
+                    self._good_at[kind] = anyio.current_time()
+                    self._limiter.well(sent_at, kind)
                     raise _too_large(request, error) from None
-                await self._troubled(retry_budget, sent_at, self._reason(error))
+                await self._troubled(retry_budget, sent_at, self._reason(error), kind)
                 continue
             if response.status_code == 429:
-                self._throttled(retry_budget, sent_at, response)
+                self._throttled(retry_budget, sent_at, response, kind)
                 continue
             answer = self._understood(response, read, refusals, optional=optional)
             if answer is not None:
-                self._well(response, sent_at)
+                self._well(response, sent_at, kind)
                 return answer
             reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
-            await self._troubled(retry_budget, sent_at, reason)
+            named = self._named_by_trouble(response)
+            await self._troubled(retry_budget, sent_at, reason, kind, named)
 
     def _understood(
         self,
@@ -253,20 +228,36 @@ class Calls:
 
     # One send.
 
-    async def _turn(self, retry_budget: RetryBudget) -> float:
-        """Wait for the limiter's word; give up waiting when the call's patience is at its end."""
-        while (left := retry_budget.left(anyio.current_time(), self._good_at)) > 0:
+    async def _turn(self, retry_budget: RetryBudget, kind: Kind) -> float:
+        """Wait for the limiter's word; give up waiting when the call's patience is at its end.
+
+        That is at once where the service asks to wait for longer.
+        """
+        while (left := self._left(retry_budget, kind)) > 0:
             with anyio.move_on_after(left) if retry_budget.reason else nullcontext():
-                sent_at = await self._limiter.wait()
+                try:
+                    sent_at = await self._limiter.wait(kind, patience=min(left, self._give_up))
+                except HeldError:
+                    break
                 self.retries += retry_budget.reason != ""
                 self.requests += 1
                 return sent_at
-        what, then = "gave no good answer", "check the network and the endpoint, then call again"
+        if (seconds := self._limiter.named(kind)) > 0:
+            raise asked_to_wait(kind, self._until(seconds), self.server_now())
         if not retry_budget.tries:
-            what, then = "answered nothing but 429", "lower `--rate`, or call again later"
+            raise refused_all(kind, self._endpoint(), self._give_up)
         raise UnreachableError(
-            f"`{self._endpoint()}` {what} for {self._give_up:g} s ({retry_budget.reason}); {then}"
+            f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s "
+            f"({retry_budget.reason}); check the network and the endpoint, then call again"
         )
+
+    def _left(self, retry_budget: RetryBudget, kind: Kind) -> float:
+        good_at = max(self._good_at.values())
+        return retry_budget.left(anyio.current_time(), good_at, self._good_at[kind])
+
+    def _until(self, seconds: float) -> datetime:
+        """Return the service's time in so many seconds."""
+        return self.server_now() + timedelta(seconds=seconds)
 
     async def _send(self, request: httpx.Request, sent_at: float) -> Received:
         """Return a whole answer. If it is cancelled on the way, the limiter is informed."""
@@ -287,41 +278,64 @@ class Calls:
         raise TimeoutError(f"no whole answer in {CALL_TIMEOUT:g} s")
 
     def _judged(
-        self, response: Received, sent_at: float, judged: Callable[[int, bytes], _Outcome]
+        self,
+        response: Received,
+        sent_at: float,
+        judged: Callable[[int, bytes], _Outcome],
+        kind: Kind,
     ) -> _Outcome:
         try:
             outcome = judged(response.status_code, self._content(response))
         except BaseException:
-            self._well(response, sent_at)
+            self._well(response, sent_at, kind)
             raise
         if isinstance(outcome, Misdelivered):
             response.extensions.get("distrust", lambda: None)()
         if isinstance(outcome, InDoubt | ForeignResponse):
-            self._limiter.troubled(sent_at)
+            self._limiter.troubled(sent_at, self._named_by_trouble(response), kind)
         else:
-            self._well(response, sent_at)
+            self._well(response, sent_at, kind)
         return outcome
 
-    def _well(self, response: Received, sent_at: float) -> None:
-        self._good_at = anyio.current_time()
-        self._limiter.well(sent_at)
-        if (date := http_date(response.headers.get("Date"))) is not None:
+    def _well(self, response: Received, sent_at: float, kind: Kind) -> None:
+        self._good_at[kind] = anyio.current_time()
+        self._limiter.well(sent_at, kind)
+        if (date := service_date(response.headers)) is not None:
             self._ahead = date - self._clock()
 
-    def _throttled(self, retry_budget: RetryBudget, sent_at: float, response: Received) -> None:
+    def _named(self, response: Received) -> float | None:
+        return seconds_to_wait(response.headers, self.server_time)
+
+    def _named_by_trouble(self, response: Received) -> float | None:
+        """Return the wait that a 5xx names; it may be the word of one broken host of many."""
+        named = self._named(response) if response.status_code >= 500 else None
+        return None if named is None else min(named, LONGEST_NAMED_TROUBLE)
+
+    def _throttled(
+        self, retry_budget: RetryBudget, sent_at: float, response: Received, kind: Kind
+    ) -> None:
         self.rate_limited += 1
         retry_budget.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
-        self._limiter.throttled(sent_at, seconds_to_wait(response.headers, self.server_now()))
-        self.log(f"HTTP 429, too many requests: calls wait {self._limiter.pause:.1f} s")
+        self._limiter.throttled(sent_at, self._named(response), kind)
+        wait = self._limiter.pause(kind)
+        self.log(f"HTTP 429, too many requests: calls of this kind ({kind}) wait {wait:.1f} s")
 
-    async def _troubled(self, retry_budget: RetryBudget, sent_at: float, reason: str) -> None:
+    async def _troubled(
+        self,
+        retry_budget: RetryBudget,
+        sent_at: float,
+        reason: str,
+        kind: Kind,
+        named: float | None = None,
+    ) -> None:
         retry_budget.failed(anyio.current_time(), reason)
         self.log(f"try {retry_budget.tries}: {reason}")
-        self._limiter.troubled(sent_at)
+        self._limiter.troubled(sent_at, named, kind)
         # Each call backs off on its own, too: else a call that always fails would be chosen as
         # every probe, and stall the others.
-        left = max(0.0, retry_budget.left(anyio.current_time(), self._good_at))
-        await anyio.sleep(min(_LONGEST_BACKOFF, self._limiter.backoff(retry_budget.tries), left))
+        left = max(0.0, self._left(retry_budget, kind))
+        own = min(_LONGEST_BACKOFF, self._limiter.backoff(retry_budget.tries))
+        await anyio.sleep(min(max(own, named or 0.0), left))
 
     # The words of errors.
 

@@ -30,7 +30,7 @@ async def keep_trying(
 ) -> None:
     """Make the *transfer*, at most *tries* times; BrokenTransferError of the last try.
 
-    Pauses are seconds, and double from *first_pause* on unless the host asks for another one.
+    Pauses are seconds, and double from *first_pause* on; they are longer where the host asks so.
     *jitter* gives the part of a pause that is added to it.
     """
     for number in range(tries):
@@ -40,7 +40,7 @@ async def keep_trying(
             if number + 1 == tries:
                 raise
             doubled = first_pause * 2.0**number * (1 + jitter())
-            await anyio.sleep(min(longest_pause, doubled if error.pause is None else error.pause))
+            await anyio.sleep(min(longest_pause, max(doubled, error.pause or 0.0)))
         else:
             return
 

@@ -17,8 +17,9 @@ from urllib.parse import quote, unquote
 import msgspec
 from msgspec import Struct
 
+from batchrun.base.times import milliseconds, moment
 from batchrun.runflow.inline import message
-from batchrun.runflow.lenient import failure, moment, money, status, text, whole
+from batchrun.runflow.lenient import failure, money, status, text, whole
 from batchrun.sweep.references import is_whole, may_be_ours
 
 TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
@@ -141,7 +142,7 @@ def parse_run(body: Any) -> Run:
         client_ref=_reference(text(get("client_ref")), metadata),
         metadata=metadata if isinstance(metadata, dict) else {},
         cost=money(get("cost")),
-        duration_ms=whole(get("duration_ms")),
+        duration_ms=milliseconds(whole(get("duration_ms"))),
         created_at=moment(get("created_at")),
         started_at=moment(get("started_at")),
         completed_at=moment(get("completed_at") or get("finished_at")),

@@ -8,5 +8,8 @@ decoded.py       bytes -> lines of text
 mistake.py       what is wrong with a line
 table.py         a data file as a table of the grid
 local_files.py   files that are sent, globs, lines of text
+globs.py         the files that a pattern finds
+left_out.py      the files that it leaves out, in words
+text_files.py    the text of a file, as a value
 changes.py       whether all of them are as they were
 """

@@ -1,16 +1,19 @@
 """The files that a manifest reads beside itself: local files, globs, lines of text."""
 
-import glob
 import hashlib
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from batchrun.base.ceilings import MOST_HELD
 from batchrun.base.file_state import file_state
 from batchrun.base.local_file import LocalFile
 from batchrun.base.media_types import media_type
 from batchrun.base.text import did_you_mean
+from batchrun.manifest.data.globs import Found, search
+from batchrun.manifest.data.left_out import leaving_out
+from batchrun.manifest.data.text_files import text_of
 from batchrun.manifest.sources import Sources
 
 LARGEST_FILE: Final = 52_428_800  # runflow-api: size_bytes of an asset upload
@@ -23,7 +26,9 @@ class LocalDisk:
     def __init__(self, base: Path, sources: Sources) -> None:
         self.base = base
         self.sources = sources
+        self.found: dict[str, Found] = {}  # by pattern
         self._known: dict[str, LocalFile] = {}
+        self._texts: dict[str, str] = {}
 
     def local(self, path: str) -> LocalFile:
         """Return the file at *path*, relative to the manifest; raise ValueError."""
@@ -59,24 +64,35 @@ class LocalDisk:
     def matches(self, pattern: str) -> Sequence[LocalFile]:
         """Return the files that match, sorted by path; raise ValueError if there are none."""
         wanted = str(placed(Path(), pattern))
-        found = self.sources.listings[wanted] = listing(self.base, wanted)
-        paths = sorted(Path(path).as_posix() for path in found)
-        for path in paths:
-            self.note(self.base / path)  # a folder, too: a file may take its place
-        files = [path for path in paths if (self.base / path).is_file()]
-        if not files:
-            raise ValueError(f"no file matches `{pattern}` in {self.base}")
-        return [self.local(path) for path in files]
+        found = self.found[pattern] = search(self.base, wanted)
+        self.sources.listings[wanted] = found.listing
+        if len(found.files) > MOST_HELD:
+            raise ValueError(f"more than {MOST_HELD:,} files match `{pattern}`")
+        if not found.files:
+            what = f"; {leaving_out(found, pattern)}" if found.left_out else ""
+            raise ValueError(f"no file matches `{pattern}` in {self.base}{what}")
+        return [self.local(path) for path in found.files]
 
     def text_lines(self, path: str) -> Sequence[str]:
         """Return the lines of a text file that are not blank; raise ValueError."""
         self.note(placed(self.base, path))
         return TextLines(placed(self.base, path), path)
 
+    def text(self, path: str) -> str:
+        """Return the text of the file at *path*, relative to the manifest; raise ValueError."""
+        if path not in self._texts:
+            found = placed(self.base, path)
+            self.note(found)
+            with opened(found, path) as file:
+                read = text_of(file, path)
+            self.sources.digests[str(found)] = read.sha256
+            self._texts[path] = read.text
+        return self._texts[path]
+
 
 def listing(base: Path, pattern: str) -> tuple[str, ...]:
-    """Return the paths that a glob pattern finds below *base*, folders among them, sorted."""
-    return tuple(sorted(glob.glob(pattern, root_dir=base, recursive=True)))  # noqa: PTH207  (hidden files)
+    """Return all that a glob pattern finds below *base*."""
+    return search(base, pattern).listing
 
 
 def placed(base: Path, written: str) -> Path:

@@ -1,1 +1,8 @@
-"""Values that use other names: templates and `$` operators."""
+"""Values that use other names: templates and `$` operators.
+
+compiler.py    nodes -> expressions
+expression.py  what an expression comes to, once its names have values
+ranges.py      the numbers of a `$range`
+template.py    `${...}` in text
+doubts.py      values that may not be what was typed
+"""

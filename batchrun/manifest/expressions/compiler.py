@@ -7,18 +7,22 @@ an `include` entry, `element` for what stands in a list there.
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Final, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from batchrun.base.ceilings import MOST_HELD
 from batchrun.base.local_file import LocalFile
 from batchrun.base.text import did_you_mean
-from batchrun.base.values import spell
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT
+from batchrun.manifest.expressions.doubts import (
+    among_texts,
+    cut_by_comment,
+    mappings_for_text,
+    notes_on,
+    scalars,
+)
 from batchrun.manifest.expressions.expression import (
     Axis,
     Broken,
@@ -27,23 +31,24 @@ from batchrun.manifest.expressions.expression import (
     Fields,
     FileAt,
     Items,
+    Lines,
     NoValueError,
     Origin,
     Single,
-    Steps,
     Text,
+    TextAt,
     pointed,
 )
+from batchrun.manifest.expressions.ranges import RangeError, Wrong, range_of
 from batchrun.manifest.expressions.template import BadReferenceError, Reference, split, understand
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import Environment, plain_value, text_keys
 
 AXES: Final = ("$range", "$glob", "$lines")
-OPERATORS: Final = (*AXES, "$file", "$omit", "$value")
+OPERATORS: Final = (*AXES, "$file", "$text", "$omit", "$value")
 # The names that batchrun itself gives to a cell; the last three only name and describe it.
 REPLICATE: Final = "replicate"
 OF_THE_CELL: Final = ("alias", "model", "cell")
-_MOST: Final = 1_000_000_000
 
 
 class Disk(Protocol):
@@ -55,6 +60,8 @@ class Disk(Protocol):
 
     def text_lines(self, path: str) -> Sequence[str]: ...
 
+    def text(self, path: str) -> str: ...
+
 
 class Compiler(Struct):
     """Turns nodes into expressions; what is wrong becomes a problem and a null."""
@@ -64,6 +71,8 @@ class Compiler(Struct):
     disk: Disk
     known: AbstractSet[str]  # every name the manifest gives a value
     own: Sequence[str] = (REPLICATE,)  # what batchrun itself gives one
+    notes: list[Problem] = field(default_factory=list)  # no mistakes, but worth a look
+    globs: list[tuple[Node, str]] = field(default_factory=list)  # the patterns of `$glob`
 
     def entry(self, node: Node, constants: Mapping[str, Any]) -> Expression | Axis:
         """Compile the direct value of a key: a list or an axis operator is an axis."""
@@ -75,7 +84,8 @@ class Compiler(Struct):
         """Compile a list, or an operator that stands for one; *constants* do not vary."""
         count = len(self.problems)
         items = node.items if isinstance(node, ListNode) else (node,)
-        axis = Axis(node, tuple(self._segments(items, constants)))
+        axis = Axis(node, tuple(self._segments(items, constants, axis=True)))
+        self.notes += among_texts(items)
         if not any(map(len, axis.segments)) and len(self.problems) == count:
             self.problems.append(node.problem("an axis needs at least one value"))
         return axis
@@ -97,15 +107,16 @@ class Compiler(Struct):
             self.problems.append(error.problem)
 
     def _scalar(self, node: ScalarNode) -> Expression:
-        if node.cut and (type(node.value) is str or node.value is None):
-            self.problems.append(
-                node.problem(
-                    "a comment cuts this text; quote all of it, or put a space after the `#`"
-                )
-            )
+        self._look_at(node)
         if type(node.value) is not str or "$" not in node.value:
             return Constant(node.value)
         return self.text(node, node.value)
+
+    def _look_at(self, node: Node) -> None:
+        """Say where the values of *node* may not be what was typed."""
+        for scalar in scalars(node):
+            self.problems += filter(None, [cut_by_comment(scalar)])
+            self.notes += notes_on(scalar)
 
     def text(self, node: Origin, text: str) -> Expression:
         """Compile text that may hold references."""
@@ -149,9 +160,19 @@ class Compiler(Struct):
         return understand(part, self.known | set(self.own))
 
     def _list(self, node: ListNode) -> Expression:
-        segments = self._segments(node.items, {})
+        segments = self._segments(node.items, {}, axis=False)
+        if not self.holds(node, segments):
+            return Broken()
         items = [item for segment in segments for item in segment]
         return self._folded(Items(tuple(items)))
+
+    def holds(self, node: Node, segments: Sequence[Sequence[Expression]]) -> bool:
+        """Say whether a list that is no axis is short enough to be held; if not, report it."""
+        if (number := sum(map(len, segments))) > MOST_HELD:
+            self.problems.append(
+                node.problem(f"this list has {number:,} values; expected at most {MOST_HELD:,}")
+            )
+        return number <= MOST_HELD
 
     def _mapping(self, node: MapNode) -> Expression:
         operator = _operator(node)
@@ -162,6 +183,7 @@ class Compiler(Struct):
 
     def _operate(self, node: MapNode, key: str, below: Node) -> Expression:
         if key == "$value" and len(node.entries) == 1:
+            self._look_at(below)
             return Constant(plain_value(below))
         if len(node.entries) > 1 or key not in OPERATORS:
             unknown = next((k.text for k, _ in node.entries if k.text not in OPERATORS), key)
@@ -172,6 +194,8 @@ class Compiler(Struct):
             self.problems.append(node.entries[0][0].problem(message))
         elif key == "$file":
             return self._folded(FileAt(self.value(below), below, self.disk))
+        elif key == "$text":
+            return self._folded(TextAt(self.value(below), below, self.disk))
         elif key == "$omit":
             if plain_value(below) is True:
                 return Constant(OMIT)
@@ -192,36 +216,29 @@ class Compiler(Struct):
             return Broken()
 
     def _segments(
-        self, nodes: Sequence[Node], constants: Mapping[str, Any]
+        self, nodes: Sequence[Node], constants: Mapping[str, Any], *, axis: bool
     ) -> list[Sequence[Expression]]:
         """Return the values of a list, with the values of its axis operators in their place."""
+        doubts = list(mappings_for_text(nodes, axis=axis))
+        self.problems += [doubt.problem for doubt in doubts if doubt.sure]
+        self.notes += [doubt.problem for doubt in doubts if not doubt.sure]
+        mistaken = {id(doubt.item) for doubt in doubts if doubt.sure}
         segments: list[Sequence[Expression]] = []
         run: list[Expression] = []
         for node in nodes:
             operator = _operator(node)
             if operator is None or operator[0] not in AXES or len(_entries(node)) > 1:
-                self._warn_of_colon(node)
-                run.append(self.value(node))
+                run.append(Broken() if id(node) in mistaken else self.value(node))
                 continue
             segments += [tuple(run), self._spliced(operator[0], operator[1], constants)]
             run = []
         return [segment for segment in [*segments, tuple(run)] if segment]
 
-    def _warn_of_colon(self, node: Node) -> None:
-        """Catch `- a chair: red` and `[a chair: red]`, which YAML reads as mappings."""
-        if not isinstance(node, MapNode) or _in_braces(node) or len(node.entries) != 1:
-            return
-        key, below = node.entries[0]
-        if key.plain and " " in key.text and isinstance(below, ScalarNode) and below.plain:
-            self.problems.append(
-                key.problem(f"the `:` after `{spell(key.text)}` makes this a mapping; quote it all")
-            )
-
     def _spliced(self, key: str, below: Node, constants: Mapping[str, Any]) -> Sequence[Expression]:
         make: Callable[[Any], Sequence[Expression]] = {
-            "$range": self._range,
-            "$glob": lambda text: [Constant(file) for file in self.disk.matches(_path(key, text))],
-            "$lines": lambda text: _Lines(self.disk.text_lines(_path(key, text))),
+            "$range": range_of,
+            "$glob": lambda text: self._glob(below, _path(key, text)),
+            "$lines": lambda text: Lines(self.disk.text_lines(_path(key, text))),
         }[key]
         count = len(self.problems)
         expression = self.value(below)
@@ -233,34 +250,15 @@ class Compiler(Struct):
             return make(expression.evaluate(constants))
         except NoValueError as error:
             self._report(error)
+        except RangeError as error:
+            self.problems += [_spot(below, one).problem(one.message) for one in error.found]
         except ValueError as error:
             self.problems.append(below.problem(str(error)))
         return ()
 
-    def _range(self, bounds: Any) -> Sequence[Expression]:
-        if not isinstance(bounds, list) or not 2 <= len(bounds) <= 3:
-            raise ValueError("`$range` expects [first, last] or [first, last, step]")
-        exponent, (first, last, step) = _units([*bounds, 1][:3])
-        if not step:
-            raise ValueError("the step of a `$range` cannot be 0")
-        count = (last - first) // step + 1 if (last - first) * step >= 0 else 0
-        if count > _MOST:
-            raise ValueError(f"this `$range` has more than {_MOST} values")
-        if not count:
-            hint = "; to count down, give a step: -1" if step == 1 else ""
-            raise ValueError(f"this `$range` is empty{hint}")
-        return Steps(first, step, exponent, count)
-
-
-@dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
-class _Lines(Sequence[Expression]):
-    lines: Sequence[str]
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-    def __getitem__(self, index: Any) -> Any:
-        return Constant(self.lines[index])
+    def _glob(self, node: Node, pattern: str) -> Sequence[Expression]:
+        self.globs.append((node, pattern))
+        return [Constant(file) for file in self.disk.matches(pattern)]
 
 
 def _operator(node: Node) -> tuple[str, Node] | None:
@@ -270,8 +268,12 @@ def _operator(node: Node) -> tuple[str, Node] | None:
     return None
 
 
-def _in_braces(node: MapNode) -> bool:
-    return node.flow and node.source.lines[node.line - 1][node.column - 1] in "{&!"
+def _spot(node: Node, wrong: Wrong) -> Node:
+    """Return the place of a wrong word of a `$range`, or that of its value."""
+    for key, value in _entries(node):
+        if key.text == wrong.word:
+            return key if wrong.unknown else value
+    return node
 
 
 def _entries(node: Node) -> Sequence[tuple[ScalarNode, Node]]:
@@ -282,16 +284,6 @@ def _path(key: str, value: Any) -> str:
     if type(value) is not str or not value:
         raise ValueError(f"`{key}` expects a path")
     return value
-
-
-def _units(bounds: Sequence[Any]) -> tuple[int, list[int]]:
-    """Return numbers as whole counts of one power of ten, and its exponent: 0 or less."""
-    for bound in bounds:
-        if type(bound) not in {int, float}:
-            raise ValueError(f"`{spell(bound)}` is not a number")
-    ratios = [Decimal(repr(bound)) for bound in bounds]
-    exponent = min(0, *(int(ratio.as_tuple().exponent) for ratio in ratios))
-    return exponent, [int(Fraction(ratio) * 10**-exponent) for ratio in ratios]
 
 
 def _comment(node: ScalarNode) -> bool:

@@ -1,8 +1,7 @@
 """Compiled values: what a piece of the manifest comes to once the names it uses have values."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -12,7 +11,6 @@ from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT, Omit
 from batchrun.manifest.expressions.template import Reference, in_text, look_up
 from batchrun.manifest.yaml.document import Node
-from batchrun.manifest.yaml.scalars import plain
 
 NOTHING: Final[frozenset[str]] = frozenset()
 Scope = Mapping[str, Any]
@@ -51,6 +49,13 @@ class Files(Protocol):
 
     def local(self, path: str) -> LocalFile:
         """Return the file at *path*, relative to the manifest; raise ValueError."""
+
+
+class Texts(Protocol):
+    """Where the texts of local files come from."""
+
+    def text(self, path: str) -> str:
+        """Return the text of the file at *path*, relative to the manifest; raise ValueError."""
 
 
 class Constant(Struct, frozen=True):
@@ -163,12 +168,34 @@ class FileAt(Struct, frozen=True):
         path = self.path.evaluate(scope)
         if isinstance(path, LocalFile | Omit):
             return path
-        try:
-            if type(path) is not str:
-                raise ValueError("expected the path of a file")  # noqa: TRY301 one way out
-            return self.files.local(path)
-        except ValueError as error:
-            raise NoValueError(self.node.problem(str(error)), self.names) from None
+        return _read(self, self.files.local, path)
+
+
+class TextAt(Struct, frozen=True):
+    """The text of a local file whose path is known once its names have values."""
+
+    path: Expression
+    node: Origin
+    texts: Texts
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.path.names
+
+    def evaluate(self, scope: Scope) -> Any:
+        path = self.path.evaluate(scope)
+        if isinstance(path, Omit):
+            return path
+        return _read(self, self.texts.text, str(path) if isinstance(path, LocalFile) else path)
+
+
+def _read(at: FileAt | TextAt, read: Callable[[str], Any], path: Any) -> Any:
+    try:
+        if type(path) is not str:
+            raise ValueError("expected the path of a file")  # noqa: TRY301 one way out
+        return read(path)
+    except ValueError as error:
+        raise NoValueError(at.node.problem(str(error)), at.names) from None
 
 
 class Renamed(Struct, frozen=True):
@@ -201,26 +228,23 @@ class Fallback(Struct, frozen=True):
         return self.default.evaluate(scope) if isinstance(value, Omit) else value
 
 
+class Fixed(Sequence[Expression]):
+    """Values that use no name, each made when it is asked for."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
-class Steps(Sequence[Expression]):
-    """The numbers of a `$range`, exactly: `first` and `step` count units of ten to the `exponent`.
+class Lines(Fixed):
+    """The lines of a text file."""
 
-    None of them is kept. Decimal's own arithmetic would round what has more than 28 digits.
-    """
-
-    first: int
-    step: int
-    exponent: int  # 0 or less
-    length: int
+    lines: Sequence[str]
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.lines)
 
     def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        units = self.first + index * self.step
-        return Constant(plain(Decimal(f"{units}e{self.exponent}")) if self.exponent else units)
+        return Constant(self.lines[index])
 
 
 class Axis(Struct, frozen=True):
@@ -235,7 +259,7 @@ class Axis(Struct, frozen=True):
             *(
                 element.names
                 for segment in self.segments
-                if not isinstance(segment, Steps)
+                if not isinstance(segment, Fixed)
                 for element in segment
             )
         )

@@ -1,1 +1,1 @@
-"""The Manifest -> cells: how a grid is laid out, walked, sampled and checked; a cell's origin."""
+"""The Manifest -> cells: how a grid is laid out, sized, walked, sampled, checked, and searched."""

@@ -15,6 +15,7 @@ from batchrun.manifest.expressions.expression import NoValueError, Single, Text,
 from batchrun.manifest.expressions.template import Reference, in_text, look_up
 from batchrun.manifest.grid.expand import Shape, mapped
 from batchrun.manifest.grid.layout import Layout, Traversal, build, dimension_sizes
+from batchrun.manifest.grid.size import Sizes
 from batchrun.manifest.manifest import Grid, Manifest
 
 _POINTS: Final = 100_000  # checked for each value; what lies beyond is found while expanding
@@ -23,9 +24,12 @@ _ENOUGH: Final = 20
 
 def check(manifest: Manifest, problems: list[Problem]) -> None:
     """Add to *problems* what is wrong with the cells of *manifest*."""
+    sizes = Sizes()
     for grid in manifest.grids:
         common: set[str] = set()  # checked for one model, and the same for the others
-        for layout in _layouts(grid, problems):
+        layouts = list(_layouts(grid, problems))
+        problems += sizes.add(grid, layouts)
+        for layout in layouts:
             for slot in [
                 *layout.first,
                 *(slot for dimension in layout.dimensions for slot in dimension.computed),

@@ -27,9 +27,11 @@ from batchrun.manifest.grid.layout import (
     dimension_sizes,
     repeats,
 )
-from batchrun.manifest.grid.sample import Point, drawn, tree
+from batchrun.manifest.grid.ruled import Exclusion, Ruled
+from batchrun.manifest.grid.sample import Point, Watch, drawn, tree
+from batchrun.manifest.grid.size import count
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
-from batchrun.manifest.matching import kind_of_mismatch, token, tokens
+from batchrun.manifest.matching import is_among, kind_of_mismatch, token
 
 
 def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
@@ -95,18 +97,11 @@ def upper_bound(manifest: Manifest, model: Model | None = None) -> int:
     """Return how many cells `expand` can yield: exact where nothing is excluded or redone."""
     redone = sum(map(len, manifest.redone.values()))
     return redone + sum(
-        _count(grid, layout)
+        count(grid, layout)
         for grid in manifest.grids
         for layout in layouts(grid)
         if model is None or layout.model.alias == model.alias
     )
-
-
-def _count(grid: Grid, layout: Layout) -> int:
-    shared = prod(len(dimension) for dimension in layout.dimensions if not dimension.own)
-    if grid.sample is not None:
-        shared = min(shared, grid.sample.n)
-    return shared * prod(len(dimension) for dimension in layout.dimensions if dimension.own)
 
 
 @lru_cache(maxsize=16)
@@ -138,7 +133,7 @@ class Shape:
             if name not in model.omit and name in layout.uses
         ]
         mine = {None, model.alias, model.id}
-        self._rules = [
+        self.rules = [
             rule
             for rule in layout.grid.exclude
             if rule.models is None or not mine.isdisjoint(rule.models)
@@ -147,10 +142,10 @@ class Shape:
     @property
     def ruled(self) -> list[str]:
         """The names that decide whether a cell of this model is excluded."""
-        return list(dict.fromkeys(name for rule in self._rules for name in rule.names))
+        return list(dict.fromkeys(name for rule in self.rules for name in rule.names))
 
     def excluded(self, values: Mapping[str, Any]) -> bool:
-        return any(_matches(rule, values) for rule in self._rules)
+        return any(_matches(rule, values) for rule in self.rules)
 
     def input(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what is sent; raise NoValueError for a value that a map doesn't know."""
@@ -175,11 +170,7 @@ def mapped(model: Model, name: str, mapping: ValueMap, value: Any) -> Any:
 
 
 def _matches(rule: Rule, values: Mapping[str, Any]) -> bool:
-    for name, wanted in rule.names.items():
-        value = values.get(name, OMIT)
-        if token(value) not in wanted and wanted.isdisjoint(tokens(value)):
-            return False
-    return True
+    return all(is_among(values.get(name, OMIT), wanted) for name, wanted in rule.names.items())
 
 
 def _cells(
@@ -258,30 +249,60 @@ class _CellMaker:
 
 
 def _kept(grid: Grid, layout: Layout) -> Mapping[int, Any] | None:
-    if grid.sample is None:
+    if not _is_drawn(grid):
         return None
-    dimensions, points = _drawn(grid)
-    return tree(points, dimensions, layout)
+    drawing = _drawing(grid)
+    return tree(drawing.points(), drawing.shared, layout)
+
+
+class _Drawing:
+    """The draw of one grid: made once, when it is first asked for."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self.shared = _shared(grid)
+        self._points: list[Point] | None = None
+
+    def points(self, watch: Watch | None = None) -> list[Point]:
+        """Return the points that are drawn, each a number for each of the shared dimensions."""
+        if self._points is None:
+            assert self._grid.sample is not None
+            own = [(layout, Shape(layout)) for layout in layouts(self._grid)]
+            exclusion = Exclusion(
+                self.shared,
+                [Ruled(layout, shape.rules) for layout, shape in own],
+                lambda chosen: any(_survives(layout, shape, chosen) for layout, shape in own),
+            )
+            self._points = drawn(self._grid.sample, self.shared, exclusion, watch)
+        return self._points
 
 
 @lru_cache(maxsize=2)
-def _drawn(grid: Grid) -> tuple[list[Dimension], list[Point]]:
-    assert grid.sample is not None
-    own = layouts(grid)
+def _drawing(grid: Grid) -> _Drawing:
+    return _Drawing(grid)
+
+
+def _shared(grid: Grid) -> list[Dimension]:
+    """Return the dimensions that a sample draws from, in order."""
     shared = {
         dimension.dimension_key: dimension
-        for layout in own
+        for layout in layouts(grid)
         for dimension in layout.dimensions
         if not dimension.own
     }
-    dimensions = [
-        shared[dimension_key] for dimension_key in dimension_sizes(grid) if dimension_key in shared
-    ]
-    survives: Callable[[Mapping[Any, Any]], bool] = lambda _: True  # noqa: E731 one of two ways
-    if grid.exclude:
-        shapes = [(layout, Shape(layout)) for layout in own]
-        survives = lambda chosen: any(_survives(p, s, chosen) for p, s in shapes)  # noqa: E731 the other
-    return dimensions, drawn(grid.sample, dimensions, survives)
+    return [shared[key] for key in dimension_sizes(grid) if key in shared]
+
+
+def draw(manifest: Manifest, watch: Watch) -> None:
+    """Draw the samples of a manifest now, with someone to *watch*; `expand` then need not."""
+    for grid in manifest.grids:
+        if _is_drawn(grid):
+            _drawing(grid).points(watch)
+
+
+def _is_drawn(grid: Grid) -> bool:
+    """Say whether a sample leaves any point out."""
+    return grid.sample is not None and prod(map(len, _shared(grid))) > grid.sample.n
 
 
 def _survives(layout: Layout, shape: Shape, chosen: Mapping[Any, Any]) -> bool:

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from batchrun.base.local_file import LocalFile
 from batchrun.manifest.cell_key import canonical
 from batchrun.manifest.cells import OMIT, Cell
-from batchrun.manifest.expressions.expression import Axis, NoValueError, Steps
+from batchrun.manifest.expressions.expression import Axis, NoValueError
+from batchrun.manifest.expressions.ranges import Steps
 from batchrun.manifest.grid.expand import Shape, cells_of, expand, layouts, mapped, upper_bound
 from batchrun.manifest.grid.layout import Dimension, Layout, Step, dimension_sizes, raws
 from batchrun.manifest.manifest import Grid, Manifest, ValueMap

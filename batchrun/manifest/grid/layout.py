@@ -6,6 +6,7 @@ stays at 0 of the others, so that the streams of several models can be merged by
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ from batchrun.manifest.yaml.document import Node
 BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
 DimensionKey = tuple[str, Any]
+_MOST_PROBLEMS: Final = 20
+_MOST_FAILURES: Final = 1000
 _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made anew each time
 
 
@@ -148,8 +151,16 @@ class Layout(Struct):
         return count
 
 
+class _EnoughError(Exception):
+    """Enough is known to be wrong: a walk whose points all fail would have no other end."""
+
+
 class Traversal:
-    """All points of a layout, in order. *values* holds the present one, and is written over."""
+    """All points of a layout, in order. *values* holds the present one, and is written over.
+
+    A point without a value raises ManifestError. With *problems* it is left out and goes there, and
+    the walk ends where there are 20 of them, or 1000 such points.
+    """
 
     def __init__(
         self,
@@ -162,12 +173,14 @@ class Traversal:
         self.values = dict(layout.constants)
         self._expressions = dict(layout.expressions)
         self._problems = problems
+        self._failures = 0
         self._places: dict[str, RowOrigin] = {}
 
     def points(self, kept: Mapping[int, Any] | None = None) -> Iterator[int]:
         """Yield the ordinal of each point in turn; *kept* is a tree of the dimensions wanted."""
-        if self._compute(self.layout.first):
-            yield from self._walk(0, 0, kept)
+        with suppress(_EnoughError):
+            if self._compute(self.layout.first):
+                yield from self._walk(0, 0, kept)
 
     def at_replicate(self, number: int) -> dict[str, Any]:
         """Return the values of the present point as they are for another replicate."""
@@ -212,7 +225,10 @@ class Traversal:
     def _express(self, dynamic: Mapping[str, Expression]) -> bool:
         """Take a step's expressions for its slots; return whether each of them can have a value."""
         self._expressions |= {**dynamic, **self.layout.broken}
-        return Broken not in map(type, dynamic.values())
+        if Broken in map(type, dynamic.values()):
+            self._count_failure()
+            return False
+        return True
 
     def _compute(self, slots: Sequence[str]) -> bool:
         values = self.values
@@ -228,8 +244,14 @@ class Traversal:
         problem = self.located(error)
         if self._problems is None:
             raise ManifestError([problem] if problem else [])
-        if problem is not None:
+        if problem is not None and problem not in self._problems:
             self._problems.append(problem)
+        self._count_failure()
+
+    def _count_failure(self) -> None:
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES or len(self._problems or ()) >= _MOST_PROBLEMS:
+            raise _EnoughError
 
     def located(self, error: NoValueError) -> Problem | None:
         """Return the error's problem, at the row of the data file that its value came from."""

@@ -19,6 +19,7 @@ class ParseContext(Struct, frozen=True):
 
     path: Path
     problems: list[Problem]
+    notes: list[Problem]  # no mistakes: they become the manifest's notes
     environment: Environment
     disk: LocalDisk
     known: set[str]  # every name the manifest gives a value

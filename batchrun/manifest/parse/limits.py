@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from batchrun.base.values import parse_count, parse_text
+from batchrun.base.ceilings import MOST_DRAWN
+from batchrun.base.values import parse_text, up_to
 from batchrun.manifest.data.local_files import placed
 from batchrun.manifest.manifest import Sample
 from batchrun.manifest.yaml.section import REQUIRED, Section
@@ -55,7 +56,7 @@ def read_sample(root: Section) -> Sample | None:
     section = root.section("sample", "{n: 5}")
     if section is None:
         return None
-    n = section.take("n", parse_count, REQUIRED)
+    n = section.take("n", up_to(MOST_DRAWN), REQUIRED)
     seed = section.take("seed", _whole, 1)
     section.close()
     return Sample(n, seed) if type(n) is int else None

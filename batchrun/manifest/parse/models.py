@@ -6,8 +6,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from batchrun.base.ceilings import MOST_IN_FLIGHT, MOST_REPLICATES
 from batchrun.base.text import did_you_mean
-from batchrun.base.values import parse_count, parse_money, spell
+from batchrun.base.values import parse_money, spell, up_to
 from batchrun.manifest.expressions.expression import Constant, NoValueError
 from batchrun.manifest.manifest import Definition, Model, ValueMap
 from batchrun.manifest.matching import token
@@ -63,8 +64,8 @@ class ModelReader(Struct, frozen=True):
         model = Model(
             id=model_id if found else "",
             alias=section.take("alias", parse_alias, model_id.replace("/", "-") if found else ""),
-            concurrency=section.take("concurrency", parse_count, None),
-            repeat=section.take("repeat", parse_count, None),
+            concurrency=section.take("concurrency", up_to(MOST_IN_FLIGHT), None),
+            repeat=section.take("repeat", up_to(MOST_REPLICATES), None),
             price=section.take("price", parse_money, None),
             node=section.find("id"),
             budget=section.take("budget", parse_money, None),

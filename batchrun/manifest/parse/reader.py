@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from batchrun.base.ceilings import MOST_REPLICATES
 from batchrun.base.endpoint import parse_endpoint
-from batchrun.base.values import parse_count
+from batchrun.base.values import up_to
 from batchrun.errors import Problem
 from batchrun.manifest.data.data_file import DataFile
+from batchrun.manifest.data.left_out import notes
 from batchrun.manifest.data.local_files import LocalDisk
 from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE, Compiler
 from batchrun.manifest.expressions.expression import Broken, Expression, Text
@@ -65,13 +67,18 @@ class Reader:
     """Reads one manifest; the order of its methods is the order in which things become known."""
 
     def __init__(
-        self, root: MapNode, path: Path, environ: Mapping[str, str], problems: list[Problem]
+        self,
+        root: MapNode,
+        path: Path,
+        environ: Mapping[str, str],
+        problems: list[Problem],
+        noted: list[Problem],
     ) -> None:
         self.sources = Sources()
         environment = Environment(environ, self.sources.variables)
         disk, known = LocalDisk(path.absolute().parent.resolve(), self.sources), set[str]()
-        compiler = Compiler(problems, environment, disk, known)
-        self.context = ParseContext(path, problems, environment, disk, known, compiler)
+        compiler = Compiler(problems, environment, disk, known, notes=noted)
+        self.context = ParseContext(path, problems, noted, environment, disk, known, compiler)
         self.root = Section(root, "", problems, environment)
         self.data = DataReader(self.context, self.root)
         self.choices = RuleReader(self.context, self.root)
@@ -86,6 +93,7 @@ class Reader:
         grids = (product, *self.choices.includes(product))
         (outputs, saving), metadata = self._outputs(), self._metadata()
         root.close()
+        self._note_globs()
         return Manifest(
             path=self.context.path,
             text=data,
@@ -99,6 +107,13 @@ class Reader:
             grids=grids,
             sources=self.sources,
         )
+
+    def _note_globs(self) -> None:
+        found = self.context.disk.found
+        for node, pattern in self.context.compiler.globs:
+            if pattern in found:
+                said = notes(pattern, found[pattern], found.values())
+                self.context.notes.extend(node.problem(each) for each in said)
 
     def _product(self) -> Grid:
         files = [*self.data.files()]
@@ -121,7 +136,7 @@ class Reader:
             models=models,
             exclude=self.choices.exclude(models, constants),
             sample=read_sample(self.root),
-            repeat=self.root.take("repeat", parse_count, 1),
+            repeat=self.root.take("repeat", up_to(MOST_REPLICATES), 1),
         )
         for model in models:
             self.context.problems.extend(check_model(model, product, unsent))

@@ -12,6 +12,7 @@ from batchrun.manifest.data.data_file import DataFile, RowOptions
 from batchrun.manifest.data.local_files import placed
 from batchrun.manifest.data.table import DataFolder, FileTable
 from batchrun.manifest.expressions.compiler import AXES
+from batchrun.manifest.expressions.doubts import among_texts
 from batchrun.manifest.expressions.expression import Expression
 from batchrun.manifest.manifest import FixedTable, ManifestOrigin, Table
 from batchrun.manifest.parse.context import ParseContext, items_of
@@ -125,6 +126,9 @@ class DataReader(Struct, frozen=True):
             self.context.problems.append(node.problem("`rows` needs at least one row"))
             return None
         columns = tuple(keys)
+        for name in columns:
+            values = [place.nodes[name] for place in places if name in place.nodes]
+            self.context.notes.extend(among_texts(values))
         return FixedTable(node, columns, tuple(entries), keys, tuple(places), frozenset(columns))
 
     def _zip(self, node: Node) -> Table | None:
@@ -153,7 +157,9 @@ class DataReader(Struct, frozen=True):
     def _columns(self, node: MapNode) -> Iterator[tuple[str, tuple[Node, list[Expression]]]]:
         for key, name, below in text_keys(node, self.context.problems):
             if isinstance(below, ListNode):
-                yield name, (key, list(self.context.compiler.axis(below, {})))
+                axis = self.context.compiler.axis(below, {})
+                if self.context.compiler.holds(below, axis.segments):
+                    yield name, (key, list(axis))
                 continue
             hint = ""
             if isinstance(below, MapNode) and next(keys_of(below), "") in AXES:

@@ -64,11 +64,10 @@ class RuleReader(Struct, frozen=True):
 
     def _wanted(self, node: Node, constants: Mapping[str, Any]) -> Iterator[Any]:
         compiler = self.context.compiler
-        wanted: Iterable[Expression] = (
-            compiler.axis(node, constants)
-            if isinstance(node, ListNode)
-            else (compiler.value(node),)
-        )
+        wanted: Iterable[Expression] = (compiler.value(node),)
+        if isinstance(node, ListNode):
+            axis = compiler.axis(node, constants)
+            wanted = axis if compiler.holds(node, axis.segments) else ()
         for expression in wanted:
             if varying := expression.names - constants.keys():
                 message = f"`${{{min(varying)}}}` varies; `exclude` takes values that do not"

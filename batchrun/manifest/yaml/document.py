@@ -1,22 +1,12 @@
-"""YAML 1.2 text -> a tree that knows line and column of everything in it. Pure.
-
-PyYAML (libyaml where it is built in) only cuts the text into events; what they mean is decided
-here: duplicate keys and aliases that multiply are errors, a merge key stands for the keys it
-brings, and a scalar means what YAML 1.2's core schema says.
-"""
+"""A tree that knows line and column of everything in it, and how messages show it. Pure."""
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
-import yaml
-from msgspec import Struct, field
+from msgspec import Struct
 
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.yaml.scalars import DEEPEST, resolve
-from batchrun.manifest.yaml.syntax import syntax_problem, unreadable
 
-_LOADER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _BREAKS: Final = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _USERINFO: Final = re.compile(r"(?<=://)[^\s'\"]+(?=@)")  # a password may hold / and @
 # Characters that would move a terminal's cursor, or turn its text around; a tab stays one.
@@ -24,8 +14,6 @@ _CONTROLS: Final = re.compile(
     "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
 _LONGEST: Final = 500  # characters of a message, or of the line it shows
-_LARGEST: Final = 200_000  # values that aliases may add to a document
-_TAG: Final = "tag:yaml.org,2002:"
 
 
 class Source(Struct, frozen=True):
@@ -79,10 +67,13 @@ class Node(Struct, frozen=True):
 
 
 class ScalarNode(Node, frozen=True):
+    """A single value. *comment* is what follows plain text on its line, blanks and all."""
+
     value: Any
     text: str
     plain: bool
-    cut: bool  # a comment that looks like the rest of the text follows
+    comment: str = ""
+    absent: bool = False  # nothing was written: its key stands alone, without a `:`
 
 
 class ListNode(Node, frozen=True):
@@ -92,221 +83,6 @@ class ListNode(Node, frozen=True):
 class MapNode(Node, frozen=True):
     entries: tuple[tuple[ScalarNode, Node], ...]
     flow: bool
-
-
-class _Open(Struct):
-    """A collection whose end has not come yet."""
-
-    event: Any
-    children: list[Node] = field(default_factory=list)
-
-
-class _Stop(Exception):  # noqa: N818 not an error: the way out of a document that makes no sense
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-
-
-class _TooDeep(Exception):  # noqa: N818 likewise
-    """libyaml 0.2.6 looks ahead, and gives up at a depth of 1000 before it has reported the
-    first sixty. PyYAML's own parser reports each as it comes, and finds the place of our limit.
-    """
-
-
-def parse_document(data: bytes, name: str, problems: list[Problem]) -> MapNode | None:
-    """Return the document's mapping; None if there is none. Mistakes go to *problems*."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        problems.append(unreadable(data, error, name))
-        return None
-    if "\0" in text[:2]:
-        problems.append(Problem(Place(name, 1, 1), "this is UTF-16; save the file as UTF-8"))
-        return None
-    source, before = Source.of(name, text), len(problems)
-    try:
-        return _composed(source, text, problems, _LOADER)
-    except _TooDeep:
-        del problems[before:]
-        return _composed(source, text, problems, yaml.BaseLoader)
-
-
-def _composed(source: Source, text: str, problems: list[Problem], loader: Any) -> MapNode | None:
-    try:
-        return _Composer(source, problems).compose(text, loader)
-    except _Stop as stop:
-        problems.append(stop.problem)
-    except yaml.YAMLError as error:
-        if "nesting depth" in str(error):
-            raise _TooDeep from None
-        place, message, width = syntax_problem(error, source.lines)
-        problems.append(source.problem(*place, message, width))
-    return None
-
-
-class _Composer:
-    """Builds nodes from events, without recursion: a hostile text cannot exhaust the stack."""
-
-    def __init__(self, source: Source, problems: list[Problem]) -> None:
-        self.source = source
-        self._problems = problems
-        self._stack: list[_Open] = []
-        self._anchors: dict[str, Node | None] = {}
-        self._nodes = 0
-        self._root: Node | None = None
-        self._documents = 0
-
-    def compose(self, text: str, loader: Any) -> MapNode | None:
-        for event in yaml.parse(text, Loader=loader):
-            self._take(event)
-        if self._root is None or (
-            isinstance(self._root, ScalarNode) and self._root.value is None and not self._root.text
-        ):
-            raise _Stop(Problem(Place(self.source.name, 1, 1), "the manifest is empty"))
-        if not isinstance(self._root, MapNode):
-            raise _Stop(self._root.problem("expected keys and values such as `models:`"))
-        return self._root
-
-    def _take(self, event: Any) -> None:
-        match event:
-            case yaml.DocumentStartEvent():
-                self._documents += 1
-                if self._documents > 1:
-                    message = "a second document begins here; a manifest is one document"
-                    raise self._stop(event, message)
-            case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
-                self._begin(event)
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                opened = self._stack.pop()
-                self._put(self._collection(opened, event), opened.event.anchor)
-            case yaml.ScalarEvent():
-                self._put(self._scalar(event), event.anchor)
-            case yaml.AliasEvent():
-                self._put(self._alias(event), None)
-            case _:
-                pass
-
-    def _begin(self, event: Any) -> None:
-        if len(self._stack) >= DEEPEST:
-            raise self._stop(event, f"nested more than {DEEPEST} deep")
-        kind = "map" if isinstance(event, yaml.MappingStartEvent) else "seq"
-        if event.tag not in {None, "!", _TAG + kind}:
-            self._problems.append(self._at(event, _unknown_tag(event.tag)))
-        if event.anchor:
-            self._anchors[event.anchor] = None
-        self._stack.append(_Open(event))
-
-    def _put(self, node: Node, anchor: str | None) -> None:
-        self._nodes += 1
-        if node.size > self._nodes + _LARGEST:
-            raise _Stop(node.problem("aliases make this too large; write it without them"))
-        if node.depth > DEEPEST:
-            raise _Stop(node.problem(f"nested more than {DEEPEST} deep"))
-        if anchor:
-            self._anchors[anchor] = node
-        if self._stack:
-            self._stack[-1].children.append(node)
-        else:
-            self._root = node
-
-    def _alias(self, event: Any) -> Node:
-        if event.anchor not in self._anchors:
-            message = f"no anchor `&{event.anchor}` above; quote text that begins with `*`"
-            raise self._stop(event, message)
-        node = self._anchors[event.anchor]
-        if node is None:
-            raise self._stop(event, f"`*{event.anchor}` stands inside its own anchor")
-        return node
-
-    def _scalar(self, event: Any) -> ScalarNode:
-        text, value, plain = event.value, event.value, not event.style and event.implicit[0]
-        line, column, width = self._mark(event)
-        try:
-            text.encode()
-            value = _tagged(text, event.tag, plain=plain)
-        except UnicodeEncodeError:  # PyYAML's own parser takes half a surrogate pair for text
-            message = "an escape here is half a character; write the character itself"
-            self._problems.append(self.source.problem(line, column, message, width))
-        except ValueError as error:
-            self._problems.append(self.source.problem(line, column, str(error), width))
-        after = self.source.lines[event.end_mark.line : event.end_mark.line + 1]
-        rest = after[0][event.end_mark.column :] if plain and after and "#" in after[0] else ""
-        cut = re.match(r"\s+#\S", rest) is not None
-        return ScalarNode(self.source, line, column, width, 1, 1, value, text, plain, cut)
-
-    def _collection(self, opened: _Open, end: Any) -> Node:
-        children = opened.children
-        line, column, width = self._mark(opened.event, end)
-        size = 1 + sum(child.size for child in children)
-        depth = 1 + max((child.depth for child in children), default=0)
-        if isinstance(opened.event, yaml.SequenceStartEvent):
-            return ListNode(self.source, line, column, width, size, depth, tuple(children))
-        entries = tuple(self._entries(children))
-        flow = bool(opened.event.flow_style)
-        return MapNode(self.source, line, column, width, size, depth, entries, flow)
-
-    def _entries(self, children: list[Node]) -> Iterator[tuple[ScalarNode, Node]]:
-        """Yield keys and values; what a merge key brings stands where the merge key stands."""
-        pairs = list(zip(children[::2], children[1::2], strict=True))
-        first: dict[tuple[type, Any], ScalarNode] = {}
-        merges = []
-        for key, _ in pairs:
-            if not isinstance(key, ScalarNode):
-                self._problems.append(key.problem("a key must be text, not a list or a mapping"))
-            elif key.plain and key.text == "<<":
-                merges.append(key)
-            elif (known := first.setdefault((type(key.value), key.value), key)) is not key:
-                message = f"`{key.text}` is given twice; the first is in line {known.line}"
-                self._problems.append(key.problem(message))
-        for key, value in pairs:
-            if key in merges and isinstance(key, ScalarNode):
-                yield from self._merged(key, value, first)
-            elif isinstance(key, ScalarNode) and first[type(key.value), key.value] is key:
-                yield key, value
-
-    def _merged(
-        self, merge: ScalarNode, value: Node, first: dict[tuple[type, Any], ScalarNode]
-    ) -> Iterator[tuple[ScalarNode, Node]]:
-        for node in value.items if isinstance(value, ListNode) else (value,):
-            if not isinstance(node, MapNode):
-                self._problems.append(merge.problem("`<<` expects a mapping or a list of them"))
-                continue
-            for key, below in node.entries:
-                if first.setdefault((type(key.value), key.value), key) is key:
-                    yield key, below
-
-    def _mark(self, event: Any, end: Any = None) -> tuple[int, int, int]:
-        start, stop = event.start_mark, (end or event).end_mark
-        width = stop.column - start.column if stop.line == start.line else 0
-        if width < 1:
-            line = self.source.lines[start.line] if start.line < len(self.source.lines) else ""
-            width = len(line.rstrip()) - start.column
-        return start.line + 1, start.column + 1, max(1, width)
-
-    def _at(self, event: Any, message: str) -> Problem:
-        line, column, width = self._mark(event)
-        return self.source.problem(line, column, message, width)
-
-    def _stop(self, event: Any, message: str) -> _Stop:
-        return _Stop(self._at(event, message))
-
-
-def _tagged(text: str, tag: str | None, *, plain: bool) -> Any:
-    if tag is None:
-        return resolve(text) if plain else text
-    kind = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None)}.get(
-        tag.removeprefix(_TAG) if tag != "!" else "str"
-    )
-    if kind is None:
-        raise ValueError(_unknown_tag(tag))
-    value = text if kind is str else resolve(text)
-    if type(value) is not kind and not (kind is float and type(value) is int):
-        raise ValueError(f"`{text}` does not fit its tag `!!{tag.removeprefix(_TAG)}`")
-    return value
-
-
-def _unknown_tag(tag: str) -> str:
-    short = tag.replace(_TAG, "!!")
-    return f"unknown tag `{short}`; quote text that begins with `!`"
 
 
 def raise_if(problems: list[Problem]) -> None:

@@ -22,7 +22,10 @@ _KNOWN: Final = (
     ("unknown escape", r"`\` begins an escape in double quotes; write `\\` or use single quotes"),
     ("scanning a (?:quoted|double-quoted|single-quoted)", "the quote is not closed"),
     ("scanning a tag", "`!` begins a tag; quote text that begins with `!`"),
-    ("scanning a (?:block|plain multi)", "a text block needs `|` or `>` alone, and indented lines"),
+    (
+        "scanning a (?:block|plain multi)",
+        "a text block needs `|` or `>` alone, and indented lines; else quote the text",
+    ),
     ("Unicode character escape", "this escape is half a character; write the character itself"),
     ("could not find expected ':'", "expected `key: value`"),
     ("parsing a flow", "expected `,` or the bracket that closes this"),
@@ -52,6 +55,8 @@ def syntax_problem(error: yaml.YAMLError, lines: Sequence[str]) -> tuple[tuple[i
     if "any token" in text:
         return _strange_start(mark, lines)
     message = next((known for words, known in _KNOWN if re.search(words, text)), None)
+    if "parsing a block" in text and _behind_an_end(mark, lines):
+        message = "text goes on behind a quote or bracket that closes; quote all of it"
     if message is None:
         message = f"this is not YAML: {error.problem}"
     if re.search(r"quoted scalar|flow|alias|anchor", text) and error.context_mark is not None:
@@ -59,6 +64,11 @@ def syntax_problem(error: yaml.YAMLError, lines: Sequence[str]) -> tuple[tuple[i
         if "flow" in text and (slip := _slip(lines, mark.line, end + 1)):
             return slip
     return (mark.line + 1, mark.column + 1), message, 1
+
+
+def _behind_an_end(mark: Any, lines: Sequence[str]) -> bool:
+    before = lines[mark.line][: mark.column].rstrip() if mark.line < len(lines) else ""
+    return before.endswith(('"', "'", "}", "]"))
 
 
 def _slip(lines: Sequence[str], first: int, last: int) -> tuple[tuple[int, int], str, int] | None:

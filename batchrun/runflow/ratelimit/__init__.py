@@ -1,1 +1,8 @@
-"""When the next call may leave: one limiter, a learnt rate, processes that share it."""
+"""When the next call may leave: one limiter, a learnt rate, processes that share it.
+
+limiter.py            lets callers through, one at a time
+pace.py               when the next call may leave; `quota.py` holds one kind back. Pure
+kinds.py              calls that create, and calls that read
+adaptive_rate.py      how many calls a second the service seems to take. Pure
+shared_pace.py        the file of processes that share a pace; `shared_pace_state.py` reads it
+"""

@@ -26,6 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.shared_pace_state import (
     LONGEST_PAUSE,
     SLOTS,
@@ -60,13 +61,14 @@ class SharedPace:
         self._fd: int | None = _opened(path)
         self._slot: int | None = None
         self._next = float("-inf")
-        self._hold = float("-inf")
+        self._holds: dict[Kind | None, float] = {}  # of this process; None is of both kinds
+        self._known: dict[Kind, float] = {}  # of all, by the last claim
         self._busy_since: float | None = None
 
     def __repr__(self) -> str:
         return f"<SharedPace {self._path.name}, slot {self._slot}>"
 
-    def claim(self, interval: float) -> float:
+    def claim(self, interval: float, kind: Kind = Kind.READS) -> float:
         """Return 0.0 if a call may leave now, else the seconds after which to ask again.
 
         *interval* is how many seconds this process would have between calls.
@@ -77,18 +79,28 @@ class SharedPace:
         if now < self._next:
             return self._next - now
         try:
-            return self._claim(now, interval)
+            return self._claim(now, interval, kind)
         except OSError as error:
             self._log(f"paces alone: {self._path}: {error}")
             self.close()
             return 0.0
 
-    def hold(self, seconds: float) -> None:
-        """Let no call leave for *seconds*, but for no longer than LONGEST_PAUSE.
+    def pause(self, kind: Kind) -> float:
+        """Return for how many seconds processes let no call of this kind leave, by the last claim.
+
+        More than that is in `claim`.
+        """
+        return max(0.0, self._known.get(kind, float("-inf")) - self._clock())
+
+    def hold(self, seconds: float, kind: Kind | None = None) -> None:
+        """Let no call leave for *seconds*, or none of one *kind*; no longer than LONGEST_PAUSE.
 
         They hear of it when this process claims next.
         """
-        self._hold = max(self._hold, self._clock() + min(seconds, LONGEST_PAUSE))
+        if seconds <= 0:
+            return
+        until = self._clock() + min(seconds, LONGEST_PAUSE)
+        self._holds[kind] = max(self._holds.get(kind, until), until)
         if self._fd is not None:
             with suppress(OSError):
                 self._write_hold()
@@ -100,7 +112,7 @@ class SharedPace:
             with suppress(OSError):
                 os.close(fd)
 
-    def _claim(self, now: float, interval: float) -> float:
+    def _claim(self, now: float, interval: float, kind: Kind) -> float:
         if not self._lock(0):
             return self._come_again(now)
         self._busy_since = None
@@ -108,20 +120,34 @@ class SharedPace:
             if os.fstat(self._file).st_nlink == 0:
                 self._move()
                 return _BUSY
-            state = decode(os.pread(self._file, _SIZE, 0), now)
+            state = self._state(now)
             state.enter(self._own_slot(), interval)
-            state.hold = max(state.hold, self._hold)
             self._bury(state)
-            wait = state.wait(now)
-            if wait == 0.0:
+            self._known = state.holds
+            wait, held = state.wait(now), state.held(now, kind)
+            if wait == held == 0.0:
                 state.last = now
-            os.pwrite(self._file, encode(state), 0)
+            self._write(state)
         finally:
             self._unlock(0)
-        if wait == 0.0 and self._clock() - now > _LATE:
+        if wait == held == 0.0 and self._clock() - now > _LATE:
             return _BUSY  # we were stopped, and others may have left meanwhile
-        self._next = now + min(wait or interval, _ASKED_AGAIN)
-        return min(wait, _ASKED_AGAIN)
+        if wait or not held:  # else the other kind may go at once
+            self._next = now + min(wait or interval, _ASKED_AGAIN)
+        return min(max(wait, held), _ASKED_AGAIN)
+
+    def _state(self, now: float) -> SharedPaceState:
+        state = decode(os.pread(self._file, _SIZE, 0), now)
+        for kind, until in self._holds.items():
+            if until > now:
+                state.let_wait(kind, until)
+        return state
+
+    def _write(self, state: SharedPaceState) -> None:
+        text = encode(state)
+        os.pwrite(self._file, text, 0)
+        if os.fstat(self._file).st_size > len(text):
+            os.ftruncate(self._file, len(text))
 
     @property
     def _file(self) -> int:
@@ -132,9 +158,7 @@ class SharedPace:
         if not self._lock(0):
             return
         try:
-            state = decode(os.pread(self._file, _SIZE, 0), self._clock())
-            state.hold = max(state.hold, self._hold)
-            os.pwrite(self._file, encode(state), 0)
+            self._write(self._state(self._clock()))
         finally:
             self._unlock(0)
 
@@ -167,7 +191,8 @@ class SharedPace:
         """Put a new file in the place of the stuck file; it begins as if a call left now."""
         state = decode(os.pread(self._file, _SIZE, 0), now)
         fresh = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        fresh.write_bytes(encode(SharedPaceState(last=now, hold=state.hold)))
+        begun = SharedPaceState(last=now, hold=state.hold, holds=state.holds)
+        fresh.write_bytes(encode(begun))
         fresh.replace(self._path)
 
     def _move(self) -> None:
