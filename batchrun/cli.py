@@ -53,10 +53,10 @@ def picked(words: list[str]) -> int:
 
     if words[0] in NOT_YET:
         message = f"`batchrun {words[0]}` is not in this version ({__version__}); see `--help`"
-        return stopped(message, UsageError.exit_code, as_json="--json" in words)
+        return stopped(message, UsageError.exit_code, "", words)
     if is_nothing(words[0]):
         message = f"no command or manifest `{words[0]}`{near_command(words[0])}"
-        return stopped(message, UsageError.exit_code, as_json="--json" in words)
+        return stopped(message, UsageError.exit_code, "", words)
     name, *words = words if words[0] in COMMANDS else ["run", *words]
     return guarded(name, words)
 

@@ -21,8 +21,9 @@ A BatchrunError is expected: it is printed as one message and never as a traceba
 exception is a bug, and exits with 70 too.
 """
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final
@@ -34,6 +35,9 @@ FAILED: Final = 1
 BUG: Final = 70
 KILLED: Final = 130
 
+MOST_LISTED: Final = 20
+"""Problems of one kind that people read; the `--json` object has all of them."""
+
 # Of several reasons to stop, the first of these is the exit code.
 PRECEDENCE: Final = (KILLED, BUG, 2, 7, 9, 4, 5, 6, 8, INCOMPLETE, FAILED, 0)
 
@@ -42,6 +46,11 @@ class BatchrunError(Exception):
     """Base of all expected stops: one message, which says what to do where that is known."""
 
     exit_code: ClassVar[int] = BUG
+
+    @property
+    def ways(self) -> Sequence[str]:
+        """The ways on, one a phrase with its whole command; none where the exit code says it."""
+        return ()
 
 
 class Place(Struct, frozen=True, order=True):
@@ -58,13 +67,15 @@ class Place(Struct, frozen=True, order=True):
 class Problem(Struct, frozen=True):
     """One thing to fix: where it is, what is wrong, and the line itself where it helps.
 
-    *excerpt* is the text of the line; *width* is how many characters the caret underlines.
+    *excerpt* is the text of the line; *width* is how many characters the caret underlines. *more*
+    of its kind were found behind it, and are only counted.
     """
 
     place: Place
     message: str
     excerpt: str | None = None
     width: int = 1
+    more: int = 0
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}"
@@ -93,8 +104,28 @@ class ManifestError(UsageError):
     """
 
     def __init__(self, problems: Sequence[Problem], advice: str = "") -> None:
-        super().__init__("\n".join([*map(str, problems), *([advice] if advice else [])]))
+        super().__init__("\n".join([*_listed(problems), *([advice] if advice else [])]))
         self.problems = tuple(problems)
+
+
+def _listed(problems: Sequence[Problem]) -> Iterator[str]:
+    """Yield the problems as people read them: of a kind the first MOST_LISTED, then a count."""
+    kinds: dict[str, list[Problem]] = {}
+    for each in problems:
+        kinds.setdefault(_kind(each), []).append(each)
+    for each in problems:
+        alike = kinds[_kind(each)]
+        shown = alike[:MOST_LISTED]
+        if any(each is one for one in shown):
+            yield str(each)
+        if each is shown[-1]:
+            more = len(alike) - len(shown) + sum(one.more for one in alike)
+            yield from [f"  and {more:,} more"] if more else []
+
+
+def _kind(problem: Problem) -> str:
+    """Return what problems have in common that differ in names and places alone."""
+    return re.sub(r"`[^`]*`|\d+", "`", f"{problem.place.source} {problem.message}")
 
 
 class KeyRefusedError(BatchrunError):
@@ -187,7 +218,15 @@ class LostLedgerError(LedgerError):
     recover = "batchrun recover MANIFEST"
 
     def __str__(self) -> str:
-        return f"{super().__str__()}; restore its newest copy, or rebuild it with `{self.recover}`"
+        return f"{super().__str__()}; {self._way}"
+
+    @property
+    def ways(self) -> Sequence[str]:
+        return (self._way,)
+
+    @property
+    def _way(self) -> str:
+        return f"restore its newest copy, or rebuild it with `{self.recover}`"
 
 
 class BegunElsewhereError(LostLedgerError):
@@ -202,6 +241,10 @@ class BegunElsewhereError(LostLedgerError):
         self.command = "batchrun MANIFEST"
 
     def __str__(self) -> str:
+        return "\n  ".join([Exception.__str__(self), *self.ways])
+
+    @property
+    def ways(self) -> Sequence[str]:
         recover = "" if " --recover" in self.command else " --recover"
         ways = [
             f"to rebuild its ledger here: `{self.recover}`",
@@ -210,7 +253,7 @@ class BegunElsewhereError(LostLedgerError):
         if self.sweeps:
             named = ",".join(self.sweeps)
             ways.append(f"to pay for all of it again: `{self.command} --new-sweep {named}`")
-        return "\n  ".join([Exception.__str__(self), *ways])
+        return ways
 
 
 class NothingToRecoverError(LedgerError):
@@ -231,12 +274,15 @@ class MadeBesideError(LedgerError):
         self.command = "batchrun MANIFEST"
 
     def __str__(self) -> str:
-        ways = [
+        return "\n  ".join([Exception.__str__(self), *self.ways])
+
+    @property
+    def ways(self) -> Sequence[str]:
+        return (
             f"to go on with that sweep: {self.again}",
             f"to take its results over: `{self.command} --reuse {shlex.quote(self.folder)}`",
             f"to pay for all of it again: `{self.command} --new-sweep {self.sweep}`",
-        ]
-        return "\n  ".join([Exception.__str__(self), *ways])
+        )
 
 
 def most_severe(codes: Sequence[int]) -> int:

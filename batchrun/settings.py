@@ -73,6 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     drain: bool = False
     trust_key: bool = False
     allow_short: bool = False
+    new_types: bool = False
     resubmit_in_doubt: bool = False
     set_aside: tuple[str, ...] = ()
 
@@ -200,8 +201,8 @@ LIMITS: Final = (
         written="30s",
         metavar="T",
         says="how long the service may take to list what it was sent",
-        more="how long the service may take to commit and list what it was sent; 0s: no time at "
-        "all",
+        more="how long after a request its run may still appear in the service's lists; 0s: it "
+        "appears at once",
         schema=SECONDS,
     ),
     Setting(
@@ -345,6 +346,12 @@ CALL: Final = (
         name="allow_short",
         flag="--allow-short",
         says="go on though the account's balance is below the expected cost",
+    ),
+    Setting(
+        name="new_types",
+        flag="--new-types",
+        says="go on, and pay again, though the type of a CSV file's column has changed",
+        for_one_call=True,
     ),
     Setting(
         name="download",

@@ -66,11 +66,11 @@ class Listener:
     def fewer(self, points: int) -> None:
         self.total -= points
 
-    def passed(self, *, good: bool) -> None:
-        self.earlier.append(good)
+    def passed(self, *, bad: str = "") -> None:
+        self.earlier.append(not bad)
 
-    def ended(self, *, good: bool) -> None:
-        self.own.append(good)
+    def ended(self, *, bad: str = "") -> None:
+        self.own.append(not bad)
 
     def note(self, message: str) -> None:
         self.notes.append(message)

@@ -24,8 +24,8 @@ class Walk(Listener):
 
     amid: anyio.Event = field(default_factory=anyio.Event)
 
-    def passed(self, *, good: bool) -> None:
-        super().passed(good=good)
+    def passed(self, *, bad: str = "") -> None:
+        super().passed(bad=bad)
         if len(self.earlier) == 400:
             self.amid.set()
 

@@ -39,6 +39,7 @@ SHARED_BY_COMMANDS: Final = {
     "beside",
     "bug_report",
     "call",
+    "changed_types",
     "checking_inputs",
     "confirm",
     "connection",
@@ -57,6 +58,7 @@ SHARED_BY_COMMANDS: Final = {
     "options",
     "outcome",
     "paid_before",
+    "plan_table",
     "plan_words",
     "preview",
     "progress_choice",
@@ -68,6 +70,7 @@ SHARED_BY_COMMANDS: Final = {
     "status_report",
     "stdout",
     "target",
+    "whose",
 }
 """Modules in commands/ that are no commands."""
 

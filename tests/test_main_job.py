@@ -288,14 +288,18 @@ def test_a_budget_stops_before_it_is_exceeded(tmp_path: Path) -> None:
     assert (done.returncode, report["succeeded"], report["cost"]) == (6, 3, "0.24")
 
 
-def test_quiet_leaves_errors_and_the_result(tmp_path: Path) -> None:
+def test_quiet_leaves_out_no_word_of_an_unfinished_call(tmp_path: Path) -> None:
     manifest = write(tmp_path, SLOW)
     with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
         loud = call(manifest, "--endpoint", url, "--limit", "2", cwd=tmp_path)
         quiet = call(manifest, "--endpoint", url, "--limit", "2", "--quiet", cwd=tmp_path)
 
     assert "is used up" in loud.stderr
-    assert (quiet.returncode, quiet.stderr) == (3, "")
+    assert quiet.returncode == 3
+    assert [line[21:] for line in quiet.stderr.splitlines()] == [
+        "`--limit 2` is used up",
+        f"exit code 3: {quiet.stdout.splitlines()[-1]}",
+    ]
     assert "google-nano-banana-2     40     4" in quiet.stdout
     assert quiet.stdout.splitlines()[-1].startswith("go on with")
 

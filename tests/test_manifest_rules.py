@@ -186,7 +186,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "omit that is not true": ("inputs: {x: {$omit: false}}", "m.yaml:1:21: `$omit` expects true"),
     "an operator with company": (
         "inputs: {x: {$file: a.png, y: 1}}",
-        "m.yaml:1:14: `$file` stands alone",
+        "m.yaml:1:28: `$file` stands alone",
     ),
     "an unknown operator, nested": (
         "inputs: {x: [[{$fil: a.png}]]}",

@@ -60,7 +60,7 @@ def test_a_price_is_known_before_anything_was_run(
     before = list(manifest.parent.iterdir())
     shown = plan(manifest, "--endpoint", "simulator", capsys=capsys)
 
-    assert shown[1] == "banana 3 0 0 3 about 0.24 USD (0.24 to 0.96) the service's label"
+    assert shown[1] == "banana 3 0 0 3 about 0.240 USD (0.240 to 0.960) the service's label"
     seedance = shown[2].partition(" (")[0]
     assert seedance == "seedance 6 0 0 6 about 7.257 USD"  # by the second: 3 of 4, 3 of 6
     total = "about 7.497 USD (7.497 to 29.988)"
@@ -84,7 +84,7 @@ def test_what_runs_have_cost_in_this_sweep_comes_before_the_catalogue(
     (folder / "ledger.jsonl").write_bytes(text([SWEEP], done))
     shown = plan(manifest, "--endpoint", "simulator", capsys=capsys)
 
-    assert shown[1] == "banana 3 1 0 2 about 0.60 USD runs of the same choice"
+    assert shown[1] == "banana 3 1 0 2 about 0.600 USD runs of the same choice"
     assert shown[2].endswith("the service's label")
 
 
@@ -159,7 +159,7 @@ def test_the_limit_counts_new_cells_and_what_comes_after_it_is_for_later(
 @pytest.mark.parametrize(
     ("budget", "says"),
     [
-        ("0.89", ["the budget of 0.89 USD, of which 0.30 USD are spent, will not do for all"]),
+        ("0.89", ["the budget of 0.89 USD covers about 1 of 2 cells; 0.30 USD are spent"]),
         ("0.90", []),
     ],
 )
@@ -187,7 +187,10 @@ def test_with_retry_failed_what_had_its_attempts_is_to_do(
     shown = plan(manifest, *words, "--retry-failed", capsys=capsys)
 
     assert without[1] == "banana 1 1 0 0 none"
-    assert without[-1] == "nothing to do"
+    assert without[-1].endswith(
+        "--retry-failed` tries again what did not succeed; 1 cancelled cell may cost again"
+    )
+    assert "1 of 3 banana: cancelled (cell " in "\n".join(without)
     assert shown[1].startswith("banana 1 0 0 1 about 0.08 USD")
     assert shown[-1].endswith("--retry-failed` begins 1 cell")
 
@@ -200,7 +203,7 @@ def test_what_is_under_way_is_gone_on_with(
     shown = plan(manifest, "--label", "x", "--only", f"cell={first.short}", capsys=capsys)
 
     assert shown[1] == "banana 1 0 1 0 none"
-    assert shown[-1].endswith("goes on; no cell is to begin")
+    assert shown[-1].endswith("goes on with what has begun; it begins no other cell")
 
 
 def test_without_a_key_nobody_is_asked_and_that_is_said(
@@ -273,7 +276,9 @@ def test_one_cell_and_one_point_are_not_many(
     shown = plan(path, capsys=capsys)
 
     assert "1 cell, 1 to do; nothing was sent" in shown
-    assert "1 point came to a cell that was there already" in shown
+    assert "1 of 2 combinations is the same for its model (it ignores what differs), so it sha" in (
+        "\n".join(shown)
+    )
 
 
 def test_a_manifest_that_excludes_every_cell_is_told_so(

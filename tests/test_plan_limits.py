@@ -51,15 +51,15 @@ def foreseen(path: Path, **changes: Any) -> tuple[Settings, Forecast]:
         ({"budget": Decimal("3.30")}, []),
         (
             {"budget": Decimal("3.29")},
-            ["the budget of 3.29 USD, of which 0.00 USD are spent, will not do for all"],
+            ["the budget of 3.29 USD covers about 5 of 6 cells"],
         ),
         (
             {"model_budgets": {"banana": Decimal("0.30"), "kling": Decimal("2.99")}},
-            ["the budget of 2.99 USD for kling, of which 0.00 USD are spent, will not do for all"],
+            ["the budget of 2.99 USD for kling covers about 2 of 3 cells"],
         ),
         (
             {"budget_per_day": Decimal(3)},
-            ["the budget of 3.00 USD a day will not do for all today"],
+            ["the budget of 3.00 USD a day covers about 5 of 6 cells"],
         ),
     ],
 )

@@ -1,6 +1,7 @@
 import io
 import os
 import pty
+import re
 import threading
 from collections.abc import Callable
 from decimal import Decimal
@@ -12,6 +13,15 @@ from batchrun.base.text import span
 from batchrun.commands.progress_choice import choose
 from batchrun.results.progress_bar import Bar
 from batchrun.results.progress_lines import Lines, Silent
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ "
+
+
+def said(stream: io.StringIO) -> list[str]:
+    """Return the lines without their times, which each of them has."""
+    lines = stream.getvalue().splitlines()
+    assert all(re.match(TIME, line) for line in lines), lines
+    return [re.sub(TIME, "", line, count=1) for line in lines]
 
 
 class Terminal(io.StringIO):
@@ -58,14 +68,14 @@ def at(in_flight: int, cost: str) -> Callable[[], Moment]:
 def play(progress: Progress) -> None:
     """Tell of a small sweep: two cells of earlier calls, four of this one, two points folded."""
     progress.start(8, at(3, "0.05"))
-    progress.passed(good=True)
-    progress.ended(good=True)
-    progress.passed(good=False)
+    progress.passed()
+    progress.ended()
+    progress.passed(bad="failed")
     progress.fewer(2)
-    progress.ended(good=False)
+    progress.ended(bad="cancelled")
     progress.note("the service slowed us down")
-    progress.ended(good=True)
-    progress.ended(good=True)
+    progress.ended()
+    progress.ended()
     progress.tick()
     progress.close()
 
@@ -76,13 +86,13 @@ def test_plain_lines_come_every_thirty_seconds_and_never_with_a_carriage_return(
     progress.start(1000, at(1, "0.30"))
     for second in range(120):
         clock.now = 1000.0 + second
-        progress.ended(good=True)
+        progress.ended()
         progress.tick()
-    lines = stream.getvalue().splitlines()
+    lines = said(stream)
 
     assert "\r" not in stream.getvalue()
     assert len(lines) == 3
-    assert lines[0] == "31 of 1000 done, 1 in flight, 0.30 USD, about 16 min left"
+    assert lines[0] == "31 of 1,000 done, 1 in flight, 0.30 USD, about 16 min left"
 
 
 def test_a_plain_line_comes_on_time_also_when_nothing_happens() -> None:
@@ -96,7 +106,7 @@ def test_a_plain_line_comes_on_time_also_when_nothing_happens() -> None:
     clock.now += 0.1
     progress.tick()
     progress.tick()
-    assert stream.getvalue() == "0 of 9 done, 1 in flight, 0.00 USD\n"
+    assert said(stream) == ["0 of 9 done, 1 in flight, 0.00 USD"]
 
 
 def test_the_time_left_comes_from_this_call_s_own_pace() -> None:
@@ -104,17 +114,15 @@ def test_the_time_left_comes_from_this_call_s_own_pace() -> None:
     progress = Lines(stream, clock=clock)
     progress.start(1000, at(0, "9.1"))
     for _ in range(900):
-        progress.passed(good=True)
+        progress.passed()
     clock.now += 30
     for _ in range(10):
-        progress.ended(good=True)
-    assert stream.getvalue().splitlines()[-1].startswith("901 of 1000 done")
+        progress.ended()
+    assert said(stream)[-1].startswith("901 of 1,000 done")
 
     clock.now += 30
     progress.tick()
-    assert stream.getvalue().splitlines()[-1] == (
-        "910 of 1000 done, 0 in flight, 9.10 USD, about 9 min left"
-    )
+    assert said(stream)[-1] == ("910 of 1,000 done, 0 in flight, 9.10 USD, about 9 min left")
 
 
 def test_the_bar_s_time_left_is_by_this_call_s_own_pace_too(
@@ -125,14 +133,14 @@ def test_the_bar_s_time_left_is_by_this_call_s_own_pace_too(
     bar = Bar(stream)
     bar.start(1000, at(0, "9.1"))
     for _ in range(900):
-        bar.passed(good=True)
+        bar.passed()
     clock.now += 60
     for _ in range(10):
-        bar.ended(good=True)
+        bar.ended()
     bar.tick()
     last = stream.getvalue().rpartition("\r")[2]
 
-    assert "910/1000, 0 in flight, 9.10 USD [01:00<09:00]" in last
+    assert "910/1,000, 0 in flight, 9.10 USD [01:00, 9 min left]" in last
     bar.close()
 
 
@@ -140,10 +148,10 @@ def test_failures_are_counted_as_soon_as_there_are_some() -> None:
     stream, clock = io.StringIO(), Clock()
     progress = Lines(stream, clock=clock, every=0)
     play(progress)
-    lines = stream.getvalue().splitlines()
+    lines = said(stream)
 
     assert "failed" not in lines[1]
-    assert lines[-1] == "6 of 6 done, 2 failed, 3 in flight, 0.05 USD"
+    assert lines[-1] == "6 of 6 done, 1 cancelled, 1 failed, 3 in flight, 0.05 USD"
     assert "the service slowed us down" in lines
 
 
@@ -154,7 +162,7 @@ def test_the_bar_shows_done_failed_in_flight_and_cost() -> None:
     last = stream.getvalue().rstrip().rpartition("\r")[2]
 
     assert last.startswith("100%|")
-    assert "| 6/6, 2 failed, 3 in flight, 0.05 USD [" in last
+    assert "| 6/6, 1 cancelled, 1 failed, 3 in flight, 0.05 USD [" in last
     assert threading.active_count() == before
 
 
@@ -182,7 +190,7 @@ def test_what_is_under_way_is_asked_for_when_it_is_shown_and_not_at_each_event()
         asked = 0
         progress.start(10_000, now)
         for _ in range(10_000):
-            progress.passed(good=True)
+            progress.passed()
         progress.close()
         assert asked < 1000, progress
 
@@ -193,7 +201,7 @@ def test_a_note_stands_on_a_line_of_its_own_and_the_bar_goes_on() -> None:
     bar.note("before")
     bar.start(3, at(0, "0"))
     bar.note("between")
-    bar.ended(good=True)
+    bar.ended()
     bar.close()
     bar.note("after")
 
@@ -210,7 +218,7 @@ def test_more_cells_than_were_told_of_take_neither_the_bar_nor_the_total_away() 
     for progress in (Bar(terminal), Lines(stream, clock=Clock(), every=0)):
         progress.start(1, at(0, "0"))
         for _ in range(3):
-            progress.ended(good=True)
+            progress.ended()
         progress.tick()
         progress.close()
     assert "100%|" in terminal.getvalue().rpartition("\r")[2]
@@ -222,8 +230,8 @@ def test_told_before_the_start_or_after_the_end_nothing_breaks() -> None:
     terminal, lines, silent = Terminal(), io.StringIO(), io.StringIO()
     for progress in (Bar(terminal), Lines(lines, clock=Clock()), Silent(silent)):
         progress.fewer(1)
-        progress.passed(good=True)
-        progress.ended(good=False)
+        progress.passed()
+        progress.ended(bad="failed")
         progress.tick()
         progress.close()
         progress.close()

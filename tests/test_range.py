@@ -163,3 +163,25 @@ def test_a_range_takes_templates_that_do_not_vary_and_stands_in_a_list() -> None
     assert [cell.input["n"] for cell in cells] == [1, 5, 9, 42]
     varies = text.replace("most: 9", "most: [9, 10]")
     assert mistakes(varies) == ["m.yaml:4:16: `${most}` varies; `$range` needs single values"]
+
+
+@pytest.mark.parametrize(
+    ("operators", "place"),
+    [
+        ("$range: [1, 9], $count: 3", "3:23: unknown operator `$count`"),
+        ("a: 1, $spacing: log", "3:13: unknown operator `$spacing`"),
+        ("$linspace: [1, 9, 3]", "3:7: unknown operator `$linspace`"),
+        ("$logspace: [1, 9, 3]", "3:7: unknown operator `$logspace`"),
+    ],
+)
+def test_another_tools_operator_is_answered_with_the_one_here(operators: str, place: str) -> None:
+    [found] = mistakes(f"inputs:\n  n: {{{operators}}}\n")
+
+    meant = "`$range: {first: 1, last: 1000, count: 4, spacing: log}`"
+    assert found == f"m.yaml:{place}; did you mean {meant}?"
+
+
+def test_of_two_operators_one_is_too_much() -> None:
+    [found] = mistakes("inputs:\n  n: {$range: [1, 9], $lines: a.txt}\n")
+
+    assert found == "m.yaml:3:23: `$range` stands alone in its mapping; `$lines` is too much"

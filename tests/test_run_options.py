@@ -32,7 +32,7 @@ KEPT = """
 """.split()  # noqa: SIM905  (as one types it)
 DROPPED = """
     --limit=2 --max-duration=1m --reuse=other --plan=plan.json --new-sweep=a1b2,c3d4 --retry-failed
-    --resubmit-in-doubt --dry-run --yes
+    --resubmit-in-doubt --new-types --dry-run --yes
     --json --quiet --verbose --no-progress
 """.split()  # noqa: SIM905  (as one types it)
 

@@ -279,7 +279,7 @@ def test_in_a_terminal_the_last_line_says_how_to_go_on(tmp_path: Path) -> None:
 
     assert process.returncode == 3, call.err
     assert call.out.splitlines()[-1].startswith(f"go on with `batchrun m.yaml --endpoint {url}`")
-    assert "interrupted by SIGINT" in call.err
+    assert "stopped by Ctrl-C (SIGINT)" in call.err
 
 
 @pytest.mark.slow
@@ -476,7 +476,10 @@ async def test_each_signal_is_obeyed_once_and_in_its_order() -> None:
         tasks.cancel_scope.cancel()
 
     assert stops.at_once
-    assert stops.notes == ["interrupted by SIGHUP", "killed by a second SIGINT"]
+    assert stops.notes == [
+        "stopped by the end of its terminal (SIGHUP)",
+        "killed by a second Ctrl-C (SIGINT)",
+    ]
 
 
 @pytest.fixture

@@ -96,7 +96,8 @@ def test_after_a_lost_ledger_the_last_line_does_not_say_that_status_goes_on(
     assert cli.main(["status", str(folder)]) == 9
 
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"put right what is named above, then `batchrun status {folder}`"
+    assert "`batchrun status" not in last
+    assert "; restore its newest copy, or rebuild it with `batchrun recover MANIFEST" in last
 
 
 def sweep_at(folder: Path, **identity: str | None) -> Path:
@@ -282,13 +283,17 @@ def test_failures_name_the_values_that_they_share(
     assert (
         "\n4 of 8 seedance: TIMEOUT: too long\n    4 of 4: model seedance, duration 10\n" in shown
     )
-    assert json.loads(capsys.readouterr().out)["failures"] == [
+    [failure] = json.loads(capsys.readouterr().out)["failures"]
+    cells = failure.pop("cells")
+    assert f"`batchrun why {path.parent / 'outputs' / 'chairs'} {cells[0][:12]}`" in shown
+    assert len(set(cells)) == 4
+    assert [failure] == [
         {
             "alias": "seedance",
             "code": "TIMEOUT",
             "message": "too long",
             "count": 4,
-            "cells": 8,
+            "of": 8,
             "moderated": False,
             "shared": {"values": {"duration": 10}, "failed": 4, "cells": 4},
         }

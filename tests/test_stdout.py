@@ -46,7 +46,7 @@ def test_a_closed_output_is_no_failure(folder: Path) -> None:
 
     assert (done.returncode, silent.returncode, status.returncode) == (0, 0, 0)
     assert "Traceback" not in done.stderr
-    assert status.stdout.splitlines()[-1] == "nothing to do"
+    assert status.stdout.splitlines()[-1] == "all 2 done"
 
 
 def test_a_reader_that_has_gone_changes_no_exit_code(folder: Path) -> None:

@@ -1,17 +1,31 @@
 import json
+import re
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from batchrun.base.text import money, number_of
-from batchrun.errors import LedgerError, ManifestError, Place, Problem, UnreachableError
-from batchrun.results.summary import Others, Stop, Summary, how_to_go_on, stop_of
+from batchrun.errors import (
+    BatchrunError,
+    BegunElsewhereError,
+    BudgetReachedError,
+    LedgerError,
+    LostLedgerError,
+    ManifestError,
+    Place,
+    Problem,
+    UnreachableError,
+)
+from batchrun.results.failures import Failure
+from batchrun.results.going_on import Others, how_to_go_on
+from batchrun.results.summary import Stop, Summary, stop_of
 from batchrun.results.tally import Tally
 
 FIELDS = """
     schema sweep name label endpoint cells succeeded partial_succeeded failed rejected cancelled
     parked in_doubt pending in_flight orphaned folded unsaved lost cost requests retries
-    rate_limited duration_s outputs ledger report complete exit_code next failures
+    rate_limited duration_s outputs ledger report complete exit_code next models failures
 """.split()  # noqa: SIM905  (as the contract has it)
 
 PROBLEM = Problem(Place("m.yaml", 7, 9), "`limits.rate` is wrong", "  rate: x", 1)
@@ -73,8 +87,8 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
 @pytest.mark.parametrize(
     ("tally", "code", "says"),
     [
-        (Tally(cells=2, succeeded=2), 0, "nothing to do; the files are in /out"),
-        (Tally(cells=2, partial_succeeded=2), 1, "nothing to do; the files are in /out"),
+        (Tally(cells=2, succeeded=2), 0, "all 2 done; files in /out"),
+        (Tally(cells=2, partial_succeeded=2), 1, "all 2 done, 2 of them in part; files in /out"),
         (Tally(cells=2, succeeded=2, lost=1), 1, "nothing more can be had; 1 cell lost a file"),
         (Tally(cells=3, succeeded=1, lost=1, failed=2), 1, "--retry-failed"),
         (Tally(cells=2, failed=2), 1, "`batchrun m.yaml --retry-failed` tries again"),
@@ -82,13 +96,17 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
         (
             Tally(cells=2, rejected=2, invalid_input=2),
             1,
-            "change in the manifest what the API rejected",
+            "the API rejected 2 cells; fix these inputs, then `batchrun m.yaml`",
         ),
-        (Tally(rejected=1, invalid_input=1, partial_succeeded=1), 1, "change in the manifest"),
-        (Tally(failed=2, invalid_input=2), 1, "change in the manifest what the API rejected"),
+        (
+            Tally(rejected=1, invalid_input=1, partial_succeeded=1),
+            1,
+            "the API rejected 1 cell; fix",
+        ),
+        (Tally(failed=2, invalid_input=2), 1, "the API rejected 2 cells; fix"),
         (Tally(failed=2, invalid_input=1), 1, "--retry-failed`"),
         (Tally(failed=3, moderated=2), 1, "2 cells moderated: `batchrun m.yaml --retry-failed`"),
-        (Tally(failed=1, moderated=1), 1, "1 cell moderated: change the inputs of these"),
+        (Tally(failed=1, moderated=1), 1, "1 cell moderated: change these inputs, then"),
         (Tally(cells=2, rejected=1, failed=1), 1, "--retry-failed`"),
         (Tally(cells=2, cancelled=2), 1, "did not succeed; 2 cancelled cells may cost again"),
         (Tally(cells=2, cancelled=1, rejected=1), 1, "; 1 cancelled cell may cost again"),
@@ -99,7 +117,7 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
         (Tally(cells=3, pending=3), 6, "--budget"),
         (Tally(), 7, "wait for the other batchrun"),
         (Tally(), 8, "when the service can be reached"),
-        (Tally(), 9, "put right what is named above"),
+        (Tally(), 9, "fix the error, then run `batchrun m.yaml`"),
         (Tally(), 2, "nothing was sent"),
         (Tally(cells=3, pending=3), 130, "go on with `batchrun m.yaml`"),
         (Tally(), 70, "a bug in batchrun"),
@@ -133,7 +151,7 @@ OTHERS_LEFT = "7 other cells not done: `all` goes on with all"
 @pytest.mark.parametrize(
     ("tally", "left", "line"),
     [
-        (DONE, 0, "nothing to do; the files are in /out"),
+        (DONE, 0, "all 2 done; files in /out"),
         (DONE, 1, "what was selected is done; 1 other cell not done: `all` goes on with all"),
         (DONE, 7, f"what was selected is done; {OTHERS_LEFT}"),
         (Tally(), 7, f"no cell is selected; {OTHERS_LEFT}"),
@@ -166,4 +184,96 @@ def test_models_that_refuse_everything_are_named_with_what_to_do() -> None:
         "9 not yet done"
     )
     done = how_to_go_on(Tally(rejected=10, invalid_input=10), 1, command="some", refusing=refusing)
-    assert done.startswith("change in the manifest what the API rejected")
+    assert done.startswith("the API rejected 10 cells; fix these inputs, then `some`")
+
+
+def refused(alias: str, count: int, message: str) -> Failure:
+    return Failure(alias=alias, code="V", example=message, count=count, invalid=True)
+
+
+@pytest.mark.parametrize(
+    ("failures", "line"),
+    [
+        (
+            [refused("resize", 24, "field required: image_url")],
+            (
+                "the API rejected 24 cells of `resize` (V: field required: image_url); fix these "
+                "inputs, then `some`"
+            ),
+        ),
+        (
+            [refused("a", 1, "x"), Failure(alias="b", code="T", example="late", count=3)],
+            "the API rejected 1 cell of `a` (V: x); fix these inputs, then `some`",
+        ),
+        (
+            [refused(alias, 2, "x") for alias in "abcde"],
+            (
+                "the API rejected 2 cells of `a` (V: x) and 2 cells of `b` (V: x) and 2 cells of "
+                "`c` (V: x) and 4 more; fix these inputs, then `some`"
+            ),
+        ),
+    ],
+)
+def test_what_was_rejected_is_named_with_its_reason(failures: list[Failure], line: str) -> None:
+    tally = Tally(cells=30, rejected=24, invalid_input=24)
+
+    assert how_to_go_on(tally, 1, command="some", failures=failures) == line
+
+
+def test_what_was_rejected_is_named_beside_what_may_be_tried_again() -> None:
+    tally = Tally(cells=30, rejected=24, failed=2, invalid_input=24)
+    failures = [refused("resize", 24, "x")]
+
+    assert how_to_go_on(tally, 1, command="some", failures=failures) == (
+        "`some --retry-failed` tries again what did not succeed; the API rejected 24 cells of "
+        "`resize` (V: x): fix these inputs first"
+    )
+
+
+ELSEWHERE = BegunElsewhereError("begun elsewhere", sweeps=["k3f9"])
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (LedgerError("no space left"), "fix the error, then run `some`: no space left"),
+        (
+            ManifestError([PROBLEM]),
+            (
+                "fix 1 mistake in m.yaml, then run `some`; the first is m.yaml:7:9: `limits.rate` "
+                "is wrong"
+            ),
+        ),
+        (
+            ManifestError([replace(PROBLEM, more=39), PROBLEM]),
+            (
+                "fix 41 mistakes in m.yaml, then run `some`; the first is m.yaml:7:9: "
+                "`limits.rate` is wrong"
+            ),
+        ),
+        (
+            LostLedgerError("it is gone"),
+            "restore its newest copy, or rebuild it with `batchrun recover MANIFEST`",
+        ),
+        (
+            ELSEWHERE,
+            (
+                "to rebuild its ledger here: `batchrun recover MANIFEST`; or to do so and go on at "
+                "once: `batchrun MANIFEST --recover`; or to pay for all of it again: `batchrun "
+                "MANIFEST --new-sweep k3f9`"
+            ),
+        ),
+        (
+            BudgetReachedError("the budget of 5.00 USD allows no further run"),
+            (
+                "raise the budget in the manifest, or by `--budget` or `--budget-per-day`, then "
+                "`some`: the budget of 5.00 USD allows no further run"
+            ),
+        ),
+    ],
+)
+def test_the_last_line_makes_sense_alone(error: BatchrunError, line: str) -> None:
+    errors = [UnreachableError("and besides"), error]
+
+    assert how_to_go_on(None, error.exit_code, command="some", errors=errors) == line
+    assert not re.search(r"\b(above|below|as said)\b", line)

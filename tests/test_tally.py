@@ -7,6 +7,7 @@ from ledger_lines import finished, intent, saved, submitted
 from msgspec import structs
 from result_lines import MemoryLedger, cell, counts
 
+from batchrun.base.text import money
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import History, Standing, State, standing
 from batchrun.ledger.records import AnyRecord, Dropped, Extra, Lost, Parked, Rejected, Saved
@@ -71,7 +72,7 @@ def test_of_bad_ends_those_that_another_run_helps_not_are_counted_once_more(
 
     found = {"cells": 1, word: 1, **({why: 1} if why else {})}
     assert counts(tally([cell()], book, attempts=1, download=True).as_dict()) == found
-    assert counts(count_ledger(book, attempts=1, download=True).as_dict()) == found
+    assert counts(count_ledger(book, attempts=1, download=True).tally.as_dict()) == found
 
 
 def test_every_standing_is_a_count() -> None:
@@ -185,7 +186,7 @@ def test_a_cell_that_lost_a_file_is_bad_once_and_not_unsaved(
 
     for counted in (
         tally([cell()], book, attempts=2, download=download),
-        count_ledger(book, attempts=2, download=download),
+        count_ledger(book, attempts=2, download=download).tally,
     ):
         assert (counted.bad, counted.unsaved, counted.unfinished) == (1, 0, 0)
         assert counted.lost == (status == "succeeded")
@@ -201,7 +202,10 @@ def test_a_cell_is_unsaved_as_long_as_a_file_of_it_is_owed(owed: tuple[int, ...]
 def test_without_a_manifest_the_ledger_s_cells_are_counted() -> None:
     book = book_of(intent("a"), intent("b"), submitted("b"), finished("b"))
 
-    assert counts(count_ledger(book, attempts=2, download=True).as_dict()) == {
+    counted = count_ledger(book, attempts=2, download=True)
+    assert [row.alias for row in counted.models] == ["banana"]
+    assert counted.as_dict()["banana"]["cost"] == money(book.cost)
+    assert counts(counted.tally.as_dict()) == {
         "cells": 2,
         "in_doubt": 1,
         "succeeded": 1,

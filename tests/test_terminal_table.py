@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ledger_lines import finished
 
 from batchrun.ledger.records import Finished, Rejected
-from batchrun.results.failures import LONGEST, Failure, failures
+from batchrun.results.failures import LONGEST, MOST_CELLS, Failure, as_dicts, failures
 from batchrun.results.summary import Summary
 from batchrun.results.tally import ModelRow, Tally
 from batchrun.results.terminal_table import table
@@ -43,6 +43,28 @@ def test_a_line_for_each_model_and_the_totals_below() -> None:
     ]
 
 
+def test_amounts_of_one_column_have_one_number_of_decimals_and_separators() -> None:
+    rows = (
+        model("banana", "1.28", cells=50_000, succeeded=50_000),
+        model("gpt", "1234.064", cells=8, succeeded=8),
+    )
+
+    assert table(summary_of(rows, cost=Decimal("1300.344")), rows).splitlines() == [
+        "model                 cells    done        USD",
+        "───────────────────  ──────  ──────  ─────────",
+        "banana               50,000  50,000      1.280",
+        "gpt                       8       8  1,234.064",
+        "not in the manifest                     65.000",
+        "total                50,008  50,008  1,300.344",
+    ]
+
+
+def test_the_place_is_not_said_twice() -> None:
+    summary = summary_of(ROWS, outputs="/out", next="all 48 done; files in /out")
+
+    assert "files: " not in table(summary, ROWS)
+
+
 def test_one_model_needs_no_totals() -> None:
     assert table(summary_of(ROWS[:1]), ROWS[:1]).splitlines() == [
         "model   cells  done   USD",
@@ -58,10 +80,18 @@ def test_the_files_and_the_report_are_named_below() -> None:
 
 
 def test_points_folded_and_cells_orphaned_are_said() -> None:
-    shown = table(summary_of(ROWS, folded=1, orphaned=2), ROWS)
+    shown = table(summary_of(ROWS, folded=2, orphaned=120), ROWS, orphans_cost=Decimal("9.6"))
+    one = table(summary_of(ROWS, folded=1, orphaned=1), ROWS)
 
-    assert "\n1 point came to a cell that was there already\n" in shown
-    assert shown.endswith("2 cells of the ledger not in the manifest any more")
+    why = "(it ignores what differs)"
+    assert shown.splitlines()[-2:] == [
+        f"2 of 50 combinations are the same for their model {why}, so they share a run",
+        "120 cells no longer match the manifest (9.60 USD); their files are kept",
+    ]
+    assert one.splitlines()[-2:] == [
+        f"1 of 49 combinations is the same for its model {why}, so it shares a run",
+        "1 cell no longer matches the manifest; its files are kept",
+    ]
 
 
 def test_money_of_models_that_are_gone_is_on_a_line_of_its_own() -> None:
@@ -107,8 +137,10 @@ def test_a_table_of_nothing_is_a_table() -> None:
 # Failures.
 
 
-def failed(code: str | None, message: str | None, status: str = "failed") -> Finished:
-    return finished(status=status, failure_code=code, failure_message=message)
+def failed(
+    code: str | None, message: str | None, status: str = "failed", cell: str = "c1"
+) -> Finished:
+    return finished(cell, status=status, failure_code=code, failure_message=message)
 
 
 def test_failures_of_one_cause_are_one_line_and_the_most_frequent_come_first() -> None:
@@ -124,6 +156,23 @@ def test_failures_of_one_cause_are_one_line_and_the_most_frequent_come_first() -
         "1 of 50 banana: HTTP 422: bad ratio (cell c)",
         "1 of 50 banana: TIMEOUT: no answer after 30 s (cell c1)",
         "1 of 50 banana: cancelled (cell c1)",
+    ]
+
+
+def test_the_object_names_the_first_cells_of_a_group_each_once() -> None:
+    ended = [("a", failed("X", "m", cell=f"c{n:02}")) for n in (*range(30), 3)]
+    [found] = as_dicts(group(ended), {"a": 40})
+
+    assert found["cells"] == [f"c{n:02}" for n in range(MOST_CELLS)]
+    assert (found["count"], found["of"]) == (31, 40)
+
+
+def test_a_failure_without_words_gets_some() -> None:
+    ended = [("a", failed(None, None, "cancelled")), ("b", failed("X", None))]
+
+    assert [each["message"] for each in as_dicts(group(ended), {})] == [
+        "the run was cancelled; it may have been billed",
+        "the service gave no reason",
     ]
 
 

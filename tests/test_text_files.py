@@ -145,7 +145,8 @@ def test_a_column_of_a_data_file_names_texts(folder: Folder) -> None:
         ("inputs: {p: {$text: 5}}", "m.yaml:2:21: expected the path of a file"),
         ("inputs: {p: {$text: ''}}", "m.yaml:2:21: expected a path"),
         ("inputs: {p: {$txt: a}}", "m.yaml:2:14: unknown operator `$txt`; did you mean `$text`?"),
-        ("inputs: {p: {$text: a.txt, q: 1}}", "m.yaml:2:14: `$text` stands alone in its mapping"),
+        ("inputs: {p: {$read: a.txt}}", "m.yaml:2:14: unknown operator `$read`; did you mean `$te"),
+        ("inputs: {p: {$text: a.txt, q: 1}}", "m.yaml:2:28: `$text` stands alone in its mapping"),
         (
             "vars: {k: [a, zz]}\ninputs: {p: {$text: '${k}.txt'}}",
             "m.yaml:3:21: no file `zz.txt`",

@@ -6,6 +6,7 @@ times.py        times and waits that a service names, within one window of sense
 text.py         how messages spell things, and near misses
 normalised.py   messages without what differs from run to run
 said.py         words for people on stderr
+plain_marks.py  marks of ours for an output that can't have them
 endpoint.py     what an endpoint is
 local_file.py   a local file that a cell sends
 file_state.py   how a file is known to be unchanged

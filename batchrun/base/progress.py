@@ -26,11 +26,11 @@ class Progress(Protocol):
     def fewer(self, points: int) -> None:
         """So many points of the grid are no cells of this call: folded, excluded, not asked for."""
 
-    def passed(self, *, good: bool) -> None:
-        """A cell was at its end before this call."""
+    def passed(self, *, bad: str = "") -> None:
+        """A cell was at its end before this call; *bad* is a word for a bad one, as `failed`."""
 
-    def ended(self, *, good: bool) -> None:
-        """A cell came to its end: it has no attempt left, or needs none."""
+    def ended(self, *, bad: str = "") -> None:
+        """A cell came to its end: it has no attempt left, or needs none; *bad* likewise."""
 
     def note(self, message: str) -> None:
         """Say something now, on a line of its own."""

@@ -36,15 +36,28 @@ def escaped(text: str, *, besides: str = "") -> str:
 
 
 def number_of(number: int, noun: str) -> str:
-    """Return "1 cell", or "2 cells"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return "1 cell", or "2,000 cells"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def money(amount: Decimal) -> str:
-    """Spell an amount of USD: plain notation, at least two decimals, no more than it has."""
-    text = f"{amount.normalize():f}"
-    whole, _, cents = text.partition(".")
-    return f"{whole}.{cents:0<2}"
+    """Spell an amount of USD for programs: plain, at least two decimals, no more than it has."""
+    return _spelled(amount, decimals=2, by="")
+
+
+def usd(amount: Decimal, *, decimals: int = 2) -> str:
+    """Spell an amount of USD for people: `4,000.00`, with at least so many *decimals*."""
+    return _spelled(amount, decimals=decimals, by=",")
+
+
+def decimals_of(amounts: Iterable[Decimal]) -> int:
+    """Return how many decimals all of *amounts* get in one column: the most that any needs."""
+    return max((len(money(each).partition(".")[2]) for each in amounts), default=2)
+
+
+def _spelled(amount: Decimal, *, decimals: int, by: str) -> str:
+    whole, _, cents = f"{amount.normalize():{by}f}".partition(".")
+    return f"{whole}.{cents:0<{decimals}}"
 
 
 def span(seconds: float) -> str:

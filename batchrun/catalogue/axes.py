@@ -22,6 +22,7 @@ from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
 from batchrun.manifest.grid.expand import Shape, layouts, mapped
 from batchrun.manifest.grid.layout import Layout, Traversal
+from batchrun.manifest.grid.sent_as import of_slot
 from batchrun.manifest.manifest import Manifest, Model, ValueMap
 
 MOST_POINTS: Final = 200_000
@@ -38,19 +39,31 @@ def suspects(manifest: Manifest, described: Mapping[str, DescribedModel]) -> fro
         for grid in manifest.grids
         for layout in layouts(grid)
         if (model := described.get(layout.model.id)) is not None
-        and _may_be_wrong(layout, model, redone=bool(manifest.redone))
+        and _may_be_wrong(
+            layout,
+            model,
+            redone=bool(manifest.redone),
+            types=manifest.sent_as.get(layout.model.id, {}),
+        )
     )
 
 
 class Input(Struct, frozen=True, kw_only=True):
-    """An input of a model: its common *name*, its *sent* one, and the model's map of its values."""
+    """An input of a model: its common *name*, its *sent* one, and the model's map of its values.
+
+    *wanted* is the type that its value is converted to, None for none.
+    """
 
     name: str
     sent: str
     mapping: ValueMap | None
+    wanted: str | None
 
-    def may_be_wrong(self, value: Any, layout_model: Model, model: DescribedModel) -> bool:
-        """Say whether a cell with that common *value* would have a mistake in this input."""
+    def may_be_wrong(self, walk: Traversal, layout_model: Model, model: DescribedModel) -> bool:
+        """Say whether a cell at the present point would have a mistake in this input."""
+        value = walk.values[self.name]
+        if self.wanted is not None and self.mapping is None:
+            value = of_slot(walk, self.name, value, self.wanted)
         if self.mapping is not None and value is not OMIT:
             try:
                 value = mapped(layout_model, self.name, self.mapping, value)
@@ -61,8 +74,10 @@ class Input(Struct, frozen=True, kw_only=True):
         return not model.takes(self.sent) or model.mistake(self.sent, value) is not None
 
 
-def _may_be_wrong(layout: Layout, model: DescribedModel, *, redone: bool) -> bool:
-    inputs = [*_inputs(layout)]
+def _may_be_wrong(
+    layout: Layout, model: DescribedModel, *, redone: bool, types: Mapping[str, str]
+) -> bool:
+    inputs = [*_inputs(layout, types)]
     if not {each.sent for each in inputs}.issuperset(model.needed):
         return True
     watched = [each for each in inputs if model.has_rule(each.sent) or not model.takes(each.sent)]
@@ -75,12 +90,13 @@ def _may_be_wrong(layout: Layout, model: DescribedModel, *, redone: bool) -> boo
     )
 
 
-def _inputs(layout: Layout) -> Iterator[Input]:
+def _inputs(layout: Layout, types: Mapping[str, str]) -> Iterator[Input]:
     model = layout.model
     for name in layout.sent:
         if name not in model.omit and name in layout.uses:
             sent = model.rename[name][0] if name in model.rename else name
-            yield Input(name=name, sent=sent, mapping=model.map.get(name))
+            mapping, wanted = model.map.get(name), types.get(sent)
+            yield Input(name=name, sent=sent, mapping=mapping, wanted=wanted)
 
 
 def _by_dimensions(layout: Layout, inputs: Sequence[Input]) -> Iterator[list[Input]]:
@@ -102,7 +118,7 @@ def _suspected(layout: Layout, model: DescribedModel, inputs: Sequence[Input]) -
     left, found = list(inputs), []
     walk = Traversal(layout.restricted([each.name for each in inputs]), [])
     for _ in walk.points():
-        wrong = [e for e in left if e.may_be_wrong(walk.values[e.name], layout.model, model)]
+        wrong = [e for e in left if e.may_be_wrong(walk, layout.model, model)]
         if wrong:
             found += wrong
             left = [each for each in left if each not in wrong]
@@ -120,7 +136,7 @@ def _is_wrong_in_a_cell(layout: Layout, model: DescribedModel, suspected: Input)
     walk = Traversal(layout.restricted([suspected.name, *ruled]), [])
     for _ in islice(walk.points(), MOST_POINTS):
         values = walk.values
-        if suspected.may_be_wrong(values[suspected.name], layout.model, model) and not (
+        if suspected.may_be_wrong(walk, layout.model, model) and not (
             shape.excluded({name: values[name] for name in ruled})
         ):
             return True

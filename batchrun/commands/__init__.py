@@ -16,9 +16,10 @@ Shared by them:
     connection.py                 the embedded simulator, a client
     knowing_balance.py            the account's balance, for a plan
     knowing_models.py             what the service says of the models that are sent to
+    changed_types.py              columns of CSV files whose type has changed
     checking_inputs.py            what that says against the cells that would be sent
     preview.py                    what a call would do; `edited.py` says what was edited
-    plan_words.py                 that as people read it
+    plan_words.py                 that as people read it; `plan_table.py` for its table
     confirm.py                    the question before something is paid for
     retrying.py                   what `--retry-failed` tries again, and what it may cost
     paid_before.py                what is paid already, and not in the ledger
@@ -29,4 +30,5 @@ Shared by them:
     progress_choice.py, stdout.py where progress and results go
     signals.py                    Ctrl-C and its kin
     error_boundary.py             errors -> a message and an exit code; `bug_report.py` for bugs
+    whose.py                      which sweep a call was about that came to nothing
 """

@@ -1,6 +1,7 @@
 """What must hold before a call writes or sends anything; its ledger is held already.
 
-In this order: nothing is paid again that another folder has; each model is one of the service's;
+In this order: no column has another type than paid cells had; nothing is paid again that another
+folder has; each model is one of the service's;
 its description takes the inputs; a plan that was kept still holds; what is tried again was agreed
 to.
 """
@@ -8,9 +9,10 @@ to.
 import sys
 from collections.abc import Mapping, Sequence
 
-from batchrun.base.said import say
+from batchrun.base.said import log
 from batchrun.commands.beside import refuse
 from batchrun.commands.call import Call
+from batchrun.commands.changed_types import check_types
 from batchrun.commands.checking_inputs import input_problems, obey
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
 from batchrun.commands.preview import check_plan
@@ -41,11 +43,13 @@ def check_all(
     *service* is its URL and the key. *again*: the chosen cells are made again, however they stand.
     Raises what each check below raises.
     """
+    check_types(call, ledger, command, quiet=options.quiet)
     book, settings = ledger.book, call.settings
     taken = check_beside(call, options, book, service, command)
     selection = Selection(settings.only, ledger, attempts=settings.attempts)
     sent = models_to_send(call, book, selection, taken, again=again)
     known = check_models(call, options, book, service, sent)
+    call = call.sending(known.descriptions)
     wrong = input_problems(call, book, selection, taken, known.descriptions, again=again)
     obey(wrong, call, quiet=options.quiet)
     if options.plan is not None:
@@ -87,5 +91,5 @@ def check_models(
     if known.problems:
         raise ManifestError(known.problems)
     for warning in () if options.quiet else known.warnings:
-        say(warning, sys.stderr)
+        log(warning, sys.stderr)
     return known

@@ -20,8 +20,8 @@ from typing import Any, Final
 import anyio
 from msgspec import Struct
 
-from batchrun.base.said import say
-from batchrun.base.text import money, number_of
+from batchrun.base.said import log
+from batchrun.base.text import money, number_of, usd
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected
 from batchrun.commands.reusing import NOTHING, Taking, set_aside
@@ -73,7 +73,7 @@ class Beside(Struct, frozen=True, kw_only=True):
     def described(self) -> str:
         """Return what is known of it, as a message has it."""
         of = f"{number_of(self.cells, 'cell')} of this manifest"
-        done = f"{self.succeeded} succeeded, cost {money(self.cost)} USD"
+        done = f"{self.succeeded} succeeded, cost {usd(self.cost)} USD"
         return f"the sweep {self.identity.name!r} in {self.folder} has {of}: {done}"
 
     def note(self) -> str:
@@ -252,7 +252,7 @@ def refuse(
         if each.same:
             raise refusal(each, call, command)
     for each in found:
-        say(each.note(), sys.stderr)
+        log(each.note(), sys.stderr)
 
 
 async def _organisation(call: Call, url: str, key: str) -> str | None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.endpoint import SIMULATOR
+from batchrun.catalogue.sent_types import sent_types
 from batchrun.commands.drawing import draw_samples
 from batchrun.commands.notes import say_notes
 from batchrun.commands.target import Place, command_of, locate, recover_of
@@ -20,6 +21,7 @@ from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.select import check_found, parse_only
+from batchrun.runflow.descriptions import Description
 from batchrun.settings import Settings
 from batchrun.sweep.location import LEDGER
 
@@ -41,6 +43,10 @@ class Call(Struct, frozen=True, kw_only=True):
     def knowing(self, book: Book) -> "Call":
         """Return the same call with the replicates in its manifest that marks of *book* made."""
         return replace(self, manifest=replace(self.manifest, redone=book.redone))
+
+    def sending(self, descriptions: Mapping[str, Description]) -> "Call":
+        """Return the same call whose values are sent as the models' *descriptions* take them."""
+        return replace(self, manifest=replace(self.manifest, sent_as=sent_types(descriptions)))
 
     @property
     def recover_command(self) -> str:

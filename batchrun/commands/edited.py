@@ -13,12 +13,11 @@ from batchrun.manifest.load import read_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.edits import (
     Edits,
-    Lost,
     by_inputs,
     by_manifest,
     changed_files,
-    lost_cells,
 )
+from batchrun.results.orphans import Lost, lost_cells
 from batchrun.results.result_files import MANIFEST
 from batchrun.results.starts import newest_start, without_values
 from batchrun.results.tally import Counting

@@ -1,16 +1,21 @@
 """The one boundary where errors become a message and an exit code. No expected stop passes it."""
 
 import gc
-import shlex
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
+from typing import Final
 
-from batchrun.base.said import say
+from msgspec.structs import asdict
+
+from batchrun.base.said import is_terminal, log, log_end, say
 from batchrun.commands.signals import SIGNALS, Interrupted
-from batchrun.commands.stdout import guarded_output
-from batchrun.errors import BUG, BatchrunError, FolderError, UsageError, most_severe
+from batchrun.commands.stdout import guarded_output, spoken
+from batchrun.errors import BUG, BatchrunError, FolderError, ManifestError, UsageError, most_severe
+
+WORKING: Final = frozenset({"run", "redo", "recover"})
+"""Commands that work on a sweep: the lines of a log have their time."""
 
 
 def guarded(name: str, words: Sequence[str]) -> int:
@@ -29,16 +34,14 @@ def guarded(name: str, words: Sequence[str]) -> int:
 
 def run_command(name: str, words: Sequence[str]) -> int:
     """Run a command; say why where nothing came of it."""
-    as_json = "--json" in words
-    again = shlex.join(["batchrun", *([] if name == "run" else [name]), *words])
     try:
         code: int = import_command(name).main(words)
     except BatchrunError as error:
-        code = stopped(error, error.exit_code, as_json=as_json, again=again)
+        code = stopped(error, error.exit_code, name, words)
     except Interrupted:
-        code = stopped("interrupted", SIGNALS.exit_code, as_json=as_json, again=again)
+        code = stopped("interrupted", SIGNALS.exit_code, name, words)
     except Exception as error:  # noqa: BLE001  (a bug: it is written down and said so)
-        code = stopped(bug(error), BUG, as_json=as_json)
+        code = stopped(bug(error), BUG, name, words)
     return code
 
 
@@ -57,24 +60,46 @@ def import_command(name: str) -> ModuleType:
     return module
 
 
-def stopped(
-    error: BatchrunError | str, code: int, *, as_json: bool, again: str | None = None
-) -> int:
-    """Say on stderr why nothing came of it, and as JSON on stdout where that was asked for.
+def stopped(error: BatchrunError | str, code: int, name: str, words: Sequence[str]) -> int:
+    """Say on stderr why nothing came of a command, and as JSON on stdout where *words* ask for it.
 
-    *again* is the command as it was typed. It is the way on but for mistakes in it, and bugs.
+    A call that works on a sweep says it with the time, but for the problems of a manifest: their
+    places come first, for editors.
     """
-    from batchrun.results.summary import Stop, Summary, how_to_go_on, stop_of
+    from batchrun.commands.whose import whose
+    from batchrun.results.summary import Stop, Summary, stop_of
 
-    say(f"batchrun: {error}", sys.stderr)
-    onward = "mend what the error names"
-    if again is not None and code != UsageError.exit_code:
-        onward = how_to_go_on(None, code, command=again)
-        say(onward, sys.stderr)
-    if as_json:
+    SIGNALS.hush()
+    onward = onward_of(error, code, name, words)
+    problems, works = isinstance(error, ManifestError), name in WORKING
+    speak = log if works and not problems else say
+    speak(str(error) if problems else f"batchrun: {error}", sys.stderr)
+    if "--json" in words and not spoken(sys.stdout):
         stop = stop_of([error]) if isinstance(error, BatchrunError) else Stop(message=error)
-        print(Summary(exit_code=code, next=onward, error=stop).as_json())
+        of = asdict(whose(name, words))
+        print(Summary(**of, exit_code=code, next=onward, error=stop).as_json())
+        sys.stdout.flush()
+    ways = isinstance(error, BatchrunError) and error.ways
+    enough = code in {UsageError.exit_code, BUG} or ways  # the message says it
+    if works and not is_terminal(sys.stderr):
+        if problems or not enough:
+            log_end(code, onward, sys.stderr)
+    elif not enough:
+        say(onward, sys.stderr)
     return code
+
+
+def onward_of(error: BatchrunError | str, code: int, name: str, words: Sequence[str]) -> str:
+    """Return how to go on after *error*: by the command as it was typed, but for mistakes in it."""
+    from batchrun.commands.run_options import ABOUT_OUTPUT, command_in
+    from batchrun.results.going_on import after_stop, after_usage, how_to_go_on
+
+    again = command_in([*([] if name == "run" else [name]), *words], without=ABOUT_OUTPUT)
+    if code == UsageError.exit_code and not isinstance(error, ManifestError):
+        return after_usage(str(error))
+    if isinstance(error, BatchrunError):
+        return after_stop(code, again, error)
+    return how_to_go_on(None, code, command=again)
 
 
 def bug(error: Exception) -> str:

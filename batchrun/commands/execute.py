@@ -11,7 +11,7 @@ import anyio
 from msgspec import Struct
 
 from batchrun.base.progress import Progress
-from batchrun.base.said import say
+from batchrun.base.said import log
 from batchrun.base.text import number_of
 from batchrun.commands.before_sending import check_all
 from batchrun.commands.call import Call, needed_key
@@ -27,7 +27,7 @@ from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.other_labels import note_owed, pay_looks
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.selection import Selection
-from batchrun.engine.shutdown import Shutdown, obey
+from batchrun.engine.shutdown import Shutdown, obey, spelled
 from batchrun.errors import FolderError, LostLedgerError, NothingToRecoverError
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.results.result_files import keep_manifest
@@ -78,6 +78,7 @@ def execute(
         descriptions = check_all(
             call, options, ledger, (url, key), command_in(argv), again=choose_cells is not None
         )
+        call = call.sending(descriptions)
         progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
@@ -138,7 +139,7 @@ def recover_first(call: Call, options: Options, key: str) -> None:
 
     def inform(message: str) -> None:
         if not options.quiet:
-            say(message, sys.stderr)
+            log(message, sys.stderr)
 
     try:
         Recovery(call=call, say=inform).run(key, options.recover or None)
@@ -196,7 +197,7 @@ async def run_call(
         selection = None if service.choose is None else await service.choose(call, ledger)
         runner = Runner(call.manifest, settings, sweep, ledger, services, selection)
         if service.reuse and received:  # it came amid the taking over: nothing is sent
-            runner.shutdown.interrupt(f"interrupted by {received[0]}", drain=False)
+            runner.shutdown.interrupt(f"stopped by {spelled(received[0])}", drain=False)
             return Done(shutdown=runner.shutdown, client=client, selection=runner.selection)
         async with anyio.create_task_group() as tasks:
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.said import say
-from batchrun.base.text import money
+from batchrun.base.said import log
+from batchrun.base.text import usd
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import Call
 from batchrun.commands.grid_counts import GridWalk
@@ -22,8 +22,9 @@ from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.results.budgets import budgets_of
+from batchrun.results.going_on import Others, how_to_go_on
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
-from batchrun.results.summary import Others, Summary, how_to_go_on, stop_of, throttled_of
+from batchrun.results.summary import Summary, stop_of
 from batchrun.results.tally import Tally
 from batchrun.runflow.client import Client
 
@@ -50,25 +51,34 @@ class Ending(Struct, frozen=True, kw_only=True):
 def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     """Write the results, say what the call came to, and return the exit code.
 
-    Errors and the result are said in any case; *quiet* leaves out the rest.
+    *quiet* leaves out all of it where the call succeeded (exit 0), but for the JSON object.
     """
     totals = walk(ending)
     summary = summary_of(ending, totals)
     SIGNALS.hush()
-    for error in ending.shutdown.errors:
-        say(f"batchrun: {error}", sys.stderr)
-    if ending.selection and totals is not None and not totals.selected.cells:
-        ending.shutdown.notes.append("no cell has the status or the code that `--only` asks for")
-    budget, cost = ending.call.settings.budget, ending.ledger.book.cost
-    if budget is not None and cost > budget:
-        passed = money(cost - budget)
-        say(f"the budget of {money(budget)} USD is passed by {passed} USD", sys.stderr)
-    for note in () if quiet else ending.shutdown.notes:
-        say(note, sys.stderr)
     if totals is not None and not (ending.shutdown.codes or ending.selection):
         nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
-    print_outcome(summary, totals, as_json=as_json)
+    silent = quiet and not summary.exit_code
+    for each in (*_passed(ending), *(() if silent else _said(ending, totals))):
+        log(each, sys.stderr)
+    print_outcome(summary, totals, as_json=as_json, quiet=quiet)
     return summary.exit_code
+
+
+def _passed(ending: Ending) -> Iterator[str]:
+    """Say that the budget was passed: no option leaves that out."""
+    budget, cost = ending.call.settings.budget, ending.ledger.book.cost
+    if budget is not None and cost > budget:
+        yield f"the budget of {usd(budget)} USD is passed by {usd(cost - budget)} USD"
+
+
+def _said(ending: Ending, totals: Totals | None) -> Iterator[str]:
+    """Yield why the call ended early, and what else is to be known of its end."""
+    for error in ending.shutdown.errors:
+        yield f"batchrun: {error}"
+    yield from ending.shutdown.notes
+    if ending.selection and totals is not None and not totals.selected.cells:
+        yield "no cell has the status or the code that `--only` asks for"
 
 
 def walk(ending: Ending) -> Totals | None:
@@ -144,6 +154,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         complete=tally is not None and not tally.unfinished,
         exit_code=code,
         next=_next(ending, totals, code),
+        models={} if totals is None else totals.counted.as_dict(),
         failures=() if totals is None else totals.as_dicts(),
         budgets=tuple(each.as_dict() for each in budgets) or None,
         notes=notes_of(ending.call.manifest),
@@ -163,7 +174,8 @@ def _next(ending: Ending, totals: Totals | None, code: int) -> str:
         outputs=str(ending.call.folder),
         others=others,
         refusing=ending.shutdown.refusing,
-        throttled=throttled_of(ending.shutdown.errors),
+        failures=() if totals is None else totals.failures,
+        errors=ending.shutdown.errors,
     )
 
 

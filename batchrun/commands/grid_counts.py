@@ -9,6 +9,7 @@ from batchrun.ledger.reader import Readable, lost_files
 from batchrun.ledger.records import Finished, Lost, Rejected
 from batchrun.manifest.cells import Cell
 from batchrun.results.failures import Grouping
+from batchrun.results.orphans import orphans_cost
 from batchrun.results.tally import Counting
 from batchrun.settings import Settings
 
@@ -57,4 +58,10 @@ class GridWalk:
         """Return what all cells came to. To be asked once, at the walk's end."""
         counted = self._counting.result()
         selected = self._selected.result().tally if self._selection else counted.tally
-        return Totals(counted=counted, selected=selected, failures=self._grouping.result())
+        orphaned = counted.tally.orphaned
+        return Totals(
+            counted=counted,
+            selected=selected,
+            failures=self._grouping.result(),
+            orphans_cost=orphans_cost(self._ledger, self._counting.orphans(), orphaned),
+        )

@@ -40,8 +40,9 @@ from batchrun.ledger.records import Sweep, encode, timestamp
 from batchrun.manifest.data.changes import Seal, holds, seal
 from batchrun.manifest.load import load_head
 from batchrun.manifest.manifest import Head
+from batchrun.results.going_on import Others, how_to_go_on
 from batchrun.results.result_files import MANIFEST, RESULTS_CSV, RESULTS_JSONL
-from batchrun.results.summary import Others, Summary, how_to_go_on
+from batchrun.results.summary import Summary
 from batchrun.sweep.identity import IDENTITY
 from batchrun.sweep.location import INDEX, folder_of
 
@@ -181,9 +182,10 @@ def _report(done: Done, options: Options, argv: Sequence[str], started: float) -
             command=command_in(argv),
             outputs=done.summary.outputs,
             others=Others(unfinished=0, command=command_in(argv, without=FOR_ONE_CALL)),
+            failures=done.totals.failures,
         ),
     )
-    print_outcome(summary, done.totals, as_json=options.json)
+    print_outcome(summary, done.totals, as_json=options.json, quiet=options.quiet)
     return summary.exit_code
 
 

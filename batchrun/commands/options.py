@@ -28,6 +28,11 @@ class Parser(argparse.ArgumentParser):
             name, _, _ = word.partition("=")
             if hint := did_you_mean(name, self._option_string_actions):
                 raise UsageError(f"unknown option `{name}`{hint}")
+            if name[:1] != "-" and any(each.dest == "manifest" for each in self._actions):
+                raise UsageError(
+                    f"`{name}` is one too many: one manifest is taken at a time; call "
+                    f"`{self.prog.removesuffix(' run')}` once for each"
+                )
             self.error(f"unknown {'option' if name[:1] == '-' else 'argument'} `{name}`")
         return options
 

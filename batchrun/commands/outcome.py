@@ -1,12 +1,15 @@
 """The outcome of a call, as it is printed: the table and the failures, or one JSON object."""
 
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
-from batchrun.results.failures import Failure, as_dicts, failures
+from batchrun.base.said import log_end
+from batchrun.results.failures import Failure, as_dicts, failures, which_cells
 from batchrun.results.summary import Summary
 from batchrun.results.tally import Count, Tally
 from batchrun.results.terminal_table import table
@@ -15,12 +18,14 @@ from batchrun.results.terminal_table import table
 class Totals(Struct, frozen=True, kw_only=True):
     """The sums over the cells of the manifest, and why some of them ended badly.
 
-    *selected* counts the cells that the call was about.
+    *selected* counts the cells that the call was about. *orphans_cost* is what cells have cost that
+    the manifest no longer names, in USD; None where it wasn't added up.
     """
 
     counted: Count
     selected: Tally
     failures: Sequence[Failure]
+    orphans_cost: Decimal | None = None
 
     @property
     def cells(self) -> dict[str, int]:
@@ -32,14 +37,30 @@ class Totals(Struct, frozen=True, kw_only=True):
         return as_dicts(self.failures, self.cells)
 
 
-def print_outcome(summary: Summary, totals: Totals | None, *, as_json: bool) -> None:
-    """Print the result on stdout; *totals* is None where nothing was counted."""
+def print_outcome(summary: Summary, totals: Totals | None, *, as_json: bool, quiet: bool) -> None:
+    """Print the result on stdout; *totals* is None where nothing was counted.
+
+    With *quiet* a success is silent, but for the JSON object. A stderr that is no terminal gets the
+    end of the call, too, with its time.
+    """
     if as_json:
         print(summary.as_json())
-        return
-    if totals is not None:
-        print(table(summary, totals.counted.models, shutil.get_terminal_size().columns))
-        if totals.failures:
-            print(f"\n{failures(totals.failures, totals.cells)}")
-        print()
-    print(summary.next)
+    elif not (quiet and not summary.exit_code):
+        print("\n".join(_lines(summary, totals)))
+    sys.stdout.flush()
+    if not (quiet and not summary.exit_code):
+        log_end(summary.exit_code, summary.next, sys.stderr)
+
+
+def _lines(summary: Summary, totals: Totals | None) -> Sequence[str]:
+    if totals is None:
+        return [summary.next]
+    columns = shutil.get_terminal_size().columns
+    shown = table(summary, totals.counted.models, columns, orphans_cost=totals.orphans_cost)
+    failed = []
+    if totals.failures:
+        failed = [
+            failures(totals.failures, totals.cells),
+            which_cells(totals.failures, summary.outputs),
+        ]
+    return [shown, *([""] if failed else []), *failed, "", summary.next]

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of, size_of, span
-from batchrun.engine.price_list import Cost
+from batchrun.base.text import money, number_of, size_of, span, usd
+from batchrun.commands.plan_table import NONE, plan_table, rounded, total
 from batchrun.manifest.cells import plain
 from batchrun.manifest.file_names import file_name
 from batchrun.manifest.manifest import Manifest
@@ -17,25 +17,29 @@ from batchrun.planning.effort import Effort
 from batchrun.planning.forecast import Forecast
 from batchrun.planning.limits import of_a_day, suffices, too_little
 from batchrun.planning.to_do import FirstCell
+from batchrun.planning.type_changes import TypeChanges
+from batchrun.planning.type_changes import lines as type_lines
 from batchrun.results.edits import Edits
 from batchrun.results.edits import lines as edit_lines
-from batchrun.results.tally import ModelRow
+from batchrun.results.failures import Failure, failures
+from batchrun.results.going_on import all_done, how_to_go_on
 from batchrun.results.terminal_table import NO_CELL
+from batchrun.results.terminal_table import folded as folded_points
 from batchrun.settings import Settings
+
+WRONG: Final = "the models' descriptions rule out inputs of the manifest"
 
 LONGEST: Final = 60
 """Characters of an input's text that are shown."""
-
-NONE: Final = Cost()
-_CENT: Final = Decimal("0.0001")
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
     """What a plan shows. *warnings* speak of the models' descriptions; the *balance* is in USD.
 
+    *failures* are those of cells that ended badly and stay so.
     *reuse* are the folders that it takes over from, as people read them; *command* does what is
     planned; *refused*: it would be refused for what is paid already, *wrong_inputs*: for inputs
-    that the models' descriptions rule out.
+    that the models' descriptions rule out, *refused_types*: for what *types* say of columns.
     """
 
     manifest: Manifest
@@ -47,7 +51,10 @@ class Outlook(Struct, frozen=True, kw_only=True):
     reuse: str = ""
     refused: bool = False
     wrong_inputs: bool = False
+    types: TypeChanges | None = None
+    refused_types: bool = False
     edits: Edits | None = None
+    failures: Sequence[Failure] = ()
     warnings: Sequence[str] = ()
     balance: Decimal | None = None
 
@@ -77,6 +84,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
             "balance": None if self.balance is None else money(self.balance),
             "suffices": suffices(self.balance, self.settings, self.forecast),
             "uploads": {"files": len(to_do.files), "bytes": sum(to_do.files.values())},
+            **({} if self.types is None else {"types": self.types.as_dict()}),
         }
 
 
@@ -96,13 +104,10 @@ def lines(outlook: Outlook) -> Iterator[str]:
     """Yield the plan as people read it."""
     forecast, to_do = outlook.forecast, outlook.forecast.to_do
     tally, folded = forecast.selected.tally, forecast.selected.tally.folded
-    yield from _table(outlook)
+    costs = forecast.to_do.costs()
+    yield from plan_table([(row, costs.get(row.alias, NONE)) for row in forecast.selected.models])
     yield _sum(outlook)
-    if outlook.edits is not None:
-        yield from edit_lines(outlook.edits)
-    if forecast.taken_over:
-        taken = number_of(forecast.taken_over, "cell")
-        yield f"{taken} taken over from {outlook.reuse}, at no cost"
+    yield from _changed(outlook)
     if to_do.again:
         yield f"{number_of(to_do.again, 'cell')} of these had a run before"
     if to_do.later:
@@ -113,67 +118,24 @@ def lines(outlook: Outlook) -> Iterator[str]:
     yield from _unknown(outlook)
     yield from _effort(outlook)
     if folded:
-        yield f"{number_of(folded, 'point')} came to a cell that was there already"
+        yield folded_points(folded, tally.cells + folded)
     if not tally.cells and not forecast.counted.tally.cells:
         yield NO_CELL
     yield from _first(outlook)
     yield from outlook.warnings
+    yield from _ended_badly(outlook)
     yield f"the sweep's folder is {outlook.folder}"
     yield onward(outlook)
 
 
-def _table(outlook: Outlook) -> Iterator[str]:
-    costs = outlook.forecast.to_do.costs()
-    rows = [_row(row, costs.get(row.alias, NONE)) for row in outlook.forecast.selected.models]
-    head = ("model", "cells", "done", "open", "to do", "cost to come", "price known from")
-    widths = [max(len(row[n]) for row in (head, *rows)) for n in range(len(head))]
-    for row in (head, *rows):
-        fitted = [
-            text.rjust(width) if 0 < n < 5 else text.ljust(width)
-            for n, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(fitted).rstrip()
-
-
-def _row(row: ModelRow, cost: Cost) -> Sequence[str]:
-    tally = row.tally
-    under_way = tally.in_flight + tally.parked + tally.in_doubt
-    done = tally.cells - tally.pending - under_way
-    return (
-        row.alias,
-        *map(str, (tally.cells, done, under_way, cost.cells)),
-        spelled(cost) if cost.cells else "none",
-        sources(cost) if cost.cells else "",
-    )
-
-
-def spelled(cost: Cost) -> str:
-    """Return an amount as people read it: with its ends where they aren't all one."""
-    if not cost.known:
-        return "unknown"
-    amount = f"{_rounded(cost.expected)} USD"
-    if cost.low != cost.high:
-        amount += f" ({_rounded(cost.low)} to {_rounded(cost.high)})"
-    return f"at least {amount}" if cost.unknown else f"about {amount}"
-
-
-def sources(cost: Cost) -> str:
-    """Return where the prices are known from; how many cells each of several is of."""
-    found = dict(cost.sources)
-    if cost.unknown:
-        found["not known"] = cost.unknown
-    if len(found) == 1:
-        return next(iter(found))
-    return ", ".join(f"{said}: {number_of(cells, 'cell')}" for said, cells in found.items())
-
-
-def total(cost: Cost) -> str:
-    """Return what all of it may cost, in words that follow a comma; "" where no price is known."""
-    return f", {spelled(cost)}" if cost.known else ""
-
-
-def _rounded(amount: Decimal) -> str:
-    return money(amount.quantize(_CENT))
+def _changed(outlook: Outlook) -> Iterator[str]:
+    """Say what differs from the last start, and what comes from other sweeps."""
+    if outlook.types is not None:
+        yield from type_lines(outlook.types)
+    if outlook.edits is not None:
+        yield from edit_lines(outlook.edits)
+    if taken := outlook.forecast.taken_over:
+        yield f"{number_of(taken, 'cell')} taken over from {outlook.reuse}, at no cost"
 
 
 def _sum(outlook: Outlook) -> str:
@@ -220,7 +182,7 @@ def _balance(outlook: Outlook) -> Iterator[str]:
     """Say whether the account's balance suffices, where it is known."""
     if outlook.balance is None or not outlook.forecast.to_do.number:
         return
-    said = f"the account's balance is {money(outlook.balance)} USD"
+    said = f"the account's balance is {usd(outlook.balance)} USD"
     match suffices(outlook.balance, outlook.settings, outlook.forecast):
         case True:
             yield f"{said}: it suffices"
@@ -236,7 +198,7 @@ def _first(outlook: Outlook) -> Iterator[str]:
         yield "first:"
     for each in to_do.first:
         cell, name = each.cell, file_name(outlook.manifest, each.cell)
-        price = "" if each.price is None else f", {_rounded(each.price.expected)} USD"
+        price = "" if each.price is None else f", {rounded(each.price.expected)} USD"
         sent = _shown(plain(cell.input), outlook.manifest.sources.variables, cut=True)
         said = json.dumps(sent, ensure_ascii=False)
         yield f"  {cell.alias} {said} -> {name}{price}"
@@ -256,18 +218,42 @@ def _shown(value: Any, variables: Mapping[str, str], *, cut: bool) -> Any:
             return value
 
 
+def _refusal(outlook: Outlook) -> str:
+    """Return with which exit code the call would be refused, and why; "" where it would not."""
+    if outlook.refused_types:
+        return "(exit 2) without `--new-types`: columns have other types, and paid cells drop out"
+    if outlook.refused:
+        return "(exit 9): something of it is paid already"
+    if outlook.wrong_inputs:
+        return f"(exit 2): {WRONG}"
+    return ""
+
+
+def _ended_badly(outlook: Outlook) -> Iterator[str]:
+    """Say which cells are not tried again, and why they ended so."""
+    if not outlook.failures:
+        return
+    cells = {row.alias: row.tally.cells for row in outlook.forecast.counted.models}
+    number = sum(each.count for each in outlook.failures)
+    are = "is" if number == 1 else "are"
+    yield f"{number_of(number, 'cell')} ended badly and {are} not tried again:"
+    yield failures(outlook.failures, cells)
+
+
 def onward(outlook: Outlook) -> str:
     """Return the last line: how to do what is planned."""
     forecast, command = outlook.forecast, outlook.command
-    if outlook.refused:
-        return f"`{command}` would be refused (exit 9): something of it is paid already"
-    if outlook.wrong_inputs:
-        return f"`{command}` would be refused (exit 2): inputs are wrong, as said above"
+    if refusal := _refusal(outlook):
+        return f"`{command}` would be refused {refusal}"
     if number := forecast.to_do.number:
         what = number_of(number, "cell")
-        if any(too_little(outlook.settings, forecast)):
-            return f"`{command}` begins as many of {what} as the budget has room for"
-        return f"`{command}` begins {what}"
-    if forecast.selected.tally.unfinished:
-        return f"`{command}` goes on; no cell is to begin"
-    return "nothing to do"
+        short = any(too_little(outlook.settings, forecast))
+        return (
+            f"`{command}` begins {f'as many of {what} as the budget pays for' if short else what}"
+        )
+    tally = forecast.selected.tally
+    if tally.unfinished:
+        return f"`{command}` goes on with what has begun; it begins no other cell"
+    if outlook.failures:
+        return how_to_go_on(tally, 0, command=command, failures=outlook.failures)
+    return f"nothing to do: {all_done(tally)}"

@@ -16,10 +16,12 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.commands import changed_types
 from batchrun.commands.call import Call
 from batchrun.commands.checking_inputs import are_refused, as_dicts, input_problems
 from batchrun.commands.checking_inputs import lines as input_lines
 from batchrun.commands.edited import edited
+from batchrun.commands.grid_counts import bad_ends
 from batchrun.commands.knowing_balance import know_balance
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
 from batchrun.commands.notes import notes_of
@@ -34,6 +36,7 @@ from batchrun.engine.selection import Selection
 from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book
 from batchrun.ledger.file import check_sweep
+from batchrun.ledger.history import BAD, Standing, standing
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.reader import Reader, open_reader
@@ -42,7 +45,11 @@ from batchrun.planning.effort import Effort, Work, effort
 from batchrun.planning.forecast import Forecast, forecast
 from batchrun.planning.plan_file import keep, read
 from batchrun.planning.to_do import KeySet
+from batchrun.planning.type_changes import type_changes
+from batchrun.results.failures import Failure, Grouping
+from batchrun.results.failures import as_dicts as failure_dicts
 from batchrun.results.summary import Summary
+from batchrun.results.tally import Counting
 from batchrun.sweep.identity import check_folder
 from batchrun.sweep.location import LEDGER
 
@@ -86,9 +93,11 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         book = Book() if reader is None else reader.book
         plan = replace(plan, call=plan.call.knowing(book))
         call = plan.call
+        types = None if reader is None else type_changes(call.manifest, reader)
         taking = survey(call, book, sources)
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
         known = checked(call, book, models_to_send(call, book, selection, taking.keys))
+        call = call.sending(known.descriptions)
         wrong = input_problems(call, book, selection, taking.keys, known.descriptions)
         before = paid_before(call, book, taking)
         found = forecast(
@@ -111,7 +120,10 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             reuse=" and ".join(map(str, plan.reuse)),
             refused=bool(before.refusals(call, plan.command)),
             wrong_inputs=are_refused(wrong, call),
+            types=types,
+            refused_types=changed_types.are_refused(types, call),
             edits=None if reader is None else edited(call, reader, found.counting),
+            failures=() if reader is None else ended_badly(call, reader, found.counting),
             warnings=(*known.warnings, *input_lines(wrong, call)),
             balance=know_balance(call) if found.to_do.number else None,
         )
@@ -190,6 +202,19 @@ def check_plan(
     plan.check(subject, found.to_do)
 
 
+def ended_badly(call: Call, reader: Reader, counting: Counting) -> Sequence[Failure]:
+    """Return why cells of the manifest ended badly that no call tries again by itself."""
+    if call.settings.retry_failed:
+        return ()
+    grouping, orphans = Grouping(), set(counting.orphans())
+    for key, history in reader.book.histories.items():
+        stands = standing(history, attempts=call.settings.attempts)
+        if history.state in BAD and stands is not Standing.PENDING and key not in orphans:
+            for record in bad_ends(reader, key, history.state):
+                grouping.add(history.alias, record)
+    return grouping.result()
+
+
 def effort_of(call: Call, book: Book, found: Forecast) -> Effort:
     """Return the calls and the time that the call takes, by durations that the ledger knows."""
     models = {model.alias: model.id for model in call.manifest.models}
@@ -211,6 +236,7 @@ def summary_of(plan: Plan, outlook: Outlook, book: Book) -> Summary:
     """Return the plan as the `--json` object: the counts as they stand."""
     sweep, tally = book.sweep, outlook.forecast.counted.tally
     counts: dict[str, Any] = tally.as_dict()
+    cells = {row.alias: row.tally.cells for row in outlook.forecast.counted.models}
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=plan.call.manifest.name,
@@ -221,6 +247,8 @@ def summary_of(plan: Plan, outlook: Outlook, book: Book) -> Summary:
         outputs=str(plan.call.folder),
         complete=not tally.unfinished,
         next=onward(outlook),
+        models=outlook.forecast.counted.as_dict(),
+        failures=failure_dicts(outlook.failures, cells),
         plan=outlook.as_dict(),
         notes=notes_of(plan.call.manifest),
     )

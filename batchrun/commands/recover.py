@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchrun.base.said import say
+from batchrun.base.said import log
 from batchrun.commands.call import needed_key, prepare
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.recovering import Recovery
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _say(message: str) -> None:
-    say(message, sys.stderr)
+    log(message, sys.stderr)
 
 
 def _silent(_message: str) -> None:

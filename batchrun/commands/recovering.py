@@ -124,6 +124,7 @@ class Recovery(Struct, frozen=True, kw_only=True):
             version=__version__,
             after=book.sweep.after if book.sweep is not None else (),
             recovered=True,
+            types=book.sweep.types if book.sweep is not None else None,
         )
 
     def _check(self, known: Sweep | Identity, given: str | None) -> None:

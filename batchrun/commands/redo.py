@@ -4,17 +4,18 @@ import sys
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.said import say
-from batchrun.base.text import money, number_of
+from batchrun.base.said import log
+from batchrun.base.text import money, number_of, usd
 from batchrun.commands.call import Call, prepare
+from batchrun.commands.changed_types import check_types
 from batchrun.commands.confirm import confirm
 from batchrun.commands.error_boundary import import_command
 from batchrun.commands.notes import notes_of
-from batchrun.commands.plan_words import total
+from batchrun.commands.plan_table import total
 from batchrun.commands.preview import checked, price_list
 from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
@@ -23,9 +24,12 @@ from batchrun.engine.selection import ChosenCells, Selection
 from batchrun.errors import BudgetReachedError, UsageError
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import Readable
+from batchrun.planning.limits import covers
 from batchrun.planning.to_do import ToDo
 from batchrun.results.summary import Summary
 from batchrun.sweep.location import LEDGER
+
+NO_CELL: Final = "no cell that has ended is chosen"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -47,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
             show(offer, call, as_json=options.json)
             return 0
         if not options.quiet:
-            say("\n".join(offer.lines()), sys.stderr)
+            log("\n".join(offer.lines()), sys.stderr)
         if not options.yes:
             confirm("make them again, and pay for them?", unasked="it is paid for again")
         code: int = import_command("execute").execute(
@@ -84,7 +88,7 @@ class Offer(Struct, frozen=True, kw_only=True):
             for alias, cells in self.to_do.cells().items()
         ]
         if not choice.cells:
-            said.append("no cell that has ended is chosen")
+            said.append(NO_CELL)
         elif choice.is_open:
             said.append(
                 f"{number} of an earlier redo of these cells {_are(choice)} open, and finished "
@@ -100,8 +104,7 @@ class Offer(Struct, frozen=True, kw_only=True):
                 f"`{self.plain}` goes on with all"
             )
         if self.budget is not None and self.spent + cost.expected > self.budget:
-            spent = f"of which {money(self.spent)} USD are spent"
-            said.append(f"the budget of {money(self.budget)} USD, {spent}, will not do for all")
+            said.append(covers(self.budget, cost, spent=self.spent))
         return said
 
     def as_dict(self) -> dict[str, Any]:
@@ -130,9 +133,13 @@ def offer_of(call: Call, argv: Sequence[str]) -> Offer:
     )
     command = command_in(["redo", *argv], without=SHOWING)
     with opened(subject) as reader:
+        check_types(call.knowing(reader.book), reader, command, quiet=True)
         choice = chosen(call, reader)
         models = list(dict.fromkeys(cell.model for cell in choice.cells))
-        to_do = ToDo(price_list(call, checked(call, reader.book, models)))
+        known = checked(call, reader.book, models)
+        if (as_sent := call.sending(known.descriptions)).manifest.sent_as:
+            choice = chosen(as_sent, reader)
+        to_do = ToDo(price_list(call, known))
         for cell in choice.cells:
             to_do.add(cell)
         return Offer(
@@ -185,7 +192,7 @@ def _check_room(budget: Decimal | None, spent: Decimal) -> None:
     """Raise BudgetReachedError where nothing can be sent: then nothing is marked, either."""
     if budget is not None and spent >= budget:
         raise BudgetReachedError(
-            f"the budget of {money(budget)} USD allows no run: {money(spent)} USD are spent; no "
+            f"the budget of {usd(budget)} USD allows no run: {usd(spent)} USD are spent; no "
             "cell was marked to be made again"
         )
 
@@ -198,7 +205,7 @@ def _left(choice: Choice, limit: int | None) -> str:
 
 def show(offer: Offer, call: Call, *, as_json: bool) -> None:
     """Print the offer as the result: nothing is sent, and nothing is written."""
-    made = f"`{offer.command}` makes them again" if offer.choice.cells else "nothing to do"
+    made = f"`{offer.command}` makes them again" if offer.choice.cells else NO_CELL
     if not as_json:
         print("\n".join([*offer.lines(), f"nothing was sent; {made}"]))
         return

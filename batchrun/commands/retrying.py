@@ -13,12 +13,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.base.said import say
-from batchrun.base.text import for_terminal, money, number_of
+from batchrun.base.said import log
+from batchrun.base.text import for_terminal, number_of, usd
 from batchrun.commands.call import Call
 from batchrun.commands.confirm import confirm
 from batchrun.commands.knowing_models import Known
-from batchrun.commands.plan_words import total
+from batchrun.commands.plan_table import total
 from batchrun.commands.preview import price_list
 from batchrun.commands.run_options import Options
 from batchrun.engine.selection import Selection
@@ -121,11 +121,11 @@ def confirm_retry(call: Call, options: Options, ledger: Readable, known: Known) 
     question = dear and not options.yes
     if question or not options.quiet:
         for line in retry.lines():
-            say(line, sys.stderr)
+            log(line, sys.stderr)
     if question and above is not None:
-        limit = f"{money(above)} USD of `limits.confirm_above`"
+        limit = f"{usd(above)} USD of `limits.confirm_above`"
         if retry.cost is None:
             costs = f"the cost of trying these again is not known, and counts as above the {limit}"
         else:
-            costs = f"trying these again costs about {money(retry.cost)} USD, above the {limit}"
+            costs = f"trying these again costs about {usd(retry.cost)} USD, above the {limit}"
         confirm(f"{costs}; try them again?", unasked=costs)

@@ -13,7 +13,8 @@ from batchrun.commands.options import Parser, add_place, take_place, value
 from batchrun.commands.target import Place
 from batchrun.settings import CALL, ENDING, LIMITS, SETTINGS, Setting
 
-SHOWING: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress", "--dry-run"})
+ABOUT_OUTPUT: Final = frozenset({"--json", "--quiet", "--verbose", "--no-progress"})
+SHOWING: Final = ABOUT_OUTPUT | {"--dry-run"}
 """Options that change nothing but the output."""
 
 KEEPING: Final = "-o"

@@ -17,10 +17,14 @@ from batchrun.ledger.history import BAD, GOOD, NOWHERE, History
 from batchrun.ledger.reader import Reader
 from batchrun.ledger.records import Intent
 from batchrun.manifest.grid.expand import expand
+from batchrun.planning.type_changes import lines as type_lines
+from batchrun.planning.type_changes import type_changes
 from batchrun.results.budgets import budgets_of, in_words
-from batchrun.results.failures import Failure, Grouping, as_dicts, failures
-from batchrun.results.summary import Summary, how_to_go_on
-from batchrun.results.tally import Count, Counting, ModelRow, count_ledger
+from batchrun.results.failures import Failure, Grouping, as_dicts, failures, which_cells
+from batchrun.results.going_on import how_to_go_on
+from batchrun.results.orphans import orphans_cost
+from batchrun.results.summary import Summary
+from batchrun.results.tally import Count, Counting, count_ledger
 from batchrun.results.terminal_table import table
 from batchrun.sweep.location import LEDGER
 
@@ -45,13 +49,15 @@ def show_status(subject: Subject, *, as_json: bool) -> int:
 class Overview(Struct, frozen=True, kw_only=True):
     """How the cells stand, and why some of them ended badly; *remade* came from `redo`.
 
-    *cells* counts the cells of each model, by its alias.
+    *cells* counts the cells of each model, by its alias; *orphans_cost* is what those have cost
+    that the manifest no longer names, in USD.
     """
 
     counted: Count
     failures: Sequence[Failure]
     cells: Mapping[str, int]
     remade: int = 0
+    orphans_cost: Decimal | None = None
 
 
 def overview_of(subject: Subject, reader: Reader) -> Overview:
@@ -69,7 +75,13 @@ def overview_of(subject: Subject, reader: Reader) -> Overview:
             grouping.ended(cell.alias, cell.values, bad_ends(reader, cell.key, state))
     counted = counting.result()
     cells = {row.alias: row.tally.cells for row in counted.models}
-    return Overview(counted=counted, failures=grouping.result(), cells=cells, remade=remade)
+    return Overview(
+        counted=counted,
+        failures=grouping.result(),
+        cells=cells,
+        remade=remade,
+        orphans_cost=orphans_cost(reader, counting.orphans(), counted.tally.orphaned),
+    )
 
 
 def _of_ledger(reader: Reader) -> Overview:
@@ -80,9 +92,7 @@ def _of_ledger(reader: Reader) -> Overview:
         if history.state in GOOD | BAD:
             values = _sent(reader, history) if small else {}
             grouping.ended(history.alias, values, bad_ends(reader, key, history.state))
-    tally = count_ledger(reader.book, attempts=DEFAULT_ATTEMPTS, download=True)
-    row = ModelRow(alias="all models", tally=tally, cost=reader.book.cost)
-    counted = Count(tally=tally, models=(row,))
+    counted = count_ledger(reader.book, attempts=DEFAULT_ATTEMPTS, download=True)
     remade = len(reader.book.marks)
     return Overview(counted=counted, failures=grouping.result(), cells=cells, remade=remade)
 
@@ -103,6 +113,8 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     settings = None if subject.manifest is None else subject.manifest.settings()
     budgets = budgets_of(reader.book, settings, _budget(reader))
     spent = in_words(budgets) if counted.tally.unfinished else ""
+    command = _with_budget(subject, reader)
+    onward = how_to_go_on(counted.tally, 0, command=command, failures=found.failures)
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=None if sweep is None else sweep.name,
@@ -113,13 +125,25 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
         outputs=str(subject.folder),
         ledger=str(subject.folder / LEDGER),
         complete=not counted.tally.unfinished,
-        next=f"{how_to_go_on(counted.tally, 0, command=_with_budget(subject, reader))}{spent}",
+        next=f"{onward}{spent}",
+        models=counted.as_dict(),
         failures=as_dicts(found.failures, found.cells),
         budgets=tuple(each.as_dict() for each in budgets) or None,
         waiting=waiting.as_dict() if waiting else None,
         open=tuple(map(OpenRun.as_dict, open_runs(reader))) or None,
         remade=found.remade or None,
     )
+
+
+def _types(subject: Subject, reader: Reader) -> Iterator[str]:
+    """Yield which columns have changed their type, and that the next call is refused for it."""
+    if subject.manifest is None:
+        return
+    manifest = replace(subject.manifest, redone=reader.book.redone)
+    if (found := type_changes(manifest, reader)) is not None:
+        yield from type_lines(found)
+        if found.lost.cells:
+            yield f"`{subject.command}` is refused (exit 2) without `--new-types`"
 
 
 def _with_budget(subject: Subject, reader: Reader) -> str:
@@ -136,11 +160,13 @@ def _budget(reader: Reader) -> Decimal | None:
 def report(subject: Subject, reader: Reader, found: Overview, summary: Summary) -> Iterator[str]:
     """Yield what people read: counts, what is open, what failed, how to go on."""
     counted = found.counted
-    yield table(summary, counted.models, shutil.get_terminal_size().columns)
+    columns = shutil.get_terminal_size().columns
+    yield table(summary, counted.models, columns, orphans_cost=found.orphans_cost)
     if subject.manifest is None:
         yield "the manifest is gone: these are the ledger's cells alone"
     if subject.note:
         yield subject.note
+    yield from _types(subject, reader)
     if found.remade:
         yield f"{number_of(found.remade, 'cell')} from `redo`"
     runs = list(open_runs(reader))
@@ -151,6 +177,7 @@ def report(subject: Subject, reader: Reader, found: Overview, summary: Summary) 
             yield f"  and {more} more"
     if counted.tally.bad:
         yield f"\n{failures(found.failures, found.cells)}"
+        yield which_cells(found.failures, summary.outputs)
     waiting = waiting_of(subject.folder, reader, counted.tally)
     if line := waiting.line(span(runs[0].age()) if runs else ""):
         yield f"\n{line}"

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from batchrun.base.plain_marks import MARKS
+
 
 class Output(io.TextIOBase):
-    """Writes to *stream* until that fails; *error* is why it did."""
+    """Writes to *stream* until that fails; *error* is why it did. *began* once anything came."""
 
     def __init__(self, stream: TextIO) -> None:
         self.error: OSError | None = None
+        self.began = False
         self._stream = stream
 
     @property
@@ -30,6 +33,7 @@ class Output(io.TextIOBase):
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
+        self.began = True
         try:
             if self.error is None:
                 self._stream.write(text)
@@ -52,13 +56,19 @@ class Output(io.TextIOBase):
         return self.error.strerror or str(self.error)
 
 
+def spoken(stream: TextIO) -> bool:
+    """Say whether a command has printed anything: of two JSON objects no reader makes sense."""
+    return isinstance(stream, Output) and stream.began
+
+
 @contextmanager
 def guarded_output() -> Iterator[Output]:
     """Let all that is printed go through an Output, flushed at the end."""
     _open_what_is_closed()
     real = sys.stdout
-    if isinstance(real, io.TextIOWrapper):
-        real.reconfigure(errors="backslashreplace")  # a table's lines, on a terminal of ASCII
+    for stream in (real, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=MARKS)  # a table's rule, on a terminal of ASCII
     output = Output(real)
     sys.stdout = output
     try:

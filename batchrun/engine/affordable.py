@@ -13,7 +13,7 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import number_of, usd
 from batchrun.engine.context import Context
 from batchrun.engine.pots import Pot
 from batchrun.engine.price_list import PriceList
@@ -106,7 +106,7 @@ class Affordable:
         if unknown:
             self._context.progress.note(
                 f"no price is known for {number_of(unknown, 'cell')}: whether the balance of "
-                f"{money(balance)} USD suffices is not known"
+                f"{usd(balance)} USD suffices is not known"
             )
         return None
 
@@ -141,7 +141,7 @@ class Affordable:
 
 def _too_little(balance: Decimal, cells: int, expected: Decimal) -> OutOfCreditError:
     return OutOfCreditError(
-        f"the balance of {money(balance)} USD is below the expected cost: the first "
-        f"{number_of(cells, 'cell')} to be begun cost about {money(expected)} USD; add credit to "
+        f"the balance of {usd(balance)} USD is below the expected cost: the first "
+        f"{number_of(cells, 'cell')} to be begun cost about {usd(expected)} USD; add credit to "
         "the account, or go on all the same with `--allow-short`"
     )

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import number_of, usd
 from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.pots import Pot, is_near, is_overdrawn, room
 from batchrun.engine.prices import Prices
@@ -115,7 +115,7 @@ class Budget:
         for pot in self.pots:
             if pot.name not in self._near and is_near(pot):
                 self._near.add(pot.name)
-                found.append(f"{money(pot.limit - pot.free())} USD of {pot.name} are used")
+                found.append(f"{usd(pot.limit - pot.free())} USD of {pot.name} are used")
         return found
 
     def choice(self, model: str, inputs: Mapping[str, Any]) -> str:
@@ -174,9 +174,9 @@ class Budget:
         expected = self._prices.estimate(model, inputs)
         price = ""
         if bound is not None:
-            price = f" at up to {money(bound)} USD"
+            price = f" at up to {usd(bound)} USD"
         elif (least := self._least(expected, model, inputs)) is not None:
-            price = f" at about {money(least)} USD"
+            price = f" at about {usd(least)} USD"
         self._passed_over[alias, price] += 1
 
     def hold(self, attempt: Attempt, inputs: Mapping[str, Any]) -> None:

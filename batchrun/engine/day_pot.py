@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from batchrun.base.text import money
+from batchrun.base.text import usd
 from batchrun.engine.in_flight import Attempt, InFlight, Share
 from batchrun.engine.pots import NOTHING, held, share_of
 from batchrun.engine.prices import Prices
@@ -31,7 +31,7 @@ class DayPot:
 
     @property
     def name(self) -> str:
-        return f"the budget of {money(self.limit)} USD a day ({self.day}, UTC)"
+        return f"the budget of {usd(self.limit)} USD a day ({self.day}, UTC)"
 
     @property
     def elsewhere(self) -> bool:
@@ -75,11 +75,11 @@ class DayPot:
         return self.sums.unpriced(self.day, self._prices.given)
 
     def said(self) -> str:
-        said = f"{money(self.spent)} USD are spent"
+        said = f"{usd(self.spent)} USD are spent"
         if (reserved := self.kept()) != 0:
             said += f", {share_of(reserved)} reserved for what may be running"
         if others := sum((each.spent for each in self.others), Decimal(0)):
-            said += f"; {money(others)} USD are spent by other labels"
+            said += f"; {usd(others)} USD are spent by other labels"
         for each in self.others:
             if each.reserved != 0:
                 goes_on = "which goes on" if each.alive else "whose call is gone"

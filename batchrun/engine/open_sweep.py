@@ -15,6 +15,7 @@ from batchrun.ledger.file import Ledger
 from batchrun.ledger.missing_files import forget_missing
 from batchrun.ledger.records import Sweep
 from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.typed import types_of
 from batchrun.sweep.identity import Identity, write_identity
 from batchrun.sweep.references import marker
 
@@ -96,6 +97,7 @@ async def open_sweep(
         version=__version__,
         budget=budget,
         after=tuple(sorted({*set_aside, *(known.after if known is not None else ())})),
+        types={**(known.types or {} if known is not None else {}), **types_of(manifest)} or None,
     )
     await ledger.append(line)
     write_identity(folder, identity_of(line, manifest.path))

@@ -22,7 +22,7 @@ import anyio.lowlevel
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import number_of, usd
 from batchrun.engine.context import Context
 from batchrun.engine.recent_runs import BEGINNING, MOST_PAGES, recent_runs
 from batchrun.engine.ref_filter import RefFilter
@@ -261,7 +261,7 @@ def described(sweep: OtherSweep) -> str:
     began = "" if sweep.since is None else f" since {sweep.since:%Y-%m-%d %H:%M} UTC"
     return (
         f"sweep {sweep.id} has at least {number_of(len(sweep.runs), 'run')}{began}, "
-        f"which cost at least {money(sweep.cost)} USD"
+        f"which cost at least {usd(sweep.cost)} USD"
     )
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, Protocol
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import number_of, usd
 from batchrun.engine.in_flight import Attempt, InFlight, Share
 from batchrun.engine.prices import Prices
 from batchrun.ledger.book import Book, ModelFacts, WithoutCost
@@ -86,7 +86,7 @@ class LifePot:
         alias: str | None = None,
     ) -> None:
         self.limit = limit
-        self.name = f"the budget of {money(limit)} USD"
+        self.name = f"the budget of {usd(limit)} USD"
         if alias is not None:
             self.name += f" for {alias}"
         self._alias = alias
@@ -113,7 +113,7 @@ class LifePot:
         return held(self._in_flight, self._prices, lambda share: self.holds(share.alias), besides)
 
     def said(self) -> str:
-        said = f"{money(self._spent())} USD are spent"
+        said = f"{usd(self._spent())} USD are spent"
         if (reserved := self.reserved()) != 0:
             said += f", {share_of(reserved)} reserved for what may be running"
         if unpriced := sum(runs.runs for _, _, _, runs in self._unpriced()):
@@ -194,4 +194,4 @@ def pots_of(
 
 def share_of(amount: Decimal | None) -> str:
     """Spell an amount of USD, or all that is left."""
-    return "the rest" if amount is None else f"{money(amount)} USD"
+    return "the rest" if amount is None else f"{usd(amount)} USD"

@@ -74,11 +74,21 @@ class Intents:
                 batch=attempt.client_ref if shared else None,
                 size=len(attempts) if shared else None,
                 index=attempt.index,
-                input=None if self.last_input(attempt) == given else given,
+                **self._input(attempt, given),
             )
             for attempt, given in zip(attempts, sent, strict=True)
         ]
         return intents, body
+
+    def _input(self, attempt: Attempt, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the fields of an intent that say what is sent: none where they are the last ones.
+
+        Two descriptions may take one value as two types, and true is not 1.
+        """
+        if (last := self.last_input(attempt)) == given and _types(last) == _types(given):
+            return {}
+        keyed = None if attempt.cell is None else attempt.cell.keyed
+        return {"input": given, "keyed": keyed or None}
 
     def again(self, attempts: Sequence[Attempt]) -> bytes | None:
         """Return the body that *attempts* were sent with; None where it can't be rebuilt."""
@@ -100,6 +110,10 @@ class Intents:
         else:
             tag = tagged(identity, RunTag(first.key, first.number, first.idempotency_key, redo))
         return {**self.metadata_of(first.cell), "batchrun": tag}
+
+
+def _types(value: Mapping[str, Any] | None) -> list[type]:
+    return [type(each) for each in (value or {}).values()]
 
 
 def _shared(attempts: Sequence[Attempt]) -> bool:

@@ -99,7 +99,7 @@ class Scheduler:
             case Submit(number):
                 return self._begin(cell, history, number, granted)
             case Rest():
-                self._progress.passed(good=history.state in GOOD)
+                self._progress.passed(bad="" if history.state in GOOD else history.state)
                 self._owed(cell, history)
             case Watch() | LookUp():
                 raise AssertionError("what is open is in flight")

@@ -104,6 +104,18 @@ def _leaves(group: BaseExceptionGroup[BatchrunError]) -> Sequence[BatchrunError]
     return found
 
 
+SIGNALS: Final = {
+    "SIGINT": "Ctrl-C (SIGINT)",
+    "SIGHUP": "the end of its terminal (SIGHUP)",
+    "SIGTERM": "another process (SIGTERM)",
+}
+
+
+def spelled(signal: str) -> str:
+    """Say what a signal comes from."""
+    return SIGNALS.get(signal, signal)
+
+
 LATEST: Final = 0.1
 """Seconds until a signal is obeyed: its handler only leaves its name, and wakes no task."""
 
@@ -117,8 +129,8 @@ async def obey(shutdown: Shutdown, received: Sequence[str], *, drain: bool) -> N
     while True:
         for name in received[obeyed:]:
             if obeyed:
-                shutdown.kill(KILLED, f"killed by a second {name}")
+                shutdown.kill(KILLED, f"killed by a second {spelled(name)}")
             else:
-                shutdown.interrupt(f"interrupted by {name}", drain=drain)
+                shutdown.interrupt(f"stopped by {spelled(name)}", drain=drain)
             obeyed += 1
         await anyio.sleep(LATEST)

@@ -165,7 +165,7 @@ class Transitions:
         for attempt, run in ended:
             self._enter(attempt, Phase.ENDED)
             if State(run.status_code) in GOOD:
-                self._tell_end(attempt, good=True)
+                self._tell_end(attempt)
                 job = Job(key=attempt.key, run_id=run.id, name=attempt.name, output=run.output)
                 self._downloader.put(job)
             else:
@@ -187,7 +187,7 @@ class Transitions:
         await self._ledger.append(*([] if intent is None else [intent]), *records)
         for attempt in attempts:
             self._enter(attempt, Phase.ENDED)
-            self._tell_end(attempt, good=False)
+            self._tell_end(attempt, bad=State.REJECTED)
         self.wakeup.ring()
 
     async def drop(self, attempts: Iterable[Attempt], reason: str) -> None:
@@ -275,10 +275,10 @@ class Transitions:
         if not attempt.waits:
             self.waves[attempt.client_ref].leave(attempt)
 
-    def _tell_end(self, attempt: Attempt, *, good: bool) -> None:
+    def _tell_end(self, attempt: Attempt, *, bad: str = "") -> None:
         """Count the cell as done, unless the walk of the grid is still to come to it: it will."""
         if attempt.yielded:
-            self._progress.ended(good=good)
+            self._progress.ended(bad=bad)
 
     def _try_again(self, attempt: Attempt) -> None:
         """Have the cell drawn again, if its attempts are not used up.
@@ -288,6 +288,6 @@ class Transitions:
         history = self._ledger.book.history(attempt.key)
         step = next_step(history, attempts=self._settings.attempts, granted=attempt.granted)
         if not isinstance(step, Submit):
-            self._tell_end(attempt, good=False)
+            self._tell_end(attempt, bad=history.state)
         elif attempt.yielded and attempt.cell is not None:
             self._ready_queue.again(attempt.cell)

@@ -23,5 +23,14 @@ class Life(Struct, frozen=True, kw_only=True):
     @property
     def input(self) -> Any:
         """The newest input that an intent carried."""
-        given = [each.input for each in self.records if isinstance(each, Intent) and each.input]
-        return given[-1] if given else {}
+        return {} if self._sent is None else self._sent.input
+
+    @property
+    def keyed_input(self) -> Any:
+        """The same by the values that its key is made of."""
+        return {} if self._sent is None else self._sent.keyed_input
+
+    @property
+    def _sent(self) -> Intent | None:
+        given = [each for each in self.records if isinstance(each, Intent) and each.input]
+        return given[-1] if given else None

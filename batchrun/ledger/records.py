@@ -65,7 +65,8 @@ class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Who we are. Written at every start.
 
     *after* are the ids of the sweeps that this one set aside when it began. *recovered*: the lines
-    before it were made again from what the service knows. *budget* is the call's, in USD.
+    before it were made again from what the service knows. *budget* is the call's, in USD. *types*
+    are those of the columns of its CSV files; a column that no start since has had keeps its own.
     """
 
     format: int
@@ -79,15 +80,17 @@ class Sweep(Record, frozen=True, kw_only=True, omit_defaults=True):
     after: tuple[str, ...] = ()
     recovered: bool = False
     budget: Decimal | None = None
+    types: Mapping[str, str] | None = None
 
 
 class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     """A run is about to be asked for. On disk before a byte of the request is sent.
 
     *metadata* is the request's, as sent; *input* too, and is left out where it is that of the
-    cell's last intent that had one. *name* is where the cell's files go, without extension.
-    *server_at* is the service's time, where it was known: our clock may be wrong, and be set right
-    before the run is looked for.
+    cell's last intent that had one. *keyed* are the values that the cell's key is made of, where
+    *input* has them in the type that the model's description asks for. *name* is where the cell's
+    files go, without extension. *server_at* is the service's time, where it was known: our clock
+    may be wrong, and be set right before the run is looked for.
     """
 
     model: str
@@ -103,6 +106,12 @@ class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     size: int | None = None
     index: int | None = None
     input: Mapping[str, Any] | None = None
+    keyed: Mapping[str, Any] | None = None
+
+    @property
+    def keyed_input(self) -> Mapping[str, Any]:
+        """The input that the cell's key is made of, as far as this line has it."""
+        return {**(self.input or {}), **(self.keyed or {})}
 
 
 class Submitted(CellRecord, frozen=True, kw_only=True, omit_defaults=True):

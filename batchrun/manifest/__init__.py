@@ -8,6 +8,7 @@ expressions/  templates and `$` operators
 grid/         the Manifest -> cells, lazily and in order; sample; the check before any is made;
               where a cell comes from, and where the cell of a key is
 manifest.py   the Manifest as frozen values
+typed.py      the types of its columns, and the manifest with former ones
 sources.py    what it was read from
 cells.py      a cell
 cell_key.py   the key of a cell, and the version of its rule

@@ -45,6 +45,8 @@ IDENTITY: Final[Mapping[str, bool]] = {
     "rows.send": True,
     "rows.template": True,
     "rows.text": True,
+    "rows.number": True,
+    "rows.boolean": True,
     "rows.files": True,
     "exclude": False,  # these choose cells, and change none
     "include": True,

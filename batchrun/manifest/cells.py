@@ -20,6 +20,9 @@ class Omit:
 
 OMIT: Final = Omit()
 
+AS_IT_IS: Final[Mapping[str, Any]] = {}
+"""No value of an input is sent as another one."""
+
 
 class Cell(Struct, frozen=True, kw_only=True):
     """One model with one set of input values and a replicate number: the unit of work."""
@@ -32,6 +35,12 @@ class Cell(Struct, frozen=True, kw_only=True):
     values: dict[str, Any]  # inputs, vars and columns under their common names
     ordinal: int  # its place in the manifest's order; there are gaps
     redo_of: str | None = None  # the key of the first replicate, where a mark made this one
+    keyed: Mapping[str, Any] = AS_IT_IS  # the values of its key where others are sent: sent_as.py
+
+    @property
+    def keyed_input(self) -> Mapping[str, Any]:
+        """The input that its key is made of."""
+        return {**self.input, **self.keyed} if self.keyed else self.input
 
     @property
     def short(self) -> str:

@@ -46,6 +46,15 @@ def load_head(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | Non
     return None if root is None or problems else read_head(root, path, environ)
 
 
+def find_head(path: Path, environ: Mapping[str, str]) -> Head | None:
+    """Return the same of the file at *path*, whatever is wrong with the rest of it.
+
+    None where it is no YAML; raises OSError where it can't be read.
+    """
+    root = parse_document(path.read_bytes(), str(path), [])
+    return None if root is None else read_head(root, path, environ)
+
+
 def load_settings(data: bytes, path: Path) -> Settings:
     """Return what the manifest *data* asks for in `limits`, `poll` and `outputs`; nothing else of
     it is read, and no file beside it. What is wrong there is left at its default.

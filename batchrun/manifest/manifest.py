@@ -77,11 +77,15 @@ class ManifestOrigin(Struct, frozen=True):
 
 
 class Row(Struct, frozen=True):
-    """One row of a table: *values* as they are, *dynamic* values that use other names."""
+    """One row of a table: *values* as they are, *dynamic* values that use other names.
+
+    *texts* are fields as they stand in a file, of columns whose type the manifest doesn't say.
+    """
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]
     place: RowOrigin
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Table(Protocol):
@@ -176,7 +180,8 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
 
     *redone* are replicates beyond `repeat` that marks in the ledger made, by the key of the first
     replicate of their point: the keys of what is made, and the numbers. *notes* are no mistakes,
-    but worth a look: what the manifest may not mean as it says it.
+    but worth a look: what the manifest may not mean as it says it. *sent_as* are the types that
+    models take, by their ids and inputs, as far as their descriptions say (`grid/sent_as.py`).
     """
 
     path: Path
@@ -192,6 +197,7 @@ class Manifest(Struct, frozen=True, kw_only=True, eq=False):
     sources: Sources = field(default_factory=Sources)
     redone: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     notes: tuple[Problem, ...] = ()
+    sent_as: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def head(self) -> Head:

@@ -131,6 +131,8 @@ _ROWS: Final[dict[str, Any]] = {
                 "send": _NAMES,
                 "template": _NAMES,
                 "text": _NAMES,
+                "number": _NAMES,
+                "boolean": _NAMES,
                 "files": _NAMES,
             },
             required=["file"],

@@ -4,6 +4,7 @@
     to_do.py       the cells that a call would begin, and what they come to
     limits.py      whether budgets and balance pay for it
     effort.py      calls and time at the present limits
+    type_changes.py columns whose type has changed, and what that does to paid cells
     plan_file.py   a plan that was kept, and whether it still holds
 
 No module here asks the service, and none sends anything.

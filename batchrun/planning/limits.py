@@ -6,7 +6,8 @@ As far as prices are known: what nothing prices is not counted, and the plan say
 from collections.abc import Iterator
 from decimal import Decimal
 
-from batchrun.base.text import money
+from batchrun.base.text import number_of, usd
+from batchrun.engine.price_list import Cost
 from batchrun.planning.forecast import Forecast
 from batchrun.settings import Settings
 
@@ -15,28 +16,36 @@ def too_little(settings: Settings, forecast: Forecast) -> Iterator[str]:
     """Yield a line for each budget that ends before what is to do."""
     to_come = forecast.to_do.cost().expected
     if settings.budget is not None and forecast.spent + to_come > settings.budget:
-        yield _short(settings.budget, "", forecast.spent)
+        yield covers(settings.budget, forecast.to_do.cost(), spent=forecast.spent)
     spent = {row.alias: row.cost for row in forecast.counted.models}
     costs = forecast.to_do.costs()
     for alias, limit in settings.model_budgets.items():
         so_far = spent.get(alias, Decimal(0))
         if alias in costs and so_far + costs[alias].expected > limit:
-            yield _short(limit, f" for {alias}", so_far)
+            yield covers(limit, costs[alias], of=f" for {alias}", spent=so_far)
     day = settings.budget_per_day
     if day is not None and to_come > day:
-        yield f"the budget of {money(day)} USD a day will not do for all today"
+        yield covers(day, forecast.to_do.cost(), of=" a day")
 
 
-def _short(limit: Decimal, of: str, spent: Decimal) -> str:
-    said = f"of which {money(spent)} USD are spent"
-    return f"the budget of {money(limit)} USD{of}, {said}, will not do for all"
+def covers(limit: Decimal, cost: Cost, *, of: str = "", spent: Decimal = Decimal(0)) -> str:
+    """Say how many of the cells to come a budget pays for, of which so much is *spent*.
+
+    It is about as many as cells of the mean price fit; the cells without a known price don't count.
+    """
+    known = cost.cells - cost.unknown
+    room = max(Decimal(0), limit - spent)
+    cells = min(known, int(known * room / cost.expected)) if cost.expected else known
+    gone = f"; {usd(spent)} USD are spent" if spent else ""
+    covered = f"about {cells:,} of {number_of(known, 'cell')}"
+    return f"the budget of {usd(limit)} USD{of} covers {covered}{gone}"
 
 
 def of_a_day(settings: Settings) -> Iterator[str]:
     """Yield what a day's budget doesn't count."""
     if settings.budget_per_day is not None:
         yield (
-            f"the budget of {money(settings.budget_per_day)} USD a day holds for all labels in "
+            f"the budget of {usd(settings.budget_per_day)} USD a day holds for all labels in "
             "this folder; what other machines spend is not counted"
         )
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import number_of, usd
 from batchrun.errors import FolderError, UsageError
 from batchrun.planning.to_do import ToDo
 
@@ -52,8 +52,8 @@ class KeptPlan(Struct, frozen=True, kw_only=True):
         expected = to_do.cost().expected
         if self.high is not None and expected > self.high:
             raise self._moved(
-                f"prices have changed since: {money(expected)} USD are expected, and at most "
-                f"{money(self.high)} were"
+                f"prices have changed since: {usd(expected)} USD are expected, and at most "
+                f"{usd(self.high)} were"
             )
 
     def _moved(self, why: str) -> UsageError:

@@ -18,8 +18,11 @@ waiting.py         what a sweep waits for, in one line
 sweep_folders.py   the folders of sweeps below a folder
 sweep_facts.py     how a sweep stands, in little time
 sweep_table.py     all sweeps in a table
-summary.py         the `--json` object, and how to go on
+summary.py         the `--json` object
+going_on.py        how to go on: the last line
+orphans.py         cells that the manifest no longer names, and what they have cost
 terminal_table.py  the short table on stdout
 progress_lines.py  plain lines while a sweep runs
-progress_bar.py    the bar of a terminal
+progress_bar.py    the bar of a terminal; `bar_line.py` for its text
+time_left.py       how long a call still takes
 """

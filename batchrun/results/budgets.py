@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from batchrun.base.text import money
+from batchrun.base.text import money, usd
 from batchrun.ledger.book import Book
 from batchrun.settings import Settings
 
@@ -46,7 +46,7 @@ def _budgets(book: Book, settings: Settings | None, budget: Decimal | None) -> I
 def in_words(budgets: Sequence[Spent]) -> str:
     """Return what is spent of each, in words that follow a sentence; "" for none."""
     return "".join(
-        f"; of {_named(each)} {money(each.spent)} are spent{_used_up(each)}"
+        f"; of {_named(each)} {usd(each.spent)} are spent{_used_up(each)}"
         for each in budgets
         if each.spent is not None
     )
@@ -60,4 +60,4 @@ def _used_up(budget: Spent) -> str:
 
 def _named(budget: Spent) -> str:
     whose = "its budget" if budget.of == "sweep" else f"the budget for {budget.of}"
-    return f"{whose} of {money(budget.limit)} USD"
+    return f"{whose} of {usd(budget.limit)} USD"

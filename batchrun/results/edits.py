@@ -9,7 +9,6 @@ were sent with. Of a million values only their digests are held.
 """
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from functools import partial
 from itertools import islice
 from typing import Any, Final
@@ -17,15 +16,16 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import money, number_of
-from batchrun.ledger.history import GOOD, NOWHERE, OPEN, History
+from batchrun.base.text import money, number_of, usd
+from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.reader import Readable
-from batchrun.ledger.records import Finished, Intent
+from batchrun.ledger.records import Intent
 from batchrun.manifest.expressions.expression import Constant, Text
 from batchrun.manifest.grid.expand import expand, layouts
 from batchrun.manifest.manifest import Grid, Manifest, Model
 from batchrun.manifest.sources import unvalued
 from batchrun.manifest.yaml.document import Node
+from batchrun.results.orphans import Lost
 from batchrun.results.value_changes import Change, File, Template, Values, compare
 from batchrun.results.value_places import place_of, place_of_sent
 
@@ -33,13 +33,6 @@ NO_VARIABLES: Final[Mapping[str, str]] = {}
 
 MOST_READ: Final = 100_000
 """Lost cells whose inputs are read where the manifest of the last start is of no use."""
-
-
-class Lost(Struct, frozen=True, kw_only=True):
-    """The paid cells of the ledger that the manifest doesn't name, and what they have cost."""
-
-    cells: int = 0
-    cost: Decimal = Decimal(0)
 
 
 class Edits(Struct, frozen=True, kw_only=True):
@@ -71,24 +64,6 @@ class Edits(Struct, frozen=True, kw_only=True):
                 for each in self.changes
             ],
         }
-
-
-def lost_cells(ledger: Readable, orphans: Iterable[str]) -> Lost:
-    """Return which of the *orphans* are paid, and what all of them have cost."""
-    cells, cost = 0, Decimal(0)
-    for key in orphans:
-        history = ledger.book.history(key)
-        spent = _cost(ledger, history) + ledger.book.other_costs.get(key, Decimal(0))
-        cells += bool(spent) or history.state in GOOD | OPEN
-        cost += spent
-    return Lost(cells=cells, cost=cost)
-
-
-def _cost(ledger: Readable, history: History) -> Decimal:
-    if history.state not in GOOD or history.ended_line == NOWHERE:
-        return Decimal(0)
-    ended = ledger.read(history.ended_line)
-    return (isinstance(ended, Finished) and ended.cost) or Decimal(0)
 
 
 def changed_files(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> Sequence[str]:
@@ -151,10 +126,13 @@ def _templates(grid: Grid, model: Model, variables: Mapping[str, str] = NO_VARIA
 
 
 def _inputs(manifest: Manifest, known: Container[str] | None = None) -> Iterator[Values]:
-    """Yield what the manifest's cells send, or the *known* ones among them."""
+    """Yield the inputs of the manifest's cells, or of the *known* ones among them.
+
+    They are those of the keys: a description makes no edit.
+    """
     for cell in expand(manifest):
         if known is None or cell.key in known:
-            yield {"model": cell.model, **cell.input}
+            yield {"model": cell.model, **cell.keyed_input}
 
 
 def _sent(ledger: Readable, key: str, files: Mapping[str, File]) -> Values:
@@ -164,7 +142,7 @@ def _sent(ledger: Readable, key: str, files: Mapping[str, File]) -> Values:
         return {}
     intent = ledger.read(history.input_line)
     assert isinstance(intent, Intent)
-    return {"model": intent.model, **_with_files(intent.input or {}, files)}
+    return {"model": intent.model, **_with_files(intent.keyed_input, files)}
 
 
 def _with_files(value: Any, files: Mapping[str, File]) -> Any:
@@ -199,7 +177,7 @@ def lines(edits: Edits) -> Iterator[str]:
     said = f": {'; '.join(what)}" if what else ""
     if edits.lost.cells:
         are = "is" if edits.lost.cells == 1 else "are"
-        paid = f"{number_of(edits.lost.cells, 'paid cell')} ({money(edits.lost.cost)} USD)"
+        paid = f"{number_of(edits.lost.cells, 'paid cell')} ({usd(edits.lost.cost)} USD)"
         yield f"{paid} {are} no longer in the manifest{said}"
     elif what:
         yield f"new since the last start{said}"

@@ -1,8 +1,9 @@
 """Failures grouped, so that forty with one cause are read once. Pure."""
 
 import json
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -10,7 +11,7 @@ from msgspec.structs import asdict, replace
 
 from batchrun.base.normalised import normalise
 from batchrun.ledger.failure_codes import FailureClass, failure_class
-from batchrun.ledger.records import Finished, Lost, Rejected, reason
+from batchrun.ledger.records import LOST, Finished, Lost, Rejected, reason
 from batchrun.results.shared_values import MOST_GROUPS, Shared, SharedValues
 
 LONGEST: Final = 160
@@ -19,11 +20,25 @@ LONGEST: Final = 160
 SHOWN: Final = 12
 """Characters of a cell's key that are shown."""
 
+MOST_CELLS: Final = 20
+"""Cells of a group that are named in JSON, the first of the grid."""
+
+WORDS: Final[Mapping[str, str]] = {
+    "cancelled": "the run was cancelled; it may have been billed",
+}
+"""What a code means whose failures have no message."""
+
+NO_WORDS: Final = "the service gave no reason"
+
+
+_Key = tuple[str, str, str]
+
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """*count* of a model's cells ended for the same reason; *example* is one of the messages, and
-    *cell* the cell that it is of, "" where the message names it.
+    """*count* of a model's cells ended for the same reason; *example* is one of the messages.
 
+    *cells* are the keys of the first MOST_CELLS among them. *moderated* and *invalid* say that the
+    same input would end so again: it was refused for its content, or for anything else of it.
     *shared* is what they have in common, and other cells have not.
     """
 
@@ -31,20 +46,33 @@ class Failure(Struct, frozen=True, kw_only=True):
     code: str
     example: str
     count: int = 1
-    cell: str = ""
+    cells: tuple[str, ...] = ()
     moderated: bool = False
+    invalid: bool = False
     shared: Shared | None = None
+
+    @property
+    def message(self) -> str:
+        """The message, or what the code means where there is none."""
+        return self.example or WORDS.get(self.code, NO_WORDS)
+
+    @property
+    def reason(self) -> str:
+        """The code and the message on one line."""
+        code, message = _one_line(self.code), _one_line(self.example)
+        return f"{code}: {message}" if message else code
 
 
 class Grouping:
     """Groups failures as they come."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str, str]] = Counter()
-        self._examples: dict[tuple[str, str, str], Failure] = {}
+        self._counts: Counter[_Key] = Counter()
+        self._examples: dict[_Key, Failure] = {}
+        self._cells: dict[_Key, dict[str, None]] = {}  # a cell with two lost files is one
         self._shared = SharedValues()
 
-    def add(self, alias: str, record: Finished | Rejected | Lost) -> tuple[str, str, str]:
+    def add(self, alias: str, record: Finished | Rejected | Lost) -> _Key:
         """Take in the line that ended a cell of *alias* badly, or that a file of it is lost.
 
         Returns what stands for its group.
@@ -53,13 +81,17 @@ class Grouping:
         key = (alias, code, normalise(message))
         self._counts[key] += 1
         if key not in self._examples:
+            why = _class_of(record)
             self._examples[key] = Failure(
                 alias=alias,
                 code=code,
                 example=message,
-                cell="" if isinstance(record, Lost) else record.cell,
-                moderated=_moderated(record),
+                moderated=why is FailureClass.MODERATED,
+                invalid=why is FailureClass.INPUT,
             )
+        cells = self._cells.setdefault(key, {})
+        if len(cells) < MOST_CELLS:
+            cells[record.cell] = None
         return key
 
     def ended(
@@ -79,18 +111,22 @@ class Grouping:
             replace(
                 self._examples[key],
                 count=number,
+                cells=tuple(self._cells[key]),
                 shared=self._shared.of(key[0], key) if place < MOST_GROUPS else None,
             )
             for place, (key, number) in enumerate(found)
         ]
 
 
-def _moderated(record: Finished | Rejected | Lost) -> bool:
+def _class_of(record: Finished | Rejected | Lost) -> FailureClass | None:
+    """Return why the same input would end so again; None where another run may help."""
     if isinstance(record, Lost):
-        return False
+        return None
     stage = record.failure_stage if isinstance(record, Finished) else None
     code, message = reason(record)
-    return failure_class(code, stage, message) is FailureClass.MODERATED
+    why = failure_class(code, stage, message)
+    refused = isinstance(record, Rejected) and why is not FailureClass.MODERATED
+    return FailureClass.INPUT if refused else why
 
 
 def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:
@@ -98,15 +134,22 @@ def failures(groups: Iterable[Failure], cells: Mapping[str, int]) -> str:
     lines = []
     for each in groups:
         of = max(cells.get(each.alias, 0), each.count)
-        message = _one_line(each.example)
-        code = _one_line(each.code)
-        reason = f"{code}: {message}" if message else code
         which = ", moderated" if each.moderated else ""
-        cell = f" (cell {each.cell[:SHOWN]})" if each.count == 1 and each.cell else ""
-        lines.append(f"{each.count} of {of} {each.alias}{which}: {reason}{cell}")
+        named = each.count == 1 and each.cells and each.code != LOST  # its message names it
+        cell = f" (cell {each.cells[0][:SHOWN]})" if named else ""
+        lines.append(f"{each.count:,} of {of:,} {each.alias}{which}: {each.reason}{cell}")
         if each.shared is not None:
             lines.append(f"    {_common(each, each.shared)}")
     return "\n".join(lines)
+
+
+def which_cells(groups: Sequence[Failure], folder: str | None) -> str:
+    """Return where the cells of the failures stand, and the command that shows one of them."""
+    key = next((each.cells[0] for each in groups if each.cells), None)
+    if key is None or folder is None:
+        return "which cells: see results.csv"
+    why = shlex.join(["batchrun", "why", folder, key[:SHOWN]])
+    return f"which cells: see results.csv; one of them: `{why}`"
 
 
 def as_dicts(groups: Iterable[Failure], cells: Mapping[str, int]) -> tuple[Mapping[str, Any], ...]:
@@ -115,9 +158,10 @@ def as_dicts(groups: Iterable[Failure], cells: Mapping[str, int]) -> tuple[Mappi
         {
             "alias": each.alias,
             "code": each.code,
-            "message": each.example,
+            "message": each.message,
             "count": each.count,
-            "cells": cells.get(each.alias, 0),
+            "cells": list(each.cells),
+            "of": cells.get(each.alias, 0),
             "moderated": each.moderated,
             "shared": None if each.shared is None else asdict(each.shared),
         }

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from batchrun.base.text import money
+from batchrun.base.text import money, usd
 from batchrun.ledger.history import BAD
 from batchrun.ledger.life import SHOWN, Life
 from batchrun.ledger.records import (
@@ -97,7 +97,7 @@ def _of_files(record: Saved | Reused | Absent | Lost) -> str:
 
 
 def _sent(record: Intent) -> str:
-    reserved = "" if record.reserved is None else f", {money(record.reserved)} USD reserved"
+    reserved = "" if record.reserved is None else f", {usd(record.reserved)} USD reserved"
     batch = "" if record.batch is None else f", item {record.index} of a batch"
     return f"attempt {record.attempt}: to be sent under {record.client_ref}{batch}{reserved}"
 
@@ -113,7 +113,7 @@ def _ended(record: Finished | Rejected) -> str:
 
 
 def _cost(record: Finished | Extra | Priced | Reused) -> str:
-    return "" if record.cost is None else f", {money(record.cost)} USD"
+    return "" if record.cost is None else f", {usd(record.cost)} USD"
 
 
 def runs_of(records: Sequence[AnyRecord]) -> list[dict[str, Any]]:

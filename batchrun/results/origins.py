@@ -57,4 +57,5 @@ def origin_of_cell(
 
 
 def _found(manifest: Manifest, life: Life, key: str, most: int | None) -> Cell | None:
-    return find(manifest, Sent(key=key, model=life.history.model, input=life.input), most=most)
+    sent = Sent(key=key, model=life.history.model, input=life.keyed_input)
+    return find(manifest, sent, most=most)

@@ -9,6 +9,7 @@ from tqdm import tqdm
 from batchrun.base.progress import Moment
 from batchrun.base.said import say
 from batchrun.base.text import for_terminal
+from batchrun.results.bar_line import bar_line
 from batchrun.results.progress_lines import Shown, Standings
 
 T = TypeVar("T")
@@ -23,19 +24,8 @@ class _Tqdm(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
         self._standings = standings
         super().__init__(**rest)
 
-    @property
-    def format_dict(self) -> dict[str, Any]:
-        """The values that are drawn; the time left is by (n - initial) in the time elapsed."""
-        standings = self._standings
-        return {
-            **super().format_dict,
-            "ncols": _columns(self.fp),
-            "n": standings.done,
-            "initial": standings.passed,
-            # A total that was passed would take the whole bar away.
-            "total": max(standings.total, standings.done),
-            "postfix": standings.details(),
-        }
+    def __str__(self) -> str:
+        return bar_line(self._standings.view(self.format_dict["elapsed"]), _columns(self.fp))
 
 
 def _columns(stream: TextIO) -> int | None:
@@ -74,8 +64,6 @@ class Bar(Shown):
             nrows=24,  # else it asks, and one that doesn't know has none: see `_columns`
             mininterval=0.2,
             miniters=0,
-            smoothing=0,
-            bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}]",
         )
 
     def note(self, message: str) -> None:

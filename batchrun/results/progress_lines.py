@@ -8,12 +8,15 @@ each point that turns out to be no cell of this call. Only the pace is this call
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, TextIO
 
 from batchrun.base.progress import NOTHING, Moment
-from batchrun.base.said import say
-from batchrun.base.text import money, span
+from batchrun.base.said import log
+from batchrun.base.text import span, usd
+from batchrun.results.bar_line import BarView
+from batchrun.results.time_left import time_left
 
 EVERY: Final = 30.0
 """Seconds between two plain lines."""
@@ -26,18 +29,46 @@ class Standings:
         self.total = 0
         self.passed = 0
         self.ended = 0
-        self.failed = 0
+        self.bad: Counter[str] = Counter()
         self.now: Callable[[], Moment] = lambda: NOTHING
 
     @property
     def done(self) -> int:
         return self.passed + self.ended
 
+    def ended_badly(self) -> list[str]:
+        """Return how many cells ended how, but for those that succeeded: as the table counts."""
+        return [f"{number:,} {word}" for word, number in sorted(self.bad.items())]
+
     def details(self) -> str:
         now = self.now()
-        parts = [f"{self.failed} failed"] if self.failed else []
-        parts += [f"{now.in_flight} in flight", f"{money(now.cost)} USD"]
-        return ", ".join(parts)
+        return ", ".join([*self.ended_badly(), f"{now.in_flight:,} in flight", _cost(now)])
+
+    def view(self, seconds: float) -> BarView:
+        """Return what a bar shows after so many *seconds*."""
+        now, total = self.now(), max(self.total, self.done)
+        return BarView(
+            done=self.done,
+            total=total,
+            bad=self.ended_badly(),
+            in_flight=f"{now.in_flight:,} in flight",
+            cost=_cost(now),
+            elapsed=seconds,
+            left=self.time_left(seconds),
+        )
+
+    def time_left(self, seconds: float) -> float | None:
+        """Return the time left after so many *seconds* of this call, None where it isn't known."""
+        return time_left(
+            ended=self.ended,
+            left=self.total - self.done,
+            in_flight=self.now().in_flight,
+            seconds=seconds,
+        )
+
+
+def _cost(now: Moment) -> str:
+    return f"{usd(now.cost)} USD"
 
 
 class Shown:
@@ -54,15 +85,19 @@ class Shown:
         self.standings.total -= points
         self._changed()
 
-    def passed(self, *, good: bool) -> None:
+    def passed(self, *, bad: str = "") -> None:
         self.standings.passed += 1
-        self.standings.failed += not good
+        self._count(bad)
         self._changed()
 
-    def ended(self, *, good: bool) -> None:
+    def ended(self, *, bad: str = "") -> None:
         self.standings.ended += 1
-        self.standings.failed += not good
+        self._count(bad)
         self._changed()
+
+    def _count(self, bad: str) -> None:
+        if bad:
+            self.standings.bad[bad] += 1
 
     def _changed(self) -> None:
         raise NotImplementedError
@@ -85,7 +120,7 @@ class Lines(Shown):
         self._began = self._last = self._clock()
 
     def note(self, message: str) -> None:
-        say(message, self._stream)
+        log(message, self._stream)
 
     def tick(self) -> None:
         now = self._clock()
@@ -102,17 +137,14 @@ class Lines(Shown):
     def _line(self, now: float) -> str:
         standings = self.standings
         return (
-            f"{standings.done} of {max(standings.total, standings.done)} done, "
+            f"{standings.done:,} of {max(standings.total, standings.done):,} done, "
             f"{standings.details()}{self._eta(now)}"
         )
 
     def _eta(self, now: float) -> str:
         """Return the time left at this call's own pace; earlier calls' cells say nothing of it."""
-        standings = self.standings
-        if not standings.ended or standings.done >= standings.total:
-            return ""
-        seconds = (now - self._began) / standings.ended * (standings.total - standings.done)
-        return f", about {span(seconds)} left"
+        seconds = self.standings.time_left(now - self._began)
+        return "" if seconds is None else f", about {span(seconds)} left"
 
 
 class Silent:
@@ -127,15 +159,15 @@ class Silent:
     def fewer(self, points: int) -> None:
         pass
 
-    def passed(self, *, good: bool) -> None:
+    def passed(self, *, bad: str = "") -> None:
         pass
 
-    def ended(self, *, good: bool) -> None:
+    def ended(self, *, bad: str = "") -> None:
         pass
 
     def note(self, message: str) -> None:
         if self._stream is not None:
-            say(message, self._stream)
+            log(message, self._stream)
 
     def tick(self) -> None:
         pass

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from batchrun.base.text import escaped, money, size_of
+from batchrun.base.text import decimals_of, escaped, size_of, usd
 from batchrun.results.sweep_facts import SweepFacts
 from batchrun.results.terminal_table import width_of
 
@@ -31,7 +31,8 @@ RIGHT: Final = frozenset({3, 4, 5})
 
 def sweep_table(sweeps: Sequence[SweepFacts]) -> str:
     """Return a line for each sweep, under a heading."""
-    rows = [HEAD, *map(_row, sweeps)]
+    decimals = decimals_of(facts.cost for facts in sweeps if facts.cost is not None)
+    rows = [HEAD, *(_row(facts, decimals) for facts in sweeps)]
     widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
@@ -44,14 +45,14 @@ def sweep_table(sweeps: Sequence[SweepFacts]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def _row(facts: SweepFacts) -> tuple[str, ...]:
+def _row(facts: SweepFacts, decimals: int) -> tuple[str, ...]:
     name = _short(facts.name or facts.folder.name)
     return (
         f"{name} (simulator)" if facts.simulated else name,
         _short(facts.label or ""),
         (facts.last or "")[:16].replace("T", " "),
-        "" if facts.cells is None else str(facts.cells),
-        "" if facts.cost is None else money(facts.cost),
+        "" if facts.cells is None else f"{facts.cells:,}",
+        "" if facts.cost is None else usd(facts.cost, decimals=decimals),
         "?" if facts.files is None else size_of(facts.files),
         state_of(facts),
     )

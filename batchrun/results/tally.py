@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from batchrun.base.text import money
 from batchrun.ledger.book import Book
 from batchrun.ledger.failure_codes import FailureClass
 from batchrun.ledger.history import GOOD, History, Standing, State, left_out, standing
@@ -72,12 +73,21 @@ class ModelRow(Struct, frozen=True, kw_only=True):
     tally: Tally
     cost: Decimal = Decimal(0)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON. No alias says which model an orphaned cell is of."""
+        counts = {name: n for name, n in asdict(self.tally).items() if name != "orphaned"}
+        return {**counts, "cost": money(self.cost)}
+
 
 class Count(Struct, frozen=True, kw_only=True):
     """One pass over the grid: the counts in all, and per model in the manifest's order."""
 
     tally: Tally
     models: tuple[ModelRow, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts of the models for JSON, by alias."""
+        return {row.alias: row.as_dict() for row in self.models}
 
 
 class Counting:
@@ -151,25 +161,29 @@ class Counting:
         """Return the counts, if every point of the grid has been added."""
         orphaned = self._begun.count(0)
         total = sum(self._counts.values(), Counter({"orphaned": orphaned}))
-        spent = self._book.spent
-        rows = (
-            ModelRow(alias=alias, tally=Tally(**model), cost=spent.get(alias, Decimal(0)))
-            for alias, model in self._counts.items()
-        )
-        return Count(tally=Tally(**total), models=tuple(rows))
+        return Count(tally=Tally(**total), models=_rows(self._counts, self._book))
 
 
-def count_ledger(book: Book, *, attempts: int, download: bool) -> Tally:
+def count_ledger(book: Book, *, attempts: int, download: bool) -> Count:
     """Count what the ledger has, where no manifest says which cells there are."""
-    counts: Counter[str] = Counter()
+    counts: dict[str, Counter[str]] = {}
     for cell, history in book.histories.items():
-        counts["cells"] += 1
+        model = counts.setdefault(history.alias, Counter())
+        model["cells"] += 1
         stands = standing(history, attempts=attempts)
-        counts[stands] += 1
-        _count_why(counts, stands, history)
-        counts["unsaved"] += download and history.state in GOOD and not history.saved
-        counts["lost"] += history.state is State.SUCCEEDED and cell in book.files.lost
-    return Tally(**counts)
+        model[stands] += 1
+        _count_why(model, stands, history)
+        model["unsaved"] += download and history.state in GOOD and not history.saved
+        model["lost"] += history.state is State.SUCCEEDED and cell in book.files.lost
+    total = sum(counts.values(), Counter())
+    return Count(tally=Tally(**total), models=_rows(counts, book))
+
+
+def _rows(counts: Mapping[str, Counter[str]], book: Book) -> tuple[ModelRow, ...]:
+    return tuple(
+        ModelRow(alias=alias, tally=Tally(**model), cost=book.spent.get(alias, Decimal(0)))
+        for alias, model in counts.items()
+    )
 
 
 def _count_why(counts: Counter[str], stands: Standing, history: History) -> None:

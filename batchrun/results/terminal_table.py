@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Final
 from unicodedata import east_asian_width
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import decimals_of, number_of, usd
 from batchrun.results.summary import Summary
 from batchrun.results.tally import ModelRow, Tally
 
@@ -28,29 +29,39 @@ NO_CELL: Final = "no cell is left to run: `exclude` drops every one"
 _NARROWEST: Final = 8
 
 
-def table(summary: Summary, models: Sequence[ModelRow], width: int = 80) -> str:
-    """Return the table, its lines at most *width* columns wide where the numbers allow it."""
+def table(
+    summary: Summary,
+    models: Sequence[ModelRow],
+    width: int = 80,
+    *,
+    orphans_cost: Decimal | None = None,
+) -> str:
+    """Return the table, its lines at most *width* columns wide where the numbers allow it.
+
+    *orphans_cost* is what cells have cost that the manifest no longer names, in USD, if it's known.
+    """
     shown = [column for column in _COLUMNS if column[0] == "done" or _any(summary, column[1])]
+    gone = summary.cost - sum((row.cost for row in models), Decimal(0))
+    decimals = decimals_of([*(row.cost for row in models), gone, summary.cost])
+    cost = partial(usd, decimals=decimals)
     rows = [["model", "cells", *(heading for heading, _ in shown), "USD"]]
-    rows += [_line(row.alias, row.tally, row.cost, shown) for row in models]
-    spent = sum((row.cost for row in models), Decimal(0))
-    if spent != summary.cost:
+    rows += [[*_line(row.alias, row.tally, shown), cost(row.cost)] for row in models]
+    if gone:
         # Aliases that the manifest no longer has; without them the column would not add up.
-        gone = ["not in the manifest", "", *("" for _ in shown), money(summary.cost - spent)]
-        rows.append(gone)
+        rows.append(["not in the manifest", "", *("" for _ in shown), cost(gone)])
     if len(rows) > 2:
-        rows.append(_line("total", summary.tally, summary.cost, shown))
+        rows.append([*_line("total", summary.tally, shown), cost(summary.cost)])
     notes = [] if models else [NO_CELL]
-    return "\n".join([*_aligned(rows, width), *_below(summary, notes)])
+    return "\n".join([*_aligned(rows, width), *_below(summary, notes, orphans_cost)])
 
 
 def _any(summary: Summary, name: str) -> bool:
     return bool(getattr(summary, name))
 
 
-def _line(label: str, tally: Tally, cost: Decimal, shown: Sequence[tuple[str, str]]) -> list[str]:
+def _line(label: str, tally: Tally, shown: Sequence[tuple[str, str]]) -> list[str]:
     numbers = (getattr(tally, name) for _, name in shown)
-    return [label, str(tally.cells), *(str(number or "-") for number in numbers), money(cost)]
+    return [label, f"{tally.cells:,}", *(f"{number:,}" if number else "-" for number in numbers)]
 
 
 def _aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -68,18 +79,34 @@ def _aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     return [lines[0], rule, *lines[1:]]
 
 
-def _below(summary: Summary, notes: Sequence[str]) -> list[str]:
+def _below(summary: Summary, notes: Sequence[str], orphans_cost: Decimal | None) -> list[str]:
     """Say what the numbers above don't: points folded, cells orphaned, and where things are."""
     lines = [*notes]
     if summary.folded:
-        lines.append(f"{number_of(summary.folded, 'point')} came to a cell that was there already")
+        lines.append(folded(summary.folded, summary.cells + summary.folded))
     if summary.orphaned:
-        lines.append(
-            f"{number_of(summary.orphaned, 'cell')} of the ledger not in the manifest any more"
-        )
+        lines.append(_orphaned(summary.orphaned, orphans_cost))
     places = {"files": summary.outputs, "report": summary.report}
-    lines += [f"{name}: {place}" for name, place in places.items() if place]
+    # The last line may name the same place.
+    lines += [f"{name}: {at}" for name, at in places.items() if at and at not in summary.next]
     return ["", *lines] if lines else []
+
+
+def folded(number: int, points: int) -> str:
+    """Say that so many of the grid's *points* came to a cell that another one has."""
+    are, their, they = ("are", "their", "they share") if number > 1 else ("is", "its", "it shares")
+    combinations = number_of(points, "combination")
+    return (
+        f"{number:,} of {combinations} {are} the same for {their} model (it ignores what differs), "
+        f"so {they} a run"
+    )
+
+
+def _orphaned(number: int, cost: Decimal | None) -> str:
+    match, their = ("match", "their") if number > 1 else ("matches", "its")
+    paid = "" if cost is None else f" ({usd(cost)} USD)"
+    cells = number_of(number, "cell")
+    return f"{cells} no longer {match} the manifest{paid}; {their} files are kept"
 
 
 def width_of(text: str) -> int:

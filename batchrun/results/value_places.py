@@ -129,7 +129,7 @@ def place_of(manifest: Manifest, name: str, value: Any) -> str | None:
 def place_of_sent(manifest: Manifest, name: str, value: Any) -> str | None:
     wanted = digest(value)
     for cell in expand(manifest):
-        if name in cell.input and digest(cell.input[name]) == wanted:
+        if name in cell.input and digest(cell.keyed_input[name]) == wanted:
             return _place(manifest, cell, _common(manifest, cell, name))
     return None
 

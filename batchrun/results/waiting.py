@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import money, number_of, usd
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
@@ -57,5 +57,5 @@ class Waiting(Struct, frozen=True, kw_only=True):
         if self.unpriced:
             yield f"the cost of {number_of(self.unpriced, 'run')}, which is not known yet"
         if self.budget is not None:
-            left = f"{money(self.spent)} of {money(self.budget)} USD are spent"
+            left = f"{usd(self.spent)} of {usd(self.budget)} USD are spent"
             yield f"a larger budget for {number_of(self.pending, 'cell')}: {left}"

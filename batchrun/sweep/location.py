@@ -119,6 +119,16 @@ def catalogue_below(base: Path, endpoint: str) -> Path:
 
 def _segment(text: str, what: str) -> str:
     if not text.strip(". ") or "/" in text or "\0" in text or text.startswith("@"):
-        raise UsageError(f"the {what} {text!r} cannot be the name of a folder")
+        raise UsageError(
+            f"the {what} `{text}` cannot be the name of a folder: {_why_no_segment(text)}; "
+            "letters, digits, spaces and `-_.,=` may stand in it, such as in `2026-11-28`"
+        )
     # One text is one folder, however it was typed, and whatever the locale calls its bytes.
     return os.fsdecode(unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape"))
+
+
+def _why_no_segment(text: str) -> str:
+    """Return what of *text* no name of a folder has."""
+    if "/" in text or "\0" in text:
+        return "`/` may not stand in it" if "/" in text else "a null may not stand in it"
+    return "it may not begin with `@`" if text.startswith("@") else "it is empty, or only dots"

@@ -118,6 +118,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
         "--allow-short": chosen.allow_short,
         "--resubmit-in-doubt": chosen.resubmit_in_doubt,
         **({} if chosen.input_errors == "refuse" else {"limits.input_errors": chosen.input_errors}),
+        **({"--new-types": True} if chosen.new_types else {}),
         **({"--new-sweep": list(chosen.set_aside)} if chosen.set_aside else {}),
         **({} if options.recover is None else {"--recover": options.recover}),
         **({} if options.plan is None else {"--plan": str(options.plan)}),

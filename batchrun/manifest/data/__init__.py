@@ -3,7 +3,8 @@
 data_file.py     a data file: its rows, read again whenever they are needed
 csv_rows.py      the lines of a CSV file -> rows of texts
 jsonl_rows.py    the lines of a JSONL file -> rows of values
-column_types.py  what the texts of a CSV file mean
+column_types.py  the one type of each column of a CSV file
+field_types.py   what one field of it reads as
 decoded.py       bytes -> lines of text
 mistake.py       what is wrong with a line
 table.py         a data file as a table of the grid

@@ -1,21 +1,182 @@
-"""What the texts of a CSV file mean: numbers, booleans, or text."""
+"""The one type of each column of a table's CSV files: numbers, booleans, or text.
 
-from collections.abc import Mapping
-from typing import Any
+A column is of numbers, or of booleans, where every field of it that isn't empty reads as one; else
+it is text, all of it, as it stands in the file. So `42` below `a red chair` is the text "42". The
+first reading of the files decides. It keeps the first field of each kind, and no more of a column.
+The order of the rows makes no difference. `field_types.py` says what one field reads as.
 
-from msgspec import Struct
+batchrun 0.1 took each field by itself. Its ledgers have the cells that came of that, so that way to
+read is kept here, too: `BY_FIELD`.
+"""
 
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+from typing import Any, Final
+
+from msgspec import Struct, field
+
+from batchrun.manifest.data.field_types import (
+    as_boolean,
+    as_number,
+    decimals,
+    is_boolean,
+    is_number,
+    is_padded,
+)
 from batchrun.manifest.yaml.scalars import from_field
+
+BY_FIELD: Final = "field by field"
+"""The type of a column whose fields were each taken by itself."""
+
+
+class ColumnType(StrEnum):
+    """What the fields of a column are."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+
+
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {
+    ColumnType.NUMBER: as_number,
+    ColumnType.BOOLEAN: as_boolean,
+    BY_FIELD: from_field,
+}
+"""How the fields of each type are read; those of a text are as they stand."""
+
+_WORDS: Final[Mapping[str, str]] = {
+    ColumnType.NUMBER: "a number",
+    ColumnType.BOOLEAN: "true or false",
+}
+
+
+class Field(Struct, frozen=True):
+    """A field, and the line of the file that its row begins in."""
+
+    written: str  # the file, as messages show it
+    line: int
+    text: str
+
+
+class Column(Struct):
+    """The first field of each kind in one column; None where the column has none of that kind."""
+
+    not_number: Field | None = None
+    not_boolean: Field | None = None
+    padded: Field | None = None
+    varied: Field | None = None  # with other decimals than the first one with a point
+    read_alone: Field | None = None  # a number or boolean where each field is taken by itself
+    kept_alone: Field | None = None  # text there
+    decimals: int = 0  # of the first field with a point
+
+    def see(self, text: str, written: str, line: int) -> None:
+        """Take in one more field that isn't empty, of the row in that *line*."""
+        alone = from_field(text)
+        if isinstance(alone, str):
+            if self.kept_alone is None:
+                self.kept_alone = Field(written, line, text)
+        elif self.read_alone is None:
+            self.read_alone = Field(written, line, text)
+        if self.not_boolean is None and not is_boolean(text):
+            self.not_boolean = Field(written, line, text)
+        if self.not_number is None:
+            if not is_number(text, alone):
+                self.not_number = Field(written, line, text)
+            elif "." in text:
+                self._see_decimals(text, written, line)
+
+    def _see_decimals(self, text: str, written: str, line: int) -> None:
+        number = decimals(text)
+        self.decimals = self.decimals or number
+        if self.varied is None and number != self.decimals:
+            self.varied = Field(written, line, text)
+        if self.padded is None and is_padded(text):
+            self.padded = Field(written, line, text)
+
+    @property
+    def no_number(self) -> Field | None:
+        """The field for which the column is not one of numbers."""
+        return self.not_number or (self.padded if self.varied else None)
+
+    @property
+    def type(self) -> ColumnType:
+        """The type of the column, by its fields."""
+        if self.not_boolean is None:
+            return ColumnType.BOOLEAN
+        return ColumnType.NUMBER if self.no_number is None else ColumnType.TEXT
+
+    @property
+    def alone(self) -> str:
+        """The type that all fields have where each is taken by itself, else `BY_FIELD`."""
+        if self.read_alone is None:
+            return ColumnType.TEXT
+        is_one = self.kept_alone is None and self.type is not ColumnType.TEXT
+        return self.type if is_one else BY_FIELD
+
+
+class RowValues(dict[str, Any]):
+    """The values of a row. *texts* are the fields of columns whose type the manifest doesn't say.
+
+    A model may take such a value as the text that it was, or such a text as what it reads as.
+    """
+
+    __slots__ = ("texts",)
+
+    def __init__(self, values: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.texts = texts
 
 
 class ColumnTypes(Struct):
-    """The types of the columns of a table's CSV files, as far as the manifest says them."""
+    """The types of the columns of a table's CSV files.
 
-    text: frozenset[str] = frozenset()
+    *said* are those that the manifest says. The others are known once all files were read.
+    *former* are types in place of all these, to see which cells came of them.
+    """
 
-    def values(self, fields: Mapping[str, str]) -> dict[str, Any]:
-        """Return the values of a row of texts."""
-        return {
-            name: field if name in self.text else from_field(field)
-            for name, field in fields.items()
+    said: Mapping[str, ColumnType] = field(default_factory=dict)
+    former: Mapping[str, str] = field(default_factory=dict)
+    columns: dict[str, Column] = field(default_factory=dict)
+    _readers: dict[str, Callable[[str], Any]] | None = None
+
+    def learn(
+        self, fields: Mapping[str, str], written: str, line: int
+    ) -> Iterator[tuple[str, str]]:
+        """Take in a row of the first reading; yield each column that it is wrong in, and why."""
+        self._readers = None
+        for name, text in fields.items():
+            column = self.columns.get(name)
+            if column is None:
+                column = self.columns[name] = Column()
+            column.see(text, written, line)
+            said = self.said.get(name, ColumnType.TEXT)
+            if said is not ColumnType.TEXT and isinstance(_READERS[said](text), str):
+                yield name, f"this is not {_WORDS[said]}, as `{said}: [{name}]` says"
+
+    def of(self, name: str) -> ColumnType | None:
+        """Return the type of a column, None where all of its fields are empty."""
+        column = self.columns.get(name)
+        return None if column is None else self.said.get(name, column.type)
+
+    def read_as(self, former: Mapping[str, str]) -> "ColumnTypes":
+        """Return the same types with *former* ones in their place."""
+        return ColumnTypes(self.said, former, self.columns)
+
+    def values(self, fields: Mapping[str, str]) -> RowValues:
+        """Return the values of a row; a field that isn't of its column's type stays text."""
+        if self._readers is None:
+            self._readers = dict(self._made())
+        readers = self._readers
+        values = {
+            name: text if (read := readers.get(name)) is None else read(text)
+            for name, text in fields.items()
         }
+        said = self.said
+        texts = {n: text for n, text in fields.items() if n not in said} if said else fields
+        return RowValues(values, texts)
+
+    def _made(self) -> Iterator[tuple[str, Callable[[str], Any]]]:
+        for name in self.columns:
+            kind = self.former.get(name) or self.of(name) or ColumnType.TEXT
+            if kind in _READERS:
+                yield name, _READERS[kind]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Place, Problem
 from batchrun.manifest.data.column_types import ColumnTypes
@@ -29,6 +30,8 @@ class RowOptions(Struct, frozen=True):
     """How the columns of a data file are to be taken."""
 
     text: frozenset[str] = frozenset()
+    number: frozenset[str] = frozenset()
+    boolean: frozenset[str] = frozenset()
     files: frozenset[str] = frozenset()
     template: frozenset[str] = frozenset()
     send: frozenset[str] | None = None  # None: all of them
@@ -46,41 +49,67 @@ class DataFile(Struct):
     columns: dict[str, int] = field(default_factory=dict)  # and the line that brought each
     types: ColumnTypes = field(default_factory=ColumnTypes)
 
-    def rows(self, problems: list[Problem] | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield line and values of each row.
+    def rows(
+        self, problems: list[Problem] | None = None, *, learn: bool = False
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield line and values of each row; where the types are still to *learn*, a CSV's texts.
 
         A wrong row goes to *problems* and is passed over; without them, and where the file as a
         whole is wrong, ManifestError is raised; ValueError where it cannot be opened.
         """
-        digest = hashlib.sha256()
+        digest, more = hashlib.sha256(), 0
         with opened(self.path, self.relative) as file:
             try:
-                for line, row in self._read(decoded(file, digest)):
+                for line, row in self._read(decoded(file, digest), learn=learn):
                     if isinstance(row, dict):
                         yield line, row
                     elif problems is None:
                         raise ManifestError([self.located(row)])
                     elif len(problems) < AT_ONCE:
                         problems.append(self.located(row))
+                    else:
+                        more += 1
             except WholeFileError as error:
                 raise ManifestError([self.located(error.mistake)]) from None
+        if problems and more:
+            problems[-1] = replace(problems[-1], more=more)
         if self.sha256 not in {None, digest.hexdigest()}:
             message = "the file has changed since the manifest was read"
             raise ManifestError([self.located(Mistake(1, message, excerpt=False))])
         self.sha256 = digest.hexdigest()
 
-    def _read(self, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | Mistake]]:
-        if self.path.suffix.lower() in {".jsonl", ".ndjson"}:
+    @property
+    def is_csv(self) -> bool:
+        """Whether it has columns of texts; the values of a JSONL file have types of their own."""
+        return self.path.suffix.lower() not in {".jsonl", ".ndjson"}
+
+    def _read(
+        self, lines: Iterable[str], *, learn: bool
+    ) -> Iterator[tuple[int, dict[str, Any] | Mistake]]:
+        if not self.is_csv:
             yield from jsonl_rows(lines, self.columns)
             return
         for line, row in csv_rows(lines, self.columns):
-            yield line, row if isinstance(row, Mistake) else self.types.values(row)
+            if isinstance(row, Mistake):
+                yield line, row
+            elif learn:
+                yield from self._learn(line, row)
+            else:
+                yield line, self.types.values(row)
+
+    def _learn(
+        self, line: int, row: dict[str, str]
+    ) -> Iterator[tuple[int, dict[str, Any] | Mistake]]:
+        """Learn the types of the columns from a row; yield it, and the mistakes in its fields."""
+        for name, message in self.types.learn(row, self.written, line):
+            yield line, Mistake(line, message, list(self.columns).index(name))
+        yield line, row
 
     def scan(self, origin: Origin, problems: list[Problem]) -> None:
-        """Read all of the file, so that its columns are known, and what is wrong with it."""
+        """Read all of the file: its columns, their types, and what is wrong with it."""
         try:
             found: list[Problem] = []
-            self.count = sum(1 for _ in self.rows(found))
+            self.count = sum(1 for _ in self.rows(found, learn=True))
             problems += found
             if not self.count and not found:
                 problems.append(origin.problem(f"{self.written} has no rows"))

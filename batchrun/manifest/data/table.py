@@ -6,9 +6,11 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError, Problem
+from batchrun.manifest.data.column_types import ColumnTypes, RowValues
 from batchrun.manifest.data.data_file import AT_ONCE, DataFile
 from batchrun.manifest.expressions.compiler import Compiler
 from batchrun.manifest.expressions.expression import (
@@ -86,6 +88,16 @@ class FileTable(Struct):
     def problem(self, column: str, message: str) -> Problem:
         return self.data.column(self.data.columns[column], column, message)
 
+    @property
+    def types(self) -> ColumnTypes:
+        """The types of its columns; of the values of a JSONL file it knows none."""
+        return self.data.types
+
+    def read_as(self, former: Mapping[str, str]) -> "FileTable":
+        """Return the same table with these types of its columns, some of them former ones."""
+        data = self.data
+        return replace(self, data=replace(data, types=data.types.read_as(former)))
+
     def rows(self) -> Iterator[Row]:
         for line, values in self.data.rows():
             yield self._row(line, values)
@@ -93,6 +105,7 @@ class FileTable(Struct):
     def check(self) -> list[Problem]:
         """Read every row once; return what is wrong, and know how many there are."""
         problems: list[Problem] = []
+        more = 0
         uses: dict[str, frozenset[str]] = {}
         self.count = 0
         try:
@@ -103,20 +116,23 @@ class FileTable(Struct):
                 except ManifestError as error:
                     if len(problems) < AT_ONCE:
                         problems += error.problems
+                    else:
+                        more += len(error.problems)
                     continue
                 for name, expression in row.dynamic.items():
                     uses[name] = uses.get(name, frozenset()) | expression.names
         except ManifestError as error:
             problems += error.problems
         self.uses = uses
-        return problems
+        return [*problems[:-1], replace(problems[-1], more=more)] if more else problems
 
     def _row(self, line: int, values: dict[str, Any]) -> Row:
         options = self.data.options
         place = DataFileOrigin(self.data, line)
         special = [name for name in values if name in options.template or name in options.files]
+        texts = values.texts if isinstance(values, RowValues) else {}
         if not special:
-            return Row(values, {}, place)
+            return Row(values, {}, place, texts)
         dynamic: dict[str, Expression] = {}
         for name in special:
             expression = self._compiled(FieldOrigin(self.data, line, name), values[name])
@@ -127,7 +143,7 @@ class FileTable(Struct):
                 values[name] = expression.evaluate({})
             except NoValueError as error:
                 raise ManifestError([error.problem] if error.problem else []) from None
-        return Row({n: v for n, v in values.items() if n not in dynamic}, dynamic, place)
+        return Row({n: v for n, v in values.items() if n not in dynamic}, dynamic, place, texts)
 
     def _compiled(self, origin: FieldOrigin, value: Any) -> Expression:
         """Compile one field; what is wrong with it is raised with its line."""

@@ -2,6 +2,7 @@
 
 compiler.py    nodes -> expressions
 expression.py  what an expression comes to, once its names have values
+misused.py     an operator that is unknown, or not alone
 ranges.py      the numbers of a `$range`
 template.py    `${...}` in text
 doubts.py      values that may not be what was typed

@@ -13,7 +13,6 @@ from msgspec import Struct, field
 
 from batchrun.base.ceilings import MOST_HELD
 from batchrun.base.local_file import LocalFile
-from batchrun.base.text import did_you_mean
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT
 from batchrun.manifest.expressions.doubts import (
@@ -39,6 +38,7 @@ from batchrun.manifest.expressions.expression import (
     TextAt,
     pointed,
 )
+from batchrun.manifest.expressions.misused import misuse
 from batchrun.manifest.expressions.ranges import RangeError, Wrong, range_of
 from batchrun.manifest.expressions.template import BadReferenceError, Reference, split, understand
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
@@ -186,12 +186,7 @@ class Compiler(Struct):
             self._look_at(below)
             return Constant(plain_value(below))
         if len(node.entries) > 1 or key not in OPERATORS:
-            unknown = next((k.text for k, _ in node.entries if k.text not in OPERATORS), key)
-            if unknown.startswith("$"):
-                message = f"unknown operator `{unknown}`{did_you_mean(unknown, OPERATORS)}"
-            else:
-                message = f"`{key}` stands alone in its mapping; `{unknown}` is too much"
-            self.problems.append(node.entries[0][0].problem(message))
+            self.problems.append(misuse(node, key, OPERATORS))
         elif key == "$file":
             return self._folded(FileAt(self.value(below), below, self.disk))
         elif key == "$text":

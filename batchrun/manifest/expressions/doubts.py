@@ -36,6 +36,7 @@ _MARKS: Final = re.compile("[\u200e\u200f]")  # they belong into text that runs 
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL"})
 _OPENING: Final = "\u201c\u201e\u00ab\u2018\u201a\u2039"
 _CLOSING: Final = "\u201d\u201c\u00bb\u2019\u2018\u203a"
+_NAMES_OF_NULL: Final = {"Null", "NULL"}  # people are called so
 _KINDS: Final = {bool: "a boolean", int: "a number", float: "a number", type(None): "null"}
 
 
@@ -74,6 +75,8 @@ def notes_on(node: ScalarNode) -> Iterator[Problem]:
     if type(node.value) in {int, float} and node.plain and _is_respelled(node):
         value = spell(node.value)
         yield node.problem(f"`{node.text}` is sent as the number {value}; quote it if it is text")
+    if node.plain and node.text in _NAMES_OF_NULL:
+        yield node.problem(f"`{node.text}` is sent as null; quote it if it is text")
     if type(node.value) is str:
         yield from _odd_characters(node)
 
@@ -137,7 +140,7 @@ def mappings_for_text(nodes: Sequence[Node], *, axis: bool) -> Iterator[Doubt]:
     An axis of one mapping has no use; a list of one may be what a model takes.
     """
     found = [node for node in nodes if isinstance(node, MapNode) and _is_bare(node)]
-    beside = bool(_texts(nodes))
+    beside = bool(found and _texts(nodes))
     differ = len({node.entries[0][0].text for node in found}) > 1 or (axis and len(nodes) == 1)
     for node in found:
         key, value = node.entries[0]
@@ -201,7 +204,7 @@ def _is_other(node: Node) -> bool:
     """Say whether a node is a list, or a plain number, boolean or null, without another note."""
     if not isinstance(node, ScalarNode):
         return isinstance(node, ListNode)
-    if not node.plain or not node.text or type(node.value) is str:
+    if not node.plain or node.text in {"", *_NAMES_OF_NULL} or type(node.value) is str:
         return False
     return type(node.value) not in {int, float} or not _is_respelled(node)
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT, Omit
-from batchrun.manifest.expressions.template import Reference, in_text, look_up
+from batchrun.manifest.expressions.template import THE_TEXT, Reference, in_text, look_up
 from batchrun.manifest.yaml.document import Node
 
 NOTHING: Final[frozenset[str]] = frozenset()
@@ -120,7 +120,7 @@ class Text(Struct, frozen=True):
         try:
             return in_text(look_up(reference, scope))
         except ValueError as error:
-            said = str(error)
+            said = str(error).replace(THE_TEXT, f"`{''.join(map(str, self.parts))}`", 1)
             message = f"`{reference.name}` {said}" if said.startswith("is ") else said
             problem = pointed(self.node, reference, message)
             raise NoValueError(problem, frozenset({reference.name})) from None

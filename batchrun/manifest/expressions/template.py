@@ -78,14 +78,22 @@ def look_up(reference: Reference, scope: Mapping[str, Any]) -> Any:
     return value.written if reference.attribute == "path" else getattr(value, reference.attribute)
 
 
+THE_TEXT: Final = "the text"
+EMPTY: Final = "empty here"
+EMPTY_IN_ROW: Final = "empty in this row"
+"""The same of a value that a data file's row should have."""
+
+
 def in_text(value: Any) -> str:
     """Spell a value inside text, as JSON spells it; raise ValueError for what has no spelling."""
     if type(value) is str:
         return value
     if isinstance(value, LocalFile):
         return value.stem
-    if value is None or isinstance(value, list | dict | Omit):
-        raise ValueError(f"is {kind(value)}, which cannot stand inside text")
+    if isinstance(value, Omit):
+        raise ValueError(f"is {EMPTY}, but {THE_TEXT} needs it")  # noqa: TRY004 as all of them
+    if value is None or isinstance(value, list | dict):
+        raise ValueError(f"is {kind(value)}, but {THE_TEXT} needs text or a number")
     return json.dumps(value)
 
 

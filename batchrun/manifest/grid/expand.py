@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cell_key import KeyMaker
-from batchrun.manifest.cells import OMIT, Cell
+from batchrun.manifest.cells import AS_IT_IS, OMIT, Cell
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
 from batchrun.manifest.grid.layout import (
@@ -29,9 +29,13 @@ from batchrun.manifest.grid.layout import (
 )
 from batchrun.manifest.grid.ruled import Exclusion, Ruled
 from batchrun.manifest.grid.sample import Point, Watch, drawn, tree
+from batchrun.manifest.grid.sent_as import SentAs
 from batchrun.manifest.grid.size import count
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
 from batchrun.manifest.matching import is_among, kind_of_mismatch, token
+
+Types = Mapping[str, Mapping[str, str]]
+"""The types that models take, by their ids and inputs."""
 
 
 def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
@@ -43,7 +47,7 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
     base = 0
     for grid in manifest.grids:
         streams = [
-            _cells(layout, base + number, _kept(grid, layout), manifest.redone)
+            _cells(layout, base + number, _kept(grid, layout), manifest.redone, manifest.sent_as)
             for number, layout in enumerate(layouts(grid))
             if model is None or layout.model.alias == model.alias
         ]
@@ -55,7 +59,7 @@ def expand(manifest: Manifest, model: Model | None = None) -> Iterator[Cell]:
 
 def cells_of(grid: Grid, layout: Layout, base: int) -> Iterator[Cell]:
     """Yield the cells of one layout of *grid*, whose ordinals begin at *base*."""
-    return _cells(layout, base, _kept(grid, layout), {})
+    return _cells(layout, base, _kept(grid, layout), {}, {})
 
 
 class Replicates(Struct, frozen=True):
@@ -75,15 +79,17 @@ def points(manifest: Manifest) -> Iterator[Replicates]:
     base = 0
     for grid in manifest.grids:
         streams = [
-            _points(layout, base + number, _kept(grid, layout))
+            _points(layout, base + number, _kept(grid, layout), manifest.sent_as)
             for number, layout in enumerate(layouts(grid))
         ]
         yield from heapq.merge(*streams, key=attrgetter("first.ordinal"))
         base += prod(dimension_sizes(grid).values()) * len(grid.models)
 
 
-def _points(layout: Layout, base: int, kept: Mapping[int, Any] | None) -> Iterator[Replicates]:
-    walk, maker = Traversal(layout), _CellMaker(layout)
+def _points(
+    layout: Layout, base: int, kept: Mapping[int, Any] | None, sent_as: Types
+) -> Iterator[Replicates]:
+    walk, maker = Traversal(layout), _CellMaker(layout, sent_as)
     for ordinal in walk.points(kept):
         if walk.values[REPLICATE] != 1:
             continue
@@ -178,8 +184,9 @@ def _cells(
     base: int,
     kept: Mapping[int, Any] | None,
     redone: Mapping[str, Mapping[str, int]],
+    sent_as: Types,
 ) -> Iterator[Cell]:
-    walk, maker = Traversal(layout), _CellMaker(layout)
+    walk, maker = Traversal(layout), _CellMaker(layout, sent_as)
     make, present, more = maker.cell, walk.values, list[Cell]()
     for ordinal in walk.points(kept):
         if more and present[REPLICATE] == 1:  # the next point: the last one's are over
@@ -214,9 +221,11 @@ def _redone(
 class _CellMaker:
     """Makes the cells of a model from the values of its points."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, sent_as: Types) -> None:
         self._shape = Shape(layout)
         self._model = layout.model
+        types = sent_as.get(layout.model.id)
+        self._convert = SentAs(layout, types).convert if types else None
         self._keys = KeyMaker(layout.model.id)
         self._ruled = bool(layout.grid.exclude)
 
@@ -237,14 +246,16 @@ class _CellMaker:
             problem = walk.located(error)
             raise ManifestError([problem] if problem else []) from None
         replicate = present[REPLICATE]
+        key = self._keys.key(sent, replicate)
         return Cell(
-            key=self._keys.key(sent, replicate),
+            key=key,
             model=model.id,
             alias=model.alias,
             input=sent,
             replicate=replicate,
             values=values,
             ordinal=ordinal,
+            keyed=AS_IT_IS if self._convert is None else self._convert(walk, sent),
         )
 
 

@@ -27,11 +27,13 @@ from batchrun.manifest.expressions.expression import (
     Text,
     pointed,
 )
+from batchrun.manifest.expressions.template import EMPTY, EMPTY_IN_ROW
 from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowOrigin, Table
 from batchrun.manifest.yaml.document import Node
 
 BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
+NO_TEXTS: Final[Mapping[str, str]] = {}
 DimensionKey = tuple[str, Any]
 _MOST_PROBLEMS: Final = 20
 _MOST_FAILURES: Final = 1000
@@ -39,11 +41,15 @@ _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made an
 
 
 class Step(Struct, frozen=True):
-    """The meaning of one number of a dimension: values as they are, and expressions for later."""
+    """The meaning of one number of a dimension: values as they are, and expressions for later.
+
+    *texts* are the fields of a file that values were read from.
+    """
 
     values: Mapping[str, Any]
     dynamic: Mapping[str, Expression]
     place: RowOrigin | None = None
+    texts: Mapping[str, str] = NO_TEXTS
 
 
 class Dimension(Struct):
@@ -94,7 +100,8 @@ class Dimension(Struct):
                 dynamic[slot] = Constant(row.values.get(name, OMIT))
             else:
                 values[slot] = row.values.get(name, OMIT)
-        return Step(values, dynamic, row.place)
+        texts = {slot: row.texts[n] for n, slot in self.targets.items() if n in row.texts}
+        return Step(values, dynamic, row.place, texts)
 
 
 def raws(
@@ -175,12 +182,17 @@ class Traversal:
         self._problems = problems
         self._failures = 0
         self._places: dict[str, RowOrigin] = {}
+        self.texts: dict[str, str] = {}
 
     def points(self, kept: Mapping[int, Any] | None = None) -> Iterator[int]:
         """Yield the ordinal of each point in turn; *kept* is a tree of the dimensions wanted."""
         with suppress(_EnoughError):
             if self._compute(self.layout.first):
                 yield from self._walk(0, 0, kept)
+
+    def expression(self, slot: str) -> Expression | None:
+        """Return what the value of a slot follows from, None where it follows from nothing."""
+        return self._expressions.get(slot)
 
     def at_replicate(self, number: int) -> dict[str, Any]:
         """Return the values of the present point as they are for another replicate."""
@@ -212,6 +224,7 @@ class Traversal:
             values.update(step.values)
             if step.place is not None:
                 self._places.update(dict.fromkeys(dimension.targets.values(), step.place))
+            self.texts.update(step.texts)
             if step.dynamic and not self._express(step.dynamic):
                 continue
             if computed and not self._compute(computed):
@@ -263,12 +276,13 @@ class Traversal:
         rows = sorted(set(map(str, places.values())))
         if problem is None or not rows or f"{problem.place.source}:" in "".join(rows):
             return problem
+        said = problem.message.replace(EMPTY, EMPTY_IN_ROW, 1)
         if len(rows) == 1:
             name, place = next(iter(places.items()))
             column = name.removeprefix(BELOW).removeprefix(FIELD)
-            if moved := place.problem(column, f"{problem.message} ({problem.place})"):
+            if moved := place.problem(column, f"{said} ({problem.place})"):
                 return moved
-        message = f"{problem.message} (row at {', '.join(rows)})"
+        message = f"{said} (row at {', '.join(rows)})"
         return Problem(problem.place, message, problem.excerpt, problem.width)
 
 

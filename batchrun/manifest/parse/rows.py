@@ -1,13 +1,13 @@
 """`rows` and `zip`: columns that advance together, from the manifest or from a file beside it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 from msgspec import Struct
 
 from batchrun.base.text import did_you_mean
-from batchrun.manifest.data.column_types import ColumnTypes
+from batchrun.manifest.data.column_types import ColumnType, ColumnTypes
 from batchrun.manifest.data.data_file import DataFile, RowOptions
 from batchrun.manifest.data.local_files import placed
 from batchrun.manifest.data.table import DataFolder, FileTable
@@ -24,6 +24,22 @@ _ROWS: Final = (
     "`rows` expects a file such as prompts.csv, {file: prompts.csv}, {all: [a.csv, b.csv]}, "
     "or a list such as [{prompt: a red chair}]"
 )
+
+_OF_COLUMNS: Final = ("send", "template", "text", "number", "boolean", "files")
+"""The keys of `rows` that name columns."""
+
+_TYPED: Final[Mapping[str, ColumnType]] = {
+    **dict.fromkeys(("files", "template", "text"), ColumnType.TEXT),
+    "number": ColumnType.NUMBER,
+    "boolean": ColumnType.BOOLEAN,
+}
+"""The keys that say the type of a column: a path and a template are texts."""
+
+_NOT_BOTH: Final = {
+    "number": ("text", "files", "template"),
+    "boolean": ("text", "number", "files", "template"),
+}
+"""The keys that say another type."""
 
 
 class DataReader(Struct, frozen=True):
@@ -59,9 +75,7 @@ class DataReader(Struct, frozen=True):
                 yield data, written or node
 
     def _row_options(self, section: Section) -> RowOptions:
-        names = {
-            key: section.take(key, _names, None) for key in ("send", "template", "text", "files")
-        }
+        names = {key: section.take(key, _names, None) for key in _OF_COLUMNS}
         section.close()
         send = names.pop("send")
         return RowOptions(send=send, **{key: value or frozenset() for key, value in names.items()})
@@ -80,7 +94,7 @@ class DataReader(Struct, frozen=True):
             return None
         shown = str(self.context.path.parent / written)
         self.context.disk.note(path)
-        data = DataFile(path, shown, written, options, types=ColumnTypes(options.text))
+        data = DataFile(path, shown, written, options, types=ColumnTypes(_types(options)))
         data.scan(node, self.context.problems)
         return data if data.columns else None
 
@@ -95,7 +109,8 @@ class DataReader(Struct, frozen=True):
         return [(kind, table) for kind, table in tables if table is not None]
 
     def _file_table(self, data: DataFile, node: Node) -> Table:
-        for key in ("send", "template", "text", "files"):
+        self.context.problems.extend(map(node.problem, _misfits(data)))
+        for key in _OF_COLUMNS:
             for name in sorted(getattr(data.options, key) or ()):
                 if name not in data.columns:
                     hint = did_you_mean(name, data.columns)
@@ -178,6 +193,25 @@ def _nodes_of_rows(node: MapNode, rows: int) -> Iterator[dict[str, Node]]:
             else below
             for name, below in lists.items()
         }
+
+
+def _types(options: RowOptions) -> dict[str, ColumnType]:
+    """Return the types that the manifest says."""
+    return {name: said for key, said in _TYPED.items() for name in getattr(options, key)}
+
+
+def _misfits(data: DataFile) -> Iterator[str]:
+    """Yield each column that is said to be of two types, or of one that its file says itself."""
+    for key, others in _NOT_BOTH.items():
+        for name in sorted(getattr(data.options, key)):
+            for other in others:
+                if name in getattr(data.options, other):
+                    yield f"`rows.{key}`: `{name}` is also in `{other}`; keep one of them"
+            if not data.is_csv:
+                yield (
+                    f"`rows.{key}`: the values of {data.written} have the types that JSON gives "
+                    f"them; take `{name}` out"
+                )
 
 
 def _names(value: object) -> frozenset[str]:

@@ -89,7 +89,7 @@ def normal(value: Any, deepest: int = DEEPEST) -> Any:
 
 
 def from_field(text: str) -> Any:
-    """Return what a CSV field means: a number or boolean only if it is spelled as we would."""
+    """Return what a CSV field is by itself: a number or boolean only if it is spelled as ours."""
     if text in {"true", "false"}:
         return text == "true"
     if text and text[0] in "-0123456789" and len(text) < _LONGEST and _FLOAT.fullmatch(text):

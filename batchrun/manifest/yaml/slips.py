@@ -96,7 +96,7 @@ def joined_lines(source: Source, start: Spot, last: int) -> Problem | None:
             message = _within(start[0] + 1) if quoted else _DEEPER
             return source.problem(number + 1, column + 1, message)
         if first[:1] in _BULLETS and line.lstrip()[:1] == first[:1] and not quoted:
-            message = "these lines are one text; a list item begins with `-` and a space"
+            message = "these lines are one text; begin items with `- `, or write a block with `|`"
             return source.problem(start[0] + 1, start[1] + 1, message, len(first.rstrip()))
     return None
 
