@@ -7,7 +7,7 @@ writes into each page what its commands print now. A page is played from its top
 * A fenced block with a name behind its language (```yaml chairs.yaml) is that file.
 * A block `diff` with a name changes lines of that file.
 * In a block `console` each line that begins with `$ ` is a command, and below it stands what it
-  prints. `batchrun` is called in this process, anything else by a shell, beside the same batchrun.
+  prints on a terminal, but for the bar. Anything but `batchrun` is called by a shell.
 * Below `^C` stands what is printed when the command is interrupted, once all of its runs are sent.
 * A line `...` stands for any lines, and a `~` for some of a line: what differs from call to call.
   Where other lines differ, they are written anew around the `...`.
@@ -18,6 +18,7 @@ embedded simulator is the real one, twenty times as fast, and asked twenty times
 
 import io
 import os
+import pty
 import re
 import shlex
 import signal
@@ -25,7 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -163,19 +164,33 @@ def quick(*faults: str) -> Iterator[None]:
         yield
 
 
+class Terminal(io.TextIOWrapper):
+    """Takes what a call prints, as a terminal does."""
+
+    def __init__(self) -> None:
+        super().__init__(io.BytesIO(), "utf-8", newline="", write_through=True)
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def shown(self) -> str:
+        assert isinstance(self.buffer, io.BytesIO)
+        return self.buffer.getvalue().decode()
+
+
 def _called(command: str, folder: Path) -> str:
-    """Return what a command of batchrun prints, called in this process."""
-    printed = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True)
+    """Return what a command of batchrun shows on a terminal, called in this process."""
+    terminal = Terminal()
     with (
         mock.patch.dict(os.environ, environment()),
         chdir(folder),
-        redirect_stdout(printed),
-        redirect_stderr(printed),
+        redirect_stdout(terminal),
+        redirect_stderr(terminal),
         quick(),
     ):
         main(shlex.split(command, comments=True)[1:])
-    assert isinstance(printed.buffer, io.BytesIO)
-    return printed.buffer.getvalue().decode()
+    return terminal.shown
 
 
 def _by_shell(command: str, folder: Path) -> str:
@@ -198,21 +213,30 @@ def _interrupted(step: Step, folder: Path) -> str:
     under_way = re.search(r"(\d+) in flight", step.expected)
     assert under_way, f"what `{step.command}` prints says how many runs are in flight"
     before = _submitted(folder)
+    ours, terminal = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-u", __file__, "--stuck", *shlex.split(step.command)[1:]],
+        [sys.executable, __file__, "--stuck", *shlex.split(step.command)[1:]],
         cwd=folder,
         env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        stdout=terminal,
+        stderr=terminal,
     ) as process:
+        os.close(terminal)
         deadline = time.monotonic() + PATIENCE
-        while _submitted(folder) < before + int(under_way[1]):
+        while process.poll() is None and _submitted(folder) < before + int(under_way[1]):
             assert time.monotonic() < deadline, f"not {under_way[0]}"
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=PATIENCE)
-    return printed
+        return _read(ours)
+
+
+def _read(terminal: int) -> str:
+    """Return all that is shown on a terminal until its last program has ended."""
+    shown = bytearray()
+    with os.fdopen(terminal, "rb", buffering=0) as file, suppress(OSError):  # EIO is its end
+        while read := file.read(65536):
+            shown += read
+    return shown.decode().replace("\r\n", "\n")
 
 
 def _submitted(folder: Path) -> int:

@@ -23,7 +23,7 @@ from batchrun.manifest.data.column_types import BY_FIELD, Column, ColumnType, Co
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.typed import read_as, tables_of
-from batchrun.results.edits import Lost, lost_cells
+from batchrun.results.orphans import Lost, lost_cells
 
 _WORDS: Final[Mapping[str, str]] = {
     ColumnType.TEXT: "text",
