@@ -4,6 +4,7 @@
   * UsageError (2)
     * ManifestError (2)
   * KeyRefusedError (4)
+    * NotPermittedError (4)
   * OutOfCreditError (5)
   * BudgetReachedError (6)
   * UnreachableError (8)
@@ -132,6 +133,17 @@ class KeyRefusedError(BatchrunError):
     """The API does not accept the key, or the key is of another organisation than the ledger."""
 
     exit_code = 4
+
+
+class NotPermittedError(KeyRefusedError):
+    """The API knows the key, and doesn't permit what was asked; *models* are those that it named.
+
+    Without *models* it is about the account, or about no single model.
+    """
+
+    def __init__(self, message: str, *, models: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.models = tuple(models)
 
 
 class OutOfCreditError(BatchrunError):

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from batchrun.runflow.client import Client
-from batchrun.runflow.http.body import TooLargeError, read_body, unpacked
+from batchrun.runflow.http.body import TooLargeError, check_values, read_body, unpacked
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
@@ -68,6 +68,26 @@ def test_the_parts_of_an_answer_are_limited_together() -> None:
         unpacked(gzip.compress(bytes(MOST // 2 + 1)) * 2, "gzip", MOST, 200)
 
     assert len(unpacked(gzip.compress(bytes(MOST // 2)) * 2, "gzip", MOST, 200)) == MOST
+
+
+def test_an_answer_in_very_many_parts_is_none_and_takes_no_time() -> None:
+    part = gzip.compress(b"")
+
+    assert unpacked(part * 99 + gzip.compress(TEXT), "gzip", MOST, 200) == TEXT
+    with pytest.raises(httpx.DecodingError, match="100 parts"):
+        unpacked(part * 200_000, "gzip", 10 * MOST, 200)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" + b"[]," * 50 + b"[]]", b"[" * 60, b"{" + b'"a":1,' * 60, b'[{"a":{}}' * 30]
+)
+def test_an_answer_of_very_many_values_is_too_large_as_it_would_be_in_memory(body: bytes) -> None:
+    with pytest.raises(TooLargeError, match="with more than 50 values") as caught:
+        check_values(body, 200, most=50)
+
+    assert (caught.value.size, caught.value.http_status) == (len(body), 200)
+    check_values(body, 200, most=len(body))
+    check_values(b'"' + b"a" * 1000 + b'"', 200, most=50)
 
 
 @pytest.mark.parametrize(
@@ -148,3 +168,16 @@ async def test_a_run_whose_answer_would_be_very_large_is_asked_for_without_its_o
     assert (run.status_code, run.left_out > 64 * MOST) == ("succeeded", True)
     assert (later.known, later.left_out > 64 * MOST) == (False, True)
     assert (asked[0], "output" in asked[1].split(",")) == ("all", False)
+
+
+@pytest.mark.parametrize("announced", [None, "3000000000", "x", "9" * 40])
+async def test_the_size_that_an_answer_announces_is_named(announced: str | None) -> None:
+    headers = {} if announced is None else {"Content-Length": announced}
+    response = httpx.Response(200, headers=headers, stream=Parts())
+
+    with pytest.raises(TooLargeError) as caught:
+        await read_body(response, MOST)
+
+    assert caught.value.said == (
+        "2.8 GiB or more" if announced == "3000000000" else "977.5 KiB or more"
+    )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.errors import BatchrunError, KeyRefusedError, OutOfCreditError
+from batchrun.errors import BatchrunError, KeyRefusedError, NotPermittedError, OutOfCreditError
 from batchrun.runflow.batches import Item, batch_body, parse_batch
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
@@ -180,7 +180,7 @@ def expected(status: int, *, enveloped: bool, bare: bool) -> type:
         return BatchUnsupported
     if not enveloped:
         return ForeignResponse
-    stops = {401: KeyRefusedError, 402: OutOfCreditError, 403: KeyRefusedError}
+    stops = {401: KeyRefusedError, 402: OutOfCreditError, 403: NotPermittedError}
     return stops.get(
         status, BatchUnsupported if status in {400, 404, 405, 413, 422} else ForeignResponse
     )

@@ -257,7 +257,7 @@ def test_an_id_is_read_where_slug_and_owner_are_said(entry: Any, model: str | No
     assert model_id_of(entry) == model
 
 
-@pytest.mark.parametrize("body", [None, [], {"items": None}, {"items": ["a/b"]}, {"models": []}])
+@pytest.mark.parametrize("body", [None, [], {"next": None}, "items", {"models": []}])
 def test_what_is_no_page_of_models_is_none(body: Any) -> None:
     with pytest.raises(ValueError, match="expected an object"):
         parse_model_page(body)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from manifest_schema import complaints, value_of
 
+from batchrun.errors import ManifestError
 from batchrun.manifest.cell_key import cell_key
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
@@ -120,7 +121,8 @@ def with_choices(draw: st.DrawFn, manifest: Manifest, aliases: list[str]) -> Non
 
 
 @st.composite
-def manifests(draw: st.DrawFn) -> Manifest:
+def any_manifests(draw: st.DrawFn) -> Manifest:
+    """Draw a manifest whose `exclude` may match nothing, which is a mistake."""
     aliases = draw(st.sampled_from([["a"], ["a", "b"], ["a", "b", "c"]]))
     manifest: Manifest = {"models": [draw(models(alias)) for alias in aliases]}
     manifest["inputs"] = {name: draw(entries) for name in NAMES}
@@ -130,6 +132,21 @@ def manifests(draw: st.DrawFn) -> Manifest:
     draw(with_tables(manifest))
     draw(with_choices(manifest, aliases))
     return manifest
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> Manifest:
+    manifest = draw(any_manifests())
+    rules = manifest.pop("exclude", [])
+    if kept := [rule for rule in rules if matches(manifest, rule)]:
+        manifest["exclude"] = kept
+    return manifest
+
+
+def matches(manifest: Manifest, rule: Manifest) -> bool:
+    """Say whether a rule matches a point of the product, by brute force."""
+    bare = {key: value for key, value in manifest.items() if key != "exclude"}
+    return len(list(naive({**bare, "exclude": [rule]}))) < len(list(naive(bare)))
 
 
 def same(one: Any, other: Any) -> bool:
@@ -262,6 +279,23 @@ def cells_of(path: Path, manifest: Manifest) -> list[Cell]:
     return list(expand(load_manifest(path, {})))
 
 
+@given(any_manifests())
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_a_rule_that_matches_nothing_is_a_mistake_and_no_other_is(
+    path: Path, manifest: Manifest
+) -> None:
+    wrong = [rule for rule in manifest.get("exclude", ()) if not matches(manifest, rule)]
+
+    if not wrong:
+        cells_of(path, manifest)
+        return
+    with pytest.raises(ManifestError) as caught:
+        cells_of(path, manifest)
+    said = [each.message for each in caught.value.problems]
+    assert len(said) == len(wrong)
+    assert all("this entry of `exclude` matches no point" in each for each in said)
+
+
 @given(manifests())
 @settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_the_expansion_is_the_naive_one(path: Path, manifest: Manifest) -> None:
@@ -352,7 +386,8 @@ def plain_manifests(draw: st.DrawFn) -> Manifest:
         "vars": {"v": draw(unique)},
     }
     if draw(st.booleans()):
-        manifest["exclude"] = [{"x": draw(entries)}, {"y": draw(scalars), "model": "m/a"}]
+        x, y = (draw(st.sampled_from(manifest["inputs"][name])) for name in ("x", "y"))
+        manifest["exclude"] = [{"x": x}, {"y": y, "model": "m/a"}]
     return manifest
 
 

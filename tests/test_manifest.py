@@ -211,7 +211,6 @@ def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, said: str)
         ("{seed: [{$range: [2, 4]}, 1]}", [5]),
         ("{seed: '${no}'}", [1, 2, 4, 5]),
         ("{seed: ['${no}', 1], color: red}", [2, 4, 5]),
-        ("{seed: '1'}", [1, 2, 3, 4, 5]),
     ],
 )
 def test_exclude_takes_values_lists_and_what_does_not_vary(

@@ -15,7 +15,7 @@ from batchrun.engine.budget import Budget, Keeps, Reservation
 from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.pots import is_near, pots_of, room
 from batchrun.engine.prices import Prices
-from batchrun.errors import most_severe
+from batchrun.errors import NotPermittedError, OutOfCreditError, most_severe
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord, Dropped, decode
 from batchrun.manifest.grid.expand import expand
@@ -167,14 +167,17 @@ def test_runs_without_a_cost_count_for_their_alias_alone() -> None:
 
 
 class Poor(Runflow):
-    """Answers runs of some models with 402."""
+    """Answers runs of some models with 402, of others with 403."""
 
     unpaid: frozenset[str] = frozenset()
+    forbidden: frozenset[str] = frozenset()
 
     async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
         path = request.url.path
         if request.method == "POST" and any(f"/{model}/" in path for model in self.unpaid):
             return refused(402, "insufficient_credit", "Balance too low")
+        if request.method == "POST" and any(f"/{model}/" in path for model in self.forbidden):
+            return refused(403, "PERMISSION_DENIED", "Not in your plan")
         return await super().serve(request, word)
 
 
@@ -235,5 +238,80 @@ async def test_402_to_a_second_send_proves_nothing_of_the_first(tmp_path: Path) 
     dropped = [each for each in lines(world) if isinstance(each, Dropped)]
     assert [each.doubted for each in dropped] == [True]  # by a look that counts, not by the answer
     assert most_severe(stops.codes) == 5
+    assert (await world.call()).codes == []
+    assert sorted(world.service.paid().values()) == [1, 1]
+
+
+@pytest.mark.parametrize("batches", ["no", "yes"])
+async def test_a_model_that_gets_403_stops_alone_and_the_end_names_it(
+    tmp_path: Path, batches: str
+) -> None:
+    service = Poor(batches=batches)
+    service.forbidden = frozenset({"a/one"})
+    world = World(tmp_path, service, text=POOR.replace("concurrency: 4", "concurrency: 30"))
+
+    stops = await world.call()
+
+    assert of_models(world) == {"b/two": 10}
+    assert set(stops.codes) == {4}
+    [error] = stops.errors
+    assert isinstance(error, NotPermittedError)
+    assert error.models == ("a/one",)
+    assert str(error).startswith("a/one: ")
+    assert "HTTP 403 PERMISSION_DENIED: Not in your plan" in str(error)
+    assert str(error).endswith("; 10 cells of one are left undone")
+    service.forbidden = frozenset()
+    assert (await world.call()).codes == []
+    assert sorted(service.paid().values()) == [1] * 20
+
+
+ONLY = "models: [a/one]\ninputs: {prompt: {$range: [1, 20]}}\nlimits: {concurrency: 4}\n"
+
+
+@pytest.mark.parametrize("text", [POOR, ONLY])
+async def test_a_second_model_that_gets_403_or_the_only_one_ends_the_submitting(
+    tmp_path: Path, text: str
+) -> None:
+    service = Poor()
+    service.forbidden = frozenset({"a/one", "b/two"})
+    world = World(tmp_path, service, text=text)
+
+    stops = await world.call()
+
+    assert set(stops.codes) == {4}
+    assert not stops.submitting
+    assert len(service.posts) <= 8  # what was under way
+    service.forbidden = frozenset()
+    assert (await world.call()).codes == []
+    assert sorted(service.paid().values()) == [1] * 20
+
+
+async def test_a_model_that_is_unpaid_and_one_that_is_forbidden_leave_the_third_alone(
+    tmp_path: Path,
+) -> None:
+    service = Poor()
+    service.unpaid, service.forbidden = frozenset({"a/one"}), frozenset({"b/two"})
+    text = POOR.replace("models: [", "models: [c/three, ")
+    world = World(tmp_path, service, text=text)
+
+    stops = await world.call()
+
+    assert of_models(world) == {"c/three": 10}
+    assert most_severe(stops.codes) == 4
+    assert [type(error) for error in stops.errors] == [NotPermittedError, OutOfCreditError]
+    assert [str(error)[-31:] for error in stops.errors] == [
+        "10 cells of two are left undone",
+        "10 cells of one are left undone",
+    ]
+
+
+async def test_403_to_a_second_send_proves_nothing_of_the_first(tmp_path: Path) -> None:
+    world = World(tmp_path, Runflow(script=["reset", "403"], commit_lag=0.0), text=ONE_EACH)
+
+    stops = await world.call()
+
+    dropped = [each for each in lines(world) if isinstance(each, Dropped)]
+    assert [each.doubted for each in dropped] == [True]  # by a look that counts, not by the answer
+    assert most_severe(stops.codes) == 4
     assert (await world.call()).codes == []
     assert sorted(world.service.paid().values()) == [1, 1]

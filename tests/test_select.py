@@ -10,10 +10,11 @@ from called import created
 from result_lines import PHOTO, cell
 
 from batchrun.cli import main
+from batchrun.errors import ManifestError
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
-from batchrun.manifest.select import check_found, parse_only
+from batchrun.manifest.select import check_found, parse_only, selects
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 
@@ -176,7 +177,7 @@ def test_only_what_was_asked_for_can_fail_a_call(call: Caller) -> None:
     done = call("--only", "prompt=chair")
 
     assert [code for code, _ in (failed, allowed, exceeded, done)] == [1, 0, 1, 0]
-    assert "what the API rejected" in failed[1]["next"]
+    assert "the API rejected 3 cells" in failed[1]["next"]
     assert "--only prompt=x`; 5 other cells not done" in failed[1]["next"]
     assert done[1]["rejected"] == 3
 
@@ -200,3 +201,81 @@ def test_by_status_what_was_asked_for_is_what_stood_so_at_the_start(call: Caller
 
     assert (code, report["succeeded"]) == (0, 4)
     assert report["next"].startswith("what was selected is done; 1 other cell not done")
+
+
+COLUMNS = """\
+models: [{id: google/nano-banana-2, alias: banana}, {id: openai/gpt-image-1.5, alias: gpt}]
+rows: [{prompt: chair, code: "007", status: new}, {prompt: table, code: "008", status: old}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("code=007", {"input.code": ("007",)}),
+        ("input.code=007", {"input.code": ("007",)}),
+        ("status=new", {"input.status": ("new",)}),
+        ("input.prompt=chair", {"prompt": ("chair",)}),
+        ("result.code=TIMEOUT", {"code": ("TIMEOUT",)}),
+        ("result.failure_code=TIMEOUT", {"code": ("TIMEOUT",)}),
+        ("failure_code=TIMEOUT", {"code": ("TIMEOUT",)}),
+        ("result.status=failed", {"status": ("failed",)}),
+        ("result.cell=f5", {"cell": ("f5",)}),
+        ("result.model=gpt", {"model": ("gpt",)}),
+        ("alias=gpt", {"alias": ("gpt",)}),
+        ("result.alias=openai/gpt-image-1.5", {"alias": ("openai/gpt-image-1.5",)}),
+    ],
+)
+def test_a_name_of_the_manifest_wins_over_a_word_of_the_results(
+    manifest: Path, text: str, choice: dict[str, tuple[str, ...]]
+) -> None:
+    manifest.write_text(COLUMNS)
+
+    assert parse_only(load_manifest(manifest, {}), [text]) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [("code=007", 2), ("status=new,old", 4), ("alias=gpt", 2), ("input.code=008", 2)],
+)
+def test_cells_are_chosen_by_such_a_name(manifest: Path, text: str, cells: int) -> None:
+    manifest.write_text(COLUMNS)
+    loaded = load_manifest(manifest, {})
+    only = parse_only(loaded, [text])
+
+    check_found(only, expand(loaded))
+    assert sum(selects(only, each) for each in expand(loaded)) == cells
+
+
+def test_without_such_a_name_the_short_word_is_that_of_the_results(manifest: Path) -> None:
+    loaded = load_manifest(manifest, {})
+
+    assert parse_only(loaded, ["code=X"]) == parse_only(loaded, ["result.code=X"])
+    with pytest.raises(ValueError, match=r"unknown name `input\.code`"):
+        parse_only(loaded, ["input.code=X"])
+
+
+def test_a_missing_value_names_the_word_of_the_results(manifest: Path) -> None:
+    manifest.write_text(COLUMNS)
+    loaded = load_manifest(manifest, {})
+
+    with pytest.raises(ValueError, match=r"`result\.code` what the results say"):
+        check_found(parse_only(loaded, ["code=TIMEOUT"]), expand(loaded))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_results_of_ours_are_rows_of_another_manifest(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "m.yaml"
+    text = "prompt,model,alias,cell,replicate,status\na chair,m/a,a,f5,1,failed\n"
+    if suffix == "jsonl":
+        names, values = (line.split(",") for line in text.splitlines())
+        text = json.dumps(dict(zip(names, values, strict=True))) + "\n"
+    (tmp_path / f"r.{suffix}").write_text(text)
+
+    path.write_text(f"models: [a/b]\nrows: {{file: r.{suffix}, send: [prompt]}}\n")
+    [cell] = expand(load_manifest(path, {}))
+    assert cell.input == {"prompt": "a chair"}
+    assert cell.values == {"prompt": "a chair", "status": "failed"}
+    path.write_text(f"models: [a/b]\nrows: {{file: r.{suffix}, send: [prompt, model]}}\n")
+    with pytest.raises(ManifestError, match=r"`model` is a word of batchrun's own.*`send` names"):
+        load_manifest(path, {})

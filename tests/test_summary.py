@@ -13,6 +13,7 @@ from batchrun.errors import (
     LedgerError,
     LostLedgerError,
     ManifestError,
+    NotPermittedError,
     Place,
     Problem,
     UnreachableError,
@@ -131,6 +132,17 @@ def test_whatever_the_exit_the_last_line_says_how_to_go_on(
     assert says in line
     assert "\n" not in line
     assert not line.endswith(".")
+
+
+def test_where_only_models_are_forbidden_the_last_line_names_them_and_not_the_key() -> None:
+    refused = NotPermittedError("no", models=["a/one", "b/two"])
+
+    line = how_to_go_on(None, 4, command="again", errors=[refused])
+
+    assert line == (
+        "have the key permitted to run a/one, b/two, or take that out of the manifest, then `again`"
+    )
+    assert "RUNFLOW_API_KEY" in how_to_go_on(None, 4, command="again")
 
 
 def test_what_was_rejected_is_not_sent_again_as_it_is() -> None:

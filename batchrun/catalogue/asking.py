@@ -124,6 +124,7 @@ async def _take_in(pages: PageLoop[ModelPage], models: dict[str, Mapping[str, An
     """Take the entries of all *pages* into *models*; return how many have no id."""
     unnamed = 0
     while (page := await pages.next_page()) is not None:
+        unnamed += page.unread
         for entry in page.entries:
             if (model := model_id_of(entry)) is None:
                 unnamed += 1

@@ -194,7 +194,7 @@ def _named(folder: Path, identity: Identity, ours: KeyIndex) -> bool:
         return False
     try:
         text = (folder / MANIFEST).read_bytes()
-        return _has_all(read_manifest(text, Path(identity.manifest), os.environ), ours)
+        return _has_all(read_manifest(text, Path(identity.manifest), os.environ, kept=True), ours)
     except (OSError, ManifestError):
         return False
 

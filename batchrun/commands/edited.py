@@ -43,7 +43,7 @@ def _since_last_start(call: Call, ledger: Readable, counting: Counting, lost: Lo
     if text is None or (text == manifest.text and not changed_files(files, now)):
         return Edits(lost=lost)
     try:
-        kept = read_manifest(text, manifest.path, os.environ)
+        kept = read_manifest(text, manifest.path, os.environ, kept=True)
         changed = changed_files(files, _digests(kept))
         if not changed:
             return Edits(lost=lost, changes=by_manifest(manifest, kept))

@@ -16,7 +16,13 @@ from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown
-from batchrun.errors import FAILED, INCOMPLETE, FolderError, LedgerError, most_severe
+from batchrun.errors import (
+    FAILED,
+    INCOMPLETE,
+    FolderError,
+    LedgerError,
+    most_severe,
+)
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell

@@ -25,7 +25,6 @@ from batchrun.engine.other_sweeps import (
     all_counted,
     find,
     of_cells,
-    read_back_to,
     refusal,
 )
 from batchrun.errors import BatchrunError
@@ -100,7 +99,7 @@ def begun_elsewhere(call: Call, book: Book, taking: Taking) -> tuple[Elsewhere, 
     except TimeoutError:
         why = f"no answer within {LONGEST:.0f} s"
     else:
-        return found, "" if found.back_to is None else read_back_to(found.back_to)
+        return found, found.unseen
     return nothing, f"whether this sweep was begun elsewhere could not be asked: {why}"
 
 

@@ -180,7 +180,7 @@ def started_with(folder: Path, identity: Identity) -> tuple[Manifest | None, str
     if start is not None:
         kept = start.manifest.encode("utf-8", "surrogateescape")
         with suppress(ManifestError):
-            manifest = read_manifest(kept, path, os.environ)
+            manifest = read_manifest(kept, path, os.environ, kept=True)
             return manifest, "" if text == kept else _since(path, gone=text is None)
     return (None, "") if text is None else (load_manifest(path, os.environ), "")
 

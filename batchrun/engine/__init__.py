@@ -13,7 +13,7 @@ The way of a cell:
     pots.py            the budgets: the sweep's, a model's, and the day's in `day_pot.py`
     day_budget.py      draws what is reserved from the day's file, which other labels share
     affordable.py      whether the balance pays for what is to be begun
-    credit.py          models that the account can't pay; `funds.py` is all of these
+    admission.py       models that the account is not let run (402, 403); `funds.py` is all of these
     prices.py          what runs have cost, by their `choices.py`
     price_list.py      what a run may cost: low, expected, high, and where that is known from
     price_history.py   learns that from the ledgers of this sweep, and of its siblings
@@ -28,7 +28,7 @@ The way of a cell:
     service_health.py  whether what answers is the API
     service_waits.py   says which waits the service names
     service_habits.py  what the service was seen to refuse, from one call to the next
-    run_age.py         how old a run is, by the service's word and our own sight. Pure
+    run_age.py         how old a run is, by the service's word and our own sight of it. Pure
     poll.py            asks how runs stand; `poll_schedule.py` says when
     downloader.py      outputs, after the run
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
-from batchrun.engine.run_age import UNKNOWN, run_age
+from batchrun.engine.run_age import Sight
 from batchrun.engine.run_records import billed
 from batchrun.engine.run_tag import RunTag
 from batchrun.engine.shutdown import Wakeup
@@ -35,7 +35,7 @@ class DuplicateRuns:
         self._active = active
         self._wakeup = wakeup
         self._running: dict[str, Extra] = {}
-        self._met: dict[str, float] = {}  # of these: when, by the loop's clock
+        self._sights: dict[str, Sight] = {}  # of these
         self._owed = tuple(context.ledger.book.unpriced_duplicates.values())
         for owed in self._owed:
             active.note(owed.run_id, awaited=True)
@@ -54,7 +54,8 @@ class DuplicateRuns:
         )
         if wave is not None and not run.terminal:
             self._running[run.id] = record
-            self._met[run.id] = anyio.current_time()
+            now = anyio.current_time()
+            self._sights[run.id] = Sight(met=now, since=now)
         await self._ledger.append(record)
 
     async def look(self, runs: Iterable[Run]) -> int:
@@ -76,8 +77,7 @@ class DuplicateRuns:
         return going_on
 
     def _age(self, run: Run) -> float:
-        said, now = self._client.said_age(run), anyio.current_time()
-        return run_age(said, now=now, asked=UNKNOWN, met=self._met[run.id])
+        return self._sights[run.id].age(self._client.said_age(run), anyio.current_time())
 
     async def run(self) -> None:
         """Return when all have been asked."""

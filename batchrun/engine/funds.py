@@ -1,11 +1,11 @@
-"""All that limits what a call may spend: its budgets, the day's that is shared, and the credit."""
+"""All that limits what a call may begin: its budgets, the day's, and the models it may run."""
 
 from collections.abc import Sequence
 
 from msgspec import Struct
 
+from batchrun.engine.admission import Admission
 from batchrun.engine.budget import Budget
-from batchrun.engine.credit import Credit
 from batchrun.engine.day_budget import DayBudget
 from batchrun.engine.in_flight import Attempt
 from batchrun.ledger.records import Intent
@@ -16,7 +16,7 @@ class Funds(Struct, frozen=True):
 
     budget: Budget
     day: DayBudget
-    credit: Credit
+    admission: Admission
 
     async def cover(self, attempts: Sequence[Attempt], intent: Intent) -> bool:
         """Return whether attempts may still be sent, with their share of the day drawn durably.
@@ -25,6 +25,6 @@ class Funds(Struct, frozen=True):
         """
         if any(self.budget.overdrawn(each.alias) for each in attempts):
             return False
-        if any(self.credit.is_stopped(each.model) for each in attempts):
+        if any(self.admission.is_stopped(each.model) for each in attempts):
             return False
         return await self.day.cover(attempts, intent)

@@ -6,12 +6,12 @@ in flight, in doubt and parked all count, restarts included. That is what keeps 
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple, TypeVar
 
 from batchrun.engine.phases import LEFT, REQUESTED, UNRESOLVED, Phase
-from batchrun.engine.run_age import UNKNOWN, run_age
+from batchrun.engine.run_age import Sight
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import Cell
 
@@ -28,8 +28,7 @@ class Attempt:
     that isn't known; *selected* is whether this call is about it, *yielded* whether the walk of the
     grid has come to it. *last_send_ended_at* is when our last send of the intent ended, or when
     this process took the lock: an empty look-up counts only `settle` after it.
-    The run began about *started*; it was *asked* for no earlier, and *met* by this call no later:
-    what its age hangs on (`run_age.py`).
+    The run began about *started*; *sight* is what its age hangs on.
     *choice* is what its price hangs on, "" without a budget; *first*: it is to show that price.
     *day* is the UTC day on which its cost counts, such as 2026-11-29, and None as long as that may
     be each day: it isn't sent yet, or is in doubt and may be sent again.
@@ -56,8 +55,7 @@ class Attempt:
     day: str | None = None
     run_id: str | None = None
     started: float = 0.0
-    asked: float = UNKNOWN
-    met: float = 0.0
+    sight: Sight = field(default_factory=Sight)
     sends: int = 0
     last_send_ended_at: float = 0.0
     doubted: bool = False
@@ -79,10 +77,6 @@ class Attempt:
     def waits(self) -> bool:
         """Whether it has not been given a request yet."""
         return self.phase in {Phase.PREPARING, Phase.QUEUED}
-
-    def age(self, said: float | None, now: float) -> float:
-        """Return how old its run is; *said* is what the service says."""
-        return run_age(said, now=now, asked=self.asked, met=self.met)
 
     @property
     def share(self) -> "Share":

@@ -137,17 +137,16 @@ class Opening:
     async def _is_shown(self, first: KnownRun) -> bool:
         """Say whether a list shows the first run, and nothing that speaks against the next ones."""
         try:
-            runs = filtered = await self._ref_filter.runs_of(first.client_ref)
-            if filtered is None:
-                runs = await newest_runs(self._client, self._sweep)
+            filtered = await self._ref_filter.runs_of(first.client_ref)
+            runs = await newest_runs(self._client, self._sweep) if filtered is None else [*filtered]
         except UnreachableError:
             if not self._client.answers:
                 raise
             return False
-        await self._ledger_check.check_runs(runs or ())
+        await self._ledger_check.check_runs(runs)
         if self._fresh:
             await self._other_sweeps.check_again(filtered)
-        shown = any(run.id == first.run_id for run in runs or ())
+        shown = any(run.id == first.run_id for run in runs)
         self._client.profile.filter_proven |= shown and filtered is not None
         return shown
 

@@ -31,6 +31,7 @@ from batchrun.errors import BegunElsewhereError
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
 from batchrun.runflow.client import Client
+from batchrun.runflow.pagination import RunList
 from batchrun.runflow.wire import Page, Run
 from batchrun.sweep.references import marker, reference
 
@@ -43,8 +44,22 @@ WAVES: Final = 20
 GAP: Final = 3
 """Waves without runs in a row after which no further one is expected: refused ones have none."""
 
+UNREAD: Final = (
+    "the service's list has elements that are no runs: runs of this sweep, from another folder, "
+    "may be among them"
+)
+
 YIELD_EVERY: Final = 500
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def _read_back_to(moment: datetime) -> str:
+    """Return what is said of a list that was not read to its end."""
+    return (
+        "the service's list can't be filtered, and was read back to "
+        f"{moment:%Y-%m-%d %H:%M} UTC: runs of this sweep that are older, from another folder, "
+        "would not be seen"
+    )
 
 
 class OtherSweep(Struct, frozen=True, kw_only=True):
@@ -79,15 +94,23 @@ class Elsewhere(Struct, frozen=True, kw_only=True):
     """The answer of a look-up.
 
     *unclear* are runs under the marker that don't show their sweep. *back_to* is how far back the
-    list was seen where it was walked, and not *to_the_end*. *by_filter*: the list's filter has
-    shown them.
+    list was seen where it was walked, and not *to_the_end*. *unread*: the walk met elements that
+    are no runs. *by_filter*: the list's filter has shown them.
     """
 
     sweeps: tuple[OtherSweep, ...] = ()
     unclear: tuple[Run, ...] = ()
     back_to: datetime | None = None
+    unread: bool = False
     to_the_end: bool = False
     by_filter: bool = False
+
+    @property
+    def unseen(self) -> str:
+        """Why there may be more than was seen; "" where there is no reason to think so."""
+        if self.back_to is not None:
+            return _read_back_to(self.back_to)
+        return UNREAD if self.unread else ""
 
     def but(self, ids: Collection[str]) -> "Elsewhere":
         """Return the same without the sweeps *ids*."""
@@ -95,7 +118,7 @@ class Elsewhere(Struct, frozen=True, kw_only=True):
         return replace(self, sweeps=kept)
 
 
-RunsOf = Callable[[str], Awaitable[Sequence[Run] | None]]
+RunsOf = Callable[[str], Awaitable[RunList | None]]
 """The look-up by the list's filter; None where it is refused."""
 
 
@@ -131,18 +154,21 @@ async def find(
         note(run)
     listed = await (runs_of or client.runs_of)(ref)
     seen |= {run.id: run for run in listed or ()}
-    whole = newest is not None and newest.next is None
-    back_to = None
-    if not (listed or whole or (listed is not None and await _proven(client, runs, ref))):
+    whole = newest is not None and newest.next is None and not newest.unread
+    filtered = listed is not None and listed.whole
+    back_to, unread = None, False
+    if not (listed or whole or (filtered and await _proven(client, runs, ref))):
         asked = anyio.current_time()
         walked = await recent_runs(client, BEGINNING, asked, wanted=note, most_pages=MOST_PAGES)
         back_to = None if walked is not None else min([*oldest, client.server_now()])
-        whole = walked is not None
+        whole = walked is not None and walked.whole
+        unread = walked is not None and not walked.whole
     return replace(
         await _by_sweep(client, seen.values()),
         back_to=back_to,
+        unread=unread,
         to_the_end=whole,
-        by_filter=bool(listed),
+        by_filter=filtered and bool(listed),
     )
 
 
@@ -154,7 +180,8 @@ async def _proven(client: Client, runs: Iterable[Run], ref: str) -> bool:
     for run in runs:
         if run.client_ref not in {None, ref} and "'" not in (run.client_ref or ""):
             page = await client.filtered_page(run.client_ref or "")
-            return page is not None and {each.client_ref for each in page.runs} == {run.client_ref}
+            shown = set() if page is None else {each.client_ref for each in page.runs}
+            return page is not None and not page.unread and shown == {run.client_ref}
     return False
 
 
@@ -225,15 +252,16 @@ async def counted(client: Client, sweep: OtherSweep, seen: Elsewhere) -> OtherSw
     *seen* is the look-up that found it.
     """
     runs = {run.id: run for run in sweep.runs}
-    whole, empty = seen.to_the_end, 0
+    whole, read, empty = seen.to_the_end, True, 0
     for number in range(1, WAVES + 1):
         more = await client.runs_of(reference(sweep.id, number))
         if more is None:
             break
+        read = read and more.whole
         runs |= {run.id: run for run in more}
         empty = 0 if more else empty + 1
         if empty == GAP:
-            whole = whole or seen.by_filter
+            whole = whole or (seen.by_filter and read)
             break
     cells = [_cells(run) for run in runs.values()]
     return OtherSweep(
@@ -262,15 +290,6 @@ def described(sweep: OtherSweep) -> str:
     return (
         f"sweep {sweep.id} has at least {number_of(len(sweep.runs), 'run')}{began}, "
         f"which cost at least {usd(sweep.cost)} USD"
-    )
-
-
-def read_back_to(moment: datetime) -> str:
-    """Return what is said of a list that was not read to its end."""
-    return (
-        "the service's list can't be filtered, and was read back to "
-        f"{moment:%Y-%m-%d %H:%M} UTC: runs of this sweep that are older, from another folder, "
-        "would not be seen"
     )
 
 
@@ -315,8 +334,8 @@ class OtherSweeps:
             runs_of=self._ref_filter.runs_of,
         )
         elsewhere = found.but(self._ours)
-        if elsewhere.back_to is not None:
-            self._progress.note(read_back_to(elsewhere.back_to))
+        if elsewhere.unseen:
+            self._progress.note(elsewhere.unseen)
         others = await all_counted(self._client, elsewhere)
         common = await of_cells(others, self._context.manifest)
         ours = [each.first for each in found.sweeps if each.id == self._context.sweep]

@@ -65,7 +65,7 @@ class OwnRuns:
         ours = [each.run for each in identified if each.owner is Owner.OURS]
         tags = [(tag, run) for run in ours if (tag := tag_of(run, self._sweep)) is not None]
         await self._compare([(tag, run) for tag, run in tags if not self._is_known(tag, run)])
-        return shown and not any(each.owner is Owner.UNKNOWN for each in identified)
+        return shown and seen.whole and not any(each.owner is Owner.UNKNOWN for each in identified)
 
     def _is_in_memory(self, run: Run) -> bool:
         waves = self._transitions.waves

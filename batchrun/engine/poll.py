@@ -20,8 +20,9 @@ from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
-from batchrun.errors import UnreachableError
-from batchrun.runflow.wire import OPEN, Run
+from batchrun.errors import ThrottledError, UnreachableError
+from batchrun.runflow.statuses import OPEN
+from batchrun.runflow.wire import Run
 from batchrun.settings import BY_ID
 
 FEW: Final = 2
@@ -65,6 +66,7 @@ class Poller:
         self._reconciler = reconciler
         self._costs = costs
         self._asking: dict[str, anyio.CancelScope] = {}  # by run id
+        self._unread: set[str] = set()  # references of waves whose list was not read whole
         self.passed_over = False  # waves that no list can show: all runs are walked in the end
         self._silent: set[str] = set()  # references of waves whose list is asked instead
         self._tasks: TaskGroup
@@ -104,7 +106,8 @@ class Poller:
         soonest = float("inf")
         waves.forget()
         for wave in waves:
-            if wave.unlisted and not (wave.attempts or wave.room or wave.polled):
+            wants_list = wave.unlisted and wave.ref not in self._unread
+            if wants_list and not (wave.attempts or wave.room or wave.polled):
                 if self._client.profile.refuses_filter:
                     wave.unlisted, self.passed_over = False, True
                 else:  # its last attempt was refused: no poll has come after its runs
@@ -146,7 +149,10 @@ class Poller:
         runs = await self._ref_filter.runs_of(wave.ref, over=over)
         extras_running = 0
         if runs is not None:
-            wave.unlisted = False
+            if runs.whole:
+                wave.unlisted = False
+            else:  # it is asked for again at the end
+                self._unread.add(wave.ref)
             extras_running = await self._reconciler.reconcile(wave, runs)
             await self._handle_list(wave, runs)
             await self._costs.show(runs)
@@ -210,8 +216,8 @@ class Poller:
                     await self._ask_otherwise(attempt, run)
                 else:
                     await self._handle_run(attempt, run)
-        except UnreachableError:
-            if not self._client.answers:
+        except UnreachableError as error:
+            if isinstance(error, ThrottledError) or not self._client.answers:
                 raise
             await self._give_up(attempt, SILENT)
         finally:
@@ -245,7 +251,7 @@ class Poller:
             await self._transitions.finish(ended)
         now = anyio.current_time()
         for attempt, run in news:
-            age = attempt.age(self._client.said_age(run), now)
+            age = attempt.sight.age(self._client.said_age(run), now)
             if not run.terminal and age > self._settings.timeout:
                 await self._give_up(
                     attempt,

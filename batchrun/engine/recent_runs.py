@@ -27,7 +27,7 @@ class RecentRuns:
     """The runs since *horizon* that a walk saw which began at *asked* (the loop's clock).
 
     *unidentified* are runs whose owner stays unknown after they were asked for by id. *to_the_end*:
-    no page followed, as the list says.
+    no page followed, as the list says. *whole*: each element of the pages was read as a run.
     """
 
     asked: float
@@ -35,6 +35,7 @@ class RecentRuns:
     runs: tuple[Run, ...]
     unidentified: tuple[Run, ...] = ()
     to_the_end: bool = False
+    whole: bool = True
 
 
 class PageOrder:
@@ -77,10 +78,14 @@ async def recent_runs(
 ) -> RecentRuns | None:
     """Return all runs created since *horizon* that are *wanted*, or None if they can't be had."""
     found: list[Run] = []
+    unread = 0
     order = PageOrder()
     pages = PageLoop(client.newest_page, most=most_pages)
     while (page := await pages.next_page()) is not None:
         found.extend(run for run in page.runs if wanted(run))
+        unread += page.unread
         if order.passed(page, horizon) or pages.complete:
-            return RecentRuns(asked, horizon, tuple(found), to_the_end=pages.complete)
+            return RecentRuns(
+                asked, horizon, tuple(found), to_the_end=pages.complete, whole=not unread
+            )
     return None

@@ -45,6 +45,7 @@ from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
 from batchrun.errors import LostLedgerError
 from batchrun.ledger.records import Looked, timestamp
+from batchrun.runflow.pagination import RunList
 from batchrun.runflow.wire import Run
 
 OWED: Final = timedelta(hours=1)
@@ -127,7 +128,7 @@ class Reconciler:
         attempt = None if tag is None else wave.attempts.get(tag.cell)
         return attempt is not None and tag is not None and tag.key == attempt.idempotency_key
 
-    async def look_last(self, wave: Wave, asked: float, runs: Sequence[Run]) -> bool:
+    async def look_last(self, wave: Wave, asked: float, runs: RunList) -> bool:
         """Take in the last list of a wave; return whether it shows what it has to.
 
         Runs of it that don't show their tag are asked for by id.
@@ -136,7 +137,13 @@ class Reconciler:
         known, unknown = _by_owner(await self._run_identifier.identify(strangers))
         await self.reconcile(wave, known)
         wave.unlisted = False
-        return not unknown and wave.shows_known(runs, asked - self._settings.settle)
+        return not unknown and self._is_believed(wave, asked, runs)
+
+    def _is_believed(self, wave: Wave, asked: float, runs: RunList | None) -> bool:
+        """Say whether a list was read whole, and shows what is known of *wave*."""
+        if runs is None or not runs.whole:
+            return False
+        return wave.shows_known(runs, asked - self._settings.settle)
 
     async def write_last_looks(self) -> None:
         """Write which waves had their last look, but for those that are owed another one."""
@@ -157,7 +164,7 @@ class Reconciler:
         lines = [Looked(client_ref=wave.ref, server_at=at) for wave in waves]
         await self._ledger.append(*lines)
 
-    async def resolve_doubts(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
+    async def resolve_doubts(self, wave: Wave, asked: float, runs: RunList | None) -> None:
         """Decide what the look that began at *asked* and did not show an attempt means for it."""
         settle = self._settings.settle
         doubts = [a for a in wave.doubts() if asked >= a.last_send_ended_at + settle]
@@ -170,8 +177,7 @@ class Reconciler:
             if unknown:
                 await self._decide(wave, doubts, unclear=UNTAGGED)
                 return
-        believed = runs is not None and wave.shows_known(runs, asked - settle)
-        if believed and await self._ref_filter.prove():
+        if self._is_believed(wave, asked, runs) and await self._ref_filter.prove():
             # The newest page, too: a list may end early, and show all that is known of its wave.
             page = await self._client.newest_page()
             await self.reconcile(wave, () if page is None else page.runs)
@@ -179,18 +185,17 @@ class Reconciler:
         else:
             await self._by_walking(wave, doubts)
 
-    async def final_poll(self, wave: Wave, asked: float, runs: Sequence[Run] | None) -> None:
+    async def final_poll(self, wave: Wave, asked: float, runs: RunList | None) -> None:
         """End the watch over a wave that had a doubt, if the look came late enough to do so."""
         if not self._shows_all(wave, asked):
             return
-        believed = runs is not None and wave.shows_known(runs, asked - self._settings.settle)
-        if not (believed and await self._ref_filter.prove()):
+        if not (self._is_believed(wave, asked, runs) and await self._ref_filter.prove()):
             settled = wave.last_send_ended_at + self._settings.settle
             seen = await self._walk(settled, self._horizon(()))
+            if seen is not None and await self.reconcile(wave, seen.runs):
+                return
             if seen is None or not self._walk_shows_known(seen):
                 self._transitions.doubt_ends(wave)  # in this call: it stays owed
-                return
-            if await self.reconcile(wave, seen.runs):
                 return
         if self._shows_all(wave, asked):  # a send may have ended while we walked
             self._transitions.doubt_ends(wave)
@@ -228,8 +233,8 @@ class Reconciler:
 
     def _walk_shows_known(self, seen: RecentRuns) -> bool:
         """Say whether a walk shows what it has to: a list may end early, and not say so."""
-        if not seen.to_the_end:
-            return True
+        if not (seen.whole and seen.to_the_end):
+            return seen.whole
         before, shown = seen.asked - self._settings.settle, {run.id for run in seen.runs}
         return self._known_before <= shown and all(
             wave.shows_known(seen.runs, before) for wave in self._transitions.waves

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from batchrun.engine.context import Context
-from batchrun.runflow.wire import Run
+from batchrun.runflow.pagination import RunList
 
 REFUSED: Final = "the service's list can't be filtered by client_ref; runs are asked for one by one"
 
@@ -24,7 +24,7 @@ class RefFilter:
         self._book = context.ledger.book
         self._progress = context.progress
 
-    async def runs_of(self, ref: str, *, over: AbstractSet[str] = frozenset()) -> list[Run] | None:
+    async def runs_of(self, ref: str, *, over: AbstractSet[str] = frozenset()) -> RunList | None:
         """Return the runs of a wave as the filter shows them, None where it is refused.
 
         Runs that are *over*, by id, are left out.

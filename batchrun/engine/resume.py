@@ -11,7 +11,7 @@ from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.request_body import Intents
-from batchrun.engine.run_age import UNKNOWN
+from batchrun.engine.run_age import Sight
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import NEVER, Wave
 from batchrun.ledger.day_sums import day_of
@@ -106,22 +106,23 @@ def _attempt(context: Context, key: str, history: History) -> tuple[Attempt, int
         day=None if doubtful else day_of(intent),
         run_id=history.run_id,
         started=now,
-        asked=_asked(context.ledger, intent, now),
-        met=now,
+        sight=_sight(context.ledger, intent, now),
         sends=2,  # or more: an earlier call may have sent it again
         last_send_ended_at=now,
     )
     return attempt, intent.size or 0
 
 
-def _asked(ledger: Ledger, intent: Intent, now: float) -> float:
-    """Return the moment of an intent by the loop's clock, as far as our own clock can be right.
+def _sight(ledger: Ledger, intent: Intent, now: float) -> Sight:
+    """Return what our own clock says of when a run was asked for, as far as it can be right.
 
-    One that `recover` has made says nothing of when its run was asked for.
+    An intent that `recover` has made says nothing of it.
     """
     at = moment(intent.at) if intent.body_sha256 else None
     ago = None if at is None else (ledger.now() - at).total_seconds()
-    return UNKNOWN if ago is None or ago < 0 else now - ago
+    if ago is None or ago < 0:
+        return Sight(met=now, since=now)
+    return Sight(asked=now - ago, met=now, since=now - ago)
 
 
 def _alias(manifest: Manifest, intent: Intent) -> str:

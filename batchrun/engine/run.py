@@ -26,11 +26,11 @@ from anyio.abc import TaskGroup
 from msgspec import Struct, field
 
 from batchrun.base.progress import Moment, Progress
+from batchrun.engine.admission import Admission
 from batchrun.engine.affordable import Affordable
 from batchrun.engine.batcher import Batcher
 from batchrun.engine.budget import Budget
 from batchrun.engine.context import Context
-from batchrun.engine.credit import Credit
 from batchrun.engine.day_budget import DayBudget
 from batchrun.engine.downloader import Downloader
 from batchrun.engine.duplicate_runs import DuplicateRuns
@@ -149,7 +149,7 @@ class Runner:
         self._duplicates = DuplicateRuns(context, self._active, self._wakeup)
 
     def _made_funds(self) -> Funds:
-        """Return what the call may spend, of each of its budgets and of the credit."""
+        """Return what the call may spend, and what it is let begin."""
         settings, book, prices = self._context.settings, self._context.ledger.book, self._prices
         pots = pots_of(settings.budget, settings.model_budgets, book, self._in_flight, prices)
         day = DayBudget(
@@ -162,7 +162,8 @@ class Runner:
         if day.pot is not None:
             pots.append(day.pot)
         budget = Budget(pots, self._in_flight, prices=prices, costs=self._costs)
-        return Funds(budget, day, Credit({model.id for model in self._context.manifest.models}))
+        models = {model.id for model in self._context.manifest.models}
+        return Funds(budget, day, Admission(models))
 
     async def run(self) -> Shutdown:
         """Return why the call ended, when nothing more can be done in it.

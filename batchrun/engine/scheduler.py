@@ -46,7 +46,7 @@ class Scheduler:
         self._transitions = transitions
         self._in_flight = transitions.in_flight
         self._budget = funds.budget
-        self._credit = funds.credit
+        self._admission = funds.admission
         self._refusing = context.refusing
         self._shutdown = context.shutdown
         self._submitter = submitter
@@ -114,8 +114,9 @@ class Scheduler:
             for cell, choice in self._held.all():
                 self._budget.pass_over(cell.alias, choice, cell.model, cell.input)
             self._shutdown.submit_no_more(self._budget.reached())
-        elif self._shutdown.submitting and (error := self._credit.at_end()) is not None:
-            self._shutdown.submit_no_more(error)
+        elif self._shutdown.submitting:
+            for error in self._admission.at_end():
+                self._shutdown.submit_no_more(error)
 
     def _stop(self, model: str) -> None:
         """Begin no further cell of a model that refuses them all alike."""
@@ -154,8 +155,8 @@ class Scheduler:
         if self._is_beyond_limit(cell.key, history):
             self._limit_used = True
             return True  # cells that are tried again may still be drawn
-        if self._credit.is_stopped(cell.model):
-            self._credit.leave(cell.alias)
+        if self._admission.is_stopped(cell.model):
+            self._admission.leave(cell.model, cell.alias)
             return True
         if not self._opening.may_begin():
             self._ready_queue.put_back(cell)

@@ -37,6 +37,7 @@ from batchrun.engine.waves import Wave
 from batchrun.errors import (
     KeyRefusedError,
     LostLedgerError,
+    NotPermittedError,
     OutOfCreditError,
     ThrottledError,
     UnreachableError,
@@ -236,7 +237,9 @@ class Submitter:
         except UnreachableError as error:
             self._done(attempts)
             self._out_of_reach(error)
-            await self._refused(attempts, _dropped(first, "the service was not reached"))
+            # What has not left is held back from now on: this line is being written meanwhile.
+            with anyio.CancelScope(shield=True):
+                await self._refused(attempts, _dropped(first, "the service was not reached"))
         except anyio.get_cancelled_exc_class():
             self._done(attempts)
             await self._cut_off(attempts)
@@ -259,14 +262,17 @@ class Submitter:
     ) -> None:
         self._health.well()
         first = attempts[0]
-        if isinstance(error, OutOfCreditError) and first.index is not None and first.sends == 1:
-            # The whole of a batch costs more than there is; some of its items may not.
+        if not isinstance(error, OutOfCreditError | NotPermittedError):
+            self._shutdown.submit_no_more(error)
+        elif first.index is not None and first.sends == 1:
+            # The whole of a batch costs more than there is, or batches aren't permitted.
             await self._send_alone(attempts, str(error))
             return
-        if isinstance(error, KeyRefusedError):
-            self._shutdown.submit_no_more(error)
-        elif (stop := self._funds.credit.refused(first.model, error)) is not None:
-            self._shutdown.submit_no_more(stop)
+        else:
+            if (stop := self._funds.admission.refused(first.model, error)) is not None:
+                self._shutdown.submit_no_more(stop)
+            if first.sends == 1:
+                self._funds.admission.leave(first.model, first.alias)
         await self._refused(attempts, _dropped(first, str(error)))
 
     async def _cut_off(self, attempts: Sequence[Attempt]) -> None:
@@ -329,7 +335,7 @@ class Submitter:
         now = self._on_their_way[first.key] = anyio.current_time()
         if first.sends == 1:  # an earlier send may have made the run
             for attempt in attempts:
-                attempt.asked = now
+                attempt.sight.asked = now
         if first.index is not None:
             # The cells that wait for the answer to a batch know from when on.
             self._transitions.wakeup.ring()

@@ -122,8 +122,9 @@ class Transitions:
     def _accepted(self, attempt: Attempt, run: Run, *, adopted: bool) -> Submitted:
         attempt.run_id = run.id
         self._enter(attempt, Phase.RUNNING)
-        now = attempt.met = anyio.current_time()
-        attempt.started = now - attempt.age(self._client.said_age(run), now)
+        now = anyio.current_time()
+        attempt.sight.meet(now)
+        attempt.started = now - attempt.sight.age(self._client.said_age(run), now)
         wave = self.waves[attempt.client_ref]
         wave.know(run.id, now)
         wave.batch_id = run.batch_id or wave.batch_id

@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Place, Problem
-from batchrun.manifest.grid.check import check
+from batchrun.manifest.grid.check import check, check_meant
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.manifest.parse.reader import Reader, read_head, read_limits
 from batchrun.manifest.yaml.composer import parse_document
@@ -22,8 +22,14 @@ def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
     return read_manifest(read_text(path), path, environ)
 
 
-def read_manifest(data: bytes, path: Path, environ: Mapping[str, str]) -> Manifest:
-    """Read the manifest *data* as if it stood at *path*; raise ManifestError likewise."""
+def read_manifest(
+    data: bytes, path: Path, environ: Mapping[str, str], *, kept: bool = False
+) -> Manifest:
+    """Read the manifest *data* as if it stood at *path*; raise ManifestError likewise.
+
+    *kept*: a sweep was started with it, maybe by an earlier version. What only can't be meant is no
+    mistake in it then.
+    """
     problems: list[Problem] = []
     notes: list[Problem] = []
     root = parse_document(data, str(path), problems)
@@ -31,6 +37,8 @@ def read_manifest(data: bytes, path: Path, environ: Mapping[str, str]) -> Manife
     assert root is not None
     manifest = Reader(root, path, environ, problems, notes).read(data)
     check(manifest, problems)
+    if not (problems or kept):
+        check_meant(manifest, problems, notes)
     raise_if(problems)
     said = sorted(dict.fromkeys(notes), key=lambda note: note.place)
     return replace(manifest, notes=tuple(said))

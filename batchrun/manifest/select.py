@@ -1,4 +1,9 @@
-"""`--only NAME=V[,V]`: which cells are wanted, by the names that `exclude` knows."""
+"""`--only NAME=V[,V]`: which cells are wanted, by the names that `exclude` knows.
+
+A name of the manifest wins over a word of the results: a sheet may have a column `code`. What the
+results say is then reached as `result.code`, which works in any case. A choice has such a name of
+the manifest as `input.code`, as the results do.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +18,15 @@ from batchrun.manifest.matching import spelling
 from batchrun.manifest.parse.namespace import unknown_model
 
 OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
+
+RESULTS: Final = {
+    **{name: name for name in ("model", "alias", "cell", "status", "code")},
+    "failure_code": "code",
+}
+"""The words of the results, and the names that a choice has for them."""
+
+_OF_RESULTS: Final = "result."
+_OURS: Final = "input."
 
 MOST_KNOWN: Final = 1000
 """Values of an input among which a near miss is searched; among more, none is."""
@@ -34,25 +48,36 @@ def known_names(manifest: Manifest) -> list[str]:
 
 def parse_only(manifest: Manifest, texts: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Parse the texts of `--only`; raise ValueError. Said twice, a name's values must all hold."""
-    known = [*known_names(manifest), "model", "cell", *sorted(OF_THE_LEDGER)]
+    names = known_names(manifest)
     wanted: dict[str, tuple[str, ...]] = {}
     for text in texts:
-        name, equals, values = text.partition("=")
+        typed, equals, values = text.partition("=")
         if not equals:
             raise ValueError(f"`--only {text}`: expected NAME=VALUE[,VALUE]")
-        if name not in known:
-            raise ValueError(f"`--only {text}`: unknown name `{name}`{did_you_mean(name, known)}")
+        name = _meant(typed, names)
+        if name is None:
+            hint = did_you_mean(typed, [*names, *RESULTS])
+            raise ValueError(f"`--only {text}`: unknown name `{typed}`{hint}")
         chosen = tuple(_split(values))
-        if name == "model":
+        if name in {"model", "alias"}:
             _check_models(manifest, text, chosen)
         if name in wanted:
             chosen = tuple(value for value in wanted[name] if value in chosen)
             if not chosen:
                 raise ValueError(
-                    f"`--only {text}`: no cell has this and what was asked of `{name}` before"
+                    f"`--only {text}`: no cell has this and what was asked of `{typed}` before"
                 )
         wanted[name] = chosen
     return wanted
+
+
+def _meant(typed: str, names: Sequence[str]) -> str | None:
+    """Return the name of a choice, None where there is no such name."""
+    if typed in names:
+        return f"{_OURS}{typed}" if typed in RESULTS else typed
+    if (own := typed.removeprefix(_OURS)) in names:
+        return _meant(own, names)
+    return RESULTS.get(typed.removeprefix(_OF_RESULTS))
 
 
 def _check_models(manifest: Manifest, text: str, chosen: Sequence[str]) -> None:
@@ -84,9 +109,9 @@ def check_found(only: Mapping[str, tuple[str, ...]], cells: Iterable[Cell]) -> N
 
 def _words(name: str, cell: Cell) -> Iterable[str]:
     """Return what a cell's value may be called by, where it is short enough to be typed."""
-    if name in {"cell", "model"}:
+    if name in {"cell", "model", "alias"}:
         return ()
-    words = _spellings(cell.values.get(name, OMIT))
+    words = _spellings(_value(name, cell))
     return (word for word in words if 0 < len(word) <= LONGEST)
 
 
@@ -98,8 +123,9 @@ def _tell_missing(
     if any(missing.values()):
         raise ValueError(
             "\n".join(
-                f"`--only {name}={spell(value)}`: no cell has this value"
+                f"`--only {name.removeprefix(_OURS)}={spell(value)}`: no cell has this value"
                 f"{did_you_mean(value, near[name]) if len(near[name]) < MOST_KNOWN else ''}"
+                f"{_other_word(name)}"
                 for name, values in missing.items()
                 for value in only[name]
                 if value in values
@@ -108,6 +134,14 @@ def _tell_missing(
     if only.keys() - OF_THE_LEDGER:
         words = (f"{name}={','.join(map(spell, values))}" for name, values in only.items())
         raise ValueError(f"`--only {' --only '.join(words)}`: no cell has all of these")
+
+
+def _other_word(name: str) -> str:
+    """Say how the word of the results is reached that a name of the manifest hides."""
+    word = name.removeprefix(_OURS)
+    if word == name or word not in RESULTS:
+        return ""
+    return f"; `{word}` is a name of the manifest, and `{_OF_RESULTS}{word}` what the results say"
 
 
 def _split(text: str) -> Iterator[str]:
@@ -138,9 +172,15 @@ def selects(only: Mapping[str, tuple[str, ...]], cell: Cell) -> bool:
 def _holds(name: str, values: tuple[str, ...], cell: Cell) -> bool:
     if name == "cell":
         return any(value and cell.key.startswith(value.lower()) for value in values)
-    if name == "model":
+    if name in {"model", "alias"}:
         return cell.alias in values or cell.model in values
-    return any(spelled in values for spelled in _spellings(cell.values.get(name, OMIT)))
+    return any(spelled in values for spelled in _spellings(_value(name, cell)))
+
+
+def _value(name: str, cell: Cell) -> Any:
+    """Return the value of a name of the manifest."""
+    own = name.removeprefix(_OURS)
+    return cell.values.get(own if own in RESULTS else name, OMIT)
 
 
 def _spellings(value: Any) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of
+from batchrun.base.text import money, number_of, usd
 from batchrun.base.values import spell
 from batchrun.errors import ManifestError
 from batchrun.ledger.key_index import KeyIndex
@@ -147,7 +147,7 @@ def lines(found: TypeChanges) -> Iterator[str]:
     if found.lost.cells:
         paid = number_of(found.lost.cells, "paid cell")
         drop = "drops" if found.lost.cells == 1 else "drop"
-        yield f"that makes {new}, and {paid} ({money(found.lost.cost)} USD) {drop} out"
+        yield f"that makes {new}, and {paid} ({usd(found.lost.cost)} USD) {drop} out"
     else:
         yield f"that makes {new}; no paid cell drops out"
 

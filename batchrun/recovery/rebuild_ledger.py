@@ -75,34 +75,39 @@ class RunFinder:
         """
         newest = await newest_runs(self._client, self._sweep)
         last = max([last, *(wave_number(run.client_ref or "") for run in newest)])
-        runs = await self._by_waves(last)
-        believed = runs and not {run.id for run in newest} - runs.keys()
+        runs, whole = await self._by_waves(last)
+        believed = whole and runs and not {run.id for run in newest} - runs.keys()
         self._say(f"{'' if believed else NO_FILTER}walking the list of all runs")
-        walked = await self._by_walking()
-        if walked is None and not believed:
+        walked, all_of_them = await self._by_walking()
+        if not (all_of_them or believed):
             raise UnreachableError(
-                "the service's list of runs can neither be filtered nor walked to its end, so the "
-                "ledger can't be rebuilt from it; nothing was changed"
+                "the service's list of runs can neither be filtered nor walked to its end, or has "
+                "elements that are no runs, so the ledger can't be rebuilt from it; nothing was "
+                "changed"
             )
-        runs |= walked or {}  # a filter may show much, and leave out a wave
+        runs |= walked  # a filter may show much, and leave out a wave
         return [await self._tagged(run) for run in runs.values()]
 
-    async def _by_waves(self, last: int) -> dict[str, Run]:
-        found = await self._whole(await self._client.runs_of(self._first) or ())
+    async def _by_waves(self, last: int) -> tuple[dict[str, Run], bool]:
+        """Return the sweep's runs as the filter shows them, and whether all lists were whole."""
+        first = await self._client.runs_of(self._first)
+        found = await self._whole(first or ())
+        whole = first is None or first.whole
         number, end = 0, last + GAP
         while number < end:
             number += 1
             runs = await self._client.runs_of(reference(self._sweep, number))
             if runs is None:
-                return {}
+                return {}, False
+            whole = whole and runs.whole
             if runs:
                 end = max(end, number + GAP)
                 self._say(f"wave {number}: {number_of(len(runs), 'run')}")
             found |= {run.id: run for run in runs}
-        return found
+        return found, whole
 
-    async def _by_walking(self) -> dict[str, Run] | None:
-        """Return the sweep's runs from the list of all; None where it can't be had, or believed."""
+    async def _by_walking(self) -> tuple[dict[str, Run], bool]:
+        """Return the sweep's runs from the list of all, and whether these are all of them."""
         silent: list[Run] = []
         first: list[Run] = []
 
@@ -123,10 +128,10 @@ class RunFinder:
         for run in silent:
             whole = await self._client.get_run(run.id)
             if whole is not None and (whole.client_ref or "batchrun" in whole.metadata):
-                return None  # the list leaves out what runs show: ours may be among the others
-        return (
-            None if seen is None else {run.id: run for run in seen.runs} | await self._whole(first)
-        )
+                return {}, False  # it leaves out what runs show: ours may be among the others
+        if seen is None:
+            return {}, False
+        return {run.id: run for run in seen.runs} | await self._whole(first), seen.whole
 
     async def _whole(self, first: Iterable[Run]) -> dict[str, Run]:
         """Return those of the runs under the marker that are of this sweep; it is in their tags."""
@@ -171,8 +176,12 @@ async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[s
         return False
 
     asked = anyio.current_time()
-    if await recent_runs(client, BEGINNING, asked, most_pages=ALL_PAGES, wanted=count) is None:
-        raise UnreachableError("the service's list of runs can't be walked to its end")
+    seen = await recent_runs(client, BEGINNING, asked, most_pages=ALL_PAGES, wanted=count)
+    if seen is None or not seen.whole:
+        raise UnreachableError(
+            "the service's list of runs can't be walked to its end, or has elements that are no "
+            "runs"
+        )
     for sweep, batches in silent.items():
         if counts[sweep] or await _is_of(client, batches, name, label):
             counts[sweep] += batches.total()

@@ -5,12 +5,20 @@ the cells, the reason and the whole command, and refers to nothing that was said
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
 
 from batchrun.base.text import number_of
-from batchrun.errors import BatchrunError, ManifestError, ThrottledError, UnreachableError
+from batchrun.errors import (
+    BatchrunError,
+    KeyRefusedError,
+    ManifestError,
+    NotPermittedError,
+    ThrottledError,
+    UnreachableError,
+)
 from batchrun.results.failures import Failure
 from batchrun.results.tally import Tally
 
@@ -81,6 +89,11 @@ def after_stop(exit_code: int, command: str, error: BatchrunError | None) -> str
 def _after_stops(exit_code: int, command: str, errors: Sequence[BatchrunError]) -> str:
     if exit_code == ThrottledError.exit_code and (throttled := _throttled(errors)):
         return f"{throttled}; `{command}` goes on from then"
+    if exit_code == KeyRefusedError.exit_code and (models := _forbidden(errors)):
+        return (
+            f"have the key permitted to run {', '.join(models)}, "
+            f"or take that out of the manifest, then `{command}`"
+        )
     error = next((each for each in errors if each.exit_code == exit_code), None)
     return after_stop(exit_code, command, error)
 
@@ -92,6 +105,13 @@ def _throttled(errors: Sequence[BatchrunError]) -> str:
     ]
     unreachable = [each for each in errors if isinstance(each, UnreachableError)]
     return "; ".join(dict.fromkeys(facts)) if len(facts) == len(unreachable) else ""
+
+
+def _forbidden(errors: Sequence[BatchrunError]) -> Sequence[str]:
+    """Return the models that the key may not run, if nothing else is wrong with the key."""
+    refused = [error for error in errors if isinstance(error, KeyRefusedError)]
+    named = [error.models for error in refused if isinstance(error, NotPermittedError)]
+    return tuple(chain(*named)) if len(named) == len(refused) and all(named) else ()
 
 
 def after_usage(error: str) -> str:

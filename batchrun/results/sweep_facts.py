@@ -214,7 +214,7 @@ def _walked(start: Start) -> tuple[Manifest, frozenset[str] | None] | None:
     path = Path(start.path)
     try:
         text = start.manifest.encode("utf-8", "surrogateescape")
-        manifest = read_manifest(text, path, os.environ)
+        manifest = read_manifest(text, path, os.environ, kept=True)
         files = without_values(
             digests(manifest.sources, folder_of(path)), manifest.sources.variables
         )

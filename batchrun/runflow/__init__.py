@@ -9,6 +9,8 @@
     post_outcomes.py  what the answer to a POST means
     wire.py           API bodies <-> our values, tolerant where the API varies
     batches.py        the same for batches
+    batch_pages.py    a batch by its id, in pages where it is too large
+    statuses.py       the words for how a run stands
     lenient.py        single values of bodies
     outputs.py        where in a run's output its files are
     descriptions.py   what the service says of a model

@@ -13,11 +13,11 @@ from typing import Final
 import httpx
 
 from batchrun.base.local_file import LocalFile
-from batchrun.errors import UnreachableError
+from batchrun.errors import TooLargeAnswerError, UnreachableError
 from batchrun.runflow.client import Client
 from batchrun.runflow.headers import seconds_to_wait
 from batchrun.runflow.retry import FAILED
-from batchrun.runflow.storage import BrokenTransferError, keep_trying, may_be_opened
+from batchrun.runflow.storage import BrokenTransferError, broken, keep_trying, may_be_opened
 from batchrun.runflow.wire import Refusal, UploadPlace
 
 SCHEME: Final = "runflow://assets/"
@@ -56,6 +56,13 @@ async def upload(client: Client, storage: httpx.AsyncClient, file: LocalFile) ->
     Raises ChangedFileError, RefusedFileError, FailedUploadError, KeyRefusedError, and
     UnreachableError where the API itself is out of reach.
     """
+    try:
+        return await _uploaded(client, storage, file)
+    except TooLargeAnswerError as error:
+        raise FailedUploadError(f"`{file}` could not be uploaded: {error}") from None
+
+
+async def _uploaded(client: Client, storage: httpx.AsyncClient, file: LocalFile) -> str:
     if "authorization" in storage.headers:
         raise ValueError("files are not put with the client that holds the key")
     failure: Exception = FailedUploadError()
@@ -102,7 +109,7 @@ async def _put_once(storage: httpx.AsyncClient, url: str, file: LocalFile) -> No
         response = await storage.send(request, stream=True, follow_redirects=False)
         await response.aclose()  # its body says nothing, and may have no end
     except FAILED as error:
-        raise BrokenTransferError(f"{type(error).__name__} from {host}") from None
+        raise broken(error, host) from None
     if response.is_success:
         return
     reason = f"HTTP {response.status_code} from {host}"

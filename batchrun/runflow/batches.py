@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from batchrun.base.times import moment
 from batchrun.base.values import MOST_ITEMS
-from batchrun.runflow.lenient import failure, status, text, whole
+from batchrun.runflow.lenient import failure, text, whole
+from batchrun.runflow.statuses import status_of
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -48,7 +49,7 @@ def parse_batch(body: Any) -> Batch:
     metadata = body.get("metadata")
     return Batch(
         id=batch_id,
-        status_code=status(body.get("status_code") or body.get("status")),
+        status_code=status_of(body),
         metadata=metadata if isinstance(metadata, Mapping) else {},
         created_at=moment(body.get("created_at")),
         items=tuple(_items(body.get("items"))),
@@ -101,7 +102,7 @@ def _item(index: int, body: Mapping[str, Any]) -> Item:
     return Item(
         index=index,
         run_id=text(body.get("run_id")) or text(run.get("id")),
-        status_code=status(body.get("status_code") or body.get("status")),
+        status_code=status_of(body),
         client_ref=text(body.get("client_ref")),
         failure_code=failure_code,
         failure_message=failure_message,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final, cast
 from urllib.parse import quote
 
@@ -18,10 +19,17 @@ from msgspec.structs import replace
 from batchrun.base.endpoint import is_loopback
 from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
-from batchrun.runflow.batches import Batch, parse_batch
+from batchrun.runflow.batch_pages import read_batch
+from batchrun.runflow.batches import Batch
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
-from batchrun.runflow.pagination import LARGEST_PAGE, Listing
+from batchrun.runflow.pagination import (
+    LARGEST_PAGE,
+    Listing,
+    PageSize,
+    RunList,
+    ask_page,
+)
 from batchrun.runflow.post_outcomes import (
     Accepted,
     AcceptedBatch,
@@ -61,6 +69,7 @@ class Client:
         self._calls = Calls(http, limiter, give_up=give_up, log=log, clock=clock)
         self._requests = Requests(http)
         self.profile = ServiceProfile()
+        self._model_size, self._part_size = PageSize(LARGEST_PAGE), PageSize(100)
         self._listing = Listing(self._calls, self._requests, self.profile, log)
 
     def __repr__(self) -> str:
@@ -122,9 +131,11 @@ class Client:
         return await self._calls.once(request, judged, may_leave, on_departure, on_nothing)
 
     async def get_batch(self, batch_id: str) -> Batch | None:
-        """Return the batch with its items, or None if the API says that it knows none."""
-        answer = await self._get(f"/v1/batches/{quote(batch_id, safe='')}", read=parse_batch)
-        return None if answer.refusal is not None else cast("Batch", answer.body)
+        """Return the batch with its items, or None if the API says that it knows none.
+
+        One that is too large is put together from pages; where that can't be, it is None, and said.
+        """
+        return await read_batch(self._get, f"/v1/batches/{quote(batch_id, safe='')}", self.log)
 
     async def get_run(self, run_id: str) -> Run | None:
         """Return the run, or None if the API says that it knows none of that id.
@@ -150,8 +161,8 @@ class Client:
     async def part_of_run(self, run_id: str, part: str, cursor: str | None = None) -> Any:
         """Return a page of a run's `logs` or `node-runs`, None if the API refuses it."""
         path = f"/v1/runs/{quote(run_id, safe='')}/{part}"
-        params = {"limit": "100"} | ({} if cursor is None else {"pq": cursor})
-        answer = await self._get(path, params=params, optional=True)
+        get = partial(self._get, optional=True)
+        answer = await ask_page(get, path, self._part_size, cursor)
         return None if answer.refusal is not None else answer.body
 
     async def newest_page(self, cursor: str | None = None) -> Page | None:
@@ -163,7 +174,7 @@ class Client:
 
     async def runs_of(
         self, client_ref: str, *, over: AbstractSet[str] = frozenset()
-    ) -> list[Run] | None:
+    ) -> RunList | None:
         """Return all runs of a wave, or None where that can't be known: see `Listing.runs_of`."""
         return await self._listing.runs_of(client_ref, over=over)
 
@@ -187,11 +198,10 @@ class Client:
         *cursor* is the `next` of the page before. *fields* are the only ones that are shown. The
         *public* list needs no key.
         """
-        params = {"limit": str(LARGEST_PAGE)}
-        params |= {} if fields is None else {"fields": fields}
-        params |= {} if cursor is None else {"pq": cursor}
+        chosen = {} if fields is None else {"fields": fields}
         path = "/v1/public/models" if public else "/v1/models"
-        answer = await self._get(path, params=params, read=parse_model_page, optional=True)
+        get = partial(self._get, read=parse_model_page, optional=True)
+        answer = await ask_page(get, path, self._model_size, cursor, **chosen)
         return None if answer.refusal is not None else cast("ModelPage", answer.body)
 
     async def balance(self) -> Decimal | None:
@@ -213,8 +223,7 @@ class Client:
     async def asset(self, asset_id: str) -> Asset | None:
         """Return the asset with a fresh URL, or None where the service doesn't show one."""
         path = f"/v1/assets/{quote(asset_id, safe='')}"
-        answer = await self._get(path, read=wire.parse_asset, optional=True)
-        return answer.body if isinstance(answer.body, Asset) else None
+        return cast("Asset | None", await self._get_optional(path, read=wire.parse_asset))
 
     @property
     def local(self) -> bool:
@@ -272,10 +281,12 @@ class Client:
         """How many of them met a 429."""
         return self._calls.rate_limited
 
-    async def _get_optional(self, path: str) -> Any:
+    async def _get_optional(
+        self, path: str, *, read: Callable[[Any], Any] = lambda body: body
+    ) -> Any:
         """Return what *path* says, or None where the service doesn't answer it."""
         try:
-            answer = await self._get(path, optional=True)
+            answer = await self._get(path, read=read, optional=True)
         except TooLargeAnswerError as error:
             self.log(str(error))
             return None

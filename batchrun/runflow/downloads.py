@@ -28,7 +28,7 @@ from batchrun.base.output_store import Part, writable
 from batchrun.errors import FolderError
 from batchrun.runflow.headers import seconds_to_wait, sha256_of
 from batchrun.runflow.retry import FAILED
-from batchrun.runflow.storage import BrokenTransferError, keep_trying, may_be_opened
+from batchrun.runflow.storage import BrokenTransferError, broken, keep_trying, may_be_opened
 
 _HOPS: Final = 8
 _LONGEST_PAUSE: Final = 30.0
@@ -172,7 +172,7 @@ class _Download:
                 self._check(response, self.size - start)
                 self._check_content(response)
         except FAILED as error:
-            raise BrokenTransferError(f"{type(error).__name__} from {_place(self._url)}") from None
+            raise broken(error, _place(self._url)) from None
         except (
             ValueError,
             httpx.InvalidURL,

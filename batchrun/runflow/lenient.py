@@ -9,9 +9,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from batchrun.runflow import inline
+from batchrun.runflow.statuses import reason_of
 
 _NUMBERS: Final = (str, int, float)
-_SPELLINGS: Final = {"canceled": "cancelled", "": "unknown"}
 
 
 def text(value: Any) -> str | None:
@@ -19,12 +19,6 @@ def text(value: Any) -> str | None:
     if isinstance(value, str):
         return value or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def status(value: Any) -> str:
-    """Return our word for a status: `cancelled` for either spelling, `unknown` for none."""
-    word = value.strip().lower() if isinstance(value, str) else ""
-    return _SPELLINGS.get(word, word)
 
 
 DIGITS_OF_64_BITS: Final = 18
@@ -66,11 +60,16 @@ def whole(value: Any) -> int | None:
 
 
 def failure(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return code and message of a failure: the fields of its own, else the fields of `error`."""
+    """Return code and message of a failure: the fields of its own, else the fields of `error`.
+
+    Where neither says anything, the status may: `timed_out`.
+    """
     code, message = text(body.get("failure_code")), text(body.get("failure_message"))
     error = body.get("error")
     if error is not None:
         error = error if isinstance(error, dict) else {"message": error}
         code = code or text(error.get("code"))
         message = message or text(error.get("message"))
+    if code is None and message is None:
+        message = reason_of(body)
     return code and inline.message(code), message and inline.message(message)

@@ -16,10 +16,14 @@ _OWNERS: Final = ("owner", "owner_slug", "model_creator", "creator", "model_crea
 
 
 class ModelPage(Struct, frozen=True, kw_only=True):
-    """One page of the list: entries as they came; *next* is the cursor of the page after it."""
+    """One page of the list: entries as they came; *next* is the cursor of the page after it.
+
+    *unread* counts entries that can't be read: each may be a model.
+    """
 
     entries: tuple[Mapping[str, Any], ...]
     next: str | None = None
+    unread: int = 0
 
 
 def model_body(body: Any) -> Mapping[str, Any]:
@@ -31,8 +35,8 @@ def model_body(body: Any) -> Mapping[str, Any]:
 
 def parse_model_page(body: Any) -> ModelPage:
     """Return a page in either envelope; ValueError where *body* is none."""
-    items, after = wire.page_of(body)
-    return ModelPage(entries=tuple(map(model_body, items)), next=after)
+    items, after, unread = wire.page_of(body)
+    return ModelPage(entries=tuple(items), next=after, unread=unread)
 
 
 def model_id_of(entry: Mapping[str, Any]) -> str | None:

@@ -3,7 +3,7 @@
 A part is never taken for the whole: a run that a list left out would be created, and paid, again.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar, cast
@@ -24,6 +24,11 @@ LARGEST_PAGE: Final = 500  # what the API's documents allow
 _PLAIN_PAGE: Final = 100  # what a service may still give that refuses that
 _SMALLER: Final = 10  # so many times smaller is the page after one that was too large
 _LIGHT: Final = 2**20  # bytes of a page that has no media in it, most likely
+
+UNREAD: Final = (
+    "the service's list of runs has elements that are no runs; they are passed over, and such a "
+    "list is no proof that a run doesn't exist"
+)
 
 
 class OnePage(Protocol):
@@ -63,6 +68,50 @@ class PageLoop(Generic[P]):
         return page
 
 
+class PageSize:
+    """How many items a page is asked for: fewer once one was too large."""
+
+    def __init__(self, largest: int) -> None:
+        self.most = largest
+
+    def shrink(self) -> bool:
+        """Ask for smaller pages from now on; False where they can't be smaller."""
+        before, self.most = self.most, max(1, self.most // _SMALLER)
+        return self.most < before
+
+
+async def ask_page(
+    get: Callable[..., Awaitable[Answer]],
+    path: str,
+    size: PageSize,
+    cursor: str | None,
+    **params: str,
+) -> Answer:
+    """Return the page at *cursor* of what *path* lists, which becomes smaller as it must.
+
+    Raises TooLargeAnswerError where a page of one item is too large.
+    """
+    chosen = params | ({} if cursor is None else {"pq": cursor})
+    while True:
+        try:
+            return await get(path, params={"limit": str(size.most)} | chosen)
+        except TooLargeAnswerError:
+            if not size.shrink():
+                raise
+
+
+class RunList(list[Run]):
+    """The runs of one reference, as far as a list shows them.
+
+    Where it isn't *whole*, the list had elements that could not be read: a run that is not in it
+    may exist all the same.
+    """
+
+    def __init__(self, runs: Iterable[Run] = (), *, whole: bool = True) -> None:
+        super().__init__(runs)
+        self.whole = whole
+
+
 class Listing:
     """Asks for lists of runs, and notes in *profile* what the service refuses."""
 
@@ -78,7 +127,7 @@ class Listing:
         self._requests = requests
         self._log = log
         self._warned: set[str] = set()
-        self._most = LARGEST_PAGE
+        self._size = PageSize(LARGEST_PAGE)
 
     async def newest_page(self, cursor: str | None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
@@ -94,7 +143,7 @@ class Listing:
 
     async def runs_of(
         self, client_ref: str, *, over: AbstractSet[str] = frozenset()
-    ) -> list[Run] | None:
+    ) -> RunList | None:
         """Return all runs that carry *client_ref*, or None where that can't be known.
 
         Runs that are *over*, by id, are left out: all is known of them.
@@ -104,7 +153,7 @@ class Listing:
         the runs missing from it would be created, and paid, again.
         """
         found: dict[str, Run] = {}
-        foreign = 0
+        foreign = unread = 0
         full: int | None = None
         references: set[str | None] = set()
         ask = partial(self._list_wave, client_ref, over)
@@ -112,7 +161,8 @@ class Listing:
         while foreign < _FOREIGN_PAGES and (page := await pages.next_page()) is not None:
             ours = {run.id: run for run in page.runs if run.client_ref == client_ref}
             found |= ours
-            if self._most == LARGEST_PAGE:  # else the cap is ours
+            unread += page.unread
+            if self._size.most == LARGEST_PAGE:  # else the cap is ours
                 full = self._profile.note_page(page, len(ours) + page.over, full)
             shown = {run.client_ref for run in page.runs} | ({client_ref} if page.over else set())
             references |= shown
@@ -122,7 +172,7 @@ class Listing:
         if pages.complete:
             # A list that shows no other reference may have left ours out.
             silent = None in references <= {None, client_ref}
-            return None if silent else list(found.values())
+            return None if silent else RunList(found.values(), whole=not unread)
         if not pages.refused:
             self._say_once("the service's list of runs has no end that we could find")
         return None
@@ -154,11 +204,8 @@ class Listing:
         """Have the next page leave outputs out, or be smaller; False where it can't be smaller."""
         if not (self._profile.large_outputs or self._profile.refuses_fields):
             self._profile.large_outputs = True
-        elif self._most > 1:
-            self._most = max(1, self._most // _SMALLER)
-        else:
-            return False
-        return True
+            return True
+        return self._size.shrink()
 
     async def _page_of(
         self,
@@ -167,7 +214,7 @@ class Listing:
         cursor: str | None,
         over: AbstractSet[str] = frozenset(),
     ) -> Page | None:
-        paging = {"limit": str(self._most)} | ({} if cursor is None else {"pq": cursor})
+        paging = {"limit": str(self._size.most)} | ({} if cursor is None else {"pq": cursor})
         if not self._profile.refuses_fields:
             fields = wire.LIGHT_FIELDS if self._profile.large_outputs else wire.RUN_FIELDS
             full = params | paging | {"fields": fields}
@@ -175,7 +222,7 @@ class Listing:
             if answer.refusal is None:
                 return cast("Page", answer.body)
         # Refused, but perhaps only for what we can do without.
-        plain = params | paging | {"limit": str(min(self._most, _PLAIN_PAGE))}
+        plain = params | paging | {"limit": str(min(self._size.most, _PLAIN_PAGE))}
         if params["sort_by"].endswith(":asc"):
             del plain["sort_by"]
         answer = await self._ask(plain, over)
@@ -188,6 +235,8 @@ class Listing:
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
         request = self._requests.get("/v1/runs", params)
         answer = await self._calls.ask(request, partial(wire.parse_page, over=over))
+        if isinstance(answer.body, Page) and answer.body.unread:
+            self._say_once(UNREAD)
         if answer.size <= _LIGHT or answer.body is None:
             return answer
         return replace(answer, body=self._without_media(answer.body))

@@ -6,7 +6,7 @@
 | 2xx with the id or the tag of another request's | Misdelivered, which is InDoubt | the same |
 | 400 404 413 422 in the API's own envelope | InputRefused | BatchUnsupported |
 | 405 in the envelope; 404 405 in a framework's bare words | ForeignResponse | BatchUnsupported |
-| 401 403 in the envelope; 402 in it | KeyRefusedError; OutOfCreditError | the same |
+| 401; 403; 402 in the envelope | KeyRefusedError; NotPermittedError; OutOfCreditError | the same |
 | 409 | Conflicted | the same |
 | 408, 5xx, 2xx without an id, no whole answer | InDoubt | the same |
 | any other | ForeignResponse: a proxy has answered, or the API in no documented way | the same |
@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from batchrun.errors import KeyRefusedError, OutOfCreditError
+from batchrun.errors import KeyRefusedError, NotPermittedError, OutOfCreditError
 from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.wire import Refusal, Run, decode, is_no_route, parse_refusal, parse_run
 
@@ -130,13 +130,20 @@ def _judged(
     return rejected(http_status, refusal.code, refusal.message)
 
 
-def raise_for_account(http_status: int, refusal: Refusal) -> None:
-    """Raise KeyRefusedError or OutOfCreditError where the answer is about who asks, not what."""
-    if http_status in {401, 403}:
-        described = _spelled(http_status, refusal)
+def raise_for_account(http_status: int, refusal: Refusal, called: str = "it") -> None:
+    """Raise where the answer is about who asks, not what; *called* is what was asked for.
+
+    KeyRefusedError, NotPermittedError, or OutOfCreditError.
+    """
+    described = _spelled(http_status, refusal)
+    if http_status == 401:
         raise KeyRefusedError(f"the API refused the key ({described}); check `RUNFLOW_API_KEY`")
+    if http_status == 403:
+        raise NotPermittedError(
+            f"the API doesn't permit {called} to this key ({described}); check `RUNFLOW_API_KEY`, "
+            "and what its account may do"
+        )
     if http_status == 402:
-        described = _spelled(http_status, refusal)
         raise OutOfCreditError(
             f"the account is out of credit ({described}); top it up, then call again"
         )

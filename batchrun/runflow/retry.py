@@ -21,12 +21,20 @@ from typing import Any, Final, TypeVar
 import anyio
 import httpx
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.text import size_of
 from batchrun.errors import TooLargeAnswerError, UnreachableError
 from batchrun.runflow import wire
 from batchrun.runflow.headers import seconds_to_wait, service_date
-from batchrun.runflow.http.body import MOST_BYTES, TooLargeError, read_body
+from batchrun.runflow.http.body import (
+    MOST_BYTES,
+    MOST_VALUES,
+    TooLargeError,
+    check_values,
+    read_body,
+)
+from batchrun.runflow.http.certificates import NoWayError
 from batchrun.runflow.post_outcomes import (
     ForeignResponse,
     InDoubt,
@@ -71,12 +79,20 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 class Received(Struct, frozen=True, kw_only=True):
-    """An answer as it came, its body unpacked."""
+    """An answer as it came, its body unpacked; *unread* is the size of one that was left, in words.
+
+    Only a refusal is left: its status says enough.
+    """
 
     status_code: int
     headers: httpx.Headers
     content: bytes
     extensions: Mapping[str, Any]
+    unread: str = ""
+
+    @property
+    def aside(self) -> str:
+        return f", with {self.unread} that were not read" if self.unread else ""
 
 
 class Calls:
@@ -183,7 +199,7 @@ class Calls:
             try:
                 response = await self._send(request, sent_at)
             except FAILED as error:
-                if isinstance(error, TooLargeError) and 200 <= error.http_status < 300:
+                if isinstance(error, TooLargeError):
                     self._good_at[kind] = anyio.current_time()
                     self._limiter.well(sent_at, kind)
                     raise _too_large(request, error) from None
@@ -192,11 +208,14 @@ class Calls:
             if response.status_code == 429:
                 self._throttled(retry_budget, sent_at, response, kind)
                 continue
-            answer = self._understood(response, read, refusals, optional=optional)
+            answer = self._understood(
+                response, read, refusals, optional=optional, called=_called(request)
+            )
             if answer is not None:
                 self._well(response, sent_at, kind)
                 return answer
             reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
+            reason += response.aside
             named = self._named_by_trouble(response)
             await self._troubled(retry_budget, sent_at, reason, kind, named)
 
@@ -207,6 +226,7 @@ class Calls:
         refusals: AbstractSet[int],
         *,
         optional: bool,
+        called: str,
     ) -> Answer | None:
         """Return the answer if it is the API's own, None if the question is to be put again."""
         status, body, refusal = response.status_code, None, None
@@ -221,7 +241,7 @@ class Calls:
             return Answer(http_status=status, body=None, refusal=refusal)
         if refusal is None:
             return None
-        raise_for_account(status, refusal)
+        raise_for_account(status, refusal, called)
         if status not in refusals:
             return None
         return Answer(http_status=status, body=None, refusal=refusal)
@@ -264,12 +284,31 @@ class Calls:
         try:
             with anyio.move_on_after(CALL_TIMEOUT):
                 answer = await self._http.send(request, stream=True, follow_redirects=False)
+                content = await read_body(answer, MOST_BYTES)
+                check_values(content, answer.status_code)
                 return Received(
                     status_code=answer.status_code,
                     headers=answer.headers,
-                    content=await read_body(answer, MOST_BYTES),
+                    content=content,
                     extensions=answer.extensions,
                 )
+        except TooLargeError as error:
+            if 200 <= error.http_status < 300:
+                raise
+            return Received(
+                status_code=error.http_status,
+                headers=error.headers,
+                content=b"",
+                extensions={},
+                unread=error.said,
+            )
+        except NoWayError as error:
+            if max(self._good_at.values()) > float(
+                "-inf"
+            ):  # there was a way: there may be one again
+                raise
+            self._limiter.troubled(sent_at)
+            raise UnreachableError(f"`{self._endpoint()}`: {error}") from None
         except FAILED:
             raise
         except BaseException:
@@ -291,6 +330,8 @@ class Calls:
             raise
         if isinstance(outcome, Misdelivered):
             response.extensions.get("distrust", lambda: None)()
+        if response.unread and isinstance(outcome, InDoubt | ForeignResponse):
+            outcome = replace(outcome, reason=f"{outcome.reason}{response.aside}")
         if isinstance(outcome, InDoubt | ForeignResponse):
             self._limiter.troubled(sent_at, self._named_by_trouble(response), kind)
         else:
@@ -353,8 +394,8 @@ class Calls:
 
 def _too_large(request: httpx.Request, error: TooLargeError) -> TooLargeAnswerError:
     return TooLargeAnswerError(
-        f"the answer to {_called(request)} has {size_of(error.size)} or more; "
-        f"no more than {size_of(MOST_BYTES)} is read",
+        f"the answer to {_called(request)} has {error.said}; "
+        f"no more than {size_of(MOST_BYTES)} and {MOST_VALUES:,} values are read",
         error.size,
     )
 

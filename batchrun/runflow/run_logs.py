@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from batchrun.base.text import escaped
+from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import lenient
 from batchrun.runflow.inline import message
 from batchrun.runflow.wire import cursor_of
@@ -70,7 +71,10 @@ async def read_part(
     seen: set[str | None] = set()
     while cursor not in seen and len(seen) < MOST_PAGES and len(items) < MOST_LINES:
         seen.add(cursor)
-        body = await ask(cursor)
+        try:
+            body = await ask(cursor)
+        except TooLargeAnswerError as error:
+            return Part(items=items, said=f"the rest is missing: {error}")
         found = body if isinstance(body, list) else _items(body)
         if found is None:
             return Part(items=items, said="the service has none, or does not show them")

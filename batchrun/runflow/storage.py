@@ -10,6 +10,7 @@ import anyio
 import httpx
 
 from batchrun.base.endpoint import is_loopback
+from batchrun.runflow.http.certificates import NoWayError
 
 
 class BrokenTransferError(Exception):
@@ -18,6 +19,16 @@ class BrokenTransferError(Exception):
     def __init__(self, message: str, *, pause: float | None = None) -> None:
         super().__init__(message)
         self.pause = pause
+
+
+def broken(error: Exception, place: str) -> BrokenTransferError:
+    """Return the error of a transfer to or from *place* that met *error* of the HTTP library.
+
+    Its own text may have anything in it; where the way is barred, it is ours.
+    """
+    if isinstance(error, NoWayError):
+        return BrokenTransferError(f"{place}: {error}")
+    return BrokenTransferError(f"{type(error).__name__} from {place}")
 
 
 async def keep_trying(

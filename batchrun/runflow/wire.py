@@ -1,7 +1,8 @@
 """API bodies <-> our values. Pure, and tolerant wherever the API's own documents disagree.
 
-A value that is not understood is left out, never guessed: an unknown status is an open run, an item
-without an id spoils its page (a look-up that skipped it could have a run paid twice).
+A value that is not understood is left out, never guessed: an unknown status is an open run. An
+element of a list that is no run with an id is passed over and counted, and so is a list that isn't
+there: a run may be what such a page doesn't show, so it is no proof that there is none.
 """
 
 import json
@@ -19,11 +20,10 @@ from msgspec import Struct
 
 from batchrun.base.times import milliseconds, moment
 from batchrun.runflow.inline import message
-from batchrun.runflow.lenient import failure, money, status, text, whole
+from batchrun.runflow.lenient import failure, money, text, whole
+from batchrun.runflow.statuses import OPEN, TERMINAL, status_of
 from batchrun.sweep.references import is_whole, may_be_ours
 
-TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
-OPEN: Final = frozenset({"queued", "dispatching", "running"})
 _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 
 # The fields that a list is asked for, so that a finished run costs no further call. Nothing reads
@@ -72,19 +72,21 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def known(self) -> bool:
-        """Whether the status is a word of the documents; what is not one counts as open."""
+        """Whether the status has one of our words; a run whose status has none counts as open."""
         return self.status_code in TERMINAL or self.status_code in OPEN
 
 
 class Page(Struct, frozen=True, kw_only=True):
     """One page of a listing; *next* is the cursor of the page after it.
 
-    *over* counts runs that it shows, too, and that were not asked for.
+    *over* counts runs that it shows, too, and that were not asked for. *unread* counts elements
+    that can't be read: each may be a run.
     """
 
     runs: tuple[Run, ...]
     next: str | None = None
     over: int = 0
+    unread: int = 0
 
 
 class UploadPlace(Struct, frozen=True, kw_only=True):
@@ -138,7 +140,7 @@ def parse_run(body: Any) -> Run:
     failure_code, failure_message = failure(body)
     return Run(
         id=run_id,
-        status_code=status(get("status_code") or get("status")),
+        status_code=status_of(body),
         client_ref=_reference(text(get("client_ref")), metadata),
         metadata=metadata if isinstance(metadata, dict) else {},
         cost=money(get("cost")),
@@ -177,21 +179,35 @@ def parse_page(body: Any, over: AbstractSet[str] = frozenset()) -> Page:
 
     Runs that are *over*, by id, are counted and not read: a wave's list shows them to the end.
     """
-    items, after = page_of(body)
+    items, after, unread = page_of(body)
     news = [item for item in items if not _is_over(item, over)] if over else items
-    return Page(runs=tuple(map(parse_run, news)), next=after, over=len(items) - len(news))
+    runs = tuple(map(parse_run, filter(_has_id, news)))
+    return Page(
+        runs=runs,
+        next=after,
+        over=len(items) - len(news),
+        unread=unread + len(news) - len(runs),
+    )
 
 
-def page_of(body: Any) -> tuple[list[Any], str | None]:
-    """Return the items of a page in either envelope, and the cursor of the next one.
+def page_of(body: Any) -> tuple[list[Mapping[str, Any]], str | None, int]:
+    """Return the items of a page in either envelope, the next page's cursor, and what isn't read.
 
-    Raises ValueError where *body* is no page.
+    Items that are no objects are passed over and counted; so is an `items` that is no list: null,
+    say, in the place of an empty list. Raises ValueError where *body* is no page.
     """
-    items = body.get("items") if isinstance(body, Mapping) else None
-    if not isinstance(items, list):
-        raise ValueError("expected an object with a list of items")  # noqa: TRY004  (as above)
+    if not isinstance(body, Mapping) or "items" not in body:
+        raise ValueError("expected an object with a list of items")
     after = next(filter(None, (text(body.get(name)) for name in ("next", "next_pq"))), None)
-    return items, cursor_of(after)
+    listed = body["items"]
+    if not isinstance(listed, list):
+        return [], cursor_of(after), 1
+    items = [item for item in listed if isinstance(item, Mapping)]
+    return items, cursor_of(after), len(listed) - len(items)
+
+
+def _has_id(item: Mapping[str, Any]) -> bool:
+    return bool(text(item.get("id")) or text(item.get("run_id")))
 
 
 def _is_over(item: Any, over: AbstractSet[str]) -> bool:
@@ -225,6 +241,8 @@ def is_no_route(body: Any) -> bool:
 
 def parse_upload_place(body: Any) -> UploadPlace:
     """Return the answer to the first step of an upload; ValueError where it is none."""
+    if not isinstance(body, Mapping):
+        raise ValueError("expected an object")  # noqa: TRY004  (one kind of error for callers)
     asset_id, url = (text(body.get(name)) for name in ("asset_id", "upload_url"))
     if asset_id is None or url is None:
         raise ValueError("expected an asset_id and an upload_url")
@@ -233,7 +251,7 @@ def parse_upload_place(body: Any) -> UploadPlace:
 
 def parse_asset(body: Any) -> Asset:
     """Return the asset that *body* describes; ValueError where it has no id."""
-    asset_id = text(body.get("id"))
+    asset_id = text(body.get("id")) if isinstance(body, Mapping) else None
     if asset_id is None:
         raise ValueError("expected an asset with an id")
     return Asset(id=asset_id, url=text(body.get("url")))

@@ -32,7 +32,7 @@ from batchrun.ledger.records import KINDS, AnyRecord, NewerFormatError, decode, 
 from batchrun.ledger.scan import intents_of, keys_of, known_ids, was_answered
 from batchrun.manifest.file_names import file_name, user_metadata
 from batchrun.manifest.grid.expand import expand
-from batchrun.manifest.load import load_manifest
+from batchrun.manifest.load import load_manifest, read_manifest
 from batchrun.manifest.manifest import Manifest
 
 ATTEMPTS = 2
@@ -48,7 +48,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 def cells(path: Path, variables: Mapping[str, str]) -> list[dict[str, Any]]:
     """Return the cells of the manifest at *path* in its order, points that fold included."""
-    manifest = load_manifest(path, variables)
+    manifest = read_manifest(path.read_bytes(), path, variables, kept=True)
     return [
         {
             "alias": cell.alias,

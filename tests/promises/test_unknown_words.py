@@ -55,7 +55,7 @@ async def test_a_cancelled_run_is_the_same_in_every_spelling(
 
 
 async def test_a_run_in_an_unknown_state_is_watched_on_until_it_says_a_known_word() -> None:
-    api = client(*({"id": "r", "status_code": word} for word in ("warp", "timeout", "succeeded")))
+    api = client(*({"id": "r", "status_code": word} for word in ("warp", "stopped", "succeeded")))
 
     runs = [await api.get_run("r") for _ in range(3)]
 

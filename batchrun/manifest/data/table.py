@@ -64,18 +64,22 @@ class DataFolder(Struct, frozen=True):
 
 
 class FileTable(Struct):
-    """A data file as a table; rows are made anew each time, and none is kept."""
+    """A data file as a table; rows are made anew each time, and none is kept.
+
+    *nameless* are columns that are not sent and have a word of batchrun's own: `model`, `cell`.
+    """
 
     node: Node
     data: DataFile
     compiler: Compiler
     files: DataFolder
+    nameless: AbstractSet[str] = frozenset()
     count: int = 0
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(self.data.columns)
+        return tuple(name for name in self.data.columns if name not in self.nameless)
 
     @property
     def sent(self) -> AbstractSet[str]:

@@ -16,6 +16,7 @@ from batchrun.manifest.expressions.template import Reference, in_text, look_up
 from batchrun.manifest.grid.expand import Shape, mapped
 from batchrun.manifest.grid.layout import Layout, Traversal, build, dimension_sizes
 from batchrun.manifest.grid.size import Sizes
+from batchrun.manifest.grid.unmatched import Unmatched, included
 from batchrun.manifest.manifest import Grid, Manifest
 
 _POINTS: Final = 100_000  # checked for each value; what lies beyond is found while expanding
@@ -26,22 +27,38 @@ def check(manifest: Manifest, problems: list[Problem]) -> None:
     """Add to *problems* what is wrong with the cells of *manifest*."""
     sizes = Sizes()
     for grid in manifest.grids:
-        common: set[str] = set()  # checked for one model, and the same for the others
         layouts = list(_layouts(grid, problems))
         problems += sizes.add(grid, layouts)
-        for layout in layouts:
-            for slot in [
-                *layout.first,
-                *(slot for dimension in layout.dimensions for slot in dimension.computed),
-            ]:
-                if slot not in common:
-                    problems += _computed(layout, slot)
-                if layout.model.inputs.keys().isdisjoint(layout.needs([slot])):
-                    common.add(slot)
-            for name in layout.model.map:
-                if name in layout.uses and name not in layout.model.omit:
-                    problems += dict.fromkeys(_mapped(layout, name))
-            problems += _described(manifest, layout)
+        _check_values(manifest, layouts, problems)
+
+
+def check_meant(manifest: Manifest, problems: list[Problem], notes: list[Problem]) -> None:
+    """Add to *problems* what can't be meant of a manifest without any, to *notes* what may not be.
+
+    A manifest that a sweep was started with is not asked: it was taken as it is.
+    """
+    product = manifest.grids[0]
+    layouts = list(_layouts(product, problems))
+    if not problems:  # else values may be lacking that an entry speaks of
+        problems += Unmatched(product.exclude, layouts).problems(notes)
+        notes += included(manifest.grids, layouts)
+
+
+def _check_values(manifest: Manifest, layouts: Sequence[Layout], problems: list[Problem]) -> None:
+    common: set[str] = set()  # checked for one model, and the same for the others
+    for layout in layouts:
+        for slot in [
+            *layout.first,
+            *(slot for dimension in layout.dimensions for slot in dimension.computed),
+        ]:
+            if slot not in common:
+                problems += _computed(layout, slot)
+            if layout.model.inputs.keys().isdisjoint(layout.needs([slot])):
+                common.add(slot)
+        for name in layout.model.map:
+            if name in layout.uses and name not in layout.model.omit:
+                problems += dict.fromkeys(_mapped(layout, name))
+        problems += _described(manifest, layout)
 
 
 def _layouts(grid: Grid, problems: list[Problem]) -> Iterator[Layout]:

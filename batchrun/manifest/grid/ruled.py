@@ -117,7 +117,7 @@ class Exclusion:
         return ALL
 
     def may_leave(self, bits: int) -> bool:
-        """Say whether points are left whose values match the rules *bits*; as far as they know."""
+        """Say whether points are left whose values match the rules *bits*, so far as known."""
         return self._bits is None or self._bits.survives(bits)
 
     def leaves(self, point: Sequence[int]) -> bool:

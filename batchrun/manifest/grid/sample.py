@@ -59,7 +59,7 @@ def drawn(
 ) -> list[Point]:
     """Return the points drawn, in order, each a number for each of *dimensions*."""
     sizes = [len(dimension) for dimension in dimensions]
-    long = [each.dimension_key for each in dimensions if len(each) > BLOCK]
+    longest = max(dimensions, key=len, default=None)
     draw = _Draw(sample, sizes, exclusion)
     done, total = 0, prod(sizes)
     for block, others in _blocks(dimensions, exclusion):
@@ -73,8 +73,8 @@ def drawn(
             if watch is not None:
                 watch(done, total)
         draw.settle()
-        for key in long:
-            exclusion.forget(key)
+        if longest is not None and len(longest) > BLOCK:
+            exclusion.forget(longest.dimension_key)
     return [_point(ordinal, sizes) for ordinal in draw.ordinals()]
 
 

@@ -32,6 +32,14 @@ def reserved(name: str) -> str | None:
     return None
 
 
+def _sent_by_our_word(name: str) -> str:
+    """Return what is wrong with a column that is sent; one that isn't sent has no name at all."""
+    return (
+        f"{reserved(name)}; of a data file, `send` names the columns to send: "
+        "{file: FILE, send: [prompt]}"
+    )
+
+
 def unknown_model(word: str, models: Sequence[Model]) -> str:
     """Return what is wrong with *word*, which is no model's alias or id.
 
@@ -57,8 +65,8 @@ def conflicts(  # noqa: C901  (one rule a branch)
     for kind, table in tables:
         for name in table.columns:
             found = definitions.get(name)
-            if wrong := reserved(name):
-                yield table.problem(name, wrong)
+            if reserved(name):
+                yield table.problem(name, _sent_by_our_word(name))
             elif name in seen:
                 yield table.problem(name, f"`{name}` is also a column in `{seen[name]}`")
             elif found is not None and kinds[name] == "vars":

@@ -16,7 +16,7 @@ from batchrun.manifest.expressions.doubts import among_texts
 from batchrun.manifest.expressions.expression import Expression
 from batchrun.manifest.manifest import FixedTable, ManifestOrigin, Table
 from batchrun.manifest.parse.context import ParseContext, items_of
-from batchrun.manifest.parse.namespace import keys_of
+from batchrun.manifest.parse.namespace import keys_of, reserved
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node
 from batchrun.manifest.yaml.section import Section, plain_value, text_keys, text_of
 
@@ -118,7 +118,9 @@ class DataReader(Struct, frozen=True):
                         node.problem(f"`rows.{key}`: no column `{name}` in {data.written}{hint}")
                     )
         beside = DataFolder(self.context.disk, PurePosixPath(data.relative).parent)
-        table = FileTable(node, data, self.context.compiler, beside)
+        sent = data.columns if data.options.send is None else data.options.send
+        nameless = frozenset(name for name in data.columns if reserved(name) and name not in sent)
+        table = FileTable(node, data, self.context.compiler, beside, nameless)
         self.context.problems.extend(table.check())
         return table
 

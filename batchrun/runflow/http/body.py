@@ -1,13 +1,17 @@
 """Whole bodies of answers, never larger than a limit, however small they were packed.
 
 A list of 3.5 MB was unpacked to 800 MB once. The limit holds for what comes over the wire, and for
-what it is unpacked to.
+what it is unpacked to. As values a body can be thirty times as large as it is: `[]` takes two bytes
+in a text, and 56 in memory. So their number has a limit, too.
 """
 
+import re
 import zlib
-from typing import Final
+from typing import Any, Final
 
 import httpx
+
+from batchrun.base.text import size_of
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """The most of an answer: some hundred times the longest page of runs without media."""
@@ -15,6 +19,10 @@ MOST_BYTES: Final = 64 * 1024 * 1024
 PACKINGS: Final = "gzip, deflate"
 """What may be unpacked: of these it is known that a small part can't become a very large one."""
 
+MOST_VALUES: Final = 4_000_000
+"""The most values of an answer in JSON: some ten times as many as the longest page of runs has."""
+
+_MOST_PARTS: Final = 100  # of gzip: each costs a copy of what is left
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _WINDOWS: Final = {
     "gzip": (_GZIP,),
@@ -24,12 +32,30 @@ _WINDOWS: Final = {
 
 
 class TooLargeError(httpx.ReadError):
-    """An answer of more than the limit; *size* is what is known of it, *http_status* its status."""
+    """An answer of more than the limit; *size* is what is known of it, *http_status* its status.
 
-    def __init__(self, size: int, http_status: int) -> None:
-        super().__init__(f"an answer of {size} bytes or more")
+    *headers* are its own. *said* is its size in words.
+    """
+
+    def __init__(
+        self, size: int, http_status: int, *, headers: Any = (), said: str | None = None
+    ) -> None:
+        self.said = said or f"{size_of(size)} or more"
+        super().__init__(f"an answer of {self.said}")
         self.size = size
         self.http_status = http_status
+        self.headers = httpx.Headers(headers)
+
+
+def check_values(body: bytes, http_status: int, most: int = MOST_VALUES) -> None:
+    """Raise TooLargeError where *body*, which is JSON, may have more than *most* values.
+
+    Each value but the first of a list or an object has a comma before it. Commas and brackets
+    within texts count, too: few texts have so many.
+    """
+    if len(body) > most and sum(map(body.count, (b",", b"[", b"{"))) > most:
+        said = f"{size_of(len(body))} with more than {most:,} values"
+        raise TooLargeError(len(body), http_status, said=said)
 
 
 async def read_body(response: httpx.Response, most: int) -> bytes:
@@ -53,7 +79,9 @@ async def read_body(response: httpx.Response, most: int) -> bytes:
     finally:
         await response.aclose()
     if size > most:
-        raise TooLargeError(size, response.status_code)
+        announced = response.headers.get("Content-Length", "")
+        size = max(size, int(announced) if re.fullmatch(r"\d{1,18}", announced) else 0)
+        raise TooLargeError(size, response.status_code, headers=response.headers)
     packing = response.headers.get("Content-Encoding", "")
     return unpacked(bytes(body), packing, most, response.status_code)
 
@@ -80,7 +108,7 @@ def unpacked(body: bytes, packing: str, most: int, http_status: int) -> bytes:
 
 def _inflated(body: bytes, window: int, most: int, http_status: int) -> bytes:
     found = bytearray()
-    while body:  # gzip may have several parts
+    for _ in range(_MOST_PARTS):  # gzip may have several
         unpacking = zlib.decompressobj(window)
         found += unpacking.decompress(body, most + 1 - len(found))
         if len(found) > most:
@@ -88,4 +116,6 @@ def _inflated(body: bytes, window: int, most: int, http_status: int) -> bytes:
         if not unpacking.eof:
             raise zlib.error("it ends early")
         body = unpacking.unused_data if window == _GZIP else b""
-    return bytes(found)
+        if not body:
+            return bytes(found)
+    raise httpx.DecodingError(f"an answer packed in more than {_MOST_PARTS} parts")

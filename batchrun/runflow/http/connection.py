@@ -110,12 +110,12 @@ class Connection:
         """Return the body of the answer; TooLargeError where it is larger than any should be."""
         announced = dict(head.headers).get(b"content-length", b"")
         if announced.isdigit() and int(announced) > MOST_BYTES:
-            raise TooLargeError(int(announced), head.status_code)
+            raise TooLargeError(int(announced), head.status_code, headers=head.headers.raw_items())
         body = bytearray()
         while isinstance(event := await self._next(seconds), h11.Data):
             body += event.data
             if len(body) > MOST_BYTES:
-                raise TooLargeError(len(body), head.status_code)
+                raise TooLargeError(len(body), head.status_code, headers=head.headers.raw_items())
         return bytes(body)
 
     async def _next(self, seconds: float | None) -> Any:

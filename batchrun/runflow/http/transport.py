@@ -25,6 +25,7 @@ import httpx
 import sniffio
 
 from batchrun.runflow.http import anyio_stream, asyncio_stream
+from batchrun.runflow.http.certificates import untrusted
 from batchrun.runflow.http.connection import Connection
 
 
@@ -98,7 +99,7 @@ class ApiTransport(httpx.AsyncBaseTransport):
         except TimeoutError as error:
             raise httpx.ConnectTimeout(f"no connection to {host}") from error
         except OSError as error:
-            raise httpx.ConnectError(str(error)) from error
+            raise untrusted(error, host) or httpx.ConnectError(str(error)) from error
         return Connection(stream, expiry=self._expiry)
 
 

@@ -1,0 +1,58 @@
+"""The words of services for how a run stands -> ours. Pure.
+
+The documents name seven statuses (runflow-api.md, section 5). Clients accept others, and other
+services use their kin. A word is read as one of ours only where it can mean nothing else; one that
+isn't here stays as it is, and counts as an open run: a run that is taken for over would be paid
+again. `stopped`, `partial` and `rejected`, say, are not here.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
+OPEN: Final = frozenset({"queued", "dispatching", "running"})
+
+_KIN: Final[Mapping[str, str]] = {
+    "succeeded": "success successful complete completed done",
+    "partial_succeeded": "partially_succeeded partial_success partially_successful"
+    " partially_completed",
+    # Of a limit of time: runflow-api.md counts `timeout` with `errored`. Failed runs cost nothing.
+    "failed": "failure error errored crashed timeout timed_out time_out",
+    # Ended from outside, or its result is gone: it may have been billed, and is not run again.
+    "cancelled": "canceled aborted terminated expired",
+    "queued": "pending waiting enqueued in_queue scheduled created submitted accepted",
+    "dispatching": "starting dispatched",
+    "running": "in_progress processing executing started",
+}
+_OURS: Final = {
+    word.replace("_", ""): ours for ours, kin in _KIN.items() for word in (ours, *kin.split())
+}
+_SEPARATORS: Final = re.compile(r"[\s_-]+")
+
+
+def status(value: Any) -> str:
+    """Return our word for a status, or the word itself where we have none; `unknown` for no word.
+
+    Case, hyphens, blanks and underscores don't count.
+    """
+    word = value.strip().lower() if isinstance(value, str) else ""
+    return _OURS.get(_SEPARATORS.sub("", word), word) or "unknown"
+
+
+def reason_of(body: Mapping[str, Any]) -> str | None:
+    """Return what the status itself says of a bad end; None where it says no more than ours."""
+    word = _word_of(body)
+    plain = _SEPARATORS.sub("", word) in {"failed", "cancelled", "canceled"}
+    return None if plain or status(word) not in {"failed", "cancelled"} else f"its status is {word}"
+
+
+def status_of(body: Mapping[str, Any]) -> str:
+    """Return how a run, a batch or an item stands: `status_code`, else `status`."""
+    return status(_word_of(body))
+
+
+def _word_of(body: Mapping[str, Any]) -> str:
+    shown = (body.get(name) for name in ("status_code", "status"))
+    words = (word.strip().lower() for word in shown if isinstance(word, str))
+    return next(filter(None, words), "")

@@ -1,0 +1,260 @@
+"""A service that takes calls of one kind, and asks to wait with the others."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import httpx
+import pytest
+from engine_world import Begun, World
+from simulated import Runflow, now, refused
+
+from batchrun.engine.shutdown import Shutdown
+from batchrun.errors import INCOMPLETE, ThrottledError, UnreachableError
+from batchrun.ledger.history import State
+from batchrun.results.going_on import how_to_go_on
+
+NINE: Final = """\
+models: [google/nano-banana-2]
+inputs: {prompt: {$range: [1, 9]}}
+limits: {concurrency: 6, rate: 20/s, batch: 1, give_up: 10m}
+"""
+GIVE_UP: Final = 600.0
+HOUR: Final = timedelta(hours=1)
+
+
+@dataclass(kw_only=True)
+class Busy(Runflow):
+    """Answers 429 to calls that *refuses* picks, by number of that kind, with these *headers*."""
+
+    refuses: Callable[[str, int], bool]
+    headers: Callable[[], Mapping[str, str]] = dict
+    status: int = 429
+    turned_away: list[float] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        kind = "reads" if request.method == "GET" else "creates"
+        self.seen[kind] += 1
+        if not self.refuses(kind, self.seen[kind]):
+            return await super().serve(request, word)
+        self.turned_away.append(anyio.current_time())
+        whole = refused(self.status, "RATE_LIMITED", "slower")
+        whole.headers.update(self.headers())
+        return whole
+
+
+def states(world: World) -> Counter[State]:
+    return Counter(history.state for history in world.book().histories.values())
+
+
+def stopped(shutdown: Shutdown) -> str:
+    """Return what the call says of its end: the last line, and the error that it has."""
+    (error,) = shutdown.errors
+    return f"{error}\n{last_line(shutdown)}"
+
+
+def last_line(shutdown: Shutdown) -> str:
+    return how_to_go_on(None, 8, command="batchrun m.yaml", errors=shutdown.errors)
+
+
+def http_date(seconds: float) -> str:
+    return f"{now() + timedelta(seconds=seconds):%a, %d %b %Y %H:%M:%S} GMT"
+
+
+NAMED: Final[Mapping[str, Callable[[], Mapping[str, str]]]] = {
+    "seconds": lambda: {"Retry-After": "3600"},
+    "date": lambda: {"Retry-After": http_date(3600)},
+    "reset": lambda: {"RateLimit-Reset": "3600"},
+    "epoch": lambda: {"X-RateLimit-Reset": str(now().timestamp() + 3600)},
+    "milliseconds": lambda: {"X-RateLimit-Reset": str(int(now().timestamp() * 1000) + 3_600_000)},
+}
+
+
+@pytest.mark.parametrize("off", [timedelta(), HOUR, -HOUR], ids=["right", "ahead", "behind"])
+@pytest.mark.parametrize("how", NAMED)
+async def test_runs_in_flight_end_while_the_service_takes_no_new_one_for_an_hour(
+    tmp_path: Path, how: str, off: timedelta
+) -> None:
+    service = Busy(refuses=lambda kind, number: kind == "creates" and number > 6)
+    service.headers = NAMED[how]
+    world = World(tmp_path, service, text=NINE, clock=lambda: now() + off)
+
+    shutdown = await world.call(download=False)
+
+    assert states(world)[State.SUCCEEDED] == 6
+    assert len(service.runs) == 6
+    assert anyio.current_time() < 60, "not the hour, nor the give-up time"
+    assert set(shutdown.codes) == {UnreachableError.exit_code}
+    until = f"before {now() - timedelta(seconds=anyio.current_time()) + HOUR:%H}:00:"
+    assert f"the service takes no new run {until}" in world.listener.notes[-1]
+    assert stopped(shutdown).count(f"the service takes no new run {until}") == 2
+    assert "UTC (in 1 h); `batchrun m.yaml` goes on from then" in stopped(shutdown)
+    assert len(service.turned_away) <= 6, "what had left, and nothing more"
+
+
+@pytest.mark.parametrize("batches", ["yes", "no"])
+async def test_after_the_wait_the_next_call_goes_on_and_pays_nothing_twice(
+    tmp_path: Path, batches: str
+) -> None:
+    text = NINE.replace(", batch: 1", "").replace("9]", "20]")
+    service = Busy(
+        refuses=lambda kind, number: kind == "creates" and 2 < number < 9,
+        headers=NAMED["seconds"],
+        batches=batches,
+    )
+    world = Begun(tmp_path, service, text=text)
+
+    with anyio.fail_after(3000):
+        ends = [await world.call(download=False) for _ in range(8)]
+
+    assert not ends[-1].codes
+    assert states(world) == {State.SUCCEEDED: 20}
+    assert set(service.paid().values()) == {1}
+
+
+async def test_a_wait_within_the_give_up_time_is_waited_by_its_kind_alone(tmp_path: Path) -> None:
+    service = Busy(
+        refuses=lambda kind, number: kind == "creates" and number == 7,
+        headers=lambda: {"Retry-After": "300"},
+    )
+    world = World(tmp_path, service, text=NINE)
+
+    shutdown = await world.call(download=False)
+
+    assert not shutdown.codes
+    assert states(world) == {State.SUCCEEDED: 9}
+    assert len(service.turned_away) == 1
+    departed = [at for at, _, _ in service.posts[7:]]
+    assert min(departed) >= service.turned_away[0] + 300
+    looks = [at for at in service.departures if at < service.turned_away[0] + 290]
+    assert len(looks) > len(service.posts), "its runs were looked at meanwhile"
+    (note,) = world.listener.notes
+    assert note == (
+        "the service takes no new run before 00:05:16 UTC (in 5 min); runs in flight are watched "
+        "meanwhile"
+    )
+
+
+async def test_new_runs_refused_without_a_word_of_the_wait_are_given_up_and_the_others_end(
+    tmp_path: Path,
+) -> None:
+    service = Busy(refuses=lambda kind, number: kind == "creates" and number > 6)
+    service.duration = lambda _: 700.0
+    world = World(tmp_path, service, text=NINE)
+
+    shutdown = await world.call(download=False, timeout=5000.0)
+
+    assert states(world)[State.SUCCEEDED] == 6
+    assert "nothing but 429 to requests for new runs for 600 s" in stopped(shutdown)
+    assert service.turned_away[-1] - service.turned_away[0] <= GIVE_UP
+    assert len(service.turned_away) < 100
+
+
+@pytest.mark.parametrize("after", [1, 12])
+async def test_questions_refused_for_an_hour_end_the_call_which_says_so(
+    tmp_path: Path, after: int
+) -> None:
+    service = Busy(
+        refuses=lambda kind, number: kind == "reads" and number > after, headers=NAMED["seconds"]
+    )
+    world = World(tmp_path, service, text=NINE)
+
+    shutdown = await world.call(download=False)
+
+    assert anyio.current_time() < 60
+    assert "answers no question before 01:00:" in stopped(shutdown)
+    service.refuses = lambda *_: False
+    assert not (await world.call(download=False)).codes
+    assert states(world) == {State.SUCCEEDED: 9}
+    assert set(service.paid().values()) == {1}
+
+
+async def test_where_both_kinds_are_refused_for_an_hour_the_call_ends_at_once(
+    tmp_path: Path,
+) -> None:
+    service = Busy(refuses=lambda *_: service.seen.total() > 20, headers=NAMED["seconds"])
+    world = World(tmp_path, service, text=NINE)
+
+    shutdown = await world.call(download=False)
+
+    assert anyio.current_time() < 60
+    assert {type(error) for error in shutdown.errors} == {ThrottledError}
+    assert "before 01:00:" in last_line(shutdown)
+    service.refuses = lambda *_: False
+    assert not (await world.call(download=False)).codes
+    assert set(service.paid().values()) == {1}
+
+
+NOTHING: Final[Mapping[str, Callable[[], Mapping[str, str]]]] = {
+    "0": lambda: {"Retry-After": "0"},
+    "-1": lambda: {"Retry-After": "-1"},
+    "past": lambda: {"Retry-After": http_date(-60)},
+    "epoch": lambda: {"X-RateLimit-Reset": str(int(now().timestamp()) - 60)},
+}
+
+
+@pytest.mark.parametrize("how", NOTHING)
+async def test_a_wait_of_nothing_brings_no_flood_of_calls(tmp_path: Path, how: str) -> None:
+    service = Busy(refuses=lambda *_: 1.0 < anyio.current_time() < 120.0, headers=NOTHING[how])
+    world = World(tmp_path, service, text=NINE.replace("20/s", "200/s"))
+
+    shutdown = await world.call(download=False)
+
+    assert not shutdown.codes
+    assert states(world) == {State.SUCCEEDED: 9}
+    assert len(service.turned_away) <= 40
+
+
+async def test_an_upload_refused_for_an_hour_lets_the_runs_in_flight_end(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(8))
+    text = """\
+models: [a/b]
+inputs: {prompt: [1, 2, 3], image_url: ["https://x/y.png", {$file: a.png}]}
+limits: {concurrency: 6, rate: 20/s, batch: 1}
+"""
+    service = Uploads(refuses=lambda *_: False, headers=NAMED["seconds"])
+    world = World(tmp_path, service, text=text)
+
+    shutdown = await world.call(download=False)
+
+    assert states(world)[State.SUCCEEDED] >= 1
+    assert State.IN_FLIGHT not in states(world)
+    assert len(service.runs) == states(world)[State.SUCCEEDED]
+    assert "takes no new run before 01:00:" in stopped(shutdown)
+
+
+@dataclass(kw_only=True)
+class Uploads(Busy):
+    """No place for a file is given in this hour."""
+
+    def _word(self, request: httpx.Request) -> str:
+        return "ok" if "asset-uploads" in request.url.path else super()._word(request)
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        if "asset-uploads" not in request.url.path:
+            return await super().serve(request, word)
+        whole = refused(429, "RATE_LIMITED", "slower")
+        whole.headers.update(self.headers())
+        return whole
+
+
+@pytest.mark.parametrize("after", ["0", "20", "3600"])
+async def test_a_503_with_a_wait_is_no_end(tmp_path: Path, after: str) -> None:
+    service = Busy(
+        refuses=lambda _, number: number % 5 == 0,
+        headers=lambda: {"Retry-After": after},
+        status=503,
+    )
+    world = World(tmp_path, service, text=NINE)
+    calls: dict[str, Any] = {"download": False, "settle": 2.0}
+
+    codes = [set((await world.call(**calls)).codes) for _ in range(3)]
+
+    assert all(each <= {INCOMPLETE} for each in codes)
+    assert states(world) == {State.SUCCEEDED: 9}
+    assert set(service.paid().values()) == {1}
