@@ -200,9 +200,7 @@ def test_a_socks_proxy_wants_its_extra_only_where_a_request_goes_through_it(
     for endpoint in ("http://127.0.0.1:8000", "https://localhost:8000", "https://exempt.example"):
         assert isinstance(api_client(endpoint, "key", connections=1)._transport, ApiTransport)
     download_client()
-    with pytest.raises(
-        UsageError, match=r"`ALL_PROXY`.*pip install 'batchrun\[socks\]'"
-    ) as stopped:
+    with pytest.raises(UsageError, match=r"`ALL_PROXY`.*pip install '\.\[socks\]'") as stopped:
         api_client(FAR, "key", connections=1)
 
     assert "api.example in `NO_PROXY`" in str(stopped.value)
@@ -216,7 +214,7 @@ async def test_a_download_that_needs_the_extra_says_so(
     without_socksio(monkeypatch)
 
     async with download_client() as http:
-        with pytest.raises(DownloadError, match=r"batchrun\[socks\]"):
+        with pytest.raises(DownloadError, match=r"\.\[socks\]"):
             await fetch(http, "https://files.example/a.png", OutputStore(tmp_path), "c", tries=1)
 
 

@@ -15,7 +15,7 @@ GONE: Final = re.compile(
 
 PAGES: Final = sorted(
     path
-    for path in [*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), *ROOT.glob("batchrun/**/*.py")]
+    for path in [*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("batchrun/**/*.py")]
     if path.name not in {"CHANGELOG.md", "benchmarks.md"}  # history; made by a program
 )
 

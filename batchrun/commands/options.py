@@ -74,6 +74,6 @@ def take_place(values: dict[str, Any]) -> Place:
 def simulator_missing(error: ImportError) -> UsageError:
     """Return what to say where the simulator's packages are not installed."""
     return UsageError(
-        f"the simulator needs its extra ({error.name} is missing): "
-        "pip install 'batchrun[simulator]'"
+        f"the simulator needs its extra ({error.name} is missing): install batchrun with it, in "
+        "its clone `pip install '.[simulator]'`"
     )

@@ -15,8 +15,8 @@ from batchrun.runflow.http.certificates import NoWayError, untrusted
 from batchrun.runflow.http.proxies import Proxies, Proxy
 
 SOCKS_MISSING: Final = (
-    "`{name}` names a SOCKS proxy, which needs one more package: `pip install 'batchrun[socks]'`; "
-    "or name an http proxy, or list {host} in `NO_PROXY`"
+    "`{name}` names a SOCKS proxy, which needs one more package: in batchrun's clone "
+    "`pip install '.[socks]'`; or name an http proxy, or list {host} in `NO_PROXY`"
 )
 
 
