@@ -104,7 +104,7 @@ def test_a_walk_whose_points_all_fail_ends() -> None:
         f'repeat: {MOST_REPLICATES}\ninputs: {{prompt: "${{replicate}} ${{p}}"}}\nvars: {{p: null}}'
     )
 
-    assert found == ["`p` is null, which cannot stand inside text"]
+    assert found == ["`p` is null, but `${replicate} ${p}` needs text or a number"]
 
 
 def test_a_walk_ends_after_so_many_points_without_a_value() -> None:

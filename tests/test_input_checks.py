@@ -88,7 +88,7 @@ def test_three_mistakes_in_a_sheet_are_found_with_row_and_column(folder: Path) -
 
     assert sheet.errors() == [
         f"prompts.csv:3:14: `aspect_ratio`: google/nano doesn't take `16:10` (1 cell); {TAKES}",
-        "prompts.csv:4:1: `num_images`: google/nano takes 1 to 4, not `9` (1 cell)",
+        "prompts.csv:5:19: `num_images`: google/nano takes 1 to 4, not `9` (1 cell)",
         (
             "prompts.csv:6:1: `prompt`: google/nano takes 3 to 40 characters, not the 2 of `no` "
             "(1 cell)"
@@ -416,7 +416,7 @@ inputs: {prompt: a chair, seed: {$range: [1, 20000]}, num_images: [1, 2, 3, 4, 5
     )
 
     assert sheet.errors() == [
-        "m.yaml:3:80: `num_images`: google/nano takes 1 to 4, not `5` (20000 cells)"
+        "m.yaml:3:80: `num_images`: google/nano takes 1 to 4, not `5` (20,000 cells)"
     ]
 
 
@@ -429,7 +429,9 @@ def test_of_many_values_of_one_kind_few_have_a_line(folder: Path) -> None:
     errors = sheet.errors()
 
     assert len(errors) == 5
-    assert ["; 1995 cells more with other such values)" in each for each in errors].count(True) == 1
+    assert ["; 1,995 cells more with other such values)" in each for each in errors].count(
+        True
+    ) == 1
 
 
 def test_each_kind_has_a_line_before_any_has_a_second(folder: Path) -> None:
@@ -505,5 +507,5 @@ def test_values_beyond_those_that_are_counted_one_by_one_are_counted_and_unprove
     proven = sheet.check(known, proof=lambda questions: questions)
 
     [some] = [line for line in (*found.errors, *found.warnings) if "cells more" in line.message]
-    assert "(1 cell; 2995 cells more with other such values)" in some.message
+    assert "(1 cell; 2,995 cells more with other such values)" in some.message
     assert bool(found.errors) is bool(proven.errors) is (not says)

@@ -52,11 +52,11 @@ def test_a_row_of_commas_is_no_row_wherever_it_stands(tmp_path: Path) -> None:
     ]
 
 
-def test_an_empty_object_and_an_empty_mapping_are_no_rows(tmp_path: Path) -> None:
+def test_an_empty_line_of_a_data_file_is_no_row_and_an_empty_mapping_is_one(tmp_path: Path) -> None:
     lines = '{"p": 1}\n{}\n{"p": null}\n{"p": ""}\n'
 
     assert inputs(tmp_path, "rows: p.jsonl", p__jsonl=lines) == [{"p": 1}, {"p": None}, {"p": ""}]
-    assert inputs(tmp_path, "rows: [{p: 1}, {}]") == [{"p": 1}]
+    assert inputs(tmp_path, "rows: [{p: 1}, {}]") == [{"p": 1}, {}]  # in the manifest it is meant
     assert said(tmp_path, "rows: p.csv", p__csv="p,q\n,\n") == ["m.yaml:2:7: p.csv has no rows"]
 
 

@@ -37,11 +37,13 @@ def read_manifest(
     assert root is not None
     manifest = Reader(root, path, environ, problems, notes).read(data)
     check(manifest, problems)
+    meant: list[Problem] = []
     if not (problems or kept):
-        check_meant(manifest, problems, notes)
+        check_meant(manifest, problems, meant)
     raise_if(problems)
-    said = sorted(dict.fromkeys(notes), key=lambda note: note.place)
-    return replace(manifest, notes=tuple(said))
+    places = {note.place for note in meant}  # they know what the value is for: one note is enough
+    said = dict.fromkeys([*meant, *(note for note in notes if note.place not in places)])
+    return replace(manifest, notes=tuple(sorted(said, key=lambda note: note.place)))
 
 
 def load_head(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | None:

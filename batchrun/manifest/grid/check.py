@@ -5,6 +5,7 @@ the work is that of the axes involved, not of their product with all the rest.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -14,13 +15,13 @@ from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError, Single, Text, pointed
 from batchrun.manifest.expressions.template import Reference, in_text, look_up
 from batchrun.manifest.grid.expand import Shape, mapped
+from batchrun.manifest.grid.few import Few
 from batchrun.manifest.grid.layout import Layout, Traversal, build, dimension_sizes
 from batchrun.manifest.grid.size import Sizes
 from batchrun.manifest.grid.unmatched import Unmatched, included
 from batchrun.manifest.manifest import Grid, Manifest
 
 _POINTS: Final = 100_000  # checked for each value; what lies beyond is found while expanding
-_ENOUGH: Final = 20
 
 
 def check(manifest: Manifest, problems: list[Problem]) -> None:
@@ -72,8 +73,6 @@ def _walk(layout: Layout, names: Sequence[str], problems: list[Problem]) -> Iter
     walk = Traversal(layout.restricted(names), problems)
     try:
         for _ in islice(walk.points(), _POINTS):
-            if len(problems) >= _ENOUGH:
-                return
             yield walk
     except ManifestError as error:  # a data file: said when it was read, and said once
         problems += error.problems
@@ -92,6 +91,7 @@ def _mapped(layout: Layout, name: str) -> list[Problem]:
     shape = Shape(layout)
     names = [name, *(other for other in shape.ruled if other in layout.uses)]
     found: list[Problem] = []
+    few = Few(problems)
     for walk in _walk(layout, names, found):
         values = {other: walk.values[other] for other in names}
         if values[name] is OMIT or shape.excluded(values):
@@ -99,9 +99,7 @@ def _mapped(layout: Layout, name: str) -> list[Problem]:
         try:
             mapped(layout.model, name, layout.model.map[name], values[name])
         except NoValueError as error:
-            problems += [problem] if (problem := walk.located(error)) else []
-        if len(problems) >= _ENOUGH:
-            break
+            few.add(walk.known_by(error), partial(walk.located, error))
     return [*found, *problems]
 
 

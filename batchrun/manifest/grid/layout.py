@@ -5,8 +5,9 @@ any model. A point is a number for each dimension. A model uses the dimensions t
 stays at 0 of the others, so that the streams of several models can be merged by ordinal.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from batchrun.manifest.expressions.expression import (
     pointed,
 )
 from batchrun.manifest.expressions.template import EMPTY, EMPTY_IN_ROW
+from batchrun.manifest.grid.few import Few
 from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowOrigin, Table
 from batchrun.manifest.yaml.document import Node
 
@@ -35,7 +37,6 @@ BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
 NO_TEXTS: Final[Mapping[str, str]] = {}
 DimensionKey = tuple[str, Any]
-_MOST_PROBLEMS: Final = 20
 _MOST_FAILURES: Final = 1000
 _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made anew each time
 
@@ -166,7 +167,7 @@ class Traversal:
     """All points of a layout, in order. *values* holds the present one, and is written over.
 
     A point without a value raises ManifestError. With *problems* it is left out and goes there, and
-    the walk ends where there are 20 of them, or 1000 such points.
+    the walk ends after 1000 such points.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ class Traversal:
         self._pinned = pinned or {}
         self.values = dict(layout.constants)
         self._expressions = dict(layout.expressions)
-        self._problems = problems
+        self._few = None if problems is None else Few(problems)
         self._failures = 0
         self._places: dict[str, RowOrigin] = {}
         self.texts: dict[str, str] = {}
@@ -254,17 +255,22 @@ class Traversal:
         return True
 
     def _fail(self, error: NoValueError) -> None:
-        problem = self.located(error)
-        if self._problems is None:
+        if self._few is None:
+            problem = self.located(error)
             raise ManifestError([problem] if problem else [])
-        if problem is not None and problem not in self._problems:
-            self._problems.append(problem)
+        self._few.add(self.known_by(error), partial(self.located, error))
         self._count_failure()
 
     def _count_failure(self) -> None:
         self._failures += 1
-        if self._failures >= _MOST_FAILURES or len(self._problems or ()) >= _MOST_PROBLEMS:
+        if self._failures >= _MOST_FAILURES:
             raise _EnoughError
+
+    def known_by(self, error: NoValueError) -> Hashable:
+        """Return what an error has in common with those that are one problem with it."""
+        names = self.layout.needs(list(error.names))
+        rows = frozenset(str(self._places[name]) for name in names if name in self._places)
+        return error.problem and error.problem.message, rows
 
     def located(self, error: NoValueError) -> Problem | None:
         """Return the error's problem, at the row of the data file that its value came from."""

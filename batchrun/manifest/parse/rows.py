@@ -151,8 +151,6 @@ class DataReader(Struct, frozen=True):
                 message = "a row is a mapping of names to values such as {prompt: a red chair}"
                 self.context.problems.append(item.problem(message))
                 continue
-            if not item.entries:
-                continue  # a row with nothing in it is no row
             pairs = list(text_keys(item, self.context.problems))
             entries.append({name: self.context.compiler.value(below) for _, name, below in pairs})
             nodes = {name: below for _, name, below in pairs}
