@@ -7,6 +7,7 @@ book.py           what all lines add up to: histories and totals
 life.py           the life of one cell; `cell_lines.py` finds its lines by the index
 history_index.py  a million histories in little memory
 key_index.py      a million keys in little memory
+beginning.py      which sweep the file is of
 file.py           the file: held under a lock, appended to in commit groups
 lock.py           the lock, and who holds it
 index.py          cells, their lines, and sums, in SQLite: derived, and deletable

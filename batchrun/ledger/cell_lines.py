@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from batchrun.errors import LedgerError, UsageError
+from batchrun.ledger.beginning import sweep_at_beginning
 from batchrun.ledger.history import History
 from batchrun.ledger.index import Index, open_index
 from batchrun.ledger.life import SHOWN, Life
 from batchrun.ledger.reader import read_line
-from batchrun.ledger.records import CellLine, Sweep
+from batchrun.ledger.records import CellLine
 from batchrun.ledger.scan import marks_in
 from batchrun.sweep.location import INDEX, LEDGER
 
@@ -34,7 +35,8 @@ def life_of(folder: Path, text: str, *, sweep: str | None) -> Life:
     """
     path = folder / LEDGER
     with path.open("rb") as ledger:
-        if sweep not in {None, _sweep_of(ledger.fileno(), path)}:
+        begun = sweep_at_beginning(ledger.fileno())
+        if sweep not in {None, begun and begun.sweep}:
             raise OtherSweepError
         return _life(folder, ledger.fileno(), meant(folder, text))
 
@@ -69,15 +71,6 @@ def _read(index: Index, ledger: int, path: Path, texts: Sequence[str]) -> Life:
     if history is None or not all(isinstance(r, CellLine) and r.cell == key for r in records):
         raise LookupError(key)
     return Life(key=key, history=history, records=records)
-
-
-def _sweep_of(ledger: int, path: Path) -> str | None:
-    """Return the sweep that the first line of the ledger names."""
-    try:
-        first = read_line(ledger, 0, path)
-    except (ValueError, LedgerError):
-        return None
-    return first.sweep if isinstance(first, Sweep) else None
 
 
 def meant(folder: Path, text: str) -> Sequence[str]:

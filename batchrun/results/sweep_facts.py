@@ -8,7 +8,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -20,11 +19,11 @@ from msgspec.structs import replace
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.text import money
 from batchrun.errors import BatchrunError
+from batchrun.ledger.beginning import sweep_at_beginning
 from batchrun.ledger.history import GOOD, History, Standing, standing
 from batchrun.ledger.index import open_index
 from batchrun.ledger.lock import holder_of
 from batchrun.ledger.reader import open_reader
-from batchrun.ledger.records import Sweep, decode
 from batchrun.ledger.scan import redone_in
 from batchrun.manifest.data.changes import digests
 from batchrun.manifest.grid.expand import expand, upper_bound
@@ -138,7 +137,7 @@ class SweepReader:
     def _of_ledger(self, facts: SweepFacts, identity: Identity | None) -> SweepFacts:
         with (facts.folder / LEDGER).open("rb") as ledger:
             fd = ledger.fileno()
-            first = _first(fd)
+            first = sweep_at_beginning(fd)
             if first is None:
                 return replace(facts, problem="the ledger's first line is not that of a sweep")
             if identity is not None and identity.sweep != first.sweep:
@@ -274,15 +273,6 @@ def _as_kept(facts: SweepFacts, kept: bytes) -> SweepFacts:
         counts=counts,
         cost=summary.cost,
     )
-
-
-def _first(fd: int) -> Sweep | None:
-    """Return the line that the ledger begins with, None where it is another one."""
-    data = os.pread(fd, TAIL, 0)
-    with suppress(ValueError):
-        record = decode(data[: data.index(b"\n") + 1])
-        return record if isinstance(record, Sweep) else None
-    return None
 
 
 def _last_at(fd: int) -> str | None:

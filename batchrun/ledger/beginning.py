@@ -1,0 +1,30 @@
+"""Which sweep a ledger is of, from the lines that it begins with.
+
+They are the starts before the first run: a call that was refused wrote one under an id of its own,
+and `--recover` wrote the next under the id of the sweep that it found. The last of them counts.
+"""
+
+import os
+from typing import Final
+
+from batchrun.ledger.records import Sweep, decode
+
+_MOST: Final = 1 << 16
+"""Bytes that are read: room for some hundred starts."""
+
+
+def sweep_at_beginning(fd: int) -> Sweep | None:
+    """Return the last of the starts that the ledger begins with; None where it begins with none.
+
+    Raises OSError.
+    """
+    found = None
+    for line in os.pread(fd, _MOST, 0).splitlines(keepends=True):
+        try:
+            record = decode(line) if line.endswith(b"\n") else None
+        except ValueError:
+            break
+        if not isinstance(record, Sweep):
+            break
+        found = record
+    return found
