@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import anyio
 import httpx
 import pytest
 
@@ -30,6 +31,7 @@ class Service:
         self.seen: list[str] = []
         self.received = b""
         self.url = "https://storage.example/put?signature=1"
+        self.headers: dict[str, str] = {}  # of the storage host's answers
 
     def api(self, request: httpx.Request) -> httpx.Response:
         assert request.headers["Authorization"] == "Bearer rf_live_canary_1"
@@ -54,7 +56,7 @@ class Service:
         assert "Transfer-Encoding" not in request.headers
         self.seen.append("put")
         self.received = await request.aread()
-        return httpx.Response(self._next("put", 200))
+        return httpx.Response(self._next("put", 200), headers=self.headers)
 
     def _next(self, step: str, default: int) -> int:
         left = self.script.get(step, [default])
@@ -73,6 +75,19 @@ class Service:
             pace = Pace(100.0, jitter=Random(1).random)
             client = Client(http, Limiter(pace), give_up=60.0, clock=lambda: NOON)
             return await upload(client, storage, file)
+
+
+@pytest.mark.parametrize(("named", "seconds"), [("7", 7.0), ("0", 2.0), ("3600", 20.0)])
+async def test_a_storage_host_is_asked_again_after_the_wait_it_names(
+    file: LocalFile, named: str, seconds: float
+) -> None:
+    service = Service(put=[503, 200])
+    service.headers = {"Retry-After": named}
+    started = anyio.current_time()
+
+    await service.take(file)
+
+    assert anyio.current_time() - started == pytest.approx(seconds, abs=0.1)
 
 
 @pytest.fixture

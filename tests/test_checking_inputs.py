@@ -70,7 +70,7 @@ def test_a_plan_says_what_would_be_refused_and_is_exit_0(
         assert {p["severity"] for p in found} == {"error"}
         for text in (screen, warned):
             assert "prompts.csv:3:14: `aspect_ratio`: google/nano-banana-2 doesn't take" in text
-        assert screen.endswith("would be refused (exit 2): inputs are wrong, as said above")
+        assert screen.endswith("(exit 2): the models' descriptions rule out inputs of the manifest")
         assert warned.endswith("--input-errors=warn` begins 4 cells\n")
         assert created(url) == 0
 

@@ -124,6 +124,32 @@ async def test_what_passes_is_tried_again(fault: Answer, tmp_path: Path) -> None
     assert len(asked) == 2
 
 
+DATED = {"Date": "Fri, 01 May 2026 12:00:00 GMT"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "0"}, 1.5),
+        ({"Retry-After": "-1"}, 1.5),
+        ({"Retry-After": "3600"}, 30.0),
+        ({"Retry-After": "Fri, 01 May 2026 12:00:09 GMT", **DATED}, 9.0),
+        ({"Retry-After": "Fri, 01 May 2026 12:00:09 GMT"}, 1.5),
+        ({"X-RateLimit-Reset": "9" * 300, **DATED}, 1.5),
+    ],
+)
+async def test_a_file_server_is_asked_again_after_the_wait_it_names_and_not_sooner_than_ours(
+    headers: dict[str, str], seconds: float, tmp_path: Path
+) -> None:
+    http, _ = server(httpx.Response(429, headers=headers), whole())
+    started = anyio.current_time()
+
+    await get(http, tmp_path)
+
+    assert anyio.current_time() - started == pytest.approx(seconds)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410])
 async def test_an_expired_url_is_said_at_once_and_leaves_nothing(
     status: int, tmp_path: Path

@@ -112,7 +112,7 @@ def test_a_disk_that_fills_up_in_a_commit_group_ends_the_call_and_nothing_is_los
     assert sent <= written, "something was sent that is not written"
     assert "ledger.jsonl" in report["error"]["message"] or "manifest" in report["error"]["message"]
     assert "cannot write" in done.stderr
-    assert report["next"].startswith("put right what is named above, then `batchrun m.yaml")
+    assert report["next"].startswith("fix the error, then run `batchrun m.yaml")
 
 
 FAILING: Final = """\
@@ -202,7 +202,7 @@ def test_results_that_cannot_be_written_hide_no_reason_and_no_count(
     assert "results.jsonl" in said
     assert "`--limit 2` is used up" in said
     assert (report["succeeded"], report["pending"]) == (4, 8)
-    assert report["next"].startswith("put right what is named above")
+    assert report["next"].startswith("fix the error, then run `batchrun ")
 
 
 def test_why_the_call_stopped_is_said_before_what_came_after_it(

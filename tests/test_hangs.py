@@ -188,20 +188,18 @@ async def test_parked_runs_in_all_slots_leave_the_rest_to_a_later_call(tmp_path:
     assert service.most_in_flight == 3
 
 
-def an_hour_older(run: dict[str, Any]) -> dict[str, Any]:
-    """Show a run as created an hour before it was."""
-    return run | {"created_at": run["created_at"].replace("2026-01-01T00", "2025-12-31T23")}
-
-
 async def test_age_is_counted_from_the_services_own_time(tmp_path: Path) -> None:
-    service = Runflow(edit_run=an_hour_older, duration=lambda _: 300.0)
-    world = World(tmp_path, service, text=ONE)
+    world = World(tmp_path, Runflow(duration=lambda _: HOURS), text=ONE)
+    await world.call(download=False, timeout=600.0, max_duration=30.0)
+    await anyio.sleep(700.0)
+    world.clock = lambda: now() - timedelta(hours=1)
+    began = anyio.current_time()
 
     await world.call(download=False, timeout=600.0)
 
     [history] = world.book().histories.values()
     assert history.parked
-    assert anyio.current_time() < 60
+    assert anyio.current_time() - began < 60
 
 
 async def test_a_clock_of_ours_that_is_ahead_parks_no_run(tmp_path: Path) -> None:

@@ -117,6 +117,25 @@ async def test_after_the_wait_the_next_call_goes_on_and_pays_nothing_twice(
     assert set(service.paid().values()) == {1}
 
 
+async def test_a_doubt_is_resolved_though_the_service_takes_no_new_run(tmp_path: Path) -> None:
+    service = Busy(
+        refuses=lambda kind, number: kind == "creates" and number > 5,
+        headers=NAMED["seconds"],
+        script=["ok", "lost", "500-after", "500", "ok"],
+    )
+    world = World(tmp_path, service, text=NINE)
+
+    with anyio.fail_after(3000):
+        shutdown = await world.call(download=False, settle=2.0)
+
+    assert "takes no new run before 01:00:" in stopped(shutdown)
+    assert states(world)[State.SUCCEEDED] == len(service.runs) == 4
+    service.refuses = lambda *_: False
+    assert not (await world.call(download=False, settle=2.0)).codes
+    assert states(world) == {State.SUCCEEDED: 9}
+    assert set(service.paid().values()) == {1}
+
+
 async def test_a_wait_within_the_give_up_time_is_waited_by_its_kind_alone(tmp_path: Path) -> None:
     service = Busy(
         refuses=lambda kind, number: kind == "creates" and number == 7,

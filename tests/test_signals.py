@@ -248,7 +248,9 @@ def test_a_signal_while_the_manifest_is_read_sends_nothing_and_leaves_nothing(
         # The first one may have ended it before the second one comes.
         assert report["exit_code"] in ({3} if len(call.signals) == 1 else {3, 130})
         assert report["complete"] is False
-        assert call.err.splitlines()[-1] == report["next"]
+        assert call.err.splitlines()[-1].endswith(
+            f"Z exit code {report['exit_code']}: {report['next']}"
+        )
         assert report["next"].startswith("go on with `batchrun m.yaml")
         assert "Traceback" not in call.err
         assert not call.folder.exists()

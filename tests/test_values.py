@@ -100,13 +100,13 @@ def test_money_has_a_ceiling() -> None:
         parse_money("1000000000.01")
 
 
-@pytest.mark.parametrize("value", [0, -1, 1.5, "0", "x", "", None, True, "1" * 50], ids=repr)
+@pytest.mark.parametrize("value", [0, -1, 1.5, "0", "x", "", None, True, "1" * 5000], ids=repr)
 def test_what_is_no_count(value: object) -> None:
     with pytest.raises(ValueError, match="expected a whole number of 1 or more"):
         up_to(16)(value)
 
 
-@pytest.mark.parametrize("value", [1_001, "1001", 2**63, 2**70, "1" * 20], ids=repr)
+@pytest.mark.parametrize("value", [1_001, "1001", 2**63, 2**70, "1" * 20, "1" * 50], ids=repr)
 def test_a_count_has_a_ceiling(value: object) -> None:
     with pytest.raises(ValueError, match=r"^expected at most 1,000$"):
         up_to(1_000)(value)

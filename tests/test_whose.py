@@ -1,5 +1,6 @@
 """A call that came to nothing still says which sweep it was about."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,12 @@ def test_the_sweep_is_known_as_far_as_it_can_be_read(
 
     assert found.endpoint == endpoint or (endpoint == "http" and found.endpoint is not None)
     assert found == Whose(name=name, label=label, endpoint=found.endpoint)
+
+
+def test_a_pipe_in_the_place_of_a_manifest_is_not_waited_for(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.yaml")
+
+    assert whose("run", ["pipe.yaml"]).name == "pipe"
 
 
 def test_the_endpoint_of_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:

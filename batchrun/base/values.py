@@ -141,7 +141,7 @@ def parse_batch_size(value: object) -> int:
 
 
 def _whole(value: object) -> int | None:
-    if type(value) is str and re.fullmatch(r"[0-9]{1,40}", value):
+    if type(value) is str and re.fullmatch(r"[0-9]{1,4000}", value):
         return int(value)
     return value if type(value) is int else None
 

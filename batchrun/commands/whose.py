@@ -23,6 +23,9 @@ from batchrun.sweep.location import choose_endpoint
 OF_A_SWEEP: Final = frozenset({"run", "plan", "status", "why", "redo", "recover"})
 """Commands whose first word is a manifest, or a sweep's folder."""
 
+LARGE: Final = 1_000_000
+"""Bytes of a manifest up to which it is parsed once more: 0.1 s at most."""
+
 _PLACES: Final = frozenset({"--endpoint", "--label", "--outputs"})
 _TAKING: Final = frozenset({*_PLACES, *WITH_VALUE, "--sweep"})
 
@@ -50,7 +53,8 @@ def whose(command: str, words: Sequence[str]) -> Whose:
             if identity is not None:
                 return Whose(name=identity.name, label=identity.label, endpoint=identity.endpoint)
         with suppress(OSError, ValueError, BatchrunError):
-            head = find_head(path, os.environ)
+            if path.is_file() and path.stat().st_size <= LARGE:  # a pipe would be waited for
+                head = find_head(path, os.environ)
     named = None if head is None else head.endpoint
     endpoint = None
     with suppress(BatchrunError):  # what is no endpoint may hold a password

@@ -9,10 +9,13 @@ A column that the ledger has no type of is new, or of a batchrun that took each 
 is compared with that: where the column is new, no cell of it can be paid.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice, product
+from math import prod
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.text import money, number_of, usd
 from batchrun.base.values import spell
@@ -25,6 +28,15 @@ from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.typed import read_as, tables_of
 from batchrun.results.orphans import Lost, lost_cells
 
+MOST_TRIED: Final = 243
+"""Ways to read columns without a remembered type that are tried."""
+
+MOST_CELLS: Final = 100_000
+"""Cells of a ledger up to which columns that drop none of them are left out of what is said."""
+
+LOOKED_AT: Final = 300
+"""Cells that are made for each of them."""
+
 _WORDS: Final[Mapping[str, str]] = {
     ColumnType.TEXT: "text",
     ColumnType.NUMBER: "of numbers",
@@ -34,18 +46,29 @@ _WORDS: Final[Mapping[str, str]] = {
 
 
 class TypeChange(Struct, frozen=True, kw_only=True):
-    """A column that *was* of one type and *now* is of another.
+    """A column that *was* of one type and *now* is of another; *seen* are its fields.
 
-    *field* is the one that makes it so; None where no single one does. *said*: the manifest does.
-    *remembered*: a start of the sweep had that type.
+    *said*: the manifest says so. *remembered*: a start of the sweep had the former type.
     """
 
     column: str
     was: str
     now: ColumnType
-    field: Field | None
     said: bool
     remembered: bool
+    seen: Column
+
+    @property
+    def field(self) -> Field | None:
+        """The field that makes it so; None where no single one does."""
+        if self.said:
+            return None
+        if self.was == BY_FIELD:
+            is_text = self.now is ColumnType.TEXT
+            return self.seen.read_alone if is_text else self.seen.kept_alone
+        if self.was == ColumnType.NUMBER:
+            return self.seen.no_number
+        return self.seen.not_boolean if self.was == ColumnType.BOOLEAN else None
 
 
 class TypeChanges(Struct, frozen=True, kw_only=True):
@@ -79,11 +102,14 @@ def type_changes(manifest: Manifest, ledger: Readable) -> TypeChanges | None:
         return None
     kept = (book.sweep.types if book.sweep is not None else None) or {}
     known = {name: kind for name, kind in kept.items() if kind in _WORDS}  # a later one has more
-    found = [each for types in tables_of(manifest) for each in _changes(types, known)]
-    if not found:
+    changes = [each for types in tables_of(manifest) for each in _changes(types, known)]
+    changes = [*_likeliest(manifest, changes, ledger)]
+    if not changes:
         return None
-    new, lost = _consequences(manifest, {each.column: each.was for each in found}, ledger)
-    said = tuple(each for each in found if each.remembered or lost.cells)
+    new, lost = _consequences(manifest, _former(changes), ledger)
+    if lost.cells and len(book.histories) <= MOST_CELLS:
+        changes = [*_of_weight(manifest, changes, lost, ledger)] or changes
+    said = tuple(each for each in changes if each.remembered or lost.cells)
     return TypeChanges(changes=said, new=new, lost=lost) if said and (new or lost.cells) else None
 
 
@@ -91,24 +117,73 @@ def _changes(types: ColumnTypes, known: Mapping[str, str]) -> Iterator[TypeChang
     for name, column in types.columns.items():
         was, now = known.get(name) or column.alone, types.of(name)
         if now is not None and was != now:
-            said = name in types.said
             yield TypeChange(
                 column=name,
                 was=was,
                 now=now,
-                field=None if said else _reason(column, was, now),
-                said=said,
+                said=name in types.said,
                 remembered=name in known,
+                seen=column,
             )
 
 
-def _reason(column: Column, was: str, now: ColumnType) -> Field | None:
-    """Return the field for which a column is no longer what it was."""
-    if was == BY_FIELD:
-        return column.read_alone if now is ColumnType.TEXT else column.kept_alone
-    if was == ColumnType.NUMBER:
-        return column.no_number
-    return column.not_boolean if was == ColumnType.BOOLEAN else None
+def _former(changes: Iterable[TypeChange]) -> dict[str, str]:
+    return {each.column: each.was for each in changes}
+
+
+def _likeliest(
+    manifest: Manifest, changes: Sequence[TypeChange], ledger: Readable
+) -> Sequence[TypeChange]:
+    """Return the changes by which most of the grid's first cells are in the ledger.
+
+    A ledger that was rebuilt says no types, as one of batchrun 0.1 says none. A column of it was
+    read field by field, or was of numbers, or what it is now: the cells show which.
+    """
+    ways = [list(_ways(each)) for each in changes]
+    if prod(map(len, ways)) > MOST_TRIED or all(each.remembered for each in changes):
+        return changes
+    best, found = changes, 0
+    for chosen in product(*ways):
+        trial = [each for each in chosen if each is not None]
+        count = _in_ledger(manifest, trial, ledger)
+        if count > found:
+            best, found = trial, count
+    return best
+
+
+def _of_weight(
+    manifest: Manifest, changes: Sequence[TypeChange], lost: Lost, ledger: Readable
+) -> Iterator[TypeChange]:
+    """Yield the changes but for those without a remembered type that drop no cell by themselves."""
+    for each in changes:
+        others = [one for one in changes if one is not each]
+        if each.remembered or _drops_less(manifest, others, lost, ledger):
+            yield each
+
+
+def _drops_less(
+    manifest: Manifest, changes: Sequence[TypeChange], lost: Lost, ledger: Readable
+) -> bool:
+    """Say whether fewer cells than those that are *lost* drop out for *changes*."""
+    return _consequences(manifest, _former(changes), ledger)[1].cells < lost.cells
+
+
+def _ways(change: TypeChange) -> Iterator[TypeChange | None]:
+    """Yield what a change may have been; None where it was none."""
+    yield change
+    if not change.remembered:
+        yield None
+        if change.was == BY_FIELD and change.now is ColumnType.TEXT:
+            yield replace(change, was=ColumnType.NUMBER)
+
+
+def _in_ledger(manifest: Manifest, changes: Sequence[TypeChange], ledger: Readable) -> int:
+    """Count the grid's first cells that the ledger has, by the former types of *changes*."""
+    cells = islice(expand(read_as(manifest, _former(changes))), LOOKED_AT)
+    try:
+        return sum(cell.key in ledger.book.histories for cell in cells)
+    except ManifestError:
+        return 0
 
 
 def _consequences(

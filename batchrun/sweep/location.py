@@ -120,7 +120,7 @@ def catalogue_below(base: Path, endpoint: str) -> Path:
 def _segment(text: str, what: str) -> str:
     if not text.strip(". ") or "/" in text or "\0" in text or text.startswith("@"):
         raise UsageError(
-            f"the {what} `{text}` cannot be the name of a folder: {_why_no_segment(text)}; "
+            f"the {what} {text!r} cannot be the name of a folder: {_why_no_segment(text)}; "
             "letters, digits, spaces and `-_.,=` may stand in it, such as in `2026-11-28`"
         )
     # One text is one folder, however it was typed, and whatever the locale calls its bytes.
