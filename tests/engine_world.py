@@ -8,11 +8,9 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any
-from unittest.mock import patch
 
-import anyio
-import anyio.to_thread
 import httpx
+from inline_threads import inline_threads
 from ledger_lines import read_book
 from msgspec.structs import replace
 from simulated import Runflow, now
@@ -110,7 +108,7 @@ class World:
 
     async def call(self, **changes: Any) -> Shutdown:
         """Run or resume as one process would; *changes* are settings."""
-        with patch.object(anyio.to_thread, "run_sync", inline):
+        with inline_threads():
             return await self._call(changes)
 
     async def _call(self, changes: dict[str, Any]) -> Shutdown:
@@ -225,11 +223,6 @@ class Begun(World):
                 book.add(record, at)
             at += len(line)
         return book
-
-
-async def inline(work: Callable[..., Any], *words: Any, **_named: Any) -> Any:
-    """Do a thread's work on the spot: while a thread works, virtual time would run away."""
-    return work(*words)
 
 
 def _no_downloads(request: httpx.Request) -> httpx.Response:

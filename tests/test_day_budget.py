@@ -8,7 +8,6 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
 
 import anyio
 import anyio.to_thread
@@ -16,7 +15,8 @@ import httpx
 import msgspec
 import pytest
 from crash.mortal import Mortal, MortalDisk, MortalTransport, serving
-from engine_world import World, inline
+from engine_world import World
+from inline_threads import inline_threads
 from simulated import Runflow, now
 
 from batchrun.engine.shutdown import Shutdown
@@ -77,7 +77,7 @@ async def at_once(*worlds: World, **changes: Any) -> list[Shutdown]:
     async def call(number: int) -> None:
         found[number] = await worlds[number]._call(changes)
 
-    with patch.object(anyio.to_thread, "run_sync", inline):
+    with inline_threads():
         async with anyio.create_task_group() as tasks:
             for number in range(len(worlds)):
                 tasks.start_soon(call, number)
@@ -325,7 +325,7 @@ async def test_a_label_that_goes_on_without_the_day_s_budget_is_counted_by_its_l
     async def all_of_one() -> None:
         await one._call({"budget_per_day": None})
 
-    with patch.object(anyio.to_thread, "run_sync", inline):
+    with inline_threads():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(all_of_one)
             await anyio.sleep(45)  # by now more than a day's budget was spent
@@ -416,7 +416,7 @@ async def test_a_file_that_is_deleted_during_a_call_is_written_again_before_the_
             await anyio.sleep(0.01)
         assert file.exists()
 
-    with patch.object(anyio.to_thread, "run_sync", inline):
+    with inline_threads():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(delete)
             await world._call({})

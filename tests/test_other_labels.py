@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from unittest.mock import patch
 
 import anyio
 import anyio.to_thread
 import httpx
 import pytest
-from engine_world import World, inline
+from engine_world import World
+from inline_threads import inline_threads
 from simulated import Runflow
 from test_odd_services import Late
 
@@ -56,7 +56,7 @@ class Night(World):
             services = Services(
                 client=self.client(http, settings), downloads=files, progress=self.listener
             )
-            with patch.object(anyio.to_thread, "run_sync", inline):
+            with inline_threads():
                 await pay_looks(self.path / "m" / "@night-2", manifest, settings, services)
         return sum(self.service.calls.values()) - before
 
