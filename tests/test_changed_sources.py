@@ -239,6 +239,8 @@ def test_the_report_names_the_file_and_leaves_the_results(
         code, report, err = sweep.call("--limit", "2")
 
     assert code == report["exit_code"] == 3
+    assert report["succeeded"] == report["cells"] == (2 if late else 0)  # what the ledger knows
+    assert not report["complete"]
     assert created(url) == before + (2 if late else 0)
     assert "p.csv has changed while this call ran" in err
     assert "results.csv and results.jsonl are left as they were" in err

@@ -52,6 +52,7 @@ SHARED_BY_COMMANDS: Final = {
     "grid_counts",
     "knowing_balance",
     "knowing_models",
+    "ledger_counts",
     "notes",
     "nothing_to_do",
     "open_runs",

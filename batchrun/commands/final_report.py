@@ -11,6 +11,7 @@ from batchrun.base.text import usd
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import Call
 from batchrun.commands.grid_counts import GridWalk
+from batchrun.commands.ledger_counts import ledger_totals
 from batchrun.commands.notes import notes_of
 from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.signals import SIGNALS
@@ -93,6 +94,8 @@ def _said(ending: Ending, totals: Totals | None) -> Iterator[str]:
 def walk(ending: Ending) -> Totals | None:
     """Write the results and count, in one walk of the grid; None where not even that is waited for.
 
+    Where the grid is not known any more, the cells are counted that the ledger knows.
+
     Who interrupts a large sweep doesn't wait for its results: the next call writes them anyway.
     Who does so twice waits for nothing that takes long.
     """
@@ -108,7 +111,8 @@ def walk(ending: Ending) -> Totals | None:
         shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left as they were")
         if not any(isinstance(each, ManifestError) for each in shutdown.errors):
             shutdown.submit_no_more(error)
-        return None
+        settings = ending.call.settings
+        return ledger_totals(ending.ledger, attempts=settings.attempts, download=settings.download)
 
 
 def _walked(ending: Ending, *, large: bool) -> Totals:
@@ -150,6 +154,10 @@ def _write(ending: Ending, cells: Iterator[Cell]) -> None:
         ending.shutdown.leave(error)
 
 
+def _is_grid_known(ending: Ending) -> bool:
+    return not any(isinstance(error, ManifestError) for error in ending.shutdown.errors)
+
+
 def summary_of(ending: Ending, totals: Totals | None) -> Summary:
     """Return the `--json` object of the call; without *totals* it is not known what is left.
 
@@ -174,7 +182,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         duration_s=ending.seconds,
         outputs=str(ending.call.folder),
         ledger=str(ending.ledger.path),
-        complete=tally is not None and not tally.unfinished,
+        complete=tally is not None and not tally.unfinished and _is_grid_known(ending),
         exit_code=code,
         next=_next(ending, totals, code),
         models={} if totals is None else totals.counted.as_dict(),

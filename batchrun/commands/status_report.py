@@ -1,7 +1,6 @@
 """How a sweep stands, by its ledger alone: what `status` shows, and `recover` at its end."""
 
 import shutil
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -11,11 +10,11 @@ from msgspec.structs import replace
 
 from batchrun.base.text import number_of, span
 from batchrun.commands.grid_counts import bad_ends
+from batchrun.commands.ledger_counts import ledger_totals
 from batchrun.commands.open_runs import OpenRun, open_runs, waiting_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of
-from batchrun.ledger.history import BAD, GOOD, NOWHERE, History
+from batchrun.ledger.history import BAD, GOOD
 from batchrun.ledger.reader import Reader
-from batchrun.ledger.records import Intent
 from batchrun.manifest.grid.expand import expand
 from batchrun.planning.type_changes import lines as type_lines
 from batchrun.planning.type_changes import type_changes
@@ -24,14 +23,12 @@ from batchrun.results.failures import Failure, Grouping, as_dicts, failures, whi
 from batchrun.results.going_on import how_to_go_on
 from batchrun.results.orphans import orphans_cost
 from batchrun.results.summary import Summary
-from batchrun.results.tally import Count, Counting, count_ledger
+from batchrun.results.tally import Count, Counting
 from batchrun.results.terminal_table import table
 from batchrun.sweep.location import LEDGER
 
 MOST_SHOWN: Final = 20
 DEFAULT_ATTEMPTS: Final = 2
-MOST_READ: Final = 20_000
-"""Cells whose inputs are read where no manifest has them."""
 
 
 def show_status(subject: Subject, *, as_json: bool) -> int:
@@ -85,24 +82,13 @@ def overview_of(subject: Subject, reader: Reader) -> Overview:
 
 
 def _of_ledger(reader: Reader) -> Overview:
-    grouping, histories = Grouping(), reader.book.histories
-    small, cells = len(histories) <= MOST_READ, Counter[str]()
-    for key, history in histories.items():
-        cells[history.alias] += 1
-        if history.state in GOOD | BAD:
-            values = _sent(reader, history) if small else {}
-            grouping.ended(history.alias, values, bad_ends(reader, key, history.state))
-    counted = count_ledger(reader.book, attempts=DEFAULT_ATTEMPTS, download=True)
-    remade = len(reader.book.marks)
-    return Overview(counted=counted, failures=grouping.result(), cells=cells, remade=remade)
-
-
-def _sent(reader: Reader, history: History) -> Mapping[str, Any]:
-    """Return the input that a cell was sent with, as far as a line has it."""
-    if history.input_line == NOWHERE:
-        return {}
-    record = reader.read(history.input_line)
-    return (isinstance(record, Intent) and record.input) or {}
+    found = ledger_totals(reader, attempts=DEFAULT_ATTEMPTS, download=True)
+    return Overview(
+        counted=found.counted,
+        failures=found.failures,
+        cells=found.cells,
+        remade=len(reader.book.marks),
+    )
 
 
 def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
