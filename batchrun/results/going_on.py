@@ -53,14 +53,13 @@ def how_to_go_on(
     """
     if exit_code in _HINTS:
         return _after_stops(exit_code, command, errors)
+    changed = next((each for each in errors if isinstance(each, SourceChangedError)), None)
+    if changed is not None:
+        return _with_the_new(changed, command)
     if tally is None:
-        changed = [each for each in errors if isinstance(each, SourceChangedError)]
-        return _with_the_new(changed[0], command) if changed else f"go on with `{command}`"
+        return f"go on with `{command}`"
     if tally.unfinished:
-        if refusing:
-            mend = f"{'; '.join(refusing)}: correct the model in the manifest, or take it out"
-            return f"{mend}, then `{command}`; {_left(tally)}"
-        return f"go on with `{command}`; {_left(tally)}"
+        return f"{_go_on(command, refusing)}; {_left(tally)}"
     if tally.bad > tally.partial_succeeded + tally.lost:
         said = _once_more(tally, command, failures)
     elif tally.lost:
@@ -70,6 +69,15 @@ def how_to_go_on(
     else:
         said = all_done(tally) if outputs is None else f"{all_done(tally)}; files in {outputs}"
     return f"{said}{_others(others)}"
+
+
+def _go_on(command: str, refusing: Sequence[str]) -> str:
+    if not refusing:
+        return f"go on with `{command}`"
+    return (
+        f"{'; '.join(refusing)}: correct the model in the manifest, or take it out, "
+        f"then `{command}`"
+    )
 
 
 def after_stop(exit_code: int, command: str, error: BatchrunError | None) -> str:
