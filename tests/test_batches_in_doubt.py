@@ -226,6 +226,27 @@ async def test_a_list_that_leaves_fields_out_loses_no_batch(
     assert len(service.sent_batches) == 1
 
 
+@pytest.mark.parametrize("word", ["expired", "timed_out", "aborted", "crashed", "errored", ""])
+async def test_an_item_that_ended_in_no_word_of_the_documents_is_looked_for(
+    tmp_path: Path, word: str
+) -> None:
+    """All have runs, which the list shows: no cell is rejected."""
+
+    def hidden(batch: Batch) -> Batch:
+        items = [{**each, "run_id": None, "run": None} for each in batch["items"]]
+        return {**batch, "items": [{**each, "status_code": word} for each in items]}
+
+    service = Runflow(batches="yes", edit_batch=hidden)
+    world = Begun(tmp_path, service, text=MANY)
+
+    for _ in range(2):
+        await world.call()
+
+    assert State.REJECTED not in states(world)
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
+    assert set(service.paid().values()) == {1}
+
+
 def _as_it_is(batch: Batch) -> Batch:
     return batch
 

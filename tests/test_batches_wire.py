@@ -317,14 +317,16 @@ async def test_a_batch_that_may_not_leave_any_more_is_withheld() -> None:
 
 
 async def test_a_batch_is_asked_for_by_its_id_and_a_404_of_the_api_is_none() -> None:
+    shown = BATCH | {"id": "b/1"}
+
     def handle(request: httpx.Request) -> httpx.Response:
         if request.url.raw_path == b"/v1/batches/b%2F1":
-            return httpx.Response(200, json=BATCH)
+            return httpx.Response(200, json=shown)
         return httpx.Response(404, json=FLAT)
 
     api = client(handle)
 
-    assert await api.get_batch("b/1") == parse_batch(BATCH)
+    assert await api.get_batch("b/1") == parse_batch(shown)
     assert await api.get_batch("b2") is None
 
 

@@ -298,6 +298,7 @@ async def test_a_call_that_hangs_is_in_doubt_after_its_own_time_out_and_holds_up
         *(httpx.Response(status, text="<html>") for status in (200, 302, 400, 401, 403, 404, 503)),
         httpx.Response(404, json={"detail": "Not Found"}),
         httpx.Response(200, json={"no": "id"}),
+        httpx.Response(200, json={"id": "r2", "status_code": "failed"}),
         httpx.Response(200, text=""),
         httpx.ConnectError("refused"),
         httpx.ReadTimeout(""),
@@ -316,6 +317,23 @@ async def test_a_get_is_sent_again_until_the_api_itself_answers(
     assert run is not None
     assert run.id == "r1"
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize("what", ["run", "batch"])
+async def test_an_answer_about_another_one_is_asked_for_on_a_new_connection(what: str) -> None:
+    distrusted: list[str] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        found = RUN | ({"id": "stray"} if not distrusted else {"id": "0AB"})
+        aside = {"distrust": lambda: distrusted.append(request.url.path)}
+        return httpx.Response(200, json=found, extensions=aside)
+
+    api = client(handle)
+    found = await (api.get_run("0a-b") if what == "run" else api.get_batch("0a-b"))
+
+    assert found is not None
+    assert (found.id, len(distrusted)) == ("0AB", 1), "case and hyphens don't count"
+    assert "stray instead of 0a-b" in LOG[0]
 
 
 @pytest.mark.parametrize("body", [FLAT, NESTED, {"detail": "no such run"}])
@@ -427,7 +445,7 @@ async def test_a_call_that_always_fails_ends_even_while_others_are_answered() ->
 
         async def others() -> None:
             while True:
-                await api.get_run("good")
+                await api.get_run("r1")
                 await anyio.sleep(0.1)
 
         tg.start_soon(others)
@@ -709,7 +727,7 @@ async def test_a_key_that_the_service_echoes_reaches_nobody() -> None:
     echo = {"code": "BAD", "message": f"you sent {KEY}", "errors": None}
     rejected = await post(client(lambda _: httpx.Response(422, json=echo)))
     failed = await client(lambda _: ok(RUN | {"failure_message": KEY, "output": [KEY]})).get_run(
-        "r"
+        "r1"
     )
     handle, _ = answers(httpx.ReadError(f"https://user:pw@host/ {KEY}"))
     doubt = await post(client(handle))

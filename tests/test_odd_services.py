@@ -281,6 +281,34 @@ async def test_an_answer_of_another_cell_is_a_doubt(tmp_path: Path) -> None:
             assert of_cell[each.run_id] == each.cell
 
 
+@dataclass(kw_only=True)
+class Mixed(Runflow):
+    """Answers by id, once, with the run before: it failed."""
+
+    mixed: bool = False
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        ids = [run.id for run in self.runs]
+        if ids[1:] and request.url.path.endswith(ids[1]) and anyio.current_time() > 12:
+            url = str(request.url)
+            url, self.mixed = url if self.mixed else url.replace(ids[1], ids[0]), True
+            request = httpx.Request(request.method, url, headers=request.headers)
+        return await super().serve(request, word)
+
+
+async def test_an_answer_about_another_run_ends_nothing(tmp_path: Path) -> None:
+    service = Mixed(
+        duration=lambda n: 60.0 if n else 10.0, ending=lambda n: "succeeded" if n else "failed"
+    )
+    world = World(tmp_path, service, text="models: [a/b]\ninputs: {n: [1, 2]}\n")
+
+    await world.call(download=False, attempts=1)
+
+    assert service.mixed
+    assert states(world) == {State.SUCCEEDED: 1, State.FAILED: 1}
+    assert set(service.paid().values()) == {1}
+
+
 @dataclass
 class Copied(World):
     """A second copy of the folder, at work at the same time."""

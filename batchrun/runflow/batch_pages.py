@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -17,7 +18,7 @@ from batchrun.runflow.batches import Batch, parse_batch
 from batchrun.runflow.lenient import text
 from batchrun.runflow.pagination import PageLoop, PageSize, ask_page
 from batchrun.runflow.retry import Answer
-from batchrun.runflow.wire import cursor_of
+from batchrun.runflow.wire import about, cursor_of
 
 BATCH_FIELDS: Final = "id,status_code,metadata,created_at"
 ITEM_FIELDS: Final = "id,sequence_index,run_id,status_code,client_ref,error"
@@ -35,28 +36,29 @@ class ItemPage(Struct, frozen=True):
     next: str | None
 
 
-async def read_batch(get: Get, path: str, log: Callable[[str], None]) -> Batch | None:
-    """Return the batch at *path*, None if the API knows none.
+async def read_batch(get: Get, batch_id: str, log: Callable[[str], None]) -> Batch | None:
+    """Return the batch of that id, None if the API knows none.
 
     It is also None where it can't be had even in parts; then *log* gets its size.
     """
+    path, read = f"/v1/batches/{quote(batch_id, safe='')}", about(batch_id, parse_batch)
     try:
-        answer = await get(path, read=parse_batch)
+        answer = await get(path, read=read)
     except TooLargeAnswerError as error:
         with suppress(TooLargeAnswerError):
-            if (batch := await _in_pages(get, path)) is not None:
+            if (batch := await _in_pages(get, path, read)) is not None:
                 return batch
         log(str(error))
         return None
     return None if answer.refusal is not None else cast("Batch", answer.body)
 
 
-async def _in_pages(get: Get, path: str) -> Batch | None:
+async def _in_pages(get: Get, path: str, read: Callable[[Any], Batch]) -> Batch | None:
     """Return the batch, None if the API refuses a part of it or shows no end of its items.
 
     Raises TooLargeAnswerError where a part is too large by itself.
     """
-    answer = await get(path, params={"fields": BATCH_FIELDS}, read=parse_batch)
+    answer = await get(path, params={"fields": BATCH_FIELDS}, read=read)
     if answer.refusal is not None:
         return None
     pages = PageLoop(partial(_page, get, f"{path}/items", PageSize(100)), most=_PAGES)

@@ -15,11 +15,14 @@ from msgspec import Struct
 from batchrun.base.times import moment
 from batchrun.base.values import MOST_ITEMS
 from batchrun.runflow.lenient import failure, text, whole
-from batchrun.runflow.statuses import status_of
+from batchrun.runflow.statuses import is_kin, status_of
 
 
 class Item(Struct, frozen=True, kw_only=True):
-    """One input of a batch; *index* is its place in the POST, *run_id* what it became."""
+    """One input of a batch; *index* is its place in the POST, *run_id* what it became.
+
+    Without a run an end counts only in the documents' own words: `expired` may be that of a run.
+    """
 
     index: int
     run_id: str | None
@@ -99,10 +102,11 @@ def _item(index: int, body: Mapping[str, Any]) -> Item:
     run = body.get("run")
     run = run if isinstance(run, Mapping) else {}
     failure_code, failure_message = failure(body)
+    run_id = text(body.get("run_id")) or text(run.get("id"))
     return Item(
         index=index,
-        run_id=text(body.get("run_id")) or text(run.get("id")),
-        status_code=status_of(body),
+        run_id=run_id,
+        status_code="unknown" if run_id is None and is_kin(body) else status_of(body),
         client_ref=text(body.get("client_ref")),
         failure_code=failure_code,
         failure_message=failure_message,

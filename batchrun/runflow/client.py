@@ -135,7 +135,7 @@ class Client:
 
         One that is too large is put together from pages; where that can't be, it is None, and said.
         """
-        return await read_batch(self._get, f"/v1/batches/{quote(batch_id, safe='')}", self.log)
+        return await read_batch(self._get, batch_id, self.log)
 
     async def get_run(self, run_id: str) -> Run | None:
         """Return the run, or None if the API says that it knows none of that id.
@@ -143,19 +143,19 @@ class Client:
         A run that is too large with its output is asked for without it, and says so. One that is
         too large even then is there, and no more is known of it.
         """
-        path = f"/v1/runs/{quote(run_id, safe='')}"
         try:
-            return await self._run(path)
+            return await self._run(run_id)
         except TooLargeAnswerError as error:
             large = error.size
         try:
-            run = await self._run(path, {"fields": wire.LIGHT_FIELDS})
+            run = await self._run(run_id, {"fields": wire.LIGHT_FIELDS})
         except TooLargeAnswerError:
             run = Run(id=run_id, status_code="unknown", metadata={})
         return None if run is None else replace(run, output=None, left_out=large)
 
-    async def _run(self, path: str, params: Mapping[str, str] | None = None) -> Run | None:
-        answer = await self._get(path, params=params, read=wire.parse_run)
+    async def _run(self, run_id: str, params: Mapping[str, str] | None = None) -> Run | None:
+        path, read = f"/v1/runs/{quote(run_id, safe='')}", wire.about(run_id, wire.parse_run)
+        answer = await self._get(path, params=params, read=read)
         return None if answer.refusal is not None else cast("Run", answer.body)
 
     async def part_of_run(self, run_id: str, part: str, cursor: str | None = None) -> Any:

@@ -234,7 +234,8 @@ class Calls:
             body = wire.decode(self._content(response))
             if 200 <= status < 300:
                 size = len(response.content)
-                return Answer(http_status=status, body=read(body), refusal=None, size=size)
+                value = self._read(response, read, body, called)
+                return Answer(http_status=status, body=value, refusal=None, size=size)
             refusal = wire.parse_refusal(body)
         if optional and (status == 404 or (status == 403 and _not_permitted(refusal))):
             refusal = refusal or Refusal(code="", message="not found")
@@ -245,6 +246,15 @@ class Calls:
         if status not in refusals:
             return None
         return Answer(http_status=status, body=None, refusal=refusal)
+
+    def _read(self, response: Received, read: Callable[[Any], Any], body: Any, called: str) -> Any:
+        """Read *body*; the connection whose answer is about something else isn't used again."""
+        try:
+            return read(body)
+        except wire.OtherAnswerError as error:
+            response.extensions.get("distrust", lambda: None)()
+            self.log(f"the answer to {called} is about {error}; it is asked for again")
+            raise
 
     # One send.
 

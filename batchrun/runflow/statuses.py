@@ -42,9 +42,14 @@ def status(value: Any) -> str:
 
 def reason_of(body: Mapping[str, Any]) -> str | None:
     """Return what the status itself says of a bad end; None where it says no more than ours."""
+    return f"its status is {_word_of(body)}" if is_kin(body) else None
+
+
+def is_kin(body: Mapping[str, Any]) -> bool:
+    """Say whether the word for a bad end is none of the documents' own."""
     word = _word_of(body)
     plain = _SEPARATORS.sub("", word) in {"failed", "cancelled", "canceled"}
-    return None if plain or status(word) not in {"failed", "cancelled"} else f"its status is {word}"
+    return not plain and status(word) in {"failed", "cancelled"}
 
 
 def status_of(body: Mapping[str, Any]) -> str:

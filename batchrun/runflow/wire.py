@@ -7,12 +7,12 @@ there: a run may be what such a page doesn't show, so it is no proof that there 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
 import msgspec
@@ -113,6 +113,18 @@ class Refusal(Struct, frozen=True, kw_only=True):
         return ": ".join(filter(None, (self.code, self.message)))
 
 
+class _WithId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+_Named = TypeVar("_Named", bound=_WithId)
+
+
+class OtherAnswerError(ValueError):
+    """The answer is about something else than the question: answers got out of step."""
+
+
 def decode(content: bytes) -> Any:
     """Return the JSON value of *content*, fit to be written as UTF-8 again, or raise ValueError."""
     try:
@@ -157,6 +169,25 @@ def parse_run(body: Any) -> Run:
         cost_breakdown=_mapping(get("cost_breakdown")),
         evaluation=_mapping(get("current_evaluation_summary")),
     )
+
+
+def about(asked: str, parse: Callable[[Any], _Named]) -> Callable[[Any], _Named]:
+    """Return *parse*, which raises OtherAnswerError for what has another id than *asked*.
+
+    Case and hyphens of an id don't count.
+    """
+
+    def parsed(body: Any) -> _Named:
+        found = parse(body)
+        if _plain_id(found.id) != _plain_id(asked):
+            raise OtherAnswerError(f"{found.id[:80]} instead of {asked}")
+        return found
+
+    return parsed
+
+
+def _plain_id(value: str) -> str:
+    return value.replace("-", "").casefold()
 
 
 def _mapping(value: Any) -> Mapping[str, Any] | None:
