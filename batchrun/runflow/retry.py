@@ -65,6 +65,7 @@ FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, 
 # Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
 CALL_TIMEOUT: Final = 120.0
 REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
+_AFTER_PAUSE: Final = 1.0  # in which another call may meet the next 429
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _Outcome = TypeVar("_Outcome")
 
@@ -118,6 +119,7 @@ class Calls:
         self._clock = clock
         self._ahead: timedelta | None = None  # of the local clock: the service's
         self._good_at = dict.fromkeys(Kind, float("-inf"))
+        self._refused = dict.fromkeys(Kind, 0)
         self._redacted = Redacted(http.headers.get("Authorization", "").removeprefix("Bearer "))
 
     @property
@@ -253,20 +255,39 @@ class Calls:
 
         That is at once where the service asks to wait for longer.
         """
-        while (left := self._left(retry_budget, kind)) > 0:
+        sent_at = None
+        while sent_at is None and (left := self._left(retry_budget, kind)) > 0:
             with anyio.move_on_after(left) if retry_budget.reason else nullcontext():
                 try:
                     sent_at = await self._limiter.wait(kind, patience=min(left, self._give_up))
                 except HeldError:
                     break
-                self.retries += retry_budget.reason != ""
-                self.requests += 1
-                return sent_at
-        if (seconds := self._limiter.named(kind)) > 0:
-            raise asked_to_wait(kind, self._until(seconds), self.server_now())
+        if sent_at is None and retry_budget.take_last_try():
+            sent_at = await self._last_turn(kind)
+        if sent_at is None:
+            raise self._out_of_reach(retry_budget, kind)
+        self.retries += retry_budget.reason != ""
+        self.requests += 1
+        return sent_at
+
+    async def _last_turn(self, kind: Kind) -> float | None:
+        """Wait for the end of a pause; None where another call meets the next 429 first."""
+        refused = self._refused[kind]
+        with anyio.move_on_after(self._give_up):
+            while self._refused[kind] == refused:
+                with anyio.move_on_after(self._limiter.pause(kind) + _AFTER_PAUSE):
+                    try:
+                        return await self._limiter.wait(kind, patience=self._give_up)
+                    except HeldError:
+                        break
+        return None
+
+    def _out_of_reach(self, retry_budget: RetryBudget, kind: Kind) -> UnreachableError:
+        if (seconds := self._limiter.named(kind)) > 1:
+            return asked_to_wait(kind, self._until(seconds), self.server_now())
         if not retry_budget.tries:
-            raise refused_all(kind, self._endpoint(), self._give_up)
-        raise UnreachableError(
+            return refused_all(kind, self._endpoint(), self._give_up)
+        return UnreachableError(
             f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s "
             f"({retry_budget.reason}); check the network and the endpoint, then call again"
         )
@@ -356,8 +377,11 @@ class Calls:
         self, retry_budget: RetryBudget, sent_at: float, response: Received, kind: Kind
     ) -> None:
         self.rate_limited += 1
-        retry_budget.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
-        self._limiter.throttled(sent_at, self._named(response), kind)
+        self._refused[kind] += 1
+        named = self._named(response)
+        reason = "HTTP 429, too many requests"
+        retry_budget.throttled(anyio.current_time(), reason, named or 0.0)
+        self._limiter.throttled(sent_at, named, kind)
         wait = self._limiter.pause(kind)
         self.log(f"HTTP 429, too many requests: calls of this kind ({kind}) wait {wait:.1f} s")
 
