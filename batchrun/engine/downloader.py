@@ -157,6 +157,7 @@ class Downloader:
         self._client = context.client
         self._http = http
         self._progress = context.progress
+        self._unsaved = context.shutdown.unsaved
         self._store = OutputStore(context.folder.path)
         self._wanted = context.settings.download
         self._workers = context.settings.downloads
@@ -199,6 +200,7 @@ class Downloader:
             try:
                 await self._save(job)
             except (DownloadError, ExpiredError, OSError) as error:
+                self._unsaved[str(error)] += 1
                 self._progress.note(
                     f"the output of run {job.run_id} could not be saved: {error}; "
                     "the next call tries again"
