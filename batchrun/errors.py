@@ -229,6 +229,10 @@ class ThrottledError(UnreachableError):
         return f"{self.fact}{self.more}"
 
 
+class QuestionHeldError(UnreachableError):
+    """The service answers one question with 429, and others well."""
+
+
 class FolderError(BatchrunError):
     """The output folder or a file in it cannot be used."""
 

@@ -371,7 +371,8 @@ async def test_without_one_good_answer_until_the_give_up_time_the_api_is_unreach
     with pytest.raises(UnreachableError, match=r"https://api\.example") as stopped:
         await (api.get_run("r1") if call == "get" else post(api))
 
-    assert anyio.current_time() - started == pytest.approx(100, abs=1)
+    last_pause = 48.0 if isinstance(fault, httpx.Response) and fault.status_code == 429 else 0.0
+    assert 99 <= anyio.current_time() - started <= 101 + last_pause
     assert 4 <= len(asked) <= 15, "ever longer pauses"
     assert KEY not in str(stopped.value)
 

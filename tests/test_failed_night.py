@@ -144,3 +144,30 @@ def test_a_mistake_of_the_manifest_names_the_night_and_its_place_first(
     )
     last = done.stderr.splitlines()[-1]
     assert (TIME.match(last) is not None) == (command != ["plan"])
+
+
+def test_outputs_that_cannot_be_saved_have_their_reason_in_the_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrun.engine.downloader.PAUSES", ())
+    text = MANIFEST.replace("outputs: {download: false}\n", "").replace("[1, 8]", "[1, 2]")
+    (tmp_path / "m.yaml").write_text(text)
+    with simulator(tmp_path / "s.sqlite", "--speed", "50", "--fault", "output_expired") as url:
+        done = nightly(tmp_path, url, "--quiet")
+    report = json.loads(done.stdout)
+
+    assert done.returncode == report["exit_code"] == 3
+    assert report["unsaved"] == 4
+    assert "4 outputs could not be saved: " in report["error"]["message"]
+    assert "4 outputs could not be saved: " in done.stderr
+
+
+def test_an_object_that_was_asked_for_with_a_slip_says_why_there_is_no_other(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+
+    done = call("m.yaml", "--json=1", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "--json" in json.loads(done.stdout)["error"]["message"]

@@ -29,7 +29,16 @@ from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
 
 FAR: Final = "https://api.example"
-NEAR: Final = ["127.0.0.1", "localhost", "LOCALHOST.", "::1", "127.8.9.1"]
+SHORT: Final = ["127.1", "0x7f.1", "2130706433"]
+NEAR: Final = [
+    "127.0.0.1",
+    "localhost",
+    "LOCALHOST.",
+    "::1",
+    "127.8.9.1",
+    "::ffff:127.0.0.1",
+    *SHORT,
+]
 NAMES: Final = [f"{kind}_proxy" for kind in ("http", "https", "all", "no")]
 
 
@@ -112,6 +121,13 @@ def test_where_the_environment_names_no_proxy_that_of_the_system_holds() -> None
         (",, .", [], ["a.example"]),
         ("a.example:port", [], ["a.example"]),
         ("[", [], ["a.example"]),
+        ("xn--mnchen-3ya.example", ["münchen.example", "b.münchen.example"], ["munchen.example"]),
+        ("münchen.example", ["xn--mnchen-3ya.example"], []),
+        ("xn--ß.example", [], ["a.example"]),
+        ("https://a.example/", ["a.example"], ["b.example"]),
+        ("https://a.example:443/v1", ["a.example"], []),
+        ("a.example/", ["a.example"], []),
+        (f"a.example:{'9' * 5000}", [], ["a.example"]),
     ],
 )
 def test_no_proxy_lists_hosts_in_each_spelling(entry: str, yes: list[str], no: list[str]) -> None:
@@ -147,6 +163,10 @@ def test_user_and_password_are_read_and_never_shown(
     "value",
     [
         "gopher://u:canary-pw@proxy.example",
+        "http://u:canary-pw@[1.2]:80",
+        "http://u:canary-pw@münchen.ⓔ:80",
+        "http://u:canary-pw@1.2.3.400:1",
+        "http://u:canary-pw@p:\u0661",
         "socks4://u:canary-pw@p:1",
         "http://u:canary-pw@p:port",
         "http://u:canary-pw@p:99999",

@@ -17,6 +17,7 @@ from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import INCOMPLETE, ThrottledError, UnreachableError
 from batchrun.ledger.history import State
 from batchrun.results.going_on import how_to_go_on
+from batchrun.runflow.ratelimit.apart import Apart, question_of
 
 NINE: Final = """\
 models: [google/nano-banana-2]
@@ -24,6 +25,7 @@ inputs: {prompt: {$range: [1, 9]}}
 limits: {concurrency: 6, rate: 20/s, batch: 1, give_up: 10m}
 """
 GIVE_UP: Final = 600.0
+LONGEST_PAUSE: Final = 48.0
 HOUR: Final = timedelta(hours=1)
 
 
@@ -170,7 +172,7 @@ async def test_new_runs_refused_without_a_word_of_the_wait_are_given_up_and_the_
 
     assert states(world)[State.SUCCEEDED] == 6
     assert "nothing but 429 to requests for new runs for 600 s" in stopped(shutdown)
-    assert service.turned_away[-1] - service.turned_away[0] <= GIVE_UP
+    assert service.turned_away[-1] - service.turned_away[0] <= GIVE_UP + LONGEST_PAUSE
     assert len(service.turned_away) < 100
 
 
@@ -277,3 +279,137 @@ async def test_a_503_with_a_wait_is_no_end(tmp_path: Path, after: str) -> None:
     assert all(each <= {INCOMPLETE} for each in codes)
     assert states(world) == {State.SUCCEEDED: 9}
     assert set(service.paid().values()) == {1}
+
+
+@pytest.mark.parametrize("kind", ["reads", "creates"])
+@pytest.mark.parametrize(
+    ("named", "seconds"), [("30", 35), ("20", 45), ("10", 45), ("", 45), ("30", 55)]
+)
+async def test_what_is_over_within_the_give_up_time_is_asked_once_more(
+    tmp_path: Path, kind: str, named: str, seconds: int
+) -> None:
+    """A wait that was obeyed, or a pause of our own, ran on to the end of the patience."""
+
+    def refuses(of: str, number: int) -> bool:
+        first = service.turned_away[:1] or [anyio.current_time()]
+        return of == kind and number > 5 and anyio.current_time() < first[0] + seconds
+
+    headers = {"Retry-After": named} if named else {}
+    service = Busy(refuses=refuses, headers=lambda: headers, duration=lambda _: 20.0)
+    world = World(tmp_path, service, text=NINE.replace("10m", "60s").replace("6, ", "2, "))
+
+    shutdown = await world.call(download=False)
+
+    assert service.turned_away
+    assert [str(error) for error in shutdown.errors] == []
+    assert states(world) == {State.SUCCEEDED: 9}
+    assert len(service.turned_away) < 12
+
+
+async def test_no_wait_of_no_seconds_is_said(tmp_path: Path) -> None:
+    service = Busy(
+        refuses=lambda of, number: of == "reads" and number > 8,
+        headers=lambda: {"Retry-After": "30"},
+    )
+    world = World(tmp_path, service, text=NINE.replace("10m", "60s"))
+
+    shutdown = await world.call(download=False)
+
+    assert 90 <= anyio.current_time() < 130
+    assert "answers no question before" in stopped(shutdown)
+    assert "(in 0 s)" not in stopped(shutdown)
+    assert len(service.turned_away) < 12
+
+
+@dataclass(kw_only=True)
+class OneRefused(Busy):
+    """Only GETs of paths that *hit* picks are answered with 429."""
+
+    hit: Callable[[str], bool]
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        self.refuses = lambda kind, _: kind == "reads" and self.hit(request.url.path)
+        return await super().serve(request, word)
+
+
+OPTIONAL: Final = ("/v1/billing/balance", "/v1/auth/me", "/v1/models/google/nano-banana-2")
+
+
+@pytest.mark.parametrize("named", ["3600", "30", ""])
+@pytest.mark.parametrize("path", OPTIONAL)
+async def test_a_wait_named_to_an_optional_question_holds_no_other(
+    tmp_path: Path, path: str, named: str
+) -> None:
+    headers = {"Retry-After": named} if named else {}
+    service = OneRefused(
+        refuses=lambda *_: False, hit=lambda each: each == path, headers=lambda: headers
+    )
+    world = World(tmp_path, service, text=NINE.replace("10m", "60s"))
+
+    shutdown = await world.call(download=False, allow_short=False)
+
+    assert [str(error) for error in shutdown.errors] == []
+    assert states(world) == {State.SUCCEEDED: 9}
+    assert 0 < len(service.turned_away) < 15
+
+
+@pytest.mark.parametrize("named", ["3600", ""])
+async def test_a_wait_named_to_one_run_leaves_the_others_and_its_list_shows_it(
+    tmp_path: Path, named: str
+) -> None:
+    headers = {"Retry-After": named} if named else {}
+    service = OneRefused(
+        refuses=lambda *_: False,
+        hit=lambda path: bool(service.runs) and path == f"/v1/runs/{service.runs[0].id}",
+        headers=lambda: headers,
+    )
+    world = World(tmp_path, service, text=NINE.replace("10m", "60s").replace("9]", "3]"))
+
+    for _ in range(2):
+        shutdown = await world.call(download=False)
+        assert [str(error) for error in shutdown.errors] == []
+
+    assert service.turned_away
+    assert states(world) == {State.SUCCEEDED: 3}
+    assert set(service.paid().values()) == {1}
+    assert len(service.turned_away) < 20
+
+
+def test_a_wait_is_for_one_question_until_another_is_refused_as_well() -> None:
+    apart = Apart()
+
+    assert apart.refused("runs/a", 3600.0, 1.0) is None
+    assert apart.left("runs/a", 2.0) == 3599.0
+    assert apart.left("runs/b", 2.0) == apart.left("", 2.0) == 0.0
+    assert not apart.is_alone("runs/a"), "it may be for all"
+    assert apart.refused("", None, 2.0) == 3599.0
+    assert apart.refused("runs/b", 60.0, 2.0) == 3599.0
+
+    apart.well("", sent_at=0.5)  # it had left before: no evidence
+    assert not apart.is_alone("runs/a")
+    apart.well("", sent_at=3.0)
+    assert apart.is_alone("runs/a")
+    assert apart.refused("runs/b", 60.0, 4.0) is None
+    assert apart.refused("", 5.0, 4.0) == 60.0
+    apart.well("runs/a", sent_at=4.0)
+    assert apart.left("runs/a", 5.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("path", "question"),
+    [
+        ("/v1/auth/me", "auth/me"),
+        ("/proxy/v1/billing/balance", "billing/balance"),
+        ("/v1/models", "models"),
+        ("/v1/models/google/nano-banana-2", "models"),
+        ("/v1/public/models", "public/models"),
+        ("/v1/runs/r1", "runs/r1"),
+        ("/v1/runs/r1/logs", "runs/*/logs"),
+        ("/v1/runs/r2/node-runs", "runs/*/node-runs"),
+        ("/v1/runs", ""),
+        ("/v1/batches/b1", ""),
+    ],
+)
+def test_what_a_wait_may_be_for(path: str, question: str) -> None:
+    assert question_of("GET", path) == question
+    assert question_of("POST", path) == ""

@@ -7,6 +7,7 @@ comes to one.
 
 import ipaddress
 import re
+import socket
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -59,9 +60,21 @@ def _parsed(text: str) -> str:
 def is_loopback(host: str) -> bool:
     """Say whether *host* is this machine; a name that only looks like it is not."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return host.lower().rstrip(".") == "localhost"
+        return _is_short_loopback(host) or host.lower().rstrip(".") == "localhost"
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _is_short_loopback(host: str) -> bool:
+    """Say whether *host* is a spelling such as 127.1, which resolvers take for 127.0.0.1."""
+    if re.fullmatch(r"(?i)(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}", host) is None:
+        return False
+    try:
+        return socket.inet_aton(host)[0] == 127
+    except OSError:
+        return False
 
 
 def _spelled(url: SplitResult, host: str, port: int | None) -> str:

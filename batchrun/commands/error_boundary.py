@@ -74,7 +74,8 @@ def stopped(error: BatchrunError | str, code: int, name: str, words: Sequence[st
     problems, works = isinstance(error, ManifestError), name in WORKING
     speak = log if works and not problems else say
     speak(str(error) if problems else f"batchrun: {error}", sys.stderr)
-    if "--json" in words and not spoken(sys.stdout):
+    wanted = any(word.partition("=")[0] == "--json" for word in words)  # `--json=1` is a slip
+    if wanted and not spoken(sys.stdout):
         stop = stop_of([error]) if isinstance(error, BatchrunError) else Stop(message=error)
         of = asdict(whose(name, words))
         print(Summary(**of, exit_code=code, next=onward, error=stop).as_json())

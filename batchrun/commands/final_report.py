@@ -1,13 +1,15 @@
 """How a call ends: counts, results files, the table or the JSON object, the exit code."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.normalised import normalise
 from batchrun.base.said import log
-from batchrun.base.text import usd
+from batchrun.base.text import number_of, usd
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import Call
 from batchrun.commands.grid_counts import GridWalk
@@ -40,6 +42,10 @@ from batchrun.runflow.client import Client
 
 MOST_WHEN_INTERRUPTED: Final = 20_000
 """Points up to which the results are written although the user waits: half a second's work."""
+
+
+MOST_REASONS: Final = 5
+"""Reasons why outputs could not be saved that are said at the end."""
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -87,8 +93,21 @@ def _said(ending: Ending, totals: Totals | None) -> Iterator[str]:
     for error in ending.shutdown.errors:
         yield f"batchrun: {error}"
     yield from ending.shutdown.notes
+    yield from _unsaved(ending.shutdown)
     if ending.selection and totals is not None and not totals.selected.cells:
         yield "no cell has the status or the code that `--only` asks for"
+
+
+def _unsaved(shutdown: Shutdown) -> Iterator[str]:
+    """Yield why outputs could not be saved, the most frequent reasons first."""
+    counts, examples = Counter[str](), dict[str, str]()
+    for why, number in shutdown.unsaved.items():  # they name an address each
+        counts[normalise(why)] += number
+        examples.setdefault(normalise(why), why)
+    for kind, number in counts.most_common(MOST_REASONS):
+        yield f"{number_of(number, 'output')} could not be saved: {examples[kind]}"
+    if (more := len(counts) - MOST_REASONS) > 0:
+        yield f"and for {number_of(more, 'other reason')}"
 
 
 def walk(ending: Ending) -> Totals | None:
@@ -189,7 +208,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         failures=() if totals is None else totals.as_dicts(),
         budgets=tuple(each.as_dict() for each in budgets) or None,
         notes=notes_of(ending.call.manifest),
-        error=stop_of(ending.shutdown.errors),
+        error=stop_of(ending.shutdown.errors, tuple(_unsaved(ending.shutdown))),
     )
 
 

@@ -23,6 +23,7 @@ from batchrun.base.times import moment
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
+from batchrun.errors import QuestionHeldError
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.records import (
     Absent,
@@ -156,6 +157,7 @@ class Downloader:
         self._client = context.client
         self._http = http
         self._progress = context.progress
+        self._unsaved = context.shutdown.unsaved
         self._store = OutputStore(context.folder.path)
         self._wanted = context.settings.download
         self._workers = context.settings.downloads
@@ -198,6 +200,7 @@ class Downloader:
             try:
                 await self._save(job)
             except (DownloadError, ExpiredError, OSError) as error:
+                self._unsaved[str(error)] += 1
                 self._progress.note(
                     f"the output of run {job.run_id} could not be saved: {error}; "
                     "the next call tries again"
@@ -242,7 +245,10 @@ class Downloader:
 
     async def _ask_again(self, job: Job) -> Any:
         """Return the run's output with fresh URLs: reading a run signs them anew."""
-        run = await self._client.get_run(job.run_id)
+        try:
+            run = await self._client.get_run(job.run_id)
+        except QuestionHeldError as error:
+            raise DownloadError(str(error)) from None
         if run is None:
             raise DownloadError("the service doesn't know the run any more (404)")
         if run.left_out:

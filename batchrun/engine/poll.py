@@ -20,7 +20,7 @@ from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.waves import Wave
-from batchrun.errors import ThrottledError, UnreachableError
+from batchrun.errors import QuestionHeldError, ThrottledError, UnreachableError
 from batchrun.runflow.statuses import OPEN
 from batchrun.runflow.wire import Run
 from batchrun.settings import BY_ID
@@ -213,9 +213,12 @@ class Poller:
                 run = await self._client.get_run(attempt.run_id)
             if not scope.cancel_called:
                 if run is not None and run.left_out and not run.known:
-                    await self._ask_otherwise(attempt, run)
+                    size = size_of(run.left_out)
+                    await self._ask_otherwise(attempt, TOO_LARGE.format(size=size))
                 else:
                     await self._handle_run(attempt, run)
+        except QuestionHeldError as error:
+            await self._ask_otherwise(attempt, str(error))
         except UnreachableError as error:
             if isinstance(error, ThrottledError) or not self._client.answers:
                 raise
@@ -224,10 +227,10 @@ class Poller:
             del self._asking[attempt.run_id]
             answered.set()
 
-    async def _ask_otherwise(self, attempt: Attempt, run: Run) -> None:
-        """Have the list of its wave asked for a run that is too large by its id, or give it up."""
+    async def _ask_otherwise(self, attempt: Attempt, why: str) -> None:
+        """Have the list of its wave asked for a run that is not shown by its id, or give it up."""
         if attempt.client_ref in self._silent:
-            await self._give_up(attempt, TOO_LARGE.format(size=size_of(run.left_out)))
+            await self._give_up(attempt, why)
         self._silent.add(attempt.client_ref)
 
     async def _handle_run(self, attempt: Attempt, run: Run | None) -> None:

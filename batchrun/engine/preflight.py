@@ -21,7 +21,7 @@ from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.recent_runs import runs_on
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.waves import Wave
-from batchrun.errors import KeyRefusedError, LostLedgerError
+from batchrun.errors import KeyRefusedError, LostLedgerError, QuestionHeldError
 from batchrun.ledger.book import KnownRun
 from batchrun.ledger.records import Intent
 from batchrun.ledger.scan import intents_of
@@ -128,19 +128,28 @@ class Preflight:
     async def _seen(self, newest: KnownRun) -> Run | None:
         """Return the run if the key sees it: by its id, or in its wave where that takes long."""
         seen: Run | None = None
+        held: QuestionHeldError | None = None
+        silent = anyio.Event()
         async with anyio.create_task_group() as tasks:
 
             async def ask_list() -> None:
                 nonlocal seen
-                await anyio.sleep(BY_ID)
+                with anyio.move_on_after(BY_ID):
+                    await silent.wait()
                 runs = await self._ref_filter.runs_of(newest.client_ref) or ()
                 seen = next((run for run in runs if run.id == newest.run_id), None)
                 if seen is not None:
                     tasks.cancel_scope.cancel()
 
             tasks.start_soon(ask_list, name="ask the list, too")
-            seen = await self._client.get_run(newest.run_id)
-            tasks.cancel_scope.cancel()
+            try:
+                seen = await self._client.get_run(newest.run_id)
+                tasks.cancel_scope.cancel()
+            except QuestionHeldError as error:
+                held = error
+                silent.set()
+        if seen is None and held is not None:
+            raise held
         return seen
 
 

@@ -3,6 +3,7 @@
 The first Ctrl-C, SIGTERM or SIGHUP asks to stop, the second stops at once.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,7 +36,8 @@ class Shutdown:
     *submitting* is False once no further run may be asked for; *holding* is True once not even
     what has been begun may still be sent; *leaving* is True once runs in flight are left to the
     next call; *at_once* is True when not even an answer is waited for. *interrupted* says that
-    the user waits for the end. *refusing* says of models why they got no further cell.
+    the user waits for the end. *refusing* says of models why they got no further cell, *unsaved*
+    counts outputs that could not be saved, by their reasons.
     """
 
     def __init__(self, wakeup: Wakeup) -> None:
@@ -48,6 +50,7 @@ class Shutdown:
         self.errors: list[BatchrunError] = []
         self.notes: list[str] = []
         self.refusing: list[str] = []
+        self.unsaved: Counter[str] = Counter()
         self._wakeup = wakeup
 
     def submit_no_more(self, reason: BatchrunError | str) -> None:

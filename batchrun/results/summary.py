@@ -42,12 +42,15 @@ class Stop(Struct, frozen=True, kw_only=True):
         }
 
 
-def stop_of(errors: Sequence[BatchrunError]) -> Stop | None:
-    """Return what several reasons to stop come to, None where there was none."""
-    if not errors:
+def stop_of(errors: Sequence[BatchrunError], also: Sequence[str] = ()) -> Stop | None:
+    """Return what several reasons to stop come to, None where there was none.
+
+    *also* says what else was left undone, and why.
+    """
+    if not (errors or also):
         return None
     problems = (each.problems for each in errors if isinstance(each, ManifestError))
-    return Stop(message="\n".join(map(str, errors)), problems=tuple(sum(problems, ())))
+    return Stop(message="\n".join((*map(str, errors), *also)), problems=tuple(sum(problems, ())))
 
 
 class Summary(Struct, frozen=True, kw_only=True):

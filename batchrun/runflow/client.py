@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import replace
 
 from batchrun.base.endpoint import is_loopback
-from batchrun.errors import TooLargeAnswerError
+from batchrun.errors import QuestionHeldError, ThrottledError, TooLargeAnswerError
 from batchrun.runflow import wire
 from batchrun.runflow.batch_pages import read_batch
 from batchrun.runflow.batches import Batch
@@ -184,7 +184,11 @@ class Client:
 
     async def account(self) -> str | None:
         """Return the organisation that the key belongs to; None where the API doesn't name it."""
-        return wire.organisation(await self._get_optional("/v1/auth/me"))
+        try:
+            return wire.organisation(await self._get_optional("/v1/auth/me"))
+        except (QuestionHeldError, ThrottledError) as error:  # the next question shows more
+            self.log(str(error))
+            return None
 
     async def model(self, model_id: str) -> Answer:
         """Return the model as the service describes it; the body is a mapping, or it is refused."""

@@ -24,7 +24,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.text import size_of
-from batchrun.errors import TooLargeAnswerError, UnreachableError
+from batchrun.base.times import until_words
+from batchrun.errors import (
+    QuestionHeldError,
+    ThrottledError,
+    TooLargeAnswerError,
+    UnreachableError,
+)
 from batchrun.runflow import wire
 from batchrun.runflow.headers import seconds_to_wait, service_date
 from batchrun.runflow.http.body import (
@@ -42,6 +48,7 @@ from batchrun.runflow.post_outcomes import (
     NotSent,
     raise_for_account,
 )
+from batchrun.runflow.ratelimit.apart import Apart, question_of
 from batchrun.runflow.ratelimit.kinds import Kind, kind_of
 from batchrun.runflow.ratelimit.limiter import HeldError, Limiter
 from batchrun.runflow.ratelimit.pace import LONGEST_NAMED_TROUBLE
@@ -65,6 +72,7 @@ FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, 
 # Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
 CALL_TIMEOUT: Final = 120.0
 REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
+_AFTER_PAUSE: Final = 1.0  # in which another call may meet the next 429
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _Outcome = TypeVar("_Outcome")
 
@@ -118,6 +126,8 @@ class Calls:
         self._clock = clock
         self._ahead: timedelta | None = None  # of the local clock: the service's
         self._good_at = dict.fromkeys(Kind, float("-inf"))
+        self._refused = dict.fromkeys(Kind, 0)
+        self._apart = Apart()
         self._redacted = Redacted(http.headers.get("Authorization", "").removeprefix("Bearer "))
 
     @property
@@ -191,27 +201,31 @@ class Calls:
 
         A good one is read by *read*; one of *refusals* is an answer, too, and where it is
         *optional* so is having no such route, or not being permitted. Raises TooLargeAnswerError
-        for a good one that is too large: asked for again it would be so again.
+        for a good one that is too large: asked for again it would be so again; QuestionHeldError
+        where this question alone is refused by a 429 for too long.
         """
         retry_budget, kind = RetryBudget(self._give_up), kind_of(request.method)
+        question = question_of(request.method, request.url.path)
         while True:
-            sent_at = await self._turn(retry_budget, kind)
+            sent_at = await self._turn_of(question, retry_budget, kind)
             try:
                 response = await self._send(request, sent_at)
             except FAILED as error:
                 if isinstance(error, TooLargeError):
                     self._good_at[kind] = anyio.current_time()
+                    self._apart.well(question, sent_at)
                     self._limiter.well(sent_at, kind)
                     raise _too_large(request, error) from None
                 await self._troubled(retry_budget, sent_at, self._reason(error), kind)
                 continue
             if response.status_code == 429:
-                self._throttled(retry_budget, sent_at, response, kind)
+                self._throttled(retry_budget, sent_at, response, kind, question)
                 continue
             answer = self._understood(
                 response, read, refusals, optional=optional, called=_called(request)
             )
             if answer is not None:
+                self._apart.well(question, sent_at)
                 self._well(response, sent_at, kind)
                 return answer
             reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
@@ -258,25 +272,65 @@ class Calls:
 
     # One send.
 
+    async def _turn_of(self, question: str, retry_budget: RetryBudget, kind: Kind) -> float:
+        """Wait until this question may be asked; QuestionHeldError where that takes too long."""
+        seconds = self._apart.left(question, anyio.current_time())
+        if seconds > min(self._left(retry_budget, kind), self._give_up):
+            raise self._held(question, seconds)
+        if seconds > 0:
+            await anyio.sleep(seconds)
+        try:
+            return await self._turn(retry_budget, kind)
+        except ThrottledError:
+            if self._apart.is_alone(question) and self._limiter.named(kind) <= 0:
+                raise self._held(question) from None
+            raise
+
+    def _held(self, question: str, seconds: float = 0.0) -> QuestionHeldError:
+        when = f" before {until_words(self._until(seconds), self.server_now())}" if seconds else ""
+        return QuestionHeldError(
+            f"the service takes no question for /v1/{question}{when}: it answered HTTP 429, too "
+            "many requests, and others well"
+        )
+
     async def _turn(self, retry_budget: RetryBudget, kind: Kind) -> float:
         """Wait for the limiter's word; give up waiting when the call's patience is at its end.
 
         That is at once where the service asks to wait for longer.
         """
-        while (left := self._left(retry_budget, kind)) > 0:
+        sent_at = None
+        while sent_at is None and (left := self._left(retry_budget, kind)) > 0:
             with anyio.move_on_after(left) if retry_budget.reason else nullcontext():
                 try:
                     sent_at = await self._limiter.wait(kind, patience=min(left, self._give_up))
                 except HeldError:
                     break
-                self.retries += retry_budget.reason != ""
-                self.requests += 1
-                return sent_at
-        if (seconds := self._limiter.named(kind)) > 0:
-            raise asked_to_wait(kind, self._until(seconds), self.server_now())
+        if sent_at is None and retry_budget.take_last_try():
+            sent_at = await self._last_turn(kind)
+        if sent_at is None:
+            raise self._out_of_reach(retry_budget, kind)
+        self.retries += retry_budget.reason != ""
+        self.requests += 1
+        return sent_at
+
+    async def _last_turn(self, kind: Kind) -> float | None:
+        """Wait for the end of a pause; None where another call meets the next 429 first."""
+        refused = self._refused[kind]
+        with anyio.move_on_after(self._give_up):
+            while self._refused[kind] == refused:
+                with anyio.move_on_after(self._limiter.pause(kind) + _AFTER_PAUSE):
+                    try:
+                        return await self._limiter.wait(kind, patience=self._give_up)
+                    except HeldError:
+                        break
+        return None
+
+    def _out_of_reach(self, retry_budget: RetryBudget, kind: Kind) -> UnreachableError:
+        if (seconds := self._limiter.named(kind)) > 1:
+            return asked_to_wait(kind, self._until(seconds), self.server_now())
         if not retry_budget.tries:
-            raise refused_all(kind, self._endpoint(), self._give_up)
-        raise UnreachableError(
+            return refused_all(kind, self._endpoint(), self._give_up)
+        return UnreachableError(
             f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s "
             f"({retry_budget.reason}); check the network and the endpoint, then call again"
         )
@@ -363,11 +417,21 @@ class Calls:
         return None if named is None else min(named, LONGEST_NAMED_TROUBLE)
 
     def _throttled(
-        self, retry_budget: RetryBudget, sent_at: float, response: Received, kind: Kind
+        self,
+        retry_budget: RetryBudget,
+        sent_at: float,
+        response: Received,
+        kind: Kind,
+        question: str = "",
     ) -> None:
         self.rate_limited += 1
-        retry_budget.failed(anyio.current_time(), "HTTP 429, too many requests", counts=False)
-        self._limiter.throttled(sent_at, self._named(response), kind)
+        self._refused[kind] += 1
+        named = self._named(response)
+        reason = "HTTP 429, too many requests"
+        retry_budget.throttled(anyio.current_time(), reason, named or 0.0)
+        if kind is Kind.READS:
+            named = self._apart.refused(question, named, anyio.current_time())
+        self._limiter.throttled(sent_at, named, kind)
         wait = self._limiter.pause(kind)
         self.log(f"HTTP 429, too many requests: calls of this kind ({kind}) wait {wait:.1f} s")
 

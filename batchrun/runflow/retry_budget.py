@@ -12,12 +12,17 @@ class RetryBudget:
     call that waits while others are answered is only waiting. But a call that fails ten times over
     all that time while others are answered would fail for ever. And a call that met nothing but 429
     has only the answers to calls of its kind in its favour: the service may allow kinds apart.
+
+    The wait that a first 429 names is obeyed before the count begins. Where a 429 came last, one
+    more try is due after the end, when the pause is over: it may have been over in time.
     """
 
     def __init__(self, give_up: float) -> None:
         self._give_up = give_up
         self._failed_at: float | None = None
         self._tries = 0
+        self._last_try = False
+        self._throttled = False
         self.reason = ""
 
     @property
@@ -25,11 +30,25 @@ class RetryBudget:
         """How often the call has failed for a reason of its own, not by a 429."""
         return self._tries
 
-    def failed(self, now: float, reason: str, *, counts: bool = True) -> None:
-        """Note a failed try; a 429 does not count: it says nothing about this call."""
+    def failed(self, now: float, reason: str) -> None:
+        """Note a failed try."""
         self._failed_at = now if self._failed_at is None else self._failed_at
-        self._tries += counts
+        self._tries += 1
+        self._throttled = False
         self.reason = reason
+
+    def throttled(self, now: float, reason: str, named: float) -> None:
+        """Note a 429 and the wait that it names; it is no try: it says nothing about this call."""
+        if self._failed_at is None:
+            self._failed_at = now + (named if named <= self._give_up else 0.0)
+        self._throttled = True
+        self.reason = reason
+
+    def take_last_try(self) -> bool:
+        """Say whether one more try is due at the end; it is taken with that."""
+        due = self._throttled and not self._last_try
+        self._last_try = True
+        return due
 
     def left(self, now: float, good_at: float, good_of_kind: float) -> float:
         """Return the seconds left, with the last good answers, to any call and to its kind."""

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import unquote
 
+import httpx
 from msgspec import Struct
 
 from batchrun.base.endpoint import is_loopback
@@ -81,14 +82,23 @@ def parse_proxy(name: str, value: str) -> Proxy:
     known = _SCHEMES.get(scheme.lower())
     place = place.rstrip("/")
     host, port = _host_and_port(place)
-    if known is None or host is None or not place.isprintable():
+    url = f"{known}://{place}" if port else f"{known}://{place}:{_port(known or '')}"
+    if known is None or host is None or not _is_url(url):
         raise UsageError(
             f"`{name}` is no proxy that can be used; expected http://HOST:PORT or "
             "socks5://HOST:PORT, with USER:PASSWORD@ before the host where the proxy asks for it"
         )
     user, _, password = user.partition(":")
     auth = (unquote(user), unquote(password)) if at else None
-    return Proxy(name, f"{known}://{place}" if port else f"{known}://{place}:{_port(known)}", auth)
+    return Proxy(name, url, auth)
+
+
+def _is_url(url: str) -> bool:
+    """Say whether the host of *url* is one that can be written as a host."""
+    try:
+        return bool(httpx.URL(url).host) and url.isprintable()
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 def _port(scheme: str) -> int:
@@ -97,7 +107,7 @@ def _port(scheme: str) -> int:
 
 def _host_and_port(place: str) -> tuple[str | None, str]:
     """Return host and port of HOST, HOST:PORT or [IPV6]:PORT; a host of None for anything else."""
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s\[\]:/?#@\\]+)(?::(\d{1,5}))?", place)
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s\[\]:/?#@\\]+)(?::([0-9]{1,5}))?", place)
     if match is None or int(match[2] or 1) not in range(1, 2**16):
         return None, ""
     return match[1], match[2] or ""
@@ -111,7 +121,7 @@ def is_exempt(listed: str, scheme: str, host: str, port: int | None) -> bool:
     """
     port = port or _PORTS.get(scheme, 0)
     return any(
-        _names(entry.lower(), scheme, host.lower().rstrip("."), port)
+        _names(_readable(entry.lower()), scheme, _readable(host.lower().rstrip(".")), port)
         for entry in re.split(r"[,\s]+", listed)
         if entry
     )
@@ -121,13 +131,26 @@ def _names(entry: str, scheme: str, host: str, port: int) -> bool:
     only, _, entry = entry.rpartition("://")
     if only not in {"", "all", scheme}:
         return False
-    match = re.fullmatch(r"\[(.*)\](?::(\d+))?|([^:]*):(\d+)", entry)
+    entry = entry.partition("/")[0] if only else entry.rstrip("/")
+    match = re.fullmatch(r"\[(.*)\](?::([0-9]+))?|([^:]*):([0-9]+)", entry)
     name = entry if match is None else match[1] or match[3] or "*"
     wanted = "" if match is None else match[2] or match[4] or ""
-    if wanted and int(wanted) != port:
+    if wanted and wanted.lstrip("0") != str(port):
         return False
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(name, strict=False)
     except ValueError:  # a name, here or there
         name = name.removeprefix("*.").strip(".")
         return host == name or host.endswith(f".{name}") or fnmatchcase(host, name or "-")
+
+
+def _readable(name: str) -> str:
+    """Return a name with its letters where it has them in ASCII: `xn--...` is the same host."""
+    return re.sub(r"\bxn--[a-z0-9-]+", lambda match: _decoded(match[0]), name)
+
+
+def _decoded(label: str) -> str:
+    try:
+        return label.encode().decode("idna")
+    except UnicodeError:
+        return label
