@@ -47,6 +47,11 @@ def anew(path: Path) -> None:
     beside.replace(path)
 
 
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 EDITS: dict[str, Edit] = {
     "in its place": anew,
     "written over": lambda path: path.write_text(path.read_text().replace("chair", "stool")),
@@ -57,7 +62,19 @@ EDITS: dict[str, Edit] = {
     "a quote too much": lambda path: path.write_text(f'prompt\n"{path.read_text()}'),
     "gone": Path.unlink,
     "a folder": lambda path: path.rename(path.with_name("old")).with_name(path.name).mkdir(),
+    "a pipe": piped,
 }
+
+
+OTHER_KINDS = (EDITS["a folder"], EDITS["a pipe"])
+
+
+def cleared(path: Path) -> None:
+    """Remove what is no file."""
+    if path.is_dir():
+        path.rmdir()
+    elif path.is_fifo():
+        path.unlink()
 
 
 def written(path: Path, content: str) -> None:
@@ -81,6 +98,7 @@ def edited_at(path: Path, edit: Edit, run: int) -> Runflow:
     ("name", "edit"),
     [
         *(("p.csv", edit) for edit in ("in its place", "written over", "no text", "gone")),
+        ("p.csv", "a pipe"),  # which has no end, and waits for a writer
         *(("p.jsonl", edit) for edit in ("in its place", "emptied")),
         *(("p.txt", edit) for edit in ("in its place", "cut", "a folder")),
     ],
@@ -106,8 +124,7 @@ async def test_no_cell_is_begun_after_an_edit_and_the_next_call_takes_the_file_a
     states = [history.state for _, history in world.book().histories.items()]
     assert states == [State.SUCCEEDED] * begun  # what was in flight has ended
 
-    if path.is_dir():
-        path.rmdir()
+    cleared(path)
     path.write_text(content)
     assert not (await world.call()).codes
     assert len(service.posts) == CELLS
@@ -173,11 +190,10 @@ def test_each_walk_of_a_file_that_has_changed_says_so_and_nothing_else(tmp_path:
 
             edit(path)
             assert Path(watch.changed() or "").name == name
-            if name != "p.txt" or edit not in {anew, Path.unlink, EDITS["a folder"]}:
+            if name != "p.txt" or edit not in {anew, Path.unlink, *OTHER_KINDS}:
                 with pytest.raises(SourceChangedError):  # else the file that is open is the old one
                     list(expand(manifest))
-            if path.is_dir():
-                path.rmdir()
+            cleared(path)
 
 
 def test_a_file_that_was_written_twice_at_one_time_has_changed(tmp_path: Path) -> None:

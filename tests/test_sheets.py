@@ -1,5 +1,6 @@
 """The files that people have: what Excel writes, several sheets, empty rows, lists in one field."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,15 @@ def test_the_ways_of_excel_are_read(tmp_path: Path, content: str | bytes) -> Non
     assert inputs(tmp_path, "rows: {file: p.csv, text: [SKU]}", p__csv=content) == [
         {"SKU": "007", "Prompt": "größe, rot"}
     ]
+
+
+@pytest.mark.parametrize("source", ["rows: p.csv", "inputs: {q: {$lines: p.csv}}"])
+def test_a_pipe_is_said_to_be_one_and_not_waited_for(tmp_path: Path, source: str) -> None:
+    os.mkfifo(tmp_path / "p.csv")
+
+    [message] = said(tmp_path, source)
+
+    assert message.endswith("`p.csv` is a pipe, not a file")
 
 
 @pytest.mark.parametrize("word", ['";"', "semicolon"])

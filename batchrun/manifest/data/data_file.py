@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from batchrun.base.regular_file import open_regular
 from batchrun.errors import ManifestError, Place, Problem, SourceChangedError
 from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.csv_rows import (
@@ -183,7 +184,7 @@ class DataFile(Struct):
         """Return the text of the row that begins in a line, None where it can't be had."""
         record = ""
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 for line in islice(self._lines(file, hashlib.sha256()), wanted - 1, None):
                     record += line
                     if not self.is_csv or is_closed(record) or len(record) > MOST:
