@@ -304,6 +304,17 @@ def test_a_var_fills_the_empty_fields_of_a_column_that_is_not_sent(tmp_path: Pat
     assert said(tmp_path, f"rows: {{file: p.csv, send: [p]}}\n{axis}") == [message]
 
 
+@pytest.mark.parametrize("send", ["[]", "[n]"])
+def test_a_column_that_is_not_sent_takes_no_inputs_place(tmp_path: Path, send: str) -> None:
+    rows = "n;prompt;q\n1;old;a\n2;;b\n"
+    source = "rows: {file: p.csv, send: %s}\ninputs: {prompt: 'a chair, ${n}'}"
+
+    [message] = said(tmp_path, source % send, p__csv=rows)
+    assert message.startswith("p.csv:1:3: `prompt` is not in `send`, and also in `inputs`; name it")
+    sent = [cell.input for cell in expand(loaded(tmp_path, source % "[prompt]", p__csv=rows))]
+    assert sent == [{"prompt": "old"}, {"prompt": "a chair, 2"}]
+
+
 def test_several_sheets_have_one_type_a_column(tmp_path: Path) -> None:
     files = {"a__csv": "n;m\n1;1\n", "b__csv": "n,m\nx,2\n"}
 
