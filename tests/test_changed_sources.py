@@ -16,8 +16,9 @@ from simulated import Runflow
 from batchrun.commands.call import prepare
 from batchrun.commands.error_boundary import stopped
 from batchrun.commands.target import Place
+from batchrun.engine.changed_sources import ChangedSources
 from batchrun.engine.run import Runner
-from batchrun.engine.shutdown import Shutdown
+from batchrun.engine.shutdown import Shutdown, Wakeup
 from batchrun.errors import ManifestError, SourceChangedError
 from batchrun.ledger.history import State
 from batchrun.manifest.data.changes import Watch
@@ -128,6 +129,20 @@ async def test_no_cell_is_begun_after_an_edit_and_the_next_call_takes_the_file_a
     path.write_text(content)
     assert not (await world.call()).codes
     assert len(service.posts) == CELLS
+
+
+def test_a_cell_that_is_drawn_again_is_counted_once(tmp_path: Path) -> None:
+    written(tmp_path / "p.csv", CSV)
+    (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\n")
+    manifest = load_manifest(tmp_path / "m.yaml", {})
+    sources = ChangedSources(manifest, Shutdown(Wakeup()))
+    keys = [cell.key for cell in expand(manifest)]
+
+    for key in [*keys, *keys[:3], *keys]:  # put off for want of money, and drawn again
+        sources.begin(key)
+
+    error = sources.named(SourceChangedError("p.csv"))
+    assert f"; {CELLS} of {CELLS} cells were begun with the old one" in str(error)
 
 
 async def test_an_edit_before_the_first_cell_sends_nothing(tmp_path: Path) -> None:
