@@ -8,7 +8,7 @@ import pytest
 
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError
-from batchrun.manifest.data.csv_rows import field_place
+from batchrun.manifest.data.csv_rows import field_place, record_lines
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
@@ -206,6 +206,24 @@ def test_the_place_of_a_field_is_found(
     record: str, index: int, place: tuple[int, int, int]
 ) -> None:
     assert field_place(record, index, ",") == place
+
+
+def test_a_quote_that_stays_open_is_looked_for_once_in_each_line(tmp_path: Path) -> None:
+    looked: list[int] = []
+
+    class Line(str):
+        __slots__ = ()
+
+        def count(self, *of: Any) -> int:
+            looked.append(len(self))
+            return super().count(*of)
+
+    lines = [Line('"chair,1\n'), *(Line("a,1\n") for _ in range(3000))]
+
+    assert list(record_lines(lines)) == lines
+    assert sum(looked) == sum(map(len, lines))
+    [message] = said(tmp_path, "rows: p.csv", p__csv="prompt,x\n" + "".join(lines))
+    assert message == "p.csv:2:1: the quote of a field is not closed"
 
 
 def test_numbers_with_decimal_commas_are_text_and_said(tmp_path: Path) -> None:

@@ -104,9 +104,15 @@ def physical_lines(record: str) -> list[str]:
     return _LINE_END.split(record)
 
 
-def is_closed(record: str) -> bool:
-    """Say whether no quote of a record is open at the end of the text."""
-    return record.count('"') % 2 == 0
+def record_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines up to the end of the first record that has any text."""
+    some = quoted = False
+    for line in lines:
+        yield line
+        some = some or not line.isspace()
+        quoted ^= line.count('"') % 2 == 1
+        if some and not quoted:
+            break
 
 
 def _counted(lines: Iterable[str], size: list[int]) -> Iterator[str]:
@@ -122,25 +128,19 @@ def _opened(lines: Iterator[str], dialect: Dialect) -> list[str]:
     """Read the lines up to the column names, and know what separates them."""
     ahead: list[str] = []
     found: str | None = None
-    header = ""
     try:
-        for line in lines:
-            if not ahead and (separator := _SEPARATOR.fullmatch(line)):
-                found = separator[1]
-                ahead.append("\n")  # it counts as a line
-                continue
-            ahead.append(line)
-            header += line
-            if line.strip() and is_closed(header):
-                break
+        first = next(lines, "")
+        if separator := _SEPARATOR.fullmatch(first):
+            found, first = separator[1], "\n"  # it counts as a line
+        ahead += record_lines(chain([first] if first else [], lines))
     except csv.Error as error:
         raise WholeFileError(Mistake(1, _words(error), excerpt=False)) from None
-    dialect.delimiter = dialect.said or found or _separating(header, len(ahead), dialect.usual)
+    dialect.delimiter = dialect.said or found or _separating(ahead, dialect.usual)
     return ahead
 
 
-def _separating(header: str, line: int, usual: str | None) -> str:
-    outside = _QUOTED.sub("", header)
+def _separating(ahead: list[str], usual: str | None) -> str:
+    outside = _QUOTED.sub("", "".join(ahead))
     found = [each for each in _USUAL if each in outside]
     if len(found) == 1:
         return found[0]
@@ -148,7 +148,7 @@ def _separating(header: str, line: int, usual: str | None) -> str:
         return usual or ","
     words = " and ".join(f"`{each}`" if each != "\t" else "tabs" for each in found)
     message = f'the column names have {words}; say which separates them, such as `delimiter: ";"`'
-    raise WholeFileError(Mistake(line, message))
+    raise WholeFileError(Mistake(len(ahead), message))
 
 
 def _header(fields: list[str], line: int) -> _Header:

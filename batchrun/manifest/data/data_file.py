@@ -22,8 +22,8 @@ from batchrun.manifest.data.csv_rows import (
     Dialect,
     csv_rows,
     field_place,
-    is_closed,
     physical_lines,
+    record_lines,
 )
 from batchrun.manifest.data.decoded import decoded
 from batchrun.manifest.data.jsonl_rows import jsonl_rows
@@ -33,6 +33,8 @@ from batchrun.manifest.expressions.expression import Origin
 from batchrun.manifest.yaml.document import said, shown
 
 AT_ONCE: Final = 20  # problems of one file that are worth reading together
+EXCERPT: Final = 1000
+"""Lines of a row in which a message looks for a field; a quote may be open to the file's end."""
 
 
 class RowOptions(Struct, frozen=True):
@@ -182,16 +184,18 @@ class DataFile(Struct):
 
     def _record(self, wanted: int) -> str | None:
         """Return the text of the row that begins in a line, None where it can't be had."""
-        record = ""
+        record, size = [], 0
         try:
             with open_regular(self.path) as file:
-                for line in islice(self._lines(file, hashlib.sha256()), wanted - 1, None):
-                    record += line
-                    if not self.is_csv or is_closed(record) or len(record) > MOST:
+                lines = islice(self._lines(file, hashlib.sha256()), wanted - 1, None)
+                for line in islice(record_lines(lines), EXCERPT if self.is_csv else 1):
+                    record.append(line)
+                    size += len(line)
+                    if size > MOST:
                         break
         except (OSError, WholeFileError):
             pass
-        return record or None
+        return "".join(record) or None
 
 
 def is_jsonl(path: PurePath) -> bool:
