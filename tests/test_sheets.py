@@ -15,6 +15,7 @@ from batchrun.manifest.manifest import Manifest
 
 PNG = b"\x89PNG\r\n\x1a\n"
 QUOTES = "put quotes round a field that has a `;` in it"
+EMPTY = "write a `,` for each empty field at its end, too"
 SAY = 'say which separates them, such as `delimiter: ";"`'
 EXCEL = "SKU\tPrompt\r\n007\tgröße, rot\r\n"
 
@@ -123,6 +124,32 @@ def test_the_manifest_says_what_separates_columns_where_the_file_does_not(
     assert sent == {"sku": "a", "size (w,h)": "2,3"}
 
 
+@pytest.mark.parametrize(
+    ("content", "option", "name"),
+    [("p|q\na|1\n", "", "p|q"), ("p,q\na,1\n", ', delimiter: ";"', "p,q")],
+)
+def test_a_column_that_looks_like_several_is_noted(
+    tmp_path: Path, content: str, option: str, name: str
+) -> None:
+    manifest = loaded(tmp_path, f"rows: {{file: p.csv{option}}}", p__csv=content)
+
+    [note] = [str(note).replace(f"{tmp_path}/", "") for note in manifest.notes]
+    assert note.startswith(f"p.csv:1:1: the only column is called `{name}`; ")
+    assert f'has `delimiter: "{name[1]}"`' in note
+    assert not loaded(tmp_path, "rows: p.csv", p__csv="p\na|1\n").notes
+
+
+def test_empty_fields_beyond_the_header_are_none(tmp_path: Path) -> None:
+    rows = "p,q\n1,x,\n2,y,, \n3\n"
+
+    assert inputs(tmp_path, "rows: p.csv", p__csv=rows.removesuffix("3\n")) == [
+        {"p": 1, "q": "x"},
+        {"p": 2, "q": "y"},
+    ]
+    [message] = said(tmp_path, "rows: p.csv", p__csv=rows)  # it may be cut off
+    assert message.startswith("p.csv:4:1: 1 field, but the header has 2 columns; write a `,` for ")
+
+
 @pytest.mark.parametrize("word", ["tab", '"\\t"', "'\\t'"])
 def test_a_tab_can_be_said(tmp_path: Path, word: str) -> None:
     manifest = f"rows: {{file: p.txt, delimiter: {word}}}"
@@ -141,7 +168,15 @@ def test_one_column_holds_whatever_separates_others(tmp_path: Path) -> None:
         ("p;q\n1;x;3\n", "p.csv:2:1: 3 fields, but the header has 2 columns; put quotes round a"),
         ("p,q\n1,“x, y”\n", 'but the header has 2 columns; only straight quotes (")'),
         ("p,q,,\n1,x,,\n2,y,,z\n", "p.csv:3:6: column 4 has no name in the header"),
-        ("p,,q\n1,x,2\n", "p.csv:1:3: column 2 has no name"),
+        ("p,,q\n1,x,2\n", "p.csv:1:3: column 2 has no name; give it one, and leave it out of `s"),
+        ("p, q\n1,2\n", "has spaces around its name; take them out, and of its fields"),
+        ("p,q,r\n1\n", "1 field, but the header has 3 columns; write a `,` for each empty field"),
+        (
+            "\n\nStock\np,q\n",
+            "p.csv:4:1: 2 fields, but the header has 1 column, `Stock` in line 3;",
+        ),
+        ("Stock\np,q\n", "a field that has a `,` in it, or take out a title above the header"),
+        ("prompt\na chair,\n", "p.csv:2:1: 2 fields, but the header has 1 column, `prompt` in"),
         (b"p,q\n1,\xe4\n", "p.csv:2:3: byte 0xe4 is not UTF-8; save the file as UTF-8 (in Excel"),
         (b"\xff\xfep\0\n\0\x00\xd8\n\0", "p.csv:2:1: U+D800 is half of a surrogate pair"),
         (b"\xff\xfep\0\n\0x", "the last character of this UTF-16 file is cut off"),
@@ -268,7 +303,7 @@ def test_each_problem_of_several_sheets_has_its_own_file(tmp_path: Path) -> None
     files = {"a__csv": "p,q\n1\n", "b__csv": "p;q\n1;2\n3;4;5\n", "c__csv": "P,q\n1,2\n"}
 
     assert said(tmp_path, "rows: {file: [a.csv, b.csv, c.csv], send: [r]}", **files) == [
-        "a.csv:2:1: 1 field, but the header has 2 columns",
+        f"a.csv:2:1: 1 field, but the header has 2 columns; {EMPTY}",
         f"b.csv:3:1: 3 fields, but the header has 2 columns; {QUOTES}",
         "c.csv:1:1: the column `P` is called `p` in a.csv",
         "m.yaml:2:14: `rows.send`: no column `r` in a.csv and 2 more",

@@ -45,6 +45,7 @@ class _Header(Struct, frozen=True):
 
     names: list[str]
     width: int
+    line: int
 
 
 def csv_rows(
@@ -158,36 +159,41 @@ def _header(fields: list[str], line: int) -> _Header:
     for index, name in enumerate(names):
         wrong = None
         if not name.strip():
-            wrong = f"column {index + 1} has no name"
+            wrong = f"column {index + 1} has no name; give it one, and leave it out of `send`"
         elif name != name.strip():
-            wrong = f"the column `{name}` has spaces around its name"
+            wrong = (
+                f"the column `{name}` has spaces around its name; take them out, and of its fields"
+            )
         elif name in names[:index]:
             wrong = f"two columns are called `{name}`"
         if wrong:
             raise WholeFileError(Mistake(line, wrong, index))
-    return _Header(names, len(fields))
+    return _Header(names, len(fields), line)
 
 
 def _row(header: _Header, fields: list[str], line: int, delimiter: str) -> dict[str, str] | Mistake:
     names = header.names
-    if len(fields) == len(names):
-        return {name: value for name, value in zip(names, fields, strict=True) if value}
+    clear = len(names) > 1 or len(fields) <= header.width  # else `a chair,` may be meant as text
+    if len(fields) >= len(names) and clear and not any(map(str.strip, fields[len(names) :])):
+        return {name: value for name, value in zip(names, fields, strict=False) if value}
     if not len(names) <= len(fields) <= header.width:
-        message = f"{number_of(len(fields), 'field')}, but the header has {len(names)} columns"
+        count = number_of(len(names), "column")
+        if len(names) == 1:  # a title above the header has one
+            count = f"1 column, `{names[0]}` in line {header.line}"
+        message = f"{number_of(len(fields), 'field')}, but the header has {count}"
         return Mistake(line, message + _hint(header, fields, delimiter))
-    for index in range(len(names), len(fields)):
-        if fields[index].strip():
-            return Mistake(line, f"column {index + 1} has no name in the header", index)
-    return {name: value for name, value in zip(names, fields, strict=False) if value}
+    index = next(i for i in range(len(names), len(fields)) if fields[i].strip())
+    return Mistake(line, f"column {index + 1} has no name in the header", index)
 
 
 def _hint(header: _Header, fields: list[str], delimiter: str) -> str:
+    mark = "tab" if delimiter == "\t" else f"`{delimiter}`"
     if _CURLY.search(delimiter.join(fields)):
         return '; only straight quotes (") keep the parts of a field together'
-    if len(fields) > header.width:
-        mark = "tab" if delimiter == "\t" else f"`{delimiter}`"
-        return f"; put quotes round a field that has a {mark} in it"
-    return ""
+    if len(fields) < header.width:
+        return f"; write a {mark} for each empty field at its end, too"
+    title = ", or take out a title above the header" if len(header.names) == 1 else ""
+    return f"; put quotes round a field that has a {mark} in it{title}"
 
 
 def _words(error: csv.Error) -> str:
