@@ -274,12 +274,20 @@ def test_the_report_names_the_file_and_leaves_the_results(
     assert not report["complete"]
     assert created(url) == before + (2 if late else 0)
     assert "p.csv has changed while this call ran" in err
-    assert "results.csv and results.jsonl are left as they were" in err
+    assert "results.csv and results.jsonl are left to the next call" in err  # there are none
     assert "p.csv has changed" in report["error"]["message"]
     assert report["next"].startswith("go on with `batchrun ")
     assert "p.csv has changed, and is taken as it is then" in report["next"]
     assert "nothing was sent" not in err + json.dumps(report)
     assert not list(tmp_path.rglob("results.*"))
+
+    [ledger] = tmp_path.rglob("ledger.jsonl")
+    ledger.with_name("results.csv").write_text("old")
+    written(path, CSV)
+    with patch.object(Runner, "run", edited):
+        _, _, err = sweep.call("--limit", "2")
+    assert "results.csv and results.jsonl are left as they were" in err
+    assert ledger.with_name("results.csv").read_text() == "old"
 
 
 def test_a_plan_of_a_file_that_changes_meanwhile_is_to_be_made_again(
