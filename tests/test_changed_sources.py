@@ -16,8 +16,9 @@ from simulated import Runflow
 from batchrun.commands.call import prepare
 from batchrun.commands.error_boundary import stopped
 from batchrun.commands.target import Place
+from batchrun.engine.changed_sources import ChangedSources
 from batchrun.engine.run import Runner
-from batchrun.engine.shutdown import Shutdown
+from batchrun.engine.shutdown import Shutdown, Wakeup
 from batchrun.errors import ManifestError, SourceChangedError
 from batchrun.ledger.history import State
 from batchrun.manifest.data.changes import Watch
@@ -47,6 +48,11 @@ def anew(path: Path) -> None:
     beside.replace(path)
 
 
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 EDITS: dict[str, Edit] = {
     "in its place": anew,
     "written over": lambda path: path.write_text(path.read_text().replace("chair", "stool")),
@@ -57,7 +63,19 @@ EDITS: dict[str, Edit] = {
     "a quote too much": lambda path: path.write_text(f'prompt\n"{path.read_text()}'),
     "gone": Path.unlink,
     "a folder": lambda path: path.rename(path.with_name("old")).with_name(path.name).mkdir(),
+    "a pipe": piped,
 }
+
+
+OTHER_KINDS = (EDITS["a folder"], EDITS["a pipe"])
+
+
+def cleared(path: Path) -> None:
+    """Remove what is no file."""
+    if path.is_dir():
+        path.rmdir()
+    elif path.is_fifo():
+        path.unlink()
 
 
 def written(path: Path, content: str) -> None:
@@ -81,6 +99,7 @@ def edited_at(path: Path, edit: Edit, run: int) -> Runflow:
     ("name", "edit"),
     [
         *(("p.csv", edit) for edit in ("in its place", "written over", "no text", "gone")),
+        ("p.csv", "a pipe"),  # which has no end, and waits for a writer
         *(("p.jsonl", edit) for edit in ("in its place", "emptied")),
         *(("p.txt", edit) for edit in ("in its place", "cut", "a folder")),
     ],
@@ -106,11 +125,24 @@ async def test_no_cell_is_begun_after_an_edit_and_the_next_call_takes_the_file_a
     states = [history.state for _, history in world.book().histories.items()]
     assert states == [State.SUCCEEDED] * begun  # what was in flight has ended
 
-    if path.is_dir():
-        path.rmdir()
+    cleared(path)
     path.write_text(content)
     assert not (await world.call()).codes
     assert len(service.posts) == CELLS
+
+
+def test_a_cell_that_is_drawn_again_is_counted_once(tmp_path: Path) -> None:
+    written(tmp_path / "p.csv", CSV)
+    (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\n")
+    manifest = load_manifest(tmp_path / "m.yaml", {})
+    sources = ChangedSources(manifest, Shutdown(Wakeup()))
+    keys = [cell.key for cell in expand(manifest)]
+
+    for key in [*keys, *keys[:3], *keys]:  # put off for want of money, and drawn again
+        sources.begin(key)
+
+    error = sources.named(SourceChangedError("p.csv"))
+    assert f"; {CELLS} of {CELLS} cells were begun with the old one" in str(error)
 
 
 async def test_an_edit_before_the_first_cell_sends_nothing(tmp_path: Path) -> None:
@@ -173,11 +205,10 @@ def test_each_walk_of_a_file_that_has_changed_says_so_and_nothing_else(tmp_path:
 
             edit(path)
             assert Path(watch.changed() or "").name == name
-            if name != "p.txt" or edit not in {anew, Path.unlink, EDITS["a folder"]}:
+            if name != "p.txt" or edit not in {anew, Path.unlink, *OTHER_KINDS}:
                 with pytest.raises(SourceChangedError):  # else the file that is open is the old one
                     list(expand(manifest))
-            if path.is_dir():
-                path.rmdir()
+            cleared(path)
 
 
 def test_a_file_that_was_written_twice_at_one_time_has_changed(tmp_path: Path) -> None:
@@ -243,12 +274,20 @@ def test_the_report_names_the_file_and_leaves_the_results(
     assert not report["complete"]
     assert created(url) == before + (2 if late else 0)
     assert "p.csv has changed while this call ran" in err
-    assert "results.csv and results.jsonl are left as they were" in err
+    assert "results.csv and results.jsonl are left to the next call" in err  # there are none
     assert "p.csv has changed" in report["error"]["message"]
     assert report["next"].startswith("go on with `batchrun ")
     assert "p.csv has changed, and is taken as it is then" in report["next"]
     assert "nothing was sent" not in err + json.dumps(report)
     assert not list(tmp_path.rglob("results.*"))
+
+    [ledger] = tmp_path.rglob("ledger.jsonl")
+    ledger.with_name("results.csv").write_text("old")
+    written(path, CSV)
+    with patch.object(Runner, "run", edited):
+        _, _, err = sweep.call("--limit", "2")
+    assert "results.csv and results.jsonl are left as they were" in err
+    assert ledger.with_name("results.csv").read_text() == "old"
 
 
 def test_a_plan_of_a_file_that_changes_meanwhile_is_to_be_made_again(

@@ -1,6 +1,8 @@
 """The store of finished files: names, what is whole, and what fails."""
 
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +24,27 @@ def test_a_part_has_its_name_once_it_is_published(tmp_path: Path) -> None:
     assert store.path(name).read_bytes() == b"picture"
     assert store.size(name) == 7
     assert [each.name for each in (tmp_path / "files").iterdir()] == ["a chair.png"]
+
+
+def test_a_name_has_the_same_bytes_on_disk_in_each_locale(tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from batchrun.base.output_store import OutputStore\n"
+        "from batchrun.ledger.missing_files import is_there\n"
+        "name, folder = 'gr\\xf6\\xdfe/wei\\xdf', Path(sys.argv[1])\n"
+        "with OutputStore(folder).writing(name) as part:\n"
+        "    part.file.write(b'picture')\n"
+        "    assert part.publish('.png') == name + '.png'\n"
+        "assert is_there(folder, name + '.png')\n"
+    )
+    plain = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+
+    subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], env={**os.environ, **plain}, check=True
+    )
+
+    assert (tmp_path / "größe" / "weiß.png").read_bytes() == b"picture"  # here it is UTF-8
 
 
 def test_a_part_that_was_not_published_leaves_nothing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The files that people have: what Excel writes, several sheets, empty rows, lists in one field."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,14 @@ import pytest
 
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError
-from batchrun.manifest.data.csv_rows import field_place
+from batchrun.manifest.data.csv_rows import field_place, record_lines
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 
 PNG = b"\x89PNG\r\n\x1a\n"
 QUOTES = "put quotes round a field that has a `;` in it"
+EMPTY = "write a `,` for each empty field at its end, too"
 SAY = 'say which separates them, such as `delimiter: ";"`'
 EXCEL = "SKU\tPrompt\r\n007\tgröße, rot\r\n"
 
@@ -100,6 +102,15 @@ def test_the_ways_of_excel_are_read(tmp_path: Path, content: str | bytes) -> Non
     ]
 
 
+@pytest.mark.parametrize("source", ["rows: p.csv", "inputs: {q: {$lines: p.csv}}"])
+def test_a_pipe_is_said_to_be_one_and_not_waited_for(tmp_path: Path, source: str) -> None:
+    os.mkfifo(tmp_path / "p.csv")
+
+    [message] = said(tmp_path, source)
+
+    assert message.endswith("`p.csv` is a pipe, not a file")
+
+
 @pytest.mark.parametrize("word", ['";"', "semicolon"])
 def test_the_manifest_says_what_separates_columns_where_the_file_does_not(
     tmp_path: Path, word: str
@@ -111,6 +122,32 @@ def test_the_manifest_says_what_separates_columns_where_the_file_does_not(
     ]
     [sent] = inputs(tmp_path, f"rows: {{file: p.csv, delimiter: {word}}}")
     assert sent == {"sku": "a", "size (w,h)": "2,3"}
+
+
+@pytest.mark.parametrize(
+    ("content", "option", "name"),
+    [("p|q\na|1\n", "", "p|q"), ("p,q\na,1\n", ', delimiter: ";"', "p,q")],
+)
+def test_a_column_that_looks_like_several_is_noted(
+    tmp_path: Path, content: str, option: str, name: str
+) -> None:
+    manifest = loaded(tmp_path, f"rows: {{file: p.csv{option}}}", p__csv=content)
+
+    [note] = [str(note).replace(f"{tmp_path}/", "") for note in manifest.notes]
+    assert note.startswith(f"p.csv:1:1: the only column is called `{name}`; ")
+    assert f'has `delimiter: "{name[1]}"`' in note
+    assert not loaded(tmp_path, "rows: p.csv", p__csv="p\na|1\n").notes
+
+
+def test_empty_fields_beyond_the_header_are_none(tmp_path: Path) -> None:
+    rows = "p,q\n1,x,\n2,y,, \n3\n"
+
+    assert inputs(tmp_path, "rows: p.csv", p__csv=rows.removesuffix("3\n")) == [
+        {"p": 1, "q": "x"},
+        {"p": 2, "q": "y"},
+    ]
+    [message] = said(tmp_path, "rows: p.csv", p__csv=rows)  # it may be cut off
+    assert message.startswith("p.csv:4:1: 1 field, but the header has 2 columns; write a `,` for ")
 
 
 @pytest.mark.parametrize("word", ["tab", '"\\t"', "'\\t'"])
@@ -131,7 +168,15 @@ def test_one_column_holds_whatever_separates_others(tmp_path: Path) -> None:
         ("p;q\n1;x;3\n", "p.csv:2:1: 3 fields, but the header has 2 columns; put quotes round a"),
         ("p,q\n1,“x, y”\n", 'but the header has 2 columns; only straight quotes (")'),
         ("p,q,,\n1,x,,\n2,y,,z\n", "p.csv:3:6: column 4 has no name in the header"),
-        ("p,,q\n1,x,2\n", "p.csv:1:3: column 2 has no name"),
+        ("p,,q\n1,x,2\n", "p.csv:1:3: column 2 has no name; give it one, and leave it out of `s"),
+        ("p, q\n1,2\n", "has spaces around its name; take them out, and of its fields"),
+        ("p,q,r\n1\n", "1 field, but the header has 3 columns; write a `,` for each empty field"),
+        (
+            "\n\nStock\np,q\n",
+            "p.csv:4:1: 2 fields, but the header has 1 column, `Stock` in line 3;",
+        ),
+        ("Stock\np,q\n", "a field that has a `,` in it, or take out a title above the header"),
+        ("prompt\na chair,\n", "p.csv:2:1: 2 fields, but the header has 1 column, `prompt` in"),
         (b"p,q\n1,\xe4\n", "p.csv:2:3: byte 0xe4 is not UTF-8; save the file as UTF-8 (in Excel"),
         (b"\xff\xfep\0\n\0\x00\xd8\n\0", "p.csv:2:1: U+D800 is half of a surrogate pair"),
         (b"\xff\xfep\0\n\0x", "the last character of this UTF-16 file is cut off"),
@@ -198,6 +243,24 @@ def test_the_place_of_a_field_is_found(
     assert field_place(record, index, ",") == place
 
 
+def test_a_quote_that_stays_open_is_looked_for_once_in_each_line(tmp_path: Path) -> None:
+    looked: list[int] = []
+
+    class Line(str):
+        __slots__ = ()
+
+        def count(self, *of: Any) -> int:
+            looked.append(len(self))
+            return super().count(*of)
+
+    lines = [Line('"chair,1\n'), *(Line("a,1\n") for _ in range(3000))]
+
+    assert list(record_lines(lines)) == lines
+    assert sum(looked) == sum(map(len, lines))
+    [message] = said(tmp_path, "rows: p.csv", p__csv="prompt,x\n" + "".join(lines))
+    assert message == "p.csv:2:1: the quote of a field is not closed"
+
+
 def test_numbers_with_decimal_commas_are_text_and_said(tmp_path: Path) -> None:
     rows = "sku;s;price;p\n1;0,5;1,00;0,5\n2;3;2,00;x\n"
     manifest = "rows: {file: p.csv, send: [s, p]}"
@@ -240,7 +303,7 @@ def test_each_problem_of_several_sheets_has_its_own_file(tmp_path: Path) -> None
     files = {"a__csv": "p,q\n1\n", "b__csv": "p;q\n1;2\n3;4;5\n", "c__csv": "P,q\n1,2\n"}
 
     assert said(tmp_path, "rows: {file: [a.csv, b.csv, c.csv], send: [r]}", **files) == [
-        "a.csv:2:1: 1 field, but the header has 2 columns",
+        f"a.csv:2:1: 1 field, but the header has 2 columns; {EMPTY}",
         f"b.csv:3:1: 3 fields, but the header has 2 columns; {QUOTES}",
         "c.csv:1:1: the column `P` is called `p` in a.csv",
         "m.yaml:2:14: `rows.send`: no column `r` in a.csv and 2 more",
@@ -292,6 +355,17 @@ def test_a_var_fills_the_empty_fields_of_a_column_that_is_not_sent(tmp_path: Pat
     assert said(tmp_path, f"rows: p.csv\n{var}") == [message]
     axis = var.replace("red", "[red, blue]")
     assert said(tmp_path, f"rows: {{file: p.csv, send: [p]}}\n{axis}") == [message]
+
+
+@pytest.mark.parametrize("send", ["[]", "[n]"])
+def test_a_column_that_is_not_sent_takes_no_inputs_place(tmp_path: Path, send: str) -> None:
+    rows = "n;prompt;q\n1;old;a\n2;;b\n"
+    source = "rows: {file: p.csv, send: %s}\ninputs: {prompt: 'a chair, ${n}'}"
+
+    [message] = said(tmp_path, source % send, p__csv=rows)
+    assert message.startswith("p.csv:1:3: `prompt` is not in `send`, and also in `inputs`; name it")
+    sent = [cell.input for cell in expand(loaded(tmp_path, source % "[prompt]", p__csv=rows))]
+    assert sent == [{"prompt": "old"}, {"prompt": "a chair, 2"}]
 
 
 def test_several_sheets_have_one_type_a_column(tmp_path: Path) -> None:

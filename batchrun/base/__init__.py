@@ -9,6 +9,7 @@ said.py         words for people on stderr
 plain_marks.py  marks of ours for an output that can't have them
 endpoint.py     what an endpoint is
 local_file.py   a local file that a cell sends
+regular_file.py  opening a file that has to be a regular file
 file_state.py   how a file is known to be unchanged
 first_bytes.py  what a file is, by its first bytes
 media_types.py  what a file is, and what it is called

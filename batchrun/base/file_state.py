@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from batchrun.base.local_file import FileState
+from batchrun.base.regular_file import open_regular
 
 YOUNG: Final = 2_000_000_000
 """Nanoseconds within which two writes may have the same time. FAT has the coarsest clock."""
@@ -69,7 +70,7 @@ def _state(found: os.stat_result, digest: str | None) -> FileState:
 
 
 def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -5,6 +5,7 @@ whole and on disk: it is written beside its place, synced, and renamed. A crash 
 `.part` at most.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ class OutputStore:
 
     def path(self, name: str) -> Path:
         """Return where *name* is on this machine."""
-        return self._folder / name
+        return self._folder / on_disk(name)
 
     def exists(self, name: str) -> bool:
         return self.path(name).exists()
@@ -95,12 +96,17 @@ class Part:
     def publish(self, extension: str) -> str:
         """Give the whole file its name and return it; after a power cut it is there, or is not."""
         name = self._name + extension
-        path = self._path.with_name(name.rpartition("/")[2])
+        path = self._path.with_name(on_disk(name.rpartition("/")[2]))
         with writable(path):
             self.file.flush()
             sync(self.file.fileno())
             publish(self._path, path)
         return name
+
+
+def on_disk(name: str) -> str:
+    """Return *name* such that its bytes on disk are UTF-8, whatever the locale calls them."""
+    return name if name.isascii() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 @contextmanager

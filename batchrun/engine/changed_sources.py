@@ -8,19 +8,25 @@ flight is seen to its end.
 from batchrun.base.text import number_of
 from batchrun.engine.shutdown import Shutdown
 from batchrun.errors import BatchrunError, ManifestError, SourceChangedError
+from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.data.changes import Watch
 from batchrun.manifest.grid.expand import upper_bound
 from batchrun.manifest.manifest import Manifest
 
 
 class ChangedSources:
-    """Ends a call whose files have changed. *begun* counts the cells that it has come to."""
+    """Ends a call whose files have changed, and counts the cells that it has come to."""
 
     def __init__(self, manifest: Manifest, shutdown: Shutdown) -> None:
         self._manifest = manifest
         self._shutdown = shutdown
         self._watch = Watch(manifest.sources)
-        self.begun = 0
+        self._begun = KeyIndex()
+
+    def begin(self, key: str) -> None:
+        """Count a cell that has begun, in this call or before. One that is drawn again is known."""
+        if self._manifest.sources.read_again:
+            self._begun.add(key)
 
     def stopped(self) -> bool:
         """Ask for no further run where a file has changed, and say so."""
@@ -40,5 +46,5 @@ class ChangedSources:
         written = error.written if isinstance(error, SourceChangedError) else self._watch.changed()
         if written is None:
             return error
-        most = number_of(upper_bound(self._manifest), "cell")
-        return SourceChangedError(written, f"{self.begun} of {most} were begun with the old one")
+        begun = f"{len(self._begun)} of {number_of(upper_bound(self._manifest), 'cell')}"
+        return SourceChangedError(written, f"{begun} were begun with the old one")

@@ -97,7 +97,7 @@ class Scheduler:
         if attempt is not None:
             attempt.cell = attempt.cell or cell
             attempt.yielded = True
-            self._sources.begun += 1
+            self._sources.begin(cell.key)
             return True
         history = self._ledger.book.history(cell.key)
         granted = self._grant(cell.key, history)
@@ -106,7 +106,7 @@ class Scheduler:
             case Submit(number):
                 return self._begin(cell, history, number, granted)
             case Rest():
-                self._sources.begun += 1
+                self._sources.begin(cell.key)
                 self._progress.passed(bad="" if history.state in GOOD else history.state)
                 self._owed(cell, history)
             case Watch() | LookUp():
@@ -189,7 +189,7 @@ class Scheduler:
             reserved=money.amount,
             first=money.first,
         )
-        self._sources.begun += not history.attempt
+        self._sources.begin(cell.key)
         self._transitions.begin(attempt)
         self._batcher.put(attempt)
         return True

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from batchrun.base.output_store import on_disk
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import Reused, Saved, decode
 
@@ -36,7 +37,7 @@ def saved_files(book: Book, ledger: Path) -> list[str]:
 def is_there(folder: Path, path: str) -> bool:
     """Say whether a file is there and has anything in it."""
     try:
-        return os.stat(f"{folder}/{path}").st_size > 0  # noqa: PTH116  (a million of them)
+        return os.stat(f"{folder}/{on_disk(path)}").st_size > 0  # noqa: PTH116  (a million of them)
     except OSError:
         return False
 

@@ -13,6 +13,7 @@ from typing import Final
 import httpx
 
 from batchrun.base.local_file import LocalFile
+from batchrun.base.regular_file import open_regular
 from batchrun.errors import TooLargeAnswerError, UnreachableError
 from batchrun.runflow.client import Client
 from batchrun.runflow.headers import seconds_to_wait
@@ -127,7 +128,7 @@ async def _content(file: LocalFile) -> AsyncIterator[bytes]:
     """
     digest, size, last = hashlib.sha256(), 0, b""
     try:
-        with file.path.open("rb") as content:
+        with open_regular(file.path) as content:
             while chunk := content.read(_CHUNK):
                 digest.update(chunk)
                 size += len(chunk)

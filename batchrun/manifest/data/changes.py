@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from batchrun.base.file_state import file_state, is_still, lasting
 from batchrun.base.local_file import FileState
+from batchrun.base.regular_file import open_regular
 from batchrun.manifest.data.local_files import listing
 from batchrun.manifest.sources import Sources
 
@@ -93,7 +94,7 @@ def digests(sources: Sources, base: Path) -> dict[str, str | None]:
 
 def _content(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

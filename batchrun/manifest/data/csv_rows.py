@@ -45,6 +45,7 @@ class _Header(Struct, frozen=True):
 
     names: list[str]
     width: int
+    line: int
 
 
 def csv_rows(
@@ -104,9 +105,15 @@ def physical_lines(record: str) -> list[str]:
     return _LINE_END.split(record)
 
 
-def is_closed(record: str) -> bool:
-    """Say whether no quote of a record is open at the end of the text."""
-    return record.count('"') % 2 == 0
+def record_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the lines up to the end of the first record that has any text."""
+    some = quoted = False
+    for line in lines:
+        yield line
+        some = some or not line.isspace()
+        quoted ^= line.count('"') % 2 == 1
+        if some and not quoted:
+            break
 
 
 def _counted(lines: Iterable[str], size: list[int]) -> Iterator[str]:
@@ -122,25 +129,19 @@ def _opened(lines: Iterator[str], dialect: Dialect) -> list[str]:
     """Read the lines up to the column names, and know what separates them."""
     ahead: list[str] = []
     found: str | None = None
-    header = ""
     try:
-        for line in lines:
-            if not ahead and (separator := _SEPARATOR.fullmatch(line)):
-                found = separator[1]
-                ahead.append("\n")  # it counts as a line
-                continue
-            ahead.append(line)
-            header += line
-            if line.strip() and is_closed(header):
-                break
+        first = next(lines, "")
+        if separator := _SEPARATOR.fullmatch(first):
+            found, first = separator[1], "\n"  # it counts as a line
+        ahead += record_lines(chain([first] if first else [], lines))
     except csv.Error as error:
         raise WholeFileError(Mistake(1, _words(error), excerpt=False)) from None
-    dialect.delimiter = dialect.said or found or _separating(header, len(ahead), dialect.usual)
+    dialect.delimiter = dialect.said or found or _separating(ahead, dialect.usual)
     return ahead
 
 
-def _separating(header: str, line: int, usual: str | None) -> str:
-    outside = _QUOTED.sub("", header)
+def _separating(ahead: list[str], usual: str | None) -> str:
+    outside = _QUOTED.sub("", "".join(ahead))
     found = [each for each in _USUAL if each in outside]
     if len(found) == 1:
         return found[0]
@@ -148,7 +149,7 @@ def _separating(header: str, line: int, usual: str | None) -> str:
         return usual or ","
     words = " and ".join(f"`{each}`" if each != "\t" else "tabs" for each in found)
     message = f'the column names have {words}; say which separates them, such as `delimiter: ";"`'
-    raise WholeFileError(Mistake(line, message))
+    raise WholeFileError(Mistake(len(ahead), message))
 
 
 def _header(fields: list[str], line: int) -> _Header:
@@ -158,36 +159,41 @@ def _header(fields: list[str], line: int) -> _Header:
     for index, name in enumerate(names):
         wrong = None
         if not name.strip():
-            wrong = f"column {index + 1} has no name"
+            wrong = f"column {index + 1} has no name; give it one, and leave it out of `send`"
         elif name != name.strip():
-            wrong = f"the column `{name}` has spaces around its name"
+            wrong = (
+                f"the column `{name}` has spaces around its name; take them out, and of its fields"
+            )
         elif name in names[:index]:
             wrong = f"two columns are called `{name}`"
         if wrong:
             raise WholeFileError(Mistake(line, wrong, index))
-    return _Header(names, len(fields))
+    return _Header(names, len(fields), line)
 
 
 def _row(header: _Header, fields: list[str], line: int, delimiter: str) -> dict[str, str] | Mistake:
     names = header.names
-    if len(fields) == len(names):
-        return {name: value for name, value in zip(names, fields, strict=True) if value}
+    clear = len(names) > 1 or len(fields) <= header.width  # else `a chair,` may be meant as text
+    if len(fields) >= len(names) and clear and not any(map(str.strip, fields[len(names) :])):
+        return {name: value for name, value in zip(names, fields, strict=False) if value}
     if not len(names) <= len(fields) <= header.width:
-        message = f"{number_of(len(fields), 'field')}, but the header has {len(names)} columns"
+        count = number_of(len(names), "column")
+        if len(names) == 1:  # a title above the header has one
+            count = f"1 column, `{names[0]}` in line {header.line}"
+        message = f"{number_of(len(fields), 'field')}, but the header has {count}"
         return Mistake(line, message + _hint(header, fields, delimiter))
-    for index in range(len(names), len(fields)):
-        if fields[index].strip():
-            return Mistake(line, f"column {index + 1} has no name in the header", index)
-    return {name: value for name, value in zip(names, fields, strict=False) if value}
+    index = next(i for i in range(len(names), len(fields)) if fields[i].strip())
+    return Mistake(line, f"column {index + 1} has no name in the header", index)
 
 
 def _hint(header: _Header, fields: list[str], delimiter: str) -> str:
+    mark = "tab" if delimiter == "\t" else f"`{delimiter}`"
     if _CURLY.search(delimiter.join(fields)):
         return '; only straight quotes (") keep the parts of a field together'
-    if len(fields) > header.width:
-        mark = "tab" if delimiter == "\t" else f"`{delimiter}`"
-        return f"; put quotes round a field that has a {mark} in it"
-    return ""
+    if len(fields) < header.width:
+        return f"; write a {mark} for each empty field at its end, too"
+    title = ", or take out a title above the header" if len(header.names) == 1 else ""
+    return f"; put quotes round a field that has a {mark} in it{title}"
 
 
 def _words(error: csv.Error) -> str:

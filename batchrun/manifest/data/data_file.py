@@ -14,6 +14,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from batchrun.base.regular_file import open_regular
 from batchrun.errors import ManifestError, Place, Problem, SourceChangedError
 from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.csv_rows import (
@@ -21,8 +22,8 @@ from batchrun.manifest.data.csv_rows import (
     Dialect,
     csv_rows,
     field_place,
-    is_closed,
     physical_lines,
+    record_lines,
 )
 from batchrun.manifest.data.decoded import decoded
 from batchrun.manifest.data.jsonl_rows import jsonl_rows
@@ -32,6 +33,8 @@ from batchrun.manifest.expressions.expression import Origin
 from batchrun.manifest.yaml.document import said, shown
 
 AT_ONCE: Final = 20  # problems of one file that are worth reading together
+EXCERPT: Final = 1000
+"""Lines of a row in which a message looks for a field; a quote may be open to the file's end."""
 
 
 class RowOptions(Struct, frozen=True):
@@ -181,16 +184,18 @@ class DataFile(Struct):
 
     def _record(self, wanted: int) -> str | None:
         """Return the text of the row that begins in a line, None where it can't be had."""
-        record = ""
+        record, size = [], 0
         try:
-            with self.path.open("rb") as file:
-                for line in islice(self._lines(file, hashlib.sha256()), wanted - 1, None):
-                    record += line
-                    if not self.is_csv or is_closed(record) or len(record) > MOST:
+            with open_regular(self.path) as file:
+                lines = islice(self._lines(file, hashlib.sha256()), wanted - 1, None)
+                for line in islice(record_lines(lines), EXCERPT if self.is_csv else 1):
+                    record.append(line)
+                    size += len(line)
+                    if size > MOST:
                         break
         except (OSError, WholeFileError):
             pass
-        return record or None
+        return "".join(record) or None
 
 
 def is_jsonl(path: PurePath) -> bool:

@@ -11,6 +11,7 @@ from batchrun.base.ceilings import MOST_HELD
 from batchrun.base.file_state import file_state
 from batchrun.base.local_file import LocalFile
 from batchrun.base.media_types import media_type
+from batchrun.base.regular_file import kind_of, open_regular
 from batchrun.base.text import did_you_mean
 from batchrun.errors import SourceChangedError
 from batchrun.manifest.data.globs import Found, search
@@ -121,14 +122,14 @@ def opened(path: Path, written: str) -> Any:
     try:
         if not path.is_file():
             raise ValueError(_missing(path, written))
-        return path.open("rb")
+        return open_regular(path)
     except OSError as error:
         raise ValueError(f"cannot read `{written}`: {error.strerror}") from None
 
 
 def _missing(path: Path, written: str) -> str:
-    if path.is_dir():
-        return f"`{written}` is a folder, not a file"
+    if path.exists():
+        return f"`{written}` is {kind_of(path.stat().st_mode)}, not a file"
     if not path.parent.is_dir():
         return f"no file `{written}`; there is no folder {path.parent}"
     names = (other.name for other in path.parent.iterdir())
@@ -167,7 +168,7 @@ class TextLines(Sequence[str]):
         if not self._starts:
             raise ValueError(f"`{written}` has no lines")
         self.sha256 = digest.hexdigest()
-        self._file = path.open("rb")
+        self._file = opened(path, written)
 
     def __len__(self) -> int:
         return len(self._starts)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.values import spell
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.data_file import DataFile, RowOptions
@@ -70,6 +71,7 @@ class Sheets(Struct, frozen=True):
             (found if none else notes).extend(map(origin.problem, empty))
         if all(whole):
             found += self._spelled_otherwise()
+            notes += filter(None, map(_undivided, self.files))
         problems += found
         return all(whole)
 
@@ -93,6 +95,17 @@ class Sheets(Struct, frozen=True):
                 if first != name and other is not data and first not in data.columns:
                     message = f"the column `{name}` is called `{first}` in {other.written}"
                     yield data.column(line, name, message)
+
+
+def _undivided(data: DataFile) -> Problem | None:
+    """Return a note where the only column has a name that looks like several; None where not."""
+    name = next(iter(data.columns), "")
+    mark = next((mark for mark in ",;|\t" if mark in name), None)
+    if mark is None or not data.is_csv or len(data.columns) > 1:
+        return None
+    word = "tab" if mark == "\t" else f'"{mark}"'
+    what = f"the only column is called `{spell(name)}`; {word} separates columns where `rows` has"
+    return data.column(data.columns[name], name, f"{what} `delimiter: {word}`")
 
 
 def sheet_paths(disk: LocalDisk, written: str) -> Sequence[str]:

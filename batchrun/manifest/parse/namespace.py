@@ -92,10 +92,20 @@ def conflicts(  # noqa: C901  (one rule a branch)
                 yield table.problem(name, f"`{name}` is also in `vars`; keep one of them")
             elif found is not None and kind == "zip":
                 yield table.problem(name, f"`{name}` is also in `inputs`; keep one of them")
+            elif found is not None and kinds[name] != "vars" and name not in table.sent:
+                yield table.problem(name, _in_the_inputs_place(name))
             elif found is not None and isinstance(found.body, Axis):
                 message = f"`{name}` is also an axis in `inputs`, which no column can override"
                 yield table.problem(name, message)
             seen.setdefault(name, kind)
+
+
+def _in_the_inputs_place(name: str) -> str:
+    """Return what is wrong with a column that isn't sent, but would fill the input of its name."""
+    return (
+        f"`{name}` is not in `send`, and also in `inputs`; name it in `send` to send the values of "
+        "the sheet, which keeps the keys of earlier sweeps, or rename the column"
+    )
 
 
 def _fills(var: Definition, name: str, table: Table) -> bool:
