@@ -269,12 +269,12 @@ def test_one_cell_and_one_point_are_not_many(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.yaml"
-    path.write_text("models: [a/b]\ninputs: {prompt: x}\nvars: {same: [1, 2]}\n")
+    path.write_text("models: [a/b]\ninputs: {prompt: [x, x]}\n")
 
     shown = plan(path, capsys=capsys)
 
     assert "1 cell, 1 to do; nothing was sent" in shown
-    assert "1 of 2 combinations is the same for its model (it ignores what differs), so it sha" in (
+    assert "1 of 2 combinations sends its model the same as another, so it shares a run" in (
         "\n".join(shown)
     )
 
