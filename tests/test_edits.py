@@ -171,6 +171,19 @@ def test_values_that_went_and_came_are_named(paid: Paid, old: str, new: str, say
     assert paid.plan() == says
 
 
+def test_cells_that_an_earlier_edit_dropped_are_not_put_down_to_the_last_one(paid: Paid) -> None:
+    paid.begin()
+    paid.edit("[1, 3]", "[1, 2]")
+    keep_start(paid.folder, start_of(load_manifest(paid.manifest, {})))
+    paid.edit("[1, 2]", "[2, 2]")
+    earlier = "1 paid cell (0.04 USD) was dropped before the last start"
+
+    assert paid.plan() == (
+        "1 paid cell (0.04 USD) is no longer in the manifest: `seed` no longer has 1\n" + earlier
+    )
+    assert paid.as_json()["changed"]["paid_cells"] == 2
+
+
 VARS = """\
 name: chairs
 models: [a/b]

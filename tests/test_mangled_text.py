@@ -15,7 +15,7 @@ from batchrun.manifest.yaml import composer
 HEAD: Final = "models: [google/nano-banana-2]\n"
 MAPPING: Final = "this is a mapping"
 TAG: Final = "is read as a tag; quote text that begins with `!`"
-ANCHOR: Final = "is read as an anchor, which no alias uses; quote the text"
+ANCHOR: Final = "is read as an anchor, which no alias uses; quote all of it if it is text, or take "
 ALONE: Final = "has no value; "
 COMMENT: Final = ", which YAML reads as a comment; quote all of it if that belongs to the text"
 
@@ -55,9 +55,9 @@ def sent(text: str) -> list[Any]:
 @pytest.mark.parametrize(
     ("item", "column", "message"),
     [
-        ("&amp sale", 7, f"`&amp` {ANCHOR}"),
-        ("&amp", 7, f"`&amp` {ANCHOR}"),
-        ("&b 42", 7, f"`&b` {ANCHOR}"),
+        ("&amp sale", 7, f"`&amp` {ANCHOR}`&amp` away"),
+        ("&amp", 7, f"`&amp` {ANCHOR}`&amp` away"),
+        ("&b 42", 7, f"`&b` {ANCHOR}`&b` away"),
         ("! stop sign", 7, f"`!` {TAG}"),
         ("!", 7, f"`!` {TAG}"),
         ("!foo bar", 7, f"`!foo` {TAG}"),
@@ -96,7 +96,7 @@ def test_an_item_that_is_not_sent_as_it_was_typed_is_a_mistake(
 def test_an_anchor_that_another_one_took_the_name_of_is_unused() -> None:
     [found] = mistakes(listed("&amp sale", "&amp cheap", "*amp"))
 
-    assert found == f"m.yaml:4:7: `&amp` {ANCHOR}"
+    assert found == f"m.yaml:4:7: `&amp` {ANCHOR}`&amp` away"
 
 
 def test_all_mistakes_of_a_list_are_said_at_once() -> None:
@@ -110,8 +110,8 @@ def test_all_mistakes_of_a_list_are_said_at_once() -> None:
     [
         (listed("a chair\n     - a stool", "a lamp"), 5, "this line goes on the text above it"),
         ("inputs:\n  prompt: menu\n    - soup\n", 4, "this line goes on the text above it"),
-        (listed("'tis the season\n    - the carolers'"), 5, "this stands inside the quote of"),
-        ('inputs:\n  prompt:\n    - "a\n    - b"\n', 5, "this stands inside the quote of line 4"),
+        (listed("'tis the season\n    - the carolers'"), 5, "it stands inside the quote of line 4"),
+        ('inputs:\n  prompt:\n    - "a\n    - b"\n', 5, "it stands inside the quote of line 4"),
         ("inputs:\n  prompt:\n    -a chair\n    -a stool\n", 4, "these lines are one text"),
         ("inputs:\n  prompt:\n    \u2013 a\n    \u2013 b\n", 4, "these lines are one text"),
         ("inputs:\n  prompt:\n    -\u00a0a chair\n", 4, "U+00A0 stands behind the `-`"),
@@ -144,6 +144,45 @@ def test_a_list_that_yaml_reads_as_one_text_is_a_mistake(
 )
 def test_yaml_that_is_meant_is_no_mistake(text: str) -> None:
     assert mistakes(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sure"),
+    [
+        ("inputs:\n  prompt: &p a chair\n", True),
+        ("inputs:\n  prompt: [&p chair, stool]\n", True),
+        ("inputs:\n  prompt: [stool, &p 42]\n", True),
+        ("inputs:\n  prompt: &p 'a chair'\n", False),
+        ("inputs:\n  prompt: ['a chair', &p 'a stool']\n", False),
+        ("inputs:\n  color: &p red\n", False),
+        ("inputs:\n  seed: [&p 1, 2]\n", False),
+        ("inputs: {a: b}\nmetadata: {a: &p 1}\n", False),
+        ("inputs:\n  prompt: &p |\n    a chair\n", False),
+    ],
+)
+def test_an_unused_anchor_is_a_mistake_only_where_it_may_be_a_part_of_a_text(
+    text: str, *, sure: bool
+) -> None:
+    found = mistakes(text) if sure else notes(text)
+
+    assert [one.partition(": ")[2] for one in found] == [f"`&p` {ANCHOR}`&p` away"]
+
+
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [
+        ('inputs:\n  prompt: "a chair,\n    - red"\n', "a chair, - red"),
+        ("inputs:\n  prompt:\n    - 'a chair\n      - red'\n", "a chair - red"),
+    ],
+)
+def test_a_hyphen_within_the_quotes_of_a_text_has_a_note_and_is_sent(
+    text: str, joined: str
+) -> None:
+    [note] = notes(text)
+
+    assert "begins no item: it stands inside the quote of line" in note
+    assert note.endswith("close that, or write the text in one line")
+    assert sent(text) == [joined]
 
 
 @pytest.mark.parametrize(

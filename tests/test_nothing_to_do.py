@@ -376,7 +376,7 @@ def test_a_sweep_with_failures_ends_as_it_did_and_says_the_same(
 
     assert capsys.readouterr() == long_way
     assert "1 of 12 google-nano-banana-2: BROKEN" in long_way.out
-    assert "--retry-failed` tries again" in long_way.out
+    assert "--retry-failed` tries" in long_way.out
     assert (night.sweep / "results.jsonl").stat().st_ino == before
 
 

@@ -187,9 +187,7 @@ def test_with_retry_failed_what_had_its_attempts_is_to_do(
     shown = plan(manifest, *words, "--retry-failed", capsys=capsys)
 
     assert without[1] == "banana 1 1 0 0 none"
-    assert without[-1].endswith(
-        "--retry-failed` tries again what did not succeed; 1 cancelled cell may cost again"
-    )
+    assert without[-1].endswith("--retry-failed` tries it again; 1 cancelled cell may cost again")
     assert "1 of 3 banana: cancelled (cell " in "\n".join(without)
     assert shown[1].startswith("banana 1 0 0 1 about 0.08 USD")
     assert shown[-1].endswith("--retry-failed` begins 1 cell")
@@ -271,12 +269,12 @@ def test_one_cell_and_one_point_are_not_many(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "m.yaml"
-    path.write_text("models: [a/b]\ninputs: {prompt: x}\nvars: {same: [1, 2]}\n")
+    path.write_text("models: [a/b]\ninputs: {prompt: [x, x]}\n")
 
     shown = plan(path, capsys=capsys)
 
     assert "1 cell, 1 to do; nothing was sent" in shown
-    assert "1 of 2 combinations is the same for its model (it ignores what differs), so it sha" in (
+    assert "1 of 2 combinations sends its model the same as another, so it shares a run" in (
         "\n".join(shown)
     )
 

@@ -117,6 +117,19 @@ def test_it_says_how_many_and_what_they_cost_before_it_sends(project: Project) -
     assert "leaves out" not in said
 
 
+def test_where_no_sweep_is_to_be_tried_again_those_of_other_labels_are_named(
+    project: Project,
+) -> None:
+    project.write(one="BUSY")
+
+    _, _, said = project.call(*ATTEMPTS, "--label", "tue")
+    _, _, again = project.call(*ATTEMPTS)
+
+    note = "no sweep is here to be tried again, and one begins; a sweep without a label is here\n"
+    assert note in said
+    assert note not in again
+
+
 def test_it_says_what_it_leaves_out_and_how_to_have_it(project: Project) -> None:
     project.write(one="NSFW", two="NSFW", three="INPUT_VALIDATION_FAILED", four="A,B")
 

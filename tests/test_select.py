@@ -134,6 +134,21 @@ def test_where_there_are_too_many_values_none_is_told_as_the_one_that_was_meant(
         check_found({"seed": ("9999",)}, many)
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (("7",), r"`--only art=7`: no cell has this value; did you mean `007`\?$"),
+        (("blau", " hell"), r"^`--only art=blau, hell`: a comma .*; write `blau\\, hell`$"),
+        (("blau, hel",), r"did you mean `blau\\, hell`\?$"),
+    ],
+)
+def test_a_value_is_named_as_it_has_to_be_typed(values: tuple[str, ...], says: str) -> None:
+    cells = [cell(values={"art": value}) for value in ("007", "blau, hell")]
+
+    with pytest.raises(ValueError, match=says):
+        check_found({"art": values}, cells)
+
+
 def test_a_file_is_meant_by_any_of_its_names() -> None:
     cells = [cell(values={"image": PHOTO})]
 

@@ -71,6 +71,31 @@ def test_a_sweep_that_is_not_begun_is_begun_by_the_whole_command(tmp_path: Path)
     assert str(caught.value).endswith(f"start it with `{command}`")
 
 
+@pytest.mark.parametrize(
+    ("folders", "label", "says"),
+    [
+        (["@mon", "@sun"], "tue", "/@tue; labels here: `mon`, `sun`"),
+        (["@mon"], None, "/chairs; labels here: `mon`"),
+        (["."], "tue", "/@tue; a sweep without a label is here"),
+        ([".", "@mon"], "tue", "/@tue; labels here: `mon`; a sweep without a label is here"),
+        (["../other"], "tue", "with `"),
+    ],
+)
+def test_instead_of_a_label_that_has_no_sweep_the_others_are_named(
+    folders: list[str], label: str | None, says: str, tmp_path: Path
+) -> None:
+    (tmp_path / "m.yaml").write_text(MANIFEST)
+    for each in folders:
+        sweep_at(tmp_path / "outputs/chairs" / each)
+    words = [str(tmp_path / "m.yaml"), *([] if label is None else ["--label", label])]
+
+    with pytest.raises(UsageError) as caught:
+        main(words)
+
+    assert says in str(caught.value)
+    assert ("start it" in str(caught.value)) == (folders == ["../other"])
+
+
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"{}\n{}\n")])
 def test_a_lost_ledger_is_said_and_the_whole_command_that_rebuilds_it(
     tmp_path: Path, damage: Callable[[Path], object]

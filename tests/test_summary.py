@@ -92,7 +92,11 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
         (Tally(cells=2, partial_succeeded=2), 1, "all 2 done, 2 of them in part; files in /out"),
         (Tally(cells=2, succeeded=2, lost=1), 1, "nothing more can be had; 1 cell lost a file"),
         (Tally(cells=3, succeeded=1, lost=1, failed=2), 1, "--retry-failed"),
-        (Tally(cells=2, failed=2), 1, "`batchrun m.yaml --retry-failed` tries again"),
+        (
+            Tally(cells=2, failed=2),
+            1,
+            "2 cells failed; `batchrun m.yaml --retry-failed` tries them again",
+        ),
         (Tally(cells=2, failed=2), 0, "--retry-failed"),
         (
             Tally(cells=2, rejected=2, invalid_input=2),
@@ -106,10 +110,10 @@ def test_several_reasons_to_stop_are_one_message_with_all_problems() -> None:
         ),
         (Tally(failed=2, invalid_input=2), 1, "the API rejected 2 cells; fix"),
         (Tally(failed=2, invalid_input=1), 1, "--retry-failed`"),
-        (Tally(failed=3, moderated=2), 1, "2 cells moderated: `batchrun m.yaml --retry-failed`"),
+        (Tally(failed=3, moderated=2), 1, "again; 2 cells moderated: change these inputs first"),
         (Tally(failed=1, moderated=1), 1, "1 cell moderated: change these inputs, then"),
         (Tally(cells=2, rejected=1, failed=1), 1, "--retry-failed`"),
-        (Tally(cells=2, cancelled=2), 1, "did not succeed; 2 cancelled cells may cost again"),
+        (Tally(cells=2, cancelled=2), 1, "again; 2 cancelled cells may cost again"),
         (Tally(cells=2, cancelled=1, rejected=1), 1, "; 1 cancelled cell may cost again"),
         (Tally(cells=3, pending=2, in_flight=1), 3, "go on with `batchrun m.yaml`; 2 not yet done"),
         (Tally(cells=3, failed=1, in_doubt=1, unsaved=1), 3, "1 in doubt, 1 not saved"),
@@ -132,6 +136,21 @@ def test_whatever_the_exit_the_last_line_says_how_to_go_on(
     assert says in line
     assert "\n" not in line
     assert not line.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("typed", "named"),
+    [
+        ("batchrun m.yaml --budget 0.1 --yes", "batchrun m.yaml --budget … --yes"),
+        ("batchrun m.yaml --budget-per-day=2", "batchrun m.yaml --budget-per-day=…"),
+        ("batchrun my--budget 1", "batchrun my--budget 1"),
+    ],
+)
+def test_the_sum_that_stopped_a_call_is_not_in_the_command_that_goes_on(
+    typed: str, named: str
+) -> None:
+    assert f"then `{named}`" in how_to_go_on(Tally(cells=3, pending=3), 6, command=typed)
+    assert typed in how_to_go_on(Tally(cells=3, pending=3), 5, command=typed)
 
 
 def test_where_only_models_are_forbidden_the_last_line_names_them_and_not_the_key() -> None:
@@ -171,7 +190,7 @@ OTHERS_LEFT = "7 other cells not done: `all` goes on with all"
         (
             FAILED,
             7,
-            f"`some --retry-failed` tries again what did not succeed; {OTHERS_LEFT}",
+            f"1 of 2 cells failed; `some --retry-failed` tries it again; {OTHERS_LEFT}",
         ),
     ],
 )
@@ -237,9 +256,60 @@ def test_what_was_rejected_is_named_beside_what_may_be_tried_again() -> None:
     failures = [refused("resize", 24, "x")]
 
     assert how_to_go_on(tally, 1, command="some", failures=failures) == (
-        "`some --retry-failed` tries again what did not succeed; the API rejected 24 cells of "
-        "`resize` (V: x): fix these inputs first"
+        "2 of 30 cells failed; `some --retry-failed` tries them again; the API rejected 24 cells "
+        "of `resize` (V: x): fix these inputs first"
     )
+
+
+def failed(alias: str, code: str, message: str) -> Failure:
+    return Failure(alias=alias, code=code, example=message)
+
+
+@pytest.mark.parametrize(
+    ("tally", "failures", "line"),
+    [
+        (
+            Tally(cells=6, succeeded=4, failed=2),
+            [failed("gpt", "TIMEOUT", "no answer\nafter 30 s")],
+            (
+                "2 of 6 cells failed (`gpt`: TIMEOUT: no answer after 30 s); "
+                "`some --retry-failed` tries them again"
+            ),
+        ),
+        (
+            Tally(cells=1, failed=1),
+            [failed("gpt", "TIMEOUT", "")],
+            "1 cell failed (`gpt`: TIMEOUT); `some --retry-failed` tries it again",
+        ),
+        (
+            Tally(cells=9, succeeded=2, failed=4, rejected=2, cancelled=1, invalid_input=1),
+            [
+                refused("gpt", 1, "bad"),
+                failed("gpt", "A", ""),
+                failed("gpt", "B", ""),
+                failed("banana", "A", ""),
+                failed("banana", "C", ""),
+            ],
+            (
+                "6 of 9 cells did not succeed (`gpt`: A; `gpt`: B; `banana`: A; 1 more reason); "
+                "`some --retry-failed` tries them again; the API rejected 1 cell of `gpt` "
+                "(V: bad): fix these inputs first; 1 cancelled cell may cost again"
+            ),
+        ),
+        (
+            Tally(cells=4, succeeded=3, cancelled=1),
+            [],
+            (
+                "1 of 4 cells was cancelled; `some --retry-failed` tries it again; "
+                "1 cancelled cell may cost again"
+            ),
+        ),
+    ],
+)
+def test_what_failed_is_named_with_its_number_and_reason(
+    tally: Tally, failures: list[Failure], line: str
+) -> None:
+    assert how_to_go_on(tally, 1, command="some", failures=failures) == line
 
 
 ELSEWHERE = BegunElsewhereError("begun elsewhere", sweeps=["k3f9"])

@@ -83,13 +83,12 @@ def test_points_folded_and_cells_orphaned_are_said() -> None:
     shown = table(summary_of(ROWS, folded=2, orphaned=120), ROWS, orphans_cost=Decimal("9.6"))
     one = table(summary_of(ROWS, folded=1, orphaned=1), ROWS)
 
-    why = "(it ignores what differs)"
     assert shown.splitlines()[-2:] == [
-        f"2 of 50 combinations are the same for their model {why}, so they share a run",
+        "2 of 50 combinations send their model the same as another, so they share a run",
         "120 cells no longer match the manifest (9.60 USD); their files are kept",
     ]
     assert one.splitlines()[-2:] == [
-        f"1 of 49 combinations is the same for its model {why}, so it shares a run",
+        "1 of 49 combinations sends its model the same as another, so it shares a run",
         "1 cell no longer matches the manifest; its files are kept",
     ]
 

@@ -15,6 +15,7 @@ models:
   - {id: google/nano-banana-2, alias: banana}
   - {id: openai/gpt-image-1.5, alias: gpt, inputs: {size: [1K, 2K]}}
 """
+COLORS = '; it has values such as "red", "blue"'
 SHEET = "sku,color\n007,red\n008,blue\n009,red\n"
 
 
@@ -41,16 +42,40 @@ def notes(folder: Path, text: str) -> list[str]:
         ("{sku: [007, 8]}", 'no cell has `sku` 7, 8; did you mean "007"?'),
         ("{sku: '010'}", 'no cell has `sku` "010"; did you mean `009`?'),
         ("{color: rde}", 'no cell has `color` "rde"; did you mean `red`?'),
-        ("{color: true}", "no cell has `color` true"),
-        ("{color: [{a: 1}]}", "no cell has `color` these values"),
+        ("{color: true}", f"no cell has `color` true{COLORS}"),
+        ("{color: [{a: 1}]}", f"no cell has `color` these values{COLORS}"),
+        ("{color: RED}", 'no cell has `color` "RED"; did you mean "red"?'),
+        ("{size: 3K, model: banana}", 'no cell of `banana` has `size` "3K"'),
         ("{size: 1K, model: banana}", 'no cell of `banana` has `size` "1K"'),
-        ("{size: 3K, model: gpt}", 'no cell of `gpt` has `size` "3K"'),
-        ("{size: 1K, model: openai/gpt-image-1.5, sku: 7}", "no cell of `gpt` has `sku` 7"),
+        (
+            "{size: 3, model: gpt}",
+            'no cell of `gpt` has `size` 3; it has values such as "1K", "2K"',
+        ),
+        (
+            "{size: 1K, model: openai/gpt-image-1.5, sku: 7}",
+            'no cell of `gpt` has `sku` 7; did you mean "007"?',
+        ),
         ("{sku: '007', color: blue}", "`sku` and `color` have these values, but never together"),
     ],
 )
 def test_an_entry_that_matches_nothing_is_a_mistake(tmp_path: Path, entry: str, said: str) -> None:
     assert mistake(tmp_path, entry) == said
+
+
+@pytest.mark.parametrize(
+    ("values", "typed", "hint"),
+    [
+        ("[true, false]", "'FALSE'", "; did you mean false?"),
+        ("[9.9, 12]", "'9.90'", "; did you mean 9.9?"),
+        ("['yes', 'si']", "no", '; it has values such as "yes", "si"'),
+    ],
+)
+def test_a_value_that_is_of_another_kind_has_its_near_miss_named(
+    tmp_path: Path, values: str, typed: str, hint: str
+) -> None:
+    inputs = f"inputs: {{keep: {values}}}"
+
+    assert mistake(tmp_path, f"{{keep: {typed}}}", inputs).endswith(hint)
 
 
 def test_the_mistake_stands_at_the_value(tmp_path: Path) -> None:
@@ -81,7 +106,7 @@ def test_an_entry_may_match_points_that_are_not_drawn(tmp_path: Path) -> None:
 
     for seed in (1, 500, 1000):
         manifest(tmp_path, f"{inputs}exclude: [{{seed: {seed}}}]\n")
-    assert mistake(tmp_path, "{seed: 1001}", inputs) == "no cell has `seed` 1001"
+    assert mistake(tmp_path, "{seed: 1001}", inputs).startswith("no cell has `seed` 1001; it has")
 
 
 def test_computed_values_are_looked_at_over_their_axes_alone(tmp_path: Path) -> None:

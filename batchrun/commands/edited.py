@@ -16,6 +16,7 @@ from batchrun.results.edits import (
     by_inputs,
     by_manifest,
     changed_files,
+    lost_earlier,
 )
 from batchrun.results.orphans import Lost, lost_cells
 from batchrun.results.result_files import MANIFEST
@@ -46,7 +47,8 @@ def _since_last_start(call: Call, ledger: Readable, counting: Counting, lost: Lo
         kept = read_manifest(text, manifest.path, os.environ, kept=True)
         changed = changed_files(files, _digests(kept))
         if not changed:
-            return Edits(lost=lost, changes=by_manifest(manifest, kept))
+            earlier = lost_earlier(call.manifest, kept, ledger, counting.orphans())
+            return Edits(lost=lost, earlier=earlier, changes=by_manifest(manifest, kept))
     except ManifestError:  # a data file of it is gone
         changed = changed_files(files, now)
     changes = by_inputs(manifest, ledger, counting.orphans) if lost.cells else ()

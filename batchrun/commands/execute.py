@@ -22,7 +22,12 @@ from batchrun.commands.recovering import Recovery, knows_nothing
 from batchrun.commands.reusing import opened_sources, take_over
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
-from batchrun.commands.target import name_recover, name_settling, said_of_former
+from batchrun.commands.target import (
+    name_recover,
+    name_settling,
+    others_of_name,
+    said_of_former,
+)
 from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.other_labels import note_owed, pay_looks
 from batchrun.engine.run import Runner, Services
@@ -125,6 +130,9 @@ def begin(call: Call, options: Options, ledger: Ledger) -> Progress:
     former = said_of_former(call.manifest.head, call.place, call.endpoint, call.folder)
     if former is not None:
         progress.note(former)
+    begins = call.settings.retry_failed and not ledger.book.asked
+    if begins and (others := others_of_name(call.folder)):
+        progress.note(f"no sweep is here to be tried again, and one begins{others}")
     if ledger.torn:
         progress.note(
             f"cut off {number_of(ledger.torn, 'byte')} that a crash left at the ledger's end"

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -54,6 +54,9 @@ def locate(head: Head, place: Place) -> tuple[str, Path]:
     if former != folder and not (folder / LEDGER).exists() and (former / LEDGER).exists():
         return chosen, former
     return chosen, folder
+
+
+_MOST_LABELS: Final = 10
 
 
 def said_of_former(head: Head, place: Place, endpoint: str, folder: Path) -> str | None:
@@ -139,14 +142,30 @@ def opened(subject: Subject) -> "Iterator[Reader]":
     path = subject.folder / LEDGER
     sweep = check_folder(subject.folder)
     if not path.exists():
-        start = f" yet; start it with `{subject.command}`"
-        if subject.manifest is None:
-            start = "; name the folder of one, or its manifest"
-        raise UsageError(f"there is no sweep in {subject.folder}{start}")
+        raise UsageError(f"there is no sweep in {subject.folder}{_instead(subject)}")
     with open_reader(path) as reader:
         check_sweep(reader.book, sweep, path)
         forget_missing(reader.book, path)
         yield reader
+
+
+def _instead(subject: Subject) -> str:
+    """Say what there is instead of a sweep: one that is begun for want of a label costs again."""
+    if subject.manifest is None:
+        return "; name the folder of one, or its manifest"
+    return others_of_name(subject.folder) or f" yet; start it with `{subject.command}`"
+
+
+def others_of_name(folder: Path) -> str:
+    """Return a half sentence on the sweeps of the same name as *folder*; "" where it has none."""
+    from batchrun.results.sweep_folders import labels_of_name
+
+    found = labels_of_name(folder)
+    labels = [f"`{each}`" for each in found if each is not None]
+    said = f"; labels here: {', '.join(labels[:_MOST_LABELS])}" if labels else ""
+    if len(labels) > _MOST_LABELS:
+        said += f", and {len(labels) - _MOST_LABELS:,} more"
+    return f"{said}; a sweep without a label is here" if None in found else said
 
 
 def subject_of(target: Path, place: Place) -> Subject:

@@ -32,7 +32,7 @@ def read_manifest(
     """
     problems: list[Problem] = []
     notes: list[Problem] = []
-    root = parse_document(data, str(path), problems)
+    root = parse_document(data, str(path), problems, notes)
     raise_if(problems if root is None else [])
     assert root is not None
     manifest = Reader(root, path, environ, problems, notes).read(data)

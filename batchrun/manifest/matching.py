@@ -1,8 +1,10 @@
 """When two values are one: for `exclude`, `map` and `--only`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from batchrun.base.local_file import LocalFile
@@ -40,6 +42,20 @@ def spelling(value: Any) -> str:
     if type(value) is str:
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def reads_as(text: str, words: Iterable[str]) -> str | None:
+    """Return the word that *text* is as a number, or but for its case: 7 and `007`, FALSE and
+    `false`.
+    """
+    return next((word for word in words if word != text and _read(word) == _read(text)), None)
+
+
+def _read(text: str) -> Decimal | str:
+    with suppress(InvalidOperation):
+        if (number := Decimal(text)).is_finite():
+            return number
+    return text.casefold()
 
 
 def kind_of_mismatch(value: Any, known: Mapping[Any, Any]) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from batchrun.base.local_file import LocalFile
-from batchrun.base.text import did_you_mean
+from batchrun.base.text import did_you_mean, nearest
 from batchrun.base.values import spell
 from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.matching import spelling
+from batchrun.manifest.matching import reads_as, spelling
 from batchrun.manifest.parse.namespace import unknown_model
 
 OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
@@ -121,19 +121,44 @@ def _tell_missing(
     near: Mapping[str, Mapping[str, None]],
 ) -> None:
     if any(missing.values()):
-        raise ValueError(
-            "\n".join(
-                f"`--only {name.removeprefix(_OURS)}={spell(value)}`: no cell has this value"
-                f"{did_you_mean(value, near[name]) if len(near[name]) < MOST_KNOWN else ''}"
-                f"{_other_word(name)}"
-                for name, values in missing.items()
-                for value in only[name]
-                if value in values
-            )
+        lines = (
+            line
+            for name, values in missing.items()
+            if values
+            for line in _missing(name, [v for v in only[name] if v in values], only, near[name])
         )
+        raise ValueError("\n".join(lines))
     if only.keys() - OF_THE_LEDGER:
         words = (f"{name}={','.join(map(spell, values))}" for name, values in only.items())
         raise ValueError(f"`--only {' --only '.join(words)}`: no cell has all of these")
+
+
+def _missing(
+    name: str,
+    values: Iterable[str],
+    only: Mapping[str, tuple[str, ...]],
+    near: Mapping[str, None],
+) -> Iterator[str]:
+    """Yield a line for each of *values* that no cell has; one for a value with a comma in it."""
+    typed = name.removeprefix(_OURS)
+    if (whole := ",".join(only[name])) in near and len(only[name]) > 1:
+        meant = _escaped(whole)
+        yield f"`--only {typed}={spell(whole)}`: a comma parts two values; write `{meant}`"
+        return
+    for value in values:
+        hint = _hint(value, near) if len(near) < MOST_KNOWN else ""
+        said = f"`--only {typed}={spell(value)}`: no cell has this value{hint}"
+        yield f"{said}{_other_word(name)}"
+
+
+def _hint(value: str, near: Iterable[str]) -> str:
+    found = reads_as(value, near) or nearest(value, near)
+    return "" if found is None else f"; did you mean `{_escaped(found)}`?"
+
+
+def _escaped(value: str) -> str:
+    """Return a value as `--only` takes it (`_split`)."""
+    return value.replace("\\", "\\\\").replace(",", "\\,")
 
 
 def _other_word(name: str) -> str:

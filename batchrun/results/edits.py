@@ -25,7 +25,7 @@ from batchrun.manifest.grid.expand import expand, layouts
 from batchrun.manifest.manifest import Grid, Manifest, Model
 from batchrun.manifest.sources import unvalued
 from batchrun.manifest.yaml.document import Node
-from batchrun.results.orphans import Lost
+from batchrun.results.orphans import Lost, lost_cells
 from batchrun.results.value_changes import Change, File, Template, Values, compare
 from batchrun.results.value_places import place_of, place_of_sent
 
@@ -38,10 +38,12 @@ MOST_READ: Final = 100_000
 class Edits(Struct, frozen=True, kw_only=True):
     """*files* are data files that have changed since the last start.
 
-    *before* says when, or where, the values were those that are gone.
+    *before* says when, or where, the values were those that are gone. *earlier* are the cells among
+    *lost* that the last start didn't name either, as far as that is known.
     """
 
     lost: Lost
+    earlier: Lost = Lost()
     changes: Sequence[Change] = ()
     files: Sequence[str] = ()
     before: str = "at the last start"
@@ -80,6 +82,21 @@ def by_manifest(manifest: Manifest, kept: Manifest) -> Sequence[Change]:
     changes = compare(old, new, partial(place_of, manifest))
     changed, followed = {each.axis for each in changes}, _followed(manifest)
     return [each for each in changes if changed.isdisjoint(followed.get(each.axis, ()))]
+
+
+def lost_earlier(
+    manifest: Manifest, kept: Manifest, ledger: Readable, orphans: Iterable[str]
+) -> Lost:
+    """Return the paid *orphans* that the *kept* manifest didn't name either.
+
+    Of a sample it isn't known: what was drawn then may have been drawn otherwise. Nor is it where
+    the kept manifest names no orphan: its keys may be others by now.
+    """
+    every = set(orphans)
+    if any(grid.sample for grid in kept.grids):
+        return Lost()
+    former = every.difference(cell.key for cell in expand(replace(kept, redone=manifest.redone)))
+    return lost_cells(ledger, former) if former != every else Lost()
 
 
 def by_inputs(
@@ -175,12 +192,19 @@ def lines(edits: Edits) -> Iterator[str]:
     changes = (_worded(each, edits.before) for each in edits.changes)
     what = [*changes, *(f"`{name}` has changed" for name in edits.files)]
     said = f": {'; '.join(what)}" if what else ""
-    if edits.lost.cells:
-        are = "is" if edits.lost.cells == 1 else "are"
-        paid = f"{number_of(edits.lost.cells, 'paid cell')} ({usd(edits.lost.cost)} USD)"
-        yield f"{paid} {are} no longer in the manifest{said}"
+    lost, earlier = edits.lost.without(edits.earlier), edits.earlier
+    if lost.cells:
+        are = "is" if lost.cells == 1 else "are"
+        yield f"{_paid(lost)} {are} no longer in the manifest{said}"
     elif what:
         yield f"new since the last start{said}"
+    if earlier.cells:
+        was = "was" if earlier.cells == 1 else "were"
+        yield f"{_paid(earlier)} {was} dropped before the last start"
+
+
+def _paid(lost: Lost) -> str:
+    return f"{number_of(lost.cells, 'paid cell')} ({usd(lost.cost)} USD)"
 
 
 def _worded(change: Change, before: str) -> str:

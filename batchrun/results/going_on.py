@@ -4,6 +4,7 @@ It has to make sense alone: a mail of cron, or a line of a log, may show nothing
 the cells, the reason and the whole command, and refers to nothing that was said before it.
 """
 
+import re
 from collections.abc import Sequence
 from itertools import chain
 from typing import Final
@@ -13,6 +14,7 @@ from msgspec import Struct
 from batchrun.base.text import number_of
 from batchrun.errors import (
     BatchrunError,
+    BudgetReachedError,
     KeyRefusedError,
     ManifestError,
     NotPermittedError,
@@ -24,7 +26,7 @@ from batchrun.results.failures import Failure
 from batchrun.results.tally import Tally
 
 MOST_REASONS: Final = 3
-"""Reasons of rejections that are named."""
+"""Reasons that are named, of rejections and of failures."""
 
 
 class Others(Struct, frozen=True, kw_only=True):
@@ -84,6 +86,8 @@ def after_stop(exit_code: int, command: str, error: BatchrunError | None) -> str
     """Return how to go on after what stopped a call with one of the codes that have a hint."""
     if isinstance(error, SourceChangedError):
         return _with_the_new(error, command)
+    if exit_code == BudgetReachedError.exit_code:  # the same sum would stop the same call again
+        command = _BUDGET.sub(r"\1\2…", command)
     hint = _HINTS[exit_code].format(command=command)
     if error is None:
         return hint
@@ -159,19 +163,43 @@ def rejected(failures: Sequence[Failure], number: int) -> str:
 
 def _once_more(tally: Tally, command: str, failures: Sequence[Failure]) -> str:
     """Say what can be done about cells that ended badly; refused input would be refused again."""
-    ended = tally.failed + tally.rejected + tally.cancelled
+    again = tally.failed + tally.rejected + tally.cancelled - tally.moderated - tally.invalid_input
     refused = rejected(failures, tally.invalid_input) if tally.invalid_input else ""
-    if ended - tally.moderated - tally.invalid_input:
-        said = f"`{command} --retry-failed` tries again what did not succeed"
+    moderated = f"{number_of(tally.moderated, 'cell')} moderated" if tally.moderated else ""
+    if again:
+        said = _tried_again(again, tally, command, failures)
         said += f"; {refused}: fix these inputs first" if refused else ""
-    elif refused:
+        said += f"; {moderated}: change these inputs first" if moderated else ""
+        if tally.cancelled:
+            said += f"; {number_of(tally.cancelled, 'cancelled cell')} may cost again"
+        return said
+    if refused:
         said = f"{refused}; fix these inputs, then `{command}`"
     else:
         said = f"change these inputs, then `{command}`"
+    return f"{moderated}: {said}" if moderated else said
+
+
+def _tried_again(number: int, tally: Tally, command: str, failures: Sequence[Failure]) -> str:
+    """Say of the *number* of cells that may be tried again why they ended, and the command."""
+    of = f"{number:,} of {number_of(tally.cells, 'cell')}"
+    cells = of if number < tally.cells else number_of(number, "cell")
+    ended = "failed"
     if tally.cancelled:
-        said += f"; {number_of(tally.cancelled, 'cancelled cell')} may cost again"
-    moderated = number_of(tally.moderated, "cell")
-    return f"{moderated} moderated: {said}" if tally.moderated else said
+        was = "was cancelled" if number == 1 else "were cancelled"
+        ended = was if tally.cancelled == number else "did not succeed"
+    again = "tries it again" if number == 1 else "tries them again"
+    why = _reasons(failures) if tally.cancelled < number else ""
+    return f"{cells} {ended}{why}; `{command} --retry-failed` {again}"
+
+
+def _reasons(failures: Sequence[Failure]) -> str:
+    """Name the first reasons that another run may pass, in brackets; "" where none is known."""
+    groups = [each for each in failures if not (each.invalid or each.moderated)]
+    said = [f"`{each.alias}`: {each.reason}" for each in groups[:MOST_REASONS]]
+    if more := len(groups) - len(said):
+        said.append(number_of(more, "more reason"))
+    return f" ({'; '.join(said)})" if said else ""
 
 
 _HINTS: Final = {
@@ -185,6 +213,7 @@ _HINTS: Final = {
     70: "a bug in batchrun; the ledger is whole and `{command}` goes on",
 }
 
+_BUDGET: Final = re.compile(r"(?<= )(--budget(?:-per-day)?)([ =])\S+")
 _UNNAMED: Final = frozenset({2, 6, 9})
 """Codes whose hint doesn't say what is wrong: the error's first line follows it."""
 

@@ -22,6 +22,10 @@ class Lost(Struct, frozen=True, kw_only=True):
     cells: int = 0
     cost: Decimal = Decimal(0)
 
+    def without(self, others: "Lost") -> "Lost":
+        """Return these cells without *others*, which are among them."""
+        return Lost(cells=self.cells - others.cells, cost=self.cost - others.cost)
+
 
 def lost_cells(ledger: Readable, orphans: Iterable[str]) -> Lost:
     """Return which of the *orphans* are paid, and what all of them have cost."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from batchrun.results.starts import STARTS
 from batchrun.sweep.identity import IDENTITY
-from batchrun.sweep.location import LEDGER
+from batchrun.sweep.location import LEDGER, name_folder
 
 DEEPEST: Final = 6
 """Folders below the base: an endpoint's, a sweep's and a label's, and some above them."""
@@ -37,6 +37,13 @@ def sweeps_below(base: Path) -> Iterator[Path]:
         if depth < DEEPEST:
             inner = (name for name in below if not is_sweep or name.startswith("@"))
             todo += [(f"{folder}/{name}", depth + 1) for name in sorted(inner, reverse=True)]
+
+
+def labels_of_name(folder: Path) -> list[str | None]:
+    """Return the labels that have a sweep of the same name as *folder*; None is one without."""
+    above = name_folder(folder)
+    found = [each for each in sweeps_below(above) if above in {each, each.parent}]
+    return [None if each == above else each.name.removeprefix("@") for each in found]
 
 
 def _look(folder: str) -> tuple[set[str], list[str]]:

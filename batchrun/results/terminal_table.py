@@ -94,12 +94,10 @@ def _below(summary: Summary, notes: Sequence[str], orphans_cost: Decimal | None)
 
 def folded(number: int, points: int) -> str:
     """Say that so many of the grid's *points* came to a cell that another one has."""
-    are, their, they = ("are", "their", "they share") if number > 1 else ("is", "its", "it shares")
     combinations = number_of(points, "combination")
-    return (
-        f"{number:,} of {combinations} {are} the same for {their} model (it ignores what differs), "
-        f"so {they} a run"
-    )
+    if number == 1:
+        return f"1 of {combinations} sends its model the same as another, so it shares a run"
+    return f"{number:,} of {combinations} send their model the same as another, so they share a run"
 
 
 def _orphaned(number: int, cost: Decimal | None) -> str:

@@ -19,6 +19,7 @@ from batchrun.manifest.grid.few import Few
 from batchrun.manifest.grid.layout import Layout, Traversal, build, dimension_sizes
 from batchrun.manifest.grid.size import Sizes
 from batchrun.manifest.grid.unmatched import Unmatched, included
+from batchrun.manifest.grid.unused import unused
 from batchrun.manifest.manifest import Grid, Manifest
 
 _POINTS: Final = 100_000  # checked for each value; what lies beyond is found while expanding
@@ -43,6 +44,7 @@ def check_meant(manifest: Manifest, problems: list[Problem], notes: list[Problem
     if not problems:  # else values may be lacking that an entry speaks of
         problems += Unmatched(product.exclude, layouts).problems(notes)
         notes += included(manifest.grids, layouts)
+        notes += unused(manifest, product, layouts)
 
 
 def _check_values(manifest: Manifest, layouts: Sequence[Layout], problems: list[Problem]) -> None:

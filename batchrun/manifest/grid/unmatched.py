@@ -17,7 +17,7 @@ from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
 from batchrun.manifest.grid.layout import Layout, Traversal
 from batchrun.manifest.manifest import Grid, Rule
-from batchrun.manifest.matching import is_among, spelling, token, tokens
+from batchrun.manifest.matching import is_among, reads_as, spelling, token, tokens
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 from batchrun.manifest.yaml.section import text_of
 
@@ -172,7 +172,7 @@ class Unmatched:
             words |= self._seen[layout.model.alias, name].words
         said = ", ".join(_spelled(item) for item in scalars[:_SHOWN]) or "these values"
         more = f" and {len(scalars) - _SHOWN} more" if len(scalars) > _SHOWN else ""
-        near = next((hint for item in scalars if (hint := _near(item, words))), "")
+        near = next((hint for item in scalars if (hint := _near(item, words))), _some(words))
         of = f" of `{models[0].model.alias}`" if rule.models and len(models) == 1 else ""
         return _value_of(rule, name).problem(
             f"this entry of `exclude` matches no point: no cell{of} has `{name}` {said}{more}{near}"
@@ -249,22 +249,36 @@ def _holds(rule: Rule, names: Iterable[str], values: Mapping[str, Any]) -> bool:
 
 
 def _spelled(node: ScalarNode) -> str:
-    return f'"{spell(node.value)}"' if type(node.value) is str else spell(node.value)
+    return _in_yaml(node.value)
 
 
 def _near(node: ScalarNode, words: Mapping[str, Any]) -> str:
     """Return the value that was meant: it is written so, and of another kind, or nearly so."""
     if (hint := _same_text(node, words)) or len(words) >= _MOST_KNOWN:
         return hint
+    if (word := reads_as(node.text, words)) is not None:
+        return _meant(words[word])
     return did_you_mean(node.text, (word for word, value in words.items() if type(value) is str))
+
+
+def _meant(value: Any) -> str:
+    return f"; did you mean {_in_yaml(value)}?"
+
+
+def _in_yaml(value: Any) -> str:
+    return f'"{spell(value)}"' if type(value) is str else spell(value)
+
+
+def _some(words: Mapping[str, Any]) -> str:
+    """Name the first values of a name, where none of them is near to what was typed."""
+    some = [_in_yaml(value) for value in islice(words.values(), _SHOWN)]
+    return f"; it has values such as {', '.join(some)}" if some else ""
 
 
 def _same_text(node: ScalarNode, words: Mapping[str, Any]) -> str:
     for text in _spellings(node):
         if text in words:
-            meant = words[text]
-            quoted = f'"{spell(meant)}"' if type(meant) is str else spell(meant)
-            return f"; did you mean {quoted}?"
+            return _meant(words[text])
     return ""
 
 

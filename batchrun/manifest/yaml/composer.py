@@ -15,12 +15,13 @@ from batchrun.errors import Place, Problem
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode, Source
 from batchrun.manifest.yaml.scalars import DEEPEST, resolve
 from batchrun.manifest.yaml.slips import (
+    Anchored,
+    Slip,
     colon_follows,
     joined_lines,
     keys_alone,
     stands_alone,
     unknown_tag,
-    unused_anchor,
 )
 from batchrun.manifest.yaml.syntax import syntax_problem, unreadable
 
@@ -47,8 +48,13 @@ class _TooDeep(Exception):  # noqa: N818 likewise
     """
 
 
-def parse_document(data: bytes, name: str, problems: list[Problem]) -> MapNode | None:
-    """Return the document's mapping; None if there is none. Mistakes go to *problems*."""
+def parse_document(
+    data: bytes, name: str, problems: list[Problem], notes: list[Problem] | None = None
+) -> MapNode | None:
+    """Return the document's mapping; None if there is none. Mistakes go to *problems*.
+
+    What may be one goes to *notes*, where they are wanted.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -57,17 +63,25 @@ def parse_document(data: bytes, name: str, problems: list[Problem]) -> MapNode |
     if "\0" in text[:2]:
         problems.append(Problem(Place(name, 1, 1), "this is UTF-16; save the file as UTF-8"))
         return None
-    source, before = Source.of(name, text), len(problems)
+    source, slips = Source.of(name, text), list[Slip]()
+    before = len(problems)
     try:
-        return _composed(source, text, problems, _LOADER)
+        root = _composed(source, text, problems, slips, _LOADER)
     except _TooDeep:
         del problems[before:]
-        return _composed(source, text, problems, yaml.BaseLoader)
+        slips.clear()
+        root = _composed(source, text, problems, slips, yaml.BaseLoader)
+    problems += [slip.problem for slip in slips if slip.sure]
+    if notes is not None:
+        notes += [slip.problem for slip in slips if not slip.sure]
+    return root
 
 
-def _composed(source: Source, text: str, problems: list[Problem], loader: Any) -> MapNode | None:
+def _composed(
+    source: Source, text: str, problems: list[Problem], slips: list[Slip], loader: Any
+) -> MapNode | None:
     try:
-        return _Composer(source, problems).compose(text, loader)
+        return _Composer(source, problems, slips).compose(text, loader)
     except _Stop as stop:
         problems.append(stop.problem)
     except yaml.YAMLError as error:
@@ -81,12 +95,13 @@ def _composed(source: Source, text: str, problems: list[Problem], loader: Any) -
 class _Composer:
     """Builds nodes from events, without recursion: a hostile text cannot exhaust the stack."""
 
-    def __init__(self, source: Source, problems: list[Problem]) -> None:
+    def __init__(self, source: Source, problems: list[Problem], slips: list[Slip]) -> None:
         self.source = source
-        self._problems = problems
+        self._problems, self._slips = problems, slips
         self._stack: list[_Open] = []
         self._anchors: dict[str, Node | None] = {}
-        self._unused: dict[str, Any] = {}  # events of scalars with an anchor, until an alias comes
+        self._unused: dict[str, Anchored] = {}  # scalars with an anchor, until an alias comes
+        self._hidden: list[Anchored] = []  # by another anchor of the same name, before any alias
         self._end = (0, 0)  # where the event before this one ended
         self._nodes = 0
         self._root: Node | None = None
@@ -97,8 +112,8 @@ class _Composer:
         for event in events:
             self._take(event)
             self._end = event.end_mark.line, event.end_mark.column
-        for event in self._unused.values():
-            self._problems.append(self._at(event, unused_anchor(event.anchor)))
+        for anchored in (*self._hidden, *self._unused.values()):
+            self._slips.append(anchored.unused(self.source))
         if self._root is None or (
             isinstance(self._root, ScalarNode) and self._root.value is None and not self._root.text
         ):
@@ -183,11 +198,17 @@ class _Composer:
         start = event.start_mark
         if event.style not in {"|", ">"} and event.value:
             joined = joined_lines(self.source, (start.line, start.column), event.end_mark.line)
-            self._problems.extend([joined] if joined else [])
+            self._slips.extend([joined] if joined else [])
         if event.anchor and not self._is_ignored():
             if known := self._unused.pop(event.anchor, None):
-                self._problems.append(self._at(known, unused_anchor(event.anchor)))
-            self._unused[event.anchor] = event
+                self._hidden.append(known)
+            self._unused[event.anchor] = Anchored(event, self._listed())
+
+    def _listed(self) -> list[Node] | None:
+        """Return the nodes of the list that is open; None where it is no list."""
+        opened = self._stack[-1] if self._stack else None
+        is_list = opened and isinstance(opened.event, yaml.SequenceStartEvent)
+        return opened.children if opened and is_list else None
 
     def _is_ignored(self) -> bool:
         """Say whether this stands under a top-level key that is a place for anchors."""
