@@ -23,7 +23,7 @@ from msgspec import Struct
 from batchrun.base.times import milliseconds, moment
 from batchrun.runflow.inline import message
 from batchrun.runflow.lenient import failure, money, text, whole
-from batchrun.runflow.statuses import OPEN, TERMINAL, status_of
+from batchrun.runflow.statuses import OPEN, TERMINAL, may_be_billed, status_of
 from batchrun.sweep.references import is_whole, may_be_ours
 
 _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
@@ -192,12 +192,13 @@ def parse_run(body: Any) -> Run:
         raise ValueError("expected a run with an id")
     get, metadata = body.get, body.get("metadata")
     failure_code, failure_message = failure(body)
+    cost = money(get("cost"))
     return Run(
         id=run_id,
-        status_code=status_of(body),
+        status_code="cancelled" if may_be_billed(body, cost) else status_of(body),
         client_ref=_reference(text(get("client_ref")), metadata),
         metadata=metadata if isinstance(metadata, dict) else {},
-        cost=money(get("cost")),
+        cost=cost,
         duration_ms=milliseconds(whole(get("duration_ms"))),
         created_at=moment(get("created_at")),
         started_at=moment(get("started_at")),
