@@ -281,6 +281,54 @@ async def test_an_answer_of_another_cell_is_a_doubt(tmp_path: Path) -> None:
             assert of_cell[each.run_id] == each.cell
 
 
+ALTERED: Final[Mapping[str, Callable[[Json], Any]]] = {
+    "null": dict.fromkeys,
+    "stars": lambda tag: dict.fromkeys(tag, "***"),
+    "upper": lambda tag: {name: str(value).upper() for name, value in tag.items()},
+    "cut": lambda tag: {name: str(value)[:16] for name, value in tag.items()},
+    "text": lambda tag: {name: str(value) for name, value in tag.items()},
+    "lists": lambda tag: {name: [value] for name, value in tag.items()},
+    "keyless": lambda tag: {name: value for name, value in tag.items() if name != "key"},
+    "homeless": lambda tag: {name: value for name, value in tag.items() if name != "sweep"},
+    "empty": lambda _: {},
+    "one text": str,
+}
+
+
+@dataclass(kw_only=True)
+class Altered(Runflow):
+    """Its answers to GETs have other tags than were sent."""
+
+    alter: Callable[[Json], Any]
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        whole = await super().serve(request, word)
+        if request.method != "GET" or not request.url.path.startswith("/v1/runs"):
+            return whole
+        body = whole.json()
+        for run in body.get("items", [body]):
+            if run.get("metadata"):
+                run["metadata"]["batchrun"] = self.alter(run["metadata"]["batchrun"])
+        return httpx.Response(200, json=body, headers={"Date": whole.headers["Date"]})
+
+
+@pytest.mark.parametrize("kind", [World, Begun])
+@pytest.mark.parametrize("how", ALTERED)
+async def test_a_run_of_our_reference_with_an_altered_tag_may_be_ours(
+    tmp_path: Path, how: str, kind: type[World]
+) -> None:
+    """The answer of one POST was lost, and the list can't say of which cell its run is."""
+    service = Altered(alter=ALTERED[how], script=["ok", "lost"])
+    world = kind(tmp_path, service, text="models: [a/b]\ninputs: {n: [1, 2, 3]}\n")
+
+    for _ in range(2):
+        await world.call(settle=SETTLE, download=False)
+
+    assert set(service.paid().values()) == {1}
+    assert states(world) == {State.SUCCEEDED: 2, State.DOUBTFUL: 1}
+    assert any("without its metadata as sent" in note for note in world.listener.notes)
+
+
 @dataclass(kw_only=True)
 class Mixed(Runflow):
     """Answers by id, once, with the run before: it failed."""

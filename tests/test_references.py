@@ -1,14 +1,17 @@
 """The `client_ref` of waves, and the marker under which the first runs of a sweep are found."""
 
+import secrets
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.engine.open_sweep import ID_BYTES
 from batchrun.sweep.references import (
     is_marker,
     is_of_sweep,
+    is_sweep_id,
     marker,
     reference,
     sweep_of,
@@ -52,3 +55,10 @@ def test_a_wave_is_of_its_sweep_alone() -> None:
     assert sweep_of(reference("k3f9", 12)) == "k3f9"
     assert not is_marker(reference("k3f9", 12))
     assert not is_marker(None)
+
+
+def test_an_id_of_a_sweep_is_known_by_its_shape() -> None:
+    made = secrets.token_hex(ID_BYTES)
+
+    assert is_sweep_id(made)
+    assert not any(map(is_sweep_id, ("", "***", made[:16], f"{made}0", "A" * 20, f"{made}\n")))

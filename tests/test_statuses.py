@@ -70,6 +70,38 @@ def test_a_bad_end_without_a_reason_has_the_word_for_one(body: Json, message: st
     assert parse_run({"id": "r", **body}).failure_message == message
 
 
+def test_a_word_that_is_not_ours_is_shown_in_part_where_it_is_long() -> None:
+    assert status("warp " * 6_000) == f"{'warp ' * 12}..."
+
+
+@pytest.mark.parametrize("word", ["timeout", "Timed-Out", "TIMED_OUT"])
+@pytest.mark.parametrize(
+    ("cost", "read"),
+    [("0.08", "cancelled"), (1.5, "cancelled"), ("0", "failed"), (None, "failed")],
+)
+def test_a_run_that_timed_out_and_shows_a_cost_is_final(word: str, cost: object, read: str) -> None:
+    run = parse_run({"id": "r", "status_code": word, "cost": cost})
+
+    assert (run.status_code, run.failure_message) == (read, f"its status is {word.lower()}")
+
+
+@pytest.mark.parametrize(("cost", "runs", "state"), [("0.08", 1, "cancelled"), (None, 3, "failed")])
+async def test_a_run_that_timed_out_is_run_again_only_without_a_cost(
+    tmp_path: Path, cost: str | None, runs: int, state: str
+) -> None:
+    def timed_out(run: Json) -> Json:
+        ended = run["status_code"] == "failed"
+        return run | {"status_code": "timeout", "cost": cost} if ended else run
+
+    service = Runflow(ending=lambda _: "failed", edit_run=timed_out)
+    world = World(tmp_path, service, text="models: [a/b]\ninputs: {n: [1]}\n")
+
+    await world.call(attempts=3)
+
+    assert list(service.paid().values()) == [runs]
+    assert [str(each.state) for each in world.book().histories.values()] == [state]
+
+
 @pytest.mark.parametrize("batches", ["no", "yes"])
 async def test_a_sweep_ends_in_the_words_of_another_service_and_the_ledger_has_ours(
     tmp_path: Path, batches: str

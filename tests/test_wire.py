@@ -310,6 +310,8 @@ def test_no_body_whatever_breaks_a_parser(body: Any) -> None:
         (b'{"a": NaN, "b": -Infinity}', {"a": None, "b": None}),
         (b'{"a": "\\ud800"}', {"a": "?"}),
         (b'{"a": "\xff"}', {"a": "\ufffd"}),
+        (b"[1e400, -1E999, 1.5]", ["1e400", "-1E999", 1.5]),
+        (b"[%s, 7]" % (b"9" * 5000), ["9" * 5000, 7]),
     ],
 )
 def test_what_other_parsers_take_is_taken_and_fit_for_the_ledger(
@@ -317,6 +319,16 @@ def test_what_other_parsers_take_is_taken_and_fit_for_the_ledger(
 ) -> None:
     assert decode(content) == value
     msgspec.json.encode(decode(content)).decode()
+
+
+@pytest.mark.parametrize("deep", [1_500, 100_000])
+def test_one_output_nested_deep_hides_no_other_run(deep: int) -> None:
+    odd = '{"id": "r1", "output": {"text": "]}\\"[", "a": %s, "b": 2}}' % ("[" * deep + "]" * deep)
+    page = parse_page(decode(f'{{"items": [{odd}, {{"id": "r2", "output": "x"}}]}}'.encode()))
+
+    assert [run.id for run in page.runs] == ["r1", "r2"]
+    assert (page.runs[0].output["text"], page.runs[0].output["b"]) == (']}"[', 2)
+    assert page.runs[1].output == "x"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"<html>", b"[" * 200_000, b"{}{}"])

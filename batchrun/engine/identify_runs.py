@@ -31,7 +31,7 @@ from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.records import Intent
 from batchrun.ledger.scan import intents_of, keys_of, known_ids
 from batchrun.runflow.wire import Run
-from batchrun.sweep.references import is_marker, is_of_sweep
+from batchrun.sweep.references import is_marker, is_of_sweep, is_sweep_id
 
 MOST_ASKED: Final = 200
 """Runs of one look that are asked for by id; where there are more, the list is of no help."""
@@ -189,6 +189,8 @@ class RunIdentifier:
         references = {listed.client_ref, whole.client_ref} - {None}
         if not all(map(is_marker, references)):
             return False  # ours by its reference
+        if "batchrun" in listed.metadata or "batchrun" in whole.metadata:
+            return False  # the tag was altered on its way: it may have been ours
         if whole.metadata or await self._tags_are_shown():
             self._others.add(whole.id)
             return True
@@ -199,7 +201,7 @@ class RunIdentifier:
         newest, profile = self._ledger.book.newest, self._client.profile
         if not profile.tags_shown and newest is not None:
             run = await self._client.get_run(newest.run_id)
-            profile.tags_shown = run is not None and "batchrun" in run.metadata
+            profile.tags_shown = run is not None and tag_of(run, self._sweep) is not None
         return profile.tags_shown
 
     def _is_silent(self, run: Run) -> bool:
@@ -207,10 +209,17 @@ class RunIdentifier:
         ref = run.client_ref
         if ref is not None and not is_marker(ref) and not is_of_sweep(ref, self._sweep):
             return False
-        tag = run.metadata.get("batchrun")
-        if isinstance(tag, Mapping) and tag.get("sweep", self._sweep) != self._sweep:
+        if tag_of(run, self._sweep) is not None:
             return False
-        return tag_of(run, self._sweep) is None
+        wave_of_ours = ref is not None and not is_marker(ref)
+        return wave_of_ours or not _is_of_other_sweep(run, self._sweep)
+
+
+def _is_of_other_sweep(run: Run, sweep: str) -> bool:
+    """Say whether *run* shows the id of another sweep, and not one that was altered."""
+    tag = run.metadata.get("batchrun")
+    other = tag.get("sweep") if isinstance(tag, Mapping) else None
+    return isinstance(other, str) and other != sweep and is_sweep_id(other)
 
 
 def was_taken_in(run: Run, book: Book) -> bool:

@@ -56,7 +56,7 @@ UNCLEAR: Final = (
     "exists is not known; look at the service, then decide with --resubmit-in-doubt"
 )
 UNTAGGED: Final = (
-    "the service shows a run without its metadata, which may be the one; look at "
+    "the service shows a run without its metadata as sent, which may be the one; look at "
     "the service, then decide with --resubmit-in-doubt"
 )
 NO_ROOM: Final = "the budget has no room to send it again; raise it, and call again"

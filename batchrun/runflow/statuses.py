@@ -8,6 +8,7 @@ again. `stopped`, `partial` and `rejected`, say, are not here.
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 TERMINAL: Final = frozenset({"succeeded", "partial_succeeded", "failed", "cancelled"})
@@ -17,7 +18,8 @@ _KIN: Final[Mapping[str, str]] = {
     "succeeded": "success successful complete completed done",
     "partial_succeeded": "partially_succeeded partial_success partially_successful"
     " partially_completed",
-    # Of a limit of time: runflow-api.md counts `timeout` with `errored`. Failed runs cost nothing.
+    # Of a limit of time: runflow-api.md counts `timeout` with `errored`. Failed runs cost nothing;
+    # one that shows a cost is read as cancelled (`may_be_billed`).
     "failed": "failure error errored crashed timeout timed_out time_out",
     # Ended from outside, or its result is gone: it may have been billed, and is not run again.
     "cancelled": "canceled aborted terminated expired",
@@ -28,6 +30,10 @@ _KIN: Final[Mapping[str, str]] = {
 _OURS: Final = {
     word.replace("_", ""): ours for ours, kin in _KIN.items() for word in (ours, *kin.split())
 }
+_TIME_IS_UP: Final = frozenset({"timeout", "timedout"})
+_LONGEST: Final = 60
+"""Characters of a word that isn't ours."""
+
 _SEPARATORS: Final = re.compile(r"[\s_-]+")
 
 
@@ -37,7 +43,8 @@ def status(value: Any) -> str:
     Case, hyphens, blanks and underscores don't count.
     """
     word = value.strip().lower() if isinstance(value, str) else ""
-    return _OURS.get(_SEPARATORS.sub("", word), word) or "unknown"
+    shown = word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..."
+    return _OURS.get(_SEPARATORS.sub("", word), shown) or "unknown"
 
 
 def reason_of(body: Mapping[str, Any]) -> str | None:
@@ -50,6 +57,14 @@ def is_kin(body: Mapping[str, Any]) -> bool:
     word = _word_of(body)
     plain = _SEPARATORS.sub("", word) in {"failed", "cancelled", "canceled"}
     return not plain and status(word) in {"failed", "cancelled"}
+
+
+def may_be_billed(body: Mapping[str, Any], cost: Decimal | None) -> bool:
+    """Say whether a run ended by a limit of time, and shows a cost.
+
+    Its wait may be what timed out. So it is final, and not run again by itself.
+    """
+    return bool(cost and cost > 0) and _SEPARATORS.sub("", _word_of(body)) in _TIME_IS_UP
 
 
 def status_of(body: Mapping[str, Any]) -> str:

@@ -9,9 +9,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote, unquote
 
@@ -21,10 +23,16 @@ from msgspec import Struct
 from batchrun.base.times import milliseconds, moment
 from batchrun.runflow.inline import message
 from batchrun.runflow.lenient import failure, money, text, whole
-from batchrun.runflow.statuses import OPEN, TERMINAL, status_of
+from batchrun.runflow.statuses import OPEN, TERMINAL, may_be_billed, status_of
 from batchrun.sweep.references import is_whole, may_be_ours
 
 _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
+
+MOST_DEEP: Final = 100
+"""Levels of a body that is nested too deep to be read as it is."""
+
+_MOST_DIGITS: Final = 300
+_TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 
 # The fields that a list is asked for, so that a finished run costs no further call. Nothing reads
 # `org_id` yet; it costs no call either.
@@ -131,14 +139,48 @@ def decode(content: bytes) -> Any:
         return msgspec.json.decode(content)
     except (ValueError, RecursionError):
         pass
-    # The standard library takes what msgspec does not: a byte order mark, NaN, half a surrogate
-    # pair. None of it may reach the ledger, whose lines are strict.
+    found = content.decode("utf-8-sig", "replace")
+    with suppress(RecursionError):
+        return _strict(found)
     try:
-        value = json.loads(content.decode("utf-8-sig", "replace"), parse_constant=lambda _: None)
-        again = json.dumps(value, ensure_ascii=False)
-        return msgspec.json.decode(again.encode("utf-8", "replace"))
+        return _strict(_flattened(found))
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
+
+
+def _strict(found: str) -> Any:
+    """Return the JSON value of a text that msgspec doesn't take, fit for the ledger's strict lines.
+
+    A byte order mark, NaN and half a surrogate pair are left out. A number that no computer holds
+    is its text: one odd output must not hide the other runs of its page.
+    """
+    value = json.loads(found, parse_constant=lambda _: None, parse_float=_float, parse_int=_int)
+    again = json.dumps(value, ensure_ascii=False)
+    return msgspec.json.decode(again.encode("utf-8", "replace"))
+
+
+def _float(digits: str) -> float | str:
+    value = float(digits)
+    return value if isfinite(value) else digits
+
+
+def _int(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MOST_DIGITS else digits
+
+
+def _flattened(found: str) -> str:
+    """Return JSON text with null in the place of each value below MOST_DEEP."""
+    depth, kept, pieces = 0, 0, list[str]()
+    for token in _TOKENS.finditer(found):
+        if token[0] in "[{":
+            depth += 1
+            if depth == MOST_DEEP + 1:
+                pieces += [found[kept : token.start()], "null"]
+        elif token[0] in "]}":
+            depth -= 1
+            if depth == MOST_DEEP:
+                kept = token.end()
+    return "".join([*pieces, found[kept:]])
 
 
 def parse_run(body: Any) -> Run:
@@ -150,12 +192,13 @@ def parse_run(body: Any) -> Run:
         raise ValueError("expected a run with an id")
     get, metadata = body.get, body.get("metadata")
     failure_code, failure_message = failure(body)
+    cost = money(get("cost"))
     return Run(
         id=run_id,
-        status_code=status_of(body),
+        status_code="cancelled" if may_be_billed(body, cost) else status_of(body),
         client_ref=_reference(text(get("client_ref")), metadata),
         metadata=metadata if isinstance(metadata, dict) else {},
-        cost=money(get("cost")),
+        cost=cost,
         duration_ms=milliseconds(whole(get("duration_ms"))),
         created_at=moment(get("created_at")),
         started_at=moment(get("started_at")),

@@ -18,6 +18,8 @@ _MARKER_VERSION: Final = 1
 _DIGITS: Final = 20
 _WHOLE: Final = re.compile(rf"br1\.(?:first\.[0-9a-f]{{{_DIGITS}}}|(?!first\.)[\w-]+\.\d+)")
 
+_SWEEP_ID: Final = re.compile(r"[0-9a-f]{20}")
+
 
 def reference(sweep: str, number: int) -> str:
     """Return the `client_ref` that all attempts of a wave carry; waves count from 1."""
@@ -38,6 +40,11 @@ def marker(name: str, label: str | None) -> str:
 def is_marker(client_ref: str | None) -> bool:
     """Say whether *client_ref* is a marker: then only a run's tag says which sweep it is of."""
     return client_ref is not None and client_ref.startswith(_MARKER)
+
+
+def is_sweep_id(value: str) -> bool:
+    """Say whether *value* has the shape of a sweep's id."""
+    return _SWEEP_ID.fullmatch(value) is not None
 
 
 def is_whole(client_ref: str) -> bool:
