@@ -51,19 +51,23 @@ def _parsed(text: str) -> str:
         raise ValueError("a URL here carries no user or password; RUNFLOW_API_KEY holds the key")
     if url.scheme not in _PORTS or not host or url.query or url.fragment:
         raise ValueError(_EXPECTED)
-    if url.scheme == "http" and not is_loopback(host):
+    # 127.1 would be one more spelling of an endpoint, with a folder of its own.
+    if url.scheme == "http" and not _is_plainly_loopback(host):
         raise ValueError("plain http is for this machine only; expected https")
     return _spelled(url, host, port)
 
 
 def is_loopback(host: str) -> bool:
     """Say whether *host* is this machine; a name that only looks like it is not."""
+    mapped = re.sub("(?i)^::ffff:(?=[0-9.]+$)", "", host)
+    return _is_plainly_loopback(mapped) or _is_short_loopback(host)
+
+
+def _is_plainly_loopback(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return _is_short_loopback(host) or host.lower().rstrip(".") == "localhost"
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+        return host.lower().rstrip(".") == "localhost"
 
 
 def _is_short_loopback(host: str) -> bool:
