@@ -188,6 +188,18 @@ async def test_parked_runs_in_all_slots_leave_the_rest_to_a_later_call(tmp_path:
     assert service.most_in_flight == 3
 
 
+async def test_where_all_cells_are_parked_none_is_said_to_wait_for_a_slot(tmp_path: Path) -> None:
+    service = Runflow(duration=lambda _: HOURS)
+    world = World(tmp_path, service, text=SLEEPY.replace(", d, e, f, g, h, i, j, k, l", ""))
+    await world.call(download=False, max_duration=5.0)
+
+    stops = await world.call(download=False)
+
+    assert states(world) == {State.IN_FLIGHT: 3}
+    assert all(history.parked for history in world.book().histories.values())
+    assert stops.notes == []
+
+
 async def test_age_is_counted_from_the_services_own_time(tmp_path: Path) -> None:
     world = World(tmp_path, Runflow(duration=lambda _: HOURS), text=ONE)
     await world.call(download=False, timeout=600.0, max_duration=30.0)

@@ -9,6 +9,7 @@ import gc
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from ssl import create_default_context
 from typing import Any, Final
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 from raw_server import raw_server
 from test_downloads import fetch
 
+from batchrun.base.endpoint import is_loopback
 from batchrun.base.output_store import OutputStore
 from batchrun.errors import UnreachableError, UsageError
 from batchrun.runflow.client import Client
@@ -163,9 +165,6 @@ def test_user_and_password_are_read_and_never_shown(
     "value",
     [
         "gopher://u:canary-pw@proxy.example",
-        "http://u:canary-pw@[1.2]:80",
-        "http://u:canary-pw@münchen.ⓔ:80",
-        "http://u:canary-pw@1.2.3.400:1",
         "http://u:canary-pw@p:\u0661",
         "socks4://u:canary-pw@p:1",
         "http://u:canary-pw@p:port",
@@ -322,3 +321,33 @@ async def test_a_host_of_this_machine_is_reached_past_every_proxy(
             await fetch(http, f"{server.url}/a.png", OutputStore(tmp_path), "c", loopback=True)
 
     assert server.connections == 2
+
+
+@pytest.mark.parametrize("host", ["[1.2]:80", "münchen.ⓔ:80", "1.2.3.400:1"])
+def test_a_proxy_whose_host_cannot_be_written_as_one_is_said_before_anything_is_sent(
+    host: str,
+) -> None:
+    routed = Routed(
+        Proxies({"HTTPS_PROXY": f"http://u:canary-pw@{host}"}),
+        httpx.Limits(),
+        create_default_context,
+    )
+
+    with pytest.raises(UsageError, match="`HTTPS_PROXY` is no proxy that can be used") as stopped:
+        routed.check(httpx.URL(FAR))
+
+    assert "canary" not in str(stopped.value)
+
+
+def test_a_name_or_a_number_that_is_another_host_is_not_this_machine() -> None:
+    for host in [
+        "128.1",
+        "127.1.1.1.1",
+        "127.256.1",
+        "0127.1",
+        "127.9x",
+        "127.example",
+        "256",
+        "08",
+    ]:
+        assert not is_loopback(host), host

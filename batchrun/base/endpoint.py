@@ -7,7 +7,6 @@ comes to one.
 
 import ipaddress
 import re
-import socket
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -52,29 +51,44 @@ def _parsed(text: str) -> str:
         raise ValueError("a URL here carries no user or password; RUNFLOW_API_KEY holds the key")
     if url.scheme not in _PORTS or not host or url.query or url.fragment:
         raise ValueError(_EXPECTED)
-    if url.scheme == "http" and not is_loopback(host):
+    # 127.1 would be one more spelling of an endpoint, with a folder of its own.
+    if url.scheme == "http" and not _is_plainly_loopback(host):
         raise ValueError("plain http is for this machine only; expected https")
     return _spelled(url, host, port)
 
 
 def is_loopback(host: str) -> bool:
     """Say whether *host* is this machine; a name that only looks like it is not."""
+    mapped = re.sub("(?i)^::ffff:(?=[0-9.]+$)", "", host)
+    return _is_plainly_loopback(mapped) or _is_short_loopback(host)
+
+
+def _is_plainly_loopback(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(host)
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return _is_short_loopback(host) or host.lower().rstrip(".") == "localhost"
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+        return host.lower().rstrip(".") == "localhost"
 
 
 def _is_short_loopback(host: str) -> bool:
     """Say whether *host* is a spelling such as 127.1, which resolvers take for 127.0.0.1."""
-    if re.fullmatch(r"(?i)(0x[0-9a-f]+|[0-9]+)(\.(0x[0-9a-f]+|[0-9]+)){0,3}", host) is None:
+    parts = host.lower().split(".")
+    if len(parts) > 4 or not all(
+        re.fullmatch("0x[0-9a-f]{1,8}|[0-9]{1,12}", each) for each in parts
+    ):
         return False
     try:
-        return socket.inet_aton(host)[0] == 127
-    except OSError:
+        numbers = [_number(each) for each in parts]
+    except ValueError:  # a 9 in an octal number
         return False
+    *bytes_, last = numbers
+    in_range = all(each < 256 for each in bytes_) and last < 256 ** (5 - len(numbers))
+    return in_range and (bytes_ or [last >> 24])[0] == 127
+
+
+def _number(text: str) -> int:
+    base = 16 if text.startswith("0x") else 8 if text.startswith("0") else 10
+    return int(text, base)
 
 
 def _spelled(url: SplitResult, host: str, port: int | None) -> str:

@@ -418,7 +418,7 @@ class Runner:
             batcher.hold_back()
             submitter.hold_back()
             await self._let_answers_arrive()
-        elif not self._ready_queue.exhausted and self.shutdown.submitting:
+        elif self.shutdown.submitting and scheduler.leaves_cells():
             self.shutdown.submit_no_more("parked runs hold the slots that are left")
 
     async def _last_looks(self) -> None:

@@ -113,6 +113,16 @@ class Scheduler:
                 raise AssertionError("what is open is in flight")
         return True
 
+    def leaves_cells(self) -> bool:
+        """Say, at the end, whether a cell is left that a run would be asked for; draws the rest."""
+        while (cell := self._ready_queue.draw(lambda _: True)) is not None:
+            history = self._ledger.book.history(cell.key)
+            granted = self._grant(cell.key, history)
+            step = next_step(history, attempts=self._settings.attempts, granted=granted)
+            if isinstance(step, Submit):
+                return True
+        return False
+
     def stop_if_held(self) -> None:
         """Nothing is under way any more: what was held back stays undone."""
         if self._limit_used:

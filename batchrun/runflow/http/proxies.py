@@ -13,7 +13,6 @@ from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import unquote
 
-import httpx
 from msgspec import Struct
 
 from batchrun.base.endpoint import is_loopback
@@ -23,6 +22,10 @@ _PORTS: Final = {"https": 443, "http": 80}
 _SCHEMES: Final = {name: name for name in ("http", "https", "socks5", "socks5h")} | {
     "socks": "socks5"
 }
+UNUSABLE: Final = (
+    "`{name}` is no proxy that can be used; expected http://HOST:PORT or socks5://HOST:PORT, with "
+    "USER:PASSWORD@ before the host where the proxy asks for it"
+)
 _SYSTEM: Final = "the system's proxy setting"
 
 
@@ -82,23 +85,11 @@ def parse_proxy(name: str, value: str) -> Proxy:
     known = _SCHEMES.get(scheme.lower())
     place = place.rstrip("/")
     host, port = _host_and_port(place)
-    url = f"{known}://{place}" if port else f"{known}://{place}:{_port(known or '')}"
-    if known is None or host is None or not _is_url(url):
-        raise UsageError(
-            f"`{name}` is no proxy that can be used; expected http://HOST:PORT or "
-            "socks5://HOST:PORT, with USER:PASSWORD@ before the host where the proxy asks for it"
-        )
+    if known is None or host is None or not place.isprintable():
+        raise UsageError(UNUSABLE.format(name=name))
     user, _, password = user.partition(":")
     auth = (unquote(user), unquote(password)) if at else None
-    return Proxy(name, url, auth)
-
-
-def _is_url(url: str) -> bool:
-    """Say whether the host of *url* is one that can be written as a host."""
-    try:
-        return bool(httpx.URL(url).host) and url.isprintable()
-    except (httpx.InvalidURL, ValueError):
-        return False
+    return Proxy(name, f"{known}://{place}" if port else f"{known}://{place}:{_port(known)}", auth)
 
 
 def _port(scheme: str) -> int:

@@ -12,7 +12,7 @@ import httpx
 
 from batchrun.errors import UsageError
 from batchrun.runflow.http.certificates import NoWayError, untrusted
-from batchrun.runflow.http.proxies import Proxies, Proxy
+from batchrun.runflow.http.proxies import UNUSABLE, Proxies, Proxy
 
 SOCKS_MISSING: Final = (
     "`{name}` names a SOCKS proxy, which needs one more package: in batchrun's clone "
@@ -85,7 +85,10 @@ def _of_httpx(proxy: Proxy | None, tls: ssl.SSLContext) -> httpx.Proxy | None:
     if proxy is None:
         return None
     own = tls if proxy.url.startswith("https:") else None
-    return httpx.Proxy(proxy.url, auth=proxy.auth, ssl_context=own)
+    try:
+        return httpx.Proxy(proxy.url, auth=proxy.auth, ssl_context=own)
+    except (httpx.InvalidURL, ValueError):  # a host that can't be written as one
+        raise UsageError(UNUSABLE.format(name=proxy.name)) from None
 
 
 def _explained(error: httpx.TransportError, host: str, proxy: Proxy | None) -> httpx.TransportError:
