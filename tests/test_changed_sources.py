@@ -274,12 +274,36 @@ def test_the_report_names_the_file_and_leaves_the_results(
     assert not report["complete"]
     assert created(url) == before + (2 if late else 0)
     assert "p.csv has changed while this call ran" in err
-    assert "results.csv and results.jsonl are left as they were" in err
+    assert "results.csv and results.jsonl are left to the next call" in err  # there are none
     assert "p.csv has changed" in report["error"]["message"]
     assert report["next"].startswith("go on with `batchrun ")
     assert "p.csv has changed, and is taken as it is then" in report["next"]
     assert "nothing was sent" not in err + json.dumps(report)
     assert not list(tmp_path.rglob("results.*"))
+
+
+def test_the_results_of_an_earlier_call_are_left_as_they_were(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_test")
+    path = tmp_path / "p.csv"
+    written(path, CSV)
+    text = f"name: left\nmodels: [google/nano-banana-2]\nrows: p.csv\n{LIMITS}"
+    sweep = Sweep(tmp_path, url, text, capsys)
+    run = Runner.run
+    assert sweep.call("--limit", "1")[0] == 3
+    [results] = tmp_path.rglob("results.csv")
+    before = results.read_bytes()
+
+    async def edited(runner: Runner) -> Shutdown:
+        anew(path)
+        return await run(runner)
+
+    with patch.object(Runner, "run", edited):
+        _, _, err = sweep.call("--limit", "1")
+
+    assert "results.csv and results.jsonl are left as they were" in err
+    assert results.read_bytes() == before
 
 
 def test_a_plan_of_a_file_that_changes_meanwhile_is_to_be_made_again(

@@ -108,7 +108,9 @@ def walk(ending: Ending) -> Totals | None:
             return _on_disk(ending)
         return _walked(ending, large=large)
     except ManifestError as error:  # a data file: what its cells would be isn't known any more
-        shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are left as they were")
+        there = (ending.call.folder / RESULTS_CSV).exists()
+        left = "left as they were" if there else "left to the next call"
+        shutdown.notes.append(f"{RESULTS_CSV} and {RESULTS_JSONL} are {left}")
         if not any(isinstance(each, ManifestError) for each in shutdown.errors):
             shutdown.submit_no_more(error)
         settings = ending.call.settings
