@@ -1,5 +1,6 @@
 """A file that cells are made from is edited while a call runs: what has begun comes to its end."""
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from engine_world import World
 from processes import simulator
 from simulated import Runflow
 
+from batchrun.base.file_state import file_state
+from batchrun.base.local_file import FileState
 from batchrun.commands.call import prepare
 from batchrun.commands.error_boundary import stopped
 from batchrun.commands.target import Place
@@ -222,6 +225,32 @@ def test_a_file_that_was_written_twice_at_one_time_has_changed(tmp_path: Path) -
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     with patch("batchrun.manifest.data.changes.is_still", return_value=True):
         assert watch.changed() == str(path)
+
+
+def test_a_file_from_the_future_is_not_read_before_each_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time proves nothing. Here a look takes 1 s of a clock that goes on with each question."""
+    path = tmp_path / "p.csv"
+    path.write_text(CSV)
+    os.utime(path, (4_000_000_000, 4_000_000_000))
+    (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\n")
+    watch = Watch(load_manifest(tmp_path / "m.yaml", {}).sources)
+    looks: list[str] = []
+    clock = itertools.count()
+
+    def look(path: str) -> FileState | None:
+        looks.append(path)
+        return file_state(path)
+
+    monkeypatch.setattr("batchrun.manifest.data.changes.monotonic", lambda: next(clock))
+    monkeypatch.setattr("batchrun.manifest.data.changes.file_state", look)
+
+    assert [watch.changed() for _ in range(100)] == [None] * 100
+    assert 3 <= len(looks) <= 6
+
+    path.write_text(CSV.replace("chair", "stool"))
+    assert watch.changed() == str(path)  # its times differ: no waiting
 
 
 def test_a_mistake_that_was_there_at_first_is_no_change(tmp_path: Path) -> None:
