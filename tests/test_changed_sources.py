@@ -1,5 +1,6 @@
 """A file that cells are made from is edited while a call runs: what has begun comes to its end."""
 
+import itertools
 import json
 import os
 import re
@@ -14,6 +15,8 @@ from engine_world import World
 from processes import simulator
 from simulated import Runflow
 
+from batchrun.base.file_state import file_state
+from batchrun.base.local_file import FileState
 from batchrun.commands.call import prepare
 from batchrun.commands.error_boundary import stopped
 from batchrun.commands.target import Place
@@ -225,6 +228,32 @@ def test_a_file_that_was_written_twice_at_one_time_has_changed(tmp_path: Path) -
         assert watch.changed() == str(path)
 
 
+def test_a_file_from_the_future_is_not_read_before_each_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its time proves nothing. Here a look takes 1 s of a clock that goes on with each question."""
+    path = tmp_path / "p.csv"
+    path.write_text(CSV)
+    os.utime(path, (4_000_000_000, 4_000_000_000))
+    (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\n")
+    watch = Watch(load_manifest(tmp_path / "m.yaml", {}).sources)
+    looks: list[str] = []
+    clock = itertools.count()
+
+    def look(path: str) -> FileState | None:
+        looks.append(path)
+        return file_state(path)
+
+    monkeypatch.setattr("batchrun.manifest.data.changes.monotonic", lambda: next(clock))
+    monkeypatch.setattr("batchrun.manifest.data.changes.file_state", look)
+
+    assert [watch.changed() for _ in range(100)] == [None] * 100
+    assert 3 <= len(looks) <= 6
+
+    path.write_text(CSV.replace("chair", "stool"))
+    assert watch.changed() == str(path)  # its times differ: no waiting
+
+
 def test_a_mistake_that_was_there_at_first_is_no_change(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("prompt\na,b\nc,d\n")
     (tmp_path / "m.yaml").write_text("models: [a/b]\nrows: p.csv\n")
@@ -288,6 +317,30 @@ def test_the_report_names_the_file_and_leaves_the_results(
         _, _, err = sweep.call("--limit", "2")
     assert "results.csv and results.jsonl are left as they were" in err
     assert ledger.with_name("results.csv").read_text() == "old"
+
+
+def test_the_results_of_an_earlier_call_are_left_as_they_were(
+    tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_test")
+    path = tmp_path / "p.csv"
+    written(path, CSV)
+    text = f"name: left\nmodels: [google/nano-banana-2]\nrows: p.csv\n{LIMITS}"
+    sweep = Sweep(tmp_path, url, text, capsys)
+    run = Runner.run
+    assert sweep.call("--limit", "1")[0] == 3
+    [results] = tmp_path.rglob("results.csv")
+    before = results.read_bytes()
+
+    async def edited(runner: Runner) -> Shutdown:
+        anew(path)
+        return await run(runner)
+
+    with patch.object(Runner, "run", edited):
+        _, _, err = sweep.call("--limit", "1")
+
+    assert "results.csv and results.jsonl are left as they were" in err
+    assert results.read_bytes() == before
 
 
 def test_a_plan_of_a_file_that_changes_meanwhile_is_to_be_made_again(

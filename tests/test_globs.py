@@ -75,10 +75,12 @@ def test_a_link_to_nowhere_and_another_case_are_said(tmp_path: Path) -> None:
 
     assert notes(tmp_path, "photos/*.jpg") == [
         (
-            "`photos/*.jpg` leaves out 2 files: `IMG_1.JPG` (case counts; write `*.[jJ][pP][gG]`), "
-            "`gone.jpg` (a link to nowhere)"
+            "`photos/*.jpg` leaves out 2 files: `IMG_1.JPG` (case counts; write "
+            "`photos/*.[jJ][pP][gG]`), `gone.jpg` (a link to nowhere)"
         )
     ]
+    [note] = notes(tmp_path, "**/*.jpg")
+    assert "write `**/*.[jJ][pP][gG]`" in note
 
 
 def test_another_glob_that_finds_a_file_makes_it_no_loss(tmp_path: Path) -> None:
@@ -99,13 +101,13 @@ def test_what_is_no_file_is_left_out_and_said(tmp_path: Path) -> None:
 
     assert found.files == ("a.png",)
     assert list(found.left_out.values()) == [
-        *(Why.NOWHERE, Why.NO_FILE, Why.NOWHERE, Why.FOLDER, Why.NAME)
+        *(Why.CIRCLE, Why.NO_FILE, Why.CIRCLE, Why.FOLDER, Why.NAME)
     ]
     assert search(tmp_path, "*").left_out.keys() == found.left_out.keys() - {"x.png"}
     assert notes(tmp_path, "*.png") == [
         (
-            "`*.png` leaves out 4 files and 1 folder: `one.png`, `two.png` (a link to nowhere), "
-            "`pipe.png` (a pipe, a socket or a device), `x.png` (a folder), "
+            "`*.png` leaves out 4 files and 1 folder: `one.png`, `two.png` (a link that leads "
+            "in a circle), `pipe.png` (a pipe, a socket or a device), `x.png` (a folder), "
             "`\\udce4.png` (its name is not UTF-8)"
         )
     ]

@@ -344,6 +344,25 @@ def test_the_elements_of_a_list_are_local_files_or_addresses(tmp_path: Path) -> 
     assert (sent["u"][0].written, sent["u"][1]) == ("d/a.png", "https://host/b.png")
 
 
+@pytest.mark.parametrize(
+    ("field", "said_of_it"),
+    [
+        ("photos/lamp.png ", "it has a blank at an end: did you mean `photos/lamp.png`?"),
+        ("photos/lamb.png", "did you mean `photos/lamp.png`?"),
+        ("photos\\lamp.png", "folders are parted by `/`: did you mean `photos/lamp.png`?"),
+    ],
+)
+def test_a_photo_that_is_not_there_names_the_one_with_its_folder(
+    tmp_path: Path, field: str, said_of_it: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "lamp.png").write_bytes(PNG)
+
+    [message] = said(tmp_path, "rows: {file: p.csv, files: [p]}", p__csv=f"p,q\n{field},1\n")
+
+    assert message == f"p.csv:2:1: no file `{field}`; {said_of_it}"
+
+
 def test_a_var_fills_the_empty_fields_of_a_column_that_is_not_sent(tmp_path: Path) -> None:
     rows = "color,p\n,a\nblue,b\n"
     var = "inputs: {q: 'a ${color} ${p}'}\nvars: {color: red}"

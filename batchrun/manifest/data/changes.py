@@ -4,6 +4,8 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
+from typing import Final
 
 from msgspec import Struct
 
@@ -12,6 +14,12 @@ from batchrun.base.local_file import FileState
 from batchrun.base.regular_file import open_regular
 from batchrun.manifest.data.local_files import listing
 from batchrun.manifest.sources import Sources
+
+_REST: Final = 20
+"""Times as long as a look at a young file took, no other follows: nothing else goes on meanwhile.
+
+A file from a machine whose clock is ahead stays young for hours, and each cell asks.
+"""
 
 
 class Seal(Struct, frozen=True):
@@ -29,6 +37,7 @@ class Watch:
         self._written = dict(sources.read_again)
         self._digests = {path: sources.digests.get(path) for path in self._written}
         self._states = {path: sources.files.get(path) for path in self._written}
+        self._due: dict[str, float] = {}
 
     def changed(self) -> str | None:
         """Return the first file whose content is another, as messages show it; None for none.
@@ -37,13 +46,21 @@ class Watch:
         was.
         """
         for path, known in self._states.items():
-            young = known is not None and known.sha256 is not None  # its times prove nothing
-            if known is None or young or not is_still(path, known):
-                state = file_state(path)
-                if state is None or _content(Path(path)) != self._digests[path]:
-                    return self._written[path]
-                self._states[path] = state
+            if known is not None and is_still(path, known) and not self._is_due(path, known):
+                continue
+            began = monotonic()
+            state = file_state(path)
+            content = state and (state.sha256 or _content(Path(path)))
+            if state is None or content != self._digests[path]:
+                return self._written[path]
+            self._states[path] = state
+            now = monotonic()
+            self._due[path] = now + _REST * (now - began)
         return None
+
+    def _is_due(self, path: str, known: FileState) -> bool:
+        """Say whether a file whose times prove nothing is to be read once more."""
+        return known.sha256 is not None and monotonic() >= self._due.get(path, 0.0)
 
 
 def seal(sources: Sources, *, secret: str) -> Seal | None:

@@ -9,6 +9,7 @@ Nothing is opened here. A folder is listed once for each part of the pattern tha
 for, so the time is that of the folders there are.
 """
 
+import errno
 import fnmatch
 import os
 import re
@@ -32,6 +33,7 @@ class Why(StrEnum):
 
     CASE = "case counts"
     NOWHERE = "a link to nowhere"
+    CIRCLE = "a link that leads in a circle"
     FOLDER = "a folder"
     LINKED = "a link to a folder; `**` doesn't follow it"
     NO_FILE = "a pipe, a socket or a device"
@@ -226,8 +228,8 @@ def _kind_of(entry: "os.DirEntry[str]") -> Why | None:
             return None
         if entry.is_dir():
             return Why.FOLDER
-    except OSError:  # links that lead in a circle, or into a folder that can't be read
-        return Why.NOWHERE
+    except OSError as error:  # also of a link into a folder that can't be read
+        return Why.CIRCLE if error.errno == errno.ELOOP else Why.NOWHERE
     return Why.NOWHERE if entry.is_symlink() else Why.NO_FILE
 
 
@@ -237,7 +239,9 @@ def _kind(path: str) -> Why | None:
         mode = os.stat(path).st_mode  # noqa: PTH116  (a Path hides why there is none)
     except PermissionError:
         return Why.UNREADABLE
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return Why.CIRCLE
         return Why.NOWHERE if Path(path).is_symlink() else Why.MISSING
     if stat.S_ISREG(mode):
         return None

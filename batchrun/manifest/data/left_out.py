@@ -55,7 +55,8 @@ def _names(left: Mapping[str, Why], pattern: str) -> Sequence[str]:
 
 def _remedy(why: Why, paths: Sequence[str], pattern: str) -> str:
     if why is Why.CASE:
-        return f"; write `{any_case(pattern, [path.rpartition('/')[2] for path in paths])}`"
+        folder = pattern[: pattern.rfind("/") + 1]
+        return f"; write `{folder}{any_case(pattern, [path.rpartition('/')[2] for path in paths])}`"
     if why is Why.LINKED:
         return f"; add a `$glob` that names it, such as `{spell(paths[0])}/*`"
     return ""

@@ -12,7 +12,7 @@ from batchrun.base.file_state import file_state
 from batchrun.base.local_file import LocalFile
 from batchrun.base.media_types import media_type
 from batchrun.base.regular_file import kind_of, open_regular
-from batchrun.base.text import did_you_mean
+from batchrun.base.text import nearest
 from batchrun.errors import SourceChangedError
 from batchrun.manifest.data.globs import Found, search
 from batchrun.manifest.data.left_out import leaving_out
@@ -130,10 +130,20 @@ def opened(path: Path, written: str) -> Any:
 def _missing(path: Path, written: str) -> str:
     if path.exists():
         return f"`{written}` is {kind_of(path.stat().st_mode)}, not a file"
+    if path.is_symlink():
+        return f"`{written}` is a link that leads to no file"
+    missing = f"no file `{written}`"
+    if "\\" in written:
+        slashes = written.replace("\\", "/")
+        return f"{missing}; folders are parted by `/`: did you mean `{slashes}`?"
     if not path.parent.is_dir():
-        return f"no file `{written}`; there is no folder {path.parent}"
-    names = (other.name for other in path.parent.iterdir())
-    return f"no file `{written}`{did_you_mean(path.name, names)}"
+        return f"{missing}; there is no folder {path.parent}"
+    names = {other.name for other in path.parent.iterdir()}
+    folder, bare = written[: written.rfind("/") + 1], path.name.strip()
+    if bare != path.name and bare in names:
+        return f"{missing}; it has a blank at an end: did you mean `{folder}{bare}`?"
+    near = nearest(path.name, names)
+    return missing + (f"; did you mean `{folder}{near}`?" if near else "")
 
 
 def _written_at(file: Any) -> tuple[int, int, int]:
