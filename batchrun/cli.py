@@ -71,8 +71,13 @@ def is_nothing(word: str) -> bool:
 
 def near_command(word: str) -> str:
     """Return which command was meant, or else where they all are."""
+    from pathlib import Path
+
     from batchrun.base.text import did_you_mean
 
+    for path in (f"{word}.yaml", f"{word}.yml"):
+        if Path(path).exists():
+            return f"; did you mean `{path}`?"
     return did_you_mean(word, COMMANDS) or "; see `batchrun --help`"
 
 

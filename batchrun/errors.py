@@ -99,6 +99,10 @@ class UsageError(BatchrunError):
     exit_code = 2
 
 
+UNREAD: Final = "cannot read the manifest"
+"""How the one problem begins of a manifest that can't be read."""
+
+
 class ManifestError(UsageError):
     """The manifest cannot be used; *problems* are all of its mistakes, in the file's order.
 

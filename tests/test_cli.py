@@ -142,6 +142,7 @@ def test_every_command_that_help_names_has_help_of_its_own(name: str) -> None:
         (["m.yaml", "--concurency", "3"], "unknown option `--concurency`; did you mean `--conc"),
         (["--concurency=3", "m.yaml"], "unknown option `--concurency`; did you mean `--conc"),
         (["status", "m.yaml", "--lable", "x"], "unknown option `--lable`; did you mean `--label`?"),
+        (["m.yaml", "--conc", "5"], "unknown option `--conc`; did you mean `--concurrency`?"),
         (["m.yaml", "--xyzzy"], "unknown option `--xyzzy`; see `batchrun run --help`"),
         (["status", "m.yaml", "n.yaml"], "unknown argument `n.yaml`; see `batchrun status --help`"),
         (
@@ -162,6 +163,44 @@ def test_a_slip_in_the_command_line_is_named(
 
     said = capsys.readouterr().err
     assert said.startswith(says) if ":1:1:" in says else f"batchrun: {says}" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["bud"], "no command or manifest `bud`; did you mean `bud.yaml`?"),
+        (["bud.yml"], "no such file or directory; did you mean `bud.yaml`?"),
+        (["plan", "bod.yaml"], "no such file or directory; did you mean `bud.yaml`?"),
+        (["plan", "zebra.yaml"], "cannot read the manifest: no such file or directory\n"),
+        (["zebra.yaml"], "exit code 2: correct the path, then run `batchrun zebra.yaml`; zebra.y"),
+        (["status", "bud"], "`bud` is no folder of a sweep, and no manifest; did you mean `bud.y"),
+        (["status", "./zebra"], "`zebra` is no folder of a sweep, and no manifest\n"),
+    ],
+)
+def test_a_manifest_that_is_not_there_has_its_near_miss_named(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bud.yaml").touch()
+
+    assert main(words) == 2
+
+    said = capsys.readouterr().err
+    assert says in said
+    assert "fix 1 mistake" not in said
+
+
+def test_a_log_has_the_exit_code_of_a_mistake_in_the_command_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    main(["m.yaml", "--conc", "5"])
+
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last[20:].startswith(" exit code 2: fix the error, then run it again: unknown option")
 
 
 def test_help_is_a_word_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -222,6 +222,14 @@ def test_of_long_values_the_part_that_differs_is_shown(paid: Paid) -> None:
     assert len(said) < 400
 
 
+def test_of_a_long_template_no_half_of_a_reference_is_shown(paid: Paid) -> None:
+    text = "a ${color} armchair, which stands in a room with windows and doors and a lamp"
+    paid.begin(VARS.replace("a ${color} chair in ${place}", text))
+    paid.edit("armchair, which", "armchair which")
+
+    assert "`prompt` was …${color} armchair, which" in paid.plan()
+
+
 def test_a_row_that_was_edited_is_known_by_what_was_sent(paid: Paid, tmp_path: Path) -> None:
     """The manifest that was kept would read the file as it is now, and see no edit."""
     rows = tmp_path / "prompts.csv"

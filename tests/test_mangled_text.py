@@ -93,6 +93,28 @@ def test_an_item_that_is_not_sent_as_it_was_typed_is_a_mistake(
     assert found.startswith(f"m.yaml:{5 + item.count(chr(10))}:{column}: {message}")
 
 
+BRACKET: Final = "quote text that holds a bracket inside `{ }` or `[ ]`"
+REFERENCE: Final = "quote a `${...}` inside `{ }` or `[ ]`"
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "message"),
+    [
+        ('[a {farbe} chair, "a ${farbe} lamp"]', 14, BRACKET),
+        ("[a {farbe} chair]", 14, BRACKET),
+        ("[a [wide] chair]", 14, BRACKET),
+        ("{text: a chair {red}}", 26, BRACKET),
+        ("['a ${farbe} lamp', ${farbe}]", 31, REFERENCE),
+        ("[a chair # see {x}", 20, "` #` begins a comment; quote text that holds one"),
+        ("- a chair", 11, "a list cannot begin behind a key; put its first `-` on the next line"),
+    ],
+)
+def test_what_breaks_a_list_is_named_where_it_stands(value: str, column: int, message: str) -> None:
+    [found] = mistakes(f"inputs:\n  prompt: {value}\n")
+
+    assert found.startswith(f"m.yaml:3:{column}: {message}")
+
+
 def test_an_anchor_that_another_one_took_the_name_of_is_unused() -> None:
     [found] = mistakes(listed("&amp sale", "&amp cheap", "*amp"))
 
@@ -193,8 +215,8 @@ def test_a_hyphen_within_the_quotes_of_a_text_has_a_note_and_is_sent(
         (["Portrait: an old man", "Portrait: an old woman"], [4, 5], []),
         (["a chair: red", "{a: b}"], [4], []),
         (["a chair", "preset: oil\n      strength: 3"], [], [5]),
-        (["prompt: an old man", "prompt: an old woman"], [], [4, 5]),
-        (["mood: happy", "light: dim"], [], [4, 5]),
+        (["prompt: an old man", "prompt: an old woman"], [], [4]),
+        (["mood: happy", "light: dim"], [], [4]),
         (["[portrait: an old man]"], [], [4]),
         (["preset: oil", "preset: ink"], [], []),
         (["strength: 1", "strength: 2"], [], []),
@@ -218,6 +240,13 @@ def test_what_a_colon_makes_a_mapping_is_judged_by_its_list(
     assert all(MAPPING in one for one in [*found, *said])
 
 
+def test_the_items_of_one_list_that_may_be_mappings_have_one_note() -> None:
+    [note] = notes(listed("type: simple zoom", "type: pan left", "type: pan right"))
+
+    assert note.startswith("m.yaml:4:7: this is a mapping `{type: simple zoom}`")
+    assert note.endswith("or write the braces; 2 more items are such")
+
+
 def test_a_mapping_that_an_alias_brings_is_one() -> None:
     text = "x-oil: &oil\n  preset: oil paint\ninputs:\n  style:\n    - plain text\n    - *oil\n"
 
@@ -236,6 +265,7 @@ def test_a_mapping_that_an_alias_brings_is_one() -> None:
         ("# 1 seller", f"this is null before `# 1 seller`{COMMENT}"),
         ("best  # 1", None),
         ("best # the first", None),
+        ("best # 2nd try", None),
         ("best # (see above)", None),
         ("'best' # 1", None),
         ("7 # 1", None),

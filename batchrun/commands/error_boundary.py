@@ -83,8 +83,7 @@ def stopped(error: BatchrunError | str, code: int, name: str, words: Sequence[st
     ways = isinstance(error, BatchrunError) and error.ways
     enough = code in {UsageError.exit_code, BUG} or ways  # the message says it
     if works and not is_terminal(sys.stderr):
-        if problems or not enough:
-            log_end(code, onward, sys.stderr)
+        log_end(code, onward, sys.stderr)
     elif not enough:
         say(onward, sys.stderr)
     return code

@@ -3,13 +3,16 @@
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
-from batchrun.base.text import did_you_mean
+from batchrun.base.text import nearest
 from batchrun.commands.target import Place
 from batchrun.errors import UsageError
 
 T = TypeVar("T")
+
+_SHORT: Final = len("--x")
+"""Characters with which too many options begin."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,8 +29,10 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             word = next((word for word in unknown if word.startswith("-")), unknown[0])
             name, _, _ = word.partition("=")
-            if hint := did_you_mean(name, self._option_string_actions):
-                raise UsageError(f"unknown option `{name}`{hint}")
+            begun = [each for each in self._option_string_actions if each.startswith(name)]
+            known = begun if len(name) > _SHORT else []
+            if near := next(iter(known), None) or nearest(name, self._option_string_actions):
+                raise UsageError(f"unknown option `{name}`; did you mean `{near}`?")
             if name[:1] != "-" and any(each.dest == "manifest" for each in self._actions):
                 raise UsageError(
                     f"`{name}` is one too many: one manifest is taken at a time; call "

@@ -21,7 +21,7 @@ from batchrun.errors import (
     ManifestError,
     UsageError,
 )
-from batchrun.manifest.load import load_manifest, read_manifest
+from batchrun.manifest.load import load_manifest, near_beside, read_manifest
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.sweep.identity import Identity, check_folder, read_identity
 from batchrun.sweep.location import (
@@ -177,6 +177,9 @@ def subject_of(target: Path, place: Place) -> Subject:
             draw_samples(manifest)
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
         return Subject(folder=target, manifest=manifest, command=command, note=note)
+    if not target.suffix and not target.exists():
+        near = near_beside(target)
+        raise UsageError(f"`{target}` is no folder of a sweep, and no manifest{near}")
     manifest = load_manifest(target, os.environ)
     draw_samples(manifest)
     _, folder = locate(manifest.head, place)

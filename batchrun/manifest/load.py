@@ -1,17 +1,23 @@
 """A manifest's file -> the Manifest, with everything beside it that it needs read and checked."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from msgspec.structs import replace
 
-from batchrun.errors import ManifestError, Place, Problem
+from batchrun.base.text import nearest
+from batchrun.errors import UNREAD, ManifestError, Place, Problem
 from batchrun.manifest.grid.check import check, check_meant
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.manifest.parse.reader import Reader, read_head, read_limits
 from batchrun.manifest.yaml.composer import parse_document
 from batchrun.manifest.yaml.document import raise_if
 from batchrun.settings import Settings, settings_from
+
+SUFFIXES: Final = frozenset({".yaml", ".yml"})
+"""The endings of manifests that a message may name."""
 
 
 def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
@@ -80,5 +86,17 @@ def read_text(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        what = f"cannot read the manifest: {(error.strerror or str(error)).lower()}"
+        near = near_beside(path) if isinstance(error, FileNotFoundError) else ""
+        what = f"{UNREAD}: {(error.strerror or str(error)).lower()}{near}"
         raise ManifestError([Problem(Place(str(path), 1, 1), what)]) from None
+
+
+def near_beside(path: Path) -> str:
+    """Return "; did you mean `bud.yaml`?" where such a manifest is in the same folder."""
+    with suppress(OSError):
+        names = sorted(each.name for each in path.parent.iterdir() if each.suffix in SUFFIXES)
+        there = {Path(name).stem: name for name in names}
+        near = path.stem if path.stem in there else nearest(path.stem, there)
+        if near is not None:
+            return f"; did you mean `{path.with_name(there[near])}`?"
+    return ""

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from batchrun.base.text import number_of
 from batchrun.errors import (
+    UNREAD,
     BatchrunError,
     BudgetReachedError,
     KeyRefusedError,
@@ -95,6 +96,8 @@ def after_stop(exit_code: int, command: str, error: BatchrunError | None) -> str
         return "; or ".join(error.ways)
     if isinstance(error, ManifestError) and error.problems:
         first, *rest = error.problems
+        if first.message.startswith(UNREAD):
+            return f"correct the path, then run `{command}`; {first.place.source}: {first.message}"
         number = number_of(1 + len(rest) + sum(each.more for each in error.problems), "mistake")
         where = " and ".join(dict.fromkeys(each.place.source for each in error.problems))
         said = f"{first.place}: {_first_line(first.message)}"

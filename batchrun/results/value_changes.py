@@ -4,6 +4,7 @@ Of a million distinct values only their digests are held, and the first few that
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
@@ -26,6 +27,8 @@ WIDTH: Final = 60
 
 BEFORE: Final = 15
 """Characters before the difference."""
+
+_REFERENCE: Final = re.compile(r"\$\{[^{}]{1,40}\}")
 
 Values = Mapping[str, Any]
 Cells = Callable[[], Iterable[Values]]
@@ -142,6 +145,11 @@ def _shortened(text: str, start: int) -> str:
         return text
     begin = max(0, min(start - BEFORE, len(text) - WIDTH))
     end = begin + WIDTH
+    for reference in _REFERENCE.finditer(text):  # a half of one is other text
+        if reference.start() < begin < reference.end():
+            begin = reference.start()
+        if reference.start() < end < reference.end():
+            end = reference.end()
     return f"{'…' if begin else ''}{text[begin:end]}{'…' if end < len(text) else ''}"
 
 

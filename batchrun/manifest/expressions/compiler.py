@@ -20,6 +20,7 @@ from batchrun.manifest.expressions.doubts import (
     cut_by_comment,
     mappings_for_text,
     notes_on,
+    once,
     scalars,
 )
 from batchrun.manifest.expressions.expression import (
@@ -216,7 +217,7 @@ class Compiler(Struct):
         """Return the values of a list, with the values of its axis operators in their place."""
         doubts = list(mappings_for_text(nodes, axis=axis))
         self.problems += [doubt.problem for doubt in doubts if doubt.sure]
-        self.notes += [doubt.problem for doubt in doubts if not doubt.sure]
+        self.notes += once(doubts)
         mistaken = {id(doubt.item) for doubt in doubts if doubt.sure}
         segments: list[Sequence[Expression]] = []
         run: list[Expression] = []

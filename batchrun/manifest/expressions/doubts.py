@@ -4,11 +4,13 @@ YAML cuts text at ` #`, makes a mapping of `portrait: an old man`, and a number 
 characters can't be seen. A value that came about so was sent, and paid for. The rules:
 
 * A comment directly behind `#` cuts the text: a mistake. One behind a single blank that begins
-  with a number or a sign, or is empty, may have been text: a note. Other comments are comments.
+  with a number or a sign, or is empty, may have been text: a note. Other comments are comments,
+  and so is `# 2nd try`.
 * A list item `key: value` without braces is a mistake where other items are text, or where the key
   holds a blank or begins with a capital letter. Where all items are such mappings, it is a mistake
   if their keys differ and their values are text of several words; a note if only one of the two
-  holds. An axis of one item counts as keys that differ. `- {key: value}` is what it is.
+  holds, once for the list. An axis of one item counts as keys that differ. `- {key: value}` is what
+  it is.
 * A number, a boolean, null or a list among texts is a note, where one of the texts has several
   words or most of the items are text. So is an item that is empty.
 * Text that looks like another item, that holds characters which are not seen, or that stands in
@@ -22,13 +24,14 @@ from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.values import spell
 from batchrun.errors import Problem
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 
 _CUT: Final = re.compile(r"\s+#\S")
-_MAY_CUT: Final = re.compile(r"""\s#(?:\s*$|\s+(?:\d|[^\w\s(\[{<>"'-]))""")
+_MAY_CUT: Final = re.compile(r"""\s#(?:\s*$|\s+(?:\d+(?!\w)|[^\w\s(\[{<>"'-]))""")
 _REFERENCE: Final = re.compile(r"\$\{[^{}]*\}")
 _RESPELLED: Final = re.compile(r"-?0[0-9].*|\+.*|0[ox].*")
 _HIDDEN: Final = re.compile("[\u00ad\u200b\u2060\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -153,6 +156,16 @@ def mappings_for_text(nodes: Sequence[Node], *, axis: bool) -> Iterator[Doubt]:
             maybe = like_text and (differ or prose)
         if sure or maybe:
             yield Doubt(node, key.problem(_mapping(key, value)), sure)
+
+
+def once(doubts: Sequence[Doubt]) -> Iterator[Problem]:
+    """Yield one note for all the doubts of a list that aren't sure."""
+    notes = [each.problem for each in doubts if not each.sure]
+    if notes:
+        more = len(notes) - 1
+        are = "item is" if more == 1 else "items are"
+        alike = f"; {more:,} more {are} such" if more else ""
+        yield replace(notes[0], message=f"{notes[0].message}{alike}")
 
 
 def _is_bare(node: MapNode) -> bool:

@@ -18,6 +18,10 @@ _UNPRINTABLE: Final = re.compile(
 _KNOWN: Final = (
     ("scanning an alias", "`*` begins an alias; quote text that begins with `*`"),
     ("scanning an anchor", "`&` begins an anchor; quote text that begins with `&`"),
+    (
+        "sequence entries are not allowed",
+        "a list cannot begin behind a key; put its first `-` on the next line, or quote the text",
+    ),
     ("mapping values are not allowed", "a `:` cannot stand here; quote text that holds `: `"),
     ("unknown escape", r"`\` begins an escape in double quotes; write `\\` or use single quotes"),
     ("scanning a (?:quoted|double-quoted|single-quoted)", "the quote is not closed"),
@@ -72,16 +76,25 @@ def _behind_an_end(mark: Any, lines: Sequence[str]) -> bool:
 
 
 def _slip(lines: Sequence[str], first: int, last: int) -> tuple[tuple[int, int], str, int] | None:
-    """Find what usually breaks a `{ }` or `[ ]`: a bare `${...}`, or a `#` in text."""
-    for number in range(first, min(last, len(lines))):
-        if match := re.search(r"(?<!['\"\w])\$\{[^}]*\}?", lines[number]):
-            message = "quote a `${...}` inside `{ }` or `[ ]`"
-            return (number + 1, match.start() + 1), message, len(match[0])
-    for number in range(first, min(last, len(lines))):
-        if match := re.search(r"(?<=\s)#.*", lines[number]):
-            message = "` #` begins a comment; quote text that holds one"
-            return (number + 1, match.start() + 1), message, len(match[0])
+    """Find what usually breaks a `{ }` or `[ ]`: a bare `${...}`, a bracket or a `#` in text."""
+    for found, message in _SLIPS:
+        for number in range(first, min(last, len(lines))):
+            bare = _QUOTED.sub(lambda quoted: "_" * len(quoted[0]), lines[number])
+            if match := found.search(bare):
+                start, end = match.span(match.lastindex or 0)
+                return (number + 1, start + 1), message, end - start
     return None
+
+
+_QUOTED: Final = re.compile(r"""(?<=[\[{,:\s])(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')""")
+_SLIPS: Final = (
+    (re.compile(r"(?<!['\"\w])\$\{[^}]*\}?"), "quote a `${...}` inside `{ }` or `[ ]`"),
+    (
+        re.compile(r"^(?:(?!\s#).)*?[\w.!?%)](?<!_)[ \t]+(\{[^}]*\}?|\[[^\]]*\]?)"),
+        "quote text that holds a bracket inside `{ }` or `[ ]`",
+    ),
+    (re.compile(r"(?<=\s)#.*"), "` #` begins a comment; quote text that holds one"),
+)
 
 
 def _strange_start(mark: Any, lines: Sequence[str]) -> tuple[tuple[int, int], str, int]:
