@@ -234,7 +234,7 @@ class ThrottledError(UnreachableError):
 
 
 class QuestionHeldError(UnreachableError):
-    """The service answers one question with 429, and others well."""
+    """The service answers one question with 429, and not all others are known to be refused."""
 
 
 class FolderError(BatchrunError):

@@ -275,9 +275,9 @@ class Calls:
     async def _turn_of(self, question: str, retry_budget: RetryBudget, kind: Kind) -> float:
         """Wait until this question may be asked; QuestionHeldError where that takes too long."""
         seconds = self._apart.left(question, anyio.current_time())
-        if seconds > min(self._left(retry_budget, kind), self._give_up):
-            raise self._held(question, seconds)
         if seconds > 0:
+            if seconds > min(self._left(retry_budget, kind), self._give_up):
+                raise self._held(question, seconds)
             await anyio.sleep(seconds)
         try:
             return await self._turn(retry_budget, kind)
@@ -290,7 +290,7 @@ class Calls:
         when = f" before {until_words(self._until(seconds), self.server_now())}" if seconds else ""
         return QuestionHeldError(
             f"the service takes no question for /v1/{question}{when}: it answered HTTP 429, too "
-            "many requests, and others well"
+            "many requests"
         )
 
     async def _turn(self, retry_budget: RetryBudget, kind: Kind) -> float:
