@@ -276,7 +276,7 @@ class Calls:
         """Wait until this question may be asked; QuestionHeldError where that takes too long."""
         seconds = self._apart.left(question, anyio.current_time())
         if seconds > 0:
-            if seconds > min(self._left(retry_budget, kind), self._give_up):
+            if seconds > max(1.0, min(self._left(retry_budget, kind), self._give_up)):
                 raise self._held(question, seconds)
             await anyio.sleep(seconds)
         try:
