@@ -11,6 +11,7 @@
   * UnreachableError (8)
     * TooLargeAnswerError (8)
     * ThrottledError (8)
+    * QuestionHeldError (8)
   * FolderError (9)
     * LedgerLockedError (7)
     * LedgerError (9)
