@@ -12,9 +12,10 @@ import httpx
 import pytest
 from engine_world import Begun, World
 from simulated import Runflow, now, refused
+from test_client import client
 
 from batchrun.engine.shutdown import Shutdown
-from batchrun.errors import INCOMPLETE, ThrottledError, UnreachableError
+from batchrun.errors import INCOMPLETE, QuestionHeldError, ThrottledError, UnreachableError
 from batchrun.ledger.history import State
 from batchrun.results.going_on import how_to_go_on
 from batchrun.runflow.ratelimit.apart import Apart, question_of
@@ -413,3 +414,25 @@ def test_a_wait_is_for_one_question_until_another_is_refused_as_well() -> None:
 def test_what_a_wait_may_be_for(path: str, question: str) -> None:
     assert question_of("GET", path) == question
     assert question_of("POST", path) == ""
+
+
+@pytest.mark.parametrize("named", ["30", "0.001", "3600"])
+async def test_a_run_that_is_refused_by_its_id_alone_is_asked_for_within_the_patience(
+    named: str,
+) -> None:
+    times: list[float] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        times.append(anyio.current_time())
+        return httpx.Response(429, headers={"Retry-After": named})
+
+    with pytest.raises(UnreachableError) as stopped:
+        await client(handle, give_up=60.0).get_run("r1")
+
+    assert "(in 0 s)" not in str(stopped.value)
+    assert times[-1] - times[0] <= 60 + 48
+    if named == "30":
+        assert len(times) >= 4
+    if named == "3600":
+        assert len(times) == 1
+        assert isinstance(stopped.value, QuestionHeldError)

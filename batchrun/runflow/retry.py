@@ -275,10 +275,13 @@ class Calls:
     async def _turn_of(self, question: str, retry_budget: RetryBudget, kind: Kind) -> float:
         """Wait until this question may be asked; QuestionHeldError where that takes too long."""
         seconds = self._apart.left(question, anyio.current_time())
-        if seconds > 0:
-            if seconds > max(1.0, min(self._left(retry_budget, kind), self._give_up)):
-                raise self._held(question, seconds)
-            await anyio.sleep(seconds)
+        retry_budget.alone = self._apart.is_alone(question)
+        left = self._left(retry_budget, kind)
+        if seconds <= self._give_up and (seconds <= left or retry_budget.last_try_due):
+            if seconds > 0:
+                await anyio.sleep(seconds)
+        elif seconds > 1:
+            raise self._held(question, seconds)
         try:
             return await self._turn(retry_budget, kind)
         except ThrottledError:

@@ -3,6 +3,7 @@
 from typing import Final
 
 _ENOUGH_TRIES: Final = 10
+_ENOUGH_REFUSALS: Final = 3
 
 
 class RetryBudget:
@@ -13,6 +14,9 @@ class RetryBudget:
     all that time while others are answered would fail for ever. And a call that met nothing but 429
     has only the answers to calls of its kind in its favour: the service may allow kinds apart.
 
+    Where only this question is refused, which *alone* says, the answers to others count no more
+    after a few refusals: it would wait for ever.
+
     The wait that a first 429 names is obeyed before the count begins. Where a 429 came last, one
     more try is due after the end, when the pause is over: it may have been over in time.
     """
@@ -21,9 +25,11 @@ class RetryBudget:
         self._give_up = give_up
         self._failed_at: float | None = None
         self._tries = 0
+        self._refusals = 0
         self._last_try = False
         self._throttled = False
         self.reason = ""
+        self.alone = False
 
     @property
     def tries(self) -> int:
@@ -41,12 +47,18 @@ class RetryBudget:
         """Note a 429 and the wait that it names; it is no try: it says nothing about this call."""
         if self._failed_at is None:
             self._failed_at = now + (named if named <= self._give_up else 0.0)
+        self._refusals += 1
         self._throttled = True
         self.reason = reason
 
+    @property
+    def last_try_due(self) -> bool:
+        """Whether one more try is due at the end."""
+        return self._throttled and not self._last_try
+
     def take_last_try(self) -> bool:
         """Say whether one more try is due at the end; it is taken with that."""
-        due = self._throttled and not self._last_try
+        due = self.last_try_due
         self._last_try = True
         return due
 
@@ -55,5 +67,6 @@ class RetryBudget:
         if self._failed_at is None:
             return float("inf")
         good_at = good_at if self._tries else good_of_kind
-        since = self._failed_at if self._tries >= _ENOUGH_TRIES else max(self._failed_at, good_at)
+        stuck = self._tries >= _ENOUGH_TRIES or (self.alone and self._refusals >= _ENOUGH_REFUSALS)
+        since = self._failed_at if stuck else max(self._failed_at, good_at)
         return since + self._give_up - now

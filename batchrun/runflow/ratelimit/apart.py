@@ -25,6 +25,7 @@ class Apart:
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}
+        self._alone: set[str] = set()  # others were answered after they were refused
         self._doubted: tuple[str, float] | None = None  # no other one was answered since
 
     def refused(self, question: str, named: float | None, now: float) -> float | None:
@@ -34,6 +35,7 @@ class Apart:
             self._until[question] = until
             self._doubted = question, now
             return None
+        self._alone.clear()
         if self._doubted is not None:
             left = self._until.get(self._doubted[0], now) - now
             return max(left, named or 0.0) if named is not None or left > 0 else None
@@ -41,11 +43,16 @@ class Apart:
 
     def well(self, question: str, sent_at: float) -> None:
         """Note an answer to the call that left at *sent_at*."""
-        if self._doubted is not None and (
-            self._doubted[0] == question or self._doubted[1] < sent_at
-        ):
-            self._doubted = None
         self._until.pop(question, None)
+        self._alone.discard(question)
+        if self._doubted is None:
+            return
+        doubted, since = self._doubted
+        if doubted == question:
+            self._doubted = None
+        elif since < sent_at:
+            self._doubted = None
+            self._alone.add(doubted)
 
     def left(self, question: str, now: float) -> float:
         """Return for how many seconds this question is not to be asked."""
@@ -53,4 +60,4 @@ class Apart:
 
     def is_alone(self, question: str) -> bool:
         """Say whether others were answered after this one was refused."""
-        return question in self._until and (self._doubted is None or self._doubted[0] != question)
+        return question in self._alone
