@@ -60,7 +60,10 @@ class Paid:
     def begin_anew(self, former: dict[str, str], types: dict[str, str] | None = None) -> None:
         """Pay for each cell of the files as they are."""
         call = prepare(self._folder / "m.yaml", Place(endpoint=ENDPOINT))
-        start = replace(SWEEP, endpoint=ENDPOINT, label=None, name="m", types=types)
+        digest = call.manifest.sha256
+        start = replace(
+            SWEEP, endpoint=ENDPOINT, label=None, name="m", types=types, manifest_sha256=digest
+        )
         lines: list[AnyRecord] = [start]
         for cell in expand(read_as(call.manifest, former)):
             lines += [
@@ -172,11 +175,18 @@ def test_a_run_is_refused_before_anything_is_written_or_sent_and_says_the_ways_o
     assert (code, paid.ledger.read_bytes()) == (2, before)
     assert "p.csv:5 has `N/A`" in said
     assert "3 paid cells (0.24 USD) drop out" in said
-    assert "to keep `steps` as it was: mend p.csv:5, or say `number: [steps]` in `rows`\n" in said
+    assert "to keep `steps` as it was: mend p.csv:5\n" in said
     assert f"to pay for the new cells: `batchrun m.yaml --endpoint {ENDPOINT} --new-types`" in said
 
 
-def test_the_first_way_on_names_each_field_that_is_in_its_way(paid: Paid) -> None:
+def test_a_type_to_say_is_a_way_on_only_where_its_fields_read_as_it(paid: Paid) -> None:
+    paid.begin("steps\n1.50\n2.25\n", {"steps": "number"})
+    paid.write("steps\n1.50\n2.25\n1.125\n")
+
+    assert "mend p.csv:2, or say `number: [steps]` in `rows`\n" in paid.run()[1]
+
+
+def test_a_type_that_is_said_names_each_field_that_is_in_its_way(paid: Paid) -> None:
     paid.begin(ROWS, KNOWN)
     paid.write(GAP, "models: [a/b]\nrows: {file: p.csv, number: [steps]}\n")
 
@@ -350,6 +360,102 @@ def test_an_edit_beside_the_change_is_no_part_of_it(paid: Paid) -> None:
 def test_rows_that_are_excluded_or_left_out_are_no_part_of_it(paid: Paid) -> None:
     paid.begin(ROWS, KNOWN)
     paid.write(GAP, f"{MANIFEST}exclude: [{{prompt: [a chair, a stool, a bench]}}]\n")
+
+    assert paid.types() is None
+
+
+# Several starts, and edits that come with another type.
+
+
+def test_a_start_with_other_rows_hides_no_type_that_cells_were_paid_under(paid: Paid) -> None:
+    paid.begin("prompt,steps\na chair,1\na stool,2\n", KNOWN)
+    start = replace(paid.starts()[0], types={**KNOWN, "steps": "text"})
+    with paid.ledger.open("ab") as ledger:
+        ledger.write(encode(start))
+    paid.write("prompt,steps\na chair,1\na stool,2\na desk,3\na lamp,N/A\n")
+
+    code, said = paid.run()
+
+    assert code == 2
+    assert "the column `steps` was of numbers, and is text now: p.csv:5 has `N/A`\n" in said
+    assert "2 paid cells (0.16 USD) drop out" in said
+
+
+def test_new_types_agreed_to_for_some_cells_are_not_for_the_others(paid: Paid) -> None:
+    _paid_again(paid, 1)
+
+    code, said = paid.run()
+
+    assert (code, "2 paid cells (0.16 USD) drop out" in said) == (2, True)
+
+
+def test_cells_that_were_made_anew_are_not_asked_about(paid: Paid) -> None:
+    _paid_again(paid, 4)
+
+    assert paid.types() is None
+    assert paid.run()[0] == 0
+
+
+def _paid_again(paid: Paid, number: int) -> None:
+    """Pay for cells of numbers, and for so many of them again as text."""
+    paid.begin(ROWS, KNOWN)
+    before = paid.ledger.read_bytes()
+    paid.write(GAP)
+    paid.begin_anew({}, {**KNOWN, "steps": "text"})
+    (head, *lines) = paid.ledger.read_bytes().splitlines(keepends=True)
+    paid.ledger.write_bytes(before + head + b"".join(lines[: 4 * number]))
+
+
+def test_the_row_taken_out_again_is_refused_for_nothing_where_nothing_is_new(paid: Paid) -> None:
+    _paid_again(paid, 4)
+    paid.write(ROWS)
+
+    assert paid.run()[0] == 0
+
+
+USED: Final = (
+    "models: [a/b]\nrows: {file: p.csv, send: []}\ninputs: {prompt: 'a chair, ${s} wide'}\n"
+)
+REWRITTEN: dict[str, tuple[str, str, str]] = {
+    "decimal commas": ("s\n0.5\n0.7\n", 's\n"0,5"\n"0,7"\n', "number"),
+    "some decimal commas": ("s\n1\n0.5\n0.7\n", 's\n1\n"0,5"\n"0,7"\n', "number"),
+    "booleans of another language": ("s\nTRUE\nFALSE\n", "s\nWAHR\nFALSCH\n", "boolean"),
+    "commas made points": ('s\n"0,5"\n"0,7"\n', "s\n0.5\n0.7\n", "text"),
+    "numbers made booleans": ("s\n1\n0\n", "s\nTRUE\nFALSE\n", "number"),
+}
+
+
+@pytest.mark.parametrize("manifest", [USED, "models: [a/b]\nrows: p.csv\n"], ids=["used", "sent"])
+@pytest.mark.parametrize(("before", "after", "known"), REWRITTEN.values(), ids=REWRITTEN)
+def test_a_column_whose_fields_are_all_written_otherwise_is_refused(
+    paid: Paid, before: str, after: str, known: str, manifest: str
+) -> None:
+    paid.write(before, manifest)
+    paid.begin_anew({}, {"s": known})
+    paid.write(after, manifest)
+
+    code, said = paid.run()
+
+    assert code == 2
+    assert "new cells, and " in said
+    assert " drop out\n" in said
+    assert "to keep `s` as it was: mend " in said
+
+
+def test_other_rows_are_an_edit_as_any_other_where_no_cell_has_the_changed_column(
+    paid: Paid,
+) -> None:
+    manifest = "models: [a/b]\nrows: {file: p.csv, send: [prompt]}\n"
+    paid.write(ROWS, manifest)
+    paid.begin_anew({}, KNOWN)
+    paid.write("prompt,steps\na desk,N/A\n", manifest)
+
+    assert paid.types() is None
+
+
+def test_other_rows_of_the_same_types_are_an_edit_as_any_other(paid: Paid) -> None:
+    paid.begin(ROWS, KNOWN)
+    paid.write("prompt,steps\na desk,3\n")
 
     assert paid.types() is None
 

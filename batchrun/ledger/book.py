@@ -192,7 +192,12 @@ class KnownRun(Struct, frozen=True):
 
 
 class Book:
-    """The fold of a ledger."""
+    """The fold of a ledger.
+
+    *types* are those of columns, as its starts had them, no two alike.
+    """
+
+    types: tuple[Mapping[str, str], ...] = ()
 
     def __init__(self) -> None:
         self.sweep: Sweep | None = None
@@ -296,6 +301,8 @@ class Book:
 
     def _sweep(self, record: Sweep, _line: int) -> None:
         self.sweep = record
+        if record.types and record.types not in self.types:
+            self.types = (*self.types, record.types)
         if record.recovered:
             self.recovered = True
             with suppress(ValueError):

@@ -27,6 +27,18 @@ def types_of(manifest: Manifest) -> dict[str, str]:
     }
 
 
+def columns_in_cells(manifest: Manifest) -> frozenset[str]:
+    """Return the columns of files that are sent, and all names that some value follows from."""
+    found: set[str] = set()
+    for grid in manifest.grids:
+        for table in grid.tables:
+            if isinstance(table, FileTable):
+                found.update(table.sent, *table.uses.values())
+        for names in (grid.names, *(model.inputs for model in grid.models)):
+            found.update(*(definition.body.names for definition in names.values()))
+    return frozenset(found)
+
+
 def read_as(manifest: Manifest, former: Mapping[str, str]) -> Manifest:
     """Return the manifest as it was when these columns had their *former* types."""
     grids = (

@@ -1,9 +1,9 @@
 """Columns of CSV files whose type has changed, and what that does to paid cells.
 
 A row `N/A` in a column of numbers makes all of the column text. Each cell of it has another key
-then, and would be paid for again. So the ledger remembers the types that each start had. They are
-compared with those of now, and the manifest's cells with those that it would have by the former
-types: nothing else of it was edited, then, and what drops out does so for the types alone.
+then, and would be paid for again. So the ledger remembers the types that each start had. All of
+them are compared with those of now: a start between may have had other rows, and so other types,
+and cells of any start may be paid. `dropped_cells.py` says which of them drop out.
 
 A column that the ledger has no type of is new, or of a batchrun that took each field by itself. It
 is compared with that: where the column is new, no cell of it can be paid.
@@ -20,13 +20,21 @@ from msgspec.structs import replace
 from batchrun.base.text import money, number_of, usd
 from batchrun.base.values import spell
 from batchrun.errors import ManifestError
-from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.reader import Readable
-from batchrun.manifest.data.column_types import BY_FIELD, Column, ColumnType, ColumnTypes, Field
+from batchrun.manifest.data.column_types import (
+    BY_FIELD,
+    Column,
+    ColumnType,
+    ColumnTypes,
+    Field,
+    has_comma,
+)
+from batchrun.manifest.data.field_types import as_boolean, as_number
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.typed import read_as, tables_of
-from batchrun.results.orphans import Lost, lost_cells
+from batchrun.manifest.typed import columns_in_cells, read_as, tables_of
+from batchrun.planning.dropped_cells import Effect, effect
+from batchrun.results.orphans import Lost
 
 MOST_TRIED: Final = 243
 """Ways to read columns without a remembered type that are tried."""
@@ -70,13 +78,33 @@ class TypeChange(Struct, frozen=True, kw_only=True):
             return self.seen.no_number
         return self.seen.not_boolean if self.was == ColumnType.BOOLEAN else None
 
+    @property
+    def rewritten(self) -> bool:
+        """Whether its fields show by themselves that they were edited along with their type."""
+        if self.was == ColumnType.NUMBER and self.now is ColumnType.TEXT:
+            first = self.seen.not_number
+            return self.seen.read_alone is None or (first is not None and has_comma(first.text))
+        if self.was == ColumnType.BOOLEAN and self.now is ColumnType.TEXT:
+            return self.seen.read_alone is None
+        return self.was not in {ColumnType.TEXT, BY_FIELD} and self.now is not ColumnType.TEXT
+
+    @property
+    def can_be_said(self) -> bool:
+        """Whether the field in its way reads as the former type once the manifest says that."""
+        read = as_number if self.was == ColumnType.NUMBER else as_boolean
+        return self.field is None or not isinstance(read(self.field.text), str)
+
 
 class TypeChanges(Struct, frozen=True, kw_only=True):
-    """What changes of types do: so many cells are *new*, and these paid ones are *lost*."""
+    """What changes of types do: so many cells are *new*, and these paid ones are *lost*.
+
+    *edited*: fields were edited along with their type, and another type brings no cell back.
+    """
 
     changes: tuple[TypeChange, ...]
     new: int
     lost: Lost
+    edited: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return them for JSON."""
@@ -92,25 +120,43 @@ class TypeChanges(Struct, frozen=True, kw_only=True):
 
 
 def type_changes(manifest: Manifest, ledger: Readable) -> TypeChanges | None:
-    """Return what has changed against the newest start, None where that makes no difference.
+    """Return what has changed since the start whose types drop most paid cells, the newest first.
 
-    *manifest* knows the replicates that marks of the ledger made. A column without a remembered
-    type counts only where a paid cell drops out.
+    None where that makes no difference. *manifest* knows the replicates that marks of the ledger
+    made. A column without a remembered type counts only where a paid cell drops out.
     """
     book = ledger.book
     if not len(book.histories):
         return None
-    kept = (book.sweep.types if book.sweep is not None else None) or {}
-    known = {name: kind for name, kind in kept.items() if kind in _WORDS}  # a later one has more
-    changes = [each for types in tables_of(manifest) for each in _changes(types, known)]
+    newest = (book.sweep.types if book.sweep is not None else None) or {}
+    tried: list[dict[str, str]] = []
+    best = None
+    for types in (newest, *reversed(book.types)):
+        known = {n: kind for n, kind in {**newest, **types}.items() if kind in _WORDS}
+        changes = [each for table in tables_of(manifest) for each in _changes(table, known)]
+        if (former := _former(changes)) in tried:
+            continue
+        found = _since(manifest, changes, ledger, newest=not tried)
+        tried.append(former)
+        if best is None or (found is not None and found.lost.cells > best.lost.cells):
+            best = found
+    return best
+
+
+def _since(
+    manifest: Manifest, changes: Sequence[TypeChange], ledger: Readable, *, newest: bool
+) -> TypeChanges | None:
+    """Return what *changes* since a start do; only since the *newest* one do edits count."""
     changes = [*_likeliest(manifest, changes, ledger)]
     if not changes:
         return None
-    new, lost = _consequences(manifest, _former(changes), ledger)
-    if lost.cells and len(book.histories) <= MOST_CELLS:
-        changes = [*_of_weight(manifest, changes, lost, ledger)] or changes
-    said = tuple(each for each in changes if each.remembered or lost.cells)
-    return TypeChanges(changes=said, new=new, lost=lost) if said and (new or lost.cells) else None
+    done = _effect(manifest, changes, ledger, newest=newest)
+    if done.lost.cells and len(ledger.book.histories) <= MOST_CELLS:
+        changes = [*_of_weight(manifest, changes, done.lost, ledger)] or changes
+    said = tuple(each for each in changes if each.remembered or done.lost.cells)
+    if not said or not (done.new or done.lost.cells):
+        return None
+    return TypeChanges(changes=said, new=done.new, lost=done.lost, edited=done.edited)
 
 
 def _changes(types: ColumnTypes, known: Mapping[str, str]) -> Iterator[TypeChange]:
@@ -165,7 +211,7 @@ def _drops_less(
     manifest: Manifest, changes: Sequence[TypeChange], lost: Lost, ledger: Readable
 ) -> bool:
     """Say whether fewer cells than those that are *lost* drop out for *changes*."""
-    return _consequences(manifest, _former(changes), ledger)[1].cells < lost.cells
+    return _effect(manifest, changes, ledger, newest=False).lost.cells < lost.cells
 
 
 def _ways(change: TypeChange) -> Iterator[TypeChange | None]:
@@ -186,29 +232,21 @@ def _in_ledger(manifest: Manifest, changes: Sequence[TypeChange], ledger: Readab
         return 0
 
 
-def _consequences(
-    manifest: Manifest, former: Mapping[str, str], ledger: Readable
-) -> tuple[int, Lost]:
-    """Return how many cells are new, and which are lost, against the manifest with *former* types.
+def _effect(
+    manifest: Manifest, changes: Sequence[TypeChange], ledger: Readable, *, newest: bool
+) -> Effect:
+    """Return what becomes of cells for *changes*.
 
-    Where that manifest's cells can't be made, each cell counts that the ledger has alone.
+    Edits of a file count as such where its fields show them, or nothing else was edited.
     """
-    histories, before, now = ledger.book.histories, KeyIndex(), KeyIndex()
-    new, gone = 0, []
-    for cell in expand(manifest):
-        if now.add(cell.key)[1]:
-            new += cell.key not in histories
-    try:
-        for cell in expand(read_as(manifest, former)):
-            if not before.add(cell.key)[1]:
-                continue
-            if cell.key in now:
-                new -= cell.key not in histories
-            elif cell.key in histories:
-                gone.append(cell.key)
-    except ManifestError:
-        gone = [key for key in histories if key not in now]
-    return new, lost_cells(ledger, gone)
+    rewritten: bool | None = False
+    if newest and (start := ledger.book.sweep) is not None:
+        in_cells = columns_in_cells(manifest)
+        remembered = [each for each in changes if each.remembered and each.column in in_cells]
+        rewritten = any(each.rewritten for each in remembered)
+        if not rewritten and remembered and start.manifest_sha256 == manifest.sha256:
+            rewritten = None
+    return effect(manifest, _former(changes), ledger, rewritten=rewritten)
 
 
 # What people read.
@@ -240,14 +278,21 @@ def _now(change: TypeChange) -> str:
 def ways(found: TypeChanges, command: str) -> Iterator[str]:
     """Yield how to go on where paid cells drop out; *command* is the call."""
     for each in found.changes:
-        mend = ""
-        if each.field is not None and each.was != BY_FIELD:
-            mend = f"mend {each.field.written}:{each.field.line}, or "
-        if each.was == BY_FIELD:
-            keep = "a JSONL file gives each value a type of its own"
-        elif each.said:
-            keep = f"say `{each.was}: [{each.column}]` in `rows` instead"
-        else:
-            keep = f"say `{each.was}: [{each.column}]` in `rows`"
-        yield f"to keep `{each.column}` as it was: {mend}{keep}"
+        yield f"to keep `{each.column}` as it was: {_way(each, edited=found.edited)}"
     yield f"to pay for the new cells: `{command} --new-types`"
+
+
+def _way(change: TypeChange, *, edited: bool) -> str:
+    field = change.field
+    if edited:
+        where = "its fields" if field is None else f"{field.written}:{field.line} and its like"
+        return f"mend {where}"
+    if change.was == BY_FIELD:
+        return "a JSONL file gives each value a type of its own"
+    say = f"say `{change.was}: [{change.column}]` in `rows`"
+    if change.said:
+        return f"{say} instead"
+    if field is None:
+        return say
+    mend = f"mend {field.written}:{field.line}"
+    return f"{mend}, or {say}" if change.can_be_said else mend

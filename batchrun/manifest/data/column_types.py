@@ -53,6 +53,11 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
+def has_comma(text: str) -> bool:
+    """Say whether a field is a number with a decimal comma."""
+    return _COMMA.fullmatch(text) is not None
+
+
 class Field(Struct, frozen=True):
     """A field, and the line of the file that its row begins in."""
 
@@ -154,7 +159,7 @@ class ColumnTypes(Struct):
             column.see(text, written, line)
             said = self.said.get(name, ColumnType.TEXT)
             if said is not ColumnType.TEXT and isinstance(_READERS[said](text), str):
-                comma = "; write its decimals behind a point" if _COMMA.fullmatch(text) else ""
+                comma = "; write its decimals behind a point" if has_comma(text) else ""
                 yield name, f"this is not {_WORDS[said]}, as `{said}: [{name}]` says{comma}"
 
     def of(self, name: str) -> ColumnType | None:
