@@ -14,6 +14,7 @@ cells.py      a cell
 cell_key.py   the key of a cell, and the version of its rule
 file_names.py `outputs.name` and `metadata`, rendered
 matching.py   when two values are one
+few.py        a few of many problems, and how many more there are
 select.py     `--only`
 schema.py     the JSON Schema for editors
 """

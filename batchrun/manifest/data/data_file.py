@@ -7,12 +7,12 @@ between is an error: its cells would differ from the planned cells.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any, Final
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from batchrun.base.regular_file import open_regular
 from batchrun.errors import ManifestError, Place, Problem, SourceChangedError
@@ -30,9 +30,9 @@ from batchrun.manifest.data.jsonl_rows import jsonl_rows
 from batchrun.manifest.data.local_files import opened
 from batchrun.manifest.data.mistake import Mistake, WholeFileError
 from batchrun.manifest.expressions.expression import Origin
+from batchrun.manifest.few import Few
 from batchrun.manifest.yaml.document import said, shown
 
-AT_ONCE: Final = 20  # problems of one file that are worth reading together
 EXCERPT: Final = 1000
 """Lines of a row in which a message looks for a field; a quote may be open to the file's end."""
 
@@ -89,22 +89,18 @@ class DataFile(Struct):
     def _rows(
         self, problems: list[Problem] | None, *, learn: bool
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        digest, more = hashlib.sha256(), 0
+        digest, few = hashlib.sha256(), None if problems is None else Few(problems)
         with opened(self.path, self.relative) as file:
             try:
                 for line, row in self._read(self._lines(file, digest), learn=learn):
                     if isinstance(row, dict):
                         yield line, row
-                    elif problems is None:
+                    elif few is None:
                         raise ManifestError([self.located(row)])
-                    elif len(problems) < AT_ONCE:
-                        problems.append(self.located(row))
                     else:
-                        more += 1
+                        few.add(partial(self.located, row))
             except WholeFileError as error:
                 raise ManifestError([self.located(error.mistake)]) from None
-        if problems and more:
-            problems[-1] = replace(problems[-1], more=more)
         if self.sha256 not in {None, digest.hexdigest()}:
             raise SourceChangedError(self.written)
         self.sha256 = digest.hexdigest()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import ManifestError, Problem, SourceChangedError
 from batchrun.manifest.data.column_types import ColumnTypes, RowValues
-from batchrun.manifest.data.data_file import AT_ONCE, DataFile
+from batchrun.manifest.data.data_file import DataFile
 from batchrun.manifest.data.decimal_commas import DecimalCommas
 from batchrun.manifest.data.sheets import Sheets, check_rows
 from batchrun.manifest.expressions.compiler import Compiler
@@ -25,6 +25,7 @@ from batchrun.manifest.expressions.expression import (
     Items,
     NoValueError,
 )
+from batchrun.manifest.few import Few
 from batchrun.manifest.manifest import Row
 from batchrun.manifest.yaml.document import Node
 
@@ -119,7 +120,7 @@ class FileTable(Struct):
     def check(self) -> list[Problem]:
         """Read every row once; return what is wrong, and know how many there are."""
         problems: list[Problem] = []
-        more = 0
+        few = Few(problems)
         uses: dict[str, frozenset[str]] = {}
         commas = DecimalCommas(self.sent - self.data.options.text - self.data.options.lists.keys())
         self.count = 0
@@ -132,17 +133,15 @@ class FileTable(Struct):
             try:
                 row = self._row(*found)
             except ManifestError as error:
-                if len(problems) < AT_ONCE:
-                    problems += error.problems
-                else:
-                    more += len(error.problems)
+                for problem in error.problems:
+                    few.add(problem)
                 continue
             for name, expression in row.dynamic.items():
                 uses[name] = uses.get(name, frozenset()) | expression.names
         self.uses = uses
         self.sound = not problems
         self.notes += commas.notes()
-        return [*problems[:-1], replace(problems[-1], more=more)] if more else problems
+        return problems
 
     def _row(self, data: DataFile, line: int, values: dict[str, Any]) -> Row:
         options = self.data.options

@@ -14,8 +14,8 @@ from batchrun.manifest.cells import OMIT
 from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError, Single, Text, pointed
 from batchrun.manifest.expressions.template import Reference, in_text, look_up
+from batchrun.manifest.few import Few
 from batchrun.manifest.grid.expand import Shape, mapped
-from batchrun.manifest.grid.few import Few
 from batchrun.manifest.grid.layout import Layout, Traversal, build, dimension_sizes
 from batchrun.manifest.grid.size import Sizes
 from batchrun.manifest.grid.unmatched import Unmatched, included
@@ -101,7 +101,7 @@ def _mapped(layout: Layout, name: str) -> list[Problem]:
         try:
             mapped(layout.model, name, layout.model.map[name], values[name])
         except NoValueError as error:
-            few.add(walk.known_by(error), partial(walk.located, error))
+            few.add(partial(walk.located, error), walk.known_by(error))
     return [*found, *problems]
 
 

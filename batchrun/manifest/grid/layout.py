@@ -29,7 +29,7 @@ from batchrun.manifest.expressions.expression import (
     pointed,
 )
 from batchrun.manifest.expressions.template import EMPTY, EMPTY_IN_ROW
-from batchrun.manifest.grid.few import Few
+from batchrun.manifest.few import Few
 from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowOrigin, Table
 from batchrun.manifest.yaml.document import Node
 
@@ -258,7 +258,7 @@ class Traversal:
         if self._few is None:
             problem = self.located(error)
             raise ManifestError([problem] if problem else [])
-        self._few.add(self.known_by(error), partial(self.located, error))
+        self._few.add(partial(self.located, error), self.known_by(error))
         self._count_failure()
 
     def _count_failure(self) -> None:
