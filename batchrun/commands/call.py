@@ -1,9 +1,9 @@
-"""The subject of one call: manifest, settings, where its sweep is. It knows no command line."""
+"""The subject of one call: manifest, settings, where its sweep is. It knows no argparse."""
 
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -24,6 +24,9 @@ from batchrun.manifest.select import check_found, parse_only
 from batchrun.runflow.descriptions import Description
 from batchrun.settings import Settings
 from batchrun.sweep.location import LEDGER
+
+if TYPE_CHECKING:  # the call that has nothing to do loads only that one
+    from batchrun.commands.run_options import Options
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -80,6 +83,17 @@ def prepare(
         place=place,
         endpoint=endpoint,
         folder=folder,
+    )
+
+
+def prepare_for(options: "Options") -> Call:
+    """Return the call that *options* ask for, as `prepare` does."""
+    return prepare(
+        options.manifest,
+        options.place,
+        chosen=options.chosen,
+        only=options.only,
+        quiet=options.quiet,
     )
 
 

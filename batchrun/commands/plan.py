@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from batchrun.commands.call import prepare
+from batchrun.commands.call import prepare_for
 from batchrun.commands.preview import plan_of, preview
 from batchrun.commands.run_options import parse
 from batchrun.commands.target import naming_recover
@@ -11,12 +11,6 @@ from batchrun.commands.target import naming_recover
 def main(argv: Sequence[str]) -> int:
     """Print what a call with *argv* would do; return the exit code."""
     options = parse(argv, command="plan")
-    call = prepare(
-        options.manifest,
-        options.place,
-        chosen=options.chosen,
-        only=options.only,
-        quiet=options.quiet,
-    )
+    call = prepare_for(options)
     with naming_recover(call.recover_command):
         return preview(plan_of(call, options, argv), as_json=options.json)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from batchrun.base.said import log
 from batchrun.base.text import money, number_of, usd
-from batchrun.commands.call import Call, prepare
+from batchrun.commands.call import Call, prepare_for
 from batchrun.commands.changed_types import check_types
 from batchrun.commands.confirm import confirm
 from batchrun.commands.error_boundary import import_command
@@ -38,13 +38,7 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv, command="redo")
     if not options.only:
         raise UsageError("`batchrun redo` needs `--only NAME=V[,V]`: the cells to make again")
-    call = prepare(
-        options.manifest,
-        options.place,
-        chosen=options.chosen,
-        only=options.only,
-        quiet=options.quiet,
-    )
+    call = prepare_for(options)
     with naming_recover(call.recover_command):
         offer = offer_of(call, argv)
         if options.dry_run or not offer.choice.cells:

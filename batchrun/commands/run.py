@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from batchrun.commands import nothing_to_do
-from batchrun.commands.call import prepare
+from batchrun.commands.call import prepare_for
 from batchrun.commands.error_boundary import import_command
 from batchrun.commands.run_options import parse
 from batchrun.commands.target import naming_recover
@@ -20,13 +20,7 @@ def main(argv: Sequence[str]) -> int:
     known = None if options.plan else nothing_to_do.repeated(options, argv, started)
     if known is not None:
         return known
-    call = prepare(
-        options.manifest,
-        options.place,
-        chosen=options.chosen,
-        only=options.only,
-        quiet=options.quiet,
-    )
+    call = prepare_for(options)
     with naming_recover(call.recover_command):
         if options.dry_run:
             from batchrun.commands.preview import plan_of, preview
