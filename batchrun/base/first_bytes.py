@@ -1,4 +1,4 @@
-"""The kind of a file by its first bytes, as an extension. Pure."""
+"""The kind of a file by its first bytes: an extension, or how its text is encoded. Pure."""
 
 from typing import Final
 
@@ -21,6 +21,17 @@ _BY_START: Final = (
 )
 _BY_RIFF: Final = {b"WEBP": ".webp", b"WAVE": ".wav"}
 _BY_BRAND: Final = {b"avif": ".avif", b"heic": ".heic", b"qt  ": ".mov", b"M4A ": ".m4a"}
+_BY_MARK: Final = (
+    (b"\xff\xfe\0\0", "UTF-32"),
+    (b"\0\0\xfe\xff", "UTF-32"),
+    (b"\xff\xfe", "UTF-16"),
+    (b"\xfe\xff", "UTF-16"),
+)
+
+
+def wide_text(head: bytes) -> str | None:
+    """Return the encoding that the mark before a text names; None: it may be UTF-8."""
+    return next((name for mark, name in _BY_MARK if head.startswith(mark)), None)
 
 
 def is_page(head: bytes) -> bool:

@@ -9,15 +9,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.first_bytes import wide_text
+
 LARGEST_TEXT: Final = 262_144
 """Bytes of a file whose text is a value: each cell sends it, and the ledger keeps it for each."""
-
-_MARKS: Final = {
-    b"\xff\xfe\x00\x00": "UTF-32",
-    b"\x00\x00\xfe\xff": "UTF-32",
-    b"\xff\xfe": "UTF-16",
-    b"\xfe\xff": "UTF-16",
-}
 
 
 class FileText(Struct, frozen=True):
@@ -32,7 +27,7 @@ def text_of(file: Any, written: str) -> FileText:
     data = file.read(LARGEST_TEXT + 1)
     if len(data) > LARGEST_TEXT:
         raise ValueError(f"`{written}` has more than the {LARGEST_TEXT} bytes that a text may have")
-    if kind := next((kind for mark, kind in _MARKS.items() if data.startswith(mark)), None):
+    if kind := wide_text(data):
         raise ValueError(f"`{written}` is {kind}; save the file as UTF-8")
     try:
         text = data.decode("utf-8-sig")

@@ -4,6 +4,7 @@ Both ends are exact. A number between them that no decimal can spell is rounded 
 digits, by decimal arithmetic: its spelling goes into keys, and is the same on every machine.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
@@ -59,8 +60,23 @@ class RangeError(ValueError):
         self.found = found
 
 
+class _Numbers(Fixed):
+    """Numbers that are worked out one by one."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def value(self, index: int) -> int | float:
+        """Return the number at *index*, which is within their length."""
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return Constant(self.value(index))
+
+
 @dataclass(frozen=True, slots=True)  # a struct can't be a Sequence as well
-class Steps(Fixed):
+class Steps(_Numbers):
     """The numbers of a `$range`, exactly: `first` and `step` count units of ten to the `exponent`.
 
     None of them is kept. Decimal's own arithmetic would round what has more than 28 digits.
@@ -74,11 +90,9 @@ class Steps(Fixed):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
+    def value(self, index: int) -> int | float:
         units = self.first + index * self.step
-        return Constant(plain(Decimal(f"{units}e{self.exponent}")) if self.exponent else units)
+        return plain(Decimal(f"{units}e{self.exponent}")) if self.exponent else units
 
 
 def range_of(bounds: Any) -> Fixed:
@@ -110,7 +124,7 @@ def _units(bounds: Sequence[Any]) -> tuple[int, list[int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Spaced(Fixed):
+class _Spaced(_Numbers):
     """So many numbers between two ends; by equal ratios where there are *logs*.
 
     These are the natural logarithms of the first number, and of the last by the first.
@@ -124,10 +138,8 @@ class _Spaced(Fixed):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: Any) -> Any:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        return Constant(plain(self._at(index)))
+    def value(self, index: int) -> int | float:
+        return plain(self._at(index))
 
     def _at(self, index: int) -> Decimal:
         steps = self.length - 1

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from batchrun.base.first_bytes import wide_text
 from batchrun.errors import Place, Problem
 
 _UNPRINTABLE: Final = re.compile(
@@ -45,8 +46,8 @@ def unreadable(data: bytes, error: UnicodeDecodeError, name: str) -> Problem:
     line = before.count(b"\n") + 1
     column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
     what = f"byte 0x{data[error.start]:02x} is not UTF-8"
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        what = "this is UTF-32" if data[2:4] == b"\0\0" else "this is UTF-16"
+    if kind := wide_text(data):
+        what = f"this is {kind}"
     return Problem(Place(name, line, column), f"{what}; save the file as UTF-8")
 
 

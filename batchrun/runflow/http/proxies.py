@@ -39,10 +39,6 @@ class Proxy(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"<Proxy of {self.name}>"  # the password is a secret
 
-    @property
-    def needs_socks(self) -> bool:
-        return self.url.startswith("socks")
-
 
 class Proxies:
     """The settings of *environ*; of *system*, by scheme, where *environ* has none."""
