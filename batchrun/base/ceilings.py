@@ -39,7 +39,7 @@ MOST_USD: Final = 1_000_000_000
 """US dollars of a budget or a price."""
 
 LONGEST_DAYS: Final = 3_650
-"""Days that any time may last: what is later than that can't be added to every date."""
+"""The longest time, in days: a longer one can't be added to each date of the calendar."""
 
 FASTEST: Final = 1_000_000
 """Calls a second that a rate may allow; it allows one an hour at least."""

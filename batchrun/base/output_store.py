@@ -105,7 +105,7 @@ class Part:
 
 
 def on_disk(name: str) -> str:
-    """Return *name* such that its bytes on disk are UTF-8, whatever the locale calls them."""
+    """Return *name* as the locale spells it, so that its bytes on disk are UTF-8."""
     return name if name.isascii() else os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
