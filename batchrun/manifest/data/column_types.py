@@ -122,10 +122,18 @@ class Column(Struct):
         return self.type if is_one else BY_FIELD
 
 
-class RowValues(dict[str, Any]):
-    """The values of a row. *texts* are the fields of columns whose type the manifest doesn't say.
+class Said(str):
+    """A field of a column whose type the manifest says: no model takes its value as another."""
 
-    A model may take such a value as the text that it was, or such a text as what it reads as.
+    __slots__ = ()
+
+
+class RowValues(dict[str, Any]):
+    """The values of a row. *texts* are its fields as they are written.
+
+    Those of a column that the manifest says to be text are left out: such a field may be a path, a
+    list or a template. Where the manifest doesn't say a column's type, a model may take its value
+    as the text that it was, or its text as what it reads as.
     """
 
     __slots__ = ("texts",)
@@ -180,9 +188,15 @@ class ColumnTypes(Struct):
             name: text if (read := readers.get(name)) is None else read(text)
             for name, text in fields.items()
         }
+        return RowValues(values, self._texts(fields) if self.said else fields)
+
+    def _texts(self, fields: Mapping[str, str]) -> dict[str, str]:
         said = self.said
-        texts = {n: text for n, text in fields.items() if n not in said} if said else fields
-        return RowValues(values, texts)
+        return {
+            name: text if name not in said else Said(text)
+            for name, text in fields.items()
+            if said.get(name) is not ColumnType.TEXT
+        }
 
     def _made(self) -> Iterator[tuple[str, Callable[[str], Any]]]:
         for name in self.columns:
