@@ -33,6 +33,7 @@ from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.data.changes import Watch
 from batchrun.manifest.grid.expand import expand, upper_bound
+from batchrun.planning.shared_runs import shared_rows
 from batchrun.results.budgets import budgets_of
 from batchrun.results.going_on import Others, how_to_go_on
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
@@ -94,6 +95,8 @@ def _said(ending: Ending, totals: Totals | None) -> Iterator[str]:
         yield f"batchrun: {error}"
     yield from ending.shutdown.notes
     yield from _unsaved(ending.shutdown)
+    if totals is not None:
+        yield from shared_rows(ending.call.manifest, totals.counted.folded)
     if ending.selection and totals is not None and not totals.selected.cells:
         yield "no cell has the status or the code that `--only` asks for"
 

@@ -36,7 +36,7 @@ LONGEST: Final = 60
 class Outlook(Struct, frozen=True, kw_only=True):
     """What a plan shows. *warnings* speak of the models' descriptions; the *balance* is in USD.
 
-    *failures* are those of cells that ended badly and stay so.
+    *failures* are those of cells that ended badly and stay so. *shared* names rows that share runs.
     *reuse* are the folders that it takes over from, as people read them; *command* does what is
     planned; *refused*: it would be refused for what is paid already, *wrong_inputs*: for inputs
     that the models' descriptions rule out, *refused_types*: for what *types* say of columns.
@@ -55,6 +55,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
     refused_types: bool = False
     edits: Edits | None = None
     failures: Sequence[Failure] = ()
+    shared: Sequence[str] = ()
     warnings: Sequence[str] = ()
     balance: Decimal | None = None
 
@@ -119,6 +120,7 @@ def lines(outlook: Outlook) -> Iterator[str]:
     yield from _effort(outlook)
     if folded:
         yield folded_points(folded, tally.cells + folded)
+        yield from outlook.shared
     if not tally.cells and not forecast.counted.tally.cells:
         yield NO_CELL
     yield from _first(outlook)

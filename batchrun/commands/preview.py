@@ -44,6 +44,7 @@ from batchrun.manifest.cells import Cell
 from batchrun.planning.effort import Effort, Work, effort
 from batchrun.planning.forecast import Forecast, forecast
 from batchrun.planning.plan_file import keep, read
+from batchrun.planning.shared_runs import shared_rows
 from batchrun.planning.to_do import KeySet
 from batchrun.planning.type_changes import type_changes
 from batchrun.results.failures import Failure, Grouping
@@ -124,6 +125,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             refused_types=changed_types.are_refused(types, call),
             edits=None if reader is None else edited(call, reader, found.counting),
             failures=() if reader is None else ended_badly(call, reader, found.counting),
+            shared=shared_rows(call.manifest, found.selected.folded),
             warnings=(*known.warnings, *input_lines(wrong, call)),
             balance=know_balance(call) if found.to_do.number else None,
         )
