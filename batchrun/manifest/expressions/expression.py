@@ -310,6 +310,19 @@ def field_of(expression: Expression, scope: Scope) -> str | None:
             return None
 
 
+def names_alone(expression: Expression) -> frozenset[str]:
+    """Return the names whose values stand in its value as they are, not only inside text."""
+    match expression:
+        case Single(reference=reference) if reference.attribute is None:
+            return expression.names
+        case Items(items=below):
+            return NOTHING.union(*map(names_alone, below))
+        case Fields(fields=fields):
+            return NOTHING.union(*(names_alone(below) for _, below in fields))
+        case _:
+            return NOTHING
+
+
 def pointed(node: Origin, reference: Reference | str, message: str) -> Problem:
     """Return a problem whose caret stands under the reference, if its line can be found."""
     if not isinstance(node, Node):

@@ -139,7 +139,6 @@ class DataReader(Struct, frozen=True):
         nameless = frozenset(name for name in columns if reserved(name) and name not in sent)
         table = FileTable(node, data, self.context.compiler, self.context.disk, nameless)
         self.context.problems.extend(table.check())
-        self.context.notes.extend(table.notes)
         return table
 
     def _inline(self, node: Node) -> Table | None:
