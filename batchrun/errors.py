@@ -2,6 +2,7 @@
 
 * BatchrunError (70)
   * UsageError (2)
+    * TypesChangedError (2)
     * ManifestError (2)
       * SourceChangedError (3)
   * KeyRefusedError (4)
@@ -98,6 +99,18 @@ class UsageError(BatchrunError):
     """The command line asks for something that cannot be. Nothing was sent."""
 
     exit_code = 2
+
+
+class TypesChangedError(UsageError):
+    """Columns have other types than paid cells had: *message* says which, *ways* how to go on."""
+
+    def __init__(self, message: str, ways: Sequence[str]) -> None:
+        super().__init__("\n  ".join([message, *ways]))
+        self._ways = tuple(ways)
+
+    @property
+    def ways(self) -> Sequence[str]:
+        return self._ways
 
 
 UNREAD: Final = "cannot read the manifest"
