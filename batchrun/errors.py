@@ -210,7 +210,10 @@ class BudgetReachedError(BatchrunError):
         self.settling: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        ways = [f"to settle what a call has left reserved: `{each}`" for each in self.settling]
+        left = self.settling
+        ways = [f"to settle what a call has left reserved: `{each}`" for each in left[:MOST_LISTED]]
+        if (more := len(left) - MOST_LISTED) > 0:
+            ways.append(f"and {more:,} more such calls")
         return "\n  ".join([super().__str__(), *ways])
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.text import listed
 from batchrun.commands import changed_types
 from batchrun.commands.call import Call
 from batchrun.commands.checking_inputs import are_refused, as_dicts, input_problems
@@ -117,7 +118,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             effort=effort_of(call, book, found),
             folder=str(call.folder),
             command=plan.command,
-            reuse=" and ".join(map(str, plan.reuse)),
+            reuse=listed(map(str, plan.reuse), by=" and "),
             refused=bool(before.refusals(call, plan.command)),
             wrong_inputs=are_refused(wrong, call),
             types=types,

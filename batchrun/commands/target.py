@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.text import listed
 from batchrun.commands.drawing import draw_samples
 from batchrun.errors import (
     BegunElsewhereError,
@@ -162,9 +163,7 @@ def others_of_name(folder: Path) -> str:
 
     found = labels_of_name(folder)
     labels = [f"`{each}`" for each in found if each is not None]
-    said = f"; labels here: {', '.join(labels[:_MOST_LABELS])}" if labels else ""
-    if len(labels) > _MOST_LABELS:
-        said += f", and {len(labels) - _MOST_LABELS:,} more"
+    said = f"; labels here: {listed(labels, most=_MOST_LABELS)}" if labels else ""
     return f"{said}; a sweep without a label is here" if None in found else said
 
 

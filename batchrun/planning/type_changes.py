@@ -18,7 +18,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import money, number_of, usd
+from batchrun.base.text import few, money, number_of, usd
 from batchrun.base.values import spell
 from batchrun.errors import ManifestError
 from batchrun.ledger.reader import Readable
@@ -42,6 +42,9 @@ MOST_TRIED: Final = 243
 
 MOST_CELLS: Final = 100_000
 """Cells of a ledger up to which it is tried what each column without a remembered type does."""
+
+MOST_WAYS: Final = 5
+"""Columns whose way on is said; the last line of a call has all of these."""
 
 LOOKED_AT: Final = 300
 """Cells that are made for each of them."""
@@ -265,11 +268,7 @@ def _effect(
 
 def lines(found: TypeChanges) -> Iterator[str]:
     """Yield what has changed, and what that does."""
-    for each in found.changes:
-        if each.remembered:
-            yield f"the column `{each.column}` was {_WORDS[each.was]}, and {_now(each)}"
-        else:
-            yield f"{_paid(each)}; it {_now(each)}"
+    yield from few(map(_change, found.changes))
     new = number_of(found.new, "new cell")
     if found.lost.cells:
         paid = number_of(found.lost.cells, "paid cell")
@@ -277,6 +276,12 @@ def lines(found: TypeChanges) -> Iterator[str]:
         yield f"that makes {new}, and {paid} ({usd(found.lost.cost)} USD) {drop} out"
     else:
         yield f"that makes {new}; no paid cell drops out"
+
+
+def _change(change: TypeChange) -> str:
+    if change.remembered:
+        return f"the column `{change.column}` was {_WORDS[change.was]}, and {_now(change)}"
+    return f"{_paid(change)}; it {_now(change)}"
 
 
 def _paid(change: TypeChange) -> str:
@@ -299,9 +304,11 @@ def _now(change: TypeChange) -> str:
 
 def ways(found: TypeChanges, command: str) -> Iterator[str]:
     """Yield how to go on where paid cells drop out; *command* is the call."""
-    for each in found.changes:
+    for each in found.changes[:MOST_WAYS]:
         was = "it was" if each.remembered else "paid cells have it"
         yield f"to keep `{each.column}` as {was}: {_way(each, edited=found.edited)}"
+    if (more := len(found.changes) - MOST_WAYS) > 0:
+        yield f"and likewise for {number_of(more, 'more column')}"
     yield f"to pay for the new cells: `{command} --new-types`"
 
 

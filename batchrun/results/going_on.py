@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.base.text import number_of
+from batchrun.base.text import listed, number_of
 from batchrun.errors import (
     UNREAD,
     BatchrunError,
@@ -99,7 +99,8 @@ def after_stop(exit_code: int, command: str, error: BatchrunError | None) -> str
         if first.message.startswith(UNREAD):
             return f"correct the path, then run `{command}`; {first.place.source}: {first.message}"
         number = number_of(1 + len(rest) + sum(each.more for each in error.problems), "mistake")
-        where = " and ".join(dict.fromkeys(each.place.source for each in error.problems))
+        sources = dict.fromkeys(each.place.source for each in error.problems)
+        where = listed(sources, most=MOST_REASONS, by=" and ")
         said = f"{first.place}: {_first_line(first.message)}"
         return f"fix {number} in {where}, then run `{command}`; the first is {said}"
     return f"{hint}: {_first_line(str(error))}" if exit_code in _UNNAMED else hint
