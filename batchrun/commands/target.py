@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.text import listed
-from batchrun.commands.drawing import draw_samples
+from batchrun.commands.drawing import draw_samples, files_said
 from batchrun.errors import (
     BegunElsewhereError,
     BudgetReachedError,
@@ -179,7 +179,7 @@ def subject_of(target: Path, place: Place) -> Subject:
     if not target.suffix and not target.exists():
         near = near_beside(target)
         raise UsageError(f"`{target}` is no folder of a sweep, and no manifest{near}")
-    manifest = load_manifest(target, os.environ)
+    manifest = load_manifest(target, os.environ, looking=files_said())
     draw_samples(manifest)
     _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
