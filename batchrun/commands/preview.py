@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.text import listed
+from batchrun.catalogue.unsent_columns import unsent_columns
 from batchrun.commands import changed_types
 from batchrun.commands.call import Call
 from batchrun.commands.checking_inputs import are_refused, as_dicts, input_problems
@@ -25,7 +26,7 @@ from batchrun.commands.edited import edited
 from batchrun.commands.grid_counts import bad_ends
 from batchrun.commands.knowing_balance import know_balance
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
-from batchrun.commands.notes import notes_of
+from batchrun.commands.notes import note_line, notes_of
 from batchrun.commands.paid_before import paid_before
 from batchrun.commands.plan_words import Outlook, lines, onward
 from batchrun.commands.reusing import opened_sources, survey
@@ -99,6 +100,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
         known = checked(call, book, models_to_send(call, book, selection, taking.keys))
         call = call.sending(known.descriptions)
+        unsent = tuple(unsent_columns(call.manifest, known.descriptions))
         wrong = input_problems(call, book, selection, taking.keys, known.descriptions)
         before = paid_before(call, book, taking)
         found = forecast(
@@ -125,7 +127,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             refused_types=changed_types.are_refused(types, call),
             edits=None if reader is None else edited(call, reader, found.counting),
             failures=() if reader is None else ended_badly(call, reader, found.counting),
-            warnings=(*known.warnings, *input_lines(wrong, call)),
+            warnings=(*map(note_line, unsent), *known.warnings, *input_lines(wrong, call)),
             balance=know_balance(call) if found.to_do.number else None,
         )
     summary = replace(
@@ -134,6 +136,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         changed=None if outlook.edits is None else outlook.edits.as_dict(),
         reused=taking.as_dicts(),
         input_problems=as_dicts(wrong),
+        notes=notes_of((*call.manifest.notes, *unsent)),
     )
     if plan.kept is not None:
         keep(plan.kept, summary.as_dict())
@@ -246,10 +249,10 @@ def summary_of(plan: Plan, outlook: Outlook, book: Book) -> Summary:
         **counts,
         cost=book.cost,
         outputs=str(plan.call.folder),
+        ledger=str(plan.call.folder / LEDGER) if sweep is not None else None,
         complete=not tally.unfinished,
         next=onward(outlook),
         models=outlook.forecast.counted.as_dict(),
         failures=failure_dicts(outlook.failures, cells),
         plan=outlook.as_dict(),
-        notes=notes_of(plan.call.manifest),
     )

@@ -11,6 +11,7 @@ from batchrun.base.text import nearest
 from batchrun.errors import UNREAD, ManifestError, Place, Problem
 from batchrun.manifest.data.local_files import Looking
 from batchrun.manifest.grid.check import check, check_meant
+from batchrun.manifest.grid.unsent import unsent_inputs
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.manifest.parse.reader import Reader, read_head, read_limits
 from batchrun.manifest.yaml.composer import parse_document
@@ -56,6 +57,7 @@ def read_manifest(
     if not (problems or kept):
         check_meant(manifest, problems, meant)
     raise_if(problems)
+    meant += unsent_inputs(manifest)
     places = {note.place for note in meant}  # they know what the value is for: one note is enough
     said = dict.fromkeys([*meant, *(note for note in notes if note.place not in places)])
     return replace(manifest, notes=tuple(sorted(said, key=lambda note: note.place)))
