@@ -82,6 +82,8 @@ class Problem(Struct, frozen=True):
     more: int = 0
 
     def __str__(self) -> str:
+        if self.message.startswith(UNREAD):  # it has no lines to point at
+            return f"{self.place.source}: {self.message}"
         text = f"{self.place}: {self.message}"
         if self.excerpt is None:
             return text

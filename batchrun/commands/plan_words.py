@@ -100,12 +100,13 @@ def _first_as_dict(first: FirstCell, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def lines(outlook: Outlook) -> Iterator[str]:
-    """Yield the plan as people read it."""
+def lines(outlook: Outlook, width: int | None = None) -> Iterator[str]:
+    """Yield the plan as people read it, on a terminal of that *width* if it's one."""
     forecast, to_do = outlook.forecast, outlook.forecast.to_do
     tally, folded = forecast.selected.tally, forecast.selected.tally.folded
     costs = forecast.to_do.costs()
-    yield from plan_table([(row, costs.get(row.alias, NONE)) for row in forecast.selected.models])
+    rows = [(row, costs.get(row.alias, NONE)) for row in forecast.selected.models]
+    yield from plan_table(rows, width)
     yield _sum(outlook)
     yield from _changed(outlook)
     if to_do.again:

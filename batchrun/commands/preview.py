@@ -7,6 +7,7 @@ service is asked how it describes the models; a plan without it says so.
 """
 
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.said import is_terminal
 from batchrun.base.text import listed
 from batchrun.catalogue.unsent_columns import unsent_columns
 from batchrun.commands import changed_types
@@ -144,8 +146,9 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         print(summary.as_json())
     else:
         said = before.lines(call, plan.command)
+        width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
         unseen = [before.unseen] if before.unseen else []
-        print("\n".join([*said, *lines(outlook), *unseen]))
+        print("\n".join([*said, *lines(outlook, width), *unseen]))
     return 0
 
 
