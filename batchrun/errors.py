@@ -2,6 +2,7 @@
 
 * BatchrunError (70)
   * UsageError (2)
+    * TypesChangedError (2)
     * ManifestError (2)
       * SourceChangedError (3)
   * KeyRefusedError (4)
@@ -81,6 +82,8 @@ class Problem(Struct, frozen=True):
     more: int = 0
 
     def __str__(self) -> str:
+        if self.message.startswith(UNREAD):  # it has no lines to point at
+            return f"{self.place.source}: {self.message}"
         text = f"{self.place}: {self.message}"
         if self.excerpt is None:
             return text
@@ -98,6 +101,18 @@ class UsageError(BatchrunError):
     """The command line asks for something that cannot be. Nothing was sent."""
 
     exit_code = 2
+
+
+class TypesChangedError(UsageError):
+    """Columns have other types than paid cells had: *message* says which, *ways* how to go on."""
+
+    def __init__(self, message: str, ways: Sequence[str]) -> None:
+        super().__init__("\n  ".join([message, *ways]))
+        self._ways = tuple(ways)
+
+    @property
+    def ways(self) -> Sequence[str]:
+        return self._ways
 
 
 UNREAD: Final = "cannot read the manifest"
@@ -197,7 +212,10 @@ class BudgetReachedError(BatchrunError):
         self.settling: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        ways = [f"to settle what a call has left reserved: `{each}`" for each in self.settling]
+        left = self.settling
+        ways = [f"to settle what a call has left reserved: `{each}`" for each in left[:MOST_LISTED]]
+        if (more := len(left) - MOST_LISTED) > 0:
+            ways.append(f"and {more:,} more such calls")
         return "\n  ".join([super().__str__(), *ways])
 
 

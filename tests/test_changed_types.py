@@ -33,7 +33,6 @@ MANIFEST: Final = "models: [a/b]\nrows: p.csv\n"
 ROWS: Final = "prompt,steps\na chair,30\na stool,31\na bench,32\n"
 GAP: Final = f"{ROWS}a bed,N/A\n"
 COST: Final = Decimal("0.08")
-BY_ITSELF: Final = "read field by field, as batchrun 0.1 did"
 
 
 class Paid:
@@ -231,6 +230,10 @@ def test_status_says_that_the_next_call_is_refused(
     said = capsys.readouterr().out
     assert "that makes 3 new cells, and 3 paid cells (0.24 USD) drop out" in said
     assert f"m.yaml --endpoint {ENDPOINT}` is refused (exit 2) without `--new-types`" in said
+    last = said.splitlines()[-1]
+    assert last.startswith("to keep `steps` as it was: mend ")
+    assert last.endswith("; or to pay for the new cells: " + last.partition("cells: ")[2])
+    assert last.endswith(f"m.yaml --endpoint {ENDPOINT} --new-types`")
 
 
 CHANGES: dict[str, tuple[str, dict[str, str] | None, str, str, str]] = {
@@ -453,6 +456,33 @@ def test_other_rows_are_an_edit_as_any_other_where_no_cell_has_the_changed_colum
     assert paid.types() is None
 
 
+def test_a_renamed_column_is_compared_with_nothing_that_it_never_was(paid: Paid) -> None:
+    text = "models: [a/b]\nrows: {file: p.csv, send: []}\ninputs: {prompt: '${%s}', size: '${s}'}\n"
+    rows = "%s,s\na chair,%s\n42,%s\n"
+    paid.write(rows % ("words", "0.5", "0.7"), text % "words")
+    paid.begin_anew({}, {"words": "text", "s": "number"})
+
+    paid.write(rows % ("said", "0.5", "0.7"), text % "said")
+    assert paid.types() is None
+
+    paid.write(rows % ("said", '"0,5"', '"0,7"'), text % "said")
+    assert [each["column"] for each in paid.types()["columns"]] == ["s"]
+
+
+def test_of_a_renamed_column_it_is_said_what_paid_cells_have(paid: Paid) -> None:
+    text = "models: [a/b]\nrows: {file: p.csv, send: []}\ninputs: {steps: '${%s}'}\n"
+    paid.write("n\n30\n31\n", text % "n")
+    paid.begin_anew({}, {"n": "number"})
+    paid.write("number\n30\n31\nN/A\n", text % "number")
+
+    code, said = paid.run()
+
+    assert code == 2
+    assert "paid cells have some fields of the column `number` as numbers or booleans; it" in said
+    assert "to keep `number` as paid cells have it: " in said
+    assert "batchrun 0.1" not in said
+
+
 def test_other_rows_of_the_same_types_are_an_edit_as_any_other(paid: Paid) -> None:
     paid.begin(ROWS, KNOWN)
     paid.write("prompt,steps\na desk,3\n")
@@ -483,10 +513,14 @@ def test_an_old_ledger_of_a_mixed_column_is_refused_and_then_gone_on_with_or_not
     code, said = paid.run()
 
     assert code == 2
-    assert f"the column `prompt` was {BY_ITSELF}, and is text now: p.csv:3 has `42`\n" in said
-    assert f"the column `steps` was {BY_ITSELF}, and is of numbers now: p.csv:2 has `7.0`\n" in said
+    some = "paid cells have some fields of the column"
+    assert f"{some} `prompt` as numbers or booleans; it is text now: p.csv:3 has `42`\n" in said
+    assert f"{some} `steps` as text; it is of numbers now: p.csv:2 has `7.0`\n" in said
     assert "that makes 3 new cells, and 3 paid cells (0.24 USD) drop out" in said
-    assert "to keep `prompt` as it was: a JSONL file gives each value a type of its own\n" in said
+    assert (
+        "to keep `prompt` as paid cells have it: a JSONL file gives each value a type of its own\n"
+        in said
+    )
 
 
 def test_one_late_row_of_a_long_old_sheet_is_enough(paid: Paid) -> None:
@@ -517,8 +551,8 @@ def test_an_old_ledger_of_texts_that_are_booleans_now_can_be_kept(paid: Paid) ->
 
     code, said = paid.run()
     assert code == 2
-    assert "the column `flag` was text, and is of booleans now: all of its fields are\n" in said
-    assert "to keep `flag` as it was: say `text: [flag]` in `rows`\n" in said
+    assert "cells have the column `flag` as text; it is of booleans now: all of its" in said
+    assert "to keep `flag` as paid cells have it: say `text: [flag]` in `rows`\n" in said
 
     paid.write(rows, "models: [a/b]\nrows: {file: p.csv, text: [flag]}\n")
     assert paid.run()[0] == 0

@@ -20,6 +20,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from batchrun.base.local_file import LocalFile
+from batchrun.base.text import listed
 from batchrun.base.values import spell
 from batchrun.catalogue.near_values import NUMBER, is_number, nearest_of, number_in
 from batchrun.manifest.expressions.template import kind
@@ -216,9 +217,7 @@ def _as_written(near: Any, value: Any) -> str:
 
 
 def _named(allowed: tuple[Any, ...]) -> str:
-    shown = ", ".join(f"`{spell(each, 30)}`" for each in allowed[:MOST_NAMED])
-    more = len(allowed) - MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+    return listed((f"`{spell(each, 30)}`" for each in allowed), most=MOST_NAMED)
 
 
 def _names(says: str, value: Any) -> bool:

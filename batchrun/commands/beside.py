@@ -21,7 +21,7 @@ import anyio
 from msgspec import Struct
 
 from batchrun.base.said import log
-from batchrun.base.text import money, number_of, usd
+from batchrun.base.text import few, money, number_of, usd
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected
 from batchrun.commands.reusing import NOTHING, Taking, set_aside
@@ -251,8 +251,8 @@ def refuse(
     for each in found:
         if each.same:
             raise refusal(each, call, command)
-    for each in found:
-        log(each.note(), sys.stderr)
+    for line in few(each.note() for each in found):
+        log(line, sys.stderr)
 
 
 async def _organisation(call: Call, url: str, key: str) -> str | None:

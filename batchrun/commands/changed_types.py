@@ -8,7 +8,7 @@ import sys
 
 from batchrun.base.said import say
 from batchrun.commands.call import Call
-from batchrun.errors import UsageError
+from batchrun.errors import TypesChangedError
 from batchrun.ledger.reader import Readable
 from batchrun.planning.type_changes import TypeChanges, lines, type_changes, ways
 
@@ -16,13 +16,13 @@ from batchrun.planning.type_changes import TypeChanges, lines, type_changes, way
 def check_types(call: Call, ledger: Readable, command: str, *, quiet: bool) -> None:
     """Say which columns have changed their type; *command* is this call.
 
-    Raises UsageError where paid cells drop out, and the call doesn't say that it knows.
+    Raises TypesChangedError where paid cells drop out, and the call doesn't say that it knows.
     """
     found = type_changes(call.manifest, ledger)
     if found is None:
         return
     if are_refused(found, call):
-        raise UsageError("\n  ".join(["\n".join(lines(found)), *ways(found, command)]))
+        raise TypesChangedError("\n".join(lines(found)), [*ways(found, command)])
     for each in () if quiet else lines(found):
         say(each, sys.stderr)
 

@@ -212,7 +212,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         models={} if totals is None else totals.counted.as_dict(),
         failures=() if totals is None else totals.as_dicts(),
         budgets=tuple(each.as_dict() for each in budgets) or None,
-        notes=notes_of(ending.call.manifest),
+        notes=notes_of(ending.call.manifest.notes),
         error=stop_of(ending.shutdown.errors, tuple(_unsaved(ending.shutdown))),
     )
 

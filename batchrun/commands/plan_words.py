@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of, size_of, span, usd
+from batchrun.base.text import listed, money, number_of, size_of, span, usd
 from batchrun.commands.plan_table import NONE, plan_table, rounded, total
 from batchrun.manifest.cells import plain
 from batchrun.manifest.file_names import file_name
@@ -101,12 +101,13 @@ def _first_as_dict(first: FirstCell, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def lines(outlook: Outlook) -> Iterator[str]:
-    """Yield the plan as people read it."""
+def lines(outlook: Outlook, width: int | None = None) -> Iterator[str]:
+    """Yield the plan as people read it, on a terminal of that *width* if it's one."""
     forecast, to_do = outlook.forecast, outlook.forecast.to_do
     tally, folded = forecast.selected.tally, forecast.selected.tally.folded
     costs = forecast.to_do.costs()
-    yield from plan_table([(row, costs.get(row.alias, NONE)) for row in forecast.selected.models])
+    rows = [(row, costs.get(row.alias, NONE)) for row in forecast.selected.models]
+    yield from plan_table(rows, width)
     yield _sum(outlook)
     yield from _changed(outlook)
     if to_do.again:
@@ -153,7 +154,7 @@ def _unknown(outlook: Outlook) -> Iterator[str]:
     cost = outlook.forecast.to_do.cost()
     if cost.unknown:
         costs = outlook.forecast.to_do.costs().items()
-        aliases = ", ".join(alias for alias, each in costs if each.unknown)
+        aliases = listed(alias for alias, each in costs if each.unknown)
         yield (
             f"the price of {number_of(cost.unknown, 'cell')} is not known: {aliases}; "
             "`price` beside a model's `id` says what a run costs at most"
@@ -171,7 +172,7 @@ def _effort(outlook: Outlook) -> Iterator[str]:
         f"{settings.concurrency} runs in flight and {settings.rate.per_second:g} calls a second"
     )
     if effort.seconds is None:
-        unknown = ", ".join(effort.unknown)
+        unknown = listed(effort.unknown)
         yield (
             f"at least {number_of(effort.calls, 'call')}, with {limits}; how long a run takes is "
             f"not known yet: {unknown}"

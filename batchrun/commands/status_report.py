@@ -16,8 +16,8 @@ from batchrun.commands.target import Subject, naming_recover, opened, recover_of
 from batchrun.ledger.history import BAD, GOOD
 from batchrun.ledger.reader import Reader
 from batchrun.manifest.grid.expand import expand
+from batchrun.planning.type_changes import TypeChanges, type_changes, ways
 from batchrun.planning.type_changes import lines as type_lines
-from batchrun.planning.type_changes import type_changes
 from batchrun.results.budgets import budgets_of, in_words
 from batchrun.results.failures import Failure, Grouping, as_dicts, failures, which_cells
 from batchrun.results.going_on import how_to_go_on
@@ -47,12 +47,13 @@ class Overview(Struct, frozen=True, kw_only=True):
     """How the cells stand, and why some of them ended badly; *remade* came from `redo`.
 
     *cells* counts the cells of each model, by its alias; *orphans_cost* is what those have cost
-    that the manifest no longer names, in USD.
+    that the manifest no longer names, in USD; *types* are the columns with another type.
     """
 
     counted: Count
     failures: Sequence[Failure]
     cells: Mapping[str, int]
+    types: TypeChanges | None = None
     remade: int = 0
     orphans_cost: Decimal | None = None
 
@@ -76,6 +77,7 @@ def overview_of(subject: Subject, reader: Reader) -> Overview:
         counted=counted,
         failures=grouping.result(),
         cells=cells,
+        types=type_changes(manifest, reader),
         remade=remade,
         orphans_cost=orphans_cost(reader, counting.orphans(), counted.tally.orphaned),
     )
@@ -101,6 +103,8 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     spent = in_words(budgets) if counted.tally.unfinished else ""
     command = _with_budget(subject, reader)
     onward = how_to_go_on(counted.tally, 0, command=command, failures=found.failures)
+    if found.types is not None and found.types.lost.cells:
+        onward = "; or ".join(ways(found.types, command))
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=None if sweep is None else sweep.name,
@@ -121,15 +125,12 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     )
 
 
-def _types(subject: Subject, reader: Reader) -> Iterator[str]:
+def _types(subject: Subject, found: TypeChanges | None) -> Iterator[str]:
     """Yield which columns have changed their type, and that the next call is refused for it."""
-    if subject.manifest is None:
-        return
-    manifest = replace(subject.manifest, redone=reader.book.redone)
-    if (found := type_changes(manifest, reader)) is not None:
+    if found is not None:
         yield from type_lines(found)
-        if found.lost.cells:
-            yield f"`{subject.command}` is refused (exit 2) without `--new-types`"
+    if found is not None and found.lost.cells:
+        yield f"`{subject.command}` is refused (exit 2) without `--new-types`"
 
 
 def _with_budget(subject: Subject, reader: Reader) -> str:
@@ -152,7 +153,7 @@ def report(subject: Subject, reader: Reader, found: Overview, summary: Summary) 
         yield "the manifest is gone: these are the ledger's cells alone"
     if subject.note:
         yield subject.note
-    yield from _types(subject, reader)
+    yield from _types(subject, found.types)
     if found.remade:
         yield f"{number_of(found.remade, 'cell')} from `redo`"
     runs = list(open_runs(reader))

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.commands.drawing import draw_samples
+from batchrun.base.text import listed
+from batchrun.commands.drawing import draw_samples, files_said
 from batchrun.errors import (
     BegunElsewhereError,
     BudgetReachedError,
@@ -162,9 +163,7 @@ def others_of_name(folder: Path) -> str:
 
     found = labels_of_name(folder)
     labels = [f"`{each}`" for each in found if each is not None]
-    said = f"; labels here: {', '.join(labels[:_MOST_LABELS])}" if labels else ""
-    if len(labels) > _MOST_LABELS:
-        said += f", and {len(labels) - _MOST_LABELS:,} more"
+    said = f"; labels here: {listed(labels, most=_MOST_LABELS)}" if labels else ""
     return f"{said}; a sweep without a label is here" if None in found else said
 
 
@@ -180,7 +179,7 @@ def subject_of(target: Path, place: Place) -> Subject:
     if not target.suffix and not target.exists():
         near = near_beside(target)
         raise UsageError(f"`{target}` is no folder of a sweep, and no manifest{near}")
-    manifest = load_manifest(target, os.environ)
+    manifest = load_manifest(target, os.environ, looking=files_said())
     draw_samples(manifest)
     _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from batchrun.base.text import number_of
+from batchrun.base.text import listed, number_of
 from batchrun.errors import NotPermittedError, OutOfCreditError
 
 NotAdmitted = OutOfCreditError | NotPermittedError
@@ -53,7 +53,7 @@ class Admission:
 
     def _undone(self, stopped: Mapping[str, str]) -> str:
         left = {alias: n for (model, alias), n in self._left.items() if model in stopped}
-        cells = ", ".join(f"{number_of(n, 'cell')} of {alias}" for alias, n in left.items())
+        cells = listed(f"{number_of(n, 'cell')} of {alias}" for alias, n in left.items())
         return f"; {cells} are left undone" if cells else ""
 
 
@@ -62,4 +62,4 @@ def _not_permitted(forbidden: Mapping[str, str], undone: str = "") -> NotPermitt
 
 
 def _each(stopped: Mapping[str, str]) -> str:
-    return "; ".join(f"{model}: {why}" for model, why in stopped.items())
+    return listed((f"{model}: {why}" for model, why in stopped.items()), by="; ")

@@ -5,8 +5,9 @@ then, and would be paid for again. So the ledger remembers the types that each s
 them are compared with those of now: a start between may have had other rows, and so other types,
 and cells of any start may be paid. `dropped_cells.py` says which of them drop out.
 
-A column that the ledger has no type of is new, or of a batchrun that took each field by itself. It
-is compared with that: where the column is new, no cell of it can be paid.
+No start knows the type of a column that is new or renamed, or that a JSONL file or a start of
+batchrun 0.1 had: the paid cells show what values they have of it. So such a column is named only
+where paid cells drop out for it, and nothing is said of what it was.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import money, number_of, usd
+from batchrun.base.text import few, money, number_of, usd
 from batchrun.base.values import spell
 from batchrun.errors import ManifestError
 from batchrun.ledger.reader import Readable
@@ -40,7 +41,10 @@ MOST_TRIED: Final = 243
 """Ways to read columns without a remembered type that are tried."""
 
 MOST_CELLS: Final = 100_000
-"""Cells of a ledger up to which columns that drop none of them are left out of what is said."""
+"""Cells of a ledger up to which it is tried what each column without a remembered type does."""
+
+MOST_WAYS: Final = 5
+"""Columns whose way on is said; the last line of a call has all of these."""
 
 LOOKED_AT: Final = 300
 """Cells that are made for each of them."""
@@ -49,8 +53,14 @@ _WORDS: Final[Mapping[str, str]] = {
     ColumnType.TEXT: "text",
     ColumnType.NUMBER: "of numbers",
     ColumnType.BOOLEAN: "of booleans",
-    BY_FIELD: "read field by field, as batchrun 0.1 did",
 }
+
+_VALUES: Final[Mapping[str, str]] = {
+    ColumnType.TEXT: "text",
+    ColumnType.NUMBER: "numbers",
+    ColumnType.BOOLEAN: "booleans",
+}
+"""What paid cells have of a column whose type no start knows."""
 
 
 class TypeChange(Struct, frozen=True, kw_only=True):
@@ -151,8 +161,8 @@ def _since(
     if not changes:
         return None
     done = _effect(manifest, changes, ledger, newest=newest)
-    if done.lost.cells and len(ledger.book.histories) <= MOST_CELLS:
-        changes = [*_of_weight(manifest, changes, done.lost, ledger)] or changes
+    if done.lost.cells:
+        changes = [*_of_weight(manifest, changes, done.lost, ledger, newest=newest)] or changes
     said = tuple(each for each in changes if each.remembered or done.lost.cells)
     if not said or not (done.new or done.lost.cells):
         return None
@@ -198,20 +208,24 @@ def _likeliest(
 
 
 def _of_weight(
-    manifest: Manifest, changes: Sequence[TypeChange], lost: Lost, ledger: Readable
+    manifest: Manifest,
+    changes: Sequence[TypeChange],
+    lost: Lost,
+    ledger: Readable,
+    *,
+    newest: bool,
 ) -> Iterator[TypeChange]:
-    """Yield the changes but for those without a remembered type that drop no cell by themselves."""
+    """Yield the changes but for those without a remembered type that drop no cell by themselves.
+
+    In a ledger of more than MOST_CELLS that takes long, and only those with one are yielded.
+    """
+    few = len(ledger.book.histories) <= MOST_CELLS
     for each in changes:
         others = [one for one in changes if one is not each]
-        if each.remembered or _drops_less(manifest, others, lost, ledger):
+        if each.remembered or (
+            few and _effect(manifest, others, ledger, newest=newest).lost.cells < lost.cells
+        ):
             yield each
-
-
-def _drops_less(
-    manifest: Manifest, changes: Sequence[TypeChange], lost: Lost, ledger: Readable
-) -> bool:
-    """Say whether fewer cells than those that are *lost* drop out for *changes*."""
-    return _effect(manifest, changes, ledger, newest=False).lost.cells < lost.cells
 
 
 def _ways(change: TypeChange) -> Iterator[TypeChange | None]:
@@ -254,8 +268,7 @@ def _effect(
 
 def lines(found: TypeChanges) -> Iterator[str]:
     """Yield what has changed, and what that does."""
-    for each in found.changes:
-        yield f"the column `{each.column}` was {_WORDS[each.was]}, {_now(each)}"
+    yield from few(map(_change, found.changes))
     new = number_of(found.new, "new cell")
     if found.lost.cells:
         paid = number_of(found.lost.cells, "paid cell")
@@ -265,8 +278,22 @@ def lines(found: TypeChanges) -> Iterator[str]:
         yield f"that makes {new}; no paid cell drops out"
 
 
+def _change(change: TypeChange) -> str:
+    if change.remembered:
+        return f"the column `{change.column}` was {_WORDS[change.was]}, and {_now(change)}"
+    return f"{_paid(change)}; it {_now(change)}"
+
+
+def _paid(change: TypeChange) -> str:
+    column = f"the column `{change.column}`"
+    if change.was != BY_FIELD:
+        return f"paid cells have {column} as {_VALUES[change.was]}"
+    kind = "numbers or booleans" if change.now is ColumnType.TEXT else "text"
+    return f"paid cells have some fields of {column} as {kind}"
+
+
 def _now(change: TypeChange) -> str:
-    now = f"and is {_WORDS[change.now]} now"
+    now = f"is {_WORDS[change.now]} now"
     if change.said:
         return f"{now}, as `rows` says"
     if change.field is None:
@@ -277,8 +304,11 @@ def _now(change: TypeChange) -> str:
 
 def ways(found: TypeChanges, command: str) -> Iterator[str]:
     """Yield how to go on where paid cells drop out; *command* is the call."""
-    for each in found.changes:
-        yield f"to keep `{each.column}` as it was: {_way(each, edited=found.edited)}"
+    for each in found.changes[:MOST_WAYS]:
+        was = "it was" if each.remembered else "paid cells have it"
+        yield f"to keep `{each.column}` as {was}: {_way(each, edited=found.edited)}"
+    if (more := len(found.changes) - MOST_WAYS) > 0:
+        yield f"and likewise for {number_of(more, 'more column')}"
     yield f"to pay for the new cells: `{command} --new-types`"
 
 

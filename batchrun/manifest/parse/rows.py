@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.base.text import did_you_mean
+from batchrun.base.text import did_you_mean, listed
 from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.csv_rows import Dialect
 from batchrun.manifest.data.data_file import DataFile, RowOptions
@@ -173,7 +173,7 @@ class DataReader(Struct, frozen=True):
         columns = dict(self._columns(node))
         lengths = {name: len(values) for name, (_, values) in columns.items()}
         if len(set(lengths.values())) > 1:
-            counts = ", ".join(f"{name} {count}" for name, count in lengths.items())
+            counts = listed(f"{name} {count}" for name, count in lengths.items())
             message = f"the columns of a `zip` are of unequal length: {counts}"
             self.context.problems.append(node.problem(message))
             return None
