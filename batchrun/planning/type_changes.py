@@ -3,20 +3,20 @@
 A row `N/A` in a column of numbers makes all of the column text. Each cell of it has another key
 then, and would be paid for again. So the ledger remembers the types that each start had. All of
 them are compared with those of now: a start between may have had other rows, and so other types,
-and cells of any start may be paid. `dropped_cells.py` says which of them drop out.
+and cells of any start may be paid. Where a start remembers none, they are guessed:
+`former_types.py`. Only paid cells that come of a guess count, so none is a false alarm.
+`dropped_cells.py` says which of them drop out.
 
 No start knows the type of a column that is new or renamed, or that a JSONL file or a start of
-batchrun 0.1 had: the paid cells show what values they have of it. So such a column is named only
-where paid cells drop out for it, and nothing is said of what it was.
+batchrun 0.1 had: the paid cells show what values they have of it. So nothing is said of what such a
+column was.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, product
-from math import prod
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from batchrun.base.text import few, money, number_of, usd
 from batchrun.base.values import spell
@@ -26,28 +26,18 @@ from batchrun.manifest.data.column_types import (
     BY_FIELD,
     Column,
     ColumnType,
-    ColumnTypes,
     Field,
     has_comma,
 )
 from batchrun.manifest.data.field_types import as_boolean, as_number
-from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.manifest.typed import columns_in_cells, read_as, tables_of
-from batchrun.planning.dropped_cells import Effect, effect
-from batchrun.results.orphans import Lost
-
-MOST_TRIED: Final = 243
-"""Ways to read columns without a remembered type that are tried."""
-
-MOST_CELLS: Final = 100_000
-"""Cells of a ledger up to which it is tried what each column without a remembered type does."""
+from batchrun.manifest.typed import columns_in_cells, tables_of
+from batchrun.planning.dropped_cells import Compared, Standing, number_of_made, standing
+from batchrun.planning.former_types import Reading, guessed, has_guesses, remembered, starts_of
+from batchrun.results.orphans import Lost, lost_cells
 
 MOST_WAYS: Final = 5
 """Columns whose way on is said; the last line of a call has all of these."""
-
-LOOKED_AT: Final = 300
-"""Cells that are made for each of them."""
 
 _WORDS: Final[Mapping[str, str]] = {
     ColumnType.TEXT: "text",
@@ -130,137 +120,86 @@ class TypeChanges(Struct, frozen=True, kw_only=True):
 
 
 def type_changes(manifest: Manifest, ledger: Readable) -> TypeChanges | None:
-    """Return what has changed since the start whose types drop most paid cells, the newest first.
+    """Return what has changed since the starts by whose types paid cells drop out.
 
     None where that makes no difference. *manifest* knows the replicates that marks of the ledger
-    made. A column without a remembered type counts only where a paid cell drops out.
+    made. A column without a remembered type counts only where a paid cell drops out. Where none
+    does, the newest start counts, unless a start had the types of now before.
     """
-    book = ledger.book
-    if not len(book.histories):
+    if not len(ledger.book.histories):
         return None
-    newest = (book.sweep.types if book.sweep is not None else None) or {}
-    tried: list[dict[str, str]] = []
-    best = None
-    for types in (newest, *reversed(book.types)):
-        known = {n: kind for n, kind in {**newest, **types}.items() if kind in _WORDS}
-        changes = [each for table in tables_of(manifest) for each in _changes(table, known)]
-        if (former := _former(changes)) in tried:
-            continue
-        found = _since(manifest, changes, ledger, newest=not tried)
-        tried.append(former)
-        if best is None or (found is not None and found.lost.cells > best.lost.cells):
-            best = found
-    return best
-
-
-def _since(
-    manifest: Manifest, changes: Sequence[TypeChange], ledger: Readable, *, newest: bool
-) -> TypeChanges | None:
-    """Return what *changes* since a start do; only since the *newest* one do edits count."""
-    changes = [*_likeliest(manifest, changes, ledger)]
-    if not changes:
+    starts = starts_of(ledger.book)
+    sure = [remembered(manifest, types) for types in starts if types]
+    changed = [each for each in sure if each.former]
+    if not changed and not has_guesses(manifest, starts):
         return None
-    done = _effect(manifest, changes, ledger, newest=newest)
-    if done.lost.cells:
-        changes = [*_of_weight(manifest, changes, done.lost, ledger, newest=newest)] or changes
-    said = tuple(each for each in changes if each.remembered or done.lost.cells)
-    if not said or not (done.new or done.lost.cells):
+    against = standing(manifest, ledger)
+    newest = sure[0] if starts[0] else None
+    readings = chain(changed, guessed(manifest, starts, against)) if against.orphans else ()
+    found = _dropping(manifest, readings, against, newest)
+    if not found and changed and len(changed) == len(sure):
+        found = [(changed[0], _compared(manifest, changed[0], against, newest))]
+    if not (new := number_of_made(compared for _, compared in found)):
         return None
-    return TypeChanges(changes=said, new=done.new, lost=done.lost, edited=done.edited)
+    changes = (each for reading, _ in found for each in _changes(manifest, reading))
+    return TypeChanges(
+        changes=tuple({(each.column, each.was): each for each in changes}.values()),
+        new=new,
+        lost=lost_cells(ledger, dict.fromkeys(key for _, each in found for key in each.gone)),
+        edited=any(compared.edited for _, compared in found),
+    )
 
 
-def _changes(types: ColumnTypes, known: Mapping[str, str]) -> Iterator[TypeChange]:
-    for name, column in types.columns.items():
-        was, now = known.get(name) or column.alone, types.of(name)
-        if now is not None and was != now:
-            yield TypeChange(
-                column=name,
-                was=was,
-                now=now,
-                said=name in types.said,
-                remembered=name in known,
-                seen=column,
-            )
+def _dropping(
+    manifest: Manifest, readings: Iterable[Reading], against: Standing, newest: Reading | None
+) -> list[tuple[Reading, Compared]]:
+    """Return the *readings* by which paid cells drop out, each with some that none before has."""
+    found: list[tuple[Reading, Compared]] = []
+    gone: set[str] = set()
+    for reading in readings:
+        compared = _compared(manifest, reading, against, newest)
+        if not gone.issuperset(compared.gone):
+            found.append((reading, compared))
+            gone.update(compared.gone)
+        if len(gone) == against.orphans:
+            break
+    return found
 
 
-def _former(changes: Iterable[TypeChange]) -> dict[str, str]:
-    return {each.column: each.was for each in changes}
+def _compared(
+    manifest: Manifest, reading: Reading, against: Standing, newest: Reading | None
+) -> Compared:
+    """Return what becomes of cells for a former *reading*.
 
-
-def _likeliest(
-    manifest: Manifest, changes: Sequence[TypeChange], ledger: Readable
-) -> Sequence[TypeChange]:
-    """Return the changes by which most of the grid's first cells are in the ledger.
-
-    A ledger that was rebuilt says no types, as one of batchrun 0.1 says none. A column of it was
-    read field by field, or was of numbers, or what it is now: the cells show which.
-    """
-    ways = [list(_ways(each)) for each in changes]
-    if prod(map(len, ways)) > MOST_TRIED or all(each.remembered for each in changes):
-        return changes
-    best, found = changes, 0
-    for chosen in product(*ways):
-        trial = [each for each in chosen if each is not None]
-        count = _in_ledger(manifest, trial, ledger)
-        if count > found:
-            best, found = trial, count
-    return best
-
-
-def _of_weight(
-    manifest: Manifest,
-    changes: Sequence[TypeChange],
-    lost: Lost,
-    ledger: Readable,
-    *,
-    newest: bool,
-) -> Iterator[TypeChange]:
-    """Yield the changes but for those without a remembered type that drop no cell by themselves.
-
-    In a ledger of more than MOST_CELLS that takes long, and only those with one are yielded.
-    """
-    few = len(ledger.book.histories) <= MOST_CELLS
-    for each in changes:
-        others = [one for one in changes if one is not each]
-        if each.remembered or (
-            few and _effect(manifest, others, ledger, newest=newest).lost.cells < lost.cells
-        ):
-            yield each
-
-
-def _ways(change: TypeChange) -> Iterator[TypeChange | None]:
-    """Yield what a change may have been; None where it was none."""
-    yield change
-    if not change.remembered:
-        yield None
-        if change.was == BY_FIELD and change.now is ColumnType.TEXT:
-            yield replace(change, was=ColumnType.NUMBER)
-
-
-def _in_ledger(manifest: Manifest, changes: Sequence[TypeChange], ledger: Readable) -> int:
-    """Count the grid's first cells that the ledger has, by the former types of *changes*."""
-    cells = islice(expand(read_as(manifest, _former(changes))), LOOKED_AT)
-    try:
-        return sum(cell.key in ledger.book.histories for cell in cells)
-    except ManifestError:
-        return 0
-
-
-def _effect(
-    manifest: Manifest, changes: Sequence[TypeChange], ledger: Readable, *, newest: bool
-) -> Effect:
-    """Return what becomes of cells for *changes*.
-
+    Edits count only since the *newest* start, and so does what can't be made by its types any more.
     Edits of a file count as such where its fields show them, or nothing else was edited.
     """
     rewritten: bool | None = False
-    if newest and (start := ledger.book.sweep) is not None:
+    if reading is newest and (start := against.ledger.book.sweep) is not None:
         in_cells = columns_in_cells(manifest)
-        remembered = [each for each in changes if each.remembered and each.column in in_cells]
-        rewritten = any(each.rewritten for each in remembered)
-        if not rewritten and remembered and start.manifest_sha256 == manifest.sha256:
+        changes = [each for each in _changes(manifest, reading) if each.column in in_cells]
+        rewritten = any(each.rewritten for each in changes)
+        if not rewritten and changes and start.manifest_sha256 == manifest.sha256:
             rewritten = None
-    return effect(manifest, _former(changes), ledger, rewritten=rewritten)
+    try:
+        return against.compare(reading.former, rewritten=rewritten)
+    except ManifestError:
+        return against.everything() if reading is newest else Compared()
+
+
+def _changes(manifest: Manifest, reading: Reading) -> Iterator[TypeChange]:
+    for types in tables_of(manifest):
+        for name, column in types.columns.items():
+            now = types.of(name)
+            if now is not None and name in reading.former:
+                yield TypeChange(
+                    column=name,
+                    was=reading.former[name],
+                    now=now,
+                    said=name in types.said,
+                    remembered=name in reading.remembered,
+                    seen=column,
+                )
 
 
 # What people read.

@@ -10,7 +10,7 @@ read is kept here, too: `BY_FIELD`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -76,9 +76,13 @@ class Column(Struct):
     read_alone: Field | None = None  # a number or boolean where each field is taken by itself
     kept_alone: Field | None = None  # text there
     decimals: int = 0  # of the first field with a point
+    reads_number: bool = False  # some field does, were the column said to be of numbers
+    reads_boolean: bool = False
 
     def see(self, text: str, written: str, line: int) -> None:
         """Take in one more field that isn't empty, of the row in that *line*."""
+        self.reads_number = self.reads_number or type(as_number(text)) is not str
+        self.reads_boolean = self.reads_boolean or type(as_boolean(text)) is not str
         alone = from_field(text)
         if isinstance(alone, str):
             if self.kept_alone is None:
@@ -120,6 +124,12 @@ class Column(Struct):
             return ColumnType.TEXT
         is_one = self.kept_alone is None and self.type is not ColumnType.TEXT
         return self.type if is_one else BY_FIELD
+
+    def others(self, now: str) -> Sequence[str]:
+        """Return the types by which some field would have another value than *now*."""
+        reads = {ColumnType.NUMBER: self.reads_number, ColumnType.BOOLEAN: self.reads_boolean}
+        found = [self.alone, *(kind for kind in ColumnType if reads.get(kind, True))]
+        return [kind for kind in dict.fromkeys(found) if kind != now]
 
 
 class Said(str):
