@@ -253,7 +253,7 @@ class ThrottledError(UnreachableError):
 
 
 class QuestionHeldError(UnreachableError):
-    """The service answers one question with 429, and not all others are known to be refused."""
+    """The service refuses one question, by 429 or otherwise, and not all others."""
 
 
 class FolderError(BatchrunError):
