@@ -9,6 +9,7 @@
   * OutOfCreditError (5)
   * BudgetReachedError (6)
   * UnreachableError (8)
+    * BadAnswersError (8)
     * TooLargeAnswerError (8)
     * ThrottledError (8)
     * QuestionHeldError (8)
@@ -205,6 +206,10 @@ class UnreachableError(BatchrunError):
     """The API gave no answer, or none of its own, for longer than the give-up time."""
 
     exit_code = 8
+
+
+class BadAnswersError(UnreachableError):
+    """Something answers one question for all that time, and never well; others may be answered."""
 
 
 class TooLargeAnswerError(UnreachableError):

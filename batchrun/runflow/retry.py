@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from batchrun.base.text import size_of
 from batchrun.base.times import until_words
 from batchrun.errors import (
+    BadAnswersError,
     QuestionHeldError,
     ThrottledError,
     TooLargeAnswerError,
@@ -231,7 +232,7 @@ class Calls:
             reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
             reason += response.aside
             named = self._named_by_trouble(response)
-            await self._troubled(retry_budget, sent_at, reason, kind, named)
+            await self._troubled(retry_budget, sent_at, reason, kind, named, answered=True)
 
     def _understood(
         self,
@@ -333,7 +334,8 @@ class Calls:
             return asked_to_wait(kind, self._until(seconds), self.server_now())
         if not retry_budget.tries:
             return refused_all(kind, self._endpoint(), self._give_up)
-        return UnreachableError(
+        kind_of_error = BadAnswersError if retry_budget.answered else UnreachableError
+        return kind_of_error(
             f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s "
             f"({retry_budget.reason}); check the network and the endpoint, then call again"
         )
@@ -445,8 +447,10 @@ class Calls:
         reason: str,
         kind: Kind,
         named: float | None = None,
+        *,
+        answered: bool = False,
     ) -> None:
-        retry_budget.failed(anyio.current_time(), reason)
+        retry_budget.failed(anyio.current_time(), reason, answered=answered)
         self.log(f"try {retry_budget.tries}: {reason}")
         self._limiter.troubled(sent_at, named, kind)
         # Each call backs off on its own, too: else a call that always fails would be chosen as

@@ -30,17 +30,19 @@ class RetryBudget:
         self._throttled = False
         self.reason = ""
         self.alone = False
+        self.answered = False
 
     @property
     def tries(self) -> int:
         """How often the call has failed for a reason of its own, not by a 429."""
         return self._tries
 
-    def failed(self, now: float, reason: str) -> None:
-        """Note a failed try."""
+    def failed(self, now: float, reason: str, *, answered: bool) -> None:
+        """Note a failed try; *answered* says whether there was an answer to it at all."""
         self._failed_at = now if self._failed_at is None else self._failed_at
         self._tries += 1
         self._throttled = False
+        self.answered = answered
         self.reason = reason
 
     def throttled(self, now: float, reason: str, named: float) -> None:
