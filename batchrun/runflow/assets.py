@@ -89,7 +89,7 @@ def failed_alone(client: Client, file: LocalFile) -> Iterator[None]:
         own = isinstance(error, BadAnswersError | TooLargeAnswerError) or client.answers
         if isinstance(error, ThrottledError) or not own:
             raise
-        raise FailedUploadError(file, error) from None
+        raise FailedUploadError(file, error.fact) from None
 
 
 async def _uploaded(client: Client, storage: httpx.AsyncClient, file: LocalFile) -> str:

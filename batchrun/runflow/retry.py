@@ -337,7 +337,8 @@ class Calls:
         kind_of_error = BadAnswersError if retry_budget.answered else UnreachableError
         return kind_of_error(
             f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s "
-            f"({retry_budget.reason}); check the network and the endpoint, then call again"
+            f"({retry_budget.reason})",
+            "; check the network and the endpoint, then call again",
         )
 
     def _left(self, retry_budget: RetryBudget, kind: Kind) -> float:
