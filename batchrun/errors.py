@@ -10,6 +10,7 @@
   * OutOfCreditError (5)
   * BudgetReachedError (6)
   * UnreachableError (8)
+    * BadAnswersError (8)
     * TooLargeAnswerError (8)
     * ThrottledError (8)
     * QuestionHeldError (8)
@@ -220,9 +221,20 @@ class BudgetReachedError(BatchrunError):
 
 
 class UnreachableError(BatchrunError):
-    """The API gave no answer, or none of its own, for longer than the give-up time."""
+    """The API gave no answer, or none of its own, for longer than the give-up time.
+
+    *fact* says so in a sentence, *advice* what to do about it.
+    """
 
     exit_code = 8
+
+    def __init__(self, fact: str, advice: str = "") -> None:
+        super().__init__(f"{fact}{advice}")
+        self.fact = fact
+
+
+class BadAnswersError(UnreachableError):
+    """Something answers one question for all that time, and never well; others may be answered."""
 
 
 class TooLargeAnswerError(UnreachableError):
@@ -236,14 +248,12 @@ class TooLargeAnswerError(UnreachableError):
 class ThrottledError(UnreachableError):
     """The service answers with 429 to all calls of one kind for longer than the give-up time.
 
-    *creates*: they are those that create something. *fact* says it in a sentence, *more* what else
-    there is to say; *until* is when the service wants to be asked again, by its clock, where it
-    said so.
+    *creates*: they are those that create something. *more* is what else there is to say; *until*
+    is when the service wants to be asked again, by its clock, where it said so.
     """
 
     def __init__(self, fact: str, more: str, *, creates: bool, until: datetime | None) -> None:
         super().__init__(fact)
-        self.fact = fact
         self.more = more
         self.creates = creates
         self.until = until

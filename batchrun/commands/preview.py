@@ -233,7 +233,8 @@ def effort_of(call: Call, book: Book, found: Forecast) -> Effort:
     ]
     learnt = {line.model for line in book.learnt.values() if line.batches}
     batched = {alias: model in learnt for alias, model in models.items()}
-    return effort(work, call.settings, uploads=len(found.to_do.files), batched=batched)
+    files, there = len(found.to_do.files), len(found.to_do.there)
+    return effort(work, call.settings, uploads=files, uploaded=there, batched=batched)
 
 
 def _durations(book: Book, model: str) -> Sequence[float]:

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.ledger.book import Book
-from batchrun.manifest.data.column_types import BY_FIELD, Column, ColumnType
+from batchrun.manifest.data.column_types import Column, ColumnType
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.typed import tables_of
 from batchrun.planning.dropped_cells import Standing
@@ -25,7 +25,7 @@ MOST_GUESSED: Final = 243
 MOST_MADE: Final = 1_000_000
 """Cells that are made for guesses that no cell among the first ones speaks for."""
 
-_KNOWN: Final = frozenset({*ColumnType, BY_FIELD})
+_KNOWN: Final = frozenset(ColumnType)
 
 
 class Reading(Struct, frozen=True):

@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from batchrun.base.text import size_of
 from batchrun.base.times import until_words
 from batchrun.errors import (
+    BadAnswersError,
     QuestionHeldError,
     ThrottledError,
     TooLargeAnswerError,
@@ -235,7 +236,7 @@ class Calls:
     ) -> float | None:
         """Note what is no answer; return the wait that it names."""
         named = self._named_by_trouble(response)
-        self._failed(retry_budget, f"{odd}{response.aside}", refused=odd.not_served)
+        self._failed(retry_budget, f"{odd}{response.aside}", answered=True, refused=odd.not_served)
         if odd.own_refusal:  # the service is well
             self._limiter.well(sent_at, kind)
         else:
@@ -370,9 +371,11 @@ class Calls:
             return asked_to_wait(kind, self._until(seconds), self.server_now())
         if not retry_budget.tries:
             return refused_all(kind, self._endpoint(), self._give_up)
-        return UnreachableError(
+        kind_of_error = BadAnswersError if retry_budget.answered else UnreachableError
+        return kind_of_error(
             f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s "
-            f"({retry_budget.reason}); {_advice(retry_budget)}, then call again"
+            f"({retry_budget.reason})",
+            f"; {_advice(retry_budget)}, then call again",
         )
 
     def _left(self, retry_budget: RetryBudget, kind: Kind) -> float:
@@ -482,8 +485,15 @@ class Calls:
         self._limiter.troubled(sent_at, kind=kind)
         await self._back_off(retry_budget, kind)
 
-    def _failed(self, retry_budget: RetryBudget, reason: str, *, refused: bool = False) -> None:
-        retry_budget.failed(anyio.current_time(), reason, refused=refused)
+    def _failed(
+        self,
+        retry_budget: RetryBudget,
+        reason: str,
+        *,
+        answered: bool = False,
+        refused: bool = False,
+    ) -> None:
+        retry_budget.failed(anyio.current_time(), reason, answered=answered, refused=refused)
         self.log(f"try {retry_budget.tries}: {reason}")
 
     async def _back_off(

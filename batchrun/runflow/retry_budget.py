@@ -35,6 +35,7 @@ class RetryBudget:
         self.alone = False
         self._refused_at = 0.0
         self._refused_in_a_row = 0  # by other statuses than 429
+        self.answered = False
 
     @property
     def tries(self) -> int:
@@ -51,14 +52,20 @@ class RetryBudget:
         row = self._refused_in_a_row
         return row >= in_a_row or (row > 1 and now - self._refused_at >= _LONG_REFUSED)
 
-    def failed(self, now: float, reason: str, *, refused: bool = False) -> None:
-        """Note a failed try, and whether it was a refusal; one that was none ends their row."""
+    def failed(
+        self, now: float, reason: str, *, answered: bool = False, refused: bool = False
+    ) -> None:
+        """Note a failed try: whether anything *answered*, and whether that was a refusal.
+
+        One that was none ends the row of refusals.
+        """
         if refused and not self.refused:
             self._refused_at = now
         self._refused_in_a_row = self._refused_in_a_row + 1 if refused else 0
         self._failed_at = now if self._failed_at is None else self._failed_at
         self._tries += 1
         self._throttled = False
+        self.answered = answered
         self.reason = reason
 
     def outlived_by(self, good_at: float) -> bool:

@@ -130,7 +130,10 @@ class Text(Struct, frozen=True):
 
 
 class Items(Struct, frozen=True):
-    """A list that holds something to compile; what is left out of it is gone."""
+    """A list that holds something to compile; what is left out of it is gone.
+
+    A list of which nothing is left is left out, too: that is no list of none, which would be sent.
+    """
 
     items: tuple[Expression, ...]
 
@@ -138,8 +141,9 @@ class Items(Struct, frozen=True):
     def names(self) -> frozenset[str]:
         return frozenset().union(*(item.names for item in self.items))
 
-    def evaluate(self, scope: Scope) -> list[Any]:
-        return _present(item.evaluate(scope) for item in self.items)
+    def evaluate(self, scope: Scope) -> list[Any] | Omit:
+        left = [value for item in self.items if not isinstance(value := item.evaluate(scope), Omit)]
+        return left if left or not self.items else OMIT
 
 
 class Fields(Struct, frozen=True):
@@ -335,7 +339,3 @@ def pointed(node: Origin, reference: Reference | str, message: str) -> Problem:
         if column >= 0:
             return node.source.problem(number, column + 1, message, len(text))
     return node.problem(message)
-
-
-def _present(values: Iterator[Any]) -> list[Any]:
-    return [value for value in values if value is not OMIT and not isinstance(value, Omit)]
