@@ -264,8 +264,15 @@ def _by_field(row: Row) -> Mapping[str, Any]:
 
     So a draw stays as it is where another row gives a column another type.
     """
-    fields = ((name, text) for name, text in row.texts.items() if name in row.values)
-    return {**row.values, **{name: from_field(text) for name, text in fields}}
+    texts = row.texts
+    return {n: _alone(v, texts[n]) if n in texts else v for n, v in row.values.items()}
+
+
+def _alone(value: Any, text: str) -> Any:
+    """Return what a field is by itself; *value* is what its column makes of it."""
+    if type(value) is str:
+        return from_field(text)
+    return value if _encode(value) == text else text
 
 
 def _value(value: Any) -> Any:
