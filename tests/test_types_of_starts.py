@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger_lines import SWEEP, finished, intent, saved, submitted
 from msgspec import Struct
 from msgspec.structs import replace
-from test_changed_types import BY_ITSELF, COST, GAP, KNOWN, MANIFEST, MIXED, ROWS, Paid
+from test_changed_types import COST, GAP, KNOWN, MANIFEST, MIXED, ROWS, Paid
 
 from batchrun.errors import ManifestError
 from batchrun.ledger.reader import Reader, open_reader
@@ -61,7 +61,8 @@ def test_an_old_cell_is_asked_about_after_a_start_without_its_row(paid: Paid) ->
     code, said = paid.run()
 
     assert code == 2
-    assert f"the column `prompt` was {BY_ITSELF}, and is text now: p.csv:3 has `42`\n" in said
+    held = "paid cells have some fields of the column `prompt` as numbers or booleans"
+    assert f"{held}; it is text now: p.csv:3 has `42`\n" in said
     assert "3 paid cells (0.24 USD) drop out" in said
 
 
@@ -94,7 +95,7 @@ def test_an_old_column_that_was_said_to_be_text_is_found_after_later_starts(paid
     code, said = paid.run()
 
     assert code == 2
-    assert "the column `steps` was text, and is of numbers now" in said
+    assert "paid cells have the column `steps` as text; it is of numbers now" in said
     assert "3 paid cells (0.24 USD) drop out" in said
 
 
@@ -120,7 +121,7 @@ def test_a_rebuilt_ledger_may_have_cells_of_any_start(
     code, said = paid.run()
 
     assert code == 2
-    assert "the column `steps` was text, and is of numbers now" in said
+    assert "paid cells have the column `steps` as text; it is of numbers now" in said
     assert "2 paid cells (0.16 USD) drop out" in said
 
 

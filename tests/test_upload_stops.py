@@ -167,7 +167,7 @@ async def test_a_file_that_fails_for_good_holds_up_no_other(
     [(why, number)] = stops.unsent.items()
     assert number == 1
     assert why.startswith("`photos/b.png` could not be uploaded: ")
-    assert "HTTP 500 to POST /v1/asset-uploads" in why
+    assert "HTTP 500 INTERNAL: Something broke to POST /v1/asset-uploads" in why
     assert why.endswith("; the next call tries again")
     await assert_goes_on(world, 6)
 

@@ -95,7 +95,7 @@ def _said(ending: Ending, totals: Totals | None) -> Iterator[str]:
         yield f"batchrun: {error}"
     yield from ending.shutdown.notes
     yield from _left_undone(ending.shutdown)
-    if totals is not None:
+    if totals is not None and not ending.shutdown.codes:  # who interrupts doesn't wait for it
         yield from shared_rows(ending.call.manifest, totals.counted.folded)
     if ending.selection and totals is not None and not totals.selected.cells:
         yield "no cell has the status or the code that `--only` asks for"
