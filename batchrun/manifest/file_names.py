@@ -87,9 +87,9 @@ def _flat(part: str | Reference, scope: Mapping[str, Any]) -> str:
         return ""
     if value is OMIT or value is None:
         return ""
-    written = texts_of(scope).get(part.name) or spelling(value)
-    text = value.stem if isinstance(value, LocalFile) else written
-    return _SLASHES.sub("-", text)
+    if isinstance(value, LocalFile):
+        return _SLASHES.sub("-", value.stem)
+    return _SLASHES.sub("-", texts_of(scope).get(part.name) or spelling(value))
 
 
 def _clean(part: str) -> str:

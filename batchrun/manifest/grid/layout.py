@@ -264,6 +264,7 @@ class Traversal:
         return True
 
     def _take_text(self, slot: str, text: str | None) -> None:
+        """Take a field in the place of the slot's earlier one, or no field."""
         if text is None:
             self.texts.pop(slot, None)
         else:
