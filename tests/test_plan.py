@@ -212,7 +212,7 @@ def test_with_retry_failed_what_had_its_attempts_is_to_do(
     without = plan(manifest, *words, capsys=capsys)
     shown = plan(manifest, *words, "--retry-failed", capsys=capsys)
 
-    assert without[1] == "banana 1 1 0 0 none"
+    assert without[1] == "banana 1 0 1 0 0 none"
     assert without[-1].endswith("--retry-failed` tries it again; 1 cancelled cell may cost again")
     assert "1 of 3 banana: cancelled (cell " in "\n".join(without)
     assert shown[1].startswith("banana 1 0 0 1 about 0.08 USD")

@@ -42,3 +42,12 @@ def test_in_a_very_narrow_one_the_ends_of_amounts_are_left_out() -> None:
 
 def test_a_plan_of_nothing_needs_no_line_of_prices() -> None:
     assert len(plan_table([(ROWS[0][0], Cost())], 20)) == 2
+
+
+def test_cells_that_ended_badly_are_not_done_and_have_a_column_where_there_are_some() -> None:
+    ended = ModelRow(alias="a", tally=Tally(cells=9, succeeded=4, rejected=2, failed=3))
+
+    head, line = plan_table([(ended, Cost())])
+
+    assert head.split()[:8] == ["model", "cells", "done", "ended", "badly", "open", "to", "do"]
+    assert line.split() == ["a", "9", "4", "5", "0", "0", "none"]

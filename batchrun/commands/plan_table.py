@@ -10,7 +10,13 @@ from batchrun.results.tally import ModelRow
 
 NONE: Final = Cost()
 _CENT: Final = Decimal("0.0001")
-_HEAD: Final = ("model", "cells", "done", "open", "to do", "cost to come", "price known from")
+_HEAD: Final = (
+    *("model", "cells", "done", "ended badly", "open", "to do"),
+    *("cost to come", "price known from"),
+)
+_BAD: Final = 3
+_AMOUNT: Final = 6
+_SOURCE: Final = 7
 
 
 def plan_table(models: Sequence[tuple[ModelRow, Cost]], width: int | None = None) -> Sequence[str]:
@@ -20,12 +26,12 @@ def plan_table(models: Sequence[tuple[ModelRow, Cost]], width: int | None = None
     and where that is not enough, the amounts are without their ends, which the sum has.
     """
     costs = [cost for _, cost in models]
-    lines = _lined(models, _aligned(costs), len(_HEAD))
+    lines = _lined(models, _aligned(costs), _HEAD)
     if width is None or max(map(len, lines)) <= width:
         return lines
-    lines = _lined(models, _aligned(costs), len(_HEAD) - 1)
+    lines = _lined(models, _aligned(costs), _HEAD[:_SOURCE])
     if max(map(len, lines)) > width:
-        lines = _lined(models, _aligned(costs, ends=False), len(_HEAD) - 1)
+        lines = _lined(models, _aligned(costs, ends=False), _HEAD[:_SOURCE])
     known: dict[str, list[str]] = {}
     for row, cost in models:
         if cost.cells:
@@ -35,28 +41,33 @@ def plan_table(models: Sequence[tuple[ModelRow, Cost]], width: int | None = None
 
 
 def _lined(
-    models: Sequence[tuple[ModelRow, Cost]], amounts: Sequence[str], columns: int
+    models: Sequence[tuple[ModelRow, Cost]], amounts: Sequence[str], head: Sequence[str]
 ) -> Sequence[str]:
-    """Return the lines of a table with the first *columns*."""
-    rows = [_row(row, cost, said) for (row, cost), said in zip(models, amounts, strict=True)]
-    rows = [row[:columns] for row in (_HEAD, *rows)]
-    widths = [max(len(row[n]) for row in rows) for n in range(columns)]
+    """Return the lines of a table with the columns of *head*; of bad ends only where one is."""
+    rows = [
+        head,
+        *(_row(row, cost, said) for (row, cost), said in zip(models, amounts, strict=True)),
+    ]
+    is_bad = any(_bad(row) for row, _ in models)
+    shown = [n for n in range(len(head)) if n != _BAD or is_bad]
+    widths = {n: max(len(row[n]) for row in rows) for n in shown}
     fitted = (
-        [
-            text.rjust(width) if 0 < n < 5 else text.ljust(width)
-            for n, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
+        [row[n].rjust(widths[n]) if 0 < n < _AMOUNT else row[n].ljust(widths[n]) for n in shown]
         for row in rows
     )
     return ["  ".join(row).rstrip() for row in fitted]
 
 
 def _row(row: ModelRow, cost: Cost, said: str) -> Sequence[str]:
-    tally = row.tally
+    tally, bad = row.tally, _bad(row)
     under_way = tally.in_flight + tally.parked + tally.in_doubt
-    done = tally.cells - tally.pending - under_way
-    numbers = (f"{number:,}" for number in (tally.cells, done, under_way, cost.cells))
+    done = tally.cells - tally.pending - under_way - bad
+    numbers = (f"{number:,}" for number in (tally.cells, done, bad, under_way, cost.cells))
     return row.alias, *numbers, said, sources(cost) if cost.cells else ""
+
+
+def _bad(row: ModelRow) -> int:
+    return row.tally.failed + row.tally.rejected + row.tally.cancelled
 
 
 def _aligned(costs: Sequence[Cost], *, ends: bool = True) -> Sequence[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import number_of, span
+from batchrun.base.text import number_of, span, usd
 from batchrun.commands.grid_counts import bad_ends
 from batchrun.commands.ledger_counts import ledger_totals
 from batchrun.commands.open_runs import OpenRun, open_runs, waiting_of
@@ -22,9 +22,11 @@ from batchrun.results.budgets import budgets_of, in_words
 from batchrun.results.failures import Failure, Grouping, as_dicts, failures, which_cells
 from batchrun.results.going_on import how_to_go_on
 from batchrun.results.orphans import orphans_cost
+from batchrun.results.standing_words import LEFT, said
 from batchrun.results.summary import Summary
 from batchrun.results.tally import Count, Counting
 from batchrun.results.terminal_table import table
+from batchrun.results.waiting import Waiting
 from batchrun.sweep.location import LEDGER
 
 MOST_SHOWN: Final = 20
@@ -100,11 +102,6 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     numbers: dict[str, Any] = counted.tally.as_dict()
     settings = None if subject.manifest is None else subject.manifest.settings()
     budgets = budgets_of(reader.book, settings, _budget(reader))
-    spent = in_words(budgets) if counted.tally.unfinished else ""
-    command = _with_budget(subject, reader)
-    onward = how_to_go_on(counted.tally, 0, command=command, failures=found.failures)
-    if found.types is not None and found.types.lost.cells:
-        onward = "; or ".join(ways(found.types, command))
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=None if sweep is None else sweep.name,
@@ -115,7 +112,7 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
         outputs=str(subject.folder),
         ledger=str(subject.folder / LEDGER),
         complete=not counted.tally.unfinished,
-        next=f"{onward}{spent}",
+        next=_next(subject, reader, found, waiting),
         models=counted.as_dict(),
         failures=as_dicts(found.failures, found.cells),
         budgets=tuple(each.as_dict() for each in budgets) or None,
@@ -123,6 +120,20 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
         open=tuple(map(OpenRun.as_dict, open_runs(reader))) or None,
         remade=found.remade or None,
     )
+
+
+def _next(subject: Subject, reader: Reader, found: Overview, waiting: Waiting) -> str:
+    """Return how to go on: by a call that is not refused, nor stops at once."""
+    tally, command = found.counted.tally, _with_budget(subject, reader)
+    if found.types is not None and found.types.lost.cells:
+        return "; or ".join(ways(found.types, command))
+    if waiting.budget is not None and tally.pending == tally.unfinished:
+        of = f"its budget of {usd(waiting.budget)} USD, of which {usd(waiting.spent)} are spent"
+        return f"raise {of}: `{subject.command} --budget …`; {said(tally.as_dict(), LEFT)}"
+    settings = None if subject.manifest is None else subject.manifest.settings()
+    budgets = budgets_of(reader.book, settings, _budget(reader)) if tally.unfinished else ()
+    onward = how_to_go_on(tally, 0, command=command, failures=found.failures)
+    return f"{onward}{in_words(budgets)}"
 
 
 def _types(subject: Subject, found: TypeChanges | None) -> Iterator[str]:

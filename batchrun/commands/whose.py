@@ -28,8 +28,7 @@ OF_A_SWEEP: Final = frozenset({"run", "plan", "status", "why", "redo", "recover"
 LARGE: Final = 1_000_000
 """Bytes of a manifest up to which it is parsed once more: 0.1 s at most."""
 
-_PLACES: Final = frozenset({"--endpoint", "--label", "--outputs"})
-_TAKING: Final = frozenset({*_PLACES, *WITH_VALUE, "--sweep"})
+_TAKING: Final = frozenset({*WITH_VALUE, "--sweep"})
 
 
 class Whose(Struct, frozen=True, kw_only=True):
