@@ -57,6 +57,7 @@ def test_an_old_cell_is_asked_about_after_a_start_without_its_row(paid: Paid) ->
     paid.begin(MIXED, None, former=OLD)
     go_on(paid, "prompt,steps\na stool,4\n", KNOWN, number=1)
     paid.write(MIXED)
+    assert paid.types()["paid_cells"] == 3
 
     code, said = paid.run()
 
@@ -70,21 +71,11 @@ def test_old_cells_are_asked_about_until_all_of_them_are_made_anew(paid: Paid) -
     paid.begin(MIXED, None, former=OLD)
     go_on(paid, MIXED, KNOWN, number=1)
 
-    assert "2 paid cells (0.16 USD) drop out" in paid.run()[1]
+    assert paid.types()["paid_cells"] == 2
 
     go_on(paid, MIXED, KNOWN, number=3)
     assert paid.run()[0] == 0
     assert paid.types() is None
-
-
-def test_cells_of_several_readings_are_added_up(paid: Paid) -> None:
-    paid.begin("prompt\na chair\n42\n", None, former={"prompt": BY_FIELD})
-    go_on(paid, "prompt\n43\n44\n", {"prompt": "number"}, number=2)
-    paid.write("prompt\na chair\n42\n43\n44\n")
-
-    found = paid.types()
-
-    assert (found["new_cells"], found["paid_cells"], found["cost"]) == (3, 3, "0.24")
 
 
 def test_an_old_column_that_was_said_to_be_text_is_found_after_later_starts(paid: Paid) -> None:
@@ -117,6 +108,7 @@ def test_a_rebuilt_ledger_may_have_cells_of_any_start(
     if later:
         go_on(paid, "prompt,steps\na desk,1\n", KNOWN, number=1)
     paid.write(rows)
+    assert paid.types() is not None
 
     code, said = paid.run()
 
@@ -133,6 +125,31 @@ def test_a_rebuilt_ledger_is_gone_on_with_where_no_cell_changes(paid: Paid) -> N
     paid.write(f"{GAP}a lamp,7\n")
 
     assert paid.types() is None
+
+
+# Several starts, each with other types.
+
+
+def test_what_drops_out_by_the_types_of_several_starts_is_added_up(paid: Paid) -> None:
+    paid.begin("a,b\n1,2\nx,3\n", {"a": "text", "b": "number"})
+    go_on(paid, "a,b\n4,5\n6,x\n", {"a": "number", "b": "text"}, number=2)
+    paid.write("a,b\n1,2\n4,5\n")
+
+    code, said = paid.run()
+
+    assert code == 2
+    assert "the column `b` was text, and is of numbers now: all of its fields are\n" in said
+    assert "the column `a` was text, and is of numbers now: all of its fields are\n" in said
+    assert "that makes 2 new cells, and 2 paid cells (0.16 USD) drop out\n" in said
+
+
+def test_a_start_writes_down_the_types_of_now_over_those_before(paid: Paid) -> None:
+    manifest = "models: [a/b]\nrows: {file: p.csv, send: [prompt]}\n"
+    paid.write(ROWS, manifest)
+    paid.begin_anew({}, TEXTS)
+
+    assert paid.run("--new-types")[0] == 0
+    assert paid.starts()[-1].types == KNOWN
 
 
 # To another type, and back.
