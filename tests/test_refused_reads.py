@@ -389,3 +389,27 @@ async def test_the_balance_that_is_refused_with_401_is_not_known(tmp_path: Path)
 
     assert stops.codes == []
     assert_all_there(world)
+
+
+@pytest.mark.parametrize("status", [402, 403])
+async def test_a_run_that_can_not_be_asked_whose_it_is_leaves_its_doubt(
+    tmp_path: Path, status: int
+) -> None:
+    """The list leaves tags out, and the one run of a lost answer is refused by its id."""
+
+    def refuse(request: httpx.Request) -> int | None:
+        ids = [run.id for run in service.runs]
+        return status if of_run(request) and ids[2:] and request.url.path.endswith(ids[2]) else None
+
+    service = Refusing(
+        refuse=refuse, script=["ok", "ok", "lost"], left_out=("metadata",), duration=lambda _: 40.0
+    )
+    world = Begun(tmp_path, service, text=TWELVE)
+
+    stops = await world.call(settle=2.0, download=False)
+
+    assert set(stops.codes) <= {3}
+    assert states(world) == {State.SUCCEEDED: 11, State.DOUBTFUL: 1}
+    service.refuse = lambda _: None
+    await world.call(settle=2.0, download=False)
+    assert_all_there(world)
