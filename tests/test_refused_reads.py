@@ -413,3 +413,23 @@ async def test_a_run_that_can_not_be_asked_whose_it_is_leaves_its_doubt(
     service.refuse = lambda _: None
     await world.call(settle=2.0, download=False)
     assert_all_there(world)
+
+
+async def test_a_list_that_was_refused_for_long_is_refused_at_once_until_it_is_shown() -> None:
+    shown = False
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if shown and len(asked) % 2:
+            return httpx.Response(200, json={"items": [], "next": None})
+        return httpx.Response(403, content=OWN)
+
+    async with client(answer) as api:
+        assert await api.newest_page() is None
+        assert len(asked) == IN_A_ROW
+        assert await api.runs_of("w1") is None
+        assert len(asked) == IN_A_ROW + 1
+        shown = True
+        assert await api.newest_page() is not None
+        assert await api.newest_page() is not None, "one refusal is no matter again"
