@@ -107,10 +107,11 @@ class Opened:
 async def test_one_question_about_the_key_answers_all_that_came_before_it() -> None:
     asked: list[float] = []
 
-    async def ask() -> bool:
+    async def ask() -> Answer | Odd:
         asked.append(anyio.current_time())
         await anyio.sleep(1)
-        return len(asked) == 2
+        status = 401 if len(asked) == 2 else 200
+        return understand(status, OWN, lambda body: body, NEEDED, "GET /v1/auth/me")
 
     check, found = KeyCheck(ask), list[bool]()
 
@@ -389,3 +390,47 @@ async def test_the_balance_that_is_refused_with_401_is_not_known(tmp_path: Path)
 
     assert stops.codes == []
     assert_all_there(world)
+
+
+@pytest.mark.parametrize("status", [402, 403])
+async def test_a_run_that_can_not_be_asked_whose_it_is_leaves_its_doubt(
+    tmp_path: Path, status: int
+) -> None:
+    """The list leaves tags out, and the one run of a lost answer is refused by its id."""
+
+    def refuse(request: httpx.Request) -> int | None:
+        ids = [run.id for run in service.runs]
+        return status if of_run(request) and ids[2:] and request.url.path.endswith(ids[2]) else None
+
+    service = Refusing(
+        refuse=refuse, script=["ok", "ok", "lost"], left_out=("metadata",), duration=lambda _: 40.0
+    )
+    world = Begun(tmp_path, service, text=TWELVE)
+
+    stops = await world.call(settle=2.0, download=False)
+
+    assert set(stops.codes) <= {3}
+    assert states(world) == {State.SUCCEEDED: 11, State.DOUBTFUL: 1}
+    service.refuse = lambda _: None
+    await world.call(settle=2.0, download=False)
+    assert_all_there(world)
+
+
+async def test_a_list_that_was_refused_for_long_is_refused_at_once_until_it_is_shown() -> None:
+    shown = False
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if shown and len(asked) % 2:
+            return httpx.Response(200, json={"items": [], "next": None})
+        return httpx.Response(403, content=OWN)
+
+    async with client(answer) as api:
+        assert await api.newest_page() is None
+        assert len(asked) == IN_A_ROW
+        assert await api.runs_of("w1") is None
+        assert len(asked) == IN_A_ROW + 1
+        shown = True
+        assert await api.newest_page() is not None
+        assert await api.newest_page() is not None, "one refusal is no matter again"

@@ -194,7 +194,7 @@ async def _by_sweep(client: Client, runs: Iterable[Run]) -> Elsewhere:
         tag = sweep_tag(run)
         if tag is None and asked < MOST_ASKED:
             asked += 1
-            whole = await client.get_run(run.id)
+            whole = await client.shown_run(run.id)
             tag = None if whole is None else sweep_tag(whole)
         if tag is None:
             unclear.append(run)

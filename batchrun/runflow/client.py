@@ -153,6 +153,14 @@ class Client:
             run = Run(id=run_id, status_code="unknown", metadata={})
         return None if run is None else replace(run, output=None, left_out=large)
 
+    async def shown_run(self, run_id: str) -> Run | None:
+        """Return the run, or None where the API knows none, or refuses to show this one alone."""
+        try:
+            return await self.get_run(run_id)
+        except QuestionHeldError as error:
+            self.log(str(error))
+            return None
+
     async def _run(self, run_id: str, params: Mapping[str, str] | None = None) -> Run | None:
         path, read = f"/v1/runs/{quote(run_id, safe='')}", wire.about(run_id, wire.parse_run)
         answer = await self._get(path, params=params, read=read)

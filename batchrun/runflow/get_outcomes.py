@@ -9,7 +9,7 @@ is not about the question comes to:
 | 400 404 422 in the API's own envelope | refused | refused | not known |
 | 401 in it, and to `/v1/auth/me`, too | the key is refused: the call ends | the same | the same |
 | 401 in it, and not there | asked again | asked again | asked again |
-| 204 402 403 405 410 451 501, and any 404 | asked again | asked again | not known |
+| 204 402 403 405 410 451 501, and 404 without it | asked again | asked again | not known |
 | the same, or a 401, for the fifth time in a row | held, if others are answered | refused | |
 | any other | asked again | asked again | asked again |
 
@@ -96,7 +96,9 @@ class Odd(Struct, frozen=True, kw_only=True):
 
     def held(self) -> QuestionHeldError:
         """Return the error for a question that alone is refused."""
-        return QuestionHeldError(f"the service answers other questions, and this with {self}")
+        return QuestionHeldError(
+            f"the service answers other questions and refuses this one: {self}"
+        )
 
 
 def refused(http_status: int, refusal: Refusal | None) -> Answer:

@@ -243,8 +243,8 @@ class Listing:
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
         request = self._requests.get("/v1/runs", params)
         answer = await self._calls.ask(request, partial(wire.parse_page, over=over), self._terms)
-        # Once it was refused for long, each refusal counts until a page is shown again.
-        self._terms = LISTED if answer.refusal is None else replace(LISTED, in_a_row=1)
+        if answer.http_status not in REFUSALS:  # once it is refused, it is so until a page is shown
+            self._terms = LISTED if answer.refusal is None else replace(LISTED, in_a_row=1)
         if isinstance(answer.body, Page) and answer.body.unread:
             self._say_once(UNREAD)
         if answer.size <= _LIGHT or answer.body is None:

@@ -74,7 +74,6 @@ FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, 
 
 # Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
 CALL_TIMEOUT: Final = 120.0
-ONCE_TIMEOUT: Final = 10.0  # of asking for the account: another question waits for it
 _AFTER_PAUSE: Final = 1.0  # in which another call may meet the next 429
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _Outcome = TypeVar("_Outcome")
@@ -122,8 +121,8 @@ class Calls:
         self._good_at = dict.fromkeys(Kind, float("-inf"))
         self._refused = dict.fromkeys(Kind, 0)
         self._apart = Apart()
-        self._account = Requests(http).get(ACCOUNT)
-        self._key_check = KeyCheck(self._account_is_refused)
+        self._account_request = Requests(http).get(ACCOUNT)
+        self._key_check = KeyCheck(self._account)
         self._redacted = Redacted(http.headers.get("Authorization", "").removeprefix("Bearer "))
 
     @property
@@ -250,7 +249,7 @@ class Calls:
         if terms.posted or not retry_budget.is_refused(anyio.current_time(), terms.in_a_row):
             return None
         if terms.may_be_refused:
-            is_so = odd.own_refusal or await self._account_is_answered()
+            is_so = odd.own_refusal or await self._key_check.is_answered()
             return odd.as_answer() if is_so else None
         if retry_budget.outlived_by(self._good_at[kind]):
             raise odd.held()
@@ -263,25 +262,11 @@ class Calls:
         if odd.says_key and odd.refusal is not None and await self._key_check.is_refused():
             raise_for_account(odd.http_status, odd.refusal, odd.called)
 
-    async def _account_is_refused(self) -> bool:
-        """Say whether the account is answered with a 401; no answer in a moment says nothing."""
-        found = await self._asked_once(self._account)
-        return isinstance(found, Odd) and found.says_key
-
-    async def _account_is_answered(self) -> bool:
-        """Say whether the API itself answers when it is asked for the account, be it a refusal."""
-        found = await self._asked_once(self._account)
-        return isinstance(found, Answer) or (found is not None and found.own_refusal)
-
-    async def _asked_once(self, request: httpx.Request) -> Answer | Odd | None:
-        """Return what one send of a GET comes to; None where it gets no answer in a moment."""
-        with anyio.move_on_after(ONCE_TIMEOUT):
-            return await self._sent_once(request)
-        return None
-
-    async def _sent_once(self, request: httpx.Request) -> Answer | Odd | None:
-        kind, question = Kind.READS, question_of(request.method, request.url.path)
-        retry_budget = RetryBudget(self._give_up)
+    async def _account(self) -> Answer | Odd | None:
+        """Ask once for the account; None without an answer."""
+        retry_budget, kind = RetryBudget(self._give_up), Kind.READS
+        request = self._account_request
+        question = question_of(request.method, request.url.path)
         try:
             sent_at = await self._turn_of(question, retry_budget, kind)
         except UnreachableError:
