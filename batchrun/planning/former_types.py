@@ -55,7 +55,7 @@ def remembered(manifest: Manifest, types: Mapping[str, str]) -> Reading:
 
 def has_guesses(manifest: Manifest, starts: Sequence[Mapping[str, str]]) -> bool:
     """Say whether a column may have been otherwise that one of the *starts* says nothing of."""
-    return any(any(_guesses(manifest, types)) for types in starts)
+    return any(_guesses(manifest, types) for types in starts)
 
 
 def guessed(
