@@ -17,10 +17,10 @@ from batchrun.ledger.history import State
 from batchrun.runflow.client import Client
 from batchrun.runflow.get_outcomes import (
     IN_A_ROW,
-    LISTED,
     NEEDED,
     NOT_SERVED,
     OPTIONAL,
+    REFUSABLE,
     Answer,
     Odd,
     understand,
@@ -37,7 +37,7 @@ limits: {concurrency: 6, rate: 20/s, batch: 1}
 """
 OWN: Final = b'{"code": "NO", "message": "not now", "errors": null}'
 PAGE: Final = b"<html>no</html>"
-TERMS: Final = {"needed": NEEDED, "listed": LISTED, "optional": OPTIONAL}
+TERMS: Final = {"needed": NEEDED, "listed": REFUSABLE, "optional": OPTIONAL}
 
 Refuse = Callable[[httpx.Request], int | None]
 
@@ -411,6 +411,30 @@ async def test_a_run_that_can_not_be_asked_whose_it_is_leaves_its_doubt(
 
     assert set(stops.codes) <= {3}
     assert states(world) == {State.SUCCEEDED: 11, State.DOUBTFUL: 1}
+    service.refuse = lambda _: None
+    await world.call(settle=2.0, download=False)
+    assert_all_there(world)
+
+
+@pytest.mark.parametrize("page", [False, True])
+@pytest.mark.parametrize("status", [401, 402, 403, 405])
+async def test_a_batch_that_is_refused_leaves_its_doubt(
+    tmp_path: Path, status: int, *, page: bool
+) -> None:
+    """The answer to its POST was lost, and nothing else shows the item that each run is of."""
+
+    def refuse(request: httpx.Request) -> int | None:
+        of_batch = request.url.path.startswith("/v1/batches/")
+        return status if of_batch and request.method == "GET" else None
+
+    service = Refusing(refuse=refuse, page=page, script=["lost"], batches="yes")
+    text = TWELVE.replace("concurrency: 6", "concurrency: 12").replace(", batch: 1", "")
+    world = Begun(tmp_path, service, text=text)
+
+    stops = await world.call(settle=2.0, download=False)
+
+    assert set(stops.codes) <= {3}
+    assert states(world) == {State.DOUBTFUL: 12}
     service.refuse = lambda _: None
     await world.call(settle=2.0, download=False)
     assert_all_there(world)

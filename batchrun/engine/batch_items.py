@@ -45,9 +45,9 @@ class BatchItems:
         return [await self._with_tag(run, asked) for run in runs]
 
     async def batch(self, batch_id: str) -> Batch | None:
-        """Return the batch; None where the service doesn't know it, or answers all other calls."""
+        """Return the batch; None where the service doesn't show it, or answers all other calls."""
         try:
-            return await self._client.get_batch(batch_id)
+            return await self._client.shown_batch(batch_id)
         except UnreachableError:
             if not self._client.answers:
                 raise
