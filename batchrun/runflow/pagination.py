@@ -129,7 +129,6 @@ class Listing:
         self._log = log
         self._warned: set[str] = set()
         self._size = PageSize(LARGEST_PAGE)
-        self._terms = REFUSABLE
 
     async def newest_page(self, cursor: str | None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
@@ -242,9 +241,11 @@ class Listing:
 
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
         request = self._requests.get("/v1/runs", params)
-        answer = await self._calls.ask(request, partial(wire.parse_page, over=over), self._terms)
-        if answer.http_status not in REFUSALS:  # once it is refused, it is so until a page is shown
-            self._terms = REFUSABLE if answer.refusal is None else replace(REFUSABLE, in_a_row=1)
+        refused = self._profile.refuses_lists
+        terms = replace(REFUSABLE, in_a_row=1) if refused else REFUSABLE
+        answer = await self._calls.ask(request, partial(wire.parse_page, over=over), terms)
+        if answer.http_status not in REFUSALS:
+            self._profile.refuses_lists = answer.refusal is not None
         if isinstance(answer.body, Page) and answer.body.unread:
             self._say_once(UNREAD)
         if answer.size <= _LIGHT or answer.body is None:
