@@ -16,7 +16,8 @@ import pytest
 from called import Sweep, ask, cease, created
 
 from batchrun.ledger.records import Extra, Submitted
-from batchrun.simulator.faults import KINDS, parse_fault
+from batchrun.simulator.fault_kinds import KINDS
+from batchrun.simulator.faults import parse_fault
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 
