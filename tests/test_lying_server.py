@@ -154,6 +154,12 @@ ELSEWHERE: Final = {
     "https_only": "test_uploader.py",
     "forget_asset": "test_uploader.py",
     "upload_expired": "test_uploader.py",
+    **dict.fromkeys(
+        (f"callback_{each}" for each in ("lost", "late", "reorder", "twice", "forged", "unsigned")),
+        "test_simulator_deliveries.py",
+    ),
+    "callback_stranger": "test_simulator_deliveries.py",
+    "callback_lies": "test_simulator_deliveries.py",
 }
 """Faults that need time, a kill or a file, and where they are."""
 

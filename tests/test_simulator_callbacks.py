@@ -1,72 +1,12 @@
 """The simulator's callbacks: sent once, signed, again where they are not taken, in virtual time."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import anyio
-import httpx
 import pytest
-from callback_receiver import Call, Receiver
-from simulated import BEGINNING
-
-from batchrun.simulator.caller import Caller
-from batchrun.simulator.faults import parse_fault
-from batchrun.simulator.settings import Settings
-from batchrun.simulator.transport import SimulatedTransport, loop_clock
-from batchrun.simulator.world import World
-
-BASE: Final = "https://simulated.example"
-PATH: Final = "/v1/models/google/nano-banana-2/runs"
-BATCHES: Final = "/v1/models/runflow/background-removal/batches"
-URL: Final = "https://me.example/hook"
-SECRET: Final = "whsec_first"
-
-
-class Service:
-    """A world that calls back to *receiver*, and the client that asks it."""
-
-    def __init__(self, world: World, http: httpx.AsyncClient, receiver: Receiver) -> None:
-        self.world = world
-        self.http = http
-        self.receiver = receiver
-
-    async def run(self, **more: Any) -> dict[str, Any]:
-        """Return a new run that calls back; *more* is the POST's body beside its input."""
-        body = {"input": {"prompt": "a kite"}, "callback_url": URL, **more}
-        answer = await self.http.post(PATH, json=body)
-        assert answer.status_code == 201, answer.text
-        made: dict[str, Any] = answer.json()
-        return made
-
-    async def get(self, path: str) -> Any:
-        return (await self.http.get(path)).json()
-
-    def subjects(self) -> list[str]:
-        return [call.subject for call in self.receiver.calls]
-
-
-@asynccontextmanager
-async def serving(
-    *faults: str, receiver: Receiver | None = None, state: Path | None = None, **settings: Any
-) -> AsyncIterator[Service]:
-    """Serve a world in virtual time, and send its callbacks to *receiver*."""
-    receiver = receiver or Receiver()
-    chosen = Settings(drawing=False, faults=tuple(map(parse_fault, faults)), **settings)
-    world = World(state, settings=chosen, clock=loop_clock(BEGINNING.timestamp()))
-    caller = Caller(world, base_url=BASE, transport=receiver)
-    headers = {"Authorization": "Bearer key"}
-    transport = SimulatedTransport(world)
-    async with (
-        httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as http,
-        anyio.create_task_group() as tasks,
-    ):
-        tasks.start_soon(caller.run)
-        yield Service(world, http, receiver)
-        tasks.cancel_scope.cancel()
-    world.store.close()
+from callback_receiver import BASE, NOW, PATH, SECRET, URL, Call, Receiver, serving
 
 
 async def test_a_run_that_ends_is_called_back_once() -> None:
@@ -141,10 +81,8 @@ async def test_the_event_names_how_a_run_ended(outcome: str, event: str) -> None
 
 
 async def test_a_batch_is_called_back_once_and_its_runs_are_not() -> None:
-    items = [{"image_url": f"https://files.example/{n}.png"} for n in range(3)]
-    body = {"input": items, "callback_url": URL, "metadata": {"a": 1}}
     async with serving() as service:
-        batch = (await service.http.post(BATCHES, json=body)).json()
+        batch = await service.batch(3, metadata={"a": 1})
         await anyio.sleep(60)
         ended = await service.get(f"/v1/batches/{batch['id']}")
 
@@ -169,7 +107,7 @@ async def test_a_batch_is_called_back_once_and_its_runs_are_not() -> None:
 
 async def test_what_is_not_taken_comes_again_ever_later_and_byte_for_byte() -> None:
     async with serving(receiver=Receiver(lambda _call: 500), callback_secret=SECRET) as service:
-        await service.run(metadata={"simulate": {"seconds": 0}})
+        await service.run(metadata=NOW)
         await anyio.sleep(3600)
 
     calls = service.receiver.calls
@@ -182,11 +120,10 @@ async def test_a_slow_receiver_delays_no_other() -> None:
     def seconds(call: Call) -> float:
         return 100 if "slow" in call.url else 0
 
-    now = {"simulate": {"seconds": 0}}
     async with serving(receiver=Receiver(seconds=seconds)) as service:
         for _ in range(100):
-            await service.run(callback_url="https://slow.example/", metadata=now)
-        quick = await service.run(metadata=now)
+            await service.run(callback_url="https://slow.example/", metadata=NOW)
+        quick = await service.run(metadata=NOW)
         await anyio.sleep(1)
         seen = service.subjects()
 
@@ -201,7 +138,7 @@ async def test_a_receiver_that_takes_too_long_is_called_again() -> None:
         return 100 if len(taken) == 1 else 0
 
     async with serving(receiver=Receiver(seconds=seconds)) as service:
-        await service.run(metadata={"simulate": {"seconds": 0}})
+        await service.run(metadata=NOW)
         await anyio.sleep(100)
 
     assert [round(call.at, 3) for call in service.receiver.calls] == [0, 10]

@@ -11,6 +11,7 @@ from typing import Final
 import anyio
 import httpx
 
+from batchrun.simulator.callback_making import CallbackMaking
 from batchrun.simulator.callback_payload import headers
 from batchrun.simulator.deliveries import Deliveries, Delivery, Outcome
 from batchrun.simulator.life import SECOND
@@ -33,7 +34,8 @@ class Caller:
         self._world = world
         self._base_url = base_url
         self._transport = transport
-        self._deliveries = Deliveries(world)
+        self._making = CallbackMaking(world)
+        self._deliveries = Deliveries(world.store)
         self._in_hand: set[str] = set()
         self._lanes: dict[tuple[str, str, int | None], anyio.Semaphore] = {}
         self._http: httpx.AsyncClient | None = None
@@ -44,7 +46,7 @@ class Caller:
             async with anyio.create_task_group() as tasks:
                 while True:
                     now = self._world.now()
-                    while self._deliveries.make(now, self._base_url):
+                    while self._making.make(now, self._base_url):
                         await anyio.lowlevel.checkpoint()
                     for delivery_id, url in self._deliveries.due(now):
                         if delivery_id not in self._in_hand:

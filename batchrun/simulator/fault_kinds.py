@@ -1,4 +1,7 @@
-"""The faults that the simulator has on request, and the routes that they can strike (pure)."""
+"""The faults that the simulator has on request, and the routes that they can strike (pure).
+
+The routes `call` and `call_batch` are the simulator's own calls: a run's or a batch's callback.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ CREATES: Final = frozenset({"create", "create_batch"})
 LISTS: Final = frozenset({"list"})
 RUNS: Final = frozenset({"get", "list", "batch", "batch_items", "batch_item"})
 ASSETS: Final = CREATES | {"asset"}
+CALLBACKS: Final = frozenset({"call", "call_batch"})
 DOWNLOADS: Final = frozenset({"download"})
 API: Final = frozenset({"any"})
 
@@ -158,6 +162,37 @@ KINDS: Final[Mapping[str, Kind]] = {
     "output_cut": Kind(
         stage="download", routes=DOWNLOADS, says="half the bytes, the whole length announced"
     ),
+    "callback_lost": Kind(
+        stage="callback", routes=CALLBACKS, says="no callback is sent, and the history has none"
+    ),
+    "callback_late": Kind(
+        stage="callback", routes=CALLBACKS, value="5", says="sent so many seconds after the end"
+    ),
+    "callback_reorder": Kind(
+        stage="callback",
+        routes=CALLBACKS,
+        value="5",
+        says="sent at any moment of so many seconds after the end, so that others overtake it",
+    ),
+    "callback_twice": Kind(
+        stage="callback",
+        routes=CALLBACKS,
+        says="the first answer to the callback is lost, and it is sent again at once",
+    ),
+    "callback_forged": Kind(
+        stage="callback",
+        routes=CALLBACKS,
+        says="signed with a secret that isn't the organisation's",
+    ),
+    "callback_unsigned": Kind(
+        stage="callback", routes=CALLBACKS, says="not signed, though there is a secret"
+    ),
+    "callback_stranger": Kind(
+        stage="callback", routes=CALLBACKS, says="about a run, or a batch, that isn't there"
+    ),
+    "callback_lies": Kind(
+        stage="callback", routes=CALLBACKS, says="says that it failed, however it ended"
+    ),
 }
 
 
@@ -167,6 +202,8 @@ UNTOUCHED: Final = frozenset({"control", "download", "put", "health", "readiness
 ROUTES: Final = frozenset(
     [
         "any",
+        "call",
+        "call_batch",
         "create",
         "create_batch",
         "get",
