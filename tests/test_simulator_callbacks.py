@@ -1,5 +1,6 @@
 """The simulator's callbacks: sent once, signed, again where they are not taken, in virtual time."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -145,15 +146,64 @@ async def test_a_receiver_that_takes_too_long_is_called_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "callback_url", ["x" * 2049, "ftp://me.example/", "http://", 5, "", "hook"]
+    "callback_url",
+    [
+        "x" * 2049,
+        "http://me.example/" + "x" * 2048,
+        "ftp://me.example/",
+        "http://",
+        "http:///hook",
+        "http://me.example:0/",
+        "http://me.example:99999/",
+        "http://\ud800/",
+        "http://\x00/",
+        "http://[::1/",
+        5,
+        "",
+        "hook",
+    ],
 )
 async def test_an_address_that_cannot_be_called_is_refused(callback_url: Any) -> None:
     async with serving() as service:
-        body = {"input": {"prompt": "a kite"}, "callback_url": callback_url}
-        answer = await service.http.post(PATH, json=body)
+        body = json.dumps({"input": {"prompt": "a kite"}, "callback_url": callback_url})
+        answer = await service.http.post(PATH, content=body)
 
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"] == ["body", "callback_url"]
+
+
+async def test_a_call_that_breaks_ends_no_other() -> None:
+    def answers(call: Call) -> int:
+        if "breaks" in call.url:
+            raise ExceptionGroup("as of a connection", [OverflowError("port must be 0-65535")])
+        return 200
+
+    async with serving(receiver=Receiver(answers)) as service:
+        broken = await service.run(callback_url="https://breaks.example/", metadata=NOW)
+        await anyio.sleep(1)
+        await service.run(metadata=NOW)
+        await anyio.sleep(100)
+        [given_up] = await service.get(f"/v1/runs/{broken['id']}/callback")
+
+    assert [call.url for call in service.receiver.calls].count(URL) == 1
+    assert given_up["status_code"] == "failed"
+    assert given_up["failure_reason_code"] == "connection_error"
+
+
+async def test_two_simulators_with_one_state_call_back_once(tmp_path: Path) -> None:
+    state, receiver = tmp_path / "state.sqlite", Receiver(seconds=lambda _call: 4)
+    async with (
+        serving(state=state, receiver=receiver) as one,
+        serving(state=state, receiver=receiver) as other,
+    ):
+        made = [
+            (await service.run(metadata={"simulate": {"seconds": 9}}))["id"]
+            for service in (one, other)
+            for _ in range(100)  # three times what goes out at once
+        ]
+        await anyio.sleep(60)
+
+    assert Counter(call.subject for call in receiver.calls) == Counter(made)
 
 
 async def test_what_was_not_sent_before_a_restart_is_sent_after_it(tmp_path: Path) -> None:

@@ -51,10 +51,11 @@ def _attempt(row: Row) -> dict[str, Any]:
 
 def secret(row: Row) -> dict[str, Any]:
     """Return a secret, without its plain text."""
+    known = min(10, len(row["plain"]) // 2)
     return {
         "id": row["id"],
         "org_id": row["org"],
-        "key_prefix": row["plain"][:10],
+        "key_prefix": row["plain"][:known],
         "is_current": bool(row["is_current"]),
         "label": row["label"],
         "disabled_at": None,

@@ -7,7 +7,7 @@ delivery comes due again. A receiver may therefore get a callback twice, as docu
 """
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from batchrun.simulator.callback_payload import frozen
 from batchrun.simulator.retry_schedule import TIMEOUT, wait_after
 from batchrun.simulator.store import Batch, Run, Store
 
-CLAIM: Final = round((TIMEOUT + 5) * life.SECOND)
+CLAIM: Final = round((TIMEOUT + 5) * life.SECOND)  # longer than an attempt can last
 NEXT: Final = """
 SELECT MIN(moment) FROM (
     SELECT MIN(ended) AS moment FROM runs
@@ -95,11 +95,13 @@ class Deliveries:
 
     # -- sending ----------------------------------------------------------------------------
 
-    def due(self, now: int) -> Iterator[tuple[str, str]]:
-        """Yield id and address of the deliveries whose next attempt is due."""
-        sql = "SELECT id, url FROM deliveries WHERE next_attempt <= ? ORDER BY next_attempt"
-        for row in self._store.all(sql, now):
-            yield row["id"], row["url"]
+    def due(self, since: int, now: int) -> list[tuple[str, str]]:
+        """Return id and address of the deliveries that have come due from *since* to *now*."""
+        sql = (
+            "SELECT id, url FROM deliveries WHERE next_attempt BETWEEN ? AND ? "
+            "ORDER BY next_attempt"
+        )
+        return [(row["id"], row["url"]) for row in self._store.all(sql, since, now)]
 
     def next_after(self, now: int) -> int | None:
         """Return the first moment after *now* at which something ends or is due, if any is."""
@@ -107,7 +109,7 @@ class Deliveries:
         return row[0] if row else None
 
     def claim(self, delivery_id: str, now: int) -> Delivery | None:
-        """Return the delivery for one attempt, None where it is not due any more."""
+        """Return what the next attempt sends, None where it is not due any more."""
         with self._store.transaction():
             sql = "UPDATE deliveries SET next_attempt = ? WHERE id = ? AND next_attempt <= ?"
             if self._store.write(sql, now + CLAIM, delivery_id, now) == 0:
