@@ -1,6 +1,7 @@
 """The simulator's callbacks: sent once, signed, again where they are not taken, in virtual time."""
 
 import json
+import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import anyio
 import pytest
 from callback_receiver import BASE, NOW, PATH, SECRET, URL, Call, Receiver, serving
+
+from batchrun.simulator.control import counters
 
 
 async def test_a_run_that_ends_is_called_back_once() -> None:
@@ -204,6 +207,29 @@ async def test_two_simulators_with_one_state_call_back_once(tmp_path: Path) -> N
         await anyio.sleep(60)
 
     assert Counter(call.subject for call in receiver.calls) == Counter(made)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_state_that_is_locked_for_a_while_holds_callbacks_up_and_no_more(
+    tmp_path: Path, others: int
+) -> None:
+    state = tmp_path / "state.sqlite"
+    async with serving(state=state, receiver=Receiver(seconds=lambda _call: 2)) as service:
+        service.world.store.one("PRAGMA busy_timeout = 0")
+        flying = await service.run(metadata={"simulate": {"seconds": 1}})
+        ending = [await service.run(metadata={"simulate": {"seconds": 5}}) for _ in range(others)]
+        await anyio.sleep(2)
+        with sqlite3.connect(state, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await anyio.sleep(30)
+            other.execute("COMMIT")
+        other.close()
+        await anyio.sleep(60)
+        counted = counters(service.world)["callbacks"]
+
+    # The first answer came while the state was locked.
+    assert Counter(service.subjects()) == {flying["id"]: 2} | {run["id"]: 1 for run in ending}
+    assert counted["delivered"] == counted["attempts"] == 1 + others
 
 
 async def test_what_was_not_sent_before_a_restart_is_sent_after_it(tmp_path: Path) -> None:

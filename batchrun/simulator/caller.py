@@ -5,11 +5,14 @@ world without callbacks, and needs no thread: in virtual time it runs beside the
 """
 
 import math
+import sqlite3
 import uuid
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import httpx
+from anyio.abc import TaskGroup
 
 from batchrun.simulator.callback_making import CallbackMaking
 from batchrun.simulator.callback_payload import headers
@@ -19,6 +22,7 @@ from batchrun.simulator.retry_schedule import TIMEOUT
 from batchrun.simulator.world import World
 
 LANES: Final = 32  # attempts at once to one receiver: it is not flooded, and delays no other
+PAUSE: Final = 1.0  # seconds before the state is asked again after it failed
 KEPT: Final = 1024  # characters of an answer that the history keeps
 
 
@@ -37,6 +41,7 @@ class Caller:
         self._making = CallbackMaking(world)
         self._deliveries = Deliveries(world.store)
         self._in_hand: set[str] = set()
+        self._looked = 0  # when, in microseconds
         self._lanes: dict[tuple[str, bytes, int | None], anyio.Semaphore] = {}
         self._http: httpx.AsyncClient | None = None
 
@@ -44,24 +49,27 @@ class Caller:
         """Send what comes due, each delivery in a task of its own; never return."""
         try:
             async with anyio.create_task_group() as tasks:
-                since = 0
                 while True:
-                    now = self._world.now()
-                    while self._making.make(now, self._base_url):
-                        await anyio.lowlevel.checkpoint()
-                    # What came due before is in hand: it is not read again with each ring.
-                    for delivery_id, url in self._deliveries.due(min(since, now), now):
-                        if delivery_id not in self._in_hand:
-                            self._in_hand.add(delivery_id)
-                            tasks.start_soon(self._deliver, delivery_id, url)
-                    since = now
-                    await self._wait(now)
+                    try:
+                        await self._look(tasks)
+                    except sqlite3.OperationalError:  # the state is locked, or its disk is full
+                        await anyio.sleep(PAUSE)
         finally:
             if self._http is not None:
                 with anyio.CancelScope(shield=True):
                     await self._http.aclose()
 
-    async def _wait(self, now: int) -> None:
+    async def _look(self, tasks: TaskGroup) -> None:
+        """Start what is due, and wait until something else may be."""
+        now = self._world.now()
+        while self._making.make(now, self._base_url):
+            await anyio.lowlevel.checkpoint()
+        # What was due at the last look is in hand: it is not read again with each ring.
+        for delivery_id, url in self._deliveries.due(min(self._looked, now), now):
+            if delivery_id not in self._in_hand:
+                self._in_hand.add(delivery_id)
+                tasks.start_soon(self._deliver, delivery_id, url)
+        self._looked = now
         moment = self._deliveries.next_after(now)
         seconds = math.inf if moment is None else (moment - self._world.now()) / SECOND
         await self._world.bell.wait(max(0.0, seconds))
@@ -72,6 +80,9 @@ class Caller:
                 delivery = self._deliveries.claim(delivery_id, self._world.now())
                 if delivery is not None:
                     await self._attempt(delivery)
+        except sqlite3.OperationalError:
+            await anyio.sleep(PAUSE)
+            self._looked = 0  # it is looked for anew; what was sent and not noted is sent again
         finally:
             self._in_hand.discard(delivery_id)
         self._world.bell.ring()  # there may be a next attempt to wait for
