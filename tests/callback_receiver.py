@@ -111,17 +111,22 @@ class Service:
 
 @asynccontextmanager
 async def serving(
-    *faults: str, receiver: Receiver | None = None, state: Path | None = None, **settings: Any
+    *faults: str,
+    receiver: Receiver | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+    state: Path | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Service]:
-    """Serve a world in virtual time, and send its callbacks to *receiver*."""
+    """Serve a world in virtual time; send its callbacks to *receiver*, or to *transport*."""
     receiver = receiver or Receiver()
     chosen = Settings(drawing=False, faults=tuple(map(parse_fault, faults)), **settings)
     world = World(state, settings=chosen, clock=loop_clock(BEGINNING.timestamp()))
-    caller = Caller(world, base_url=BASE, transport=receiver)
+    caller = Caller(world, base_url=BASE, transport=transport or receiver)
     headers = {"Authorization": "Bearer key"}
-    transport = SimulatedTransport(world)
     async with (
-        httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers) as http,
+        httpx.AsyncClient(
+            transport=SimulatedTransport(world), base_url=BASE, headers=headers
+        ) as http,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(caller.run)

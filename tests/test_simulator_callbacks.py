@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from callback_receiver import BASE, NOW, PATH, SECRET, URL, Call, Receiver, serving
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from batchrun.simulator.control import counters
 
@@ -146,6 +151,27 @@ async def test_a_receiver_that_takes_too_long_is_called_again() -> None:
         await anyio.sleep(100)
 
     assert [round(call.at, 3) for call in service.receiver.calls] == [0, 10]
+
+
+async def test_a_receiver_can_be_an_application_in_this_process() -> None:
+    came: list[bytes] = []
+
+    async def hook(request: Request) -> Response:
+        came.append(await request.body())
+        await anyio.sleep(100 if len(came) == 1 else 0)
+        return Response(status_code=204)
+
+    app = Starlette(routes=[Route("/hook", hook, methods=["POST"])])
+    async with serving(transport=httpx.ASGITransport(app)) as service:
+        run = await service.run(metadata=NOW)
+        await anyio.sleep(100)
+        [delivery] = await service.get(f"/v1/runs/{run['id']}/callback")
+
+    assert came == [delivery["payload_bytes"].encode()] * 2
+    assert [each["error_message"] for each in delivery["attempts"]] == [
+        "no answer within 5 s",
+        None,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Caller:
             if self._http is not None:
                 with anyio.CancelScope(shield=True):
                     await self._http.aclose()
+                self._http = None
 
     async def _look(self, tasks: TaskGroup) -> None:
         """Start what is due, and wait until something else may be."""
