@@ -3,9 +3,6 @@
 import hashlib
 import hmac
 import json
-import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +14,7 @@ from typing import Final
 
 import httpx
 import pytest
+from processes import PATIENCE, simulator_process
 
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
@@ -25,7 +23,6 @@ pytestmark = pytest.mark.slow
 
 PATH: Final = "/v1/models/google/nano-banana-2/runs"
 SECRET: Final = "whsec_first"
-PATIENCE: Final = 120.0
 
 Came = tuple[dict[str, str], bytes]
 
@@ -97,21 +94,6 @@ def test_the_embedded_simulator_calls_back_over_a_socket() -> None:
     assert picture.headers["Content-Type"] == "image/png"
 
 
-@contextmanager
-def simulating(*options: str) -> Iterator[str]:
-    """Serve the simulator in a process of its own; yield its URL."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "batchrun", "simulate", "--port", "0", "--speed", "200", *options],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            yield re.findall(r"http://\S+:\d+", process.stdout.readline())[0]
-        finally:
-            process.terminate()
-
-
 def post(url: str, hook: str, **more: object) -> str:
     """Return the id of a new run that calls *hook* back."""
     body = {"input": {"prompt": "a kite"}, "callback_url": hook, **more}
@@ -120,8 +102,9 @@ def post(url: str, hook: str, **more: object) -> str:
     return made
 
 
-def test_a_simulator_in_its_own_process_signs_what_it_sends() -> None:
-    with receiver() as (hook, came), simulating("--callback-secret", SECRET) as url:
+def test_a_simulator_in_its_own_process_signs_what_it_sends(tmp_path: Path) -> None:
+    state, options = tmp_path / "state.sqlite", ("--speed", "200", "--callback-secret", SECRET)
+    with receiver() as (hook, came), simulator_process(state, *options) as url:
         runs = {post(url, hook) for _ in range(20)}
         calls = [came.get(timeout=PATIENCE) for _ in runs]
 
@@ -133,13 +116,13 @@ def test_a_simulator_in_its_own_process_signs_what_it_sends() -> None:
 
 
 def test_what_was_not_taken_is_sent_by_a_simulator_that_is_started_again(tmp_path: Path) -> None:
-    state = str(tmp_path / "state.sqlite")
+    state = tmp_path / "state.sqlite"
     with reserved() as server:
-        with simulating("--state", state) as url:
+        with simulator_process(state) as url:
             run = post(url, address(server), metadata={"simulate": {"seconds": 0}})
             while (counted := stats(url))["attempts"] == 0:
                 time.sleep(0.01)
-        with listening(server) as came, simulating("--state", state):
+        with listening(server) as came, simulator_process(state):
             _, raw = came.get(timeout=PATIENCE)
 
     assert (counted["pending"], counted["delivered"]) == (1, 0)
