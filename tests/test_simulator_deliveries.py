@@ -11,6 +11,7 @@ from callback_receiver import NOW, SECRET, URL, Receiver, Service, serving
 from test_simulator import API
 
 from batchrun.simulator.control import counters
+from batchrun.simulator.deliveries import CLAIM, Deliveries, Outcome
 
 RUN: Final = "RunCallbackDelivery"
 BATCH: Final = "BatchCallbackDelivery"
@@ -83,6 +84,23 @@ async def test_a_delivery_that_is_given_up_says_why() -> None:
     assert given_up["attempts"][0]["response_time_ms"] == 5000
     assert given_up["attempts"][0]["status_code"] is None
     assert given_up["next_attempt_at"] is None
+
+
+async def test_an_attempt_that_outlived_its_claim_changes_nothing_that_is_settled() -> None:
+    async with serving("callback_late=1000") as service:
+        run = await service.run(metadata=NOW)
+        await anyio.sleep(1)
+        deliveries, later = Deliveries(service.world.store), service.world.now() + 10**9
+        [(delivery_id, _)] = deliveries.due(0, later)
+        claimed = [deliveries.claim(delivery_id, later + CLAIM * n) for n in range(2)]
+        for n, outcome in ((1, Outcome(status=200)), (0, Outcome(reason="timeout", error="late"))):
+            delivery = claimed[n]
+            assert delivery is not None
+            deliveries.note(delivery, outcome, request_id=str(n), began=later, now=later)
+        [shown] = await service.get(f"/v1/runs/{run['id']}/callback")
+
+    assert (shown["status_code"], shown["next_attempt_at"]) == ("delivered", None)
+    assert shown["attempt_count"] == 2
 
 
 async def test_the_history_of_a_batch_has_the_same_shape() -> None:

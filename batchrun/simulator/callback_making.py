@@ -20,9 +20,9 @@ OPEN_BATCHES: Final = (
     "SELECT id FROM batches WHERE callback_url IS NOT NULL AND called_back = 0 AND ended <= ? "
     "ORDER BY ended LIMIT ?"
 )
-CLAIMS: Final = {
-    "run": "UPDATE runs SET called_back = 1 WHERE id = ? AND called_back = 0",
-    "batch": "UPDATE batches SET called_back = 1 WHERE id = ? AND called_back = 0",
+CALLED: Final = {
+    "run": "UPDATE runs SET called_back = 1 WHERE id = ?",
+    "batch": "UPDATE batches SET called_back = 1 WHERE id = ?",
 }
 
 
@@ -37,21 +37,24 @@ class CallbackMaking:
 
     def make(self, now: int, base_url: str) -> bool:
         """Make the deliveries of what has ended; return whether there may be more to make."""
-        runs = self._store.all(OPEN_RUNS, now, AT_ONCE)
-        batches = self._store.all(OPEN_BATCHES, now, AT_ONCE)
-        if not runs and not batches:
+        if not self._uncalled(now):
             return False
         with self._store.transaction():
-            for row in runs:
-                self._call(self._store.run(row["id"]), now, base_url)
-            for row in batches:
-                self._call(self._store.batch(row["id"]), now, base_url)
+            # Read again: another process with this state may have called them by now.
+            for subject in self._uncalled(now):
+                self._call(subject, now, base_url)
         return True
 
-    def _call(self, subject: Run | Batch | None, now: int, base_url: str) -> None:
-        """Make the delivery, unless another process with this state has made it."""
-        if subject is None or not self._store.write(CLAIMS[subject.kind], subject.id):
-            return
+    def _uncalled(self, now: int) -> list[Run | Batch]:
+        """Return some of what has ended and is to be called back."""
+        runs = [self._store.run(row["id"]) for row in self._store.all(OPEN_RUNS, now, AT_ONCE)]
+        batches = [
+            self._store.batch(row["id"]) for row in self._store.all(OPEN_BATCHES, now, AT_ONCE)
+        ]
+        return [subject for subject in (*runs, *batches) if subject is not None]
+
+    def _call(self, subject: Run | Batch, now: int, base_url: str) -> None:
+        self._store.write(CALLED[subject.kind], subject.id)
         payload = self._payload(subject, now, base_url)
         said = None if payload is None else self._spoilt(subject, self._said(subject, payload, now))
         if said is not None:
