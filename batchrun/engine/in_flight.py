@@ -32,6 +32,7 @@ class Attempt:
     *choice* is what its price hangs on, "" without a budget; *first*: it is to show that price.
     *day* is the UTC day on which its cost counts, such as 2026-11-29, and None as long as that may
     be each day: it isn't sent yet, or is in doubt and may be sent again.
+    *callback_url* is where its request has the end announced, None where nowhere.
     *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
     says nothing about the first send.
     """
@@ -53,6 +54,7 @@ class Attempt:
     reserved: Decimal | None = None
     first: bool = False
     day: str | None = None
+    callback_url: str | None = None
     run_id: str | None = None
     started: float = 0.0
     sight: Sight = field(default_factory=Sight)
