@@ -22,7 +22,7 @@ SIGNATURE: Final = "Runflow-Signature"
 MOST_SECRETS: Final = 2
 """Secrets that count at once: the one that is, and the one that is coming or going."""
 
-_SHORTEST: Final = 16
+_SHORTEST: Final = 8
 """Characters of a secret; a shorter one could be guessed."""
 
 
