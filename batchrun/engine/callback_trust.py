@@ -7,8 +7,12 @@ watched as if there were none (rule 39 of the contract).
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
+
+from batchrun.engine.in_flight import Attempt, Callback
+from batchrun.engine.waves import Wave
+from batchrun.ledger.book import ModelFacts
 
 ENOUGH: Final = 5
 """Callbacks of a model that must have come before it is asked less; durations, too."""
@@ -42,9 +46,15 @@ def rare_wait(ages: Sequence[float], late: float, *, interval: float) -> float:
 
 
 class CallbackTrust:
-    """Counts the callbacks of each model since the last one that was late."""
+    """Counts the callbacks of each model since the last one that was late.
 
-    def __init__(self) -> None:
+    *url* is where this call receives them. A run whose request named none, or another, is watched
+    as if there were no callbacks, and so are the runs of batches.
+    """
+
+    def __init__(self, url: str | None, facts: Callable[[str], ModelFacts]) -> None:
+        self._url = url
+        self._facts = facts
         self._came: Counter[str] = Counter()
 
     def note(self, model: str) -> None:
@@ -55,6 +65,35 @@ class CallbackTrust:
         """A callback of *model* is late, or was not true."""
         self._came[model] = 0
 
-    def has(self, model: str) -> bool:
-        """Say whether enough callbacks of *model* have come to rely on the next."""
-        return self._came[model] >= ENOUGH
+    def late_after(self, model: str) -> float | None:
+        """Return the age at which a callback of *model* is late; None where none is relied on."""
+        if self._came[model] < ENOUGH:
+            return None
+        return late_after(sorted(self._facts(model).durations))
+
+    def parted(self, wave: Wave) -> tuple[list[Attempt], list[Attempt]]:
+        """Return the running attempts whose callbacks are relied on, and the others."""
+        running = [attempt for attempt in wave.open() if not attempt.over]
+        if self.late_after(wave.model) is None:
+            return [], running
+        awaited: list[Attempt] = []
+        others: list[Attempt] = []
+        for attempt in running:
+            (awaited if self._is_awaited(attempt) else others).append(attempt)
+        return awaited, others
+
+    def late(self, wave: Wave, now: float) -> list[Attempt]:
+        """Return the attempts whose callback is late, and was not before."""
+        after = self.late_after(wave.model)
+        awaited, _ = self.parted(wave)
+        return [a for a in awaited if after is not None and now - a.started >= after]
+
+    def suffices(self, wave: Wave, now: float) -> bool:
+        """Say whether callbacks are relied on to say of each run of *wave* that it has ended."""
+        awaited, others = self.parted(wave)
+        return bool(awaited) and not others and not self.late(wave, now)
+
+    def _is_awaited(self, attempt: Attempt) -> bool:
+        # Of a batch one callback comes, with its last run: its first ones would wait for that.
+        alone = attempt.index is None
+        return alone and attempt.callback is Callback.AWAITED and attempt.callback_url == self._url

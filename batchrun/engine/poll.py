@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchrun.base.text import size_of
-from batchrun.engine.callback_trust import late_after, rare_wait
+from batchrun.engine.callback_trust import rare_wait
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt, Callback
 from batchrun.engine.phases import Phase
@@ -119,6 +119,8 @@ class Poller:
                 wave.next_look = min(wave.next_look, now + self._wait_for(wave))
             if wave.polled:
                 continue
+            if wave.next_look <= now and self._trust.suffices(wave, now):  # planned before it did
+                wave.next_look = now + self._wait_for(wave)
             due = wave.due(settle=settings.settle, interval=settings.poll_interval)
             if due <= now:
                 self._transitions.poll_begins(wave)
@@ -288,24 +290,14 @@ class Poller:
 
     def _notice_late(self, wave: Wave, now: float) -> None:
         """Put the model of *wave* back to normal where a callback is late: others may be, too."""
-        if not self._trust.has(wave.model):
-            return
-        after = late_after(sorted(self._book.facts(wave.model).durations))
-        late = [a for a in self._awaited(wave) if after is not None and now - a.started >= after]
-        if not late:
-            return
+        late = self._trust.late(wave, now)
         for attempt in late:
             attempt.callback = Callback.LATE
-        self._trust.doubt(wave.model)
-        for other in self._transitions.waves:
-            if other.model == wave.model and other.opened and not other.polled:
-                other.next_look = min(other.next_look, now + self._wait_for(other))
-
-    def _awaited(self, wave: Wave) -> list[Attempt]:
-        """Return the attempts whose callback is to come, and not late."""
-        url = self._settings.callback_url
-        awaited = (each for each in wave.open() if each.callback is Callback.AWAITED)
-        return [attempt for attempt in awaited if attempt.callback_url == url]
+        if late:
+            self._trust.doubt(wave.model)
+            for other in self._transitions.waves:
+                if other.model == wave.model and other.opened and not other.polled:
+                    other.next_look = min(other.next_look, now + self._wait_for(other))
 
     def _plan(self, wave: Wave, asked: float) -> None:
         wave.next_look = float("inf")
@@ -318,24 +310,23 @@ class Poller:
 
         Runs whose callback is awaited are hardly asked for until that is late.
         """
-        now = anyio.current_time()
-        ages = [now - attempt.started for attempt in wave.open() if not attempt.over]
-        durations = sorted(self._book.facts(wave.model).durations)
-        late = late_after(durations) if self._trust.has(wave.model) else None
-        if late is None:
-            return self._normal_wait(wave, ages, durations)
-        punctual = [now - each.started for each in self._awaited(wave)]
-        rare = rare_wait(punctual, late, interval=self._settings.poll_interval)
-        if len(punctual) == len(ages):
-            return rare
-        return min(rare, self._normal_wait(wave, ages, durations))
+        now, interval = anyio.current_time(), self._settings.poll_interval
+        late = self._trust.late_after(wave.model)
+        awaited, others = self._trust.parted(wave)
+        waits = []
+        if late is not None and (awaited or not others):
+            ages = [now - attempt.started for attempt in awaited]
+            waits.append(rare_wait(ages, late, interval=interval))
+        if others or not waits:
+            waits.append(self._normal_wait(wave, [now - attempt.started for attempt in others]))
+        return min(waits)
 
-    def _normal_wait(self, wave: Wave, ages: Sequence[float], durations: Sequence[float]) -> float:
+    def _normal_wait(self, wave: Wave, ages: Sequence[float]) -> float:
         in_flight = len(self._in_flight)
         plenty = wave.batch and in_flight >= LARGE and not self._client.waiting
         return next_wait(
             ages,
-            durations,
+            sorted(self._book.facts(wave.model).durations),
             interval=self._settings.poll_interval,
             idle_looks=wave.idle_looks,
             in_flight=in_flight,

@@ -52,7 +52,7 @@ class Transitions:
         self.waves = waves
         self.wakeup = wakeup
         self.poll_wakeup = Wakeup()
-        self.trust = CallbackTrust()
+        self.trust = CallbackTrust(context.settings.callback_url, context.ledger.book.facts)
         self._hints = CallbackHints(in_flight, waves, self.trust)
         self._settings = context.settings
         self._ledger = context.ledger
