@@ -7,11 +7,16 @@ sweep takes. Durations have a mean of 30 s.
 """
 
 import argparse
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import anyio
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
 from calling_back import SECRET, URL, Door, Way, lost, straight
 
 from batchrun.engine.run import Runner

@@ -3,9 +3,9 @@
 What is between them is the test's: callbacks may be lost, late, twice, or of someone else.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import httpx
@@ -71,7 +71,7 @@ class CallingBack(World):
     way: Way = straight
     heard: list[tuple[float, Ended]] = field(default_factory=list)
     doors: list[Door] = field(default_factory=list)
-    meanwhile: Callable[[Door, Runner], Awaitable[None]] | None = None
+    meanwhile: Callable[[Door, Runner], Coroutine[Any, Any, None]] | None = None
 
     async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         def hear(ended: Ended) -> None:
