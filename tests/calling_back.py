@@ -3,13 +3,13 @@
 What is between them is the test's: callbacks may be lost, late, twice, or of someone else.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
 import httpx
-from engine_world import World
+from engine_world import Begun
 
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
@@ -20,6 +20,8 @@ from batchrun.simulator.caller import Caller
 
 SECRET: Final = "whsec_0123456789abcdef"
 URL: Final = "https://me.example/batchrun"
+
+PART: Final = 65_536
 
 Way = Callable[["Door", httpx.Request], Awaitable[httpx.Response]]
 """What becomes of a callback: it may knock at the door, or not."""
@@ -35,24 +37,61 @@ async def lost(_door: "Door", request: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("nothing listens", request=request)
 
 
+class Streamed:
+    """A connection by which a body comes part by part, as a server hands it on.
+
+    *between* parts so many seconds pass; at the end the sender *leaves* or stays.
+    """
+
+    def __init__(
+        self, app: App, parts: Iterable[bytes], *, between: float = 0.0, leaves: bool = False
+    ) -> None:
+        self.taken = 0
+        self._app, self._parts, self._between, self._leaves = app, iter(parts), between, leaves
+        self._status = 0
+
+    async def answer(self, headers: Mapping[str, str], method: str = "POST") -> int:
+        """Return the status of the answer."""
+        named = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        scope = {"type": "http", "method": method, "path": "/", "headers": named}
+        await self._app(scope, self._receive, self._send)
+        return self._status
+
+    async def _receive(self) -> dict[str, Any]:
+        await anyio.sleep(self._between)
+        part = next(self._parts, None)
+        if part is not None:
+            self.taken += 1
+            return {"type": "http.request", "body": part, "more_body": True}
+        if self._leaves:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def _send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+
+
 class Door(httpx.AsyncBaseTransport):
     """The way of callbacks to the application, without a socket; *came* is when each arrived."""
 
     def __init__(self, app: App, way: Way = straight) -> None:
         self.came: list[tuple[float, bytes]] = []
         self.answers: list[int] = []
+        self.lost: list[str] = []  # what a way has chosen to lose
         self._way = way
-        self._app = httpx.ASGITransport(app=app)
+        self._app = app
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return await self._way(self, request)
 
     async def knock(self, request: httpx.Request) -> httpx.Response:
         """Have a request arrive."""
-        self.came.append((anyio.current_time(), await request.aread()))
-        answer = await self._app.handle_async_request(request)
-        self.answers.append(answer.status_code)
-        return answer
+        body = await request.aread()
+        self.came.append((anyio.current_time(), body))
+        parts = (body[at : at + PART] for at in range(0, len(body), PART))
+        self.answers.append(await Streamed(self._app, parts).answer(request.headers))
+        return httpx.Response(self.answers[-1])
 
     async def post(self, body: bytes, secret: str | None = SECRET) -> int:
         """Have *body* arrive, signed with *secret*; return the status of the answer."""
@@ -62,8 +101,8 @@ class Door(httpx.AsyncBaseTransport):
 
 
 @dataclass
-class CallingBack(World):
-    """A world that calls back by *way* while its process lives.
+class CallingBack(Begun):
+    """A sweep that is under way, whose service calls back by *way* while a process lives.
 
     *heard* has what was handed on, and when. *doors* are those of each call.
     """

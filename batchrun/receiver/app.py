@@ -5,6 +5,7 @@ nothing larger than MOST is read, and nothing is waited for longer than PATIENCE
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from typing import Final
 
 import anyio
@@ -67,10 +68,11 @@ async def _body(request: Request) -> bytes | Response:
     body = bytearray()
     try:
         with anyio.fail_after(PATIENCE):
-            async for part in request.stream():
-                body += part
-                if len(body) > MOST:
-                    return Response(status_code=413)
+            async with aclosing(request.stream()) as parts:
+                async for part in parts:
+                    body += part
+                    if len(body) > MOST:
+                        return Response(status_code=413)
     except TimeoutError:
         return Response(status_code=408)
     except ClientDisconnect:
