@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import anyio
+import anyio.lowlevel
 import httpx
-from engine_world import Begun
+from engine_world import Begun, World
 
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
@@ -101,29 +102,66 @@ class Door(httpx.AsyncBaseTransport):
 
 
 @dataclass
-class CallingBack(Begun):
-    """A sweep that is under way, whose service calls back by *way* while a process lives.
+class Hearing(World):
+    """A world whose processes take callbacks; *heard* is what was handed on, and when.
 
-    *heard* has what was handed on, and when. *doors* are those of each call.
+    *doors* are those of each process, *door* is that of the one that lives.
     """
 
     way: Way = straight
     heard: list[tuple[float, Ended]] = field(default_factory=list)
     doors: list[Door] = field(default_factory=list)
-    meanwhile: Callable[[Door, Runner], Coroutine[Any, Any, None]] | None = None
+    door: Door | None = None
 
     async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         def hear(ended: Ended) -> None:
             self.heard.append((anyio.current_time(), ended))
-            runner.hear(ended)
+            self.hear(runner, ended)
 
-        door = Door(App([SECRET], hear), self.way)
-        self.doors.append(door)
-        caller = Caller(self.service.world, base_url="https://fake", transport=door)
+        self.door = Door(App([SECRET], hear), self.way)
+        self.doors.append(self.door)
+        try:
+            return await super().run(runner, settings)
+        finally:
+            self.door = None
+
+    def hear(self, runner: Runner, ended: Ended) -> None:
+        """Hand on what has ended; to be overridden by what happens to a process then."""
+        runner.hear(ended)
+
+    def caller(self) -> Caller:
+        """Return what sends the service's callbacks: to whichever process lives."""
+        return Caller(self.service.world, base_url="https://fake", transport=Street(self))
+
+
+class Street(httpx.AsyncBaseTransport):
+    """The way to the door that is there, if one is."""
+
+    def __init__(self, world: Hearing) -> None:
+        self._world = world
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._world.door is None:
+            raise httpx.ConnectError("no process lives", request=request)
+        return await self._world.door.handle_async_request(request)
+
+
+@dataclass
+class CallingBack(Hearing, Begun):
+    """A sweep that is under way, whose service calls back as long as a process lives."""
+
+    meanwhile: Callable[[Door, Runner], Coroutine[Any, Any, None]] | None = None
+
+    async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(caller.run, name="callbacks")
-            if self.meanwhile is not None:
-                tasks.start_soon(self.meanwhile, door, runner, name="meanwhile")
+            tasks.start_soon(self.caller().run, name="callbacks")
+            tasks.start_soon(self._meanwhile, runner, name="meanwhile")
             stops = await super().run(runner, settings)
             tasks.cancel_scope.cancel()
         return stops
+
+    async def _meanwhile(self, runner: Runner) -> None:
+        while self.door is None:
+            await anyio.lowlevel.checkpoint()
+        if self.meanwhile is not None:
+            await self.meanwhile(self.door, runner)

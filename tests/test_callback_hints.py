@@ -13,11 +13,12 @@ import anyio
 import httpx
 import pytest
 from calling_back import SECRET, URL, CallingBack, Door, lost
+from engine_world import PLANTED
 from simulated import BEGINNING, MadeRun, Runflow
 
 from batchrun.engine.run import Runner
 from batchrun.errors import most_severe
-from batchrun.ledger.records import Finished, Intent, Submitted, decode
+from batchrun.ledger.records import CellRecord, Finished, Intent, Submitted, decode
 from batchrun.runflow.callbacks import Ended
 from batchrun.runflow.client import Client
 from batchrun.runflow.ratelimit.kinds import Kind
@@ -42,13 +43,12 @@ def service(**how: Any) -> Runflow:
     return Runflow(**{"duration": lambda _: LONG, "callback_secret": SECRET, **how})
 
 
-def records(world: CallingBack, kind: type) -> Iterator[tuple[float, Any]]:
+def records(world: CallingBack, kind: type[CellRecord]) -> Iterator[tuple[float, Any]]:
     """Yield the lines of a kind that are no part of the sweep's beginning, and when they were."""
     for line in (world.folder / "ledger.jsonl").read_bytes().splitlines(keepends=True):
         record = decode(line)
-        if isinstance(record, kind) and record.cell not in {"first", "second"}:  # type: ignore[attr-defined]  # these kinds have one
-            at = datetime.fromisoformat(record.at)  # type: ignore[attr-defined]
-            yield (at - BEGINNING).total_seconds(), record
+        if isinstance(record, kind) and record.cell not in PLANTED:
+            yield (datetime.fromisoformat(record.at) - BEGINNING).total_seconds(), record
 
 
 def finished(world: CallingBack) -> dict[str, float]:
