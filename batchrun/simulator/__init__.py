@@ -9,6 +9,6 @@ key. A request that creates goes to `posts`: `orders` reads what is asked for, `
 down. One that reads is answered from `world`, which works out how things stand by now from the
 `store`, from `life` and the clock; `views` makes the JSON, `pictures` the files.
 
-The way of a callback: `deliveries` writes it down when its run or batch has ended, as
-`callback_payload` words and signs it; `caller` sends it, again as `retry_schedule` says.
+The way of a callback: `callback_making` makes it when a run or batch has ended, in the words of
+`callback_payload`; `deliveries` keeps it; `caller` sends it, and again as `retry_schedule` says.
 """

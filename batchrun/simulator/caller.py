@@ -5,12 +5,16 @@ world without callbacks, and needs no thread: in virtual time it runs beside the
 """
 
 import math
+import sqlite3
 import uuid
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 import httpx
+from anyio.abc import TaskGroup
 
+from batchrun.simulator.callback_making import CallbackMaking
 from batchrun.simulator.callback_payload import headers
 from batchrun.simulator.deliveries import Deliveries, Delivery, Outcome
 from batchrun.simulator.life import SECOND
@@ -18,6 +22,7 @@ from batchrun.simulator.retry_schedule import TIMEOUT
 from batchrun.simulator.world import World
 
 LANES: Final = 32  # attempts at once to one receiver: it is not flooded, and delays no other
+PAUSE: Final = 1.0  # seconds before the state is asked again after it failed
 KEPT: Final = 1024  # characters of an answer that the history keeps
 
 
@@ -33,9 +38,11 @@ class Caller:
         self._world = world
         self._base_url = base_url
         self._transport = transport
-        self._deliveries = Deliveries(world)
+        self._making = CallbackMaking(world)
+        self._deliveries = Deliveries(world.store)
         self._in_hand: set[str] = set()
-        self._lanes: dict[tuple[str, str, int | None], anyio.Semaphore] = {}
+        self._looked = 0  # when, in microseconds
+        self._lanes: dict[tuple[str, bytes, int | None], anyio.Semaphore] = {}
         self._http: httpx.AsyncClient | None = None
 
     async def run(self) -> None:
@@ -43,20 +50,27 @@ class Caller:
         try:
             async with anyio.create_task_group() as tasks:
                 while True:
-                    now = self._world.now()
-                    while self._deliveries.make(now, self._base_url):
-                        await anyio.lowlevel.checkpoint()
-                    for delivery_id, url in self._deliveries.due(now):
-                        if delivery_id not in self._in_hand:
-                            self._in_hand.add(delivery_id)
-                            tasks.start_soon(self._deliver, delivery_id, url)
-                    await self._wait(now)
+                    try:
+                        await self._look(tasks)
+                    except sqlite3.OperationalError:  # the state is locked, or its disk is full
+                        await anyio.sleep(PAUSE)
         finally:
             if self._http is not None:
                 with anyio.CancelScope(shield=True):
                     await self._http.aclose()
+                self._http = None
 
-    async def _wait(self, now: int) -> None:
+    async def _look(self, tasks: TaskGroup) -> None:
+        """Start what is due, and wait until something else may be."""
+        now = self._world.now()
+        while self._making.make(now, self._base_url):
+            await anyio.lowlevel.checkpoint()
+        # What was due at the last look is in hand: it is not read again with each ring.
+        for delivery_id, url in self._deliveries.due(min(self._looked, now), now):
+            if delivery_id not in self._in_hand:
+                self._in_hand.add(delivery_id)
+                tasks.start_soon(self._deliver, delivery_id, url)
+        self._looked = now
         moment = self._deliveries.next_after(now)
         seconds = math.inf if moment is None else (moment - self._world.now()) / SECOND
         await self._world.bell.wait(max(0.0, seconds))
@@ -67,13 +81,16 @@ class Caller:
                 delivery = self._deliveries.claim(delivery_id, self._world.now())
                 if delivery is not None:
                     await self._attempt(delivery)
+        except sqlite3.OperationalError:
+            await anyio.sleep(PAUSE)
+            self._looked = 0  # it is looked for anew; what was sent and not noted is sent again
         finally:
             self._in_hand.discard(delivery_id)
         self._world.bell.ring()  # there may be a next attempt to wait for
 
     def _lane(self, url: str) -> anyio.Semaphore:
         parts = httpx.URL(url)
-        receiver = (parts.scheme, parts.host, parts.port)
+        receiver = (parts.scheme, parts.raw_host, parts.port)
         return self._lanes.setdefault(receiver, anyio.Semaphore(LANES))
 
     async def _attempt(self, delivery: Delivery) -> None:
@@ -92,7 +109,7 @@ class Caller:
                     return Outcome(status=answer.status_code, body=await _beginning(answer))
         except (TimeoutError, httpx.TimeoutException):
             return Outcome(reason="timeout", error=f"no answer within {TIMEOUT:g} s")
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - no address may end the calls of the others
             said = str(error) or type(error).__name__
             return Outcome(reason="connection_error", error=said)
 

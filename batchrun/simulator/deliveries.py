@@ -1,4 +1,4 @@
-"""The deliveries of callbacks: made when a run or a batch has ended, kept until one is taken.
+"""The deliveries of callbacks: written down, sent, and kept as the history of a run or a batch.
 
 A delivery is written down before it is sent, with the very bytes that it says and the secret that
 signs them. So a simulator that was stopped goes on where it was. An attempt is claimed for a while
@@ -7,27 +7,17 @@ delivery comes due again. A receiver may therefore get a callback twice, as docu
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from batchrun.simulator import batch_views, callback_payload, life, views
-from batchrun.simulator.callback_secrets import Secrets
-from batchrun.simulator.errors import ApiError
+from batchrun.simulator import callback_views, life
+from batchrun.simulator.callback_mishaps import Said
+from batchrun.simulator.callback_payload import frozen
 from batchrun.simulator.retry_schedule import TIMEOUT, wait_after
-from batchrun.simulator.store import Batch, Run
-from batchrun.simulator.world import World
+from batchrun.simulator.store import Batch, Run, Store
 
-CLAIM: Final = round((TIMEOUT + 5) * life.SECOND)
-AT_ONCE: Final = 200  # callbacks made in one transaction
-OPEN_RUNS: Final = (
-    "SELECT id FROM runs WHERE callback_url IS NOT NULL AND called_back = 0 AND ended <= ? "
-    "ORDER BY ended LIMIT ?"
-)
-OPEN_BATCHES: Final = (
-    "SELECT id FROM batches WHERE callback_url IS NOT NULL AND called_back = 0 AND ended <= ? "
-    "ORDER BY ended LIMIT ?"
-)
+CLAIM: Final = round((TIMEOUT + 5) * life.SECOND)  # longer than an attempt can last
 NEXT: Final = """
 SELECT MIN(moment) FROM (
     SELECT MIN(ended) AS moment FROM runs
@@ -41,18 +31,22 @@ SELECT MIN(moment) FROM (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What is to be sent, as the *number*-th attempt."""
+    """What is to be sent, as the *number*-th attempt.
+
+    Of the first *unheard* attempts the answer is lost.
+    """
 
     id: str
     url: str
     payload: bytes
     secret: str | None
     number: int
+    unheard: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an attempt ended: with a *status* of HTTP, or with an *error* and its *reason*."""
+    """How an attempt ended: with a *status* of HTTP, or with a *reason* and an *error*."""
 
     status: int | None = None
     body: str | None = None
@@ -64,133 +58,79 @@ class Outcome:
         return self.status is not None and 200 <= self.status < 300
 
 
+UNHEARD: Final = Outcome(reason="connection_error", error="the answer was lost on its way")
+
+
 class Deliveries:
-    """The deliveries of *world*."""
+    """The deliveries in *store*."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._store = world.store
-        self._secrets = Secrets(world.store, world.settings.callback_secret)
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
-    def make(self, now: int, base_url: str) -> bool:
-        """Make the deliveries of what has ended; return whether there may be more to make."""
-        runs = self._store.all(OPEN_RUNS, now, AT_ONCE)
-        batches = self._store.all(OPEN_BATCHES, now, AT_ONCE)
-        if not runs and not batches:
-            return False
-        with self._store.transaction():
-            for row in runs:
-                self._call_run(row["id"], now, base_url)
-            for row in batches:
-                self._call_batch(row["id"], now)
-        return True
-
-    def _call_run(self, run_id: str, now: int, base_url: str) -> None:
-        run = self._store.run(run_id)
-        if run is not None and self._claimed("runs", run_id):
-            payload = self.payload_of_run(run, now, base_url)
-            if payload is not None:
-                self._add("run", run, payload, now)
-
-    def _call_batch(self, batch_id: str, now: int) -> None:
-        batch = self._store.batch(batch_id)
-        if batch is not None and self._claimed("batches", batch_id):
-            payload = self.payload_of_batch(batch, now)
-            if payload is not None:
-                self._add("batch", batch, payload, now)
-
-    def _claimed(self, table: str, subject: str) -> bool:
-        """Return whether it is for us to call back, and not done by another process already."""
-        sql = f"UPDATE {table} SET called_back = 1 WHERE id = ? AND called_back = 0"  # noqa: S608 - our own names
-        return self._store.write(sql, subject) == 1
-
-    def payload_of_run(self, run: Run, now: int, base_url: str) -> bytes | None:
-        """Return what a callback says of the run, None while it has not ended to its readers."""
-        try:
-            self._world.find(run.id, org=run.org, now=now, route="get")
-        except ApiError:
-            return None
-        status, shown = self._world.status(run, now, "get")
-        if status not in life.TERMINAL:
-            return None
-        model, url = self._world.models[run.model], self._world.signer(base_url, now)
-        whole = views.run_object(run, model, status, now=now, url=url)
-        return callback_payload.frozen(callback_payload.of_run(whole, status=status, shown=shown))
-
-    def payload_of_batch(self, batch: Batch, now: int) -> bytes | None:
-        """Return what a callback says of the batch, None while it has not ended to its readers."""
-        try:
-            _, runs = self._world.find_batch(batch.id, org=batch.org, now=now, route="batch")
-        except ApiError:
-            return None
-        whole = batch_views.whole(batch, self._world.items(runs, now, "batch"))
-        if whole["status_code"] not in life.TERMINAL:
-            return None
-        return callback_payload.frozen(callback_payload.of_batch(whole))
-
-    def _add(self, kind: str, subject: Run | Batch, payload: bytes, now: int) -> str:
-        secret = self._secrets.current(subject.org, now)
+    def add(self, subject: Run | Batch, said: Said, now: int, *, automatic: bool) -> str:
+        """Write a delivery down, to be sent *said.delay* from now; return its id."""
         delivery_id = str(uuid.uuid4())
         row = {
             "id": delivery_id,
-            "kind": kind,
+            "kind": subject.kind,
             "subject": subject.id,
             "url": subject.callback_url,
-            "payload": payload,
-            "secret_id": secret["id"] if secret else None,
-            "secret": secret["plain"] if secret else None,
-            "automatic": 1,
-            "unheard": 0,
+            "payload": frozen(said.payload),
+            "secret_id": said.secret_id,
+            "secret": said.secret,
+            "automatic": int(automatic),
+            "unheard": said.unheard,
             "status": "pending",
-            "next_attempt": now,
+            "next_attempt": now + said.delay,
             "created": now,
             "updated": now,
         }
         self._store.insert("deliveries", row)
         return delivery_id
 
+    def under_way(self, subject_id: str) -> bool:
+        """Say whether a delivery about this run or batch is neither taken nor given up."""
+        sql = "SELECT 1 FROM deliveries WHERE subject = ? AND completed IS NULL"
+        return self._store.one(sql, subject_id) is not None
+
     # -- sending ----------------------------------------------------------------------------
 
-    def due(self, now: int) -> Iterator[tuple[str, str]]:
-        """Yield id and address of the deliveries whose next attempt is due."""
+    def due(self, since: int, now: int) -> list[tuple[str, str]]:
+        """Return id and address of the deliveries that have come due from *since* to *now*."""
         sql = (
-            "SELECT id, url FROM deliveries WHERE next_attempt <= ? ORDER BY next_attempt, created"
+            "SELECT id, url FROM deliveries WHERE next_attempt BETWEEN ? AND ? "
+            "ORDER BY next_attempt"
         )
-        for row in self._store.all(sql, now):
-            yield row["id"], row["url"]
+        return [(row["id"], row["url"]) for row in self._store.all(sql, since, now)]
 
     def next_after(self, now: int) -> int | None:
-        """Return the first moment after *now* at which something is due, as far as is known."""
+        """Return the first moment after *now* at which something ends or is due, if any is."""
         row = self._store.one(NEXT, now)
         return row[0] if row else None
 
     def claim(self, delivery_id: str, now: int) -> Delivery | None:
-        """Return the delivery for one attempt, None where it is not due any more."""
+        """Return what the next attempt sends, None where it is not due any more."""
         with self._store.transaction():
             sql = "UPDATE deliveries SET next_attempt = ? WHERE id = ? AND next_attempt <= ?"
             if self._store.write(sql, now + CLAIM, delivery_id, now) == 0:
                 return None
-            row = self._store.one("SELECT * FROM deliveries WHERE id = ?", delivery_id)
-            assert row is not None
+            row = self._row(delivery_id)
             return Delivery(
                 id=delivery_id,
                 url=row["url"],
                 payload=row["payload"],
                 secret=row["secret"],
-                number=self._attempts(delivery_id) + 1,
+                number=len(self._attempts(delivery_id)) + 1,
+                unheard=row["unheard"],
             )
-
-    def _attempts(self, delivery_id: str) -> int:
-        sql = "SELECT COUNT(*) FROM delivery_attempts WHERE delivery_id = ?"
-        row = self._store.one(sql, delivery_id)
-        return int(row[0]) if row else 0
 
     def note(
         self, delivery: Delivery, outcome: Outcome, *, request_id: str, began: int, now: int
     ) -> None:
         """Write down an attempt, and when the next one is, if there is to be one."""
         wait = None if outcome.taken else wait_after(delivery.number)
-        status = "delivered" if outcome.taken else "failed" if wait is None else "pending"
+        if delivery.number <= delivery.unheard:
+            outcome, wait = UNHEARD, 0.0
         attempt = {
             "id": request_id,
             "delivery_id": delivery.id,
@@ -203,20 +143,46 @@ class Deliveries:
         }
         with self._store.transaction():
             self._store.insert("delivery_attempts", attempt)
-            self._store.write(
-                "UPDATE deliveries SET status = ?, reason = ?, detail = ?, next_attempt = ?, "
-                "updated = ?, completed = ? WHERE id = ?",
-                status,
-                None if outcome.taken else outcome.reason or "http_status",
-                None if outcome.taken else outcome.error or f"answered {outcome.status}",
-                None if wait is None else now + round(wait * life.SECOND),
-                now,
-                now if wait is None else None,
-                delivery.id,
+            self._settle(
+                delivery.id, outcome, None if wait is None else now + round(wait * life.SECOND), now
             )
-            self._store.write(
-                "UPDATE secrets SET used = ? "
-                "WHERE id = (SELECT secret_id FROM deliveries WHERE id = ?)",
-                began,
-                delivery.id,
-            )
+            sql = "UPDATE secrets SET used = ? WHERE id = ?"
+            self._store.write(sql, began, self._row(delivery.id)["secret_id"])
+
+    def _settle(self, delivery_id: str, outcome: Outcome, again: int | None, now: int) -> None:
+        """Note how the delivery stands; it is tried *again* at that moment, if at all.
+
+        What another process has settled meanwhile stays settled.
+        """
+        status = "delivered" if outcome.taken else "failed" if again is None else "pending"
+        self._store.write(
+            "UPDATE deliveries SET status = ?, reason = ?, detail = ?, next_attempt = ?, "
+            "updated = ?, completed = ? WHERE id = ? AND completed IS NULL",
+            status,
+            None if outcome.taken else outcome.reason or "http_status",
+            None if outcome.taken else outcome.error or f"the answer was {outcome.status}",
+            again,
+            now,
+            now if again is None else None,
+            delivery_id,
+        )
+
+    # -- the history ------------------------------------------------------------------------
+
+    def history(self, subject_id: str) -> list[dict[str, Any]]:
+        """Return the deliveries about a run or a batch as they are answered, the oldest first."""
+        sql = "SELECT id FROM deliveries WHERE subject = ? ORDER BY created, rowid"
+        return [self.shown(row["id"]) for row in self._store.all(sql, subject_id)]
+
+    def shown(self, delivery_id: str) -> dict[str, Any]:
+        """Return one delivery as it is answered."""
+        return callback_views.delivery(self._row(delivery_id), self._attempts(delivery_id))
+
+    def _row(self, delivery_id: str) -> Mapping[str, Any]:
+        row = self._store.one("SELECT * FROM deliveries WHERE id = ?", delivery_id)
+        assert row is not None
+        return dict(row)
+
+    def _attempts(self, delivery_id: str) -> list[Mapping[str, Any]]:
+        sql = "SELECT * FROM delivery_attempts WHERE delivery_id = ? ORDER BY number, rowid"
+        return [dict(row) for row in self._store.all(sql, delivery_id)]

@@ -87,9 +87,10 @@ def callback_url(body: Mapping[str, Any]) -> str | None:
 def _is_address(text: str) -> bool:
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         return False
-    return url.scheme in {"http", "https"} and bool(url.host)
+    has_port = url.port is None or 0 < url.port < 2**16
+    return url.scheme in {"http", "https"} and bool(url.raw_host) and has_port
 
 
 def _items(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

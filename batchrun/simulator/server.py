@@ -44,14 +44,21 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._calling = asyncio.create_task(self._caller.run(), name="callbacks")
+        self._calling.add_done_callback(self._end)
         self._ready()
 
+    def _end(self, _calling: object) -> None:
+        """Serve no longer: callbacks ended by a bug, which `shutdown` raises."""
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._calling is not None:
-            self._calling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._calling
-        await super().shutdown(sockets)
+        try:
+            if self._calling is not None:
+                self._calling.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._calling
+        finally:
+            await super().shutdown(sockets)
 
 
 @contextlib.contextmanager

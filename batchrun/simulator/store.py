@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from batchrun.simulator import life
 
@@ -120,6 +120,8 @@ class Run:
     called_back: int = 0
     failure: str | None = None
 
+    kind: ClassVar[str] = "run"
+
     @property
     def made(self) -> bool:
         """Whether this is a run at all, and not an item of a batch that got none."""
@@ -142,6 +144,8 @@ class Batch:
     committed: int
     ended: int
     called_back: int = 0
+
+    kind: ClassVar[str] = "batch"
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Run))
