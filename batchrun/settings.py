@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from batchrun.base.callback_address import LISTEN, Listen, parse_callback_url, parse_listen
 from batchrun.base.ceilings import (
     MOST_ATTEMPTS,
     MOST_CELLS,
@@ -37,6 +38,9 @@ from batchrun.base.values import (
 BY_ID: Final = 5.0
 """Seconds that the question for one run may take before the list of its wave is asked, too."""
 
+HERE: Final = parse_listen(LISTEN)
+"""Where callbacks are received, unless the manifest says another place."""
+
 ANY: Final = FailOn(more_than=0)
 """Any cell that ends badly makes the exit code 1."""
 
@@ -57,6 +61,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     batch: int
     downloads: int = 8
     input_errors: InputErrors = InputErrors.REFUSE
+    callback_url: str | None = None
+    callback_listen: Listen = HERE
     budget: Decimal | None = None
     confirm_above: Decimal | None = None
     budget_per_day: Decimal | None = None
@@ -299,6 +305,35 @@ LIMITS: Final = (
 )
 """How much at once, how fast, how often, how long, how dear."""
 
+CALLBACKS: Final = (
+    Setting(
+        name="callback_url",
+        key="callbacks.url",
+        parse=parse_callback_url,
+        says="where the service announces the ends of runs, such as https://me.example/batchrun",
+        more="where the service [announces the ends of runs](how-to/callbacks.md); https, or http "
+        "for this machine and private addresses; it stands in the ledger, so a user name in it is "
+        "exit 2",
+        schema={
+            "type": "string",
+            "maxLength": 2048,
+            "pattern": r"^(https://[^/?#@]+([/?][^#]*)?|http://(localhost|[\d.]+|\[[^\]]+\])"
+            r"(:\d+)?([/?][^#]*)?|.*\$\{env:.*)$",
+        },
+    ),
+    Setting(
+        name="callback_listen",
+        key="callbacks.listen",
+        parse=parse_listen,
+        written=LISTEN,
+        says="the address of this machine on which the call receives them",
+        more="the address of this machine on which the call receives them; a proxy or a tunnel "
+        "leads from the URL to it",
+        schema={"type": "string", "pattern": r"^((\[[^\]]+\]|[\w.-]+):[0-9]{1,5}|.*\$\{env:.*)$"},
+    ),
+)
+"""Where ends are announced, and received: the section is there with a URL, or not at all."""
+
 CALL: Final = (
     Setting(
         name="limit",
@@ -386,7 +421,7 @@ ENDING: Final = (
 )
 """The settings of the end of a call."""
 
-SETTINGS: Final = LIMITS + CALL + ENDING
+SETTINGS: Final = LIMITS + CALLBACKS + CALL + ENDING
 
 
 def described(setting: Setting) -> str:

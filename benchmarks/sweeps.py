@@ -9,7 +9,8 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,6 +51,14 @@ SHAPES: dict[str, Callable[[Random], float]] = {
     "lognormal": lambda chance: chance.lognormvariate(math.log(MEAN) - 0.18, 0.6),
 }
 
+Beside = Callable[[Runner], AbstractAsyncContextManager[None]]
+"""What is there as long as a call runs."""
+
+
+@asynccontextmanager
+async def nothing(_runner: Runner) -> AsyncIterator[None]:
+    yield
+
 
 class MemoryDisk(InlineDisk):
     """The calls are measured here, and not the disk."""
@@ -62,13 +71,19 @@ class Service(SimulatedTransport):
     """The simulator, with durations of one shape; knows when each end was first shown."""
 
     def __init__(
-        self, duration: Callable[[Random], float], *, page: int = 500, batches: bool = False
+        self,
+        duration: Callable[[Random], float],
+        *,
+        page: int = 500,
+        batches: bool = False,
+        secret: str | None = None,
     ) -> None:
         chance = random.Random(7)
         settings = Settings(
             wishes=lambda _: {"seconds": duration(chance), "queued": 0},
             page_cap=page,
             batches="all" if batches else "none",
+            callback_secret=secret,
             drawing=False,
         )
         world = World(None, settings=settings, clock=loop_clock(BEGINNING.timestamp()))
@@ -109,12 +124,20 @@ class Sweep:
         return self.lists + self.gets
 
 
-def play(service: Service, *, cells: int, in_flight: int, rate: float, **changes: Any) -> Sweep:
+def play(
+    service: Service,
+    *,
+    cells: int,
+    in_flight: int,
+    rate: float,
+    beside: Beside = nothing,
+    **changes: Any,
+) -> Sweep:
     """Run a sweep of *cells* against *service*; *changes* are settings of the call."""
     with tempfile.TemporaryDirectory() as folder:
 
         async def run() -> float:
-            return await _sweep(Path(folder), service, cells, in_flight, rate, changes)
+            return await _sweep(Path(folder), service, cells, in_flight, rate, beside, changes)
 
         options = {"loop_factory": VirtualTimeLoop}
         makespan = anyio.run(run, backend="asyncio", backend_options=options)
@@ -136,6 +159,7 @@ async def _sweep(
     cells: int,
     in_flight: int,
     rate: float,
+    beside: Beside,
     changes: dict[str, Any],
 ) -> float:
     path = folder / "m.yaml"
@@ -160,7 +184,9 @@ async def _sweep(
             pace = Pace(settings.rate.per_second, jitter=Random(1).random)
             client = Client(http, Limiter(pace), give_up=60, clock=clock)
             services = Services(client=client, downloads=downloads, progress=Silent())
-            await Runner(manifest, settings, identity, ledger, services).run()
+            runner = Runner(manifest, settings, identity, ledger, services)
+            async with beside(runner):
+                await runner.run()
     assert len(service.shown) == cells
     return anyio.current_time() - began
 

@@ -8,13 +8,14 @@ listing or the reading of one run. Peers that poll each run every 2 s need 15 lo
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.sweeps import SHAPES, Service, Sweep, play
 
 
 def measure(*, shape: str, page: int, wave: int, cells: int, in_flight: int, rate: float) -> Sweep:
     """Return what a sweep of single runs takes with waves of so many, 0 being the default."""
-    changes = {"wave_size": wave} if wave else {}
+    changes: dict[str, Any] = {"wave_size": wave} if wave else {}
     service = Service(SHAPES[shape], page=page)
     return play(service, cells=cells, in_flight=in_flight, rate=rate, batch=1, **changes)
 

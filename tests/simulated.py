@@ -114,7 +114,8 @@ class Runflow:
     names. Lists leave the fields *left_out* out, and *everywhere* so do answers by id. Where models
     aren't *priced* there are no descriptions of them; where answers aren't *dated* none says what
     time it is, and else it may be *date_ahead* s ahead. *edit_run* and *edit_batch* change how
-    a run or a batch is shown. *models* are what there is.
+    a run or a batch is shown. *models* are what there is. *callback_secret* signs
+    its callbacks, where it sends any.
     """
 
     script: list[str] = field(default_factory=list)
@@ -140,6 +141,7 @@ class Runflow:
     edit_run: Callable[[Json], Json] | None = None
     edit_batch: Callable[[Json], Json] | None = None
     models: dict[str, Model] = field(default_factory=AnyModel)
+    callback_secret: str | None = None
     planted: int = 0
     calls: Counter[str] = field(default_factory=Counter)
     posts: list[tuple[float, str, bytes]] = field(default_factory=list)
@@ -152,6 +154,7 @@ class Runflow:
             wishes=self._wishes,
             batches="none" if self.batches == "no" else "all",
             child_metadata=self.batches == "named",
+            callback_secret=self.callback_secret,
             drawing=False,
         )
         clock = loop_clock(BEGINNING.timestamp())

@@ -168,8 +168,12 @@ class Case:
         self.runflow = Runflow(duration=lambda _: 2.0, **settings)
         self.world = World(self.path, self.runflow, text=self.kind.text)
 
+    def begin(self, service: Service, life: Mortal) -> None:
+        """Let what else there is begin with a life; to be overridden."""
+
     async def live(self, service: Service, life: Mortal) -> Shutdown | None:
         """Return how a call ended, None if it was killed."""
+        self.begin(service, life)
         self.world.disk = MortalDisk(life)
         self.world.transport = MortalTransport(service, life)
         stops = None
@@ -246,12 +250,14 @@ def tails(boundary: str) -> tuple[Tail, ...]:
 Cut = tuple[int, Tail]
 
 
-async def matrix(path: Path, kind: Kind, *, every: int) -> Iterator[list[Mortal]]:
+async def matrix(
+    path: Path, kind: Kind, *, every: int, make: type[Case] = Case
+) -> Iterator[list[Mortal]]:
     """Return the kills: each boundary of an undisturbed call, and where it dies of a POST that
     it had sent, each third one of the call that repairs, too.
     """
     first = Mortal()
-    standard = Case(path / "standard", kind)
+    standard = make(path / "standard", kind)
     async with serving(standard.runflow, late=kind.late) as service:
         await standard.live(service, first)
     singles: list[Cut] = [
@@ -263,16 +269,18 @@ async def matrix(path: Path, kind: Kind, *, every: int) -> Iterator[list[Mortal]
     return ([Mortal(at, tail) for at, tail in kills] for kills in cases[::every])
 
 
-async def play_all(path: Path, kind: Kind, *, every: int = 1) -> tuple[int, int]:
+async def play_all(
+    path: Path, kind: Kind, *, every: int = 1, make: type[Case] = Case
+) -> tuple[int, int]:
     """Play each of *every* cases of the matrix, on trio fewer; return how many these were, and
     the runs that were one too many.
     """
-    undisturbed = Case(path / "undisturbed", kind)
+    undisturbed = make(path / "undisturbed", kind)
     await undisturbed.play([])
     wanted = undisturbed.states(), undisturbed.files()
     played = extra = 0
-    for kills in await matrix(path, kind, every=every):
-        case = Case(path / f"{played:04}", kind)
+    for kills in await matrix(path, kind, every=every, make=make):
+        case = make(path / f"{played:04}", kind)
         marks = [replace(life, passed=[]) for life in kills]
         try:
             await case.play(kills)

@@ -113,7 +113,7 @@ def table(heading: str) -> dict[str, list[str]]:
 
 
 def test_every_setting_is_documented() -> None:
-    groups = ("limits.", "poll.", "outputs.")
+    groups = ("limits.", "poll.", "callbacks.", "outputs.")
     wanted = {name for name in IDENTITY if name.startswith(groups)}
 
     assert table("key").keys() == wanted | {"name", "metadata", "endpoint"}

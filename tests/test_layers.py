@@ -24,7 +24,7 @@ LEVELS: Final = [
     {"sweep"},
     {"ledger", "manifest", "runflow"},
     {"catalogue"},
-    {"engine", "results"},
+    {"engine", "receiver", "results"},
     {"planning", "recovery"},
     {"commands"},
     {"cli"},
@@ -39,6 +39,7 @@ SHARED_BY_COMMANDS: Final = {
     "beside",
     "bug_report",
     "call",
+    "callbacks",
     "changed_types",
     "checking_inputs",
     "confirm",
@@ -116,8 +117,8 @@ OWNERS: Final = {
     "tqdm": {"results.progress_bar"},
     "fcntl": {"ledger.lock", "ledger.day_file", "runflow.ratelimit.shared_pace", "base.disk"},
     "yaml": {"manifest"},
-    "starlette": {"simulator"},
-    "uvicorn": {"simulator"},
+    "starlette": {"receiver", "simulator"},
+    "uvicorn": {"receiver", "simulator"},
     "PIL": {"simulator"},
 }
 """Who alone imports a package."""

@@ -138,6 +138,9 @@ HARMLESS: dict[str, Any] = {
     "limits.confirm_above": "2.50",
     "poll": {"interval": "5s"},
     "poll.interval": "7s",
+    "callbacks": {"url": "https://me.example/batchrun"},
+    "callbacks.url": "https://me.example/other",
+    "callbacks.listen": None,
     "outputs": {"download": False},
     "outputs.dir": "elsewhere",
     "outputs.download": False,
@@ -163,6 +166,8 @@ def test_a_field_that_is_not_identity_changes_no_key(tmp_path: Path, field: str)
     top, _, below = field.partition(".")
     value = HARMLESS[field]
     changed = {**BASE, top: {below: value} if below and top not in {"models", "sample"} else value}
+    if field == "callbacks.listen":  # it goes with a URL alone
+        changed["callbacks"] = {**HARMLESS["callbacks"], "listen": "[::1]:9000"}
 
     keys = keys_of(tmp_path, changed)
 

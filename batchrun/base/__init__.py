@@ -8,6 +8,7 @@ normalised.py   messages without what differs from run to run
 said.py         words for people on stderr
 plain_marks.py  marks of ours for an output that can't have them
 endpoint.py     what an endpoint is
+callback_address.py  where callbacks are sent to, and where they are received. Pure
 local_file.py   a local file that a cell sends
 regular_file.py  opening a file that has to be a regular file
 file_state.py   how a file is known to be unchanged

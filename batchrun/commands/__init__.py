@@ -13,6 +13,7 @@ Shared by them:
     reusing.py                    results of another sweep that are taken over
     drawing.py                    how far a search for files is, and a draw
     notes.py                      what a manifest may not mean as it says it
+    callbacks.py                  the receiver of callbacks: its secret, its address
     connection.py                 the embedded simulator, a client
     knowing_balance.py            the account's balance, for a plan
     knowing_models.py             what the service says of the models that are sent to

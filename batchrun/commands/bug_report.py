@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import tempfile
 import traceback
 
@@ -26,6 +27,8 @@ def write_traceback(error: Exception) -> str:
 
 
 def without_key(text: str) -> str:
-    """Return *text* with the key taken out, however short it is and however it is spelled."""
-    key = os.environ.get("RUNFLOW_API_KEY", "").strip()
-    return Redacted(key).text(text).replace(key, HIDDEN) if key else text
+    """Return *text* with the key and the secrets taken out, however short and however spelled."""
+    secrets = re.split(r"[\s,]+", os.environ.get("RUNFLOW_WEBHOOK_SECRET", ""))
+    for secret in filter(None, (os.environ.get("RUNFLOW_API_KEY", "").strip(), *secrets)):
+        text = Redacted(secret).text(text).replace(secret, HIDDEN)
+    return text

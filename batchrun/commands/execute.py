@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from msgspec import Struct
@@ -15,6 +16,7 @@ from batchrun.base.said import log
 from batchrun.base.text import number_of
 from batchrun.commands.before_sending import check_all
 from batchrun.commands.call import Call, needed_key
+from batchrun.commands.callbacks import receiver_of, receiving, said_of
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.progress_choice import choose
@@ -42,6 +44,9 @@ from batchrun.runflow.descriptions import Description
 from batchrun.runflow.http.client import download_client
 from batchrun.sweep.identity import check_folder
 
+if TYPE_CHECKING:  # its packages are an extra
+    from batchrun.receiver.server import Receiver
+
 ChooseCells = Callable[[Call, Ledger], Awaitable[Selection]]
 """Says which cells a call is about, once its ledger is open; it may write to it."""
 
@@ -49,7 +54,8 @@ ChooseCells = Callable[[Call, Ledger], Awaitable[Selection]]
 class Service(Struct, frozen=True):
     """Who is asked, with which key, and for which cells; *reuse* is what is taken over first.
 
-    *descriptions* are what it says of models, as far as it is known.
+    *descriptions* are what it says of models, as far as it is known. *receiver* takes its
+    callbacks, where the manifest asks for them.
     """
 
     url: str
@@ -57,6 +63,7 @@ class Service(Struct, frozen=True):
     descriptions: Mapping[str, Description]
     choose: ChooseCells | None = None
     reuse: tuple[Path, ...] = ()
+    receiver: "Receiver | None" = None
 
 
 def execute(
@@ -77,6 +84,7 @@ def execute(
     sweep = check_folder(call.folder)
     with (
         open_ledger(call.folder, sweep=sweep) as ledger,
+        receiver_of(call.settings) as receiver,
         served(call.endpoint, call.folder) as url,
     ):
         call = call.knowing(ledger.book)
@@ -87,7 +95,7 @@ def execute(
         progress = begin(call, options, ledger)
         with SIGNALS.counted() as received:
             log = progress.note if options.verbose else _silent
-            service = Service(url, key, descriptions, choose_cells, options.reuse)
+            service = Service(url, key, descriptions, choose_cells, options.reuse, receiver)
             done = anyio.run(run_call, call, ledger, service, progress, log, received)
         note_owed(call.folder, ledger.book)
         try:
@@ -107,6 +115,7 @@ def execute(
                 selection=done.selection,
                 shutdown=done.shutdown,
                 client=done.client,
+                callbacks=None if receiver is None else receiver.received,
                 seconds=time.monotonic() - started,
             ),
             as_json=options.json,
@@ -204,10 +213,15 @@ async def run_call(
         )
         selection = None if service.choose is None else await service.choose(call, ledger)
         runner = Runner(call.manifest, settings, sweep, ledger, services, selection)
+        if service.receiver is not None and settings.callback_url is not None:
+            progress.note(said_of(service.receiver, settings.callback_url))
         if service.reuse and received:  # it came amid the taking over: nothing is sent
             runner.shutdown.interrupt(f"stopped by {spelled(received[0])}", drain=False)
             return Done(shutdown=runner.shutdown, client=client, selection=runner.selection)
-        async with anyio.create_task_group() as tasks:
+        async with (
+            receiving(service.receiver, runner.hear),
+            anyio.create_task_group() as tasks,
+        ):
 
             async def watch_signals() -> None:
                 await obey(runner.shutdown, received, drain=settings.drain)

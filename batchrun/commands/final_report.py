@@ -52,7 +52,8 @@ MOST_REASONS: Final = 5
 class Ending(Struct, frozen=True, kw_only=True):
     """The rest of a call once its task group has ended.
 
-    *command* goes on with it, *for_all* also with the cells that it was not about.
+    *command* goes on with it, *for_all* also with the cells that it was not about. *callbacks* is
+    how many came, None where the manifest asks for none.
     """
 
     call: Call
@@ -63,6 +64,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     shutdown: Shutdown
     client: Client
     seconds: float
+    callbacks: int | None = None
 
 
 def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
@@ -208,6 +210,7 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         requests=client.requests,
         retries=client.retries,
         rate_limited=client.rate_limited,
+        callbacks=ending.callbacks,
         duration_s=ending.seconds,
         outputs=str(ending.call.folder),
         ledger=str(ending.ledger.path),

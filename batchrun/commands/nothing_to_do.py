@@ -175,6 +175,7 @@ def _report(done: Done, options: Options, argv: Sequence[str], started: float) -
         requests=0,
         retries=0,
         rate_limited=0,
+        callbacks=None,
         duration_s=time.monotonic() - started,
         next=how_to_go_on(
             done.totals.selected,

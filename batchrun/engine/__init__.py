@@ -31,6 +31,8 @@ The way of a cell:
     service_habits.py  what the service was seen to refuse, from one call to the next
     run_age.py         how old a run is, by the service's word and our own sight of it. Pure
     poll.py            asks how runs stand; `poll_schedule.py` says when
+    callback_hints.py  whose runs have ended, by callbacks
+    callback_trust.py  whether they come, and when one is late. Both pure
     downloader.py      outputs, after the run
 
 A send without a clear answer:

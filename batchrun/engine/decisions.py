@@ -24,6 +24,7 @@ MOST_SENDS: Final = 5
 
 DECIDED: Final = "begun anew by --resubmit-in-doubt, whether a run exists or not"
 GONE: Final = "no run exists, and the manifest no longer names the cell"
+MOVED: Final = "no run exists, and its end is to be announced elsewhere by now"
 IN_PART: Final = "no run exists, and not all of its batch is wanted"
 CONFLICT: Final = (
     "the service answered 409 and shows no run; look at the service, then decide "
@@ -55,10 +56,14 @@ class Decision(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True):
-    """The rights of a call: whether it still submits, and whether its user took the risk."""
+    """The rights of a call: whether it still submits, and whether its user took the risk.
+
+    *callback_url* is where it has ends announced, None where it doesn't.
+    """
 
     submitting: bool
     resubmit: bool
+    callback_url: str | None = None
 
 
 def requests_in_doubt(wave: Wave, doubts: Iterable[Attempt]) -> list[list[Attempt]]:
@@ -101,7 +106,19 @@ def _certain(wave: Wave, request: Sequence[Attempt], policy: Policy) -> Decision
         return Decision(Action.PARK, request, why)
     if not _is_whole(wave, request):
         return Decision(Action.BEGIN_ANEW, request, IN_PART)
+    if _is_moved(first, policy):
+        return Decision(Action.BEGIN_ANEW, request, MOVED)
     return Decision(Action.SEND_AGAIN, request)
+
+
+def _is_moved(attempt: Attempt, policy: Policy) -> bool:
+    """Say whether the manifest has another address for callbacks than the request (rule 40).
+
+    Where only one of them has any, the same bytes do no harm, and keep their key.
+    """
+    return None not in {attempt.callback_url, policy.callback_url} and (
+        attempt.callback_url != policy.callback_url
+    )
 
 
 def _uncertain(

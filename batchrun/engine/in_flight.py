@@ -1,13 +1,15 @@
 """The attempts under way in this process, and the slots they hold. Pure.
 
 An attempt holds its slot from its intent until it is certain that its run does not run any more:
-in flight, in doubt and parked all count, restarts included. That is what keeps promise 5.
+in flight, in doubt and parked all count, restarts included. That is what keeps promise 5. Where a
+signed callback says that it has ended, its slot is free before the API is asked about it.
 """
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
 from batchrun.engine.phases import LEFT, REQUESTED, UNRESOLVED, Phase
@@ -16,6 +18,14 @@ from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import Cell
 
 T = TypeVar("T", bound=Hashable)
+
+
+class Callback(Enum):
+    """All that is known of an attempt's callback."""
+
+    AWAITED = "it is to come, where the request asked for one"
+    LATE = "it has not come in the time in which nearly all do"
+    HEARD = "it has come, and no other counts"
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -32,6 +42,8 @@ class Attempt:
     *choice* is what its price hangs on, "" without a budget; *first*: it is to show that price.
     *day* is the UTC day on which its cost counts, such as 2026-11-29, and None as long as that may
     be each day: it isn't sent yet, or is in doubt and may be sent again.
+    *callback_url* is where its request has the end announced, None where nowhere.
+    *over*: it holds no slot, since that end was announced; *callback* is how far that is.
     *verdict* is the line to write if the next look-up that counts is empty: the refusal of a resend
     says nothing about the first send.
     """
@@ -53,6 +65,9 @@ class Attempt:
     reserved: Decimal | None = None
     first: bool = False
     day: str | None = None
+    callback_url: str | None = None
+    callback: Callback = Callback.AWAITED
+    over: bool = False
     run_id: str | None = None
     started: float = 0.0
     sight: Sight = field(default_factory=Sight)
@@ -133,6 +148,8 @@ class InFlight:
         self._concurrency = concurrency
         self._per_alias = per_alias
         self._attempts: dict[str, Attempt] = {}
+        self._by_run: dict[str, Attempt] = {}
+        self._over = 0
         self._used: Counter[str] = Counter()
         self._shares: Counter[Share] = Counter()
         self._choices: Counter[str] = Counter()
@@ -149,8 +166,12 @@ class InFlight:
     def get(self, key: str) -> Attempt | None:
         return self._attempts.get(key)
 
+    def with_run(self, run_id: str) -> Attempt | None:
+        """Return the attempt under way whose run has that id."""
+        return self._by_run.get(run_id)
+
     def full(self) -> bool:
-        return len(self._attempts) >= self._concurrency
+        return len(self._attempts) - self._over >= self._concurrency
 
     def has_room(self, alias: str) -> bool:
         """Say whether another attempt of this model may begin."""
@@ -158,7 +179,7 @@ class InFlight:
         return not self.full() and (limit is None or self._used[alias] < limit)
 
     def under_way(self, alias: str) -> int:
-        """Return how many attempts of this model are under way."""
+        """Return how many attempts of this model hold a slot."""
         return self._used[alias]
 
     def most(self, alias: str) -> int:
@@ -178,11 +199,35 @@ class InFlight:
         self._attempts[attempt.key] = attempt
         self._used[attempt.alias] += 1
         self._note_share(attempt)
+        if attempt.run_id is not None:
+            self._by_run[attempt.run_id] = attempt
+
+    def know(self, attempt: Attempt, run_id: str) -> None:
+        """Note which run an attempt under way has created."""
+        attempt.run_id = run_id
+        self._by_run[run_id] = attempt
+
+    def free(self, attempt: Attempt) -> None:
+        """Give the attempt's slot back; what it reserves stays until it has ended."""
+        if not attempt.over:
+            attempt.over = True
+            self._used[attempt.alias] -= 1
+            self._over += 1
+
+    def hold(self, attempt: Attempt) -> None:
+        """Have the attempt hold a slot again, whether there is one or not: its run is running."""
+        if attempt.over:
+            attempt.over = False
+            self._used[attempt.alias] += 1
+            self._over -= 1
 
     def end(self, attempt: Attempt) -> None:
-        """Give the attempt's slot back."""
+        """Give back all that the attempt holds."""
+        self.free(attempt)
+        self._over -= 1
         del self._attempts[attempt.key]
-        self._used[attempt.alias] -= 1
+        if attempt.run_id is not None:
+            self._by_run.pop(attempt.run_id, None)
         self._forget_share(attempt)
 
     def reserve(
@@ -211,7 +256,7 @@ class InFlight:
 
     def flying(self) -> int:
         """Return how many runs are known to be under way and are looked at."""
-        return sum(attempt.phase is Phase.RUNNING for attempt in self)
+        return sum(attempt.phase is Phase.RUNNING and not attempt.over for attempt in self)
 
     def sending(self) -> bool:
         """Say whether an answer is being waited for."""

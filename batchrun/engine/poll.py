@@ -11,15 +11,16 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchrun.base.text import size_of
+from batchrun.engine.callback_trust import rare_wait
 from batchrun.engine.context import Context
-from batchrun.engine.in_flight import Attempt
+from batchrun.engine.in_flight import Attempt, Callback
 from batchrun.engine.phases import Phase
 from batchrun.engine.poll_schedule import BATCH_POLL_VALUE, LARGE, SINGLE_POLL_VALUE, next_wait
 from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.transitions import Transitions
-from batchrun.engine.waves import Wave
+from batchrun.engine.waves import GATHERING, Wave
 from batchrun.errors import QuestionHeldError, ThrottledError, UnreachableError
 from batchrun.runflow.statuses import OPEN
 from batchrun.runflow.wire import Run
@@ -65,6 +66,7 @@ class Poller:
         self._ref_filter = ref_filter
         self._reconciler = reconciler
         self._costs = costs
+        self._trust = transitions.trust
         self._asking: dict[str, anyio.CancelScope] = {}  # by run id
         self._unread: set[str] = set()  # references of waves whose list was not read whole
         self.passed_over = False  # waves that no list can show: all runs are walked in the end
@@ -117,6 +119,8 @@ class Poller:
                 wave.next_look = min(wave.next_look, now + self._wait_for(wave))
             if wave.polled:
                 continue
+            if wave.next_look <= now and self._trust.suffices(wave, now):  # planned before it did
+                wave.next_look = now + self._wait_for(wave)
             due = wave.due(settle=settings.settle, interval=settings.poll_interval)
             if due <= now:
                 self._transitions.poll_begins(wave)
@@ -128,8 +132,10 @@ class Poller:
     async def _poll(self, wave: Wave) -> None:
         asked = wave.last_look = anyio.current_time()
         before = len(wave.attempts)
+        self._notice_late(wave, asked)
         try:
-            one_by_one = not self._listed(wave) and await self._poll_one_by_one(wave.open())
+            few = self._few(wave, asked)
+            one_by_one = few is not None and await self._poll_one_by_one(few)
             if not one_by_one or (wave.unlisted and not (wave.room or wave.attempts)):
                 await self._poll_list(wave, asked)
         finally:
@@ -139,9 +145,14 @@ class Poller:
         self._transitions.poll_wakeup.ring()
         self._transitions.wakeup.ring()
 
-    def _listed(self, wave: Wave) -> bool:
-        """Say whether the wave is looked at through its list."""
-        return wave.doubted or wave.ref in self._silent or len(wave.open()) > FEW
+    def _few(self, wave: Wave, asked: float) -> list[Attempt] | None:
+        """Return the runs to ask for by their ids; None where the wave's list is asked for."""
+        if wave.doubted or wave.ref in self._silent:
+            return None
+        if _is_for_announced(wave, asked):
+            return wave.ended() if len(wave.announced) == 1 else None
+        open_runs = wave.open()
+        return open_runs if len(open_runs) <= FEW else None
 
     async def _poll_list(self, wave: Wave, asked: float) -> None:
         # A doubt ends by a list only if that shows all that is known of the wave.
@@ -156,7 +167,9 @@ class Poller:
             extras_running = await self._reconciler.reconcile(wave, runs)
             await self._handle_list(wave, runs)
             await self._costs.show(runs)
-        unidentified = await self._not_running(wave) if runs is None else self._missing(wave, runs)
+        unidentified = (
+            await self._not_running(wave, asked) if runs is None else self._missing(wave, runs)
+        )
         await self._poll_one_by_one(unidentified)
         await self._reconciler.resolve_doubts(wave, asked, runs)
         if not extras_running:
@@ -171,12 +184,14 @@ class Poller:
                 self._asking[run.id].cancel()
         await self._handle(shown)
 
-    async def _not_running(self, wave: Wave) -> list[Attempt]:
+    async def _not_running(self, wave: Wave, asked: float) -> list[Attempt]:
         """Return the open runs to ask for by id, where no list shows them.
 
         One call for a batch shows which of its runs are still running, and nothing of the others. A
         run that is older than `timeout` is asked for, too.
         """
+        if _is_for_announced(wave, asked):
+            return wave.ended()
         open_runs, running = wave.open(), set[str | None]()
         if wave.batch_id is not None and len(open_runs) > FEW:
             batch = await self._reconciler.batch_items.batch(wave.batch_id)
@@ -254,6 +269,8 @@ class Poller:
             await self._transitions.finish(ended)
         now = anyio.current_time()
         for attempt, run in news:
+            if not run.terminal and self._is_contradicted(attempt):
+                self._transitions.contradict(attempt)
             age = attempt.sight.age(self._client.said_age(run), now)
             if not run.terminal and age > self._settings.timeout:
                 await self._give_up(
@@ -262,6 +279,26 @@ class Poller:
                     "the next call asks again",
                 )
 
+    def _is_contradicted(self, attempt: Attempt) -> bool:
+        """Say whether the last look shows that an end was announced that hadn't come.
+
+        The first moments prove nothing: lists may be a little behind.
+        """
+        wave = self._transitions.waves[attempt.client_ref]
+        since = wave.announced.get(attempt.key)
+        return since is not None and since + GATHERING <= (wave.last_look or 0.0)
+
+    def _notice_late(self, wave: Wave, now: float) -> None:
+        """Put the model of *wave* back to normal where a callback is late: others may be, too."""
+        late = self._trust.late(wave, now)
+        for attempt in late:
+            attempt.callback = Callback.LATE
+        if late:
+            self._trust.doubt(wave.model)
+            for other in self._transitions.waves:
+                if other.model == wave.model and other.opened and not other.polled:
+                    other.next_look = min(other.next_look, now + self._wait_for(other))
+
     def _plan(self, wave: Wave, asked: float) -> None:
         wave.next_look = float("inf")
         wave.opened = wave.expected = len(wave.open())
@@ -269,14 +306,34 @@ class Poller:
             wave.next_look = asked + self._wait_for(wave)
 
     def _wait_for(self, wave: Wave) -> float:
-        """Return the seconds to the next poll of *wave*, from what is known of its model."""
-        now, in_flight = anyio.current_time(), len(self._in_flight)
+        """Return the seconds to the next poll of *wave*, from what is known of its model.
+
+        Runs whose callback is awaited are hardly asked for until that is late.
+        """
+        now, interval = anyio.current_time(), self._settings.poll_interval
+        late = self._trust.late_after(wave.model)
+        awaited, others = self._trust.parted(wave)
+        waits = []
+        if late is not None and (awaited or not others):
+            ages = [now - attempt.started for attempt in awaited]
+            waits.append(rare_wait(ages, late, interval=interval))
+        if others or not waits:
+            waits.append(self._normal_wait(wave, [now - attempt.started for attempt in others]))
+        return min(waits)
+
+    def _normal_wait(self, wave: Wave, ages: Sequence[float]) -> float:
+        in_flight = len(self._in_flight)
         plenty = wave.batch and in_flight >= LARGE and not self._client.waiting
         return next_wait(
-            [now - attempt.started for attempt in wave.open()],
+            ages,
             sorted(self._book.facts(wave.model).durations),
             interval=self._settings.poll_interval,
             idle_looks=wave.idle_looks,
             in_flight=in_flight,
             value=BATCH_POLL_VALUE if plenty else SINGLE_POLL_VALUE,
         )
+
+
+def _is_for_announced(wave: Wave, asked: float) -> bool:
+    """Say whether the look that began at *asked* is for ends that callbacks announced, alone."""
+    return bool(wave.announced) and wave.next_look > asked

@@ -297,8 +297,11 @@ class Reconciler:
                 await self._send_again(group, wait=unclear is None)
 
     def _policy(self) -> Policy:
-        resubmit = self._settings.resubmit_in_doubt
-        return Policy(submitting=self._shutdown.submitting, resubmit=resubmit)
+        return Policy(
+            submitting=self._shutdown.submitting,
+            resubmit=self._settings.resubmit_in_doubt,
+            callback_url=self._settings.callback_url,
+        )
 
     async def _apply(self, wave: Wave, decision: Decision) -> None:
         """Do all that one decision says, but for sending."""

@@ -31,6 +31,7 @@ class Intents:
         self._ledger = context.ledger
         self._client = context.client
         self._identity = context.folder.tag
+        self._callback_url = context.settings.callback_url
         self.metadata_of: MetadataOf = partial(user_metadata, context.manifest)
 
     def of(self, attempt: Attempt) -> Intent:
@@ -53,11 +54,13 @@ class Intents:
         self, attempts: Sequence[Attempt], sent: Sequence[Mapping[str, Any]]
     ) -> tuple[list[Intent], bytes]:
         """Return the lines and the body for the inputs *sent*, one for each of *attempts*."""
-        metadata = self._metadata(attempts)
-        body = _body(attempts, sent, metadata)
+        metadata, callback_url = self._metadata(attempts), self._callback_url
+        body = _body(attempts, sent, metadata, callback_url)
         digest = hashlib.sha256(body).hexdigest()
         server_at = None if (at := self._client.server_time) is None else timestamp(at)
         shared = _shared(attempts)
+        for attempt in attempts:
+            attempt.callback_url = callback_url
         intents = [
             Intent(
                 cell=attempt.key,
@@ -74,6 +77,7 @@ class Intents:
                 batch=attempt.client_ref if shared else None,
                 size=len(attempts) if shared else None,
                 index=attempt.index,
+                callback_url=callback_url,
                 **self._input(attempt, given),
             )
             for attempt, given in zip(attempts, sent, strict=True)
@@ -94,7 +98,7 @@ class Intents:
         """Return the body that *attempts* were sent with; None where it can't be rebuilt."""
         intent = self.of(attempts[0])
         sent = [self.last_input(attempt) or {} for attempt in attempts]
-        body = _body(attempts, sent, intent.metadata)
+        body = _body(attempts, sent, intent.metadata, intent.callback_url)
         return body if hashlib.sha256(body).hexdigest() == intent.body_sha256 else None
 
     def _metadata(self, attempts: Sequence[Attempt]) -> dict[str, Any]:
@@ -121,10 +125,14 @@ def _shared(attempts: Sequence[Attempt]) -> bool:
 
 
 def _body(
-    attempts: Sequence[Attempt], sent: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]
+    attempts: Sequence[Attempt],
+    sent: Sequence[Mapping[str, Any]],
+    metadata: Mapping[str, Any],
+    callback_url: str | None,
 ) -> bytes:
     ref = attempts[0].client_ref
     if not _shared(attempts):
-        return run_body(sent[0], client_ref=ref, metadata=metadata)
+        return run_body(sent[0], client_ref=ref, metadata=metadata, callback_url=callback_url)
     tags = [RunTag(attempt.key, attempt.number, attempt.idempotency_key) for attempt in attempts]
-    return batch_body(sent, client_ref=ref, metadata=with_cells(metadata, tags))
+    shared = with_cells(metadata, tags)
+    return batch_body(sent, client_ref=ref, metadata=shared, callback_url=callback_url)

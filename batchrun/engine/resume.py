@@ -104,6 +104,7 @@ def _attempt(context: Context, key: str, history: History) -> tuple[Attempt, int
         name=context.names.kept(key, intent.name),
         reserved=intent.reserved,
         day=None if doubtful else day_of(intent),
+        callback_url=intent.callback_url,
         run_id=history.run_id,
         started=now,
         sight=_sight(context.ledger, intent, now),

@@ -77,6 +77,7 @@ from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.manifest import Manifest, Model
+from batchrun.runflow.callbacks import Ended
 from batchrun.runflow.client import Client
 from batchrun.runflow.descriptions import Description
 from batchrun.runflow.throttled import set_right
@@ -152,6 +153,11 @@ class Runner:
             context, services.downloads, active=self._active, wakeup=self._wakeup
         )
         self._duplicates = DuplicateRuns(context, self._active, self._wakeup)
+        self._transitions = self._made_transitions()
+
+    def hear(self, ended: Ended) -> None:
+        """Take in the end that a signed callback announces, at any time of the call."""
+        self._transitions.hear(ended)
 
     def _made_funds(self) -> Funds:
         """Return what the call may spend, and what it is let begin."""
@@ -210,7 +216,7 @@ class Runner:
     async def _run(self, tasks: TaskGroup) -> None:
         """Take over what is open, start everything else, and drive it to its end."""
         context = self._context
-        transitions = self._transitions()
+        transitions = self._transitions
         intents, ref_filter = Intents(context), RefFilter(context)
         other_sweeps, ledger_check = (
             OtherSweeps(context, ref_filter),
@@ -286,7 +292,7 @@ class Runner:
         await self._drive(transitions, submitter, opening, intents, tasks)
         await habits.keep()
 
-    def _transitions(self) -> Transitions:
+    def _made_transitions(self) -> Transitions:
         line, book = self._context.folder.line, self._context.ledger.book
         fresh = not book.past_opening
         waves = Waves(

@@ -10,6 +10,8 @@ from typing import Any, Final
 import anyio
 
 from batchrun.base.progress import Notices
+from batchrun.engine.callback_hints import CallbackHints
+from batchrun.engine.callback_trust import CallbackTrust
 from batchrun.engine.context import Context
 from batchrun.engine.downloader import Downloader, Job
 from batchrun.engine.in_flight import Active, Attempt, InFlight
@@ -21,6 +23,7 @@ from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.waves import Wave, Waves
 from batchrun.ledger.history import GOOD, State, Submit, next_step
 from batchrun.ledger.records import Dropped, Intent, Parked, Submitted
+from batchrun.runflow.callbacks import Ended
 from batchrun.runflow.wire import Run
 
 UNKNOWN_STATUS: Final = "the service says a run is {word!r}, a status this batchrun doesn't know"
@@ -49,6 +52,8 @@ class Transitions:
         self.waves = waves
         self.wakeup = wakeup
         self.poll_wakeup = Wakeup()
+        self.trust = CallbackTrust(context.settings.callback_url, context.ledger.book.facts)
+        self._hints = CallbackHints(in_flight, waves, self.trust)
         self._settings = context.settings
         self._ledger = context.ledger
         self._client = context.client
@@ -117,10 +122,11 @@ class Transitions:
         records = [self._accepted(attempt, run, adopted=adopted) for attempt, run in found]
         if any(self.waves[attempt.client_ref].plan_is_stale for attempt, _ in found):
             self.poll_wakeup.ring()
+        self._announce(self._hints.catch_up(attempt for attempt, _ in found))
         await self._ledger.append(*records)
 
     def _accepted(self, attempt: Attempt, run: Run, *, adopted: bool) -> Submitted:
-        attempt.run_id = run.id
+        self.in_flight.know(attempt, run.id)
         self._enter(attempt, Phase.RUNNING)
         now = anyio.current_time()
         attempt.sight.meet(now)
@@ -136,6 +142,25 @@ class Transitions:
             adopted=adopted,
             doubted=attempt.doubted,
         )
+
+    def hear(self, ended: Ended) -> None:
+        """A signed callback says so: a hint, which frees slots and has the API asked soon."""
+        self._announce(self._hints.take(ended))
+
+    def _announce(self, attempts: Sequence[Attempt]) -> None:
+        now = anyio.current_time()
+        for attempt in attempts:
+            self.in_flight.free(attempt)
+            self.waves[attempt.client_ref].announced[attempt.key] = now
+        if attempts:
+            self.wakeup.ring()
+            self.poll_wakeup.ring()
+
+    def contradict(self, attempt: Attempt) -> None:
+        """The API, asked long enough after it, says that a run goes on that was said to be over."""
+        del self.waves[attempt.client_ref].announced[attempt.key]
+        self.in_flight.hold(attempt)
+        self.trust.doubt(attempt.model)
 
     async def park(self, attempts: Iterable[Attempt], reason: str) -> None:
         """Give the attempts up for this call. They keep their slots: the runs may be running.

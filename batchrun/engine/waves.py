@@ -17,6 +17,10 @@ from batchrun.sweep.references import reference
 NEVER: Final = float("inf")
 FIRST: Final = 100
 SMALLEST: Final = 50  # each wave costs a look of its own before its first request
+MOST_GATHERED: Final = 50
+GATHERING: Final = 2.0
+"""Ends that callbacks announce are gathered for one look: so many, or for so many seconds."""
+
 LARGEST: Final = 500  # what the API's documents allow on a page
 
 
@@ -29,6 +33,7 @@ class Wave:
     last look or came since, *expected* is how many they were when the next one was last thought of.
     *known_run_ids* are the ids of runs that the ledger has, and *known_since* says since when; of
     those in *finished_run_ids* nothing more is asked. *other_run_ids* are another wave's.
+    *announced* has the keys of attempts whose end a callback has announced, and since when.
     *verified_run_ids* are those for which the ledger has been read. *unlisted* is whether a run
     came that no list has been asked for since.
     """
@@ -43,6 +48,7 @@ class Wave:
         self.seen = False
         self.opened = self.expected = 0
         self.attempts: dict[str, Attempt] = {}
+        self.announced: dict[str, float] = {}
         self.known_run_ids: set[str] = set()
         self.other_run_ids: set[str] = set()
         self.known_since: dict[str, float] = {}
@@ -82,6 +88,7 @@ class Wave:
 
     def leave(self, attempt: Attempt) -> None:
         self.attempts.pop(attempt.key, None)
+        self.announced.pop(attempt.key, None)
         if attempt.run_id is not None:
             self.finished_run_ids.add(attempt.run_id)
 
@@ -99,6 +106,10 @@ class Wave:
     def open(self) -> list[Attempt]:
         """Return the attempts whose runs are to be looked at."""
         return [a for a in self.attempts.values() if a.phase is Phase.RUNNING]
+
+    def ended(self) -> list[Attempt]:
+        """Return the attempts whose end a callback has announced, and no look has shown yet."""
+        return [self.attempts[key] for key in self.announced]
 
     def doubts(self) -> list[Attempt]:
         """Return the attempts of which it isn't known whether a run exists."""
@@ -127,11 +138,12 @@ class Wave:
     def due(self, *, settle: float, interval: float) -> float:
         """Return when the wave is looked at next: never sooner than *interval* after the last look.
 
+        Ends that were announced are worth a look once enough of them, or seconds, are gathered.
         A doubt wants two looks, one at once to find the run and one when an empty answer counts;
         a wave that had a doubt wants a last one, when what was committed late can be seen.
         """
         last = -NEVER if self.last_look is None else self.last_look
-        moments = [self.next_look]
+        moments = [self.next_look, self._gathered()]
         moments += [
             a.last_send_ended_at if last < a.last_send_ended_at else a.last_send_ended_at + settle
             for a in self.doubts()
@@ -139,6 +151,11 @@ class Wave:
         if self.doubted:
             moments.append(self.last_send_ended_at + settle)
         return max(min(moments), last + interval)
+
+    def _gathered(self) -> float:
+        if len(self.announced) >= MOST_GATHERED:
+            return -NEVER
+        return next(iter(self.announced.values()), NEVER) + GATHERING
 
 
 class Waves:

@@ -90,7 +90,7 @@ class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     cell's last intent that had one. *keyed* are the values that the cell's key is made of, where
     *input* has them in the type that the model's description asks for. *name* is where the cell's
     files go, without extension. *server_at* is the service's time, where it was known: our clock
-    may be wrong, and be set right before the run is looked for.
+    may be wrong, and be set right before the run is looked for. *callback_url* is the request's.
     """
 
     model: str
@@ -107,6 +107,7 @@ class Intent(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
     index: int | None = None
     input: Mapping[str, Any] | None = None
     keyed: Mapping[str, Any] | None = None
+    callback_url: str | None = None
 
     @property
     def keyed_input(self) -> Mapping[str, Any]:

@@ -58,6 +58,7 @@ IDENTITY: Final[Mapping[str, bool]] = {
     "sample.seed": False,
     "limits": False,
     "poll": False,
+    "callbacks": False,
     "outputs": False,
     "outputs.dir": False,
     "outputs.name": False,

@@ -201,6 +201,9 @@ SCHEMA: Final[dict[str, Any]] = _section(
             "how much at once, how fast, how often, how long, how dear", _settings("limits")
         ),
         "poll": _section("how often runs are asked for", _settings("poll")),
+        "callbacks": _section(
+            "where the service announces the ends of runs", _settings("callbacks"), required=["url"]
+        ),
         "outputs": _section(
             "where finished files go",
             {

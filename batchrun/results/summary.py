@@ -17,7 +17,7 @@ OPTIONAL: Final = frozenset(
     {
         *("moderated", "invalid_input"),
         *("elsewhere", "beside", "changed", "reused", "redo", "plan", "error"),
-        *("input_problems", "waiting", "open", "remade", "budgets", "notes"),
+        *("input_problems", "waiting", "open", "remade", "budgets", "notes", "callbacks"),
     }
 )
 """Fields that are left out where there is nothing to say, or none to count."""
@@ -91,6 +91,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     requests: int = 0
     retries: int = 0
     rate_limited: int = 0
+    callbacks: int | None = None
     duration_s: float = 0.0
     outputs: str | None = None
     ledger: str | None = None

@@ -12,6 +12,7 @@
     wire.py           API bodies <-> our values, tolerant where the API varies
     batches.py        the same for batches
     batch_pages.py    a batch by its id, in pages where it is too large
+    callbacks.py      whether a callback is signed by our secret, and whose end it announces. Pure
     statuses.py       the words for how a run stands
     lenient.py        single values of bodies
     outputs.py        where in a run's output its files are

@@ -64,6 +64,7 @@ def batch_body(
     *,
     client_ref: str,
     metadata: Mapping[str, Any] | None,
+    callback_url: str | None = None,
 ) -> bytes:
     """Return the exact bytes of a POST of *inputs*, in their order, all with one reference.
 
@@ -78,6 +79,8 @@ def batch_body(
     body: dict[str, Any] = {"input": [{**each, "client_ref": client_ref} for each in inputs]}
     if metadata is not None:
         body["metadata"] = metadata
+    if callback_url is not None:
+        body["callback_url"] = callback_url
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 

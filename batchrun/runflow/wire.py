@@ -336,11 +336,14 @@ def run_body(
     *,
     client_ref: str,
     metadata: Mapping[str, Any] | None,
+    callback_url: str | None = None,
 ) -> bytes:
     """Return the exact bytes of a POST. Equal values give equal bytes, whatever their order."""
     body: dict[str, Any] = {"client_ref": client_ref, "input": input}
     if metadata is not None:
         body["metadata"] = metadata
+    if callback_url is not None:
+        body["callback_url"] = callback_url
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 

@@ -70,14 +70,14 @@ class Service:
 
     def __init__(self, runflow: Runflow, tasks: TaskGroup, *, late: float) -> None:
         self._runflow = runflow
-        self._tasks = tasks
+        self.tasks = tasks
         self._late = late
 
     async def ask(self, request: httpx.Request, life: Mortal) -> httpx.Response:
         """Return the answer; the caller may die at departure, on the wait, or at the answer."""
         life.passing(f"departure of {request.method}")
         call = _Call(request)
-        self._tasks.start_soon(self._serve, call)
+        self.tasks.start_soon(self._serve, call)
         life.passing(f"{request.method} sent")
         await call.over.wait()
         life.passing(f"answer to {request.method}")

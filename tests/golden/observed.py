@@ -106,6 +106,14 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
             else {"limits.confirm_above": _money(chosen.confirm_above)}
         ),
         "poll.interval": chosen.poll_interval,
+        **(
+            {}
+            if chosen.callback_url is None
+            else {
+                "callbacks.url": chosen.callback_url,
+                "callbacks.listen": str(chosen.callback_listen),
+            }
+        ),
         "outputs.download": chosen.download,
         "models": _models(manifest, chosen.model_concurrency),
         "--limit": chosen.limit,

@@ -25,12 +25,18 @@ def parse_name(value: object) -> str:
 
 
 def read_settings(root: Section) -> dict[str, Any]:
-    """Return the settings that `limits` and `poll` give, by the fields of Settings."""
+    """Return the settings that `limits`, `poll` and `callbacks` give, by the fields of Settings."""
     chosen: dict[str, Any] = {}
-    for name, such_as in (("limits", "{concurrency: 16, rate: 10/s}"), ("poll", "{interval: 2s}")):
+    for name, such_as in (
+        ("limits", "{concurrency: 16, rate: 10/s}"),
+        ("poll", "{interval: 2s}"),
+        ("callbacks", "{url: https://me.example/batchrun}"),
+    ):
         section = root.section(name, such_as)
         if section is not None:
             chosen |= take_settings(section, name)
+            if name == "callbacks" and section.find("url") is None:
+                section.take("url", parse_text)  # which is missing
             section.close()
     return chosen
 

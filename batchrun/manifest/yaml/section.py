@@ -18,7 +18,11 @@ from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
 T = TypeVar("T")
 
 REQUIRED: Final[Any] = object()
-KEY_VARIABLE: Final = "RUNFLOW_API_KEY"
+SECRETS: Final = {
+    "RUNFLOW_API_KEY": "is the key",
+    "RUNFLOW_WEBHOOK_SECRET": "is the secret of callbacks",
+}
+"""Variables that go nowhere, and what they are."""
 
 
 def plain_value(node: Node) -> Any:
@@ -47,7 +51,7 @@ def text_keys(node: MapNode, problems: list[Problem]) -> Iterator[tuple[ScalarNo
 
 
 class Environment:
-    """The environment as `${env:NAME}` sees it: without the key, which goes nowhere.
+    """The environment as `${env:NAME}` sees it: without what goes nowhere.
 
     Each variable that was asked for is noted in *noted*.
     """
@@ -58,8 +62,8 @@ class Environment:
 
     def __getitem__(self, name: str) -> str:
         """Return the variable's text; raise ValueError."""
-        if name == KEY_VARIABLE:
-            raise ValueError(f"`{KEY_VARIABLE}` is the key, which is never put into a manifest")
+        if name in SECRETS:
+            raise ValueError(f"`{name}` {SECRETS[name]}, which is never put into a manifest")
         if name not in self._environ:
             raise ValueError(f"the environment has no `{name}`{did_you_mean(name, self._environ)}")
         text = self._noted[name] = self._environ[name]

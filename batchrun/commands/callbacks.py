@@ -1,0 +1,71 @@
+"""The receiver of callbacks of a call: its secret, its address, and what it lacks."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from batchrun.errors import UsageError
+from batchrun.runflow.callbacks import Ended, parse_secrets
+from batchrun.settings import Settings
+
+if TYPE_CHECKING:  # its packages are an extra
+    from collections.abc import Callable
+
+    from batchrun.receiver.server import Receiver
+
+SECRET: Final = "RUNFLOW_WEBHOOK_SECRET"  # noqa: S105  (its name)
+
+INSTALL: Final = "pip install 'batchrun[callbacks]'"
+
+
+@contextmanager
+def receiver_of(settings: Settings) -> "Iterator[Receiver | None]":
+    """Yield the receiver that *settings* ask for, bound; None where they ask for none.
+
+    Raises UsageError, before anything is sent, where it lacks a secret, a package or its address.
+    """
+    if settings.callback_url is None:
+        yield None
+        return
+    secrets = needed_secrets()
+    try:
+        from batchrun.receiver.server import receiver_on
+    except ImportError as error:
+        raise UsageError(
+            f"callbacks need their extra ({error.name} is missing): `{INSTALL}`, in a clone "
+            "`pip install '.[callbacks]'`; or take `callbacks` out of the manifest"
+        ) from None
+    with receiver_on(settings.callback_listen, secrets) as receiver:
+        yield receiver
+
+
+def needed_secrets() -> tuple[str, ...]:
+    """Return the secrets that callbacks may be signed with, or raise UsageError."""
+    value = os.environ.get(SECRET, "")
+    if not value.strip():
+        raise UsageError(
+            f"no secret for callbacks: put the one that Runflow showed (whsec_…) into {SECRET}, "
+            "or take `callbacks` out of the manifest; nothing was sent"
+        )
+    try:
+        return parse_secrets(value)
+    except ValueError as error:
+        raise UsageError(f"{SECRET} {error}; nothing was sent") from None
+
+
+@asynccontextmanager
+async def receiving(
+    receiver: "Receiver | None", hear: "Callable[[Ended], None]"
+) -> AsyncIterator[None]:
+    """Have *hear* get what callbacks announce, as long as that lasts."""
+    if receiver is None:
+        yield
+        return
+    async with receiver.serving(hear):
+        yield
+
+
+def said_of(receiver: "Receiver", url: str) -> str:
+    """Return the line that says at the start where callbacks are received."""
+    return f"callbacks to {url} are received on {receiver.said}"
