@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from batchrun.base.text import number_of
 from batchrun.errors import UsageError
+from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.sources import unvalued
 from batchrun.runflow.callbacks import Ended, parse_secrets
 from batchrun.settings import Settings
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:  # its packages are an extra
     from batchrun.receiver.server import Receiver
 
 SECRET: Final = "RUNFLOW_WEBHOOK_SECRET"  # noqa: S105  (its name)
+
+MISSED: Final = 5
+"""Runs without a callback from which on it is said that none came."""
 
 INSTALL: Final = "pip install 'batchrun[callbacks]'"
 
@@ -66,6 +72,26 @@ async def receiving(
         yield
 
 
-def said_of(receiver: "Receiver", url: str) -> str:
+def said_of(receiver: "Receiver", manifest: Manifest, settings: Settings) -> str:
     """Return the line that says at the start where callbacks are received."""
+    url = unvalued(settings.callback_url or "", manifest.sources.variables)
     return f"callbacks to {url} are received on {receiver.said}"
+
+
+def complaint(receiver: "Receiver", missed: int) -> str | None:
+    """Return what to say at the end where no callback came that counts; None where one did.
+
+    *missed* runs ended whose callbacks were to come.
+    """
+    if receiver.received or missed < MISSED:
+        return None
+    runs = number_of(missed, "run")
+    if receiver.refused:
+        return (
+            f"{number_of(receiver.refused, 'callback')} came, and none signed by the secret in "
+            f"{SECRET}: is it that of this organisation? {runs} were asked for instead"
+        )
+    return (
+        f"no callback came for {runs}, which were asked for instead: does `callbacks.url` lead to "
+        f"{receiver.said}?"
+    )
