@@ -159,6 +159,19 @@ def test_a_plan_names_where_they_go(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
+def test_the_embedded_simulator_needs_no_secret(tmp_path: Path) -> None:
+    path = manifest(tmp_path, free_port())
+    path.write_text(
+        f"{path.read_text()}endpoint: simulator\nmetadata: {{simulate: {{seconds: 0.2}}}}\n"
+    )
+
+    done = call("m.yaml", "--json", cwd=tmp_path, RUNFLOW_WEBHOOK_SECRET="")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["callbacks"] > 0
+
+
 def test_no_secret_stands_in_the_report_of_a_bug() -> None:
     with mock.patch.dict(os.environ, {"RUNFLOW_WEBHOOK_SECRET": f"{SECRET}, {NEW}"}):
         text = without_key(f"ValueError: {SECRET} and {NEW}")

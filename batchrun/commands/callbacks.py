@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.text import number_of
+from batchrun.commands.connection import SIMULATED_SECRET
 from batchrun.errors import UsageError
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.sources import unvalued
@@ -26,7 +28,7 @@ INSTALL: Final = "pip install 'batchrun[callbacks]'"
 
 
 @contextmanager
-def receiver_of(settings: Settings) -> "Iterator[Receiver | None]":
+def receiver_of(settings: Settings, endpoint: str) -> "Iterator[Receiver | None]":
     """Yield the receiver that *settings* ask for, bound; None where they ask for none.
 
     Raises UsageError, before anything is sent, where it lacks a secret, a package or its address.
@@ -34,7 +36,7 @@ def receiver_of(settings: Settings) -> "Iterator[Receiver | None]":
     if settings.callback_url is None:
         yield None
         return
-    secrets = needed_secrets()
+    secrets = needed_secrets(endpoint)
     try:
         from batchrun.receiver.server import receiver_on
     except ImportError as error:
@@ -46,8 +48,13 @@ def receiver_of(settings: Settings) -> "Iterator[Receiver | None]":
         yield receiver
 
 
-def needed_secrets() -> tuple[str, ...]:
-    """Return the secrets that callbacks may be signed with, or raise UsageError."""
+def needed_secrets(endpoint: str) -> tuple[str, ...]:
+    """Return the secrets that callbacks may be signed with, or raise UsageError.
+
+    The embedded simulator has one of its own.
+    """
+    if endpoint == SIMULATOR:
+        return (SIMULATED_SECRET,)
     value = os.environ.get(SECRET, "")
     if not value.strip():
         raise UsageError(

@@ -84,7 +84,7 @@ def execute(
     sweep = check_folder(call.folder)
     with (
         open_ledger(call.folder, sweep=sweep) as ledger,
-        receiver_of(call.settings) as receiver,
+        receiver_of(call.settings, call.endpoint) as receiver,
         served(call.endpoint, call.folder) as url,
     ):
         call = call.knowing(ledger.book)
