@@ -155,13 +155,13 @@ async def test_with_all_of_them_lost_a_sweep_is_as_without(tmp_path: Path, way: 
     with_them = CallingBack(
         tmp_path / "with",
         service(duration=chance),
-        text=text(200, concurrency=60),
+        text=text(120, concurrency=60),
         way=lost if way == "lost" else forged,
     )
     without = CallingBack(
         tmp_path / "without",
         service(duration=chance),
-        text=text(200, concurrency=60).partition("callbacks:")[0],
+        text=text(120, concurrency=60).partition("callbacks:")[0],
     )
     for world in (with_them, without):
         world.path.mkdir()
@@ -172,7 +172,7 @@ async def test_with_all_of_them_lost_a_sweep_is_as_without(tmp_path: Path, way: 
     await with_them.call(download=False)
     ended = anyio.current_time()
 
-    assert_each_cell_has_one_run(with_them, 200)
+    assert_each_cell_has_one_run(with_them, 120)
     assert with_them.heard == []
     assert reads(with_them.service) <= 1.03 * reads(without.service)
     assert ended - between <= 1.03 * (between - began)
@@ -193,8 +193,8 @@ async def test_once_they_are_lost_the_model_is_watched_as_ever(tmp_path: Path) -
     assert_each_cell_has_one_run(world, 200)
     known = finished(world)
     lags = [known[run.id] - run.ends for run in world.service.runs]
-    assert max(lags) <= 20.0
-    assert sorted(lags)[100] <= 8.0
+    assert max(lags) <= 8.0, "5 s late, and the look"
+    assert max(lags[110:]) <= 2.5
 
 
 async def test_one_that_is_lost_is_missed_and_its_run_asked_for(tmp_path: Path) -> None:
@@ -268,7 +268,8 @@ async def test_nothing_is_written_on_the_word_of_a_callback(tmp_path: Path) -> N
         for _ in range(3):
             await door.post(json.dumps({"run_id": first.id, "status": "failed"}).encode())
 
-    world = CallingBack(tmp_path, service(), text=text(6, concurrency=2), way=lost, meanwhile=lie)
+    runflow = service(duration=lambda n: (60.0, 20.0)[n] if n < 2 else LONG)
+    world = CallingBack(tmp_path, runflow, text=text(6, concurrency=2), way=lost, meanwhile=lie)
 
     await world.call(download=False)
 
@@ -278,7 +279,7 @@ async def test_nothing_is_written_on_the_word_of_a_callback(tmp_path: Path) -> N
     assert all(known[run.id] >= run.ends for run in world.service.runs)
     begun = sorted(at for at, _ in records(world, Intent))
     assert begun[2] == pytest.approx(5.0, abs=0.2), "the slot was free"
-    assert begun[3] >= LONG, "and is held again: three run, and two may"
+    assert begun[3] >= 35.0, "and is held again: the second's end leaves two that run"
 
 
 @dataclass(kw_only=True)
@@ -301,15 +302,18 @@ async def test_one_that_overtakes_the_answer_to_its_post_is_kept(
     tmp_path: Path, batches: str
 ) -> None:
     runflow = SlowToAnswer(duration=lambda _: 1.0, callback_secret=SECRET, batches=batches)
-    manifest = text(12, concurrency=12, batch=20)
+    at_once = 12 if batches == "yes" else 1
+    manifest = text(3 * at_once, concurrency=at_once, batch=at_once)
     world = CallingBack(tmp_path, runflow, text=manifest)
 
     await world.call(download=False)
 
-    assert_each_cell_has_one_run(world, 12)
+    assert_each_cell_has_one_run(world, 3 * at_once)
     heard, answered = [at for at, _ in world.heard], runflow.answered
     assert all(before < at for before, at in zip(heard, answered, strict=True))
-    assert max(finished(world).values()) <= max(answered) + 2.5
+    begun = sorted(at for at, _ in records(world, Intent))[::at_once]
+    for answer, following in zip(answered, begun[1:], strict=False):
+        assert following == pytest.approx(answer, abs=0.2), "its slot is free at the answer"
 
 
 async def test_a_call_hears_of_the_runs_that_an_earlier_one_left(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -118,10 +119,57 @@ def test_a_secret_of_ours_is_nowhere_afterwards(tmp_path: Path) -> None:
         done = call("m.yaml", "--endpoint", url, "--verbose", cwd=tmp_path, **SPOKEN)
 
     assert done.returncode == 0, done.stderr
+    assert "none signed by the secret in RUNFLOW_WEBHOOK_SECRET" in done.stderr
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "state"]
     assert files
     assert not any(SECRET.encode() in path.read_bytes() for path in files)
     assert SECRET not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_where_none_comes_that_is_said(tmp_path: Path) -> None:
+    """The tunnel leads nowhere."""
+    path, here = manifest(tmp_path, free_port()), free_port()
+    path.write_text(
+        re.sub(r'listen: "127.0.0.1:\d+"', f'listen: "127.0.0.1:{here}"', path.read_text())
+    )
+    with simulator(tmp_path / "state", *CALLING) as url:
+        done = call("m.yaml", "--endpoint", url, cwd=tmp_path, **SPOKEN)
+
+    assert done.returncode == 0, done.stderr
+    assert "no callback came for 12 runs" in done.stderr
+    assert f"does `callbacks.url` lead to 127.0.0.1:{here}?" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_plan_names_where_they_go(tmp_path: Path) -> None:
+    """But for what the environment says: it may be secret. It needs no secret itself."""
+    path = manifest(tmp_path, 8787)
+    path.write_text(path.read_text().replace("/hook", "/${env:BATCHRUN_HOOK}"))
+    with simulator(tmp_path / "state") as url:
+        words = ("plan", "m.yaml", "--endpoint", url)
+        shown = call(*words, cwd=tmp_path, BATCHRUN_HOOK="hunter2")
+        as_json = call(*words, "--json", cwd=tmp_path, BATCHRUN_HOOK="hunter2")
+
+    hook = "http://127.0.0.1:8787/${env:BATCHRUN_HOOK}"
+    assert f"callbacks go to {hook}, and are received on 127.0.0.1:8787\n" in shown.stdout
+    assert json.loads(as_json.stdout)["plan"]["callbacks"] == {
+        "url": hook,
+        "listen": "127.0.0.1:8787",
+    }
+
+
+@pytest.mark.slow
+def test_the_embedded_simulator_needs_no_secret(tmp_path: Path) -> None:
+    path = manifest(tmp_path, free_port())
+    path.write_text(
+        f"{path.read_text()}endpoint: simulator\nmetadata: {{simulate: {{seconds: 0.2}}}}\n"
+    )
+
+    done = call("m.yaml", "--json", cwd=tmp_path, RUNFLOW_WEBHOOK_SECRET="")
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["callbacks"] > 0
 
 
 def test_no_secret_stands_in_the_report_of_a_bug() -> None:

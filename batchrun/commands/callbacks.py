@@ -5,7 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from batchrun.base.endpoint import SIMULATOR
+from batchrun.base.text import number_of
+from batchrun.commands.connection import SIMULATED_SECRET
 from batchrun.errors import UsageError
+from batchrun.manifest.manifest import Manifest
+from batchrun.manifest.sources import unvalued
 from batchrun.runflow.callbacks import Ended, parse_secrets
 from batchrun.settings import Settings
 
@@ -16,11 +21,14 @@ if TYPE_CHECKING:  # its packages are an extra
 
 SECRET: Final = "RUNFLOW_WEBHOOK_SECRET"  # noqa: S105  (its name)
 
+MISSED: Final = 5
+"""Runs without a callback from which on it is said that none came."""
+
 INSTALL: Final = "pip install 'batchrun[callbacks]'"
 
 
 @contextmanager
-def receiver_of(settings: Settings) -> "Iterator[Receiver | None]":
+def receiver_of(settings: Settings, endpoint: str) -> "Iterator[Receiver | None]":
     """Yield the receiver that *settings* ask for, bound; None where they ask for none.
 
     Raises UsageError, before anything is sent, where it lacks a secret, a package or its address.
@@ -28,7 +36,7 @@ def receiver_of(settings: Settings) -> "Iterator[Receiver | None]":
     if settings.callback_url is None:
         yield None
         return
-    secrets = needed_secrets()
+    secrets = needed_secrets(endpoint)
     try:
         from batchrun.receiver.server import receiver_on
     except ImportError as error:
@@ -40,8 +48,13 @@ def receiver_of(settings: Settings) -> "Iterator[Receiver | None]":
         yield receiver
 
 
-def needed_secrets() -> tuple[str, ...]:
-    """Return the secrets that callbacks may be signed with, or raise UsageError."""
+def needed_secrets(endpoint: str) -> tuple[str, ...]:
+    """Return the secrets that callbacks may be signed with, or raise UsageError.
+
+    The embedded simulator has one of its own.
+    """
+    if endpoint == SIMULATOR:
+        return (SIMULATED_SECRET,)
     value = os.environ.get(SECRET, "")
     if not value.strip():
         raise UsageError(
@@ -66,6 +79,26 @@ async def receiving(
         yield
 
 
-def said_of(receiver: "Receiver", url: str) -> str:
+def said_of(receiver: "Receiver", manifest: Manifest, settings: Settings) -> str:
     """Return the line that says at the start where callbacks are received."""
+    url = unvalued(settings.callback_url or "", manifest.sources.variables)
     return f"callbacks to {url} are received on {receiver.said}"
+
+
+def complaint(receiver: "Receiver", missed: int) -> str | None:
+    """Return what to say at the end where no callback came that counts; None where one did.
+
+    *missed* runs ended whose callbacks were to come.
+    """
+    if receiver.received or missed < MISSED:
+        return None
+    runs = number_of(missed, "run")
+    if receiver.refused:
+        return (
+            f"{number_of(receiver.refused, 'callback')} came, and none signed by the secret in "
+            f"{SECRET}: is it that of this organisation? {runs} were asked for instead"
+        )
+    return (
+        f"no callback came for {runs}, which were asked for instead: does `callbacks.url` lead to "
+        f"{receiver.said}?"
+    )

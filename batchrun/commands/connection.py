@@ -21,6 +21,9 @@ from batchrun.settings import Settings
 STATE: Final = "simulator.sqlite"
 """Where the embedded simulator keeps its runs, so that a killed sweep finds them again."""
 
+SIMULATED_SECRET: Final = "whsec_simulator"  # noqa: S105  (it keeps nothing secret)
+"""What the embedded simulator signs callbacks with."""
+
 
 @contextmanager
 def served(endpoint: str, folder: Path | None) -> Iterator[str]:
@@ -33,12 +36,15 @@ def served(endpoint: str, folder: Path | None) -> Iterator[str]:
         return
     try:
         from batchrun.simulator.server import embedded
+        from batchrun.simulator.settings import Settings as Simulation
         from batchrun.simulator.store import StateError
     except ImportError as error:
         raise simulator_missing(error) from None
     with ExitStack() as stack:
         try:
-            url = stack.enter_context(embedded(None if folder is None else folder / STATE))
+            state = None if folder is None else folder / STATE
+            settings = Simulation(callback_secret=SIMULATED_SECRET)
+            url = stack.enter_context(embedded(state, settings=settings))
         except StateError as error:
             raise FolderError(
                 f"{error}; make the folder writable or, where the file is broken, delete it: it "

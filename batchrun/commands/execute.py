@@ -16,7 +16,7 @@ from batchrun.base.said import log
 from batchrun.base.text import number_of
 from batchrun.commands.before_sending import check_all
 from batchrun.commands.call import Call, needed_key
-from batchrun.commands.callbacks import receiver_of, receiving, said_of
+from batchrun.commands.callbacks import complaint, receiver_of, receiving, said_of
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
 from batchrun.commands.progress_choice import choose
@@ -84,7 +84,7 @@ def execute(
     sweep = check_folder(call.folder)
     with (
         open_ledger(call.folder, sweep=sweep) as ledger,
-        receiver_of(call.settings) as receiver,
+        receiver_of(call.settings, call.endpoint) as receiver,
         served(call.endpoint, call.folder) as url,
     ):
         call = call.knowing(ledger.book)
@@ -213,8 +213,8 @@ async def run_call(
         )
         selection = None if service.choose is None else await service.choose(call, ledger)
         runner = Runner(call.manifest, settings, sweep, ledger, services, selection)
-        if service.receiver is not None and settings.callback_url is not None:
-            progress.note(said_of(service.receiver, settings.callback_url))
+        if service.receiver is not None:
+            progress.note(said_of(service.receiver, call.manifest, settings))
         if service.reuse and received:  # it came amid the taking over: nothing is sent
             runner.shutdown.interrupt(f"stopped by {spelled(received[0])}", drain=False)
             return Done(shutdown=runner.shutdown, client=client, selection=runner.selection)
@@ -233,6 +233,9 @@ async def run_call(
             if runner.selection.left:
                 shutdown.submit_no_more(runner.selection.left)
             tasks.cancel_scope.cancel()
+        if service.receiver is not None:
+            said = complaint(service.receiver, runner.missed_callbacks)
+            shutdown.notes += [] if said is None else [said]
     return Done(shutdown=shutdown, client=client, selection=runner.selection)
 
 

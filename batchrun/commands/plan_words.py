@@ -86,6 +86,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
             "suffices": suffices(self.balance, self.settings, self.forecast),
             "uploads": {"files": len(to_do.files), "bytes": sum(to_do.files.values())},
             **({} if self.types is None else {"types": self.types.as_dict()}),
+            **({} if self.settings.callback_url is None else {"callbacks": _called_back(self)}),
         }
 
 
@@ -124,6 +125,7 @@ def lines(outlook: Outlook, width: int | None = None) -> Iterator[str]:
         yield from outlook.shared
     if not tally.cells and not forecast.counted.tally.cells:
         yield NO_CELL
+    yield from _callbacks(outlook)
     yield from _first(outlook)
     yield from outlook.warnings
     yield from _ended_badly(outlook)
@@ -179,6 +181,18 @@ def _effort(outlook: Outlook) -> Iterator[str]:
         )
     else:
         yield f"about {number_of(effort.calls, 'call')} and {span(effort.seconds)}, with {limits}"
+
+
+def _callbacks(outlook: Outlook) -> Iterator[str]:
+    if outlook.settings.callback_url is not None:
+        shown = _called_back(outlook)
+        yield f"callbacks go to {shown['url']}, and are received on {shown['listen']}"
+
+
+def _called_back(outlook: Outlook) -> dict[str, str]:
+    """Return where the ends of runs are announced, without values of the environment."""
+    url, listen = outlook.settings.callback_url or "", outlook.settings.callback_listen
+    return {"url": unvalued(url, outlook.manifest.sources.variables), "listen": str(listen)}
 
 
 def _balance(outlook: Outlook) -> Iterator[str]:

@@ -56,6 +56,11 @@ class CallbackTrust:
         self._url = url
         self._facts = facts
         self._came: Counter[str] = Counter()
+        self.missed = 0  # runs that ended, and whose callbacks had not come
+
+    def ended(self, attempt: Attempt) -> None:
+        """A run has ended, as the API says."""
+        self.missed += attempt.callback is not Callback.HEARD and self._calls_here(attempt)
 
     def note(self, model: str) -> None:
         """A callback of a run of *model* has come."""
@@ -94,6 +99,9 @@ class CallbackTrust:
         return bool(awaited) and not others and not self.late(wave, now)
 
     def _is_awaited(self, attempt: Attempt) -> bool:
+        return attempt.callback is Callback.AWAITED and self._calls_here(attempt)
+
+    def _calls_here(self, attempt: Attempt) -> bool:
         # Of a batch one callback comes, with its last run: its first ones would wait for that.
         alone = attempt.index is None
-        return alone and attempt.callback is Callback.AWAITED and attempt.callback_url == self._url
+        return alone and attempt.callback_url is not None and attempt.callback_url == self._url

@@ -159,6 +159,11 @@ class Runner:
         """Take in the end that a signed callback announces, at any time of the call."""
         self._transitions.hear(ended)
 
+    @property
+    def missed_callbacks(self) -> int:
+        """How many runs ended whose callbacks had not come by then."""
+        return self._transitions.trust.missed
+
     def _made_funds(self) -> Funds:
         """Return what the call may spend, and what it is let begin."""
         settings, book, prices = self._context.settings, self._context.ledger.book, self._prices

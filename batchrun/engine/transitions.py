@@ -186,6 +186,7 @@ class Transitions:
         """The runs ended: write how, give the slots back, save or try again."""
         for attempt, _ in ended:
             self._settle(attempt)
+            self.trust.ended(attempt)
         known = [(attempt, self._costs.ended(attempt, run)) for attempt, run in ended]
         await self._ledger.append(*(finished_line(a.key, a.number, run) for a, run in known))
         for attempt, run in ended:

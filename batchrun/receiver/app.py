@@ -26,13 +26,14 @@ Hear = Callable[[Ended], None]
 
 
 class App:
-    """An ASGI application; *received* counts the callbacks that were signed, repeated ones too.
+    """An ASGI application; *received* counts the callbacks that were signed, repeated ones too,
+    and *refused* what was not.
 
     *hear* gets what has ended. The path isn't looked at: a proxy may have changed it.
     """
 
     def __init__(self, secrets: Sequence[str], hear: Hear) -> None:
-        self.received = 0
+        self.received = self.refused = 0
         self._secrets = secrets
         self._hear = hear
 
@@ -52,6 +53,7 @@ class App:
         if isinstance(body, Response):
             return body
         if not is_signed(body, request.headers.get(SIGNATURE), self._secrets):
+            self.refused += 1
             return Response(status_code=401)
         try:
             ended = read_end(body)

@@ -43,6 +43,11 @@ class Receiver:
         """How many signed callbacks came."""
         return 0 if self._app is None else self._app.received
 
+    @property
+    def refused(self) -> int:
+        """How many came that were not signed by our secret."""
+        return 0 if self._app is None else self._app.refused
+
     @contextlib.asynccontextmanager
     async def serving(self, hear: Hear) -> AsyncIterator[None]:
         """Answer callbacks as long as that lasts; *hear* gets what has ended."""
