@@ -68,6 +68,7 @@ SHARED_BY_COMMANDS: Final = {
     "reusing",
     "run_options",
     "signals",
+    "standard_input",
     "status_report",
     "stdout",
     "target",

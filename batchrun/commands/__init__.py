@@ -4,6 +4,7 @@ Shared by them:
 
     options.py, run_options.py    the command line
     target.py                     which sweep is meant
+    standard_input.py             a manifest from its file, or from standard input
     call.py                       what one call is about, and the key
     nothing_to_do.py              the call that is known to have nothing to do
     execute.py                    what every other call does

@@ -12,13 +12,13 @@ from batchrun.base.endpoint import SIMULATOR
 from batchrun.catalogue.sent_types import sent_types
 from batchrun.commands.drawing import draw_samples
 from batchrun.commands.notes import say_notes
+from batchrun.commands.standard_input import manifest_at
 from batchrun.commands.target import Place, command_of, locate, recover_of
 from batchrun.engine.selection import check_statuses
 from batchrun.errors import UsageError
 from batchrun.ledger.book import Book
 from batchrun.ledger.scan import redone_in
 from batchrun.manifest.grid.expand import expand
-from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.select import check_found, parse_only
 from batchrun.runflow.descriptions import Description
@@ -70,8 +70,20 @@ def prepare(
     *chosen* are settings in place of the manifest's, by the fields of Settings; *only* are cells
     to choose, such as "color=red". *quiet* leaves out notes on the manifest, and progress.
     """
-    manifest = load_manifest(path, os.environ)
+    manifest = manifest_at(path)
     say_notes(manifest, quiet=quiet)
+    return call_on(manifest, place, chosen=chosen, only=only, quiet=quiet)
+
+
+def call_on(
+    manifest: Manifest,
+    place: Place,
+    *,
+    chosen: Mapping[str, Any] = NOTHING,
+    only: Sequence[str] = (),
+    quiet: bool = False,
+) -> Call:
+    """Return the call on a *manifest* that has been read; the rest is as for `prepare`."""
     draw_samples(manifest, quiet=quiet)
     endpoint, folder = locate(manifest.head, place)
     if only:  # it may name what a mark made

@@ -270,7 +270,7 @@ async def run_call(
 
 @asynccontextmanager
 async def walking(gathering: Gathering | None, selection: Selection) -> AsyncIterator[None]:
-    """Have the results of earlier calls gathered beside the call; it ends when that is done, too."""
+    """Have the results of earlier calls gathered beside the call, and wait for the last of them."""
     async with anyio.create_task_group() as tasks:
         if gathering is not None:
             tasks.start_soon(gathering.walk, selection.wants, name="results of earlier calls")

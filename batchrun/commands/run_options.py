@@ -1,13 +1,13 @@
 """The options of `batchrun MANIFEST`, and the command that repeats them."""
 
 import argparse
-import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.no_file import joined
 from batchrun.base.values import parse_id
 from batchrun.commands.options import Parser, add_place, take_place, value
 from batchrun.commands.target import Place
@@ -135,7 +135,7 @@ def command_in(argv: Sequence[str], *, without: Collection[str] = FOR_ONE_CALL) 
             kept.append(word)
         elif name in WITH_VALUE and not equals:
             next(words)
-    return shlex.join(kept)
+    return joined(kept)
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:

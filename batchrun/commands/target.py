@@ -3,7 +3,6 @@ finds them again.
 """
 
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.no_file import DASH, is_no_file, joined
 from batchrun.commands.drawing import draw_samples
+from batchrun.commands.standard_input import manifest_at
 from batchrun.errors import (
     BegunElsewhereError,
     BudgetReachedError,
@@ -80,7 +81,8 @@ def command_of(manifest: str | Path, place: Place) -> str:
     """Return the command that goes on with a sweep, as one would type it."""
     said = {"--endpoint": place.endpoint, "--outputs": place.outputs, "--label": place.label}
     options = [word for name, each in said.items() if each for word in (name, str(each))]
-    return shlex.join(["batchrun", str(manifest), *options])
+    named = DASH if is_no_file(Path(manifest)) else str(manifest)
+    return joined(["batchrun", named, *options])
 
 
 def recover_of(command: str) -> str:
@@ -177,10 +179,10 @@ def subject_of(target: Path, place: Place) -> Subject:
             draw_samples(manifest)
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
         return Subject(folder=target, manifest=manifest, command=command, note=note)
-    if not target.suffix and not target.exists():
+    if not (target.suffix or target.exists() or str(target) == DASH):
         near = near_beside(target)
         raise UsageError(f"`{target}` is no folder of a sweep, and no manifest{near}")
-    manifest = load_manifest(target, os.environ)
+    manifest = manifest_at(target)
     draw_samples(manifest)
     _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
@@ -203,7 +205,8 @@ def started_with(folder: Path, identity: Identity) -> tuple[Manifest | None, str
         kept = start.manifest.encode("utf-8", "surrogateescape")
         with suppress(ManifestError):
             manifest = read_manifest(kept, path, os.environ, kept=True)
-            return manifest, "" if text == kept else _since(path, gone=text is None)
+            same = text == kept or is_no_file(path)
+            return manifest, "" if same else _since(path, gone=text is None)
     return (None, "") if text is None else (load_manifest(path, os.environ), "")
 
 

@@ -13,9 +13,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from batchrun.base.no_file import DASH
 from batchrun.commands.run_options import WITH_VALUE
+from batchrun.commands.standard_input import STANDARD_INPUT, named
 from batchrun.errors import BatchrunError
-from batchrun.manifest.load import find_head
+from batchrun.manifest.load import find_head, find_head_in
 from batchrun.manifest.manifest import Head
 from batchrun.sweep.identity import read_identity
 from batchrun.sweep.location import choose_endpoint
@@ -53,13 +55,16 @@ def whose(command: str, words: Sequence[str]) -> Whose:
             if identity is not None:
                 return Whose(name=identity.name, label=identity.label, endpoint=identity.endpoint)
         with suppress(OSError, ValueError, BatchrunError):
-            if path.is_file() and path.stat().st_size <= LARGE:  # a pipe would be waited for
+            text = STANDARD_INPUT.text if target == DASH else None
+            if text is not None and len(text) <= LARGE:
+                head = find_head_in(text, named(path), os.environ)
+            elif path.is_file() and path.stat().st_size <= LARGE:  # a pipe would be waited for
                 head = find_head(path, os.environ)
-    named = None if head is None else head.endpoint
+    by_manifest = None if head is None else head.endpoint
     endpoint = None
     with suppress(BatchrunError):  # what is no endpoint may hold a password
-        endpoint = choose_endpoint(given, named, os.environ.get("RUNFLOW_API_URL"))
-    stem = Path(target).stem if target else None
+        endpoint = choose_endpoint(given, by_manifest, os.environ.get("RUNFLOW_API_URL"))
+    stem = Path(target).stem if target and target != DASH else None
     return Whose(name=stem if head is None else head.name, label=label, endpoint=endpoint)
 
 
@@ -70,6 +75,6 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, equals, value = word.partition("=")
         if name in _TAKING:
             yield name, value if equals else next(rest, "")
-        elif not word.startswith("-") and not found:
+        elif (word == DASH or not word.startswith("-")) and not found:
             found = True
             yield "", word

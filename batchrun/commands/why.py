@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.no_file import DASH
 from batchrun.base.text import for_terminal
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.target import (
@@ -92,7 +93,7 @@ def main(argv: Sequence[str]) -> int:
 def _subject(target: Path, place: Place, *, everywhere: bool) -> Subject:
     """Return what is asked about, without its manifest where reading that would take long."""
     folder, path = target, target
-    if everywhere:
+    if everywhere or str(target) == DASH:
         return subject_of(target, place)
     if target.is_dir():
         identity = read_identity(target)

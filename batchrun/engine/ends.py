@@ -1,4 +1,4 @@
-"""The cells that come to their end in a call, one by one, for those who want to see them at once."""
+"""The cells that come to their end in a call, one by one, for a reader that wants each at once."""
 
 from typing import Protocol
 

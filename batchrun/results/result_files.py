@@ -57,9 +57,7 @@ def write_results(
     _write_csv(store, columns(names))
 
 
-def row_of(
-    cell: Cell, ledger: Readable, attempts: int, *, shared: bool = False
-) -> dict[str, Any]:
+def row_of(cell: Cell, ledger: Readable, attempts: int, *, shared: bool = False) -> dict[str, Any]:
     """Return the row of a cell, as the ledger has it now."""
     history = ledger.book.history(cell.key)
     return row(
