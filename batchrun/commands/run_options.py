@@ -44,8 +44,9 @@ class Options(Struct, frozen=True, kw_only=True):
 
     *chosen* are the settings that were given, by the fields of Settings. *recover* is the id of the
     sweep to rebuild before anything else, "" for the one of this name, None for none. *reuse* are
-    the folders of sweeps whose results are taken over. *plan* is a plan that was kept, *kept* where
-    to keep one.
+    the folders of sweeps whose results are taken over. *asks* is whether a person may be asked
+    before something is paid for, *yes* agrees beforehand. *plan* is a plan that was kept, *kept*
+    where to keep one.
     """
 
     manifest: Path
@@ -60,6 +61,7 @@ class Options(Struct, frozen=True, kw_only=True):
     no_progress: bool
     verbose: bool
     yes: bool = False
+    asks: bool = True
     plan: Path | None = None
     kept: Path | None = None
 
