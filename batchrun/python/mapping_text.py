@@ -46,8 +46,8 @@ def _plain(value: Any, path: str) -> Any:
             return [_plain(each, f"{path}[{number}]") for number, each in enumerate(value)]
         case _:
             raise UsageError(
-                f"`{path or _WHOLE}` is {value!r}, a {type(value).__name__}; expected text, a number, "
-                "True or False, None, a path, a list or a mapping"
+                f"`{path or _WHOLE}` is {value!r}, a {type(value).__name__}; expected text, a "
+                "number, True or False, None, a path, a list or a mapping"
             )
 
 

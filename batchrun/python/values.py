@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from batchrun.base.text import usd
 from batchrun.commands.call import Call
@@ -66,11 +66,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     suffices: bool | None
     outputs: Path
     next: str
-    object: Mapping[str, Any]
-    lines: Sequence[str]
+    _object: Mapping[str, Any]
+    _lines: Sequence[str]
 
     def __str__(self) -> str:
-        return "\n".join(self.lines)
+        return "\n".join(self._lines)
 
     def __repr__(self) -> str:
         cost = (
@@ -80,7 +80,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the `--json` object of `batchrun plan`."""
-        return dict(self.object)
+        return dict(self._object)
 
 
 class End(Struct, frozen=True, kw_only=True):
@@ -110,8 +110,8 @@ class End(Struct, frozen=True, kw_only=True):
     errors: tuple[BatchrunError, ...]
     notes: tuple[str, ...]
     failures: tuple[Mapping[str, Any], ...]
-    object: Mapping[str, Any]
-    call: Call = field(name="call")
+    _object: Mapping[str, Any]
+    _call: Call
 
     def __repr__(self) -> str:
         counts = self.counts
@@ -124,11 +124,11 @@ class End(Struct, frozen=True, kw_only=True):
     def results(self) -> Iterator[Result]:
         """The result of each cell, in the grid's order, read from the ledger as it is now."""
         with open_reader(self.ledger) as reader:
-            yield from results_of(self.call.manifest, self.call.settings, reader, self.outputs)
+            yield from results_of(self._call.manifest, self._call.settings, reader, self.outputs)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the `--json` object of the call."""
-        return dict(self.object)
+        return dict(self._object)
 
 
 def plan_of(call: Call, found: Foreseen) -> Plan:
@@ -150,8 +150,8 @@ def plan_of(call: Call, found: Foreseen) -> Plan:
         suffices=plan["suffices"],
         outputs=call.folder,
         next=summary.next,
-        object=summary.as_dict(),
-        lines=tuple(found.lines),
+        _object=summary.as_dict(),
+        _lines=tuple(found.lines),
     )
 
 
@@ -192,6 +192,6 @@ def end_of(ending: Ending, summary: Summary, notes: Sequence[str]) -> End:
         errors=tuple(ending.shutdown.errors),
         notes=tuple(notes),
         failures=summary.failures,
-        object=summary.as_dict(),
-        call=call,
+        _object=summary.as_dict(),
+        _call=call,
     )
