@@ -27,7 +27,7 @@ LEVELS: Final = [
     {"engine", "results"},
     {"planning", "recovery"},
     {"commands"},
-    {"cli"},
+    {"cli", "python"},
     {"__main__"},
 ]
 """A room may import those that stand before its own, and no other of its own line."""

@@ -1,4 +1,4 @@
-"""The options of a call by keyword: the settings by their names, and what else a call is told."""
+"""The options of a call by keyword: the settings by their names, and the rest of a command line."""
 
 import os
 from collections.abc import Mapping, Sequence
