@@ -50,6 +50,7 @@ SHARED_BY_COMMANDS: Final = {
     "fetched_logs",
     "final_report",
     "grid_counts",
+    "help_json",
     "knowing_balance",
     "knowing_models",
     "ledger_counts",

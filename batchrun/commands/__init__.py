@@ -2,7 +2,7 @@
 
 Shared by them:
 
-    options.py, run_options.py    the command line
+    options.py, run_options.py    the command line; `help_json.py` describes it for programs
     target.py                     which sweep is meant
     standard_input.py             a manifest from its file, or from standard input
     call.py                       what one call is about, and the key

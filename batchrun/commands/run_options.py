@@ -68,6 +68,16 @@ class Options(Struct, frozen=True, kw_only=True):
 
 def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     """Return the options in *argv*; UsageError where they are wrong."""
+    values = vars(parser_of(command).parse_args(argv))
+    chosen = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}
+    given = {name: each for name, each in chosen.items() if each is not None}
+    place = take_place(values)
+    several = {name: tuple(values[name]) for name in ("only", "reuse")}
+    return Options(**{**values, **several}, place=place, chosen=given)
+
+
+def parser_of(command: str) -> Parser:
+    """Return the parser of the options of `run`, `plan` or `redo`."""
     parser = Parser(command, description=DESCRIPTIONS[command])
     parser.add_argument("manifest", type=Path, metavar="MANIFEST")
     add_place(parser)
@@ -87,12 +97,7 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     else:
         parser.add_argument("--yes", action="store_true", help="don't ask before it is paid for")
     _add_output(parser)
-    values = vars(parser.parse_args(argv))
-    chosen = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}
-    given = {name: each for name, each in chosen.items() if each is not None}
-    place = take_place(values)
-    several = {name: tuple(values[name]) for name in ("only", "reuse")}
-    return Options(**{**values, **several}, place=place, chosen=given)
+    return parser
 
 
 def add_settings(group: argparse._ArgumentGroup, settings: Iterable[Setting]) -> None:

@@ -8,6 +8,7 @@ A thread that is left alone is asked to stop when its results are dropped, and w
 """
 
 import atexit
+import itertools
 import threading
 import weakref
 from collections import deque
@@ -28,6 +29,8 @@ LEFT: Final = "the program that began it"
 """Why a call is stopped whose results are no longer wanted."""
 
 _running: Final[weakref.WeakSet["Running"]] = weakref.WeakSet()
+_guard: Final = threading.Lock()
+_numbers: Final = itertools.count(1)
 
 
 class Running:
@@ -36,12 +39,13 @@ class Running:
     def __init__(self, work: Callable[["Running"], End], folder: Path) -> None:
         self.folder = folder
         self.asked_to_stop: list[str] = []
+        self.number = 0  # in the order in which calls begin
         self._work = work
         self._results: deque[Result] = deque()
         self._news = threading.Condition()
         self._end: End | None = None
         self._error: BaseException | None = None
-        self._over = False
+        self._over = threading.Event()
         self._thread = threading.Thread(
             target=self._run, name=f"batchrun {folder.name}", daemon=True
         )
@@ -54,11 +58,13 @@ class Running:
     @property
     def alive(self) -> bool:
         """Whether the call is still at work."""
-        return self._thread.is_alive()
+        return self._thread.ident is not None and not self._over.is_set()
 
     def start(self) -> None:
         """Begin; a call of the same folder that is about to stop goes first."""
-        _running.add(self)
+        with _guard:
+            self.number = next(_numbers)
+            _running.add(self)
         self._thread.start()
 
     def stop(self, why: str = LEFT) -> None:
@@ -68,9 +74,12 @@ class Running:
             self._news.notify_all()
 
     def join(self, seconds: float | None = None) -> None:
-        """Wait for the end of the thread."""
-        if self._thread.ident is not None and self._thread is not threading.current_thread():
-            self._thread.join(seconds)
+        """Wait for the end of the call.
+
+        Not for that of the thread, which is near: a KeyboardInterrupt amid Thread.join leaves it
+        for dead (CPython's issue 45274, until 3.13).
+        """
+        self._over.wait(seconds)
 
     def outcome(self) -> End:
         """Return what a call came to that is over; raise what stopped it."""
@@ -97,15 +106,16 @@ class Running:
 
     def _run(self) -> None:
         try:
-            for other in tuple(_running):
-                if other is not self and other.folder == self.folder and other.closed:
+            for other in all_running():
+                before = other.folder == self.folder and other.number < self.number
+                if before and other.closed:
                     other.join()
             self._end = self._work(self)
         except BaseException as error:  # noqa: BLE001  (it is raised where the outcome is asked for)
             self._error = error
         finally:
+            self._over.set()
             with self._news:
-                self._over = True
                 self._news.notify_all()
 
     # From a thread of the program.
@@ -113,7 +123,7 @@ class Running:
     def wait(self) -> list[Result]:
         """Return the results that there are, when there are any; none: the call is over."""
         with self._news:
-            while not (self._results or self._over):
+            while not (self._results or self._over.is_set()):
                 self._news.wait()
             found = list(self._results)
             self._results.clear()
@@ -122,20 +132,26 @@ class Running:
     def wait_for_end(self) -> None:
         """Return when the call is over. A KeyboardInterrupt stops it first, as a signal does."""
         try:
-            self._thread.join()
+            self.join()
         except KeyboardInterrupt:
             self.stop("SIGINT")
             try:
-                self._thread.join()
+                self.join()
             except KeyboardInterrupt:
                 self.stop("SIGINT")
-                self._thread.join()
+                self.join()
             raise
+
+
+def all_running() -> list[Running]:
+    """Return the calls of this process that have begun; some may be over."""
+    with _guard:
+        return list(_running)
 
 
 def _leave_all() -> None:
     """Let no call be cut off in the midst of a write because the program ends."""
-    left = [each for each in tuple(_running) if each.alive]
+    left = [each for each in all_running() if each.alive]
     for each in left:
         each.stop()
     for each in left:

@@ -89,6 +89,10 @@ class Stream:
         """Take what there is; where the wait is cancelled, the call is left."""
         try:
             found = await self._in_thread()
+        except GeneratorExit:  # nothing can be waited for
+            self._over = True
+            self._running.stop()
+            raise
         except BaseException:
             self._over = True
             await self._left()
