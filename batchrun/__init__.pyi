@@ -13,4 +13,22 @@ from batchrun.python.values import ModelPlan as ModelPlan
 from batchrun.python.values import Plan as Plan
 from batchrun.results.result import Result as Result
 
+__all__ = [
+    "End",
+    "LedgerView",
+    "Manifest",
+    "ModelPlan",
+    "Plan",
+    "Result",
+    "Stream",
+    "__version__",
+    "errors",
+    "load",
+    "plan",
+    "read_ledger",
+    "run",
+    "run_async",
+    "stream",
+]
+
 __version__: str

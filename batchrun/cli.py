@@ -106,7 +106,8 @@ def overview() -> str:
             "",
             *(f"  {name:<10}{summary}" for name, summary in COMMANDS.items()),
             "",
-            "`batchrun COMMAND --help` says more, and with `--json` says it to programs. A manifest with a command's name is `./run`.",
+            "`batchrun COMMAND --help` says more, `--help --json` says all of it to programs.",
+            "A manifest with a command's name is `./run`, and `-` is one on standard input.",
         ]
     )
 

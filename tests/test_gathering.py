@@ -57,8 +57,8 @@ class Gathered(World):
         assert self.gathering is not None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self.gathering.walk, runner.selection.wants)
-            shutdown = await super().run(runner, settings)
-        return shutdown
+            await super().run(runner, settings)
+        return runner.shutdown
 
 
 async def test_each_result_comes_once_when_its_file_is_saved(tmp_path: Path) -> None:

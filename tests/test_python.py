@@ -117,7 +117,6 @@ async def test_stream_gives_each_result_and_at_last_the_end(endpoint: str) -> No
 
     assert sorted(result.axes["prompt"] for result in found) == sorted(PROMPTS)
     assert all(result.succeeded and result.files[0].exists() for result in found)
-    assert results.end is not None
     assert results.end.exit_code == 0
     assert not at_work()
 
@@ -172,6 +171,7 @@ async def test_aclose_waits_for_the_call(endpoint: str) -> None:
             break
 
     assert not at_work()
+    assert results.end.exit_code == 3
     assert [each async for each in results] == []
 
 
@@ -192,6 +192,12 @@ async def test_a_cancelled_loop_leaves_the_call_before_it_goes_on(endpoint: str)
     end = await batchrun.run_async(manifest, limit=1)
     assert end.counts.succeeded >= 2
     once_each(end.outputs)
+
+
+async def test_the_end_of_a_call_is_not_known_before_it_is_over(endpoint: str) -> None:
+    async with batchrun.stream(slow(endpoint)) as results:
+        with pytest.raises(errors.UsageError, match="isn't over"):
+            _ = results.end
 
 
 async def test_a_rerun_yields_the_whole(endpoint: str) -> None:

@@ -110,6 +110,6 @@ def _default(action: argparse.Action) -> Any:
     if setting is not None:
         return setting.written or None
     default = action.default
-    if default is argparse.SUPPRESS or default in (None, [], False, ""):
+    if default is argparse.SUPPRESS or default is False or default in (None, [], ""):
         return None
     return default if isinstance(default, int | float | str) else str(default)

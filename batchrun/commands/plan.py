@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from batchrun.commands.call import prepare_for
-from batchrun.commands.preview import plan_of, preview
 from batchrun.commands.options import Parser
+from batchrun.commands.preview import plan_of, preview
 from batchrun.commands.run_options import parse, parser_of
 from batchrun.commands.target import naming_recover
 

@@ -15,9 +15,9 @@ from batchrun.commands.changed_types import check_types
 from batchrun.commands.confirm import confirm
 from batchrun.commands.error_boundary import import_command
 from batchrun.commands.notes import notes_of
+from batchrun.commands.options import Parser
 from batchrun.commands.plan_table import total
 from batchrun.commands.preview import checked, price_list
-from batchrun.commands.options import Parser
 from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse, parser_of
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
 from batchrun.engine.redo import Choice, choose

@@ -15,9 +15,8 @@ def main(argv: Sequence[str]) -> int:
 
 def parser() -> Parser:
     """Return the parser of its options."""
-    made = Parser(
+    return Parser(
         "schema",
         description="Print the manifest's JSON Schema, for editors: save it, and begin a manifest "
         "with `# yaml-language-server: $schema=FILE`.",
     )
-    return made

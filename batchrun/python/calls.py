@@ -90,8 +90,7 @@ async def run_async(
     async with Stream(begun(source, base, keywords, results=False)) as results:
         async for _ in results:
             pass
-        assert results.end is not None
-        return results.end
+    return results.end
 
 
 def stream(

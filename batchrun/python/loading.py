@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.base.no_file import MAPPING, is_no_file
+from batchrun.base.text import number_of
 from batchrun.commands.drawing import draw_samples
 from batchrun.errors import UsageError
 from batchrun.manifest.data.changes import Watch
@@ -22,7 +23,8 @@ class Manifest:
         self._read = read
 
     def __repr__(self) -> str:
-        return f"<Manifest {self.name}: {len(self.models)} models, {self.points:,} points at most>"
+        models, points = number_of(len(self.models), "model"), number_of(self.points, "point")
+        return f"<Manifest {self.name}: {models}, {points} at most>"
 
     @property
     def name(self) -> str:

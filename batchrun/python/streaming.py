@@ -8,6 +8,7 @@ from typing import Self
 import anyio
 import anyio.to_thread
 
+from batchrun.errors import UsageError
 from batchrun.python.running import Running
 from batchrun.python.values import End
 from batchrun.results.result import Result
@@ -32,7 +33,6 @@ class Stream:
         self._ready: deque[Result] = deque()
         self._begun = False
         self._over = False
-        self._end: End | None = None
         self._limiter: anyio.CapacityLimiter | None = None
 
     def __repr__(self) -> str:
@@ -40,9 +40,14 @@ class Stream:
         return f"<Stream {self._running.folder}: {how}>"
 
     @property
-    def end(self) -> End | None:
-        """What the call came to; None until it is over, or where it raised an error."""
-        return self._end
+    def end(self) -> End:
+        """What the call came to, also where it was left early.
+
+        Raises UsageError until it is over, and again what it raised.
+        """
+        if not self._begun or self._running.alive:
+            raise UsageError("the call isn't over; its `end` is known behind the loop")
+        return self._running.outcome()
 
     def __aiter__(self) -> Self:
         return self
@@ -101,7 +106,7 @@ class Stream:
         if not found:
             self._over = True
             self._running.join()  # it has nothing to do any more
-            self._end = self._running.outcome()
+            self._running.outcome()  # which may raise what stopped it
 
     async def _in_thread(self) -> list[Result]:
         self._limiter = self._limiter or anyio.CapacityLimiter(1)  # the program's own are its own
