@@ -66,6 +66,7 @@ SHARED_BY_COMMANDS: Final = {
     "progress_choice",
     "recovering",
     "retrying",
+    "questions",
     "reusing",
     "run_options",
     "signals",

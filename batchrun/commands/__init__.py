@@ -14,6 +14,7 @@ Shared by them:
     reusing.py                    results of another sweep that are taken over
     drawing.py                    a draw from a large product, with its progress
     notes.py                      what a manifest may not mean as it says it
+    questions.py                  what is asked before a call begins
     connection.py                 the embedded simulator, a client
     knowing_balance.py            the account's balance, for a plan
     knowing_models.py             what the service says of the models that are sent to

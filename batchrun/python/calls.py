@@ -1,10 +1,11 @@
 """The functions of batchrun for Python programs."""
 
+import asyncio
 import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
@@ -16,6 +17,7 @@ from batchrun.commands.execute import Surroundings, carried_out, listener
 from batchrun.commands.final_report import concluded, said
 from batchrun.commands.preview import Plan as Preview
 from batchrun.commands.preview import foresee
+from batchrun.commands.questions import broken_off_by
 from batchrun.commands.run_options import command_in
 from batchrun.commands.target import naming_recover
 from batchrun.errors import UsageError
@@ -146,7 +148,11 @@ class Work(Struct, frozen=True):
             time.monotonic(),
             surroundings=surroundings,
         )
-        with naming_recover(self.call.recover_command), carrying_out as ending:
+        with (
+            broken_off_by(running.asked_to_stop),
+            naming_recover(self.call.recover_command),
+            carrying_out as ending,
+        ):
             summary, totals = concluded(ending)
             return end_of(ending, summary, (*notes.said, *said(ending, totals)))
 
@@ -170,6 +176,8 @@ def prepared(source: Source, base: Any, keywords: Any) -> tuple[Asked, Call]:
 
 def in_event_loop() -> bool:
     """Say whether an event loop runs in this thread."""
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop() is not None  # also where no task of it is at work
     try:
         sniffio.current_async_library()
     except sniffio.AsyncLibraryNotFoundError:
