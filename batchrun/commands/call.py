@@ -12,8 +12,7 @@ from batchrun.base.endpoint import SIMULATOR
 from batchrun.catalogue.sent_types import sent_types
 from batchrun.commands.drawing import draw_samples
 from batchrun.commands.notes import say_notes
-from batchrun.commands.standard_input import manifest_at
-from batchrun.commands.target import Place, command_of, locate, recover_of
+from batchrun.commands.target import Place, command_of, locate, manifest_at, recover_of
 from batchrun.engine.selection import check_statuses
 from batchrun.errors import UsageError
 from batchrun.ledger.book import Book

@@ -1,14 +1,11 @@
-"""The manifest that a command reads, from its file or, for `-`, from standard input."""
+"""The text of a manifest: from its file or, for `-`, from standard input."""
 
-import os
 import sys
 from pathlib import Path
 
 from batchrun.base.no_file import DASH, STDIN
 from batchrun.base.said import is_terminal, say
 from batchrun.errors import UsageError
-from batchrun.manifest.load import load_manifest, read_manifest
-from batchrun.manifest.manifest import Manifest
 
 
 class StandardInput:
@@ -40,13 +37,6 @@ def named(path: Path) -> Path:
 def bytes_at(path: Path) -> bytes:
     """Return the text of the manifest at *path*; OSError or UsageError where it can't be read."""
     return STANDARD_INPUT.read() if str(path) == DASH else path.read_bytes()
-
-
-def manifest_at(path: Path) -> Manifest:
-    """Return the manifest at *path*; ManifestError with all that is wrong."""
-    if str(path) == DASH:
-        return read_manifest(STANDARD_INPUT.read(), named(path), os.environ)
-    return load_manifest(path, os.environ)
 
 
 def _all_of_it() -> bytes:

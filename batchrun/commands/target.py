@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from batchrun.base.no_file import DASH, is_no_file, joined
 from batchrun.commands.drawing import draw_samples
-from batchrun.commands.standard_input import manifest_at
+from batchrun.commands.standard_input import STANDARD_INPUT, named
 from batchrun.errors import (
     BegunElsewhereError,
     BudgetReachedError,
@@ -43,6 +43,13 @@ class Place(Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     outputs: Path | None = None
     label: str | None = None
+
+
+def manifest_at(path: Path) -> Manifest:
+    """Return the manifest at *path*, `-` for standard input; ManifestError for what is wrong."""
+    if str(path) == DASH:
+        return read_manifest(STANDARD_INPUT.read(), named(path), os.environ)
+    return load_manifest(path, os.environ)
 
 
 def locate(head: Head, place: Place) -> tuple[str, Path]:
@@ -81,8 +88,8 @@ def command_of(manifest: str | Path, place: Place) -> str:
     """Return the command that goes on with a sweep, as one would type it."""
     said = {"--endpoint": place.endpoint, "--outputs": place.outputs, "--label": place.label}
     options = [word for name, each in said.items() if each for word in (name, str(each))]
-    named = DASH if is_no_file(Path(manifest)) else str(manifest)
-    return joined(["batchrun", named, *options])
+    word = DASH if is_no_file(Path(manifest)) else str(manifest)
+    return joined(["batchrun", word, *options])
 
 
 def recover_of(command: str) -> str:

@@ -8,6 +8,7 @@ A thread that is left alone is asked to stop when its results are dropped, and w
 """
 
 import atexit
+import concurrent.futures.thread  # noqa: F401  (see the end)
 import itertools
 import threading
 import weakref
@@ -158,4 +159,7 @@ def _leave_all() -> None:
         each.join(AT_EXIT)
 
 
-atexit.register(_leave_all)
+# Before Python's own threads are shut down, while a call can still write and close its connections:
+# `atexit` alone comes after that. What is registered last goes first, so the pool of threads that
+# looks up names is imported above. The name is private, and has been there since 3.9.
+getattr(threading, "_register_atexit", atexit.register)(_leave_all)
