@@ -258,6 +258,7 @@ def test_a_ledger_is_read_without_a_lock_and_typed(endpoint: str) -> None:
 
     assert ledger.cost == end.cost
     assert ledger.counts.succeeded == 4
+    assert list(ledger.results) == list(end.results)
     assert (ledger.name, ledger.endpoint, ledger.sweep) == ("chairs", endpoint, end.sweep)
     records = list(ledger)
     assert sum(isinstance(each, Intent) for each in records) == 4

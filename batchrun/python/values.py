@@ -89,7 +89,8 @@ class End(Struct, frozen=True, kw_only=True):
     *counts* are of the manifest's cells; *cost* is what the sweep has cost so far, in USD.
     *complete* is whether no further call has anything to do. *exit_code* is what the command line
     would end with, *next* how to go on, *errors* are what stopped the call before all was done.
-    *notes* are what was to be said of it. *duration* is how long the call took, in seconds.
+    *notes* are what was to be said of it; with `progress` most of it was said on stderr. *duration*
+    is how long the call took, in seconds.
     """
 
     sweep: str | None
