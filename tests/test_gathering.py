@@ -1,5 +1,6 @@
 """The results of a call, each once and whole: earlier ones first, then each as its cell ends."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -9,9 +10,11 @@ import anyio
 from engine_world import World
 from simulated import Runflow
 
+from batchrun.base.disk import InlineDisk
 from batchrun.engine.run import Runner
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.file import Ledger
+from batchrun.ledger.history import History
 from batchrun.manifest.manifest import Manifest
 from batchrun.results.gathering import Gathering, Outlet
 from batchrun.results.result import Result
@@ -32,7 +35,8 @@ class Gathered(World):
     found: list[tuple[float, Result]] = field(default_factory=list)
     room: int = 1000
     closed_after: int = 1000
-    most_waiting: int = 0
+    full: Callable[[], bool] = lambda: False
+    histories: Iterable[History] = ()
     gathering: Gathering | None = None
 
     @property
@@ -44,10 +48,10 @@ class Gathered(World):
         return "".join(result.axes["prompt"] for result in self.results)
 
     def watcher(self, manifest: Manifest, settings: Settings, ledger: Ledger) -> Gathering:
-        self.found = []
+        self.found, self.histories = [], ledger.book.histories.values()
         outlet = Outlet(
             lambda result: self.found.append((anyio.current_time(), result)),
-            lambda: len(self.found) >= self.room,
+            lambda: len(self.found) >= self.room or self.full(),
             lambda: len(self.found) >= self.closed_after,
         )
         self.gathering = Gathering(manifest, settings, ledger, self.folder, outlet)
@@ -188,4 +192,27 @@ async def test_a_reader_that_wants_no_more_ends_the_walk(tmp_path: Path) -> None
     world.room, world.closed_after = 2, 2
     await world.call()
 
+    assert world.prompts == "ab"
+
+
+class SlowDisk(InlineDisk):
+    """A disk on which each write takes a while."""
+
+    async def write(self, fd: int, data: bytes) -> None:
+        await anyio.sleep(1.0)
+        await super().write(fd, data)
+
+
+async def test_a_line_that_is_not_on_disk_yet_is_not_read(tmp_path: Path) -> None:
+    """The walk comes to a cell of an earlier call while the line of its file is being written."""
+    service = Runflow(duration=lambda number: 1.0 if number == 0 else 60.0)
+    world = Gathered(tmp_path, service, text=TEXT.replace("[a, b, c, d, e, f]", "[a, b]"))
+    await world.call(max_duration=20.0, concurrency=1)
+    [done] = world.results
+
+    world.disk = SlowDisk()
+    world.full = lambda: not all(each.saved for each in world.histories)
+    await world.call()
+
+    assert world.results[0] == done
     assert world.prompts == "ab"

@@ -13,6 +13,7 @@ import anyio
 import anyio.lowlevel
 from msgspec import Struct
 
+from batchrun.ledger.file import Ledger
 from batchrun.ledger.history import BAD, GOOD, History, State, is_to_begin
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.reader import Readable
@@ -47,10 +48,11 @@ class Gathering:
         self,
         manifest: Manifest,
         settings: Settings,
-        ledger: Readable,
+        ledger: Ledger,
         folder: Path,
         outlet: Outlet,
     ) -> None:
+        self._before = ledger.end
         self._manifest = manifest
         self._settings = settings
         self._ledger = ledger
@@ -106,9 +108,11 @@ class Gathering:
         if key in self._seen or key in self._cells:
             return False
         history = self._ledger.book.history(key)
-        if is_at_rest(history, self._settings):
+        # A line of this call may not be on disk yet; once it is, the cell comes as over.
+        ours = max(history.ended_line, history.saved_line) >= self._before
+        if is_at_rest(history, self._settings) and not ours:
             return self._seen.add(key)[1]
-        if history.state in GOOD or history.state in _OPEN:
+        if ours or history.state in GOOD or history.state in _OPEN:
             self._cells[key] = cell
         return False
 
