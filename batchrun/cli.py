@@ -23,6 +23,8 @@ COMMANDS = {
     "help": "show this, or what one command takes",
 }
 
+HELP = frozenset({"-h", "--help"})
+
 NOT_YET = frozenset({"report", "compare", "rehearse", "lock", "verify"})
 """Commands whose words are taken, and that this version does not have."""
 
@@ -31,7 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code. No expected stop leaves as an exception."""
     words = list(sys.argv[1:] if argv is None else argv)
     if words and words[0] == "help":
-        words = [*words[1:2], "--help"]
+        words = [*words[1:], "--help"]
+    if "--json" in words and not HELP.isdisjoint(words):
+        return as_json(words)
     text = at_once(words)
     if text is not None:
         print(text)
@@ -39,9 +43,19 @@ def main(argv: list[str] | None = None) -> int:
     return picked(words)
 
 
+def as_json(words: list[str]) -> int:
+    """Describe the commands as JSON: the one that *words* name, else all."""
+    name = next((word for word in words if not word.startswith("-")), None)
+    if name is not None and is_nothing(name):
+        return picked([name])
+    from batchrun.commands.error_boundary import guarded
+
+    return guarded("help_json", [name if name in COMMANDS else "run"] if name else [*COMMANDS])
+
+
 def at_once(words: list[str]) -> str | None:
     """Return what is answered without any command: the overview, the version."""
-    if not words or words[0] in {"-h", "--help"}:
+    if not words or words[0] in HELP:
         return overview()
     return f"batchrun {__version__}" if words[0] == "--version" else None
 
@@ -92,7 +106,8 @@ def overview() -> str:
             "",
             *(f"  {name:<10}{summary}" for name, summary in COMMANDS.items()),
             "",
-            "`batchrun COMMAND --help` says more. A manifest with a command's name is `./run`.",
+            "`batchrun COMMAND --help` says more, `--help --json` says all of it to programs.",
+            "A manifest with a command's name is `./run`, and `-` is one on standard input.",
         ]
     )
 

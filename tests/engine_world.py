@@ -18,11 +18,12 @@ from simulated import Runflow, now
 from batchrun.base.disk import Disk, InlineDisk
 from batchrun.base.progress import Moment
 from batchrun.catalogue.asking import ask
+from batchrun.engine.ends import Ends, NoEnds
 from batchrun.engine.open_sweep import open_sweep
 from batchrun.engine.run import Runner, Services
 from batchrun.engine.shutdown import Shutdown
 from batchrun.ledger.book import Book
-from batchrun.ledger.file import open_ledger
+from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.ledger.records import Dropped, Finished, Intent, Looked, Saved, Submitted, decode
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
@@ -146,6 +147,7 @@ class World:
                     client=client,
                     downloads=downloads,
                     progress=self.listener,
+                    ends=self.watcher(manifest, settings, ledger),
                     descriptions=await self.descriptions(client, manifest, settings),
                 )
                 runner = Runner(manifest, settings, sweep, ledger, services)
@@ -159,6 +161,10 @@ class World:
             return {}
         answers = await ask(client, [model.id for model in manifest.models])
         return {model: parse_description(body) for model, body in answers.bodies.items() if body}
+
+    def watcher(self, manifest: Manifest, settings: Settings, ledger: Ledger) -> Ends:
+        """Return who sees each cell that comes to its end."""
+        return NoEnds()
 
     async def run(self, runner: Runner, settings: Settings) -> Shutdown:
         """Let the runner run; to be overridden by what happens to a process meanwhile."""

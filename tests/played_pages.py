@@ -103,7 +103,8 @@ def furnish(folder: Path) -> None:
         (folder / "photos" / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + name.encode())
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
-    (programs / "python").symlink_to(sys.executable)
+    (programs / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    (programs / "python").chmod(0o755)
     call = shlex.join([sys.executable, "-u", __file__, "--quick"])
     (programs / "batchrun").write_text(f'#!/bin/sh\nexec {call} "$@"\n')
     (programs / "batchrun").chmod(0o755)
@@ -130,7 +131,7 @@ def edit(path: Path, change: str) -> None:
 def _shown(step: Step, folder: Path) -> str:
     if step.expected.startswith("^C\n"):
         printed = "^C\n" + _interrupted(step, folder)
-    elif re.fullmatch(r"batchrun [^|>;&$]+", step.command):
+    elif re.fullmatch(r"batchrun [^|<>;&$]+", step.command):
         printed = _called(step.command, folder)
     else:
         printed = _by_shell(step.command, folder)

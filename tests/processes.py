@@ -32,10 +32,10 @@ def environment() -> dict[str, str]:
 @contextmanager
 def simulator(state: Path, *options: str) -> Iterator[str]:
     """Serve the simulator from a thread, with *options* of `batchrun simulate`; yield its URL."""
-    from batchrun.commands.simulate import _parser, _settings  # noqa: PLC0415  (it takes a second)
+    from batchrun.commands.simulate import _settings, parser  # noqa: PLC0415  (it takes a second)
     from batchrun.simulator.server import embedded  # noqa: PLC0415
 
-    with embedded(state, settings=_settings(_parser().parse_args(options))) as url:
+    with embedded(state, settings=_settings(parser().parse_args(options))) as url:
         yield url
 
 

@@ -17,6 +17,7 @@ WITH_A_MAP: Final = [
     "engine",
     "ledger",
     "manifest",
+    "python",
     "results",
     "runflow",
     "sweep",

@@ -27,7 +27,7 @@ LEVELS: Final = [
     {"engine", "receiver", "results"},
     {"planning", "recovery"},
     {"commands"},
-    {"cli"},
+    {"cli", "python"},
     {"__main__"},
 ]
 """A room may import those that stand before its own, and no other of its own line."""
@@ -51,6 +51,7 @@ SHARED_BY_COMMANDS: Final = {
     "fetched_logs",
     "final_report",
     "grid_counts",
+    "help_json",
     "knowing_balance",
     "knowing_models",
     "ledger_counts",
@@ -66,9 +67,11 @@ SHARED_BY_COMMANDS: Final = {
     "progress_choice",
     "recovering",
     "retrying",
+    "questions",
     "reusing",
     "run_options",
     "signals",
+    "standard_input",
     "status_report",
     "stdout",
     "target",

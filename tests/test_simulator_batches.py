@@ -788,8 +788,8 @@ def test_an_old_service_refuses_the_items_that_name_an_asset(serve: Serve) -> No
 def test_the_command_sets_up_what_it_is_told() -> None:
     told = ["--batches", "all", "--refuse-bad-items", "--child-metadata"]
 
-    given = simulate._settings(simulate._parser().parse_args(told))
-    default = simulate._settings(simulate._parser().parse_args([]))
+    given = simulate._settings(simulate.parser().parse_args(told))
+    default = simulate._settings(simulate.parser().parse_args([]))
 
     assert (given.batches, given.refuse_bad_items, given.child_metadata) == ("all", True, True)
     assert default == Settings()

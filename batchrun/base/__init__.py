@@ -5,6 +5,7 @@ ceilings.py     the most that may be asked for of each thing that is counted
 times.py        times and waits that a service names, within one window of sense. Pure
 text.py         how messages spell things, and near misses
 normalised.py   messages without what differs from run to run
+no_file.py      manifests that are no files
 said.py         words for people on stderr
 plain_marks.py  marks of ours for an output that can't have them
 endpoint.py     what an endpoint is

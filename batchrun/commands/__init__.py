@@ -2,8 +2,9 @@
 
 Shared by them:
 
-    options.py, run_options.py    the command line
+    options.py, run_options.py    the command line; `help_json.py` describes it for programs
     target.py                     which sweep is meant
+    standard_input.py             a manifest from its file, or from standard input
     call.py                       what one call is about, and the key
     nothing_to_do.py              the call that is known to have nothing to do
     execute.py                    what every other call does
@@ -14,6 +15,7 @@ Shared by them:
     drawing.py                    how far a search for files is, and a draw
     notes.py                      what a manifest may not mean as it says it
     callbacks.py                  the receiver of callbacks: its secret, its address
+    questions.py                  what is asked before a call begins
     connection.py                 the embedded simulator, a client
     knowing_balance.py            the account's balance, for a plan
     knowing_models.py             what the service says of the models that are sent to

@@ -18,13 +18,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import anyio
 from msgspec import Struct
 
 from batchrun.base.said import log
 from batchrun.base.text import few, money, number_of, usd
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected
+from batchrun.commands.questions import answered
 from batchrun.commands.reusing import NOTHING, Taking, set_aside
 from batchrun.commands.run_options import command_in
 from batchrun.commands.target import name_recover
@@ -255,7 +255,7 @@ def refuse(
     if not found:
         return
     if any(each.identity.organisation for each in found):
-        ours = anyio.run(_organisation, call, *service)
+        ours = answered(_organisation, call, *service)
         found = [each for each in found if ours in {None, each.identity.organisation or ours}]
     for each in found:
         if each.same:

@@ -12,13 +12,12 @@ from batchrun.base.endpoint import SIMULATOR
 from batchrun.catalogue.sent_types import sent_types
 from batchrun.commands.drawing import draw_samples, files_said
 from batchrun.commands.notes import say_notes
-from batchrun.commands.target import Place, command_of, locate, recover_of
+from batchrun.commands.target import Place, command_of, locate, manifest_at, recover_of
 from batchrun.engine.selection import check_statuses
 from batchrun.errors import UsageError
 from batchrun.ledger.book import Book
 from batchrun.ledger.scan import redone_in
 from batchrun.manifest.grid.expand import expand
-from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.select import check_found, parse_only
 from batchrun.runflow.descriptions import Description
@@ -72,8 +71,20 @@ def prepare(
     to choose, such as "color=red". *quiet* leaves out notes on the manifest, and progress.
     *as_json* leaves out how far it is with the manifest's files.
     """
-    manifest = load_manifest(path, os.environ, looking=files_said(quiet=quiet or as_json))
+    manifest = manifest_at(path, looking=files_said(quiet=quiet or as_json))
     say_notes(manifest, quiet=quiet)
+    return call_on(manifest, place, chosen=chosen, only=only, quiet=quiet)
+
+
+def call_on(
+    manifest: Manifest,
+    place: Place,
+    *,
+    chosen: Mapping[str, Any] = NOTHING,
+    only: Sequence[str] = (),
+    quiet: bool = False,
+) -> Call:
+    """Return the call on a *manifest* that has been read; the rest is as for `prepare`."""
     draw_samples(manifest, quiet=quiet)
     endpoint, folder = locate(manifest.head, place)
     if only:  # it may name what a mark made

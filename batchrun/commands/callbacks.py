@@ -6,17 +6,18 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from batchrun.base.endpoint import SIMULATOR
+from batchrun.base.progress import Progress
 from batchrun.base.text import number_of
+from batchrun.commands.call import Call
 from batchrun.commands.connection import SIMULATED_SECRET
 from batchrun.errors import UsageError
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.sources import unvalued
-from batchrun.runflow.callbacks import Ended, parse_secrets
+from batchrun.runflow.callbacks import parse_secrets
 from batchrun.settings import Settings
 
 if TYPE_CHECKING:  # its packages are an extra
-    from collections.abc import Callable
-
+    from batchrun.engine.run import Runner
     from batchrun.receiver.server import Receiver
 
 SECRET: Final = "RUNFLOW_WEBHOOK_SECRET"  # noqa: S105  (its name)
@@ -69,14 +70,20 @@ def needed_secrets(endpoint: str) -> tuple[str, ...]:
 
 @asynccontextmanager
 async def receiving(
-    receiver: "Receiver | None", hear: "Callable[[Ended], None]"
+    receiver: "Receiver | None", runner: "Runner", call: Call, progress: Progress
 ) -> AsyncIterator[None]:
-    """Have *hear* get what callbacks announce, as long as that lasts."""
+    """Have *runner* hear what callbacks announce, as long as that lasts; say where, and how it was.
+
+    Without a *receiver* nothing is done.
+    """
     if receiver is None:
         yield
         return
-    async with receiver.serving(hear):
+    progress.note(said_of(receiver, call.manifest, call.settings))
+    async with receiver.serving(runner.hear):
         yield
+    said = complaint(receiver, runner.missed_callbacks)
+    runner.shutdown.notes += [] if said is None else [said]
 
 
 def said_of(receiver: "Receiver", manifest: Manifest, settings: Settings) -> str:

@@ -5,12 +5,14 @@ import sys
 from batchrun.errors import UsageError
 
 
-def confirm(question: str, *, unasked: str) -> None:
+def confirm(question: str, *, unasked: str, asks: bool = True) -> None:
     """Return if the user says yes; UsageError if not.
 
-    Where no terminal can be asked, it is one with *unasked*: why `--yes` is needed.
+    Where no terminal can be asked, or none shall be (*asks*), it is one with *unasked*: why `--yes`
+    is needed.
     """
-    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():  # a daemon may have none
+    there = sys.stdin is not None and not sys.stdin.closed  # a daemon may have none
+    if not (asks and there and sys.stdin.isatty()):
         raise UsageError(f"{unasked}: say so with `--yes`; nothing was sent")
     print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
     try:

@@ -15,7 +15,7 @@ from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.ratelimit.shared_pace import shared_pace
+from batchrun.runflow.ratelimit.process_pace import process_pace
 from batchrun.settings import Settings
 
 STATE: Final = "simulator.sqlite"
@@ -71,11 +71,11 @@ def pace_folder(key: str) -> Path | None:
 async def connected(
     url: str, key: str | None, settings: Settings, *, log: Callable[[str], None]
 ) -> AsyncIterator[Client]:
-    """Yield a client for *url* behind one limiter, whose pace other processes share.
+    """Yield a client for *url* behind one limiter; its pace is shared with all that go there, too.
 
     Without a *key* it can ask for what is public. *log* gets what is tried again, and why.
     """
     pace = Pace(settings.rate.per_second, jitter=Random().random)  # noqa: S311  (no secret)
-    with shared_pace(pace_folder(key or ""), url, key or "", log=log) as shared:
+    with process_pace(pace_folder(key or ""), url, key or "", log=log) as shared:
         async with api_client(url, key, connections=settings.concurrency) as http:
             yield Client(http, Limiter(pace, shared), give_up=settings.give_up, log=log)

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 
 from batchrun.base.said import is_terminal, log, log_end, say
 from batchrun.commands.signals import SIGNALS, Interrupted
+from batchrun.commands.standard_input import STANDARD_INPUT
 from batchrun.commands.stdout import guarded_output, spoken
 from batchrun.errors import (
     BUG,
@@ -29,6 +30,7 @@ WORKING: Final = frozenset({"run", "redo", "recover"})
 def guarded(name: str, words: Sequence[str]) -> int:
     """Run a command; return its exit code, whatever it stopped at."""
     SIGNALS.install()
+    STANDARD_INPUT.begin()
     with guarded_output() as output:
         try:
             code = run_command(name, words)

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from msgspec import Struct
@@ -72,16 +72,29 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
 
     *quiet* leaves out all of it where the call succeeded (exit 0), but for the JSON object.
     """
-    totals = walk(ending)
-    summary = summary_of(ending, totals)
-    SIGNALS.hush()
-    if totals is not None and not (ending.shutdown.codes or ending.selection):
-        nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
+    summary, totals = concluded(ending, hush=SIGNALS.hush)
     silent = quiet and not summary.exit_code
     for each in (*_passed(ending), *(() if silent else _said(ending, totals))):
         log(each, sys.stderr)
     print_outcome(summary, totals, as_json=as_json, quiet=quiet)
     return summary.exit_code
+
+
+def concluded(
+    ending: Ending, *, hush: Callable[[], None] = lambda: None
+) -> tuple[Summary, Totals | None]:
+    """Write the results, and return what the call came to; *hush* is called once that is known."""
+    totals = walk(ending)
+    summary = summary_of(ending, totals)
+    hush()
+    if totals is not None and not (ending.shutdown.codes or ending.selection):
+        nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
+    return summary, totals
+
+
+def said(ending: Ending, totals: Totals | None) -> list[str]:
+    """Return what is to be known of a call's end beside what it came to."""
+    return [*_passed(ending), *_said(ending, totals)]
 
 
 def _passed(ending: Ending) -> Iterator[str]:

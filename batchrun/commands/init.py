@@ -97,13 +97,7 @@ def section_of(name: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Write the manifest and say what to do with it; return 0. Overwrites no manifest."""
-    parser = Parser(
-        "init",
-        description=f"Write {FILE}, a commented manifest that runs as it is, and {SCHEMA_FILE} "
-        "for editors.",
-    )
-    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", type=Path)
-    path: Path = parser.parse_args(argv).folder / FILE
+    path: Path = parser().parse_args(argv).folder / FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -115,3 +109,14 @@ def main(argv: Sequence[str]) -> int:
         raise UsageError(f"cannot write {path}: {(error.strerror or '').lower()}") from None
     print(f"wrote {path}\nrun it: batchrun {shlex.quote(str(path))}")
     return 0
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser(
+        "init",
+        description=f"Write {FILE}, a commented manifest that runs as it is, and {SCHEMA_FILE} "
+        "for editors.",
+    )
+    made.add_argument("folder", metavar="DIR", nargs="?", default=".", type=Path)
+    return made

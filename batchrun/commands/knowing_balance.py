@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected
+from batchrun.commands.questions import answered
 from batchrun.errors import BatchrunError
 from batchrun.settings import Settings
 
@@ -25,7 +26,7 @@ def know_balance(call: Call) -> Decimal | None:
     if key is None or call.endpoint == SIMULATOR:
         return None
     try:
-        return anyio.run(_asked, call.endpoint, key, call.settings)
+        return answered(_asked, call.endpoint, key, call.settings)
     except BatchrunError:
         return None
 

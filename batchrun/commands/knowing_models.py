@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import anyio
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -23,6 +22,7 @@ from batchrun.catalogue.kept import keep, load
 from batchrun.catalogue.unknown_ids import is_mistake, unknown
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected, served
+from batchrun.commands.questions import answered
 from batchrun.engine.selection import Selection
 from batchrun.errors import BatchrunError, Problem
 from batchrun.ledger.book import Book
@@ -248,7 +248,7 @@ def _asked(
     try:
         opened = served(call.endpoint, None) if service is None else nullcontext(service[0])
         with opened as url:
-            answers, listed = anyio.run(asking, url)
+            answers, listed = answered(asking, url)
     except BatchrunError as error:
         return Entries(), dict.fromkeys(stale, str(error))
     news = entries_of(answers.bodies, now, listed)

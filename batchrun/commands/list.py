@@ -19,16 +19,7 @@ SECONDS: Final = 5.0
 
 def main(argv: Sequence[str]) -> int:
     """Print the sweeps below a folder, the newest last; 0 whatever is wrong with one of them."""
-    parser = Parser("list", description="All sweeps and labels below a folder.")
-    parser.add_argument(
-        "base",
-        type=Path,
-        nargs="?",
-        metavar="BASE",
-        help="the folder; default: `outputs` where a manifest here would have it, else this one",
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    options = parser.parse_args(argv)
+    options = parser().parse_args(argv)
     base = _base(options.base)
     until = time.monotonic() + SECONDS
     reader = SweepReader(lambda: time.monotonic() > until)
@@ -38,6 +29,20 @@ def main(argv: Sequence[str]) -> int:
     else:
         print(sweep_table(sweeps) if sweeps else f"no sweep below {base}")
     return 0
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser("list", description="All sweeps and labels below a folder.")
+    made.add_argument(
+        "base",
+        type=Path,
+        nargs="?",
+        metavar="BASE",
+        help="the folder; default: `outputs` where a manifest here would have it, else this one",
+    )
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
 
 
 def _base(given: Path | None) -> Path:

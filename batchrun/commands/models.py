@@ -62,18 +62,23 @@ class News(Struct, frozen=True, kw_only=True):
 
 def main(argv: Sequence[str]) -> int:
     """Print the models, or the one that *argv* names; 0 where any fits."""
-    parser = Parser(
-        "models",
-        description="Which models there are: all, those with a word in their id, or one by its id.",
-    )
-    parser.add_argument("wanted", nargs="?", default="", metavar="ID")
-    add_place(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    values = vars(parser.parse_args(argv))
+    values = vars(parser().parse_args(argv))
     now = datetime.now(UTC)
     shown = find(values["wanted"], take_place(values), now)
     print(_as_json(shown) if values["json"] else "\n".join(_lines(shown, now)))
     return 0
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser(
+        "models",
+        description="Which models there are: all, those with a word in their id, or one by its id.",
+    )
+    made.add_argument("wanted", nargs="?", default="", metavar="ID")
+    add_place(made)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
 
 
 def find(wanted: str, place: Place, now: datetime) -> Shown:

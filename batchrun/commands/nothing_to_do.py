@@ -30,6 +30,7 @@ from batchrun.base.local_file import FileState
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
+from batchrun.commands.standard_input import bytes_at, named
 from batchrun.commands.target import locate
 from batchrun.errors import BatchrunError
 from batchrun.ledger.book import RECENT
@@ -130,8 +131,8 @@ def repeated(options: Options, argv: Sequence[str], started: float) -> int | Non
     if options.only or options.dry_run or options.reuse or "set_aside" in options.chosen:
         return None
     try:
-        text = options.manifest.read_bytes()
-        head = load_head(text, options.manifest, os.environ) if len(text) <= LARGE else None
+        text, path = bytes_at(options.manifest), named(options.manifest)
+        head = load_head(text, path, os.environ) if len(text) <= LARGE else None
         if head is None:
             return None
         endpoint, folder = locate(head, options.place)

@@ -17,6 +17,7 @@ from batchrun.commands.beside import Beside, find_beside
 from batchrun.commands.beside import refusal as refusal_beside
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.connection import connected
+from batchrun.commands.questions import answered
 from batchrun.commands.reusing import Taking, lost_reuse, no_reuse
 from batchrun.commands.target import name_recover
 from batchrun.engine.other_sweeps import (
@@ -94,7 +95,7 @@ def begun_elsewhere(call: Call, book: Book, taking: Taking) -> tuple[Elsewhere, 
     if book.past_opening or key is None or call.endpoint == SIMULATOR:
         return nothing, ""
     try:
-        found = anyio.run(_begun_elsewhere, call, key, {*_ours(book), *taking.of})
+        found = answered(_begun_elsewhere, call, key, {*_ours(book), *taking.of})
     except BatchrunError as error:
         why = str(error)
     except TimeoutError:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from batchrun.commands.call import prepare_for
+from batchrun.commands.options import Parser
 from batchrun.commands.preview import plan_of, preview
-from batchrun.commands.run_options import parse
+from batchrun.commands.run_options import parse, parser_of
 from batchrun.commands.target import naming_recover
 
 
@@ -14,3 +15,8 @@ def main(argv: Sequence[str]) -> int:
     call = prepare_for(options)
     with naming_recover(call.recover_command):
         return preview(plan_of(call, options, argv), as_json=options.json)
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    return parser_of("plan")

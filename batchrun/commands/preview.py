@@ -89,8 +89,22 @@ def plan_of(call: Call, options: Options, argv: Sequence[str]) -> Plan:
     )
 
 
+class Foreseen(Struct, frozen=True, kw_only=True):
+    """The work that a call would do: the `--json` object, and the *lines* that people read."""
+
+    summary: Summary
+    lines: Sequence[str]
+
+
 def preview(plan: Plan, *, as_json: bool) -> int:
-    """Print what a call would do; return the exit code.
+    """Print what a call would do; return the exit code."""
+    found = foresee(plan)
+    print(found.summary.as_json() if as_json else "\n".join(found.lines))
+    return 0
+
+
+def foresee(plan: Plan) -> Foreseen:
+    """Return what a call would do.
 
     No run is sent, and nothing is written but the file that keeps the plan.
     """
@@ -144,14 +158,10 @@ def preview(plan: Plan, *, as_json: bool) -> int:
     )
     if plan.kept is not None:
         keep(plan.kept, summary.as_dict())
-    if as_json:
-        print(summary.as_json())
-    else:
-        said = before.lines(call, plan.command)
-        width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
-        unseen = [before.unseen] if before.unseen else []
-        print("\n".join([*said, *lines(outlook, width), *unseen]))
-    return 0
+    said = before.lines(call, plan.command)
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+    unseen = [before.unseen] if before.unseen else []
+    return Foreseen(summary=summary, lines=[*said, *lines(outlook, width), *unseen])
 
 
 @contextmanager

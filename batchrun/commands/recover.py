@@ -16,20 +16,7 @@ from batchrun.settings import LIMITS
 
 def main(argv: Sequence[str]) -> int:
     """Rebuild the ledger that *argv* names, and show how the sweep stands."""
-    parser = Parser("recover", description="Rebuild a lost, broken or old ledger from the API.")
-    parser.add_argument("manifest", type=Path, metavar="MANIFEST")
-    add_place(parser)
-    parser.add_argument(
-        *("--recover", "--sweep"),
-        dest="sweep",
-        metavar="ID",
-        help="which sweep, where several of this name were begun elsewhere",
-    )
-    wanted = [each for each in LIMITS if each.name in {"rate", "settle"}]
-    add_settings(parser.add_argument_group("limits, in place of the manifest's"), wanted)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--quiet", action="store_true", help="only the result")
-    options = vars(parser.parse_args(argv))
+    options = vars(parser().parse_args(argv))
     place, path = take_place(options), options["manifest"]
     given = {name: options[name] for name in ("rate", "settle") if options[name] is not None}
     call = prepare(path, place, chosen=given, quiet=options["quiet"], as_json=options["json"])
@@ -37,6 +24,24 @@ def main(argv: Sequence[str]) -> int:
     Recovery(call=call, say=say_it).run(needed_key(call.endpoint), options["sweep"])
     subject = Subject(folder=call.folder, manifest=call.manifest, command=command_of(path, place))
     return show_status(subject, as_json=options["json"])
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser("recover", description="Rebuild a lost, broken or old ledger from the API.")
+    made.add_argument("manifest", type=Path, metavar="MANIFEST")
+    add_place(made)
+    made.add_argument(
+        *("--recover", "--sweep"),
+        dest="sweep",
+        metavar="ID",
+        help="which sweep, where several of this name were begun elsewhere",
+    )
+    wanted = [each for each in LIMITS if each.name in {"rate", "settle"}]
+    add_settings(made.add_argument_group("limits, in place of the manifest's"), wanted)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    made.add_argument("--quiet", action="store_true", help="only the result")
+    return made
 
 
 def _say(message: str) -> None:

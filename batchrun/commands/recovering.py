@@ -11,6 +11,7 @@ from batchrun import __version__
 from batchrun.base.text import few, listed, number_of
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected, served
+from batchrun.commands.questions import answered
 from batchrun.commands.reusing import lost_reuse
 from batchrun.commands.target import command_of
 from batchrun.engine.open_sweep import identity_of
@@ -75,7 +76,7 @@ class Recovery(Struct, frozen=True, kw_only=True):
                 self.say(
                     f"{number_of(rebuilding.lost, 'line')} of the ledger can't be kept; the rest is"
                 )
-            line, recovered = anyio.run(self._recover, rebuilding, url, key, sweep)
+            line, recovered = answered(self._recover, rebuilding, url, key, sweep)
             write_identity(self.call.folder, identity_of(line, self.call.manifest.path))
             command = command_of(self.call.manifest.path, self.call.place)
             lost = lost_reuse(self.call.folder, rebuilding.ledger.book, command)

@@ -15,9 +15,10 @@ from batchrun.commands.changed_types import check_types
 from batchrun.commands.confirm import confirm
 from batchrun.commands.error_boundary import import_command
 from batchrun.commands.notes import notes_of
+from batchrun.commands.options import Parser
 from batchrun.commands.plan_table import total
 from batchrun.commands.preview import checked, price_list
-from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse
+from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse, parser_of
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
 from batchrun.engine.redo import Choice, choose
 from batchrun.engine.selection import ChosenCells, Selection
@@ -52,6 +53,11 @@ def main(argv: Sequence[str]) -> int:
             call, options, argv, started, choose_cells=Marker(offer).mark
         )
     return code
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    return parser_of("redo")
 
 
 class Offer(Struct, frozen=True, kw_only=True):

@@ -128,4 +128,4 @@ def confirm_retry(call: Call, options: Options, ledger: Readable, known: Known) 
             costs = f"the cost of trying these again is not known, and counts as above the {limit}"
         else:
             costs = f"trying these again costs about {usd(retry.cost)} USD, above the {limit}"
-        confirm(f"{costs}; try them again?", unasked=costs)
+        confirm(f"{costs}; try them again?", unasked=costs, asks=options.asks)

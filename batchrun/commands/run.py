@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from batchrun.commands import nothing_to_do
 from batchrun.commands.call import prepare_for
 from batchrun.commands.error_boundary import import_command
-from batchrun.commands.run_options import parse
+from batchrun.commands.options import Parser
+from batchrun.commands.run_options import parse, parser_of
 from batchrun.commands.target import naming_recover
 
 
@@ -28,3 +29,8 @@ def main(argv: Sequence[str]) -> int:
             return preview(plan_of(call, options, argv), as_json=options.json)
         code: int = import_command("execute").execute(call, options, argv, started)
         return code
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    return parser_of("run")

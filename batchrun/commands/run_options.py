@@ -1,13 +1,13 @@
 """The options of `batchrun MANIFEST`, and the command that repeats them."""
 
 import argparse
-import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.no_file import joined
 from batchrun.base.values import parse_id
 from batchrun.commands.options import Parser, add_place, take_place, value
 from batchrun.commands.target import Place
@@ -44,8 +44,9 @@ class Options(Struct, frozen=True, kw_only=True):
 
     *chosen* are the settings that were given, by the fields of Settings. *recover* is the id of the
     sweep to rebuild before anything else, "" for the one of this name, None for none. *reuse* are
-    the folders of sweeps whose results are taken over. *plan* is a plan that was kept, *kept* where
-    to keep one.
+    the folders of sweeps whose results are taken over. *asks* is whether a person may be asked
+    before something is paid for, *yes* agrees beforehand. *plan* is a plan that was kept, *kept*
+    where to keep one.
     """
 
     manifest: Path
@@ -60,12 +61,23 @@ class Options(Struct, frozen=True, kw_only=True):
     no_progress: bool
     verbose: bool
     yes: bool = False
+    asks: bool = True
     plan: Path | None = None
     kept: Path | None = None
 
 
 def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     """Return the options in *argv*; UsageError where they are wrong."""
+    values = vars(parser_of(command).parse_args(argv))
+    chosen = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}
+    given = {name: each for name, each in chosen.items() if each is not None}
+    place = take_place(values)
+    several = {name: tuple(values[name]) for name in ("only", "reuse")}
+    return Options(**{**values, **several}, place=place, chosen=given)
+
+
+def parser_of(command: str) -> Parser:
+    """Return the parser of the options of `run`, `plan` or `redo`."""
     parser = Parser(command, description=DESCRIPTIONS[command])
     parser.add_argument("manifest", type=Path, metavar="MANIFEST")
     add_place(parser)
@@ -85,12 +97,7 @@ def parse(argv: Sequence[str], *, command: str = "run") -> Options:
     else:
         parser.add_argument("--yes", action="store_true", help="don't ask before it is paid for")
     _add_output(parser)
-    values = vars(parser.parse_args(argv))
-    chosen = {each.name: values.pop(each.name) for each in SETTINGS if each.name in values}
-    given = {name: each for name, each in chosen.items() if each is not None}
-    place = take_place(values)
-    several = {name: tuple(values[name]) for name in ("only", "reuse")}
-    return Options(**{**values, **several}, place=place, chosen=given)
+    return parser
 
 
 def add_settings(group: argparse._ArgumentGroup, settings: Iterable[Setting]) -> None:
@@ -135,7 +142,7 @@ def command_in(argv: Sequence[str], *, without: Collection[str] = FOR_ONE_CALL) 
             kept.append(word)
         elif name in WITH_VALUE and not equals:
             next(words)
-    return shlex.join(kept)
+    return joined(kept)
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:

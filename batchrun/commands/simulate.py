@@ -22,7 +22,7 @@ except ImportError as error:
 
 def main(argv: Sequence[str]) -> int:
     """Serve until a signal ends it."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     try:
         serve(
             options.state,
@@ -51,37 +51,38 @@ def _secret(text: str) -> str:
     return text
 
 
-def _parser() -> Parser:
-    parser = Parser("simulate", description="Serve the simulator: nothing real is made.")
-    parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1")
-    parser.add_argument("--port", type=int, default=8765, help="default 8765; 0 takes a free one")
-    parser.add_argument("--state", type=Path, metavar="FILE", help="keep the runs in this file")
-    parser.add_argument("--seed", type=int, default=0, help="decides durations and faults")
-    parser.add_argument(
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser("simulate", description="Serve the simulator: nothing real is made.")
+    made.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1")
+    made.add_argument("--port", type=int, default=8765, help="default 8765; 0 takes a free one")
+    made.add_argument("--state", type=Path, metavar="FILE", help="keep the runs in this file")
+    made.add_argument("--seed", type=int, default=0, help="decides durations and faults")
+    made.add_argument(
         "--speed", type=value(_speed), default=1.0, metavar="X", help="divides how long runs take"
     )
-    parser.add_argument("--key", help="the one key to accept; without it any key is")
-    parser.add_argument("--balance", type=value(parse_money), metavar="USD", help="what is left")
-    parser.add_argument("--rate", type=value(parse_rate), metavar="R", help="429 beyond this")
-    parser.add_argument(
+    made.add_argument("--key", help="the one key to accept; without it any key is")
+    made.add_argument("--balance", type=value(parse_money), metavar="USD", help="what is left")
+    made.add_argument("--rate", type=value(parse_rate), metavar="R", help="429 beyond this")
+    made.add_argument(
         "--batches",
         choices=("all", "some", "none"),
         default="some",
         help="which models take batches; default some, as documented",
     )
-    parser.add_argument(
+    made.add_argument(
         "--refuse-bad-items", action="store_true", help="422 to a batch with an item that is wrong"
     )
-    parser.add_argument(
+    made.add_argument(
         "--child-metadata", action="store_true", help="a batch's metadata is on its runs too"
     )
-    parser.add_argument(
+    made.add_argument(
         "--callback-secret",
         type=value(_secret),
         metavar="SECRET",
         help="sign callbacks with this; without it they are unsigned",
     )
-    parser.add_argument(
+    made.add_argument(
         "--fault",
         action="append",
         default=[],
@@ -89,7 +90,7 @@ def _parser() -> Parser:
         metavar="NAME[=VALUE][:SHARE][@CALLS][/ROUTE][~MODEL]",
         help="what to do wrong, such as lost_answer:10%% or list_lag=5; repeatable",
     )
-    return parser
+    return made
 
 
 def _settings(options: Any) -> Settings:

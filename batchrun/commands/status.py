@@ -10,10 +10,15 @@ from batchrun.commands.target import subject_of
 
 def main(argv: Sequence[str]) -> int:
     """Print how the sweep stands; 0 whenever that could be read."""
-    parser = Parser("status", description="How a sweep stands, by its ledger alone.")
-    parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
-    add_place(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    values = vars(parser.parse_args(argv))
+    values = vars(parser().parse_args(argv))
     subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     return show_status(subject, as_json=values["json"])
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser("status", description="How a sweep stands, by its ledger alone.")
+    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    add_place(made)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made

@@ -3,7 +3,6 @@ finds them again.
 """
 
 import os
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.no_file import DASH, is_no_file, joined
 from batchrun.base.text import listed
 from batchrun.commands.drawing import draw_samples, files_said
+from batchrun.commands.standard_input import STANDARD_INPUT, named
 from batchrun.errors import (
     BegunElsewhereError,
     BudgetReachedError,
@@ -22,6 +23,7 @@ from batchrun.errors import (
     ManifestError,
     UsageError,
 )
+from batchrun.manifest.data.local_files import Looking
 from batchrun.manifest.load import load_manifest, near_beside, read_manifest
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.sweep.identity import Identity, check_folder, read_identity
@@ -43,6 +45,16 @@ class Place(Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
     outputs: Path | None = None
     label: str | None = None
+
+
+def manifest_at(path: Path, *, looking: Looking | None = None) -> Manifest:
+    """Return the manifest at *path*, `-` for standard input; ManifestError for what is wrong.
+
+    *looking* hears how far it is with the manifest's files.
+    """
+    if str(path) == DASH:
+        return read_manifest(STANDARD_INPUT.read(), named(path), os.environ, looking=looking)
+    return load_manifest(path, os.environ, looking=looking)
 
 
 def locate(head: Head, place: Place) -> tuple[str, Path]:
@@ -81,7 +93,8 @@ def command_of(manifest: str | Path, place: Place) -> str:
     """Return the command that goes on with a sweep, as one would type it."""
     said = {"--endpoint": place.endpoint, "--outputs": place.outputs, "--label": place.label}
     options = [word for name, each in said.items() if each for word in (name, str(each))]
-    return shlex.join(["batchrun", str(manifest), *options])
+    word = DASH if is_no_file(Path(manifest)) else str(manifest)
+    return joined(["batchrun", word, *options])
 
 
 def recover_of(command: str) -> str:
@@ -179,10 +192,10 @@ def subject_of(target: Path, place: Place, *, quiet: bool = False) -> Subject:
             draw_samples(manifest, quiet=quiet)
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
         return Subject(folder=target, manifest=manifest, command=command, note=note)
-    if not target.suffix and not target.exists():
+    if not (target.suffix or target.exists() or str(target) == DASH):
         near = near_beside(target)
         raise UsageError(f"`{target}` is no folder of a sweep, and no manifest{near}")
-    manifest = load_manifest(target, os.environ, looking=files_said(quiet=quiet))
+    manifest = manifest_at(target, looking=files_said(quiet=quiet))
     draw_samples(manifest, quiet=quiet)
     _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
@@ -205,7 +218,8 @@ def started_with(folder: Path, identity: Identity) -> tuple[Manifest | None, str
         kept = start.manifest.encode("utf-8", "surrogateescape")
         with suppress(ManifestError):
             manifest = read_manifest(kept, path, os.environ, kept=True)
-            return manifest, "" if text == kept else _since(path, gone=text is None)
+            same = text == kept or is_no_file(path)
+            return manifest, "" if same else _since(path, gone=text is None)
     return (None, "") if text is None else (load_manifest(path, os.environ), "")
 
 

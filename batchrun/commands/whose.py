@@ -14,10 +14,12 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.no_file import DASH
 from batchrun.commands.run_options import WITH_VALUE
+from batchrun.commands.standard_input import STANDARD_INPUT, named
 from batchrun.commands.target import Place, locate
 from batchrun.errors import BatchrunError
-from batchrun.manifest.load import find_head
+from batchrun.manifest.load import find_head, find_head_in
 from batchrun.manifest.manifest import Head
 from batchrun.sweep.identity import Identity, read_identity
 from batchrun.sweep.location import LEDGER, choose_endpoint
@@ -59,9 +61,9 @@ def whose(command: str, words: Sequence[str]) -> Whose:
     place = _place_of(options)
     endpoint = None
     with suppress(BatchrunError):  # what is no endpoint may hold a password
-        named = None if head is None else head.endpoint
-        endpoint = choose_endpoint(place.endpoint, named, os.environ.get("RUNFLOW_API_URL"))
-    stem = path.stem if path is not None and target else None
+        by_manifest = None if head is None else head.endpoint
+        endpoint = choose_endpoint(place.endpoint, by_manifest, os.environ.get("RUNFLOW_API_URL"))
+    stem = path.stem if path is not None and target not in {"", DASH} else None
     whose = Whose(name=stem if head is None else head.name, label=place.label, endpoint=endpoint)
     with suppress(OSError, ValueError, BatchrunError):
         if head is not None:
@@ -73,6 +75,9 @@ def whose(command: str, words: Sequence[str]) -> Whose:
 def _head_of(path: Path) -> Head | None:
     """Return the manifest's name and place, None where they can't be read."""
     with suppress(OSError, ValueError, BatchrunError):
+        text = STANDARD_INPUT.text if str(path) == DASH else None
+        if text is not None and len(text) <= LARGE:
+            return find_head_in(text, named(path), os.environ)
         if path.is_file() and path.stat().st_size <= LARGE:  # a pipe would be waited for
             return find_head(path, os.environ)
     return None
@@ -118,6 +123,6 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
         name, equals, value = word.partition("=")
         if name in _TAKING:
             yield name, value if equals else next(rest, "")
-        elif not word.startswith("-") and not found:
+        elif (word == DASH or not word.startswith("-")) and not found:
             found = True
             yield "", word

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.no_file import DASH
 from batchrun.base.text import for_terminal
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.target import (
@@ -62,22 +63,7 @@ class Shown(Struct, frozen=True, kw_only=True):
 
 def main(argv: Sequence[str]) -> int:
     """Print the life of a cell; 0 whenever it could be read."""
-    parser = Parser("why", description="The life of one cell, by the ledger alone.")
-    parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
-    parser.add_argument("cell", metavar="CELL", help="a key's beginning, a run's id, or a file")
-    parser.add_argument(
-        "--logs",
-        action="store_true",
-        help="ask the service for the logs of the run: the last failed one, or the one named",
-    )
-    parser.add_argument(
-        "--origin",
-        action="store_true",
-        help="look through the whole grid for where the values come from, however long it takes",
-    )
-    add_place(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    values = vars(parser.parse_args(argv))
+    values = vars(parser().parse_args(argv))
     place, quiet = take_place(values), values["json"]
     subject = _subject(values["target"], place, everywhere=values["origin"], quiet=quiet)
     with naming_recover(recover_of(subject.command)):
@@ -90,10 +76,30 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser("why", description="The life of one cell, by the ledger alone.")
+    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    made.add_argument("cell", metavar="CELL", help="a key's beginning, a run's id, or a file")
+    made.add_argument(
+        "--logs",
+        action="store_true",
+        help="ask the service for the logs of the run: the last failed one, or the one named",
+    )
+    made.add_argument(
+        "--origin",
+        action="store_true",
+        help="look through the whole grid for where the values come from, however long it takes",
+    )
+    add_place(made)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
+
+
 def _subject(target: Path, place: Place, *, everywhere: bool, quiet: bool) -> Subject:
     """Return what is asked about, without its manifest where reading that would take long."""
     folder, path = target, target
-    if everywhere:
+    if everywhere or str(target) == DASH:
         return subject_of(target, place, quiet=quiet)
     if target.is_dir():
         identity = read_identity(target)

@@ -34,6 +34,7 @@ The way of a cell:
     callback_hints.py  whose runs have ended, by callbacks
     callback_trust.py  whether they come, and when one is late. Both pure
     downloader.py      outputs, after the run
+    ends.py            who sees each cell that comes to its end
 
 A send without a clear answer:
 

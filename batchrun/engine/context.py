@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from batchrun.base.progress import Progress
 from batchrun.engine.changed_sources import ChangedSources
+from batchrun.engine.ends import Ends
 from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
 from batchrun.engine.refusing_models import RefusingModels
@@ -23,6 +24,7 @@ class Context(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     client: Client
     progress: Progress
+    ends: Ends
     shutdown: Shutdown
     sources: ChangedSources
     names: Names

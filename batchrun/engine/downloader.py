@@ -157,6 +157,7 @@ class Downloader:
         self._client = context.client
         self._http = http
         self._progress = context.progress
+        self._ends = context.ends
         self._unsaved = context.shutdown.unsaved
         self._store = OutputStore(context.folder.path)
         self._wanted = context.settings.download
@@ -176,6 +177,8 @@ class Downloader:
 
     def put(self, job: Job) -> None:
         """Save it in its turn. A cell that several points came to is put more than once."""
+        if not self._wanted:
+            self._ends.over(job.key)
         if not self._wanted or job.key in self._cells:
             return
         if (media := weight(job.output)) and self._held and self._held + media > MOST_HELD:
@@ -205,6 +208,8 @@ class Downloader:
                     f"the output of run {job.run_id} could not be saved: {error}; "
                     "the next call tries again"
                 )
+            else:
+                self._ends.over(job.key)
             finally:
                 self._held -= weight(job.output)
                 self._cells.discard(job.key)

@@ -36,6 +36,7 @@ from batchrun.engine.context import Context
 from batchrun.engine.day_budget import DayBudget
 from batchrun.engine.downloader import Downloader
 from batchrun.engine.duplicate_runs import DuplicateRuns
+from batchrun.engine.ends import Ends, NoEnds
 from batchrun.engine.funds import Funds
 from batchrun.engine.in_flight import Active, InFlight
 from batchrun.engine.names import Names
@@ -99,12 +100,14 @@ GRACE_OF_LOST: Final = 30.0
 class Services(Struct, frozen=True, kw_only=True):
     """Where a call meets the world; *downloads*, which carries uploads too, is without the key.
 
-    *descriptions* are what the service says of models, as far as it is known.
+    *ends* sees each cell that comes to its end. *descriptions* are what the service says of models,
+    as far as it is known.
     """
 
     client: Client
     downloads: httpx.AsyncClient
     progress: Progress
+    ends: Ends = NoEnds()
     descriptions: Mapping[str, Description] = field(default_factory=dict)
 
 
@@ -129,6 +132,7 @@ class Runner:
             ledger=ledger,
             client=services.client,
             progress=services.progress,
+            ends=services.ends,
             shutdown=self.shutdown,
             sources=ChangedSources(manifest, self.shutdown),
             names=Names(manifest, ledger),

@@ -58,6 +58,7 @@ class Transitions:
         self._ledger = context.ledger
         self._client = context.client
         self._progress = context.progress
+        self._ends = context.ends
         self._notices = Notices(context.progress)
         self._active = active
         self._ready_queue = ready_queue
@@ -70,6 +71,8 @@ class Transitions:
         """Give an attempt of this call a slot; nothing is written or sent yet."""
         self.in_flight.begin(attempt)
         self._enter(attempt, Phase.PREPARING)
+        if attempt.cell is not None:
+            self._ends.begun(attempt.cell)
 
     def take_over(self, attempt: Attempt) -> None:
         """Give an attempt of an earlier call its slot again, as the ledger has it."""
@@ -319,6 +322,8 @@ class Transitions:
         """Count the cell as done, unless the walk of the grid is still to come to it: it will."""
         if attempt.yielded:
             self._progress.ended(bad=bad)
+        if bad:  # else it is the downloader's to say
+            self._ends.over(attempt.key)
 
     def _try_again(self, attempt: Attempt) -> None:
         """Have the cell drawn again, if its attempts are not used up.

@@ -78,7 +78,12 @@ def find_head(path: Path, environ: Mapping[str, str]) -> Head | None:
 
     None where it is no YAML; raises OSError where it can't be read.
     """
-    root = parse_document(path.read_bytes(), str(path), [])
+    return find_head_in(path.read_bytes(), path, environ)
+
+
+def find_head_in(data: bytes, path: Path, environ: Mapping[str, str]) -> Head | None:
+    """Return the same of the text *data*, as if it stood at *path*."""
+    root = parse_document(data, str(path), [])
     return None if root is None else read_head(root, path, environ)
 
 

@@ -2,6 +2,8 @@
 
 rows.py            a row of the results
 result_files.py    results.csv and results.jsonl
+result.py          a row as a typed value
+gathering.py       the results of a call, each as its cell ends
 starts.py          each start, as it was
 edits.py           what was edited since the last start
 value_changes.py   what only one of two walks of values has

@@ -49,7 +49,7 @@ def write_results(
     limit = manifest.settings().attempts if attempts is None else attempts
     seen = KeyIndex()
     rows = (
-        _row(cell, ledger, limit, shared=not seen.add(cell.key)[1])
+        row_of(cell, ledger, limit, shared=not seen.add(cell.key)[1])
         for cell in cells or expand(manifest)
     )
     store = OutputStore(folder)
@@ -57,7 +57,8 @@ def write_results(
     _write_csv(store, columns(names))
 
 
-def _row(cell: Cell, ledger: Readable, attempts: int, *, shared: bool) -> dict[str, Any]:
+def row_of(cell: Cell, ledger: Readable, attempts: int, *, shared: bool = False) -> dict[str, Any]:
+    """Return the row of a cell, as the ledger has it now."""
     history = ledger.book.history(cell.key)
     return row(
         cell,

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from batchrun.base.ceilings import MOST_REPLICATES
 from batchrun.base.endpoint import parse_endpoint
+from batchrun.base.no_file import is_no_file
 from batchrun.base.values import up_to
 from batchrun.errors import Problem
 from batchrun.manifest.data.left_out import notes
@@ -50,7 +51,7 @@ def read_head(root: MapNode, path: Path, environ: Mapping[str, str]) -> Head | N
     section = Section(root, "", problems, Environment(environ))
     head = Head(
         path=path,
-        name=section.take("name", parse_name, name_of(path)),
+        name=_name(section, path, problems),
         endpoint=section.take("endpoint", parse_endpoint, None),
         directory=read_outputs(section, path.absolute().parent.resolve())[0],
     )
@@ -61,6 +62,15 @@ def read_limits(root: MapNode, path: Path) -> dict[str, Any]:
     """Return the settings that are given, by the fields of Settings; read no more."""
     section = Section(root, "", [], Environment({}))
     return read_settings(section) | read_outputs(section, path.absolute().parent.resolve())[1]
+
+
+def _name(root: Section, path: Path, problems: list[Problem]) -> str:
+    """Return the sweep's name; a manifest that is no file has to say one."""
+    if is_no_file(path) and root.find("name") is None:
+        problems.append(
+            root.node.problem("a manifest that is no file needs a `name`, which is the sweep's")
+        )
+    return root.take("name", parse_name, name_of(path))
 
 
 def name_of(path: Path) -> str:
@@ -94,7 +104,7 @@ class Reader:
     def read(self, data: bytes) -> Manifest:
         """Return the manifest; where there are problems, it is only good to find more."""
         root = self.root
-        name = root.take("name", parse_name, name_of(self.context.path))
+        name = _name(root, self.context.path, self.context.problems)
         chosen = read_settings(root)
         endpoint = root.take("endpoint", parse_endpoint, None)
         product = self._product()
