@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from calling_back import SECRET, URL, CallingBack, Door, lost
 from engine_world import PLANTED
-from simulated import BEGINNING, MadeRun, Runflow
+from simulated import BEGINNING, MadeRun, Runflow, refused
 
 from batchrun.engine.run import Runner
 from batchrun.errors import most_severe
@@ -282,6 +283,21 @@ async def test_nothing_is_written_on_the_word_of_a_callback(tmp_path: Path) -> N
     assert begun[3] >= 35.0, "and is held again: the second's end leaves two that run"
 
 
+async def test_what_it_reserves_stays_reserved_until_the_api_has_spoken(tmp_path: Path) -> None:
+    """The budget pays for two runs. Their slots are free before it is known what they cost."""
+    runflow = service(duration=lambda _: 10.0)
+    manifest = text(4, concurrency=4).replace(
+        "models: [google/nano-banana-2]", "models: [{id: google/nano-banana-2, price: 0.08}]"
+    )
+    world = CallingBack(tmp_path, runflow, text=manifest)
+
+    await world.call(download=False, budget=Decimal("0.16"))
+
+    begun = sorted(at for at, _ in records(world, Intent))
+    assert len(begun) == 2
+    assert len(world.service.runs) == 2
+
+
 @dataclass(kw_only=True)
 class SlowToAnswer(Runflow):
     """Takes seconds to answer a POST that is carried out."""
@@ -314,6 +330,45 @@ async def test_one_that_overtakes_the_answer_to_its_post_is_kept(
     begun = sorted(at for at, _ in records(world, Intent))[::at_once]
     for answer, following in zip(answered, begun[1:], strict=False):
         assert following == pytest.approx(answer, abs=0.2), "its slot is free at the answer"
+
+
+@dataclass(kw_only=True)
+class Forgetful(Runflow):
+    """Shows nothing of the runs that are *hidden*; *asked* counts the questions for them."""
+
+    hidden: set[str] = field(default_factory=set)
+    asked: int = 0
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        if request.url.path.rpartition("/")[2] in self.hidden:
+            self.asked += 1
+            return refused(404, "NOT_FOUND", "no such run")
+        answer = await super().serve(request, word)
+        if request.url.path == "/v1/runs":
+            body = answer.json()
+            body["items"] = [run for run in body["items"] if run["id"] not in self.hidden]
+            return httpx.Response(200, json=body, headers={"Date": answer.headers["Date"]})
+        return answer
+
+
+async def test_an_end_that_no_look_shows_is_looked_for_no_more(tmp_path: Path) -> None:
+    """A run has timed out and is parked; its callback comes, and the service has forgotten it."""
+
+    async def forget(door: Door, _runner: Runner) -> None:
+        await anyio.sleep(60.0)
+        first = runflow.runs[0]
+        runflow.hidden.add(first.id)
+        await door.post(json.dumps({"run_id": first.id, "status": "failed"}).encode())
+
+    runflow = Forgetful(duration=lambda n: 3600.0 if n == 0 else 40.0, callback_secret=SECRET)
+    world = CallingBack(tmp_path, runflow, text=text(12, concurrency=2), meanwhile=forget)
+
+    await world.call(download=False, timeout=50.0)
+
+    assert len(finished(world)) == 11
+    assert runflow.asked <= 2
+    begun = sorted(at for at, _ in records(world, Intent))
+    assert sum(60.0 <= at < 61.0 for at in begun) == 1, "its slot is free"
 
 
 async def test_a_call_hears_of_the_runs_that_an_earlier_one_left(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class CallbackTrust:
 
     def parted(self, wave: Wave) -> tuple[list[Attempt], list[Attempt]]:
         """Return the running attempts whose callbacks are relied on, and the others."""
-        running = [attempt for attempt in wave.open() if not attempt.over]
+        running = [attempt for attempt in wave.open() if attempt.key not in wave.announced]
         if self.late_after(wave.model) is None:
             return [], running
         awaited: list[Attempt] = []

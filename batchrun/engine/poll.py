@@ -140,6 +140,7 @@ class Poller:
                 await self._poll_list(wave, asked)
         finally:
             self._transitions.poll_ends(wave)
+        wave.forget_announced(asked)
         wave.idle_looks = 0 if len(wave.attempts) < before else wave.idle_looks + 1
         self._plan(wave, asked)
         self._transitions.poll_wakeup.ring()
@@ -285,8 +286,7 @@ class Poller:
         The first moments prove nothing: lists may be a little behind.
         """
         wave = self._transitions.waves[attempt.client_ref]
-        since = wave.announced.get(attempt.key)
-        return since is not None and since + GATHERING <= (wave.last_look or 0.0)
+        return attempt.key in wave.announced_until((wave.last_look or 0.0) - GATHERING)
 
     def _notice_late(self, wave: Wave, now: float) -> None:
         """Put the model of *wave* back to normal where a callback is late: others may be, too."""

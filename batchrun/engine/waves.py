@@ -33,7 +33,8 @@ class Wave:
     last look or came since, *expected* is how many they were when the next one was last thought of.
     *known_run_ids* are the ids of runs that the ledger has, and *known_since* says since when; of
     those in *finished_run_ids* nothing more is asked. *other_run_ids* are another wave's.
-    *announced* has the keys of attempts whose end a callback has announced, and since when.
+    *announced* has the keys of attempts whose end a callback has announced, and since when, until a
+    look that came late enough has shown them or not.
     *verified_run_ids* are those for which the ledger has been read. *unlisted* is whether a run
     came that no list has been asked for since.
     """
@@ -110,6 +111,15 @@ class Wave:
     def ended(self) -> list[Attempt]:
         """Return the attempts whose end a callback has announced, and no look has shown yet."""
         return [self.attempts[key] for key in self.announced]
+
+    def announced_until(self, moment: float) -> list[str]:
+        """Return the keys of attempts whose end was announced by then."""
+        return [key for key, since in self.announced.items() if since <= moment]
+
+    def forget_announced(self, asked: float) -> None:
+        """Hasten no further look for ends that the one that began at *asked* had to show."""
+        for key in self.announced_until(asked - GATHERING):
+            del self.announced[key]
 
     def doubts(self) -> list[Attempt]:
         """Return the attempts of which it isn't known whether a run exists."""
