@@ -253,3 +253,11 @@ def test_a_simulator_of_no_speed_is_a_usage_error(
 ) -> None:
     assert main(["simulate", f"--speed={speed}"]) == 2
     assert "expected a number above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_é"])
+def test_a_simulator_of_no_secret_is_a_usage_error(
+    secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", f"--callback-secret={secret}"]) == 2
+    assert "expected a secret in ASCII, such as whsec_abc" in capsys.readouterr().err

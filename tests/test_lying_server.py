@@ -16,7 +16,8 @@ import pytest
 from called import Sweep, ask, cease, created
 
 from batchrun.ledger.records import Extra, Submitted
-from batchrun.simulator.faults import KINDS, parse_fault
+from batchrun.simulator.fault_kinds import KINDS
+from batchrun.simulator.faults import parse_fault
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 
@@ -153,6 +154,12 @@ ELSEWHERE: Final = {
     "https_only": "test_uploader.py",
     "forget_asset": "test_uploader.py",
     "upload_expired": "test_uploader.py",
+    **dict.fromkeys(
+        (f"callback_{each}" for each in ("lost", "late", "reorder", "twice", "forged", "unsigned")),
+        "test_simulator_deliveries.py",
+    ),
+    "callback_stranger": "test_simulator_deliveries.py",
+    "callback_lies": "test_simulator_deliveries.py",
 }
 """Faults that need time, a kill or a file, and where they are."""
 

@@ -487,25 +487,36 @@ def test_a_batch_survives_the_process_that_made_it(tmp_path: Path, serve: Serve)
     assert len(after.runs()) == 2
 
 
-def test_a_state_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_state_of_an_older_version_is_taken_over(tmp_path: Path, version: int) -> None:
     state = tmp_path / "state.sqlite"
     Store(state).close()
     with sqlite3.connect(state) as old:
-        old.execute("ALTER TABLE runs DROP COLUMN failure")
-        old.execute("PRAGMA user_version = 1")
+        old.execute("DROP INDEX batches_to_call")
+        old.execute("ALTER TABLE batches DROP COLUMN ended")
+        if version == 1:
+            old.execute("ALTER TABLE runs DROP COLUMN failure")
+        old.execute(f"PRAGMA user_version = {version}")
         old.execute(
-            "INSERT INTO runs (id, org, model, cell_key, input, metadata, request_id, created, "
-            "committed, listed, outcome, dispatching, running, ended) VALUES ('r', 'o', 'm', 'k', "
-            """'{}', '{"batchrun": {"cell": "c", "key": "k"}}', 'q', 1, 1, 1, 'failed', 1, 1, 1)"""
+            "INSERT INTO runs (id, org, model, batch_id, cell_key, input, metadata, callback_url, "
+            "request_id, created, committed, listed, outcome, dispatching, running, ended) "
+            "VALUES ('r', 'o', 'm', 'b', 'c', '{}', "
+            """'{"batchrun": {"cell": "c", "key": "k"}}', 'u', 'q', 1, 1, 1, 'failed', 1, 1, 5)"""
+        )
+        old.execute(
+            "INSERT INTO batches (id, org, model, callback_url, created, committed) "
+            "VALUES ('b', 'o', 'm', 'u', 1, 1)"
         )
     old.close()
 
     for _ in range(2):
         store = Store(state)
-        run = store.run("r")
+        run, batch = store.run("r"), store.batch("b")
         store.close()
         assert run is not None
-        assert (run.cell_key, run.failure) == ("c", None)
+        assert batch is not None
+        assert (run.cell_key, run.failure, batch.ended) == ("c", None, 5)
+        assert (run.called_back, batch.called_back) == (1, 1), "that version called no one back"
 
 
 def test_another_organisation_sees_nothing_of_it(serve: Serve) -> None:

@@ -45,6 +45,12 @@ def _speed(text: str) -> float:
     return speed
 
 
+def _secret(text: str) -> str:
+    if not text or not text.isascii():
+        raise ValueError("expected a secret in ASCII, such as whsec_abc")
+    return text
+
+
 def _parser() -> Parser:
     parser = Parser("simulate", description="Serve the simulator: nothing real is made.")
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1")
@@ -70,6 +76,12 @@ def _parser() -> Parser:
         "--child-metadata", action="store_true", help="a batch's metadata is on its runs too"
     )
     parser.add_argument(
+        "--callback-secret",
+        type=value(_secret),
+        metavar="SECRET",
+        help="sign callbacks with this; without it they are unsigned",
+    )
+    parser.add_argument(
         "--fault",
         action="append",
         default=[],
@@ -91,6 +103,7 @@ def _settings(options: Any) -> Settings:
         batches=options.batches,
         refuse_bad_items=options.refuse_bad_items,
         child_metadata=options.child_metadata,
+        callback_secret=options.callback_secret,
         faults=tuple(options.fault),
     )
 

@@ -8,4 +8,7 @@ also in virtual time. `app` knows which path leads where; `api` lets `faults` st
 key. A request that creates goes to `posts`: `orders` reads what is asked for, `making` writes it
 down. One that reads is answered from `world`, which works out how things stand by now from the
 `store`, from `life` and the clock; `views` makes the JSON, `pictures` the files.
+
+The way of a callback: `callback_making` makes it when a run or batch has ended, in the words of
+`callback_payload`; `deliveries` keeps it; `caller` sends it, and again as `retry_schedule` says.
 """

@@ -8,6 +8,7 @@ from starlette.routing import Route
 from batchrun.simulator import mishaps
 from batchrun.simulator.api import Api
 from batchrun.simulator.batches import batch_routes
+from batchrun.simulator.callbacks import callback_routes
 from batchrun.simulator.control import control_routes
 from batchrun.simulator.media import media_routes
 from batchrun.simulator.posts import post_routes
@@ -32,6 +33,7 @@ def create_app(world: World) -> mishaps.Wire:
         *post_routes(api),
         Route("/v1/models/{model:path}", api.guarded("model", api.model)),
         *batch_routes(api),
+        *callback_routes(api),
         *media_routes(api),
         Route("/files/{run_id}/{name}", api.guarded("download", api.file, public=True)),
         *control_routes(world),

@@ -57,7 +57,18 @@ def counters(world: World) -> dict[str, Any]:
         "cells": len(cells),
         "twice": {cell: count for cell, count in cells.items() if count > 1},
         "most_in_flight": _most_in_flight(rows),
+        "callbacks": _callbacks(world),
     }
+
+
+def _callbacks(world: World) -> dict[str, int]:
+    """Return how many deliveries there are, in all and by what became of them, and attempts."""
+    count = world.store.all("SELECT status, COUNT(*) AS n FROM deliveries GROUP BY status")
+    [attempts] = world.store.all("SELECT COUNT(*) AS n FROM delivery_attempts")
+    states = {"pending": 0, "delivered": 0, "failed": 0} | {
+        row["status"]: row["n"] for row in count
+    }
+    return {"deliveries": sum(states.values()), **states, "attempts": attempts["n"]}
 
 
 def _rows(world: World) -> list[Any]:

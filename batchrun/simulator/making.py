@@ -76,19 +76,21 @@ class Making:
         settings want such a request refused.
         """
         first = self._store.next_number()
+        batch_id = views.new_id("batch", self._settings.seed, first, taken.now)
+        asked = orders.batch(body, batch_id=batch_id, with_metadata=self._settings.child_metadata)
+        checked = self._checked(taken, asked)
+        runs = [self._add(taken, order, first + n) for n, order in enumerate(checked)]
         batch = Batch(
-            id=views.new_id("batch", self._settings.seed, first, taken.now),
+            id=batch_id,
             org=taken.org,
             model=taken.model.id,
             metadata=_text(body.get("metadata")),
             callback_url=body.get("callback_url"),
             created=taken.now,
             committed=taken.committed,
+            ended=max(run.ended for run in runs),
         )
-        asked = orders.batch(body, batch_id=batch.id, with_metadata=self._settings.child_metadata)
-        checked = self._checked(taken, asked)
         self._store.add_batch(batch)
-        runs = [self._add(taken, order, first + n) for n, order in enumerate(checked)]
         costs = [price(taken.model, order.values) for order in checked if not order.failure]
         return batch, runs, sum(costs, Decimal(0))
 

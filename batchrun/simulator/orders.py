@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import httpx
+
 from batchrun.simulator.errors import invalid
 
 MOST_ITEMS: Final = 100
@@ -45,7 +47,7 @@ def single(body: Mapping[str, Any], values: Mapping[str, Any]) -> Order:
         shown=metadata,
         wishes=_wishes(metadata),
         cell=_cell(metadata),
-        callback_url=body.get("callback_url"),
+        callback_url=callback_url(body),
     )
 
 
@@ -55,8 +57,7 @@ def batch(body: Mapping[str, Any], *, batch_id: str, with_metadata: bool) -> lis
     Whether the service copies it is not documented; the callback is the batch's own.
     """
     metadata = body.get("metadata")
-    if len(str(body.get("callback_url") or "")) > LONGEST_URL:
-        raise _refused("callback_url", message=f"must be at most {LONGEST_URL} characters")
+    callback_url(body)
     common = Order(values={}, shown=metadata if with_metadata else None, wishes=_wishes(metadata))
     return [
         replace(
@@ -68,6 +69,28 @@ def batch(body: Mapping[str, Any], *, batch_id: str, with_metadata: bool) -> lis
         )
         for index, item in enumerate(_items(body))
     ]
+
+
+def callback_url(body: Mapping[str, Any]) -> str | None:
+    """Return where to call back; which addresses the service refuses is not documented."""
+    given = body.get("callback_url")
+    if given is None:
+        return None
+    if not isinstance(given, str) or len(given) > LONGEST_URL:
+        message = f"expected text of at most {LONGEST_URL} characters"
+        raise _refused("callback_url", message=message)
+    if not _is_address(given):
+        raise _refused("callback_url", message="expected an http or https URL")
+    return given
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    has_port = url.port is None or 0 < url.port < 2**16
+    return url.scheme in {"http", "https"} and bool(url.raw_host) and has_port
 
 
 def _items(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -87,6 +87,8 @@ class Posts:
         run = world.making.single(taken, body)
         price = prices.price(taken.model, body["input"])
         world.debit(taken.org, price, [run], "INSUFFICIENT_CREDIT")
+        if run.callback_url:
+            world.bell.ring()
         return world.show(run, now=taken.now, base_url=base_url, route="create")
 
     def _batch(self, taken: Taken, body: Body, _base_url: str) -> dict[str, Any]:
@@ -95,6 +97,8 @@ class Posts:
             world.making.batch(taken, body)
         batch, runs, price = world.making.batch(taken, body)
         world.debit(taken.org, price, runs, "INSUFFICIENT_CREDITS")
+        if batch.callback_url:
+            world.bell.ring()
         return batch_views.created(batch, world.items(runs, taken.now, "create_batch"))
 
     async def _once(self, request: Request, org: str, route: str, make: Make) -> Response:

@@ -1,5 +1,6 @@
 """Serves a world on a socket: in a thread of this process, or in the foreground."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -10,6 +11,7 @@ from typing import Final
 import uvicorn
 
 from batchrun.simulator.app import create_app
+from batchrun.simulator.caller import Caller
 from batchrun.simulator.settings import Settings
 from batchrun.simulator.world import World
 
@@ -17,10 +19,10 @@ PATIENCE: Final = 60.0
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that says when it accepts connections."""
+    """A uvicorn server that says when it accepts connections, and calls back beside them."""
 
     def __init__(
-        self, world: World, ready: Callable[[], None], *, log_level: str | None = None
+        self, world: World, url: str, ready: Callable[[], None], *, log_level: str | None = None
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -36,10 +38,27 @@ class Server(uvicorn.Server):
             )
         )
         self._ready = ready
+        self._caller = Caller(world, base_url=url)
+        self._calling: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._calling = asyncio.create_task(self._caller.run(), name="callbacks")
+        self._calling.add_done_callback(self._end)
         self._ready()
+
+    def _end(self, _calling: object) -> None:
+        """Serve no longer: callbacks ended by a bug, which `shutdown` raises."""
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            if self._calling is not None:
+                self._calling.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._calling
+        finally:
+            await super().shutdown(sockets)
 
 
 @contextlib.contextmanager
@@ -47,9 +66,10 @@ def embedded(state: Path | None, *, settings: Settings | None = None) -> Iterato
     """Serve on a free loopback port from a thread of this process; yield the URL."""
     world = World(state, settings=settings)
     ready = threading.Event()
-    # The embedding process breaks off open answers when it leaves, and that is no news.
-    server = Server(world, ready.set, log_level="critical")
     with _listening("127.0.0.1", 0) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        # The embedding process breaks off open answers when it leaves, and that is no news.
+        server = Server(world, url, ready.set, log_level="critical")
         thread = threading.Thread(
             target=server.run, args=([listener],), name="simulator", daemon=True
         )
@@ -57,7 +77,7 @@ def embedded(state: Path | None, *, settings: Settings | None = None) -> Iterato
         if not ready.wait(PATIENCE):
             raise RuntimeError("the simulator did not start")
         try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            yield url
         finally:
             server.should_exit = server.force_exit = True
             thread.join(PATIENCE)
@@ -76,7 +96,7 @@ def serve(
     world = World(state, settings=settings)
     with _listening(host, port) as listener:
         url = f"http://{host}:{listener.getsockname()[1]}"
-        server = Server(world, lambda: say(url))
+        server = Server(world, url, lambda: say(url))
         try:
             server.run([listener])
         finally:

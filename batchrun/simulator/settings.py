@@ -20,7 +20,9 @@ class Settings:
     *idempotency* honours the Idempotency-Key. *batches* says which models take them: all, some (as
     documented) or none. *refuse_bad_items* answers 422 to a batch with an item that doesn't suit
     the model, instead of letting that item fail. *child_metadata* puts a batch's metadata on its
-    runs. Without *drawing* each output is one pixel: a thread draws, and virtual time has none.
+    runs. *callback_secret* signs callbacks of every organisation until another secret is current;
+    without one they are unsigned. Without *drawing* each output is one pixel: a thread draws, and
+    virtual time has none.
     """
 
     seed: int = 0
@@ -38,5 +40,6 @@ class Settings:
     batches: Literal["all", "some", "none"] = "some"
     refuse_bad_items: bool = False
     child_metadata: bool = False
+    callback_secret: str | None = None
     drawing: bool = True
     faults: tuple[Fault, ...] = ()

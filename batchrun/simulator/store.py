@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from batchrun.simulator import life
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 SCHEMA: Final = """
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org TEXT NOT NULL, model TEXT NOT NULL,
@@ -31,7 +31,7 @@ CREATE INDEX runs_to_call ON runs (ended) WHERE callback_url IS NOT NULL AND cal
 CREATE TABLE batches (
     id TEXT PRIMARY KEY, org TEXT NOT NULL, model TEXT NOT NULL, metadata TEXT,
     callback_url TEXT, created INTEGER NOT NULL, committed INTEGER NOT NULL,
-    called_back INTEGER NOT NULL DEFAULT 0
+    called_back INTEGER NOT NULL DEFAULT 0, ended INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE answers (
     org TEXT, key TEXT, request TEXT NOT NULL, answer BLOB NOT NULL, PRIMARY KEY (org, key)
@@ -44,13 +44,17 @@ CREATE TABLE assets (
     size INTEGER NOT NULL, put_size INTEGER, put_type TEXT, sha256 TEXT, confirmed INTEGER,
     created INTEGER NOT NULL
 ) STRICT;
+"""
+CALLBACKS: Final = """
 CREATE TABLE secrets (
-    id TEXT PRIMARY KEY, org TEXT NOT NULL, plain TEXT NOT NULL, label TEXT, is_current INTEGER,
-    created INTEGER NOT NULL, updated INTEGER NOT NULL
+    id TEXT PRIMARY KEY, org TEXT NOT NULL, plain TEXT NOT NULL, label TEXT,
+    is_current INTEGER NOT NULL, created INTEGER NOT NULL, updated INTEGER NOT NULL, used INTEGER
 ) STRICT;
+CREATE INDEX secrets_by_org ON secrets (org);
 CREATE TABLE deliveries (
-    id TEXT PRIMARY KEY, subject TEXT NOT NULL, url TEXT NOT NULL, payload BLOB NOT NULL,
-    secret_id TEXT, secret TEXT, automatic INTEGER NOT NULL, status TEXT NOT NULL,
+    id TEXT PRIMARY KEY, kind TEXT NOT NULL, subject TEXT NOT NULL, url TEXT NOT NULL,
+    payload BLOB NOT NULL, secret_id TEXT, secret TEXT, automatic INTEGER NOT NULL,
+    unheard INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT, detail TEXT,
     next_attempt INTEGER, created INTEGER NOT NULL, updated INTEGER NOT NULL, completed INTEGER
 ) STRICT;
 CREATE INDEX deliveries_by_subject ON deliveries (subject, created);
@@ -60,11 +64,30 @@ CREATE TABLE delivery_attempts (
     body TEXT, milliseconds INTEGER NOT NULL, error TEXT, created INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX attempts_by_delivery ON delivery_attempts (delivery_id, number);
+CREATE INDEX batches_to_call ON batches (ended) WHERE callback_url IS NOT NULL AND called_back = 0
 """
 FROM_1_TO_2: Final = """
 ALTER TABLE runs ADD COLUMN failure TEXT;
-UPDATE runs SET cell_key = json_extract(metadata, '$.batchrun.cell')
+UPDATE runs SET cell_key = json_extract(metadata, '$.batchrun.cell');
 """
+FROM_2_TO_3: Final = """
+ALTER TABLE batches ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+UPDATE batches SET ended = (
+    SELECT COALESCE(MAX(runs.ended), 0) FROM runs WHERE runs.batch_id = batches.id
+);
+UPDATE runs SET called_back = 1;
+UPDATE batches SET called_back = 1;
+DROP TABLE secrets;
+DROP TABLE deliveries;
+DROP TABLE delivery_attempts;
+"""
+"""That version called nothing back, and wrote nothing into the three tables."""
+UPGRADES: Final = {
+    0: SCHEMA + CALLBACKS,
+    1: FROM_1_TO_2 + FROM_2_TO_3 + CALLBACKS,
+    2: FROM_2_TO_3 + CALLBACKS,
+    3: "",
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,6 +120,8 @@ class Run:
     called_back: int = 0
     failure: str | None = None
 
+    kind: ClassVar[str] = "run"
+
     @property
     def made(self) -> bool:
         """Whether this is a run at all, and not an item of a batch that got none."""
@@ -105,7 +130,10 @@ class Run:
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """One row of batches; like a run it is not there until *committed*."""
+    """One row of batches; like a run it is not there until *committed*.
+
+    It has *ended* when the last of its runs has.
+    """
 
     id: str
     org: str
@@ -114,7 +142,10 @@ class Batch:
     callback_url: str | None
     created: int
     committed: int
+    ended: int
     called_back: int = 0
+
+    kind: ClassVar[str] = "batch"
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Run))
@@ -149,12 +180,12 @@ class Store:
         db.execute("PRAGMA synchronous = NORMAL")
         db.execute("BEGIN IMMEDIATE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
-        for statement in {0: SCHEMA, 1: FROM_1_TO_2}.get(version, "").split(";\n"):
+        for statement in UPGRADES.get(version, "").split(";\n"):
             db.execute(statement)
-        if version in {0, 1}:
+        if version in UPGRADES:
             db.execute(f"PRAGMA user_version = {FORMAT}")
         db.execute("COMMIT")
-        if version not in {0, 1, FORMAT}:
+        if version not in UPGRADES:
             db.close()
             raise StateError(f"the simulator's state {path} is of another version; delete it")
         return db

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from batchrun.simulator import life, query, views
 from batchrun.simulator.batch_views import Item
+from batchrun.simulator.bell import Bell
 from batchrun.simulator.catalog import Model
 from batchrun.simulator.errors import ApiError
 from batchrun.simulator.faults import Switchboard
@@ -45,6 +46,7 @@ class World:
         self.faults = Switchboard(self.settings.seed, list(self.settings.faults))
         self.meter = Meter()
         self.gate = Gate(self.settings.rate, self.settings.burst)
+        self.bell = Bell()
         self.making = Making(self.settings, self.store, self.faults)
         self._clock = clock
         self._secret = hashlib.sha256(f"simulator {self.settings.seed}".encode()).digest()
