@@ -119,6 +119,7 @@ OWNERS: Final = {
     "starlette": {"simulator"},
     "uvicorn": {"simulator"},
     "PIL": {"simulator"},
+    "trustme": {"simulator.certificates"},
 }
 """Who alone imports a package."""
 
