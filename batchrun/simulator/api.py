@@ -78,9 +78,6 @@ class Api:
     async def health(self, _request: Request, _org: str) -> Response:
         return JSONResponse({"status": "ok", "simulated": True})
 
-    async def account(self, _request: Request, org: str) -> Response:
-        return JSONResponse({"id": views.made_id("user", org), "org_id": org, "simulated": True})
-
     async def get_run(self, request: Request, org: str) -> Response:
         world, now = self.world, self.world.now()
         run = world.find(request.path_params["run_id"], org=org, now=now, route="get")

@@ -5,6 +5,7 @@ a run that has begun costs what it was to cost, one that has not costs nothing.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from batchrun.simulator import paging
 from batchrun.simulator.api import Api, base_of
-from batchrun.simulator.errors import invalid
+from batchrun.simulator.errors import ApiError, invalid
 from batchrun.simulator.life import TERMINAL
 from batchrun.simulator.store import Run
 from batchrun.simulator.world import World
@@ -79,7 +80,10 @@ class Cancelling:
         rows = world.store.all(
             "SELECT id FROM batches WHERE org = ? AND committed <= ? ORDER BY created", org, now
         )
-        shown = [self._shown(request, row["id"], org, now) for row in rows]
+        shown = []
+        for row in rows:
+            with suppress(ApiError):  # the 404 of a batch that is forgotten
+                shown.append(self._shown(request, row["id"], org, now))
         return JSONResponse(paging.cut(shown, self._api.capped(asked, "batch")))
 
     def _shown(self, request: Request, batch_id: str, org: str, now: int) -> dict[str, Any]:
