@@ -126,6 +126,16 @@ DELIVERY: Final = _table(
 )
 RUN_DELIVERY: Final = DELIVERY | {"run_id": "id"}
 BATCH_DELIVERY: Final = DELIVERY | {"batch_id": "id"}
+CALLBACK: Final = _table(
+    text="event status",
+    object_or_null="output metadata",
+    int_or_null="duration_ms",
+    date="created_at",
+    date_or_null="completed_at",
+)
+RUN_CALLBACK: Final = CALLBACK | {"run_id": "id"}
+BATCH_CALLBACK: Final = CALLBACK | {"batch_id": "id", "output": "object"}
+BATCH_CALLBACK_OUTPUT: Final = _table(list="items", int="succeeded failed cancelled total")
 SECRET: Final = _table(
     id="id org_id",
     text="plain_secret key_prefix",

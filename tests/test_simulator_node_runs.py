@@ -242,6 +242,7 @@ def paged(service: Service, path: str, limit: int, **params: Any) -> list[Any]:
         page = service.get(path, limit=limit, **params, **cursor).json()
         found += page["items"]
         assert len(page["items"]) <= limit
+        assert len(found) < 200, "the pages go round in a circle"
         if page["next"] is None:
             return found
         cursor = {"pq": page["next"]}

@@ -14,6 +14,7 @@ from documented_fields import differs
 from test_simulator import API, check
 from test_simulator_batches import Service
 
+from batchrun.simulator.callback_making import CallbackMaking
 from batchrun.simulator.models import MODELS
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "simulator.md"
@@ -306,16 +307,25 @@ def test_a_run_that_is_cancelled_before_it_begins_costs_nothing(serve: Serve) ->
         create(service)  # what was held for it is there again
 
 
-def test_a_cancelled_run_calls_back(serve: Serve) -> None:
-    service = serve()
-    body = {"input": {"image_url": PHOTO}, "callback_url": "https://me.example/"}
+def test_what_is_cancelled_calls_back_at_once(serve: Serve) -> None:
+    service = serve(assumed=True)
+    hook = "https://me.example/"
+    body = {"input": {"image_url": PHOTO}, "callback_url": hook}
     run = service.ask("POST", "/v1/models/runflow/skin-fix/runs", json=body).json()
+    batch = service.post(2, callback_url=hook).json()
     cancel(service, run["id"])
+    service.ask("POST", f"/v1/batches/{batch['id']}/cancellation")
 
-    again = service.ask("POST", f"/v1/runs/{run['id']}/callback-redeliveries").json()
+    CallbackMaking(service.world).make(service.world.now(), "http://simulator")
+    [of_run] = service.get(f"/v1/runs/{run['id']}/callback").json()
+    [of_batch] = service.get(f"/v1/batches/{batch['id']}/callback").json()
 
-    assert differs(again, documented.RUN_DELIVERY) == []
-    assert again["payload"]["event"] == "run.cancelled"
+    assert differs(of_run, documented.RUN_DELIVERY) == []
+    assert differs(of_run["payload"], documented.RUN_CALLBACK) == []
+    assert differs(of_batch["payload"], documented.BATCH_CALLBACK) == []
+    assert differs(of_batch["payload"]["output"], documented.BATCH_CALLBACK_OUTPUT) == []
+    assert of_run["payload"]["event"] == "run.cancelled"
+    assert of_batch["payload"]["event"] == "batch.cancelled"
 
 
 @pytest.mark.parametrize("reason", ["no", "x" * 501, 7])
