@@ -12,15 +12,16 @@ import pytest
 from engine_world import Begun, World
 from simulated import Runflow, refused
 
+from batchrun.engine.opening import MOST
 from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.history import State
 from batchrun.runflow.client import Client
 from batchrun.runflow.get_outcomes import (
     IN_A_ROW,
-    LISTED,
     NEEDED,
     NOT_SERVED,
     OPTIONAL,
+    REFUSABLE,
     Answer,
     Odd,
     understand,
@@ -37,7 +38,7 @@ limits: {concurrency: 6, rate: 20/s, batch: 1}
 """
 OWN: Final = b'{"code": "NO", "message": "not now", "errors": null}'
 PAGE: Final = b"<html>no</html>"
-TERMS: Final = {"needed": NEEDED, "listed": LISTED, "optional": OPTIONAL}
+TERMS: Final = {"needed": NEEDED, "listed": REFUSABLE, "optional": OPTIONAL}
 
 Refuse = Callable[[httpx.Request], int | None]
 
@@ -362,6 +363,25 @@ async def test_a_service_that_refuses_all_reads_for_good_ends_the_call_in_the_en
     assert_all_there(world)
 
 
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_where_no_run_can_be_read_a_few_are_paid_and_not_all(
+    tmp_path: Path, status: int
+) -> None:
+    """A key that may create runs and not read them, say."""
+    service = Refusing(refuse=lambda each: status if of_list(each) or of_run(each) else None)
+    world = World(tmp_path, service, text=TWELVE.replace("concurrency: 6", "concurrency: 12"))
+
+    for _ in range(2):
+        stops = await world.call(settle=2.0, download=False)
+        assert stops.codes == [8]
+        assert "what its account may do" in str(stops.errors[0])
+
+    assert 1 <= len(service.runs) <= MOST
+    service.refuse = lambda _: None
+    await world.call(settle=2.0, download=False)
+    assert_all_there(world)
+
+
 @pytest.mark.parametrize("status", [204, 402, 403, 404, 405, 410, 451, 501])
 @pytest.mark.parametrize("path", ["/v1/auth/me", "/v1/billing/balance", "/v1/models/"])
 async def test_a_route_that_a_call_can_do_without_ends_none(
@@ -411,6 +431,30 @@ async def test_a_run_that_can_not_be_asked_whose_it_is_leaves_its_doubt(
 
     assert set(stops.codes) <= {3}
     assert states(world) == {State.SUCCEEDED: 11, State.DOUBTFUL: 1}
+    service.refuse = lambda _: None
+    await world.call(settle=2.0, download=False)
+    assert_all_there(world)
+
+
+@pytest.mark.parametrize("page", [False, True])
+@pytest.mark.parametrize("status", [401, 402, 403, 405])
+async def test_a_batch_that_is_refused_leaves_its_doubt(
+    tmp_path: Path, status: int, *, page: bool
+) -> None:
+    """The answer to its POST was lost, and nothing else shows the item that each run is of."""
+
+    def refuse(request: httpx.Request) -> int | None:
+        of_batch = request.url.path.startswith("/v1/batches/")
+        return status if of_batch and request.method == "GET" else None
+
+    service = Refusing(refuse=refuse, page=page, script=["lost"], batches="yes")
+    text = TWELVE.replace("concurrency: 6", "concurrency: 12").replace(", batch: 1", "")
+    world = Begun(tmp_path, service, text=text)
+
+    stops = await world.call(settle=2.0, download=False)
+
+    assert set(stops.codes) <= {3}
+    assert states(world) == {State.DOUBTFUL: 12}
     service.refuse = lambda _: None
     await world.call(settle=2.0, download=False)
     assert_all_there(world)

@@ -323,18 +323,25 @@ class Reconciler:
         batch = None
         if wave.batch_id is not None:
             batch = await self.batch_items.batch(wave.batch_id)
-        answer = BatchAnswer((), (), attempts)
+        answer = BatchAnswer(unidentified=attempts)
         if batch is not None:
             answer = match_items(batch, attempts, wave.batch)
         runs = [each for each in answer.runs if each[0].unresolved]
         await self._transitions.accept(runs, adopted=True)
-        for attempt, refusal in answer.refused:
-            if attempt.unresolved:
-                await self._transitions.reject([attempt], refusal)
+        await self._file_without_run(answer)
         if lost := [attempt for attempt in answer.unidentified if attempt.unresolved]:
             self._submitter.unbatchable.update(attempt.key for attempt in lost)
             for decision in decide_lost_items(lost, self._policy()):
                 await self._apply(wave, decision)
+
+    async def _file_without_run(self, answer: BatchAnswer) -> None:
+        """File that items got no run, as `Submitter` does where the batch's POST shows it."""
+        for attempt, refusal in answer.refused:
+            if attempt.unresolved:
+                await self._transitions.reject([attempt], refusal)
+        for why, failed in answer.failed.items():
+            if unresolved := [attempt for attempt in failed if attempt.unresolved]:
+                await self._submitter.send_alone(unresolved, why, answered=True)
 
     async def _send_again(self, group: Sequence[Attempt], *, wait: bool) -> None:
         """Send the same intents again if the budget has room for them; *wait* while it may get it.

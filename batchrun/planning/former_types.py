@@ -22,7 +22,7 @@ from batchrun.planning.dropped_cells import Standing
 MOST_GUESSED: Final = 243
 """Guesses for one start that are looked at."""
 
-MOST_MADE: Final = 1_000_000
+MOST_MADE: Final = 200_000
 """Cells that are made for guesses that no cell among the first ones speaks for."""
 
 _KNOWN: Final = frozenset(ColumnType)
@@ -55,7 +55,7 @@ def remembered(manifest: Manifest, types: Mapping[str, str]) -> Reading:
 
 def has_guesses(manifest: Manifest, starts: Sequence[Mapping[str, str]]) -> bool:
     """Say whether a column may have been otherwise that one of the *starts* says nothing of."""
-    return any(any(_guesses(manifest, types)) for types in starts)
+    return any(_guesses(manifest, types) for types in starts)
 
 
 def guessed(
@@ -64,6 +64,7 @@ def guessed(
     """Yield what the columns may have been that the *starts* say nothing of.
 
     Those come first by which most of the first cells are paid ones, the simplest of them first.
+    Then comes batchrun 0.1's way for all of them, and of a large grid not many more.
     """
     room = MOST_MADE
     tried: list[Mapping[str, str]] = []
@@ -72,9 +73,9 @@ def guessed(
         guesses = [{**sure.former, **each} for each in _guesses(manifest, types)]
         hits = {n: standing.hits(each) for n, each in enumerate(guesses) if each not in tried}
         tried += guesses
-        for n in sorted(hits, key=lambda n: (-hits[n], len(guesses[n]))):
-            room -= 0 if hits[n] else len(standing.present)
-            if hits[n] or room >= 0:
+        for n in sorted(hits, key=lambda n: (-hits[n], len(guesses[n]) if hits[n] else n)):
+            room -= 0 if hits[n] else 2 * len(standing.present)
+            if hits[n] or n == 0 or room >= 0:
                 yield Reading(guesses[n], sure.remembered)
 
 

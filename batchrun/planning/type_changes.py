@@ -20,7 +20,6 @@ from msgspec import Struct
 
 from batchrun.base.text import few, money, number_of, usd
 from batchrun.base.values import spell
-from batchrun.errors import ManifestError
 from batchrun.ledger.reader import Readable
 from batchrun.manifest.data.column_types import (
     BY_FIELD,
@@ -156,7 +155,11 @@ def _dropping(
     """Return the *readings* by which paid cells drop out, each with some that none before has."""
     found: list[tuple[Reading, Compared]] = []
     gone: set[str] = set()
+    tried: list[Mapping[str, str]] = []
     for reading in readings:
+        if reading.former in tried:
+            continue
+        tried.append(reading.former)
         compared = _compared(manifest, reading, against, newest)
         if not gone.issuperset(compared.gone):
             found.append((reading, compared))
@@ -181,10 +184,7 @@ def _compared(
         rewritten = any(each.rewritten for each in changes)
         if not rewritten and changes and start.manifest_sha256 == manifest.sha256:
             rewritten = None
-    try:
-        return against.compare(reading.former, rewritten=rewritten)
-    except ManifestError:
-        return against.everything() if reading is newest else Compared()
+    return against.compare(reading.former, newest=reading is newest, rewritten=rewritten)
 
 
 def _changes(manifest: Manifest, reading: Reading) -> Iterator[TypeChange]:

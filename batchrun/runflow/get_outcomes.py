@@ -4,7 +4,7 @@
 of many or a gateway on the way, and paid runs were left unfetched. So this is what a status that
 is not about the question comes to:
 
-| answer to a GET | a run, a batch | a list of runs | what a call can do without: `optional` |
+| answer to a GET | a run: NEEDED | a list of runs, a batch: REFUSABLE | balance, models: OPTIONAL |
 | --- | --- | --- | --- |
 | 400 404 422 in the API's own envelope | refused | refused | not known |
 | 401 in it, and to `/v1/auth/me`, too | the key is refused: the call ends | the same | the same |
@@ -14,8 +14,9 @@ is not about the question comes to:
 | any other | asked again | asked again | asked again |
 
 A list that is refused by a page, and not in the API's own envelope, counts as refused only if the
-API answers when it is asked for the account: else a proxy may stand before all of the service. The
-POST of an upload is read as other POSTs are: `post_outcomes.py`.
+API answers when it is asked for the account: else a proxy may stand before all of the service. A
+run is REFUSABLE, too, where the question is only whose it is. The POST of an upload is read as
+other POSTs are: `post_outcomes.py`.
 """
 
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class Terms(Struct, frozen=True, kw_only=True):
 
 NEEDED: Final = Terms()
 OPTIONAL: Final = Terms(optional=True, may_be_refused=True)
-LISTED: Final = Terms(may_be_refused=True)
+REFUSABLE: Final = Terms(may_be_refused=True)
 UPLOAD: Final = Terms(refusals=REFUSALS | {409, 413}, posted=True)
 
 
