@@ -334,6 +334,12 @@ def test_https_without_its_package_says_what_to_install(monkeypatch: pytest.Monk
         simulate.main(["--tls", "--port", "0"])
 
 
+@pytest.mark.parametrize("host", ["my_host", "a b", ""])
+def test_a_host_that_no_certificate_can_name_is_refused(host: str) -> None:
+    with pytest.raises(UsageError, match=f"no certificate can be made for --host {host}: "):
+        simulate.main(["--tls", "--port", "0", "--host", host])
+
+
 @pytest.mark.slow
 def test_a_fault_on_the_wire_works_over_https() -> None:
     with certified("127.0.0.1") as tls, embedded(None, settings=Settings(), tls=tls) as url:

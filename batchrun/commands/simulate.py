@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,12 @@ def _tls(options: Any) -> Iterator["Tls | None"]:
         from batchrun.simulator.certificates import certified
     except ImportError as error:
         raise simulator_missing(error) from None
-    with certified(options.host) as tls:
+    with ExitStack() as stack:
+        try:
+            tls = stack.enter_context(certified(options.host))
+        except UnicodeError as error:
+            host = options.host
+            raise UsageError(f"no certificate can be made for --host {host}: {error}") from error
         yield tls
 
 
