@@ -9,8 +9,8 @@ from batchrun.catalogue.asking import EACH, LONGEST
 from batchrun.catalogue.entries import FRESH, FRESH_ABSENCE
 from batchrun.catalogue.page import as_dict, model_page
 from batchrun.runflow.descriptions import parse_description
+from batchrun.simulator.model_views import model_object
 from batchrun.simulator.models import MODELS
-from batchrun.simulator.views import model_object
 from batchrun.sweep.location import CATALOGUE
 
 TEXT: Final = (Path(__file__).parent.parent / "docs" / "models.md").read_text("utf-8")

@@ -123,6 +123,7 @@ OWNERS: Final = {
     "starlette": {"receiver", "simulator"},
     "uvicorn": {"receiver", "simulator"},
     "PIL": {"simulator"},
+    "trustme": {"simulator.certificates"},
 }
 """Who alone imports a package."""
 

@@ -20,8 +20,8 @@ from batchrun.cli import main
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.runflow.descriptions import DescribedInput, Description, parse_description
+from batchrun.simulator.model_views import model_object
 from batchrun.simulator.models import MODELS
-from batchrun.simulator.views import model_object
 from batchrun.sweep.location import catalogue_below
 
 BANANA = "google/nano-banana-2"

@@ -13,10 +13,10 @@ from batchrun.simulator import prices
 from batchrun.simulator.catalog import Input, Model
 from batchrun.simulator.checks import mistakes
 from batchrun.simulator.faults import fault_from_json, parse_fault
+from batchrun.simulator.model_views import model_object
 from batchrun.simulator.models import MODELS
 from batchrun.simulator.settings import Settings
 from batchrun.simulator.transport import SimulatedTransport, loop_clock
-from batchrun.simulator.views import model_object
 from batchrun.simulator.world import World
 
 GPT: Final = "openai/gpt-image-1.5"

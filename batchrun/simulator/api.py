@@ -15,25 +15,9 @@ from batchrun.simulator import mishaps, paging, query, views
 from batchrun.simulator.catalog import Model
 from batchrun.simulator.errors import ApiError, bad_request
 from batchrun.simulator.paging import Asked
-from batchrun.simulator.pictures import draw
-from batchrun.simulator.shapes import PIXEL, PNG, file_type
 from batchrun.simulator.world import World
 
 Handler = Callable[[Request, str], Awaitable[Response]]
-
-
-MODEL_FIELDS: Final = frozenset({"id", "slug", "name", "category_code", "status_code"})
-
-
-STATUSES: Final = (
-    "queued",
-    "dispatching",
-    "running",
-    "succeeded",
-    "partial_succeeded",
-    "failed",
-    "canceled",
-)
 
 
 class Api:
@@ -94,41 +78,6 @@ class Api:
     async def health(self, _request: Request, _org: str) -> Response:
         return JSONResponse({"status": "ok", "simulated": True})
 
-    async def account(self, _request: Request, org: str) -> Response:
-        return JSONResponse({"id": views.made_id("user", org), "org_id": org, "simulated": True})
-
-    async def balance(self, _request: Request, org: str) -> Response:
-        moment = views.iso(views.RELEASED)
-        body = {
-            "id": views.made_id("balance", org),
-            "org_id": org,
-            "balance": str(self.world.balance(org, self.world.now())),
-            "low_balance_threshold": None,
-            "low_balance_notified_at": None,
-            "created_at": moment,
-            "updated_at": moment,
-        }
-        return JSONResponse(body)
-
-    async def statuses(self, _request: Request, _org: str) -> Response:
-        return JSONResponse({"items": [{"code": code} for code in STATUSES]})
-
-    async def models(self, request: Request, _org: str) -> Response:
-        return self._models(request, "models")
-
-    async def public_models(self, request: Request, _org: str) -> Response:
-        return self._models(request, "public_models")
-
-    def _models(self, request: Request, route: str) -> Response:
-        asked = self.asked(request, MODEL_FIELDS, "slug", descending=False)
-        shown = [views.model_object(model) for model in self.world.models.values()]
-        concept_names = self.world.faults.strike("next_pq", route) is not None
-        page = paging.cut(shown, self.capped(asked, route), concept_names=concept_names)
-        return JSONResponse(self._ended(page, route))
-
-    async def model(self, request: Request, _org: str) -> Response:
-        return JSONResponse(views.model_object(self.model_of(request)))
-
     async def get_run(self, request: Request, org: str) -> Response:
         world, now = self.world, self.world.now()
         run = world.find(request.path_params["run_id"], org=org, now=now, route="get")
@@ -151,6 +100,21 @@ class Api:
         )
         return JSONResponse(self._odd(page))
 
+    async def workflow_runs(self, request: Request, org: str) -> Response:
+        """Answer the runs of one workflow, the newest first."""
+        world, now, route = self.world, self.world.now(), "workflow_runs"
+        workflow = self.workflow_of(request)
+        asked = self.asked(request, query.RUN_FIELDS, "created_at", descending=True)
+        page = world.page(
+            self.capped(asked, route),
+            [("model = ?", workflow.id)],
+            org=org,
+            now=now,
+            base_url=base_of(request),
+            concept_names=world.faults.strike("next_pq", route) is not None,
+        )
+        return JSONResponse(self.ended(page, route))
+
     def _odd(self, page: dict[str, Any]) -> dict[str, Any]:
         """Let the faults of whole lists strike a page."""
         items, faults = page["items"], self.world.faults
@@ -162,9 +126,9 @@ class Api:
                 else item
                 for item in items
             ]
-        return self._ended({**page, "items": items}, "list")
+        return self.ended({**page, "items": items}, "list")
 
-    def _ended(self, page: dict[str, Any], route: str) -> dict[str, Any]:
+    def ended(self, page: dict[str, Any], route: str) -> dict[str, Any]:
         """Let a list end early, if it is to."""
         ends = self.world.faults.strike("list_ends", route)
         if ends is None:
@@ -193,34 +157,23 @@ class Api:
             return replace(asked, wanted=query.parse("client_ref:nothing-has-this-reference"))
         return asked
 
-    async def logs(self, request: Request, org: str) -> Response:
-        now = self.world.now()
-        run = self.world.find(request.path_params["run_id"], org=org, now=now, route="logs")
-        return JSONResponse(paging.envelope(views.logs(run, now), before=None, after=None))
-
-    async def node_runs(self, request: Request, org: str) -> Response:
-        now = self.world.now()
-        run = self.world.find(request.path_params["run_id"], org=org, now=now, route="node_runs")
-        return JSONResponse(paging.envelope(views.node_runs(run, now), before=None, after=None))
-
     async def file(self, request: Request, _org: str) -> Response:
         """Answer a signed URL with the picture that the run made; it is drawn when asked for."""
         world = self.world
         path = request.url.path
-        if world.faults.strike("output_expired", "download") or not world.signed(
+        if world.faults.strike("output_expired", "download") or not world.signer.holds(
             path, request.query_params, world.now()
         ):
             return Response("<Error><Code>AccessDenied</Code></Error>", 403)
         run = world.store.run(request.path_params["run_id"])
         if run is None:
             return Response(status_code=404)
-        model, values = world.models[run.model], json.loads(run.input)
-        number = request.path_params["name"].partition(".")[0]
-        data, kind = PIXEL, PNG.content_type
+        name = request.path_params["name"]
         if world.settings.drawing:
-            data = await to_thread.run_sync(draw, model.id, values, model.media, number)
-            kind = file_type(values, model.media).content_type
-        whole = Response(data, media_type=kind, headers={"ETag": f'"{_short(data)}"'})
+            data, kind = await to_thread.run_sync(world.picture, run, name)
+        else:
+            data, kind = world.picture(run, name)
+        whole = Response(data, media_type=kind.content_type, headers={"ETag": f'"{_short(data)}"'})
         if world.faults.strike("output_cut", "download"):
             return mishaps.Half(whole, hang=False)
         return whole
@@ -232,6 +185,13 @@ class Api:
         model = self.world.models.get(name)
         if model is None:
             raise ApiError(404, "MODEL_NOT_FOUND", "Model not found")
+        return model
+
+    def workflow_of(self, request: Request) -> Model:
+        """Return the workflow that the path names; a model is none."""
+        model = self.model_of(request)
+        if not model.workflow:
+            raise ApiError(404, "COMFYUI_WORKFLOW_NOT_FOUND", "ComfyUI workflow not found")
         return model
 
     async def body(self, request: Request) -> Mapping[str, Any]:

@@ -6,12 +6,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from batchrun.simulator import mishaps
+from batchrun.simulator.account import account_routes
 from batchrun.simulator.api import Api
 from batchrun.simulator.batches import batch_routes
 from batchrun.simulator.callbacks import callback_routes
+from batchrun.simulator.cancelling import cancelling_routes
 from batchrun.simulator.control import control_routes
 from batchrun.simulator.media import media_routes
+from batchrun.simulator.model_routes import model_routes
 from batchrun.simulator.posts import post_routes
+from batchrun.simulator.run_parts import run_part_routes
 from batchrun.simulator.world import World
 
 
@@ -21,17 +25,13 @@ def create_app(world: World) -> mishaps.Wire:
     routes = [
         Route("/v1/health", api.guarded("health", api.health, public=True)),
         Route("/v1/readiness", api.guarded("readiness", api.health, public=True)),
-        Route("/v1/public/models", api.guarded("public_models", api.public_models, public=True)),
-        Route("/v1/auth/me", api.guarded("auth", api.account)),
-        Route("/v1/billing/balance", api.guarded("balance", api.balance)),
-        Route("/v1/runs/statuses", api.guarded("statuses", api.statuses)),
+        *account_routes(api),
         Route("/v1/runs", api.guarded("list", api.list_runs)),
         Route("/v1/runs/{run_id}", api.guarded("get", api.get_run)),
-        Route("/v1/runs/{run_id}/logs", api.guarded("logs", api.logs)),
-        Route("/v1/runs/{run_id}/node-runs", api.guarded("node_runs", api.node_runs)),
-        Route("/v1/models", api.guarded("models", api.models)),
+        *run_part_routes(api),
         *post_routes(api),
-        Route("/v1/models/{model:path}", api.guarded("model", api.model)),
+        *model_routes(api),
+        *cancelling_routes(api),
         *batch_routes(api),
         *callback_routes(api),
         *media_routes(api),

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from batchrun.simulator.life import TERMINAL
+from batchrun.simulator.links import Links
 from batchrun.simulator.store import Batch, Run
 from batchrun.simulator.views import iso, made_id
 
@@ -29,10 +30,21 @@ class Item:
         return self.status in TERMINAL
 
 
-def created(batch: Batch, items: Sequence[Item]) -> dict[str, Any]:
-    """Return the batch as the POST answers it, with lean items."""
+def created(batch: Batch, runs: Sequence[Run]) -> dict[str, Any]:
+    """Return the batch as the POST answers it: all of it is queued, whatever comes of it."""
+    words = ["queued" if run.made else "failed" for run in runs]
+    items = [Item(run, word, word) for run, word in zip(runs, words, strict=True)]
+    return {**_common(batch, items), "status_code": "queued", "completed_at": None}
+
+
+def _common(batch: Batch, items: Sequence[Item]) -> dict[str, Any]:
+    """Return what the POST and the reads show, with lean items."""
     counts = Counter(item.status for item in items)
-    began = [item.run.running for item in items if item.status == "running" or item.ended]
+    began = [
+        item.run.began
+        for item in items
+        if item.run.began is not None and (item.status == "running" or item.ended)
+    ]
     end = max(item.run.ended for item in items) if all(item.ended for item in items) else None
     return {
         "id": batch.id,
@@ -54,16 +66,17 @@ def created(batch: Batch, items: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def whole(batch: Batch, items: Sequence[Item]) -> dict[str, Any]:
+def whole(batch: Batch, items: Sequence[Item], links: Links) -> dict[str, Any]:
     """Return the batch as it is read."""
-    shown = created(batch, items)
-    lasted = max(item.run.ended for item in items) - min(item.run.running for item in items)
+    shown = _common(batch, items)
+    beginnings = [item.run.ended if item.run.began is None else item.run.began for item in items]
+    lasted = max(item.run.ended for item in items) - min(beginnings)
     return {
         **shown,
         "org_id": batch.org,
         "target_type_code": "model",
         "source_code": "api",
-        "input": [json.loads(item.run.input) for item in items],
+        "input": [links.read(json.loads(item.run.input)) for item in items],
         "resolved_template_id": None,
         "dispatch_provider_link_id": None,
         "duration_ms": lasted // 1000 if shown["completed_at"] else None,

@@ -37,7 +37,7 @@ class Batches:
     async def batch(self, request: Request, org: str) -> Response:
         world, now = self._world, self._world.now()
         batch, runs = self._found(request, org, now, "batch")
-        return JSONResponse(batch_views.whole(batch, world.items(runs, now, "batch")))
+        return JSONResponse(world.show_batch(batch, runs, now=now, base_url=base_of(request)))
 
     async def items(self, request: Request, org: str) -> Response:
         now, route = self._world.now(), "batch_items"

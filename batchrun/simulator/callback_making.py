@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from batchrun.simulator import batch_views, callback_payload, life, views
+from batchrun.simulator import callback_payload, life
 from batchrun.simulator.callback_mishaps import Said, spoilt
 from batchrun.simulator.callback_secrets import Secrets
 from batchrun.simulator.deliveries import Deliveries
@@ -93,7 +93,7 @@ class CallbackMaking:
         try:
             if isinstance(subject, Run):
                 return self._payload_of_run(subject, now, base_url)
-            return self._payload_of_batch(subject, now)
+            return self._payload_of_batch(subject, now, base_url)
         except ApiError:  # the 404 of what is forgotten
             return None
 
@@ -103,14 +103,13 @@ class CallbackMaking:
         status, shown = world.status(run, now, "get")
         if status not in life.TERMINAL:
             return None
-        model, url = world.models[run.model], world.signer(base_url, now)
-        whole = views.run_object(run, model, status, now=now, url=url)
+        whole = world.plain(run, status, now=now, base_url=base_url)
         return callback_payload.of_run(whole, status=status, shown=shown)
 
-    def _payload_of_batch(self, batch: Batch, now: int) -> dict[str, Any] | None:
+    def _payload_of_batch(self, batch: Batch, now: int, base_url: str) -> dict[str, Any] | None:
         world = self._world
         _, runs = world.find_batch(batch.id, org=batch.org, now=now, route="batch")
-        whole = batch_views.whole(batch, world.items(runs, now, "batch"))
+        whole = world.show_batch(batch, runs, now=now, base_url=base_url)
         ended = whole["status_code"] in life.TERMINAL
         return callback_payload.of_batch(whole) if ended else None
 

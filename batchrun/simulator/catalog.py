@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 Unit = Literal["request", "image", "second", "megapixel"]
 Media = Literal["image", "video"]
+Shape = Literal["outputs", "image_urls"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,9 @@ class Model:
     counts, and each that holds adds its *more*. *note* is the prose beside the price, by default a
     label with it. *made_up* says which of inputs and prices are not public. *takes_batches*: only
     template-backed models do, and which those are is not listed (section 8).
+
+    *steps* are the nodes of a run, in their order; one where there are none. Of a model with
+    *stages* each stage is a node that leaves a file, and `config.elements` may choose among them.
     """
 
     id: str
@@ -57,11 +61,18 @@ class Model:
     workflow: bool = False
     either: tuple[str, ...] = ()
     takes_batches: bool = False
+    output: Shape = "outputs"
+    steps: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         given = {each.name: each.default for each in self.inputs if each.default is not None}
         object.__setattr__(self, "defaults", given)
+
+    @property
+    def has_sync_mode(self) -> bool:
+        return any(each.name == "sync_mode" for each in self.inputs)
 
 
 RATIOS: Final = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")

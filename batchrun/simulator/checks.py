@@ -6,6 +6,7 @@ documented, and refusing would make a manifest fail here that works there.
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from batchrun.simulator.catalog import Input, Model
@@ -72,6 +73,15 @@ def _out_of_bounds(given: Input, value: Any) -> Iterator[str]:
         yield f"must be at least {given.low}{noun}"
     if given.high is not None and size > given.high:
         yield f"must be at most {given.high}{noun}"
+
+
+def amount(value: Any) -> Decimal | None:
+    """Read an amount of money, 0 or more; None where it is none."""
+    try:
+        read = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return read if read.is_finite() and read >= 0 and not isinstance(value, bool) else None
 
 
 def assets_in(value: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from batchrun.simulator import life, orders, views
+from batchrun.simulator.asset_store import AssetStore
 from batchrun.simulator.catalog import Model
 from batchrun.simulator.checks import Mistake, assets_in, mistakes
 from batchrun.simulator.errors import invalid
@@ -41,10 +42,13 @@ class Taken:
 class Making:
     """Makes runs and batches; *settings* and *faults* have their say."""
 
-    def __init__(self, settings: Settings, store: Store, faults: Switchboard) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, faults: Switchboard, assets: AssetStore
+    ) -> None:
         self._settings = settings
         self._store = store
         self._faults = faults
+        self._assets = assets
 
     def taken(self, model: Model, *, org: str, route: str, now: int, late: int = 0) -> Taken:
         """Return the request as taken *now*, to be carried out *late* by so many microseconds.
@@ -122,7 +126,7 @@ class Making:
 
     def _add(self, taken: Taken, order: Order, number: int) -> Run:
         seed = self._settings.seed
-        values = json.dumps(order.values)
+        values = json.dumps(self._assets.stored(order.values, taken.org, taken.now))
         plan = self._plan(taken.model, order, values, number)
         run = Run(
             number=number,

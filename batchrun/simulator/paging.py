@@ -7,8 +7,9 @@ runs made meanwhile neither hide nor repeat one.
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from batchrun.simulator import query
@@ -95,6 +96,31 @@ def envelope(
     if concept_names:
         return {"items": items, "next_pq": following, "prev_pq": previous}
     return {"items": items, "first": FIRST, "next": following, "previous": previous}
+
+
+def gather(
+    found: Iterable[tuple[Position, Mapping[str, Any]]],
+    asked: Asked,
+    *,
+    concept_names: bool = False,
+) -> dict[str, Any]:
+    """Return the page that *found* begins with: the matches beside `asked.after`, in order.
+
+    No more of them is read than the page needs.
+    """
+    page = list(islice(found, asked.limit + 1))
+    more = len(page) > asked.limit
+    del page[asked.limit :]
+    if asked.backwards:
+        page.reverse()
+    inside = asked.after is not None
+    ahead, behind = (inside, more) if asked.backwards else (more, inside)
+    return envelope(
+        [project(item, asked.fields) for _, item in page],
+        before=page[0][0] if page and behind else None,
+        after=page[-1][0] if page and ahead else None,
+        concept_names=concept_names,
+    )
 
 
 def cut(items: Sequence[Any], asked: Asked, *, concept_names: bool = False) -> dict[str, Any]:

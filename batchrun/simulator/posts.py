@@ -29,10 +29,12 @@ def post_routes(api: Api) -> Sequence[Route]:
     posts = Posts(api)
     create = api.guarded("create", posts.create)
     batch = api.guarded("create_batch", posts.create_batch)
+    workflow = "/v1/comfyui-workflows/{model:path}/runs"
     return (
         Route("/v1/models/{model:path}/runs", create, methods=["POST"]),
         Route("/v1/models/{model:path}/batches", batch, methods=["POST"]),
-        Route("/v1/comfyui-workflows/{model:path}/runs", create, methods=["POST"]),
+        Route(workflow, api.guarded("create", posts.create_of_workflow), methods=["POST"]),
+        Route(workflow, api.guarded("workflow_runs", api.workflow_runs)),
     )
 
 
@@ -75,6 +77,10 @@ class Posts:
     async def create(self, request: Request, org: str) -> Response:
         return await self._once(request, org, "create", self._run)
 
+    async def create_of_workflow(self, request: Request, org: str) -> Response:
+        self._api.workflow_of(request)
+        return await self.create(request, org)
+
     async def create_batch(self, request: Request, org: str) -> Response:
         if not self._world.takes_batches(self._api.model_of(request)):
             raise ApiError(422, "UNPROCESSABLE", "This model does not take batches")
@@ -99,7 +105,7 @@ class Posts:
         world.debit(taken.org, price, runs, "INSUFFICIENT_CREDITS")
         if batch.callback_url:
             world.bell.ring()
-        return batch_views.created(batch, world.items(runs, taken.now, "create_batch"))
+        return batch_views.created(batch, runs)
 
     async def _once(self, request: Request, org: str, route: str, make: Make) -> Response:
         """Answer a POST that creates: late or spoilt as faults will, and once for each key."""

@@ -21,8 +21,9 @@ class Settings:
     documented) or none. *refuse_bad_items* answers 422 to a batch with an item that doesn't suit
     the model, instead of letting that item fail. *child_metadata* puts a batch's metadata on its
     runs. *callback_secret* signs callbacks of every organisation until another secret is current;
-    without one they are unsigned. Without *drawing* each output is one pixel: a thread draws, and
-    virtual time has none.
+    without one they are unsigned. *kept_bytes* is how much of uploaded files is kept. *assumed*
+    serves the routes that no document names. Without *drawing* each output is one pixel: a thread
+    draws, and virtual time has none.
     """
 
     seed: int = 0
@@ -41,5 +42,7 @@ class Settings:
     refuse_bad_items: bool = False
     child_metadata: bool = False
     callback_secret: str | None = None
+    kept_bytes: int = 64 * 2**20
+    assumed: bool = False
     drawing: bool = True
     faults: tuple[Fault, ...] = ()

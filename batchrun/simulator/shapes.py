@@ -39,7 +39,13 @@ PIXEL: Final = bytes.fromhex(
 )
 """A PNG of one pixel: each output of a world that doesn't draw."""
 
-PIXEL_URL: Final = f"data:{PNG.content_type};base64,{b64encode(PIXEL).decode()}"
+
+def data_uri(data: bytes, kind: FileType) -> str:
+    """Return the file as a URL that holds it."""
+    return f"data:{kind.content_type};base64,{b64encode(data).decode()}"
+
+
+PIXEL_URL: Final = data_uri(PIXEL, PNG)
 
 TYPES: Final = {"png": PNG, "jpeg": JPEG, "jpg": JPEG, "webp": WEBP}
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from batchrun.simulator import life
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 SCHEMA: Final = """
 CREATE TABLE runs (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, org TEXT NOT NULL, model TEXT NOT NULL,
@@ -82,11 +82,22 @@ DROP TABLE deliveries;
 DROP TABLE delivery_attempts;
 """
 """That version called nothing back, and wrote nothing into the three tables."""
+FROM_3_TO_4: Final = """;
+ALTER TABLE runs ADD COLUMN planned_outcome TEXT;
+ALTER TABLE runs ADD COLUMN planned_end INTEGER;
+ALTER TABLE runs ADD COLUMN cancel_reason TEXT;
+ALTER TABLE accounts ADD COLUMN threshold TEXT;
+CREATE TABLE asset_bytes (
+    number INTEGER PRIMARY KEY, asset_id TEXT NOT NULL UNIQUE, size INTEGER NOT NULL,
+    data BLOB NOT NULL
+) STRICT
+"""
 UPGRADES: Final = {
-    0: SCHEMA + CALLBACKS,
-    1: FROM_1_TO_2 + FROM_2_TO_3 + CALLBACKS,
-    2: FROM_2_TO_3 + CALLBACKS,
-    3: "",
+    0: SCHEMA + CALLBACKS + FROM_3_TO_4,
+    1: FROM_1_TO_2 + FROM_2_TO_3 + CALLBACKS + FROM_3_TO_4,
+    2: FROM_2_TO_3 + CALLBACKS + FROM_3_TO_4,
+    3: FROM_3_TO_4,
+    4: "",
 }
 
 
@@ -94,7 +105,8 @@ UPGRADES: Final = {
 class Run:
     """One row of runs. *committed* and *listed* may lie ahead: until then the run is not there.
 
-    *cell_key* is the cell that batchrun says it is for; *failure* why it failed at the door.
+    *cell_key* is the cell that batchrun says it is for; *failure* why it failed at the door. The
+    *planned_outcome* and *planned_end* are those that it had before an administrator cancelled it.
     """
 
     number: int
@@ -119,6 +131,9 @@ class Run:
     cost: str | None
     called_back: int = 0
     failure: str | None = None
+    planned_outcome: str | None = None
+    planned_end: int | None = None
+    cancel_reason: str | None = None
 
     kind: ClassVar[str] = "run"
 
@@ -126,6 +141,16 @@ class Run:
     def made(self) -> bool:
         """Whether this is a run at all, and not an item of a batch that got none."""
         return self.outcome != life.NO_RUN.outcome
+
+    @property
+    def began(self) -> int | None:
+        """When it runs, None where it ends before that."""
+        return self.running if self.running <= self.ended else None
+
+    @property
+    def milliseconds(self) -> int:
+        """How long it runs."""
+        return 0 if self.began is None else (self.ended - self.began) // 1000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -264,11 +289,23 @@ class Store:
 
     def charge(self, org: str, charged: str) -> None:
         self.write(
-            "INSERT INTO accounts VALUES (?, ?) "
+            "INSERT INTO accounts (org, charged) VALUES (?, ?) "
             "ON CONFLICT (org) DO UPDATE SET charged = excluded.charged",
             org,
             charged,
         )
+
+    def set_threshold(self, org: str, threshold: str | None) -> None:
+        self.write(
+            "INSERT INTO accounts (org, charged, threshold) VALUES (?, '0', ?) "
+            "ON CONFLICT (org) DO UPDATE SET threshold = excluded.threshold",
+            org,
+            threshold,
+        )
+
+    def threshold(self, org: str) -> str | None:
+        row = self.one("SELECT threshold FROM accounts WHERE org = ?", org)
+        return None if row is None else row["threshold"]
 
 
 def _listed(values: Any) -> Sequence[Any]:

@@ -11,6 +11,7 @@ from batchrun.simulator.catalog import (
     RATIOS,
     Input,
     Model,
+    Shape,
     anything,
     choice,
     image,
@@ -25,7 +26,13 @@ SIDES: Final = ("top", "bottom", "left", "right")
 
 
 def tool(
-    name: str, price: str | None, *inputs: Input, note: str | None = "Usage-based, per image"
+    name: str,
+    price: str | None,
+    *inputs: Input,
+    note: str | None = "Usage-based, per image",
+    output: Shape = "outputs",
+    steps: tuple[str, ...] = (),
+    stages: tuple[str, ...] = (),
 ) -> Model:
     """Return one of the tools; without a *price* one is made up. No *note* is a label with it."""
     return Model(
@@ -35,6 +42,9 @@ def tool(
         note=note,
         made_up="" if price else "the price",
         takes_batches=True,
+        output=output,
+        steps=steps,
+        stages=stages,
     )
 
 
@@ -58,6 +68,7 @@ TOOLS: Final = (
         note="~25 runs per $1",
         takes_batches=True,
         made_up="the price",
+        output="image_urls",
     ),
     tool(
         "background-color",
@@ -66,7 +77,12 @@ TOOLS: Final = (
         *(number(f"color_{c}", 0, 255, required=True) for c in ("red", "green", "blue")),
         note=None,
     ),
-    tool("smart-resize", "0.55", image(), ANY_RATIO, choice("resolution", *SIZES, required=True)),
+    tool(
+        "smart-resize",
+        "0.55",
+        *(image(), ANY_RATIO, choice("resolution", *SIZES, required=True)),
+        steps=("analyse", "extend", "upscale"),
+    ),
     tool("object-removal/prompt", None, image(), PROMPT),
     unseen("object-removal", image(), image("mask_url")),
     unseen("smart-segmentation", image(), text("prompt")),
@@ -77,14 +93,22 @@ TOOLS: Final = (
         ANY_RATIO,
         choice("resolution", *SIZES, default="1K"),
         text("prompt"),
+        output="image_urls",
     ),
-    tool("tag-removal", "0.14", image(), anything("config"), note="Per image - tag removal"),
+    tool(
+        "tag-removal",
+        "0.14",
+        *(image(), anything("config")),
+        note="Per image - tag removal",
+        output="image_urls",
+    ),
     tool(
         "background-replace",
         "0.35",
         PROMPT,
         image(required=False),
         *(image(name, required=False) for name in ("zip_url", "file_image", "file_reference")),
+        steps=("segment", "paint_background", "compose"),
     ),
     tool(
         "reference-inpaint",
@@ -99,7 +123,12 @@ TOOLS: Final = (
     unseen("outpaint/aspect-ratio", image(), ANY_RATIO),
     tool("model-removal", None, image()),
     tool("skin-fix", None, image()),
-    tool("dyver-removal", None, image(), anything("config", required=True)),
+    tool(
+        "dyver-removal",
+        None,
+        *(image(), anything("config", required=True)),
+        stages=("model_removal", "tag_removal", "product_isolation", "background_removal"),
+    ),
 )
 
 WORKFLOWS: Final = (
@@ -109,6 +138,10 @@ WORKFLOWS: Final = (
         note="Usage-based",
         made_up="the exact price",
         workflow=True,
+        steps=(
+            *("load_checkpoint", "load_images", "encode_prompt", "sample"),
+            *("decode", "upscale", "save_image"),
+        ),
         inputs=(
             text("prompt"),
             choice("aspect_ratio", *RATIOS),

@@ -117,6 +117,7 @@ VIDEOS: Final = (
         note="Usage-based",
         made_up="the inputs and the price",
         media="video",
+        steps=("write_script", "speak", "film", "cut"),
         inputs=(PROMPT, choice("aspect_ratio", "16:9", "9:16", default="16:9")),
     ),
 )

@@ -4,27 +4,35 @@ Time comes from the *clock* given (seconds since 1970), so that a rehearsal can 
 the *models* that it has.
 """
 
-import hashlib
-import hmac
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from batchrun.simulator import life, query, views
+from batchrun.simulator import batch_views, life, outputs, query, run_views, shapes, views
+from batchrun.simulator.asset_store import AssetStore
 from batchrun.simulator.batch_views import Item
 from batchrun.simulator.bell import Bell
 from batchrun.simulator.catalog import Model
 from batchrun.simulator.errors import ApiError
 from batchrun.simulator.faults import Switchboard
+from batchrun.simulator.links import Signer
 from batchrun.simulator.making import Making
 from batchrun.simulator.meter import Gate, Meter
 from batchrun.simulator.models import MODELS
-from batchrun.simulator.paging import Asked, envelope, project
+from batchrun.simulator.paging import Asked, Position, gather
+from batchrun.simulator.pictures import draw
 from batchrun.simulator.settings import Settings
-from batchrun.simulator.shapes import PIXEL_URL
+from batchrun.simulator.shapes import PIXEL_URL, FileType
 from batchrun.simulator.store import Batch, Run, Store
+
+HISTORY: Final = frozenset({"list", "workflow_runs", "batch_items", "batch_item"})
+"""The routes that show runs later; reading a run itself is how its answer is had."""
+
+SYNC_MODE: Final = '"sync_mode": true'
 
 PLENTY: Final = Decimal("100000.00")  # what an account shows that never runs out
 
@@ -47,9 +55,10 @@ class World:
         self.meter = Meter()
         self.gate = Gate(self.settings.rate, self.settings.burst)
         self.bell = Bell()
-        self.making = Making(self.settings, self.store, self.faults)
+        self.assets = AssetStore(self.store, self.settings.kept_bytes)
+        self.making = Making(self.settings, self.store, self.faults, self.assets)
         self._clock = clock
-        self._secret = hashlib.sha256(f"simulator {self.settings.seed}".encode()).digest()
+        self.signer = Signer(self.settings.seed, self.settings.url_life)
 
     def now(self) -> int:
         """Return the time in microseconds since 1970."""
@@ -67,6 +76,12 @@ class World:
             raise ApiError(402, code, "Balance too low")
         cost = sum((Decimal(run.cost) for run in runs if run.cost), Decimal(0))
         self.store.charge(org, str(charged + cost))
+
+    def give_back(self, org: str, cost: Decimal) -> None:
+        """Take a charge back, of a run that is to cost nothing."""
+        row = self.store.one("SELECT charged FROM accounts WHERE org = ?", org)
+        if row is not None:
+            self.store.charge(org, str(max(Decimal(0), Decimal(row["charged"]) - cost)))
 
     def balance(self, org: str, now: int) -> Decimal:
         """Return what is left after the runs that have ended."""
@@ -122,7 +137,7 @@ class World:
         """Return the run's status, and the word that this route shows for it."""
         if not run.made:
             return "failed", "failed"
-        if self._held("stuck_queued", run, route) is not None:
+        if run.planned_end is None and self._held("stuck_queued", run, route) is not None:
             return "queued", "queued"
         status = views.status_of(run, now)
         spoilt = {"running": "unknown_status", "canceled": "spelling"}.get(status)
@@ -135,15 +150,62 @@ class World:
 
     def _whole(self, run: Run, *, now: int, base_url: str, route: str) -> dict[str, Any]:
         status, shown = self.status(run, now, route)
-        url = self.signer(base_url, now)
-        body = views.run_object(run, self.models[run.model], status, now=now, url=url)
+        kept = self._keeps_output(run, now, route)
+        body = self.plain(run, status, now=now, base_url=base_url, inline=kept)
         body["status_code"] = shown
+        body["output"] = body["output"] if kept else None
         if body["output"] and self._held("data_output", run, route) is not None:
-            for file in body["output"]["outputs"]:
-                file["url"] = PIXEL_URL
+            body["output"] = outputs.with_url(body["output"], PIXEL_URL)
         if body["output"] and self._held("old_output", run, route) is not None:
-            body["output"] = {"image_urls": [file["url"] for file in body["output"]["outputs"]]}
+            body["output"] = {"image_urls": [*outputs.urls_of(body["output"])]}
         return body
+
+    def plain(
+        self, run: Run, status: str, *, now: int, base_url: str, inline: bool = True
+    ) -> dict[str, Any]:
+        """Return the run's JSON when it has this *status*, with no fault in it.
+
+        Media of a run in sync mode are in it where they may be *inline*.
+        """
+        links, model = self.signer.links(base_url, now), self.models[run.model]
+        if inline and self._in_sync_mode(run):
+            links = replace(links, file=self._drawn_inline)
+        return run_views.run_object(run, model, status, now=now, links=links)
+
+    def _in_sync_mode(self, run: Run) -> bool:
+        return SYNC_MODE in run.input and self.models[run.model].has_sync_mode
+
+    def _keeps_output(self, run: Run, now: int, route: str) -> bool:
+        """Say whether the output is there to be read: that of sync mode is in no history."""
+        if not self._in_sync_mode(run):
+            return True
+        return route not in HISTORY and now < run.ended + self.settings.url_life * life.SECOND
+
+    def _drawn_inline(self, run_id: str, name: str) -> str:
+        run = self.store.run(run_id)
+        assert run is not None
+        return shapes.data_uri(*self.picture(run, name))
+
+    def picture(self, run: Run, name: str) -> tuple[bytes, FileType]:
+        """Return the file *name* that the run has made: drawn, or one pixel."""
+        if not self.settings.drawing:
+            return shapes.PIXEL, shapes.PNG
+        model, values = self.models[run.model], json.loads(run.input)
+        data = draw(model.id, values, model.media, name.partition(".")[0])
+        return data, shapes.file_type(values, model.media)
+
+    def node_runs(self, run: Run, *, now: int, base_url: str, route: str) -> Sequence[Any]:
+        """Return the JSON of the run's nodes."""
+        status, _ = self.status(run, now, route)
+        links, model = self.signer.links(base_url, now), self.models[run.model]
+        return run_views.node_objects(run, model, status, now=now, links=links)
+
+    def show_batch(
+        self, batch: Batch, runs: Sequence[Run], *, now: int, base_url: str
+    ) -> dict[str, Any]:
+        """Return the batch's JSON as it is read."""
+        links = self.signer.links(base_url, now)
+        return batch_views.whole(batch, self.items(runs, now, "batch"), links)
 
     def _shortened(self, body: dict[str, Any], run: Run, route: str) -> dict[str, Any]:
         """Leave out of a run's JSON what the faults want left out."""
@@ -165,27 +227,36 @@ class World:
         concept_names: bool,
     ) -> dict[str, Any]:
         """Return one page of runs, as the store's order has them."""
+        found = self._found(asked, conditions, org=org, now=now, base_url=base_url)
+        return gather(found, asked, concept_names=concept_names)
+
+    def _found(
+        self,
+        asked: Asked,
+        conditions: Sequence[tuple[str, Any]],
+        *,
+        org: str,
+        now: int,
+        base_url: str,
+    ) -> Iterator[tuple[Position, Mapping[str, Any]]]:
         descending = asked.descending != asked.backwards
-        found: list[tuple[tuple[int, int], Mapping[str, Any]]] = []
         for run in self._candidates(asked, conditions, org, now, descending=descending):
             shown = self._whole(run, now=now, base_url=base_url, route="list")
             if asked.wanted is None or query.matches(asked.wanted, shown):
-                shown = self._shortened(shown, run, "list")
-                found.append(((run.created, run.number), project(shown, asked.fields)))
-            if len(found) > asked.limit:
-                break
-        more = len(found) > asked.limit
-        del found[asked.limit :]
-        if asked.backwards:
-            found.reverse()
-        ahead, behind = (asked.after is not None, more) if asked.backwards else (more, False)
-        behind = behind or (asked.after is not None and not asked.backwards)
-        return envelope(
-            [item for _, item in found],
-            before=found[0][0] if found and behind else None,
-            after=found[-1][0] if found and ahead else None,
-            concept_names=concept_names,
-        )
+                yield (run.created, run.number), self._shortened(shown, run, "list")
+
+    def runs_beside(self, asked: Asked | None, *, org: str, now: int) -> Iterator[Run]:
+        """Yield all runs that the organisation can see, from that run on beside which a page is.
+
+        The position of that page begins with the run's number.
+        """
+        where: list[tuple[str, Any]] = [("org = ?", org), ("listed <= ?", now)]
+        descending = asked is not None and asked.descending != asked.backwards
+        if asked is not None and asked.after is not None:
+            where.append((f"number {'<=' if descending else '>='} ?", asked.after[0]))
+        for run in self.store.runs_where(where, descending=descending):
+            if not self._hidden(run, "list"):
+                yield run
 
     def _candidates(
         self,
@@ -203,28 +274,6 @@ class World:
         for run in self.store.runs_where(where, descending=descending):
             if not self._hidden(run, "list"):
                 yield run
-
-    # -- signed URLs ------------------------------------------------------------------------
-
-    def signer(self, base_url: str, now: int) -> views.Url:
-        def url(run_id: str, index: int, suffix: str) -> str:
-            return self.signed_url(base_url, f"/files/{run_id}/{index}.{suffix}", now)
-
-        return url
-
-    def signed_url(self, base_url: str, path: str, now: int) -> str:
-        expires = now // life.SECOND + max(1, round(self.settings.url_life))
-        return f"{base_url}{path}?expires={expires}&signature={self.sign(path, expires)}"
-
-    def sign(self, path: str, expires: int) -> str:
-        return hmac.new(self._secret, f"{path} {expires}".encode(), "sha256").hexdigest()[:40]
-
-    def signed(self, path: str, params: Mapping[str, str], now: int) -> bool:
-        """Say whether the URL was signed by us and still holds."""
-        expires = params.get("expires", "")
-        if not (expires.isascii() and expires.isdigit() and int(expires) * life.SECOND >= now):
-            return False
-        return hmac.compare_digest(self.sign(path, int(expires)), params.get("signature", ""))
 
 
 def _narrowed(wanted: query.Filter | None) -> Iterator[tuple[str, Any]]:
