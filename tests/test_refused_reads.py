@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 from engine_world import Begun, World
-from simulated import Runflow, refused
+from simulated import Runflow, answered, refused
 
 from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.history import State
@@ -325,6 +325,54 @@ async def test_a_list_that_is_refused_at_the_start_hides_no_paid_run(
 
     assert stops.codes == [9]
     assert len(service.runs) == 12
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+async def test_a_key_that_is_refused_the_newest_run_is_a_foreign_one(
+    tmp_path: Path, status: int
+) -> None:
+    """Its own organisation's list is answered, and doesn't show the run."""
+
+    class Foreign(Refusing):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            whole = await super().serve(request, word)
+            nothing = answered(200, {"items": [], "next": None})
+            return nothing if foreign and of_list(request) else whole
+
+    foreign = False
+    service = Foreign(refuse=lambda each: status if foreign and of_run(each) else None)
+    service.organisation = None
+    world = World(tmp_path, service, text=TWELVE)
+    await world.call(settle=2.0, download=False, limit=3)
+    foreign = True
+
+    stops = await world.call(settle=2.0, download=False)
+
+    assert stops.codes == [4]
+    assert "--trust-key" in str(stops.errors)
+    assert len(service.runs) == 3
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_the_first_post_goes_alone_however_long_it_waited_for_lists(
+    tmp_path: Path, status: int
+) -> None:
+    listed: list[float] = []
+
+    def refuse(request: httpx.Request) -> int | None:
+        if not of_list(request):
+            return None
+        listed.append(anyio.current_time())
+        return status if anyio.current_time() < 18 else None
+
+    service = Refusing(refuse=refuse)
+    world = World(tmp_path, service, text=TWELVE)
+
+    await world.call(settle=2.0, download=False)
+
+    first, second = (moment for moment, *_ in service.posts[:2])
+    assert any(first < at < second for at in listed)
+    assert_all_there(world)
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404])

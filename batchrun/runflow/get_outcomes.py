@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.errors import QuestionHeldError
+from batchrun.errors import QuestionRefusedError
 from batchrun.runflow import wire
 from batchrun.runflow.post_outcomes import raise_for_account
 from batchrun.runflow.wire import Refusal
@@ -103,9 +103,9 @@ class Odd(Struct, frozen=True, kw_only=True):
     def as_answer(self) -> Answer:
         return refused(self.http_status, self.refusal)
 
-    def held(self) -> QuestionHeldError:
+    def held(self) -> QuestionRefusedError:
         """Return the error for a question that alone is refused."""
-        return QuestionHeldError(
+        return QuestionRefusedError(
             f"the service answers other questions and refuses this one: {self}"
         )
 
