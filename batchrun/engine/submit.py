@@ -168,6 +168,7 @@ class Submitter:
             wave = self._place(attempts)
             try:
                 await self._preflight.open(wave)
+                self._opening.checked()
                 intents, body = self._intents.first(
                     attempts, [each.sent or {} for each in attempts]
                 )
