@@ -298,7 +298,8 @@ async def test_a_list_that_is_refused_for_good_is_done_without(
 
     assert stops.codes == []
     assert_all_there(world)
-    assert any("asked for one by one" in note for note in world.listener.notes)
+    said = f"the service refuses to list runs (HTTP {status} "
+    assert any(said in note and "one by one" in note for note in world.listener.notes)
 
 
 @pytest.mark.parametrize("page", [False, True])

@@ -224,6 +224,7 @@ class Listing:
             if answer.refusal is None:
                 return cast("Page", answer.body)
             if answer.http_status not in REFUSALS:  # it isn't about our demands
+                self._profile.list_refused = f"HTTP {answer.http_status} {answer.refusal}"
                 self._say_refused(answer)
                 return None
         # Refused, but perhaps only for what we can do without.
