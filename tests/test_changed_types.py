@@ -478,9 +478,26 @@ def test_of_a_renamed_column_it_is_said_what_paid_cells_have(paid: Paid) -> None
     code, said = paid.run()
 
     assert code == 2
-    assert "paid cells have some fields of the column `number` as numbers or booleans; it" in said
-    assert "to keep `number` as paid cells have it: " in said
+    held = "paid cells have the column `number` as numbers; it is text now: p.csv:4 has `N/A`"
+    assert held in said
+    assert "to keep `number` as paid cells have it: mend p.csv:4" in said
     assert "batchrun 0.1" not in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "was"), [("9.90", "N/A", "number"), ("TRUE", "unknown", "boolean")]
+)
+def test_a_field_inside_text_is_edited_as_any_other_where_others_read_as_before(
+    paid: Paid, before: str, after: str, was: str
+) -> None:
+    manifest = (
+        "models: [a/b]\nrows: {file: p.csv, send: []}\ninputs: {prompt: 'is it ${s}, ${t}'}\n"
+    )
+    paid.write(f"t,s\na,{before}\nb,{before}\nc,{before}\n", manifest)
+    paid.begin_anew({}, {"t": "text", "s": was})
+    paid.write(f"t,s\na,{before}\nb,{before}\nc,{after}\n", f"# more\n{manifest}")
+
+    assert paid.types() is None
 
 
 def test_other_rows_of_the_same_types_are_an_edit_as_any_other(paid: Paid) -> None:
