@@ -182,7 +182,10 @@ def test_a_type_to_say_is_a_way_on_only_where_its_fields_read_as_it(paid: Paid) 
     paid.begin("steps\n1.50\n2.25\n", {"steps": "number"})
     paid.write("steps\n1.50\n2.25\n1.125\n")
 
-    assert "mend p.csv:2, or say `number: [steps]` in `rows`\n" in paid.run()[1]
+    assert (
+        "mend p.csv:2, or say `number: [steps]` in `rows`, where models take numbers\n"
+        in paid.run()[1]
+    )
 
 
 def test_a_type_that_is_said_names_each_field_that_is_in_its_way(paid: Paid) -> None:
@@ -469,6 +472,21 @@ def test_a_renamed_column_is_compared_with_nothing_that_it_never_was(paid: Paid)
     assert [each["column"] for each in paid.types()["columns"]] == ["s"]
 
 
+def test_a_type_to_say_instead_is_one_that_all_fields_read_as(paid: Paid) -> None:
+    paid.begin(ROWS, KNOWN)
+    said_text = "models: [a/b]\nrows: {file: p.csv, text: [steps]}\n"
+
+    paid.write(ROWS, said_text)
+    assert (
+        "as it was: say `number: [steps]` in `rows` instead, where models take numbers"
+        in paid.run()[1]
+    )
+
+    paid.write(GAP, said_text)
+    mended = "as it was: mend its fields, and say `number: [steps]` in `rows` instead, where"
+    assert mended in paid.run()[1]
+
+
 def test_of_a_renamed_column_it_is_said_what_paid_cells_have(paid: Paid) -> None:
     text = "models: [a/b]\nrows: {file: p.csv, send: []}\ninputs: {steps: '${%s}'}\n"
     paid.write("n\n30\n31\n", text % "n")
@@ -569,7 +587,7 @@ def test_an_old_ledger_of_texts_that_are_booleans_now_can_be_kept(paid: Paid) ->
     code, said = paid.run()
     assert code == 2
     assert "cells have the column `flag` as text; it is of booleans now: all of its" in said
-    assert "to keep `flag` as paid cells have it: say `text: [flag]` in `rows`\n" in said
+    assert "as paid cells have it: say `text: [flag]` in `rows`, where models take text\n" in said
 
     paid.write(rows, "models: [a/b]\nrows: {file: p.csv, text: [flag]}\n")
     assert paid.run()[0] == 0
