@@ -668,3 +668,27 @@ def test_over_three_lives_with_an_edit_between_them_new_types_are_agreed_to_once
         _, _, said = sweep.call("--input-errors", "warn")
         assert created(url) == paid + 2
         assert "column" not in said
+
+
+@pytest.mark.slow
+def test_a_call_that_pays_for_some_of_the_new_cells_names_one_that_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_test")
+    text = "models: [google/nano-banana-2]\nrows: {file: p.csv, send: []}\ninputs:\n"
+    text += "  prompt: ['a ${n}']\n  seed: '${n}'\npoll: {interval: 500ms}\n"
+    (tmp_path / "p.csv").write_text("n\n1001\n2002\n")
+    with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
+        sweep = Called(tmp_path, url, text, capsys)
+        assert sweep.call()[0] == 0
+        (tmp_path / "p.csv").write_text("n\n1001\n2002\n0300\n")
+
+        code, ended, _ = sweep.call("--new-types", "--limit", "1")
+        assert code == 3
+        assert " --new-types`; " in ended["next"]
+
+        code, ended, _ = sweep.call("--new-types", "--limit", "1")
+        assert code == 3
+        assert "--new-types" not in ended["next"]
+        code, ended, _ = sweep.call("--input-errors", "warn")
+        assert (code, ended["complete"]) == (1, True)
