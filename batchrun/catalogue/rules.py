@@ -150,7 +150,7 @@ def _no_number(value: Any, *, whole: bool) -> Wrong | None:
         fits = not whole or isinstance(value, int) or value.is_integer()
         return None if fits else Wrong(kind=Kind.TYPE, said=f"takes {takes}, not `{spell(value)}`")
     plain = value.strip(" ") if isinstance(value, str) else ""
-    quoted = NUMBER.fullmatch(plain)
+    quoted = NUMBER.fullmatch(plain) and (not whole or float(plain).is_integer())
     return _unquoted(takes, value, plain, "number") if quoted else _other_type(takes, value)
 
 
