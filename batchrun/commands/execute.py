@@ -96,7 +96,7 @@ def execute(
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
         left_out = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
-        if done.shutdown.at_once or changed_types.goes_on(call, ledger):
+        if done.shutdown.interrupted or changed_types.goes_on(call, ledger):
             left_out = left_out - {"--new-types"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
