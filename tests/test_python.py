@@ -1,17 +1,19 @@
 """The functions for Python programs: what they take, give and raise, on asyncio and trio."""
 
+import asyncio
 import contextlib
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 import batchrun
@@ -130,6 +132,18 @@ async def test_run_async_does_what_run_does(endpoint: str) -> None:
 async def test_run_inside_an_event_loop_names_what_works_there(endpoint: str) -> None:
     with pytest.raises(errors.UsageError, match=r"await batchrun\.run_async"):
         batchrun.run(chairs(endpoint))
+
+
+@pytest.mark.parametrize("function", [batchrun.plan, batchrun.run])
+async def test_a_thread_of_an_event_loop_may_call_what_blocks(
+    function: Callable[..., Any], endpoint: str, anyio_backend_name: str
+) -> None:
+    if anyio_backend_name == "asyncio":
+        called = await asyncio.to_thread(function, chairs(endpoint))
+    else:
+        called = await anyio.to_thread.run_sync(function, chairs(endpoint))
+
+    assert called.name == "chairs"
 
 
 async def test_a_loop_left_by_break_leaves_a_call_that_the_next_goes_on_with(
