@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -206,6 +207,28 @@ async def test_a_cancelled_loop_leaves_the_call_before_it_goes_on(endpoint: str)
     end = await batchrun.run_async(manifest, limit=1)
     assert end.counts.succeeded >= 2
     once_each(end.outputs)
+
+
+async def test_other_tasks_have_their_turn_between_results_that_are_there(endpoint: str) -> None:
+    await batchrun.run_async(chairs(endpoint))
+    turns = ""
+
+    async def other(scope: anyio.CancelScope) -> None:
+        nonlocal turns
+        with scope:
+            while True:
+                turns += "o"
+                await anyio.lowlevel.checkpoint()
+
+    scope = anyio.CancelScope()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other, scope)
+        async for _ in batchrun.stream(chairs(endpoint)):
+            turns += "R"
+        scope.cancel()
+
+    assert turns.count("R") == 4
+    assert "RRR" not in turns  # trio shuffles the tasks of a round, so two may come together
 
 
 async def test_the_end_of_a_call_is_not_known_before_it_is_over(endpoint: str) -> None:
