@@ -74,6 +74,9 @@ def test_run_returns_how_a_call_ended(endpoint: str, capfd: pytest.CaptureFixtur
     assert end.cost == Decimal("0.32")
     assert (end.name, end.label, end.endpoint) == ("chairs", "a night", endpoint)
     assert end.as_dict()["cost"] == "0.32"
+    assert end.models["banana"].tally.succeeded == 4
+    assert end.models["banana"].cost == Decimal("0.32")
+    assert end.failures == ()
     assert [result.axes["prompt"] for result in end.results] == PROMPTS
     assert all(path.stat().st_size for result in end.results for path in result.files)
     assert repr(end) == "<End chairs: 4 of 4 cells succeeded, 0.32 USD, exit code 0>"
@@ -296,6 +299,7 @@ def test_a_ledger_is_read_without_a_lock_and_typed(endpoint: str) -> None:
     assert ledger.cost == end.cost
     assert ledger.counts.succeeded == 4
     assert list(ledger.results) == list(end.results)
+    assert ledger.models == end.models
     assert (ledger.name, ledger.endpoint, ledger.sweep) == ("chairs", endpoint, end.sweep)
     records = list(ledger)
     assert sum(isinstance(each, Intent) for each in records) == 4

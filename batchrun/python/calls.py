@@ -153,7 +153,7 @@ class Work(Struct, frozen=True):
             carrying_out as ending,
         ):
             summary, totals = concluded(ending)
-            return end_of(ending, summary, (*notes.said, *said(ending, totals)))
+            return end_of(ending, summary, totals, (*notes.said, *said(ending, totals)))
 
 
 def begun(source: Source, base: Any, keywords: Any, *, results: bool) -> Running:
