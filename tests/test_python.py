@@ -22,6 +22,7 @@ from batchrun import errors
 from batchrun.ledger.records import Intent, Saved, Submitted
 from batchrun.python import running
 from batchrun.python.running import Running
+from batchrun.runflow.ratelimit import process_pace
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 
@@ -261,6 +262,19 @@ async def test_two_streams_of_one_task_group_go_on_together(endpoint: str) -> No
             tasks.start_soon(follow, name)
 
     assert [len(each) for each in found.values()] == [4, 4]
+
+
+async def test_two_streams_of_one_program_keep_to_one_pace(endpoint: str) -> None:
+    async with (
+        batchrun.stream(slow(endpoint), label="one") as one,
+        batchrun.stream(slow(endpoint), label="two") as two,
+    ):
+        await anext(one)
+        await anext(two)
+
+        assert [len(pace) for pace, _ in process_pace._paces.values()] == [2]
+
+    assert not process_pace._paces
 
 
 async def test_a_second_call_of_one_sweep_is_refused_while_the_first_is_at_work(
