@@ -1,17 +1,20 @@
 """The functions for Python programs: what they take, give and raise, on asyncio and trio."""
 
+import asyncio
 import contextlib
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 import batchrun
@@ -19,6 +22,7 @@ from batchrun import errors
 from batchrun.ledger.records import Intent, Saved, Submitted
 from batchrun.python import running
 from batchrun.python.running import Running
+from batchrun.runflow.ratelimit import process_pace
 from batchrun.simulator.server import embedded
 from batchrun.simulator.settings import Settings
 
@@ -71,6 +75,9 @@ def test_run_returns_how_a_call_ended(endpoint: str, capfd: pytest.CaptureFixtur
     assert end.cost == Decimal("0.32")
     assert (end.name, end.label, end.endpoint) == ("chairs", "a night", endpoint)
     assert end.as_dict()["cost"] == "0.32"
+    assert end.models["banana"].tally.succeeded == 4
+    assert end.models["banana"].cost == Decimal("0.32")
+    assert end.failures == ()
     assert [result.axes["prompt"] for result in end.results] == PROMPTS
     assert all(path.stat().st_size for result in end.results for path in result.files)
     assert repr(end) == "<End chairs: 4 of 4 cells succeeded, 0.32 USD, exit code 0>"
@@ -130,6 +137,18 @@ async def test_run_async_does_what_run_does(endpoint: str) -> None:
 async def test_run_inside_an_event_loop_names_what_works_there(endpoint: str) -> None:
     with pytest.raises(errors.UsageError, match=r"await batchrun\.run_async"):
         batchrun.run(chairs(endpoint))
+
+
+@pytest.mark.parametrize("function", [batchrun.plan, batchrun.run])
+async def test_a_thread_of_an_event_loop_may_call_what_blocks(
+    function: Callable[..., Any], endpoint: str, anyio_backend_name: str
+) -> None:
+    if anyio_backend_name == "asyncio":
+        called = await asyncio.to_thread(function, chairs(endpoint))
+    else:
+        called = await anyio.to_thread.run_sync(function, chairs(endpoint))
+
+    assert called.name == "chairs"
 
 
 async def test_a_loop_left_by_break_leaves_a_call_that_the_next_goes_on_with(
@@ -194,6 +213,28 @@ async def test_a_cancelled_loop_leaves_the_call_before_it_goes_on(endpoint: str)
     once_each(end.outputs)
 
 
+async def test_other_tasks_have_their_turn_between_results_that_are_there(endpoint: str) -> None:
+    await batchrun.run_async(chairs(endpoint))
+    turns = ""
+
+    async def other(scope: anyio.CancelScope) -> None:
+        nonlocal turns
+        with scope:
+            while True:
+                turns += "o"
+                await anyio.lowlevel.checkpoint()
+
+    scope = anyio.CancelScope()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(other, scope)
+        async for _ in batchrun.stream(chairs(endpoint)):
+            turns += "R"
+        scope.cancel()
+
+    assert turns.count("R") == 4
+    assert "RRR" not in turns  # trio shuffles the tasks of a round, so two may come together
+
+
 async def test_the_end_of_a_call_is_not_known_before_it_is_over(endpoint: str) -> None:
     async with batchrun.stream(slow(endpoint)) as results:
         with pytest.raises(errors.UsageError, match="isn't over"):
@@ -221,6 +262,19 @@ async def test_two_streams_of_one_task_group_go_on_together(endpoint: str) -> No
             tasks.start_soon(follow, name)
 
     assert [len(each) for each in found.values()] == [4, 4]
+
+
+async def test_two_streams_of_one_program_keep_to_one_pace(endpoint: str) -> None:
+    async with (
+        batchrun.stream(slow(endpoint), label="one") as one,
+        batchrun.stream(slow(endpoint), label="two") as two,
+    ):
+        await anext(one)
+        await anext(two)
+
+        assert [len(pace) for pace, _ in process_pace._paces.values()] == [2]
+
+    assert not process_pace._paces
 
 
 async def test_a_second_call_of_one_sweep_is_refused_while_the_first_is_at_work(
@@ -259,6 +313,7 @@ def test_a_ledger_is_read_without_a_lock_and_typed(endpoint: str) -> None:
     assert ledger.cost == end.cost
     assert ledger.counts.succeeded == 4
     assert list(ledger.results) == list(end.results)
+    assert ledger.models == end.models
     assert (ledger.name, ledger.endpoint, ledger.sweep) == ("chairs", endpoint, end.sweep)
     records = list(ledger)
     assert sum(isinstance(each, Intent) for each in records) == 4

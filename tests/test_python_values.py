@@ -1,6 +1,8 @@
 """What the Python functions take, without a sweep: names, manifests, options."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 import batchrun
 from batchrun import errors
+from batchrun.commands.confirm import confirm
 from batchrun.commands.run_options import parse
 from batchrun.manifest.load import read_manifest
 from batchrun.python.keywords import NAMES, asked_for
@@ -214,3 +217,14 @@ def test_wrong_options_are_raised_by_each_function() -> None:
     for function in (batchrun.plan, batchrun.run, batchrun.stream):
         with pytest.raises(errors.UsageError, match="did you mean `label`"):
             function(CHAIRS, lable="x")  # type: ignore[call-arg]
+
+
+def test_python_is_never_asked_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = pty.openpty()
+    with open(theirs, closefd=False) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+
+        with pytest.raises(errors.UsageError, match="say so with `--yes`"):
+            confirm("pay?", unasked="it costs", asks=asked_for(Path("m"), {}).options.asks)
+    os.close(ours)
+    os.close(theirs)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -24,7 +23,7 @@ from batchrun.errors import UsageError
 from batchrun.python.keywords import Asked, Keywords, asked_for
 from batchrun.python.loading import Manifest, Source, loaded, unchanged
 from batchrun.python.reading import LedgerView
-from batchrun.python.running import Running
+from batchrun.python.running import Running, new_thread
 from batchrun.python.streaming import Stream
 from batchrun.python.values import End, Plan, end_of, plan_of
 from batchrun.results.gathering import Outlet
@@ -154,7 +153,7 @@ class Work(Struct, frozen=True):
             carrying_out as ending,
         ):
             summary, totals = concluded(ending)
-            return end_of(ending, summary, (*notes.said, *said(ending, totals)))
+            return end_of(ending, summary, totals, (*notes.said, *said(ending, totals)))
 
 
 def begun(source: Source, base: Any, keywords: Any, *, results: bool) -> Running:
@@ -177,18 +176,15 @@ def prepared(source: Source, base: Any, keywords: Any) -> tuple[Asked, Call]:
 def in_event_loop() -> bool:
     """Say whether an event loop runs in this thread."""
     with suppress(RuntimeError):
-        return asyncio.get_running_loop() is not None  # also where no task of it is at work
-    try:
-        sniffio.current_async_library()
+        return asyncio.get_running_loop() is not None
+    try:  # of asyncio it would know by the context alone, which goes along into threads
+        return sniffio.current_async_library() == "trio"
     except sniffio.AsyncLibraryNotFoundError:
         return False
-    return True
 
 
 def in_a_thread(work: Callable[[], T]) -> T:
-    """Return what *work* returns, which may have an event loop of its own; wait for it."""
-    if not in_event_loop():
-        return work()
+    """Return what *work* returns, which has event loops of its own; wait for it."""
     found: list[T] = []
     errors: list[BaseException] = []
 
@@ -198,9 +194,9 @@ def in_a_thread(work: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001  (raised below)
             errors.append(error)
 
-    thread = threading.Thread(target=run_it, name="batchrun plan", daemon=True)
+    thread = new_thread(run_it, name="batchrun plan")
     thread.start()
     thread.join()
-    for error in errors:
-        raise error
+    for raised in errors:
+        raise raised
     return found[0]

@@ -22,7 +22,8 @@ class LedgerView:
     """A ledger as it was when it was read: what its lines come to; and its lines, as they are now.
 
     *sweep*, *name*, *label* and *endpoint* say whose it is, *cost* is what it has cost in USD.
-    *counts* are of all its cells, *models* the same of each model, by its alias.
+    *counts* are of all its cells, *models* the same of each model with its
+    cost, by its alias.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,7 +42,7 @@ class LedgerView:
         self.endpoint = None if book.sweep is None else book.sweep.endpoint
         self.cost: Decimal = book.cost
         self.counts: Tally = counted.tally
-        self.models = {row.alias: row.tally for row in counted.models}
+        self.models = {row.alias: row for row in counted.models}
 
     def __repr__(self) -> str:
         return f"<LedgerView {self.path}: {self.counts.cells:,} cells>"

@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,11 @@ _guard: Final = threading.Lock()
 _numbers: Final = itertools.count(1)
 
 
+def new_thread(work: Callable[[], None], *, name: str) -> threading.Thread:
+    """Return a thread for event loops of its own: the program's context would say that one runs."""
+    return threading.Thread(target=Context().run, args=(work,), name=name, daemon=True)
+
+
 class Running:
     """The thread of one call of the sweep in *folder*, which does *work*."""
 
@@ -47,9 +53,7 @@ class Running:
         self._end: End | None = None
         self._error: BaseException | None = None
         self._over = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name=f"batchrun {folder.name}", daemon=True
-        )
+        self._thread = new_thread(self._run, name=f"batchrun {folder.name}")
 
     @property
     def closed(self) -> bool:

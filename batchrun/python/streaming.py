@@ -2,16 +2,26 @@
 
 import sys
 from collections import deque
+from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
 from batchrun.errors import UsageError
 from batchrun.python.running import Running
 from batchrun.python.values import End
 from batchrun.results.result import Result
+
+
+class Stage(StrEnum):
+    """Where a stream stands."""
+
+    NOT_BEGUN = "not begun"
+    AT_WORK = "at work"
+    OVER = "over"
 
 
 class Stream:
@@ -30,14 +40,12 @@ class Stream:
 
     def __init__(self, running: Running) -> None:
         self._running = running
+        self._stage = Stage.NOT_BEGUN
         self._ready: deque[Result] = deque()
-        self._begun = False
-        self._over = False
         self._limiter: anyio.CapacityLimiter | None = None
 
     def __repr__(self) -> str:
-        how = "over" if self._over else "at work" if self._begun else "not begun"
-        return f"<Stream {self._running.folder}: {how}>"
+        return f"<Stream {self._running.folder}: {self._stage}>"
 
     @property
     def end(self) -> End:
@@ -45,7 +53,7 @@ class Stream:
 
         Raises UsageError until it is over, and again what it raised.
         """
-        if not self._begun or self._running.alive:
+        if self._stage is Stage.NOT_BEGUN or self._running.alive:
             raise UsageError("the call isn't over; its `end` is known behind the loop")
         return self._running.outcome()
 
@@ -53,9 +61,9 @@ class Stream:
         return self
 
     async def __anext__(self) -> Result:
-        while not (self._ready or self._over):
+        if self._stage is not Stage.OVER:
             self._begin()
-            await self._wait()
+            await self._fill()
         if not self._ready:
             raise StopAsyncIteration
         return self._ready.popleft()
@@ -74,38 +82,42 @@ class Stream:
 
     async def aclose(self) -> None:
         """Stop the call where it is still at work, and wait until the ledger is whole."""
-        self._ready.clear()
-        if self._over:
-            return
-        self._over = True
-        if self._begun:
+        if self._close() is Stage.AT_WORK:
             await self._left()
 
     def __del__(self) -> None:
-        if self._begun and not self._over and not sys.is_finalizing():
+        if self._stage is Stage.AT_WORK and not sys.is_finalizing():
             self._running.stop()
 
     def _begin(self) -> None:
-        if not (self._begun or self._over):
-            self._begun = True
+        if self._stage is Stage.NOT_BEGUN:
+            self._stage = Stage.AT_WORK
             self._running.start()
 
-    async def _wait(self) -> None:
-        """Take what there is; where the wait is cancelled, the call is left."""
+    def _close(self) -> "Stage":
+        """Give no further result; return where the stream stood."""
+        stage, self._stage = self._stage, Stage.OVER
+        self._ready.clear()
+        return stage
+
+    async def _fill(self) -> None:
+        """Wait until there is a result, or the end; where the wait is cancelled, leave the call."""
         try:
+            if self._ready:  # others have their turn, however many there are
+                await anyio.lowlevel.checkpoint()
+                return
             found = await self._in_thread()
         except GeneratorExit:  # nothing can be waited for
-            self._over = True
+            self._close()
             self._running.stop()
             raise
         except BaseException:
-            self._over = True
+            self._close()
             await self._left()
             raise
         self._ready.extend(found)
         if not found:
-            self._over = True
-            self._running.join()  # it has nothing to do any more
+            self._close()
             self._running.outcome()  # which may raise what stopped it
 
     async def _in_thread(self) -> list[Result]:

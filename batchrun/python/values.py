@@ -10,13 +10,15 @@ from msgspec import Struct
 from batchrun.base.text import usd
 from batchrun.commands.call import Call
 from batchrun.commands.final_report import Ending
+from batchrun.commands.outcome import Totals
 from batchrun.commands.preview import Foreseen
 from batchrun.errors import BatchrunError
 from batchrun.ledger.reader import open_reader
+from batchrun.results.failures import Failure
 from batchrun.results.gathering import results_of
 from batchrun.results.result import Result
 from batchrun.results.summary import Summary
-from batchrun.results.tally import Tally
+from batchrun.results.tally import ModelRow, Tally
 from batchrun.sweep.location import LEDGER
 
 
@@ -87,10 +89,11 @@ class End(Struct, frozen=True, kw_only=True):
     """The end of a call: the counts and the exit code of the `--json` object.
 
     *counts* are of the manifest's cells; *cost* is what the sweep has cost so far, in USD.
-    *complete* is whether no further call has anything to do. *exit_code* is what the command line
-    would end with, *next* how to go on, *errors* are what stopped the call before all was done.
-    *notes* are what was to be said of it; with `progress` most of it was said on stderr. *duration*
-    is how long the call took, in seconds.
+    *failures* are grouped by their reason; *models* are the counts and the cost of each model, by
+    its alias. *complete* is whether no further call has anything to do. *exit_code* is what the
+    command line would end with, *next* how to go on, *errors* are what stopped the call before all
+    was done. *notes* are what was to be said of it; with `progress` most of it was said on stderr.
+    *duration* is how long the call took, in seconds.
     """
 
     sweep: str | None
@@ -110,7 +113,8 @@ class End(Struct, frozen=True, kw_only=True):
     next: str
     errors: tuple[BatchrunError, ...]
     notes: tuple[str, ...]
-    failures: tuple[Mapping[str, Any], ...]
+    failures: tuple[Failure, ...]
+    models: Mapping[str, ModelRow]
     _object: Mapping[str, Any]
     _call: Call
 
@@ -171,7 +175,7 @@ def _amounts(cost: Mapping[str, Any]) -> dict[str, Any]:
     return {**known, "unknown": cost["unknown"]}
 
 
-def end_of(ending: Ending, summary: Summary, notes: Sequence[str]) -> End:
+def end_of(ending: Ending, summary: Summary, totals: Totals | None, notes: Sequence[str]) -> End:
     """Return what a call came to; *notes* were said meanwhile."""
     call = ending.call
     return End(
@@ -192,7 +196,8 @@ def end_of(ending: Ending, summary: Summary, notes: Sequence[str]) -> End:
         next=summary.next,
         errors=tuple(ending.shutdown.errors),
         notes=tuple(notes),
-        failures=summary.failures,
+        failures=() if totals is None else tuple(totals.failures),
+        models={} if totals is None else {row.alias: row for row in totals.counted.models},
         _object=summary.as_dict(),
         _call=call,
     )
