@@ -39,6 +39,7 @@ SHARED_BY_COMMANDS: Final = {
     "beside",
     "bug_report",
     "call",
+    "cell_life",
     "changed_types",
     "checking_inputs",
     "confirm",

@@ -32,6 +32,7 @@ The way of a cell:
     run_age.py         how old a run is, by the service's word and our own sight of it. Pure
     poll.py            asks how runs stand; `poll_schedule.py` says when
     downloader.py      outputs, after the run
+    log_keeper.py      logs of runs that ended badly, after the run; `kept_logs.py` has their files
 
 A send without a clear answer:
 
