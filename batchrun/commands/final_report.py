@@ -73,7 +73,8 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
     totals = walk(ending)
     summary = summary_of(ending, totals)
     SIGNALS.hush()
-    if totals is not None and not (ending.shutdown.codes or ending.selection):
+    left = ending.shutdown.codes or ending.shutdown.unkept or ending.selection
+    if totals is not None and not left:
         nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
     silent = quiet and not summary.exit_code
     for each in (*_passed(ending), *(() if silent else _said(ending, totals))):

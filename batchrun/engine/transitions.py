@@ -57,6 +57,7 @@ class Transitions:
         self._active = active
         self._ready_queue = ready_queue
         self._downloader = downloader
+        self._log_keeper = context.log_keeper
         self._costs = costs
 
     # The way of an attempt.
@@ -165,6 +166,7 @@ class Transitions:
         await self._ledger.append(*(finished_line(a.key, a.number, run) for a, run in known))
         for attempt, run in ended:
             self._enter(attempt, Phase.ENDED)
+            self._log_keeper.ended(attempt.key, run)
             if State(run.status_code) in GOOD:
                 self._tell_end(attempt)
                 job = Job(key=attempt.key, run_id=run.id, name=attempt.name, output=run.output)

@@ -21,7 +21,7 @@ from batchrun.errors import QuestionHeldError, ThrottledError, TooLargeAnswerErr
 from batchrun.runflow import wire
 from batchrun.runflow.batch_pages import read_batch
 from batchrun.runflow.batches import Batch
-from batchrun.runflow.get_outcomes import NEEDED, OPTIONAL, UPLOAD, Answer, Terms
+from batchrun.runflow.get_outcomes import NEEDED, ONCE, OPTIONAL, UPLOAD, Answer, Terms
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.key_check import ACCOUNT
 from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
@@ -166,10 +166,15 @@ class Client:
         answer = await self._get(path, params=params, read=read)
         return None if answer.refusal is not None else cast("Run", answer.body)
 
-    async def part_of_run(self, run_id: str, part: str, cursor: str | None = None) -> Any:
-        """Return a page of a run's `logs` or `node-runs`, None if the API refuses it."""
+    async def part_of_run(
+        self, run_id: str, part: str, cursor: str | None = None, *, once: bool = False
+    ) -> Any:
+        """Return a page of a run's `logs` or `node-runs`, None if the API refuses it.
+
+        *once*: what fails is not tried again, and raises QuestionHeldError.
+        """
         path = f"/v1/runs/{quote(run_id, safe='')}/{part}"
-        get = partial(self._get, terms=OPTIONAL)
+        get = partial(self._get, terms=ONCE if once else OPTIONAL)
         answer = await ask_page(get, path, self._part_size, cursor)
         return None if answer.refusal is not None else answer.body
 

@@ -39,7 +39,8 @@ class Terms(Struct, frozen=True, kw_only=True):
     """How a question may end without what it asks for.
 
     *refusals* in the API's own envelope end it at once. What is not served ends an *optional* one
-    at once, and one that *may be refused* after *in_a_row* times. *posted* is a POST.
+    at once, and one that *may be refused* after *in_a_row* times. *posted* is a POST. One
+    that is asked *once* isn't worth a second try after a 429, a 5xx or no answer.
     """
 
     refusals: frozenset[int] = REFUSALS
@@ -47,10 +48,12 @@ class Terms(Struct, frozen=True, kw_only=True):
     may_be_refused: bool = False
     in_a_row: int = IN_A_ROW
     posted: bool = False
+    once: bool = False
 
 
 NEEDED: Final = Terms()
 OPTIONAL: Final = Terms(optional=True, may_be_refused=True)
+ONCE: Final = Terms(optional=True, may_be_refused=True, once=True)
 LISTED: Final = Terms(may_be_refused=True)
 UPLOAD: Final = Terms(refusals=REFUSALS | {409, 413}, posted=True)
 

@@ -39,7 +39,8 @@ _TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 RUN_FIELDS: Final = (
     "id,status_code,client_ref,metadata,output,cost,duration_ms,created_at,started_at,"
     "completed_at,failure_code,failure_message,failure_stage_code,org_id,batch_id,"
-    "target_version,cost_breakdown,current_evaluation_summary"
+    "target_version,cost_breakdown,current_evaluation_summary,has_logs,has_node_runs,"
+    "nodes_total,nodes_completed"
 )
 
 LIGHT_FIELDS: Final = RUN_FIELDS.replace(",output,", ",")
@@ -72,6 +73,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     target_version: str | None = None
     cost_breakdown: Mapping[str, Any] | None = None
     evaluation: Mapping[str, Any] | None = None
+    has_logs: bool | None = None
+    has_node_runs: bool | None = None
+    nodes_total: int | None = None
+    nodes_completed: int | None = None
     left_out: int = 0
 
     @property
@@ -211,6 +216,10 @@ def parse_run(body: Any) -> Run:
         target_version=text(get("target_version")),
         cost_breakdown=_mapping(get("cost_breakdown")),
         evaluation=_mapping(get("current_evaluation_summary")),
+        has_logs=_flag(get("has_logs")),
+        has_node_runs=_flag(get("has_node_runs")),
+        nodes_total=whole(get("nodes_total")),
+        nodes_completed=whole(get("nodes_completed")),
     )
 
 
@@ -235,6 +244,10 @@ def _plain_id(value: str) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) and value else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _reference(value: str | None, metadata: Any) -> str | None:
