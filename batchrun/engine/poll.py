@@ -248,7 +248,8 @@ class Poller:
         # A run that ended while we asked is no news. From here to the first line nothing waits,
         # else two polls that show the same end would both write it.
         news = [(a, run) for a, run in shown if a.phase in {Phase.RUNNING, Phase.PARKED}]
-        for _, run in news:
+        for attempt, run in news:
+            attempt.nodes = run.nodes
             self._transitions.warn_unknown_status(run)
         if ended := [(attempt, run) for attempt, run in news if run.terminal]:
             await self._transitions.finish(ended)

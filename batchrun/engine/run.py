@@ -393,7 +393,8 @@ class Runner:
             progress.fewer(beyond)
 
     def _moment(self) -> Moment:
-        return Moment(self._in_flight.flying(), self._context.ledger.book.cost)
+        in_flight, book = self._in_flight, self._context.ledger.book
+        return Moment(in_flight.flying(), book.cost, in_flight.nodes())
 
     # The slots.
 

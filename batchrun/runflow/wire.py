@@ -31,6 +31,9 @@ _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 MOST_DEEP: Final = 100
 """Levels of a body that is nested too deep to be read as it is."""
 
+MOST_NODES: Final = 10_000
+"""Steps of one run beyond which a number of them is none."""
+
 _MOST_DIGITS: Final = 300
 _TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 
@@ -82,6 +85,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def terminal(self) -> bool:
         return self.status_code in TERMINAL
+
+    @property
+    def nodes(self) -> tuple[int, int] | None:
+        """How many of its steps are over, and how many there are; None where that isn't several."""
+        total = self.nodes_total
+        if total is None or not 1 < total <= MOST_NODES:
+            return None
+        return min(max(self.nodes_completed or 0, 0), total), total
 
     @property
     def known(self) -> bool:
