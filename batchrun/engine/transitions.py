@@ -5,7 +5,7 @@ overlap cannot write the same line twice, and a failed write stops everything an
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import anyio
 
@@ -18,12 +18,11 @@ from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.run_records import Refused, finished_line, rejected_line
 from batchrun.engine.shutdown import Wakeup
+from batchrun.engine.status_words import StatusWords
 from batchrun.engine.waves import Wave, Waves
 from batchrun.ledger.history import GOOD, State, Submit, next_step
 from batchrun.ledger.records import Dropped, Intent, Parked, Submitted
 from batchrun.runflow.wire import Run
-
-UNKNOWN_STATUS: Final = "the service says a run is {word!r}, a status this batchrun doesn't know"
 
 
 class Transitions:
@@ -49,6 +48,7 @@ class Transitions:
         self.waves = waves
         self.wakeup = wakeup
         self.poll_wakeup = Wakeup()
+        self.status_words = StatusWords(context.client, context.progress)
         self._settings = context.settings
         self._ledger = context.ledger
         self._client = context.client
@@ -251,11 +251,6 @@ class Transitions:
     def poll_ends(self, wave: Wave) -> None:
         """The wave's runs have been asked for."""
         self._enter_wave(wave, WavePhase.DOUBTED if wave.doubted else WavePhase.IDLE)
-
-    def warn_unknown_status(self, run: Run) -> None:
-        """Say once for each word that the service uses a status we don't know."""
-        if not run.known:
-            self._notices.once(run.status_code, UNKNOWN_STATUS.format(word=run.status_code))
 
     # The steps that the verbs share.
 

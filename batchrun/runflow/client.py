@@ -45,6 +45,7 @@ from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.retry import Calls
 from batchrun.runflow.service_profile import ServiceProfile
+from batchrun.runflow.statuses import ends_listed
 from batchrun.runflow.wire import Asset, Page, Run
 
 
@@ -177,6 +178,14 @@ class Client:
         get = partial(self._get, terms=ONCE if once else OPTIONAL)
         answer = await ask_page(get, path, self._part_size, cursor)
         return None if answer.refusal is not None else answer.body
+
+    async def status_ends(self) -> Mapping[str, bool]:
+        """Return which unknown status words the service lists as ends, and which as none.
+
+        Nothing where it doesn't say so. What fails is not tried again, and is QuestionHeldError.
+        """
+        answer = await self._get("/v1/runs/statuses", read=ends_listed, terms=ONCE)
+        return {} if answer.refusal is not None else cast("Mapping[str, bool]", answer.body)
 
     async def newest_page(self, cursor: str | None = None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.
