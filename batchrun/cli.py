@@ -13,6 +13,7 @@ COMMANDS = {
     "plan": "what would be done; sends no run",
     "status": "counts, costs, open runs and failures; no network",
     "why": "the life of one cell; no network without `--logs`",
+    "logs": "the logs and steps of a cell's runs, kept or asked from the service",
     "list": "all sweeps and labels below a folder; no network",
     "models": "which models there are; what one takes, gives and costs",
     "redo": "make chosen cells again, and pay for just these",

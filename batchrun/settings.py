@@ -22,12 +22,14 @@ from batchrun.base.values import (
     MOST_ITEMS,
     FailOn,
     InputErrors,
+    KeepLogs,
     Rate,
     parse_batch_size,
     parse_fail_on,
     parse_flag,
     parse_ids,
     parse_input_errors,
+    parse_keep_logs,
     parse_money,
     parse_rate,
     parse_seconds,
@@ -67,6 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     confirm_above: Decimal | None = None
     budget_per_day: Decimal | None = None
     download: bool = True
+    logs: KeepLogs = KeepLogs.NONE
     model_concurrency: Mapping[str, int] = field(default_factory=dict)
     model_prices: Mapping[str, Decimal] = field(default_factory=dict)
     model_budgets: Mapping[str, Decimal] = field(default_factory=dict)
@@ -398,6 +401,18 @@ CALL: Final = (
         says="save what the runs made",
         help="leave outputs where they are",
         schema={"type": "boolean"},
+    ),
+    Setting(
+        name="logs",
+        key="outputs.logs",
+        flag="--keep-logs",
+        parse=parse_keep_logs,
+        written="none",
+        metavar="none|failed|all",
+        says="whose logs are kept in the folder: of no run, of those that did not succeed, of all",
+        more="whose logs are [kept in the folder](looking.md#kept-logs): of no run (none), of runs "
+        "that did not succeed (failed), of all",
+        schema={"type": "string", "pattern": rf"^({'|'.join(KeepLogs)}|\$\{{env:.*)$"},
     ),
     Setting(
         name="drain",

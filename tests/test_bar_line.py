@@ -3,10 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from batchrun.results.bar_line import BarView, bar_line, clock
 
 EARLY = BarView(done=3, total=120, in_flight="5 in flight", cost="1.04 USD", elapsed=5)
+NODES = replace(EARLY, nodes="nodes 12/35")
 LATE = BarView(
     done=47,
     total=1200,
@@ -21,6 +23,14 @@ LATE = BarView(
 @pytest.mark.parametrize(
     ("view", "columns", "line"),
     [
+        (
+            NODES,
+            80,
+            "  2%|" + " " * 24 + "| 3/120, 5 in flight, nodes 12/35, 1.04 USD [00:05]",
+        ),
+        (NODES, 44, "  2% 3/120, 5 in flight, 1.04 USD [00:05]"),
+        (NODES, 54, "  2% 3/120, 5 in flight, nodes 12/35, 1.04 USD [00:05]"),
+        (NODES, 20, "  2% 3/120 [00:05]"),
         (EARLY, 80, "  2%|" + " " * 37 + "| 3/120, 5 in flight, 1.04 USD [00:05]"),
         (EARLY, 44, "  2% 3/120, 5 in flight, 1.04 USD [00:05]"),
         (EARLY, 30, "  2% 3/120, 1.04 USD [00:05]"),
@@ -65,6 +75,7 @@ VIEWS = st.builds(
     total=st.integers(1, 10**7),
     in_flight=st.just("16 in flight"),
     cost=st.just("12,345.678 USD"),
+    nodes=st.sampled_from(["", "nodes 12/35", "nodes 123,456/1,000,000"]),
     bad=st.sampled_from([(), ("1 failed",), ("10,000 cancelled", "3 failed", "1 rejected")]),
     elapsed=st.floats(0, 10**6),
     left=st.none() | st.floats(0, 10**7),

@@ -40,6 +40,7 @@ SHARED_BY_COMMANDS: Final = {
     "bug_report",
     "call",
     "callbacks",
+    "cell_life",
     "changed_types",
     "checking_inputs",
     "confirm",

@@ -144,6 +144,7 @@ HARMLESS: dict[str, Any] = {
     "outputs": {"download": False},
     "outputs.dir": "elsewhere",
     "outputs.download": False,
+    "outputs.logs": "all",
     "outputs.name": "${color}/${cell}",
     "metadata": {"project": "spring", "color": "${color}"},
     "endpoint": "https://example.com/v2",

@@ -27,6 +27,7 @@ from batchrun.settings import SETTINGS, Settings, in_section
 KEPT = """
     --endpoint=simulator --outputs=out --label=x --concurrency=3 --rate=10/s --attempts=3
     --timeout=1m --settle=1s --give-up=5s --interval=1s --batch=20 --downloads=2 --budget=5.00
+    --keep-logs=failed
     --input-errors=warn --confirm-above=2 --budget-per-day=2 --allow-short
     --only=seed=1 --fail-on=2 --on-interrupt=drain --no-download --trust-key --recover=a1b2
 """.split()  # noqa: SIM905  (as one types it)

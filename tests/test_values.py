@@ -14,6 +14,7 @@ from batchrun.base.values import (
     parse_fail_on,
     parse_flag,
     parse_input_errors,
+    parse_keep_logs,
     parse_money,
     parse_rate,
     parse_seconds,
@@ -421,6 +422,17 @@ def test_a_value_in_a_message_is_short_and_printable() -> None:
 @pytest.mark.parametrize("value", ["refuse", "warn"])
 def test_input_errors_are_refused_or_warned_of(value: str) -> None:
     assert parse_input_errors(value) == value
+
+
+@pytest.mark.parametrize("value", ["none", "failed", "all"])
+def test_the_logs_that_are_kept_are_named(value: str) -> None:
+    assert parse_keep_logs(value) == value
+
+
+@pytest.mark.parametrize("value", ["some", "", True, None, 1, ["all"]])
+def test_other_logs_are_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="expected none, failed or all"):
+        parse_keep_logs(value)
 
 
 @pytest.mark.parametrize("value", ["ignore", "", True, None, 1, ["warn"]])

@@ -8,10 +8,14 @@ from msgspec import Struct
 
 
 class Moment(Struct, frozen=True):
-    """The runs under way now, those of earlier calls included, and the sweep's cost so far."""
+    """The runs under way now, those of earlier calls included, and the sweep's cost so far.
+
+    *nodes* are the steps of runs under way that have several: how many are over, and all.
+    """
 
     in_flight: int
     cost: Decimal
+    nodes: tuple[int, int] | None = None
 
 
 NOTHING: Final = Moment(0, Decimal(0))

@@ -63,6 +63,14 @@ class InputErrors(StrEnum):
     WARN = "warn"
 
 
+class KeepLogs(StrEnum):
+    """Whose logs are kept in the folder."""
+
+    NONE = "none"
+    FAILED = "failed"
+    ALL = "all"
+
+
 def parse_rate(value: object) -> Rate:
     """Parse "10/s", "600/min" or "0.5/s"."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)/(s|min|h)", value if type(value) is str else "")
@@ -151,6 +159,13 @@ def parse_input_errors(value: object) -> InputErrors:
     if value not in [*InputErrors]:
         raise ValueError("expected refuse or warn")
     return InputErrors(str(value))
+
+
+def parse_keep_logs(value: object) -> KeepLogs:
+    """Parse none, failed or all."""
+    if value not in [*KeepLogs]:
+        raise ValueError("expected none, failed or all")
+    return KeepLogs(str(value))
 
 
 def parse_fail_on(value: object) -> FailOn:

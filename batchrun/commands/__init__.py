@@ -30,7 +30,8 @@ Shared by them:
     ledger_counts.py              what the ledger comes to without a manifest
     outcome.py                    what a call came to, as it is printed
     status_report.py              how a sweep stands; `open_runs.py` for its runs
-    fetched_logs.py               the logs of a run, for `why --logs`
+    cell_life.py                  one cell of a sweep, for `why` and `logs`
+    fetched_logs.py               the logs of its runs
     progress_choice.py, stdout.py where progress and results go
     signals.py                    Ctrl-C and its kin
     error_boundary.py             errors -> a message and an exit code; `bug_report.py` for bugs

@@ -87,7 +87,8 @@ def concluded(
     totals = walk(ending)
     summary = summary_of(ending, totals)
     hush()
-    if totals is not None and not (ending.shutdown.codes or ending.selection):
+    left = ending.shutdown.codes or ending.shutdown.unkept or ending.selection
+    if totals is not None and not left:
         nothing_to_do.remember(ending.call, ending.ledger, summary, totals)
     return summary, totals
 

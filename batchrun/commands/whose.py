@@ -24,7 +24,7 @@ from batchrun.manifest.manifest import Head
 from batchrun.sweep.identity import Identity, read_identity
 from batchrun.sweep.location import LEDGER, choose_endpoint
 
-OF_A_SWEEP: Final = frozenset({"run", "plan", "status", "why", "redo", "recover"})
+OF_A_SWEEP: Final = frozenset({"run", "plan", "status", "why", "logs", "redo", "recover"})
 """Commands whose first word is a manifest, or a sweep's folder."""
 
 LARGE: Final = 1_000_000

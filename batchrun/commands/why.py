@@ -1,19 +1,23 @@
 """`batchrun why MANIFEST|FOLDER CELL`: the life of one cell, on one screen; no lock.
 
 It reads the index, and of the ledger only the cell's lines: a long ledger takes as long as a short
-one, once the index has caught up. With `--logs` the service is asked, and nothing else is.
+one, once the index has caught up. Of the logs that the folder keeps it shows the end. With `--logs`
+the service is asked for those that it doesn't keep, and for nothing else.
 """
 
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.no_file import DASH
 from batchrun.base.text import for_terminal
+from batchrun.commands.cell_life import life_in
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.target import (
     Place,
@@ -21,12 +25,9 @@ from batchrun.commands.target import (
     command_of,
     locate,
     naming_recover,
-    opened,
     recover_of,
     subject_of,
 )
-from batchrun.errors import LedgerError
-from batchrun.ledger.cell_lines import OtherSweepError, life_of
 from batchrun.ledger.life import Life
 from batchrun.ledger.missing_files import gone
 from batchrun.ledger.records import Finished, Mark, Reused, Saved, Submitted
@@ -37,8 +38,11 @@ from batchrun.results.next_call import next_call
 from batchrun.results.origins import CellOrigin, origin_of_cell
 from batchrun.results.result_files import MANIFEST
 from batchrun.settings import Settings
-from batchrun.sweep.identity import check_folder, read_identity
-from batchrun.sweep.location import LEDGER
+from batchrun.sweep.identity import read_identity
+from batchrun.sweep.location import LEDGER, LOGS
+
+if TYPE_CHECKING:  # most cells have none
+    from batchrun.runflow.run_logs import RunLogs
 
 LARGE: Final = 4 << 20
 """Bytes of a manifest and its data files up to which they are read without being asked for."""
@@ -58,7 +62,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     takes: bool
     next: str
     note: str
-    logs: Mapping[str, Any] | None = None
+    logs: "RunLogs | None" = None
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,10 +71,9 @@ def main(argv: Sequence[str]) -> int:
     place, quiet = take_place(values), values["json"]
     subject = _subject(values["target"], place, everywhere=values["origin"], quiet=quiet)
     with naming_recover(recover_of(subject.command)):
-        life = _life(subject, values["cell"])
+        life = life_in(subject, values["cell"])
     shown = shown_of(subject, life, everywhere=values["origin"])
-    if values["logs"]:
-        shown = _with_logs(subject, shown, values["cell"])
+    shown = _with_logs(subject, shown, values["cell"], asked=values["logs"])
     text = as_json(shown) if values["json"] else "\n".join(map(for_terminal, screen(shown)))
     print(text)
     return 0
@@ -84,7 +87,8 @@ def parser() -> Parser:
     made.add_argument(
         "--logs",
         action="store_true",
-        help="ask the service for the logs of the run: the last failed one, or the one named",
+        help="show all logs of the run: the last failed one, or the one named; the service is "
+        "asked for them unless the folder keeps them",
     )
     made.add_argument(
         "--origin",
@@ -134,23 +138,6 @@ def _bytes(path: Path) -> int:
         return 0
 
 
-def _life(subject: Subject, text: str) -> Life:
-    """Return the life of the cell that *text* means; UsageError where that is none, or several."""
-    path = subject.folder / LEDGER
-    sweep = check_folder(subject.folder)
-    if not path.exists():
-        with opened(subject):  # says how to begin
-            pass
-    try:
-        return life_of(subject.folder, text, sweep=sweep)
-    except (ValueError, OtherSweepError) as error:
-        with opened(subject):  # says whose it is, or names the broken line
-            pass
-        raise LedgerError(f"cannot index the ledger {path}: {error}") from error
-    except OSError as error:
-        raise LedgerError(f"cannot read the ledger {path}: {error.strerror or error}") from error
-
-
 def shown_of(subject: Subject, life: Life, *, everywhere: bool) -> Shown:
     """Return what is known of a cell without the service."""
     manifest, path = subject.manifest, subject.folder / LEDGER
@@ -187,16 +174,21 @@ def _limits(folder: Path) -> Settings:
         return load_settings(b"{}", path)
 
 
-def _with_logs(subject: Subject, shown: Shown, text: str) -> Shown:
-    """Return *shown* with the logs of a run, or with the reason why they can't be had."""
-    from msgspec.structs import replace
-
-    from batchrun.commands.fetched_logs import logs_of
-
+def _with_logs(subject: Subject, shown: Shown, text: str, *, asked: bool) -> Shown:
+    """Return *shown* with the logs of a run: the kept ones, and where *asked* the service's."""
     run = run_meant(shown.life, text)
+    if not asked and not (subject.folder / LOGS / shown.life.key).exists():
+        return shown
+    from batchrun.commands.fetched_logs import logs_of, shortest
+    from batchrun.engine.kept_logs import kept_logs
+    from batchrun.runflow.run_logs import RunLogs
+
     if run is None:
-        return replace(shown, logs={"run_id": None, "said": "the cell has no run"})
-    return replace(shown, logs=logs_of(subject, run))
+        return replace(shown, logs=RunLogs(run_id=None, said="the cell has no run"))
+    if asked:
+        return replace(shown, logs=logs_of(subject, shown.life.key, [run])[0])
+    kept = kept_logs(subject.folder, shown.life.key, run)
+    return shown if kept is None else replace(shown, logs=shortest(kept))
 
 
 def run_meant(life: Life, text: str) -> str | None:
@@ -217,6 +209,8 @@ def screen(shown: Shown) -> Iterator[str]:
         from batchrun.commands.fetched_logs import in_words
 
         yield ""
+        if shown.logs.run_id is not None:
+            yield f"logs of run {shown.logs.run_id}:"
         yield from in_words(shown.logs)
     yield ""
     if shown.note:
@@ -228,5 +222,5 @@ def as_json(shown: Shown) -> str:
     """Return the cell as one JSON object."""
     found = as_dict(shown.life, shown.origin, shown.gone)
     following = {"takes_up": shown.takes, "next": shown.next, "note": shown.note or None}
-    logs = {} if shown.logs is None else {"logs": shown.logs}
+    logs = {} if shown.logs is None else {"logs": msgspec.to_builtins(shown.logs)}
     return json.dumps({**found, **following, **logs})

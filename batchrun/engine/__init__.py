@@ -35,6 +35,7 @@ The way of a cell:
     callback_trust.py  whether they come, and when one is late. Both pure
     downloader.py      outputs, after the run
     ends.py            who sees each cell that comes to its end
+    log_keeper.py      logs of runs that ended badly, after the run; `kept_logs.py` has their files
 
 A send without a clear answer:
 
@@ -52,6 +53,7 @@ Shared by all of them:
     context.py         what each part is given: where the engine meets the rest
     phases.py          the phases of an attempt and of a wave, and what may follow what
     transitions.py     what becomes of an attempt; `run_records.py` makes the lines of runs
+    status_words.py    what the service says of status words that we don't know
     in_flight.py       the attempts under way, and their slots
     waves.py           attempts that share a reference; `run_tag.py` is what each run carries
     shutdown.py        why a call ends early, and the signals that end it

@@ -5,6 +5,7 @@ from msgspec import Struct
 from batchrun.base.progress import Progress
 from batchrun.engine.changed_sources import ChangedSources
 from batchrun.engine.ends import Ends
+from batchrun.engine.log_keeper import LogKeeper
 from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
 from batchrun.engine.refusing_models import RefusingModels
@@ -28,6 +29,7 @@ class Context(Struct, frozen=True, kw_only=True):
     shutdown: Shutdown
     sources: ChangedSources
     names: Names
+    log_keeper: LogKeeper
     refusing: RefusingModels
 
     @property

@@ -24,7 +24,7 @@ from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Active
 from batchrun.engine.shutdown import Wakeup
 from batchrun.errors import QuestionHeldError
-from batchrun.ledger.history import NOWHERE
+from batchrun.ledger.history import NOWHERE, State
 from batchrun.ledger.records import (
     Absent,
     AnyRecord,
@@ -76,7 +76,8 @@ class _Saving:
 
     *former* are those that were saved once. Of these *saved* are on disk, and those that were
     fetched since; *lost* are gone for good. *failed* can't be had in this call, *absent* weren't at
-    so many of the *renewed* addresses; *all* counts the files that were ever shown.
+    so many of the *renewed* addresses; *addressed* says of places whether they ever had an address;
+    *all* counts the files that were ever shown.
     """
 
     def __init__(self, job: Job, former: Saved | Reused | None, lost: Collection[int]) -> None:
@@ -88,6 +89,7 @@ class _Saving:
         self.all = len({*self.former, *lost, *(() if former is None else former.owed)})
         self.failed: dict[int, DownloadError] = {}
         self.absent: Counter[int] = Counter()
+        self.addressed: dict[int, bool] = {}
         self.renewed = False
         self.written = False
         self.errors: dict[int, str] = {}
@@ -227,6 +229,7 @@ class Downloader:
                 break
         else:
             self._in_vain += 1
+        await self._leave_unmade(saving)
         await self._give_up_lost(saving)
         if saving.owed or not saving.all:
             error = next(iter(saving.failed.values()), None)
@@ -277,6 +280,7 @@ class Downloader:
             saving.error = f"the service shows {len(files)} of its {saving.all} files"
         saving.all = max(1, saving.all, *(place + 1 for place in placed))
         for place, file in sorted(placed.items(), key=itemgetter(0)):
+            saving.addressed[place] = bool(file.url) or saving.addressed.get(place, False)
             if place in saving.owed and place not in saving.failed:
                 await self._fetch_one(saving, place, file)
         if not saving.owed:
@@ -337,7 +341,18 @@ class Downloader:
             content_type="application/json",
         )
 
-    # Files that are gone.
+    # Files that are gone, or were never made.
+
+    async def _leave_unmade(self, saving: _Saving) -> None:
+        """Owe no file of which a run that partly succeeded has shown no address: it made none.
+
+        Its place in the list is empty for good; it was owed once, and such a cell was never done.
+        """
+        partly = self._ledger.book.history(saving.job.key).state is State.PARTIAL_SUCCEEDED
+        unmade = [place for place in saving.owed if saving.addressed.get(place) is False]
+        if partly and unmade and saving.saved:
+            saving.lost.update(unmade)
+            await self._write(saving)
 
     async def _give_up_lost(self, saving: _Saving) -> None:
         """Write down which files weren't at their host: once, or for the second time and for good.

@@ -38,6 +38,7 @@ class Attempt:
     that isn't known; *selected* is whether this call is about it, *yielded* whether the walk of the
     grid has come to it. *last_send_ended_at* is when our last send of the intent ended, or when
     this process took the lock: an empty look-up counts only `settle` after it.
+    *nodes* are the steps of its run that were over when it was shown last, and all of them.
     The run began about *started*; *sight* is what its age hangs on.
     *choice* is what its price hangs on, "" without a budget; *first*: it is to show that price.
     *day* is the UTC day on which its cost counts, such as 2026-11-29, and None as long as that may
@@ -69,6 +70,7 @@ class Attempt:
     callback: Callback = Callback.AWAITED
     over: bool = False
     run_id: str | None = None
+    nodes: tuple[int, int] | None = None
     started: float = 0.0
     sight: Sight = field(default_factory=Sight)
     sends: int = 0
@@ -257,6 +259,11 @@ class InFlight:
     def flying(self) -> int:
         """Return how many runs are known to be under way and are looked at."""
         return sum(attempt.phase is Phase.RUNNING and not attempt.over for attempt in self)
+
+    def nodes(self) -> tuple[int, int] | None:
+        """Return the same of their steps: how many are over, and all; None if none has several."""
+        shown = [each.nodes for each in self if each.phase is Phase.RUNNING and each.nodes]
+        return (sum(over for over, _ in shown), sum(all_ for _, all_ in shown)) if shown else None
 
     def sending(self) -> bool:
         """Say whether an answer is being waited for."""

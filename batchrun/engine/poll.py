@@ -76,6 +76,7 @@ class Poller:
     async def run(self) -> None:
         """Look until cancelled."""
         async with anyio.create_task_group() as self._tasks:
+            self._tasks.start_soon(self._transitions.status_words.run, name="words of statuses")
             while True:
                 soonest = self._start_due()
                 with anyio.move_on_at(soonest):
@@ -263,9 +264,11 @@ class Poller:
         """Take in how runs stand: ended, too old, or neither."""
         # A run that ended while we asked is no news. From here to the first line nothing waits,
         # else two polls that show the same end would both write it.
-        news = [(a, run) for a, run in shown if a.phase in {Phase.RUNNING, Phase.PARKED}]
-        for _, run in news:
-            self._transitions.warn_unknown_status(run)
+        words = self._transitions.status_words
+        seen = {Phase.RUNNING, Phase.PARKED}
+        news = [(a, words.read(run)) for a, run in shown if a.phase in seen]
+        for attempt, run in news:
+            attempt.nodes = run.nodes
         if ended := [(attempt, run) for attempt, run in news if run.terminal]:
             await self._transitions.finish(ended)
         now = anyio.current_time()
@@ -273,6 +276,8 @@ class Poller:
             if not run.terminal and self._is_contradicted(attempt):
                 self._transitions.contradict(attempt)
             age = attempt.sight.age(self._client.said_age(run), now)
+            if words.is_asked(run):  # it may have ended
+                continue
             if not run.terminal and age > self._settings.timeout:
                 await self._give_up(
                     attempt,

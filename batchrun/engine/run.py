@@ -6,6 +6,7 @@ The order of things:
       _begin       what earlier calls left becomes attempts; the key and the ledger are checked
       poller       asks how runs stand, and resolves doubts
       downloader   saves outputs
+      log keeper   keeps logs of runs
       duplicates   asks for the costs of second runs
       ticker       once a second: progress, `--max-duration`
       _drive       begins what can begin, ends if nothing is active, waits for an event
@@ -39,6 +40,7 @@ from batchrun.engine.duplicate_runs import DuplicateRuns
 from batchrun.engine.ends import Ends, NoEnds
 from batchrun.engine.funds import Funds
 from batchrun.engine.in_flight import Active, InFlight
+from batchrun.engine.log_keeper import LogKeeper
 from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
 from batchrun.engine.opening import Opening
@@ -136,6 +138,9 @@ class Runner:
             shutdown=self.shutdown,
             sources=ChangedSources(manifest, self.shutdown),
             names=Names(manifest, ledger),
+            log_keeper=LogKeeper(
+                folder.path, services.client, services.progress, self.shutdown, keep=settings.logs
+            ),
             refusing=RefusingModels(ledger.book, {each.alias: each.id for each in manifest.models}),
         )
         self.selection = selection or Selection(settings.only, ledger, attempts=settings.attempts)
@@ -288,6 +293,7 @@ class Runner:
         )
         tasks.start_soon(poller.run, name="poller")
         tasks.start_soon(self._downloader.run, name="downloader")
+        tasks.start_soon(context.log_keeper.run, name="logs of runs")
         tasks.start_soon(self._duplicates.run, name="duplicate runs")
         tasks.start_soon(self._costs.run, name="costs of runs")
         tasks.start_soon(self._day.run, name="budget of the day")
@@ -299,7 +305,15 @@ class Runner:
         self._look_last = partial(self._look_at_all, poller, own_runs, reconciler)
         self._ask_for_costs = partial(self._costs.ask_last, ref_filter)
         await self._drive(transitions, submitter, opening, intents, tasks)
+        await self._keep_logs()
         await habits.keep()
+
+    async def _keep_logs(self) -> None:
+        """Wait a little for logs that are still to be kept, unless the user waits for the end."""
+        if not self.shutdown.interrupted:
+            async with self._giving_way():
+                await self._context.log_keeper.finish()
+        self._context.log_keeper.close()
 
     def _made_transitions(self) -> Transitions:
         line, book = self._context.folder.line, self._context.ledger.book
@@ -394,7 +408,8 @@ class Runner:
             progress.fewer(beyond)
 
     def _moment(self) -> Moment:
-        return Moment(self._in_flight.flying(), self._context.ledger.book.cost)
+        in_flight, book = self._in_flight, self._context.ledger.book
+        return Moment(in_flight.flying(), book.cost, in_flight.nodes())
 
     # The slots.
 

@@ -54,6 +54,7 @@ class Scheduler:
         self._opening = opening
         self._batcher = batcher
         self._downloader = downloader
+        self._log_keeper = context.log_keeper
         self._sources = context.sources
         self._names = context.names
         self._before = context.ledger.end
@@ -109,6 +110,7 @@ class Scheduler:
                 self._sources.begin(cell.key)
                 self._progress.passed(bad="" if history.state in GOOD else history.state)
                 self._owed(cell, history)
+                self._log_keeper.rests(cell.key, history)
             case Watch() | LookUp():
                 raise AssertionError("what is open is in flight")
         return True

@@ -38,7 +38,7 @@ class Shutdown:
     next call; *at_once* is True when not even an answer is waited for. *interrupted* says that
     the user waits for the end. *refusing* says of models why they got no further cell, *unsaved*
     counts outputs that could not be saved, *unsent* cells whose files could not be put, both by
-    their reasons.
+    their reasons. *unkept* counts runs whose logs are left to the next call.
     """
 
     def __init__(self, wakeup: Wakeup) -> None:
@@ -53,6 +53,7 @@ class Shutdown:
         self.refusing: list[str] = []
         self.unsaved: Counter[str] = Counter()
         self.unsent: Counter[str] = Counter()
+        self.unkept = 0
         self._wakeup = wakeup
 
     def submit_no_more(self, reason: BatchrunError | str) -> None:

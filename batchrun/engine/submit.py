@@ -353,7 +353,7 @@ class Submitter:
         match outcome:
             case Accepted(run=run):
                 self._client.profile.note_created(run.created_at, self._client.server_time)
-                self._transitions.warn_unknown_status(run)
+                self._transitions.status_words.meet(run)
                 await self._transitions.accept([(first, run)], adopted=False)
             case AcceptedBatch(batch=batch):
                 await self._took(attempts, batch)

@@ -5,7 +5,7 @@ overlap cannot write the same line twice, and a failed write stops everything an
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import anyio
 
@@ -20,13 +20,12 @@ from batchrun.engine.ready_queue import ReadyQueue
 from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.run_records import Refused, finished_line, rejected_line
 from batchrun.engine.shutdown import Wakeup
+from batchrun.engine.status_words import StatusWords
 from batchrun.engine.waves import Wave, Waves
 from batchrun.ledger.history import GOOD, State, Submit, next_step
 from batchrun.ledger.records import Dropped, Intent, Parked, Submitted
 from batchrun.runflow.callbacks import Ended
 from batchrun.runflow.wire import Run
-
-UNKNOWN_STATUS: Final = "the service says a run is {word!r}, a status this batchrun doesn't know"
 
 
 class Transitions:
@@ -54,6 +53,7 @@ class Transitions:
         self.poll_wakeup = Wakeup()
         self.trust = CallbackTrust(context.settings.callback_url, context.ledger.book.facts)
         self._hints = CallbackHints(in_flight, waves, self.trust)
+        self.status_words = StatusWords(context.client, context.progress)
         self._settings = context.settings
         self._ledger = context.ledger
         self._client = context.client
@@ -63,6 +63,7 @@ class Transitions:
         self._active = active
         self._ready_queue = ready_queue
         self._downloader = downloader
+        self._log_keeper = context.log_keeper
         self._costs = costs
 
     # The way of an attempt.
@@ -194,6 +195,7 @@ class Transitions:
         await self._ledger.append(*(finished_line(a.key, a.number, run) for a, run in known))
         for attempt, run in ended:
             self._enter(attempt, Phase.ENDED)
+            self._log_keeper.ended(attempt.key, run)
             if State(run.status_code) in GOOD:
                 self._tell_end(attempt)
                 job = Job(key=attempt.key, run_id=run.id, name=attempt.name, output=run.output)
@@ -291,11 +293,6 @@ class Transitions:
     def poll_ends(self, wave: Wave) -> None:
         """The wave's runs have been asked for."""
         self._enter_wave(wave, WavePhase.DOUBTED if wave.doubted else WavePhase.IDLE)
-
-    def warn_unknown_status(self, run: Run) -> None:
-        """Say once for each word that the service uses a status we don't know."""
-        if not run.known:
-            self._notices.once(run.status_code, UNKNOWN_STATUS.format(word=run.status_code))
 
     # The steps that the verbs share.
 

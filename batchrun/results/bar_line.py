@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from batchrun.base.text import span
 
-WANTED: Final = ("count", "bad", "percent", "cost", "in flight", "elapsed")
+WANTED: Final = ("count", "bad", "percent", "cost", "in flight", "nodes", "elapsed")
 """The parts beside the right end: each is there if those before it leave it room. The bar itself
 fills the rest.
 """
@@ -26,13 +26,17 @@ BLOCK: Final = "█"
 
 
 class BarView(Struct, frozen=True, kw_only=True):
-    """What a bar shows: *bad* are the counts of bad ends in words, *left* the seconds to come."""
+    """What a bar shows: *bad* are the counts of bad ends in words, *left* the seconds to come.
+
+    *nodes* is "" where no run under way has several steps.
+    """
 
     done: int
     total: int
     in_flight: str
     cost: str
     bad: Sequence[str] = ()
+    nodes: str = ""
     elapsed: float = 0.0
     left: float | None = None
 
@@ -57,6 +61,7 @@ def _line(view: BarView, shown: Collection[str], blocks: int) -> str:
         "count": [f"{view.done:,}/{view.total:,}"],
         "bad": view.bad,
         "in flight": [view.in_flight],
+        "nodes": [view.nodes] if view.nodes else [],
         "cost": [view.cost],
     }
     percent = _percent(view) if "percent" in shown else ""

@@ -42,7 +42,8 @@ class Standings:
 
     def details(self) -> str:
         now = self.now()
-        return ", ".join([*self.ended_badly(), f"{now.in_flight:,} in flight", _cost(now)])
+        nodes = filter(None, [_nodes(now)])
+        return ", ".join([*self.ended_badly(), f"{now.in_flight:,} in flight", *nodes, _cost(now)])
 
     def view(self, seconds: float) -> BarView:
         """Return what a bar shows after so many *seconds*."""
@@ -52,6 +53,7 @@ class Standings:
             total=total,
             bad=self.ended_badly(),
             in_flight=f"{now.in_flight:,} in flight",
+            nodes=_nodes(now),
             cost=_cost(now),
             elapsed=seconds,
             left=self.time_left(seconds),
@@ -65,6 +67,10 @@ class Standings:
             in_flight=self.now().in_flight,
             seconds=seconds,
         )
+
+
+def _nodes(now: Moment) -> str:
+    return "" if now.nodes is None else f"nodes {now.nodes[0]:,}/{now.nodes[1]:,}"
 
 
 def _cost(now: Moment) -> str:

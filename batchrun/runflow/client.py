@@ -21,7 +21,15 @@ from batchrun.errors import QuestionHeldError, ThrottledError, TooLargeAnswerErr
 from batchrun.runflow import wire
 from batchrun.runflow.batch_pages import read_batch
 from batchrun.runflow.batches import Batch
-from batchrun.runflow.get_outcomes import NEEDED, OPTIONAL, REFUSABLE, UPLOAD, Answer, Terms
+from batchrun.runflow.get_outcomes import (
+    NEEDED,
+    ONCE,
+    OPTIONAL,
+    REFUSABLE,
+    UPLOAD,
+    Answer,
+    Terms,
+)
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.key_check import ACCOUNT
 from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
@@ -45,6 +53,7 @@ from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.retry import Calls
 from batchrun.runflow.service_profile import ServiceProfile
+from batchrun.runflow.statuses import ends_listed
 from batchrun.runflow.wire import Asset, Page, Run
 
 
@@ -172,12 +181,25 @@ class Client:
         answer = await self._get(path, params=params, read=read, terms=terms)
         return None if answer.refusal is not None else cast("Run", answer.body)
 
-    async def part_of_run(self, run_id: str, part: str, cursor: str | None = None) -> Any:
-        """Return a page of a run's `logs` or `node-runs`, None if the API refuses it."""
+    async def part_of_run(
+        self, run_id: str, part: str, cursor: str | None = None, *, once: bool = False
+    ) -> Any:
+        """Return a page of a run's `logs` or `node-runs`, None if the API refuses it.
+
+        *once*: what fails is not tried again, and raises QuestionHeldError.
+        """
         path = f"/v1/runs/{quote(run_id, safe='')}/{part}"
-        get = partial(self._get, terms=OPTIONAL)
+        get = partial(self._get, terms=ONCE if once else OPTIONAL)
         answer = await ask_page(get, path, self._part_size, cursor)
         return None if answer.refusal is not None else answer.body
+
+    async def status_ends(self) -> Mapping[str, bool]:
+        """Return which unknown status words the service lists as ends, and which as none.
+
+        Nothing where it doesn't say so. What fails is not tried again, and is QuestionHeldError.
+        """
+        answer = await self._get("/v1/runs/statuses", read=ends_listed, terms=ONCE)
+        return {} if answer.refusal is not None else cast("Mapping[str, bool]", answer.body)
 
     async def newest_page(self, cursor: str | None = None) -> Page | None:
         """Return a page of all runs, the newest first, or None if the service refuses that.

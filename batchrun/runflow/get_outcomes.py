@@ -45,7 +45,8 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     *refusals* in the API's own envelope end it at once. What is not served ends an *optional* one
     at once, and one that *may be refused* after *in_a_row* times; where it is *patient*, also not
-    before a third of the give-up time. *posted* is a POST.
+    before a third of the give-up time. *posted* is a POST. One that is asked *once* isn't worth a
+    second try after a 429, a 5xx or no answer.
     """
 
     refusals: frozenset[int] = REFUSALS
@@ -54,10 +55,12 @@ class Terms(Struct, frozen=True, kw_only=True):
     in_a_row: int = IN_A_ROW
     patient: bool = False
     posted: bool = False
+    once: bool = False
 
 
 NEEDED: Final = Terms()
 OPTIONAL: Final = Terms(optional=True, may_be_refused=True)
+ONCE: Final = Terms(optional=True, may_be_refused=True, once=True)
 REFUSABLE: Final = Terms(may_be_refused=True)
 LISTED: Final = Terms(may_be_refused=True, patient=True)
 STILL_REFUSED: Final = Terms(may_be_refused=True, in_a_row=1)

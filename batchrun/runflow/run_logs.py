@@ -6,6 +6,7 @@ address the part is left out that may sign it.
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -20,6 +21,11 @@ MOST_PAGES: Final = 10
 MOST_LINES: Final = 500
 LONGEST: Final = 1000
 """Characters of one message."""
+
+NONE: Final = "the service has none, or does not show them"
+
+_READ: Final = 10 * LONGEST
+"""Characters of a message that are looked through: a service may send megabytes in one line."""
 
 _ADDRESS: Final = re.compile(
     r"(\b[a-z][a-z0-9+.-]*://)([^\s/?#'\"<>@]*@)?([^\s?'\"<>]*)(\?[^\s'\"<>]*)?", re.IGNORECASE
@@ -52,11 +58,57 @@ class NodeRun(Struct, frozen=True, kw_only=True):
     error: str | None
 
 
+class RunLogs(Struct, frozen=True, kw_only=True):
+    """The logs and the steps of one run; *said* is why some are missing, if any are.
+
+    Where a cell has no run, there is no *run_id*.
+    """
+
+    run_id: str | None
+    lines: tuple[LogLine, ...] = ()
+    node_runs: tuple[NodeRun, ...] = ()
+    said: str | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it shows nothing of the run."""
+        return not (self.lines or self.node_runs)
+
+
 class Part(Struct, frozen=True, kw_only=True):
     """The items of a list that were to be had; *said* is why some are missing, if any are."""
 
     items: Sequence[LogLine | NodeRun]
     said: str = ""
+
+
+AskPart = Callable[[str, str, str | None], Awaitable[Any]]
+"""Asks for a page of a run's `logs` or `node-runs`: run id, part, cursor."""
+
+
+async def logs_of_run(
+    run_id: str, ask: AskPart, *, has_logs: bool | None = None, has_node_runs: bool | None = None
+) -> RunLogs:
+    """Return the logs and the steps of a run; a part that it *has* not is not asked for."""
+    none = Part(items=(), said=NONE)
+    lines = steps = none
+    if has_logs is not False:
+        lines = await read_part(partial(ask, run_id, "logs"), log_line)
+    if has_node_runs is not False:
+        steps = await read_part(partial(ask, run_id, "node-runs"), node_run)
+    return RunLogs(
+        run_id=run_id,
+        lines=tuple(each for each in lines.items if isinstance(each, LogLine)),
+        node_runs=tuple(each for each in steps.items if isinstance(each, NodeRun)),
+        said=_said(lines, steps),
+    )
+
+
+def _said(lines: Part, steps: Part) -> str | None:
+    if not (lines.items or steps.items) and {lines.said, steps.said} <= {"", NONE}:
+        return NONE
+    said = {"logs": lines.said, "node-runs": steps.said}
+    return "; ".join(f"{name}: {why}" for name, why in said.items() if why) or None
 
 
 async def read_part(
@@ -77,7 +129,7 @@ async def read_part(
             return Part(items=items, said=f"the rest is missing: {error}")
         found = body if isinstance(body, list) else _items(body)
         if found is None:
-            return Part(items=items, said="the service has none, or does not show them")
+            return Part(items=items, said=NONE)
         items += [read(each) for each in found if isinstance(each, Mapping)]
         cursor = _next(body)
         if cursor is None:
@@ -134,7 +186,7 @@ def _word(value: Any) -> str | None:
 
 def harmless(value: Any) -> str:
     """Return words of the service on one line, without media, secrets of addresses and controls."""
-    text = message(value if isinstance(value, str) else str(value))
+    text = message(value if isinstance(value, str) else str(value))[:_READ]
     text = escaped(unsigned(text))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 

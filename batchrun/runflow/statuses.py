@@ -8,6 +8,7 @@ again. `stopped`, `partial` and `rejected`, say, are not here.
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Any, Final
 
@@ -31,8 +32,16 @@ _OURS: Final = {
     word.replace("_", ""): ours for ours, kin in _KIN.items() for word in (ours, *kin.split())
 }
 _TIME_IS_UP: Final = frozenset({"timeout", "timedout"})
+NO_WORD: Final = "unknown"
+"""A status without a word."""
+
 _LONGEST: Final = 60
 """Characters of a word that isn't ours."""
+
+_LISTS: Final = ("items", "statuses", "data")
+_CODES: Final = ("code", "status_code", "status", "value", "id", "name")
+_FLAGS: Final = ("is_terminal", "terminal", "is_final", "final")
+"""Names that a list of statuses may have for its items, their words, and whether they are ends."""
 
 _SEPARATORS: Final = re.compile(r"[\s_-]+")
 
@@ -44,7 +53,34 @@ def status(value: Any) -> str:
     """
     word = value.strip().lower() if isinstance(value, str) else ""
     shown = word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..."
-    return _OURS.get(_SEPARATORS.sub("", word), shown) or "unknown"
+    return _OURS.get(_SEPARATORS.sub("", word), shown) or NO_WORD
+
+
+def ends_listed(body: Any) -> Mapping[str, bool]:
+    """Return which words that aren't ours the service's list of statuses calls ends.
+
+    The list's shape isn't documented: a list of objects, bare or as a page, each with a code and a
+    flag. One that says nothing of ends, or something else of our own words, says nothing at all.
+    """
+    if isinstance(body, Mapping):
+        body = next(filter(None, (body.get(name) for name in _LISTS)), None)
+    said: dict[str, set[bool]] = {}
+    for item in body if isinstance(body, list) else ():
+        if isinstance(item, Mapping):
+            codes = (item.get(name) for name in _CODES)
+            word = status(next((code for code in codes if isinstance(code, str)), None))
+            flags = {item[name] for name in _FLAGS if isinstance(item.get(name), bool)}
+            said.setdefault(word, set()).update(flags)
+    known = {word: flags for word, flags in said.items() if word in TERMINAL | OPEN}
+    if any(flags - {word in TERMINAL} for word, flags in known.items()):
+        return {}
+    unknown = (word for word in said if word not in known and word != NO_WORD)
+    return {word: said[word].pop() for word in unknown if _is_clear(word, said[word])}
+
+
+def _is_clear(word: str, flags: AbstractSet[bool]) -> bool:
+    """Say whether one thing is said of a word, and the word is whole."""
+    return len(flags) == 1 and len(word) <= _LONGEST
 
 
 def reason_of(body: Mapping[str, Any]) -> str | None:

@@ -31,6 +31,9 @@ _NO_ROUTE: Final = ("Not Found", "Method Not Allowed")
 MOST_DEEP: Final = 100
 """Levels of a body that is nested too deep to be read as it is."""
 
+MOST_NODES: Final = 10_000
+"""Steps of one run beyond which a number of them is none."""
+
 _MOST_DIGITS: Final = 300
 _TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 
@@ -39,7 +42,8 @@ _TOKENS: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{\]}]')
 RUN_FIELDS: Final = (
     "id,status_code,client_ref,metadata,output,cost,duration_ms,created_at,started_at,"
     "completed_at,failure_code,failure_message,failure_stage_code,org_id,batch_id,"
-    "target_version,cost_breakdown,current_evaluation_summary"
+    "target_version,cost_breakdown,current_evaluation_summary,has_logs,has_node_runs,"
+    "nodes_total,nodes_completed"
 )
 
 LIGHT_FIELDS: Final = RUN_FIELDS.replace(",output,", ",")
@@ -72,11 +76,23 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     target_version: str | None = None
     cost_breakdown: Mapping[str, Any] | None = None
     evaluation: Mapping[str, Any] | None = None
+    has_logs: bool | None = None
+    has_node_runs: bool | None = None
+    nodes_total: int | None = None
+    nodes_completed: int | None = None
     left_out: int = 0
 
     @property
     def terminal(self) -> bool:
         return self.status_code in TERMINAL
+
+    @property
+    def nodes(self) -> tuple[int, int] | None:
+        """How many of its steps are over, and how many there are; None where that isn't several."""
+        total = self.nodes_total
+        if total is None or not 1 < total <= MOST_NODES:
+            return None
+        return min(max(self.nodes_completed or 0, 0), total), total
 
     @property
     def known(self) -> bool:
@@ -211,6 +227,10 @@ def parse_run(body: Any) -> Run:
         target_version=text(get("target_version")),
         cost_breakdown=_mapping(get("cost_breakdown")),
         evaluation=_mapping(get("current_evaluation_summary")),
+        has_logs=_flag(get("has_logs")),
+        has_node_runs=_flag(get("has_node_runs")),
+        nodes_total=whole(get("nodes_total")),
+        nodes_completed=whole(get("nodes_completed")),
     )
 
 
@@ -235,6 +255,10 @@ def _plain_id(value: str) -> str:
 
 def _mapping(value: Any) -> Mapping[str, Any] | None:
     return value if isinstance(value, dict) and value else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _reference(value: str | None, metadata: Any) -> str | None:

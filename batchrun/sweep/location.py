@@ -17,6 +17,9 @@ from batchrun.errors import UsageError
 
 LEDGER: Final = "ledger.jsonl"
 INDEX: Final = "index.sqlite"
+LOGS: Final = "logs"
+"""The folder of the logs that are kept; `engine/kept_logs.py` says what is in it."""
+
 CATALOGUE: Final = "@catalogue.json"
 """Beside the folders of sweeps. No name of a sweep begins so, and a host's ends with its port."""
 

@@ -115,6 +115,7 @@ def settings(words: Sequence[str], variables: Mapping[str, str]) -> dict[str, An
             }
         ),
         "outputs.download": chosen.download,
+        **({} if chosen.logs == "none" else {"outputs.logs": chosen.logs}),
         "models": _models(manifest, chosen.model_concurrency),
         "--limit": chosen.limit,
         "--max-duration": chosen.max_duration,
