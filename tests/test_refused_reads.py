@@ -13,6 +13,7 @@ import pytest
 from engine_world import Begun, World
 from simulated import Runflow, answered, refused
 
+from batchrun.engine.opening import MOST
 from batchrun.errors import KeyRefusedError, UnreachableError
 from batchrun.ledger.history import State
 from batchrun.runflow.client import Client
@@ -436,6 +437,25 @@ async def test_a_service_that_refuses_all_reads_for_good_ends_the_call_in_the_en
     stops = await world.call(settle=2.0, download=False)
 
     assert stops.codes[0] in {3, 8}
+    service.refuse = lambda _: None
+    await world.call(settle=2.0, download=False)
+    assert_all_there(world)
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+async def test_where_no_run_can_be_read_a_few_are_paid_and_not_all(
+    tmp_path: Path, status: int
+) -> None:
+    """A key that may create runs and not read them, say."""
+    service = Refusing(refuse=lambda each: status if of_list(each) or of_run(each) else None)
+    world = World(tmp_path, service, text=TWELVE.replace("concurrency: 6", "concurrency: 12"))
+
+    for _ in range(2):
+        stops = await world.call(settle=2.0, download=False)
+        assert stops.codes == [8]
+        assert "what its account may do" in str(stops.errors[0])
+
+    assert 1 <= len(service.runs) <= MOST
     service.refuse = lambda _: None
     await world.call(settle=2.0, download=False)
     assert_all_there(world)
