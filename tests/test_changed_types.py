@@ -518,6 +518,15 @@ def test_a_field_inside_text_is_edited_as_any_other_where_others_read_as_before(
     assert paid.types() is None
 
 
+def test_zeros_before_all_numbers_are_seen_inside_text_too(paid: Paid) -> None:
+    manifest = "models: [a/b]\nrows: p.csv\ninputs: {prompt: 'number ${n}'}\n"
+    paid.write("n\n1\n2\n", manifest)
+    paid.begin_anew({}, {"n": "number"})
+    paid.write("n\n001\n002\n", f"# more\n{manifest}")
+
+    assert paid.types()["paid_cells"] == 2
+
+
 def test_other_rows_of_the_same_types_are_an_edit_as_any_other(paid: Paid) -> None:
     paid.begin(ROWS, KNOWN)
     paid.write("prompt,steps\na desk,3\n")

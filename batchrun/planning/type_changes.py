@@ -85,7 +85,7 @@ class TypeChange(Struct, frozen=True, kw_only=True):
         """Whether its fields show by themselves that they were edited along with their type."""
         if self.was == ColumnType.NUMBER and self.now is ColumnType.TEXT:
             first = self.seen.not_number
-            return not self.seen.reads_number or (first is not None and has_comma(first.text))
+            return not self.seen.has_number or (first is not None and has_comma(first.text))
         if self.was == ColumnType.BOOLEAN and self.now is ColumnType.TEXT:
             return not self.seen.reads_boolean
         return self.was not in {ColumnType.TEXT, BY_FIELD} and self.now is not ColumnType.TEXT
