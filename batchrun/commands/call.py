@@ -63,13 +63,15 @@ def prepare(
     chosen: Mapping[str, Any] = NOTHING,
     only: Sequence[str] = (),
     quiet: bool = False,
+    as_json: bool = False,
 ) -> Call:
     """Return the call on the manifest at *path*; ManifestError or UsageError where there is none.
 
     *chosen* are settings in place of the manifest's, by the fields of Settings; *only* are cells
     to choose, such as "color=red". *quiet* leaves out notes on the manifest, and progress.
+    *as_json* leaves out how far it is with the manifest's files.
     """
-    manifest = manifest_at(path)
+    manifest = manifest_at(path, quiet=quiet or as_json)
     say_notes(manifest, quiet=quiet)
     return call_on(manifest, place, chosen=chosen, only=only, quiet=quiet)
 
@@ -105,6 +107,7 @@ def prepare_for(options: "Options") -> Call:
         chosen=options.chosen,
         only=options.only,
         quiet=options.quiet,
+        as_json=options.json,
     )
 
 

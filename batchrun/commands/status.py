@@ -11,7 +11,7 @@ from batchrun.commands.target import subject_of
 def main(argv: Sequence[str]) -> int:
     """Print how the sweep stands; 0 whenever that could be read."""
     values = vars(parser().parse_args(argv))
-    subject = subject_of(values["target"], take_place(values))
+    subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     return show_status(subject, as_json=values["json"])
 
 
