@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.catalogue.sent_types import sent_types
-from batchrun.commands.drawing import draw_samples, files_said
+from batchrun.commands.drawing import draw_samples
 from batchrun.commands.notes import say_notes
 from batchrun.commands.target import Place, command_of, locate, manifest_at, recover_of
 from batchrun.engine.selection import check_statuses
@@ -71,7 +71,7 @@ def prepare(
     to choose, such as "color=red". *quiet* leaves out notes on the manifest, and progress.
     *as_json* leaves out how far it is with the manifest's files.
     """
-    manifest = manifest_at(path, looking=files_said(quiet=quiet or as_json))
+    manifest = manifest_at(path, quiet=quiet or as_json)
     say_notes(manifest, quiet=quiet)
     return call_on(manifest, place, chosen=chosen, only=only, quiet=quiet)
 

@@ -23,7 +23,6 @@ from batchrun.errors import (
     ManifestError,
     UsageError,
 )
-from batchrun.manifest.data.local_files import Looking
 from batchrun.manifest.load import load_manifest, near_beside, read_manifest
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.sweep.identity import Identity, check_folder, read_identity
@@ -47,11 +46,12 @@ class Place(Struct, frozen=True, kw_only=True):
     label: str | None = None
 
 
-def manifest_at(path: Path, *, looking: Looking | None = None) -> Manifest:
+def manifest_at(path: Path, *, quiet: bool = False) -> Manifest:
     """Return the manifest at *path*, `-` for standard input; ManifestError for what is wrong.
 
-    *looking* hears how far it is with the manifest's files.
+    *quiet* leaves out how far it is with the manifest's files.
     """
+    looking = files_said(quiet=quiet)
     if str(path) == DASH:
         return read_manifest(STANDARD_INPUT.read(), named(path), os.environ, looking=looking)
     return load_manifest(path, os.environ, looking=looking)
@@ -195,7 +195,7 @@ def subject_of(target: Path, place: Place, *, quiet: bool = False) -> Subject:
     if not (target.suffix or target.exists() or str(target) == DASH):
         near = near_beside(target)
         raise UsageError(f"`{target}` is no folder of a sweep, and no manifest{near}")
-    manifest = manifest_at(target, looking=files_said(quiet=quiet))
+    manifest = manifest_at(target, quiet=quiet)
     draw_samples(manifest, quiet=quiet)
     _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))

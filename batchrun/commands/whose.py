@@ -63,7 +63,7 @@ def whose(command: str, words: Sequence[str]) -> Whose:
     with suppress(BatchrunError):  # what is no endpoint may hold a password
         by_manifest = None if head is None else head.endpoint
         endpoint = choose_endpoint(place.endpoint, by_manifest, os.environ.get("RUNFLOW_API_URL"))
-    stem = path.stem if path is not None and target not in {"", DASH} else None
+    stem = path.stem if path is not None and target and target != DASH else None
     whose = Whose(name=stem if head is None else head.name, label=place.label, endpoint=endpoint)
     with suppress(OSError, ValueError, BatchrunError):
         if head is not None:
