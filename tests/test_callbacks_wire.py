@@ -16,6 +16,7 @@ from unittest import mock
 import anyio
 import httpx
 import pytest
+from free_port import free_port
 from processes import (
     PATIENCE,
     call,
@@ -38,13 +39,6 @@ SECRET: Final = "whsec_c4n4ry_0123456789"
 NEW: Final = "whsec_another_0123456789"
 CALLING: Final = ("--speed", "100", "--callback-secret", SECRET)
 SPOKEN: Final = {"RUNFLOW_WEBHOOK_SECRET": SECRET}
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def manifest(folder: Path, port: int, cells: int = 12) -> Path:
