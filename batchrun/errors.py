@@ -2,6 +2,7 @@
 
 * BatchrunError (70)
   * UsageError (2)
+    * TypesChangedError (2)
     * ManifestError (2)
       * SourceChangedError (3)
   * KeyRefusedError (4)
@@ -9,9 +10,11 @@
   * OutOfCreditError (5)
   * BudgetReachedError (6)
   * UnreachableError (8)
+    * BadAnswersError (8)
     * TooLargeAnswerError (8)
     * ThrottledError (8)
     * QuestionHeldError (8)
+      * QuestionRefusedError (8)
   * FolderError (9)
     * LedgerLockedError (7)
     * LedgerError (9)
@@ -81,6 +84,8 @@ class Problem(Struct, frozen=True):
     more: int = 0
 
     def __str__(self) -> str:
+        if self.message.startswith(UNREAD):  # it has no lines to point at
+            return f"{self.place.source}: {self.message}"
         text = f"{self.place}: {self.message}"
         if self.excerpt is None:
             return text
@@ -98,6 +103,18 @@ class UsageError(BatchrunError):
     """The command line asks for something that cannot be. Nothing was sent."""
 
     exit_code = 2
+
+
+class TypesChangedError(UsageError):
+    """Columns have other types than paid cells had: *message* says which, *ways* how to go on."""
+
+    def __init__(self, message: str, ways: Sequence[str]) -> None:
+        super().__init__("\n  ".join([message, *ways]))
+        self._ways = tuple(ways)
+
+    @property
+    def ways(self) -> Sequence[str]:
+        return self._ways
 
 
 UNREAD: Final = "cannot read the manifest"
@@ -197,14 +214,28 @@ class BudgetReachedError(BatchrunError):
         self.settling: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        ways = [f"to settle what a call has left reserved: `{each}`" for each in self.settling]
+        left = self.settling
+        ways = [f"to settle what a call has left reserved: `{each}`" for each in left[:MOST_LISTED]]
+        if (more := len(left) - MOST_LISTED) > 0:
+            ways.append(f"and {more:,} more such calls")
         return "\n  ".join([super().__str__(), *ways])
 
 
 class UnreachableError(BatchrunError):
-    """The API gave no answer, or none of its own, for longer than the give-up time."""
+    """The API gave no answer, or none of its own, for longer than the give-up time.
+
+    *fact* says so in a sentence, *advice* what to do about it.
+    """
 
     exit_code = 8
+
+    def __init__(self, fact: str, advice: str = "") -> None:
+        super().__init__(f"{fact}{advice}")
+        self.fact = fact
+
+
+class BadAnswersError(UnreachableError):
+    """Something answers one question for all that time, and never well; others may be answered."""
 
 
 class TooLargeAnswerError(UnreachableError):
@@ -218,14 +249,12 @@ class TooLargeAnswerError(UnreachableError):
 class ThrottledError(UnreachableError):
     """The service answers with 429 to all calls of one kind for longer than the give-up time.
 
-    *creates*: they are those that create something. *fact* says it in a sentence, *more* what else
-    there is to say; *until* is when the service wants to be asked again, by its clock, where it
-    said so.
+    *creates*: they are those that create something. *more* is what else there is to say; *until*
+    is when the service wants to be asked again, by its clock, where it said so.
     """
 
     def __init__(self, fact: str, more: str, *, creates: bool, until: datetime | None) -> None:
         super().__init__(fact)
-        self.fact = fact
         self.more = more
         self.creates = creates
         self.until = until
@@ -235,7 +264,11 @@ class ThrottledError(UnreachableError):
 
 
 class QuestionHeldError(UnreachableError):
-    """The service answers one question with 429, and not all others are known to be refused."""
+    """The service refuses one question, by 429 or otherwise, and not all others."""
+
+
+class QuestionRefusedError(QuestionHeldError):
+    """It refuses it otherwise than by 429: asking later is of no use."""
 
 
 class FolderError(BatchrunError):

@@ -1,7 +1,7 @@
 """One folder, one manifest and one fake service: what an engine's test needs around it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -41,6 +41,9 @@ models: [google/nano-banana-2]
 inputs: {prompt: [a, b, c, d, e, f]}
 limits: {concurrency: 4, rate: 10/s}
 """
+
+Storage = Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
+"""The host that files are put to."""
 
 FIRST, SECOND = PLANTED = ("first", "second")
 """The cell of the run that a sweep was begun with, and one that was never sent."""
@@ -91,6 +94,7 @@ class World:
     disk: Disk = field(default_factory=InlineDisk)
     clock: Callable[[], datetime] = now
     transport: httpx.AsyncBaseTransport | None = None  # in place of the service's own
+    storage: Storage | None = None  # takes files
     label: str | None = None
 
     @property
@@ -133,7 +137,9 @@ class World:
                     connections=4,
                     transport=self.transport or self.service.transport(),
                 ) as http,
-                download_client(transport=httpx.MockTransport(_no_downloads)) as downloads,
+                download_client(
+                    transport=httpx.MockTransport(self.storage or _no_downloads)
+                ) as downloads,
             ):
                 client = self.client(http, settings)
                 services = Services(

@@ -258,7 +258,7 @@ class Runflow:
         return self._edited(request, await self._simulated.handle_async_request(request))
 
     def _word(self, request: httpx.Request) -> str:
-        if request.method != "POST":
+        if request.method != "POST" or request.url.path.startswith("/v1/asset-uploads"):
             return "ok"
         key = request.headers["Idempotency-Key"]
         if request.url.path.endswith("/batches"):
@@ -325,6 +325,8 @@ parsed: Final[Callable[[str], Fault]] = cache(parse_fault)
 
 def _route(request: httpx.Request) -> str:
     path = request.url.path
+    if path.startswith("/v1/asset-uploads"):
+        return "confirm" if path.endswith("/confirmations") else "upload"
     if request.method == "POST":
         return "create_batch" if path.endswith("/batches") else "create"
     _, _, kind, *rest = path.split("/")

@@ -40,6 +40,43 @@ def test_an_answer_is_unpacked(packing: str, body: bytes) -> None:
     assert unpacked(b"", packing, MOST, 200) == b""
 
 
+JSON = b'{"items": [{"id": "r1"}], "next": null}'
+
+
+@pytest.mark.parametrize(
+    ("packing", "body"),
+    [
+        ("identity, identity", JSON),
+        ("identity, ,identity", b"no JSON, and not packed"),
+        ("utf-8", JSON),
+        ("UTF-8", b"\xef\xbb\xbf" + JSON),
+        ("none", b" [] \n"),
+        ("br", JSON),
+        ("zstd, identity", JSON),
+    ],
+)
+def test_a_body_that_is_json_is_read_as_it_is_whatever_word_it_is_said_to_be_packed_by(
+    packing: str, body: bytes
+) -> None:
+    assert unpacked(body, packing, MOST, 200) == body
+
+
+def test_a_word_that_says_nothing_stands_beside_one_that_does() -> None:
+    assert unpacked(gzip.compress(TEXT), "identity, gzip", MOST, 200) == TEXT
+
+
+def test_very_many_values_are_not_made_to_see_that_a_body_is_json() -> None:
+    body = b"[" + b"[]," * (MOST // 3) + b"[]]"
+    tracemalloc.start()
+    try:
+        assert unpacked(body, "utf-8", 2 * MOST, 200) == body
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 2 * MOST
+
+
 BOMB = bytes(200 * MOST)
 
 
@@ -96,11 +133,16 @@ def test_an_answer_of_very_many_values_is_too_large_as_it_would_be_in_memory(bod
         ("gzip", b"no gzip at all"),
         ("gzip", gzip.compress(TEXT)[:-9]),
         ("deflate", zlib.compress(TEXT)[:-9]),
+        ("gzip", JSON),
+        ("deflate", JSON),
         ("gzip, gzip", gzip.compress(gzip.compress(TEXT))),
+        ("gzip, utf-8", JSON),
         ("br", TEXT),
         ("zstd", TEXT),
+        ("utf-8", b"<html>"),
+        ("utf-8", b"[" * 100_000),
     ],
-    ids=range(6),
+    ids=range(11),
 )
 def test_an_answer_that_is_cut_or_packed_otherwise_is_none(packing: str, body: bytes) -> None:
     with pytest.raises(httpx.DecodingError):
@@ -168,6 +210,25 @@ async def test_a_run_whose_answer_would_be_very_large_is_asked_for_without_its_o
     assert (run.status_code, run.left_out > 64 * MOST) == ("succeeded", True)
     assert (later.known, later.left_out > 64 * MOST) == (False, True)
     assert (asked[0], "output" in asked[1].split(",")) == ("all", False)
+
+
+@pytest.mark.parametrize("packing", ["utf-8", "identity, identity", "br"])
+async def test_a_run_said_to_be_packed_in_an_unknown_way_is_read_as_it_is(packing: str) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        body = httpx.ByteStream(b'{"id": "run-1", "status_code": "succeeded"}')
+        return httpx.Response(200, headers={"Content-Encoding": packing}, stream=body)
+
+    transport = httpx.MockTransport(answer)
+    async with api_client("https://fake", "key", connections=1, transport=transport) as http:
+        client = Client(http, Limiter(Pace(100.0, jitter=lambda: 0.5)), give_up=5.0)
+        run = await client.get_run("run-1")
+
+    assert run is not None
+    assert run.status_code == "succeeded"
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("announced", [None, "3000000000", "x", "9" * 40])

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from batchrun.base.local_file import LocalFile
-from batchrun.errors import KeyRefusedError, UnreachableError
+from batchrun.errors import KeyRefusedError, NotPermittedError, OutOfCreditError, UnreachableError
 from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError, upload
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client, download_client
@@ -136,12 +136,15 @@ async def test_a_broken_step_is_done_again(
 @pytest.mark.parametrize(
     ("script", "error", "said"),
     [
-        ({"place": [422]}, RefusedFileError, "HTTP 422 CODE_422: said 422"),
+        ({"place": [422]}, RefusedFileError, "HTTP 422 CODE_422: `photo.png`: said 422"),
         ({"place": [413]}, RefusedFileError, "HTTP 413"),
         ({"confirm": [422], "asset": [404]}, RefusedFileError, "HTTP 422"),
         ({"place": [401]}, KeyRefusedError, "check `RUNFLOW_API_KEY`"),
-        ({"place": [500]}, UnreachableError, "gave no good answer for 60 s"),
-        ({"put": [403]}, RefusedFileError, "HTTP 403 UPLOAD_REFUSED: HTTP 403 from storage"),
+        ({"place": [402]}, OutOfCreditError, "out of credit"),
+        ({"confirm": [403]}, NotPermittedError, "doesn't permit POST .*/confirmations"),
+        ({"place": [500]}, FailedUploadError, "`photo.png` could not be .*answer for 60 s"),
+        ({"confirm": [500]}, FailedUploadError, "HTTP 500 .* to POST .*/confirmations"),
+        ({"put": [403]}, RefusedFileError, "HTTP 403 UPLOAD_REFUSED: .*HTTP 403 from storage"),
         ({"put": [500]}, FailedUploadError, "`photo.png` could not be uploaded: HTTP 500 from"),
     ],
 )
@@ -181,7 +184,38 @@ async def test_bytes_are_put_to_https_only(url: str, file: LocalFile) -> None:
     service = Service()
     service.url = url
 
-    with pytest.raises(UnreachableError, match="upload URL"):
+    with pytest.raises(FailedUploadError, match=r"`photo.png` could not be .* an upload URL"):
         await service.take(file)
 
-    assert service.seen == ["place"]
+    assert service.seen == ["place"] * 3
+
+
+@pytest.mark.parametrize("others", [True, False])
+async def test_what_nothing_answers_is_the_file_s_fault_if_others_are_answered(
+    file: LocalFile, *, others: bool
+) -> None:
+    def api(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            raise httpx.ConnectError("reset by a gateway", request=request)
+        return httpx.Response(200, json={"id": "a"})
+
+    async with (
+        api_client(
+            "https://api.example", "key", connections=1, transport=httpx.MockTransport(api)
+        ) as http,
+        download_client(transport=httpx.MockTransport(api)) as storage,
+        anyio.create_task_group() as tasks,
+    ):
+        pace = Pace(100.0, jitter=Random(1).random)
+        client = Client(http, Limiter(pace), give_up=60.0, clock=lambda: NOON)
+
+        async def ask() -> None:
+            while True:
+                await client.asset("a")
+                await anyio.sleep(5)
+
+        if others:
+            tasks.start_soon(ask)
+        with pytest.raises(FailedUploadError if others else UnreachableError, match="for 60 s"):
+            await upload(client, storage, file)
+        tasks.cancel_scope.cancel()

@@ -15,7 +15,7 @@ from ledger_lines import SWEEP, finished, intent, saved, submitted, text
 from msgspec.structs import replace
 
 from batchrun.cli import main
-from batchrun.commands.beside import find_beside
+from batchrun.commands.beside import elsewhere, find_beside
 from batchrun.commands.call import prepare
 from batchrun.commands.target import Place
 from batchrun.ledger.book import Book
@@ -127,6 +127,15 @@ def test_a_renamed_file_is_refused(project: Project) -> None:
     project.manifest = project.manifest.rename(project.manifest.with_name("stools.yaml"))
 
     assert "the sweep 'm' in" in project.refused()
+
+
+def test_the_command_for_the_old_place_names_one_place(tmp_path: Path) -> None:
+    command = "batchrun m.yaml --outputs 'new place' --budget 5 --label=x"
+
+    assert elsewhere(command, tmp_path / "old place") == (
+        f"batchrun m.yaml --budget 5 --label=x --outputs '{tmp_path}/old place'"
+    )
+    assert elsewhere("batchrun m.yaml --outputs=a", Path("b")) == "batchrun m.yaml --outputs b"
 
 
 def test_moved_outputs_are_refused_and_the_old_place_is_named(project: Project) -> None:

@@ -91,10 +91,12 @@ async def test_a_service_that_hangs_is_waited_for_once_however_many_models_there
 
 async def test_no_refusal_is_an_error() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/v1/auth/me":
+            return httpx.Response(200, json={})
         status = int(request.url.path.rpartition("/")[2])
         return httpx.Response(status, json={"code": "SOME", "message": "words", "errors": None})
 
-    for status in (400, 401, 402, 403, 422, 500, 503):
+    for status in (400, 401, 402, 403, 405, 410, 422, 451, 500, 501, 503):
         answers = await ask(client(answer), [f"a/{status}"])
         assert answers.bodies == {}
         assert answers.failed[f"a/{status}"]

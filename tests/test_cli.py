@@ -137,8 +137,8 @@ def test_every_command_that_help_names_has_help_of_its_own(name: str) -> None:
         (["paln"], "no command or manifest `paln`; did you mean `plan`?"),
         (["zebra", "--json"], "no command or manifest `zebra`; see `batchrun --help`"),
         (["help", "paln"], "no command or manifest `paln`; did you mean `plan`?"),
-        (["nothere.yaml"], "nothere.yaml:1:1: cannot read the manifest"),
-        (["./paln"], "paln:1:1: cannot read the manifest"),
+        (["nothere.yaml"], "nothere.yaml: cannot read the manifest"),
+        (["./paln"], "paln: cannot read the manifest"),
         (["m.yaml", "--concurency", "3"], "unknown option `--concurency`; did you mean `--conc"),
         (["--concurency=3", "m.yaml"], "unknown option `--concurency`; did you mean `--conc"),
         (["status", "m.yaml", "--lable", "x"], "unknown option `--lable`; did you mean `--label`?"),
@@ -162,7 +162,7 @@ def test_a_slip_in_the_command_line_is_named(
     assert main(words) == 2
 
     said = capsys.readouterr().err
-    assert said.startswith(says) if ":1:1:" in says else f"batchrun: {says}" in said
+    assert said.startswith(says) if "cannot read" in says else f"batchrun: {says}" in said
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A draw that takes long says how far it is, and ends at once where the user wants it to."""
+"""What takes long says how far it is, and ends at once where the user wants it to."""
 
 import signal
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from batchrun.cli import main
 from batchrun.commands import drawing
 from batchrun.commands.drawing import draw_samples, progress
+from batchrun.manifest.data import globs
 from batchrun.manifest.grid import sample
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
@@ -78,3 +79,78 @@ def test_an_interrupt_ends_a_draw_at_once(
     assert "batchrun: interrupted" in said
     assert "Traceback" not in said
     assert "never said" not in said
+
+
+# Files.
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(globs, "EACH", 2)
+    for number in range(5):
+        (tmp_path / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n%d" % number)
+    path = tmp_path / "photos.yaml"
+    path.write_text(
+        "models: [google/nano-banana-2]\nendpoint: simulator\nlimits: {input_errors: warn}\n"
+        "inputs: {prompt: a chair, image_url: {$glob: '*.png'}}\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(("words", "says"), [("", True), ("--quiet", False), ("--json", False)])
+def test_a_long_search_says_on_a_terminal_how_far_it_is(
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: str,
+    *,
+    says: bool,
+) -> None:
+    monkeypatch.setattr(drawing, "SILENT", 0.0)
+    monkeypatch.setattr(drawing, "BETWEEN", 0.0)
+    monkeypatch.setattr(drawing, "is_terminal", lambda _: True)
+
+    main(["run", "--dry-run", str(photos), *words.split()])
+
+    said = capsys.readouterr().err
+    assert ("looking for files: 2 found among 4 names so far\n" in said) is says
+    assert ("reading files: 5 so far\n" in said) is says
+
+
+def test_where_there_is_no_terminal_nothing_is_said_of_files(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(drawing, "SILENT", 0.0)
+
+    main(["plan", str(photos)])
+
+    assert "files:" not in capsys.readouterr().err
+
+
+def test_a_short_search_says_nothing(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(drawing, "is_terminal", lambda _: True)
+
+    main(["plan", str(photos)])
+
+    assert "files:" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_an_interrupt_ends_a_search_at_once(
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    class Slow:
+        def searching(self, *_: int) -> None:
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError
+
+    monkeypatch.setattr(drawing, "FilesSaid", Slow)
+    monkeypatch.setattr(drawing, "is_terminal", lambda _: True)
+
+    assert main([command, str(photos)]) == 3
+    assert "interrupted" in capsys.readouterr().err

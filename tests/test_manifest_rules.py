@@ -50,6 +50,17 @@ RIGHT: dict[str, tuple[str, list[Any]]] = {
         "inputs: {x: [1, {$omit: true}], y: [[1, {$omit: true}]], z: {k: {$omit: true}, l: 1}}",
         [{"x": 1, "y": [1], "z": {"l": 1}}, {"y": [1], "z": {"l": 1}}],
     ),
+    "a list of which an empty field leaves nothing is left out, and one that is empty isn't": (
+        (
+            "rows: [{p: 1}, {q: 2}, {p: 3, e: []}]\n"
+            "inputs: {x: [['${p}']], y: {k: ['${p}'], l: ['${p}', 0]}, z: [[]], w: '${x}'}"
+        ),
+        [
+            {"x": [1], "y": {"k": [1], "l": [1, 0]}, "z": [], "w": [1], "p": 1},
+            {"y": {"l": [0]}, "z": [], "q": 2},
+            {"x": [3], "y": {"k": [3], "l": [3, 0]}, "z": [], "w": [3], "p": 3, "e": []},
+        ],
+    ),
     "axis operators are spliced into lists, at any depth": (
         "inputs: {x: [{$range: [1, 2]}, 9], y: [[{$range: [1, 2]}]], z: {k: [{$glob: '?.png'}]}}",
         [{"x": x, "y": [1, 2], "z": {"k": ["<a.png>", "<b.png>"]}} for x in (1, 2, 9)],
@@ -290,5 +301,5 @@ def test_a_manifest_that_cannot_be_read_is_said(tmp_path: Path, what: str) -> No
     if what == "folder":
         path.mkdir()
 
-    with pytest.raises(ManifestError, match=r"m\.yaml:1:1: cannot read the manifest: "):
+    with pytest.raises(ManifestError, match=r"m\.yaml: cannot read the manifest: "):
         load_manifest(path, {})

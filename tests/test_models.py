@@ -264,7 +264,13 @@ def test_with_nothing_known_it_ends_as_the_service_did(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fault", "code"), [("error_before=401/models", 4), ("error_before=404/models", 8)]
+    ("fault", "code"),
+    [
+        ("error_before=401/models+auth", 4),
+        ("error_before=401/models", 8),  # the account says that the key is right
+        ("error_before=403/models", 8),
+        ("error_before=404/models", 8),
+    ],
 )
 def test_a_list_that_is_refused_is_said(
     shell: Shell, tmp_path_factory: pytest.TempPathFactory, fault: str, code: int

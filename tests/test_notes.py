@@ -40,7 +40,7 @@ def test_quiet_says_no_note(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_object_has_each_note_with_its_place() -> None:
-    assert notes_of(noted(0)) is None
-    assert notes_of(noted(1)) == (
+    assert notes_of(noted(0).notes) is None
+    assert notes_of(noted(1).notes) == (
         {"source": "m.yaml", "line": 0, "column": 3, "message": "look at 0"},
     )

@@ -455,3 +455,13 @@ def test_a_file_that_was_changed_stays_its_users(night: Night) -> None:
 
     assert night.call()[::2] == (0, True)
     assert path.read_bytes() == b"cropped"
+
+
+def test_rows_that_share_a_run_with_files_take_the_short_way(night: Night) -> None:
+    night.write("chairs.csv", b"prompt\na chair\na stool\na chair\n")
+
+    night.call()
+    code, said, short = night.call()
+
+    assert (code, short) == (0, True)
+    assert said["folded"] == len(night.cells) // 2

@@ -1,5 +1,6 @@
 """`batchrun plan`: what it says of what is to come, and what that may cost."""
 
+import hashlib
 import json
 import socket
 from dataclasses import replace
@@ -14,7 +15,7 @@ from raw_server import raw_server
 from batchrun.catalogue import asking
 from batchrun.commands import paid_before
 from batchrun.commands.run import main
-from batchrun.ledger.records import AnyRecord
+from batchrun.ledger.records import AnyRecord, Uploaded
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.results.terminal_table import NO_CELL
@@ -93,6 +94,31 @@ def written(manifest: Path, *records: AnyRecord) -> None:
     folder = manifest.parent / "outputs" / "chairs" / "@x"
     folder.mkdir(parents=True)
     (folder / "ledger.jsonl").write_bytes(text([SWEEP], list(records)))
+
+
+def test_only_files_that_are_not_at_the_service_are_to_be_uploaded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + name.encode())
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text(
+        'name: chairs\nmodels: [a/one]\ninputs: {image_url: {$glob: "*.png"}, prompt: [p, q]}\n'
+    )
+    there = hashlib.sha256((tmp_path / "b.png").read_bytes()).hexdigest()
+    words = ["--endpoint", "http://127.0.0.1:9", "--label", "x"]
+    shown = plan(manifest, *words, capsys=capsys)
+    assert "3 files to upload, 27 B" in shown
+    assert any(line.startswith("at least 17 calls, ") for line in shown)  # 5, 6 runs, 3 * 2
+
+    folder = tmp_path / "outputs" / "@127.0.0.1-9" / "chairs" / "@x"
+    folder.mkdir(parents=True)
+    uploaded = Uploaded(sha256=there, asset_id="a1", reference="runflow://assets/a1")
+    (folder / "ledger.jsonl").write_bytes(text([SWEEP], [uploaded]))
+    shown = plan(manifest, *words, capsys=capsys)
+
+    assert "2 files to upload, 18 B" in shown
+    assert any(line.startswith("at least 16 calls, ") for line in shown)  # it is asked for
 
 
 @pytest.mark.parametrize(
@@ -186,7 +212,7 @@ def test_with_retry_failed_what_had_its_attempts_is_to_do(
     without = plan(manifest, *words, capsys=capsys)
     shown = plan(manifest, *words, "--retry-failed", capsys=capsys)
 
-    assert without[1] == "banana 1 1 0 0 none"
+    assert without[1] == "banana 1 0 1 0 0 none"
     assert without[-1].endswith("--retry-failed` tries it again; 1 cancelled cell may cost again")
     assert "1 of 3 banana: cancelled (cell " in "\n".join(without)
     assert shown[1].startswith("banana 1 0 0 1 about 0.08 USD")
@@ -306,3 +332,15 @@ def test_a_service_that_gives_no_answer_does_not_hold_a_plan_up(
 
     assert "whether this sweep was begun elsewhere could not be asked: no answer within" in shown
     assert "2 cells, 2 to do" in shown
+
+
+def test_cells_are_counted_with_commas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNFLOW_API_KEY", raising=False)
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("models: [a/b]\ninputs: {n: {$range: [1, 1200]}}\n")
+
+    shown = plan(manifest, "--endpoint", "http://127.0.0.1:9", capsys=capsys)
+
+    assert any(line.startswith("1,200 cells, 1,200 to do; ") for line in shown)

@@ -240,7 +240,7 @@ def test_it_costs_what_it_is_said_to_cost(
 
     shown = capsys.readouterr().out.splitlines()
     assert shown[1] == "3 cells to make again, about 0.12 USD"
-    assert "the budget of 0.25 USD covers about 0 of 3 cells; 0.24 USD are spent" in shown
+    assert "the budget of 0.25 USD covers none of 3 cells; 0.24 USD are spent" in shown
     assert shown[-1].startswith("nothing was sent; `batchrun redo ")
 
 

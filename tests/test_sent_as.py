@@ -146,12 +146,17 @@ WAYS: dict[str, tuple[str, list[Any]]] = {
     ),
     "a reference inside text": (
         "rows: {file: n.csv, send: []}\ninputs: {x: '<${n}>'}",
-        ["<42>", "<7>"],
+        ["<42>", "<7.0>"],
     ),
     "a value of a map": ("rows: p.csv\nMODEL: {map: {x: {42: 1, 7: 2}}}", [1, 2]),
+    "a reference to a column whose type is said": (
+        "rows: {file: n.csv, send: [], number: [n]}\ninputs: {x: '${n}'}",
+        [42, 7],
+    ),
     "a column whose type is said": ("rows: {file: p.csv, number: [x]}", [42, 7]),
     "a column that is said to be text": ("rows: {file: p.csv, text: [x]}", ["42", "7.0"]),
     "a JSONL file": ("rows: p.jsonl", [42, 7]),
+    "a JSONL file behind a CSV one": ("rows: {file: [p.csv, p.jsonl]}", ["42", "7.0", 42, 7]),
     "values of the manifest": ("inputs: {x: [42, 7]}", [42, 7]),
     "rows of the manifest": ("rows: [{x: 42}, {x: 7}]", [42, 7]),
     "an include": ("rows: p.csv\ninclude: [{x: 5}]", ["42", "7.0", 5]),

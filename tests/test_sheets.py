@@ -267,9 +267,49 @@ def test_numbers_with_decimal_commas_are_text_and_said(tmp_path: Path) -> None:
 
     [note] = loaded(tmp_path, manifest, p__csv=rows).notes
     assert str(note.place).endswith("p.csv:2:3")
-    assert note.message.startswith("`0,5` has a decimal comma: the column `s` is sent as text")
+    assert note.message.startswith("`0,5` has a decimal comma: the column `s` is text; for numbers")
     assert inputs(tmp_path, manifest)[0] == {"s": "0,5", "p": "0,5"}
     assert not loaded(tmp_path, "rows: {file: p.csv, send: [s, p], text: [s]}").notes
+
+
+def test_a_comma_before_three_digits_may_stand_for_thousands(tmp_path: Path) -> None:
+    rows = 's,p\n"1,250",1\n999,2\n'
+
+    [note] = loaded(tmp_path, "rows: p.csv", p__csv=rows).notes
+
+    assert note.message.startswith("`1,250` has a comma: the column `s` is text; for numbers write")
+    assert "write 1250 or 1.250, for text `text: [s]`" in note.message
+
+
+USES: dict[str, tuple[str, list[str]]] = {
+    "sent": ("rows: p.csv", ["p.csv:2:1", "p.csv:2:5"]),
+    "alone": ("inputs: {x: '${a}'}", ["p.csv:2:1"]),
+    "by way of a name": ("vars: {v: '${a}'}\ninputs: {x: '${v}'}", ["p.csv:2:1"]),
+    "an element of an axis": ("inputs: {x: [5, '${b}']}", ["p.csv:2:5"]),
+    "an item of a list": ("inputs: {x: {$value: [1]}, y: {z: [['${b}', 1]]}}", ["p.csv:2:5"]),
+    "a model's own": ("MODEL: {inputs: {x: '${b}'}}", ["p.csv:2:5"]),
+    "alone in a sheet's template": ("rows: {file: p.csv, send: [t], template: [t]}", ["p.csv:2:1"]),
+    "in exclude": ("inputs: {x: '<${a}>'}\nexclude: [{a: '1,5'}]", ["p.csv:2:1"]),
+    "inside text": ("inputs: {x: '${a} of ${b}'}", []),
+    "a name inside text": ("vars: {v: '${a}'}\ninputs: {x: '<${v}>'}", []),
+    "in a file's name": ("inputs: {x: '<${a}>'}\noutputs: {name: '${b}-${cell}'}", []),
+    "nowhere": ("inputs: {x: 1}\noutputs: {name: '${p}-${cell}'}", []),
+    "said to be text": ("rows: {file: p.csv, text: [a, b]}", []),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), USES.values(), ids=USES)
+def test_decimal_commas_are_said_where_a_column_stands_alone(
+    tmp_path: Path, text: str, expected: list[str]
+) -> None:
+    rows = "a;b;p;t\n0,5;0,50;x;${a}\n1,5;2,00;y;<${b}>\n"
+    rest, _, own = text.partition("MODEL: {")
+    model = f"{{id: a/b, {own}" if own else "a/b"
+    given = rest if "rows:" in rest else f"{rest}\nrows: {{file: p.csv, send: []}}"
+
+    found = loaded(tmp_path, f"models: [{model}]\n{given}\n", p__csv=rows)
+
+    assert [str(note.place).rpartition("/")[2] for note in found.notes] == expected
 
 
 # Several sheets, lists in one field, defaults.

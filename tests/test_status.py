@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from simulated import Runflow
 
 from batchrun import cli
+from batchrun.commands import status_report
 from batchrun.commands.status import main
 from batchrun.errors import LedgerError, ManifestError, UsageError
 from batchrun.ledger.file import open_ledger
@@ -22,6 +23,7 @@ from batchrun.manifest.cell_key import cell_key
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.results.starts import keep_start, start_of
+from batchrun.results.waiting import Waiting
 from batchrun.sweep.identity import Identity, write_identity
 
 
@@ -244,9 +246,23 @@ def test_a_broken_ledger_is_said_with_line_and_byte(tmp_path: Path) -> None:
         main([str(folder)])
 
 
-async def test_the_budget_of_the_last_call_is_in_the_command_that_goes_on(
+async def test_a_budget_that_is_used_up_is_to_be_raised(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    world = World(tmp_path, Runflow())
+    await world.call(budget=Decimal("0.20"))
+
+    main([str(world.folder)])
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("raise its budget of 0.20 USD, of which 0.16 are spent: `batchrun ")
+    assert " --budget …`; " in last
+
+
+async def test_the_budget_of_the_last_call_is_in_the_command_that_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status_report, "waiting_of", lambda *_: Waiting())
     world = World(tmp_path, Runflow())
     await world.call(budget=Decimal("0.20"))
 

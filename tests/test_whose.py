@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from batchrun.commands.whose import Whose, whose
 from batchrun.sweep.identity import Identity, write_identity
@@ -59,7 +60,36 @@ def test_the_sweep_is_known_as_far_as_it_can_be_read(
     found = whose(command, words.split())
 
     assert found.endpoint == endpoint or (endpoint == "http" and found.endpoint is not None)
-    assert found == Whose(name=name, label=label, endpoint=found.endpoint)
+    assert (found.name, found.label) == (name, label)
+
+
+def test_its_folder_and_ledger_are_known_where_its_place_can_be_read(folder: Path) -> None:
+    place = folder / "outputs" / "@simulator" / "nightly" / "@n5"
+    of = Whose(name="nightly", label="n5", endpoint="simulator", outputs=str(place))
+    words = ["fine.yaml", "--label", "n5", "--bogus"]
+    assert whose("run", words) == of
+
+    place.mkdir(parents=True)
+    (place / "ledger.jsonl").touch()
+    write_identity(place, Identity(sweep="q1", name="nightly", endpoint="simulator", label="n5"))
+
+    begun = replace(of, sweep="q1", ledger=str(place / "ledger.jsonl"))
+    assert whose("run", words) == whose("status", [str(place)]) == begun
+
+
+def test_a_damaged_identity_hides_the_sweeps_id_alone(folder: Path) -> None:
+    place = folder / "outputs" / "@simulator" / "nightly"
+    place.mkdir(parents=True)
+    (place / "sweep.json").write_text("{")
+
+    assert whose("run", ["fine.yaml"]).outputs == str(place)
+
+
+@pytest.mark.parametrize("words", ["no.yaml", "fine.yaml --label a/b", "fine.yaml --endpoint x:y"])
+def test_a_place_that_is_none_is_not_said(words: str) -> None:
+    found = whose("run", words.split())
+
+    assert (found.sweep, found.outputs, found.ledger) == (None, None, None)
 
 
 def test_a_pipe_in_the_place_of_a_manifest_is_not_waited_for(folder: Path) -> None:

@@ -1,8 +1,11 @@
 """How messages spell things: near misses, counts, amounts of money, spans of time. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import islice
+
+from batchrun.errors import MOST_LISTED
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -38,6 +41,21 @@ def escaped(text: str, *, besides: str = "") -> str:
 def number_of(number: int, noun: str) -> str:
     """Return "1 cell", or "2,000 cells"."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(texts: Iterable[str], *, most: int = MOST_LISTED, by: str = ", ") -> str:
+    """Return the first *most* of *texts* in a row, and how many more there are."""
+    shown = [*texts]
+    more = f" and {len(shown) - most:,} more" if len(shown) > most else ""
+    return f"{by.join(shown[:most])}{more}"
+
+
+def few(lines: Iterable[str], *, most: int = MOST_LISTED) -> Iterator[str]:
+    """Yield the first *most* of *lines*, and one that says how many more there are."""
+    rest = iter(lines)
+    yield from islice(rest, most)
+    if more := sum(1 for _ in rest):
+        yield f"and {more:,} more"
 
 
 def money(amount: Decimal) -> str:

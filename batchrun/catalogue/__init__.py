@@ -14,6 +14,7 @@ rules.py        what one value is by the description of its input. Pure
 near_values.py  the allowed value that is meant by one that is not. Pure
 mistakes.py     what one cell's input is by its model's description. Pure
 sent_types.py   the types that values are converted to as they are sent. Pure
+unsent_columns.py  columns that models may miss
 axes.py         whether a grid may have a mistake, without its product
 found.py        mistakes of a whole grid, grouped and counted
 proof.py        what succeeded runs say against a description

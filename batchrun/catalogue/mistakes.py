@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import did_you_mean
+from batchrun.base.text import did_you_mean, listed
 from batchrun.base.values import spell
 from batchrun.catalogue.rules import Kind, Wrong, has_rule, wrong_with
 from batchrun.manifest.matching import token
@@ -112,11 +112,10 @@ class DescribedModel:
     def _unknown(self, name: str, given: Mapping[str, Any]) -> Wrong:
         inputs = self.description.inputs
         near = did_you_mean(name, (each for each in inputs if each not in given))
-        shown = ", ".join(f"`{spell(each, 30)}`" for each in [*inputs][:MOST_NAMES])
-        more = f" and {len(inputs) - MOST_NAMES} more" if len(inputs) > MOST_NAMES else ""
+        shown = listed((f"`{spell(each, 30)}`" for each in inputs), most=MOST_NAMES)
         return Wrong(
             kind=Kind.UNKNOWN,
             said="has no such input",
-            hint=near.removeprefix("; ") or f"it takes {shown}{more}",
+            hint=near.removeprefix("; ") or f"it takes {shown}",
             certain=self.description.is_whole,
         )

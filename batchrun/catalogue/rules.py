@@ -20,6 +20,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from batchrun.base.local_file import LocalFile
+from batchrun.base.text import listed
 from batchrun.base.values import spell
 from batchrun.catalogue.near_values import NUMBER, is_number, nearest_of, number_in
 from batchrun.manifest.expressions.template import kind
@@ -148,14 +149,20 @@ def _no_number(value: Any, *, whole: bool) -> Wrong | None:
     if is_number(value):
         fits = not whole or isinstance(value, int) or value.is_integer()
         return None if fits else Wrong(kind=Kind.TYPE, said=f"takes {takes}, not `{spell(value)}`")
-    quoted = isinstance(value, str) and NUMBER.fullmatch(value)
-    return _other_type(takes, value, f"write `{value}` without quotes" if quoted else "")
+    plain = value.strip(" ") if isinstance(value, str) else ""
+    quoted = NUMBER.fullmatch(plain) and (not whole or float(plain).is_integer())
+    return _unquoted(takes, value, plain, "number") if quoted else _other_type(takes, value)
 
 
 def _no_boolean(value: Any) -> Wrong:
     word = value.lower() if isinstance(value, str) else ""
     quoted = word in {"true", "false"}
-    return _other_type("true or false", value, f"write `{word}` without quotes" if quoted else "")
+    takes = "true or false"
+    return _unquoted(takes, value, word, "boolean") if quoted else _other_type(takes, value)
+
+
+def _unquoted(takes: str, value: Any, word: str, column: str) -> Wrong:
+    return _other_type(takes, value, f"write `{word}` without quotes", column)
 
 
 def _no_media(value: Any) -> Wrong | None:
@@ -216,9 +223,7 @@ def _as_written(near: Any, value: Any) -> str:
 
 
 def _named(allowed: tuple[Any, ...]) -> str:
-    shown = ", ".join(f"`{spell(each, 30)}`" for each in allowed[:MOST_NAMED])
-    more = len(allowed) - MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown
+    return listed((f"`{spell(each, 30)}`" for each in allowed), most=MOST_NAMED)
 
 
 def _names(says: str, value: Any) -> bool:

@@ -11,7 +11,7 @@ Shared by them:
     before_sending.py             what must hold before anything is written or sent
     beside.py                     sweeps that lie beside this one and have its cells
     reusing.py                    results of another sweep that are taken over
-    drawing.py                    a draw from a large product, with its progress
+    drawing.py                    how far a search for files is, and a draw
     notes.py                      what a manifest may not mean as it says it
     callbacks.py                  the receiver of callbacks: its secret, its address
     connection.py                 the embedded simulator, a client

@@ -10,6 +10,7 @@ with a label is made anew on purpose, and is neither compared nor refused.
 """
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,10 +22,11 @@ import anyio
 from msgspec import Struct
 
 from batchrun.base.said import log
-from batchrun.base.text import money, number_of, usd
+from batchrun.base.text import few, money, number_of, usd
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected
 from batchrun.commands.reusing import NOTHING, Taking, set_aside
+from batchrun.commands.run_options import command_in
 from batchrun.commands.target import name_recover
 from batchrun.errors import FolderError, MadeBesideError, ManifestError
 from batchrun.ledger.book import Book
@@ -83,7 +85,8 @@ class Beside(Struct, frozen=True, kw_only=True):
                 f"the sweep in {self.folder} can't be read, or not within {PATIENCE:g} s: cells "
                 "that it has are paid again"
             )
-        return f"{self.described()}; they are paid again, unless `--reuse {self.folder}` is given"
+        reuse = f"`--reuse {shlex.quote(str(self.folder))}`"
+        return f"{self.described()}; they are paid again, unless {reuse} is given"
 
 
 def find_beside(
@@ -215,7 +218,7 @@ def refusal(beside: Beside, call: Call, command: str) -> MadeBesideError:
     if identity.name != call.manifest.name:
         again.append(f"`name: {identity.name}` in the manifest")
     if beside.folder.parent != here:
-        again.append(f"`{command} --outputs {_base(beside.folder)}`")
+        again.append(f"`{elsewhere(command, _base(beside.folder))}`")
     if not again:
         again.append(f"move {call.folder} away, and {beside.folder} in its place")
     error = MadeBesideError(
@@ -226,6 +229,12 @@ def refusal(beside: Beside, call: Call, command: str) -> MadeBesideError:
     )
     name_recover(error, "", again=command)
     return error
+
+
+def elsewhere(command: str, outputs: Path) -> str:
+    """Return *command* with another place for the folders of sweeps."""
+    kept = command_in(shlex.split(command)[1:], without={"--outputs"})
+    return f"{kept} {shlex.join(['--outputs', str(outputs)])}"
 
 
 def _base(folder: Path) -> Path:
@@ -251,8 +260,8 @@ def refuse(
     for each in found:
         if each.same:
             raise refusal(each, call, command)
-    for each in found:
-        log(each.note(), sys.stderr)
+    for line in few(each.note() for each in found):
+        log(line, sys.stderr)
 
 
 async def _organisation(call: Call, url: str, key: str) -> str | None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.catalogue.sent_types import sent_types
-from batchrun.commands.drawing import draw_samples
+from batchrun.commands.drawing import draw_samples, files_said
 from batchrun.commands.notes import say_notes
 from batchrun.commands.target import Place, command_of, locate, recover_of
 from batchrun.engine.selection import check_statuses
@@ -64,13 +64,15 @@ def prepare(
     chosen: Mapping[str, Any] = NOTHING,
     only: Sequence[str] = (),
     quiet: bool = False,
+    as_json: bool = False,
 ) -> Call:
     """Return the call on the manifest at *path*; ManifestError or UsageError where there is none.
 
     *chosen* are settings in place of the manifest's, by the fields of Settings; *only* are cells
     to choose, such as "color=red". *quiet* leaves out notes on the manifest, and progress.
+    *as_json* leaves out how far it is with the manifest's files.
     """
-    manifest = load_manifest(path, os.environ)
+    manifest = load_manifest(path, os.environ, looking=files_said(quiet=quiet or as_json))
     say_notes(manifest, quiet=quiet)
     draw_samples(manifest, quiet=quiet)
     endpoint, folder = locate(manifest.head, place)
@@ -94,6 +96,7 @@ def prepare_for(options: "Options") -> Call:
         chosen=options.chosen,
         only=options.only,
         quiet=options.quiet,
+        as_json=options.json,
     )
 
 

@@ -17,5 +17,7 @@ def confirm(question: str, *, unasked: str) -> None:
         answer = sys.stdin.readline()
     except (OSError, UnicodeDecodeError):  # the terminal is gone, or what was typed is no text
         answer = ""
+    if not answer.endswith("\n"):  # the end of the input: the next words begin a line
+        print(file=sys.stderr, flush=True)
     if answer.strip().lower() not in {"y", "yes"}:
         raise UsageError("nothing was sent")

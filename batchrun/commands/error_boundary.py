@@ -12,7 +12,15 @@ from msgspec.structs import asdict
 from batchrun.base.said import is_terminal, log, log_end, say
 from batchrun.commands.signals import SIGNALS, Interrupted
 from batchrun.commands.stdout import guarded_output, spoken
-from batchrun.errors import BUG, BatchrunError, FolderError, ManifestError, UsageError, most_severe
+from batchrun.errors import (
+    BUG,
+    BatchrunError,
+    FolderError,
+    ManifestError,
+    TypesChangedError,
+    UsageError,
+    most_severe,
+)
 
 WORKING: Final = frozenset({"run", "redo", "recover"})
 """Commands that work on a sweep: the lines of a log have their time."""
@@ -95,7 +103,8 @@ def onward_of(error: BatchrunError | str, code: int, name: str, words: Sequence[
     from batchrun.results.going_on import after_stop, after_usage, how_to_go_on
 
     again = command_in([*([] if name == "run" else [name]), *words], without=ABOUT_OUTPUT)
-    if code == UsageError.exit_code and not isinstance(error, ManifestError):
+    is_usage = isinstance(error, UsageError) and code == UsageError.exit_code
+    if is_usage and not isinstance(error, ManifestError | TypesChangedError):
         return after_usage(str(error))
     if isinstance(error, BatchrunError):
         return after_stop(code, again, error)

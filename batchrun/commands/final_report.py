@@ -33,6 +33,7 @@ from batchrun.ledger.reader import open_reader
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.data.changes import Watch
 from batchrun.manifest.grid.expand import expand, upper_bound
+from batchrun.planning.shared_runs import shared_rows
 from batchrun.results.budgets import budgets_of
 from batchrun.results.going_on import Others, how_to_go_on
 from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
@@ -45,7 +46,7 @@ MOST_WHEN_INTERRUPTED: Final = 20_000
 
 
 MOST_REASONS: Final = 5
-"""Reasons why outputs could not be saved that are said at the end."""
+"""Reasons why cells could not be sent, and outputs not saved, that are said at the end."""
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -95,21 +96,28 @@ def _said(ending: Ending, totals: Totals | None) -> Iterator[str]:
     for error in ending.shutdown.errors:
         yield f"batchrun: {error}"
     yield from ending.shutdown.notes
-    yield from _unsaved(ending.shutdown)
+    yield from _left_undone(ending.shutdown)
+    if totals is not None and not ending.shutdown.codes:  # who interrupts doesn't wait for it
+        yield from shared_rows(ending.call.manifest, totals.counted.folded)
     if ending.selection and totals is not None and not totals.selected.cells:
         yield "no cell has the status or the code that `--only` asks for"
 
 
-def _unsaved(shutdown: Shutdown) -> Iterator[str]:
-    """Yield why outputs could not be saved, the most frequent reasons first."""
+def _left_undone(shutdown: Shutdown) -> Iterator[str]:
+    """Yield why cells could not be sent and outputs not saved, the most frequent reasons first."""
+    yield from _by_reason(shutdown.unsent, "cell", "was not sent", "were not sent")
+    yield from _by_reason(shutdown.unsaved, "output", "could not be saved", "could not be saved")
+
+
+def _by_reason(reasons: Counter[str], noun: str, one: str, more: str) -> Iterator[str]:
     counts, examples = Counter[str](), dict[str, str]()
-    for why, number in shutdown.unsaved.items():  # they name an address each
+    for why, number in reasons.items():  # they name an address or a file each
         counts[normalise(why)] += number
         examples.setdefault(normalise(why), why)
     for kind, number in counts.most_common(MOST_REASONS):
-        yield f"{number_of(number, 'output')} could not be saved: {examples[kind]}"
-    if (more := len(counts) - MOST_REASONS) > 0:
-        yield f"and for {number_of(more, 'other reason')}"
+        yield f"{number_of(number, noun)} {one if number == 1 else more}: {examples[kind]}"
+    if (others := len(counts) - MOST_REASONS) > 0:
+        yield f"and for {number_of(others, 'other reason')}"
 
 
 def walk(ending: Ending) -> Totals | None:
@@ -212,8 +220,8 @@ def summary_of(ending: Ending, totals: Totals | None) -> Summary:
         models={} if totals is None else totals.counted.as_dict(),
         failures=() if totals is None else totals.as_dicts(),
         budgets=tuple(each.as_dict() for each in budgets) or None,
-        notes=notes_of(ending.call.manifest),
-        error=stop_of(ending.shutdown.errors, tuple(_unsaved(ending.shutdown))),
+        notes=notes_of(ending.call.manifest.notes),
+        error=stop_of(ending.shutdown.errors, tuple(_left_undone(ending.shutdown))),
     )
 
 

@@ -100,7 +100,7 @@ def remember(call: Call, ledger: Ledger, summary: Summary, totals: Totals) -> No
         start=sweep,
         group=ledger.group,
         summary=summary,
-        totals=totals,
+        totals=totals.without_cells(),
     )
     from batchrun.ledger.index import open_index
 

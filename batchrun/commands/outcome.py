@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.base.said import log_end
 from batchrun.results.failures import Failure, as_dicts, failures, which_cells
@@ -31,6 +32,10 @@ class Totals(Struct, frozen=True, kw_only=True):
     def cells(self) -> dict[str, int]:
         """How many cells each model has, by its alias."""
         return {row.alias: row.tally.cells for row in self.counted.models}
+
+    def without_cells(self) -> "Totals":
+        """Return the numbers alone, as they can be kept."""
+        return replace(self, counted=replace(self.counted, folded=()))
 
     def as_dicts(self) -> tuple[Mapping[str, Any], ...]:
         """Return the failures for JSON."""

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.endpoint import SIMULATOR
-from batchrun.base.text import money
+from batchrun.base.text import few, money
 from batchrun.commands.beside import Beside, find_beside
 from batchrun.commands.beside import refusal as refusal_beside
 from batchrun.commands.call import Call, key_of
@@ -59,7 +59,7 @@ class PaidBefore(Struct, frozen=True, kw_only=True):
 
     def lines(self, call: Call, command: str) -> list[str]:
         """Return what people read; *command* is the call that the plan is of."""
-        notes = [each.note() for each in self.beside if not each.same]
+        notes = few(each.note() for each in self.beside if not each.same)
         return [*self.refusals(call, command), *notes]
 
     def refusals(self, call: Call, command: str) -> list[str]:
@@ -69,7 +69,8 @@ class PaidBefore(Struct, frozen=True, kw_only=True):
             error = refusal(self.elsewhere.sweeps, self.elsewhere.unclear)
             name_recover(error, call.recover_command, again=command)
             said.append(str(error))
-        said += [str(refusal_beside(each, call, command)) for each in self.beside if each.same]
+        same = (each for each in self.beside if each.same)
+        said += few(str(refusal_beside(each, call, command)) for each in same)
         lost = lost_reuse(call.folder, self.book, command, self.taking)
         refused = no_reuse(call, self.book, self.taking, command)
         return [*said, *(str(each) for each in (lost, refused) if each is not None)]

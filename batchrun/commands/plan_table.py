@@ -1,48 +1,87 @@
 """The table of a plan: a line for each model, and what its cells may cost."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from batchrun.base.text import decimals_of, number_of, usd
+from batchrun.base.text import decimals_of, listed, number_of, usd
 from batchrun.engine.price_list import Cost
 from batchrun.results.tally import ModelRow
 
 NONE: Final = Cost()
 _CENT: Final = Decimal("0.0001")
-_HEAD: Final = ("model", "cells", "done", "open", "to do", "cost to come", "price known from")
+_HEAD: Final = (
+    *("model", "cells", "done", "ended badly", "open", "to do"),
+    *("cost to come", "price known from"),
+)
+_BAD: Final = 3
+_AMOUNT: Final = 6
+_SOURCE: Final = 7
 
 
-def plan_table(models: Sequence[tuple[ModelRow, Cost]]) -> Iterator[str]:
-    """Yield the heading, and a line for each of *models* with what is to do of it."""
-    amounts = _aligned([cost for _, cost in models])
-    rows = [_row(row, cost, said) for (row, cost), said in zip(models, amounts, strict=True)]
-    widths = [max(len(row[n]) for row in (_HEAD, *rows)) for n in range(len(_HEAD))]
-    for row in (_HEAD, *rows):
-        fitted = [
-            text.rjust(width) if 0 < n < 5 else text.ljust(width)
-            for n, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        yield "  ".join(fitted).rstrip()
+def plan_table(models: Sequence[tuple[ModelRow, Cost]], width: int | None = None) -> Sequence[str]:
+    """Return the heading, and a line for each of *models* with what is to do of it.
+
+    Where that is wider than a terminal's *width*, where prices are known from is said below it;
+    and where that is not enough, the amounts are without their ends, which the sum has.
+    """
+    costs = [cost for _, cost in models]
+    lines = _lined(models, _aligned(costs), _HEAD)
+    if width is None or max(map(len, lines)) <= width:
+        return lines
+    lines = _lined(models, _aligned(costs), _HEAD[:_SOURCE])
+    if max(map(len, lines)) > width:
+        lines = _lined(models, _aligned(costs, ends=False), _HEAD[:_SOURCE])
+    known: dict[str, list[str]] = {}
+    for row, cost in models:
+        if cost.cells:
+            known.setdefault(sources(cost), []).append(row.alias)
+    said = (f"{source} ({listed(aliases)})" for source, aliases in known.items())
+    return [*lines, f"prices known from: {listed(said, by='; ')}"] if known else lines
+
+
+def _lined(
+    models: Sequence[tuple[ModelRow, Cost]], amounts: Sequence[str], head: Sequence[str]
+) -> Sequence[str]:
+    """Return the lines of a table with the columns of *head*; of bad ends only where one is."""
+    rows = [
+        head,
+        *(_row(row, cost, said) for (row, cost), said in zip(models, amounts, strict=True)),
+    ]
+    is_bad = any(_bad(row) for row, _ in models)
+    shown = [n for n in range(len(head)) if n != _BAD or is_bad]
+    widths = {n: max(len(row[n]) for row in rows) for n in shown}
+    fitted = (
+        [row[n].rjust(widths[n]) if 0 < n < _AMOUNT else row[n].ljust(widths[n]) for n in shown]
+        for row in rows
+    )
+    return ["  ".join(row).rstrip() for row in fitted]
 
 
 def _row(row: ModelRow, cost: Cost, said: str) -> Sequence[str]:
-    tally = row.tally
+    tally, bad = row.tally, _bad(row)
     under_way = tally.in_flight + tally.parked + tally.in_doubt
-    done = tally.cells - tally.pending - under_way
-    numbers = (f"{number:,}" for number in (tally.cells, done, under_way, cost.cells))
+    done = tally.cells - tally.pending - under_way - bad
+    numbers = (f"{number:,}" for number in (tally.cells, done, bad, under_way, cost.cells))
     return row.alias, *numbers, said, sources(cost) if cost.cells else ""
 
 
-def _aligned(costs: Sequence[Cost]) -> Sequence[str]:
+def _bad(row: ModelRow) -> int:
+    return row.tally.failed + row.tally.rejected + row.tally.cancelled
+
+
+def _aligned(costs: Sequence[Cost], *, ends: bool = True) -> Sequence[str]:
     """Spell what each model costs: in each place of the column amounts end below each other."""
     known = [each for each in costs if each.cells and each.known]
     amounts = [amount for each in known for amount in (each.low, each.expected, each.high)]
     decimals = decimals_of(amount.quantize(_CENT) for amount in amounts)
-    rows = [_parts(each, decimals) for each in known]
-    widths = [max((len(row[n]) for row in rows), default=0) for n in range(4)]
+    shown = 4 if ends else 2
+    rows = [_parts(each, decimals)[:shown] for each in known]
+    widths = [max((len(row[n]) for row in rows), default=0) for n in range(shown)]
     return [
-        _fitted(_parts(each, decimals), widths) if each.cells and each.known else _bare(each)
+        _fitted(_parts(each, decimals)[:shown], widths)
+        if each.cells and each.known
+        else _bare(each)
         for each in costs
     ]
 
@@ -56,10 +95,8 @@ def _parts(cost: Cost, decimals: int) -> Sequence[str]:
 
 def _fitted(parts: Sequence[str], widths: Sequence[int]) -> str:
     word = parts[0].ljust(widths[0])
-    expected, low, high = (
-        text.rjust(width) for text, width in zip(parts[1:], widths[1:], strict=True)
-    )
-    return f"{word} {expected} USD" + (f" ({low} to {high})" if parts[2] else "")
+    expected, *ends = (text.rjust(width) for text, width in zip(parts[1:], widths[1:], strict=True))
+    return f"{word} {expected} USD" + (f" ({' to '.join(ends)})" if any(parts[2:]) else "")
 
 
 def _bare(cost: Cost) -> str:

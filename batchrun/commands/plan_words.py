@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.base.text import money, number_of, size_of, span, usd
+from batchrun.base.text import listed, money, number_of, size_of, span, usd
 from batchrun.commands.plan_table import NONE, plan_table, rounded, total
 from batchrun.manifest.cells import plain
 from batchrun.manifest.file_names import file_name
@@ -36,7 +36,7 @@ LONGEST: Final = 60
 class Outlook(Struct, frozen=True, kw_only=True):
     """What a plan shows. *warnings* speak of the models' descriptions; the *balance* is in USD.
 
-    *failures* are those of cells that ended badly and stay so.
+    *failures* are those of cells that ended badly and stay so. *shared* names rows that share runs.
     *reuse* are the folders that it takes over from, as people read them; *command* does what is
     planned; *refused*: it would be refused for what is paid already, *wrong_inputs*: for inputs
     that the models' descriptions rule out, *refused_types*: for what *types* say of columns.
@@ -55,6 +55,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
     refused_types: bool = False
     edits: Edits | None = None
     failures: Sequence[Failure] = ()
+    shared: Sequence[str] = ()
     warnings: Sequence[str] = ()
     balance: Decimal | None = None
 
@@ -101,12 +102,13 @@ def _first_as_dict(first: FirstCell, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def lines(outlook: Outlook) -> Iterator[str]:
-    """Yield the plan as people read it."""
+def lines(outlook: Outlook, width: int | None = None) -> Iterator[str]:
+    """Yield the plan as people read it, on a terminal of that *width* if it's one."""
     forecast, to_do = outlook.forecast, outlook.forecast.to_do
     tally, folded = forecast.selected.tally, forecast.selected.tally.folded
     costs = forecast.to_do.costs()
-    yield from plan_table([(row, costs.get(row.alias, NONE)) for row in forecast.selected.models])
+    rows = [(row, costs.get(row.alias, NONE)) for row in forecast.selected.models]
+    yield from plan_table(rows, width)
     yield _sum(outlook)
     yield from _changed(outlook)
     if to_do.again:
@@ -120,6 +122,7 @@ def lines(outlook: Outlook) -> Iterator[str]:
     yield from _effort(outlook)
     if folded:
         yield folded_points(folded, tally.cells + folded)
+        yield from outlook.shared
     if not tally.cells and not forecast.counted.tally.cells:
         yield NO_CELL
     yield from _callbacks(outlook)
@@ -143,9 +146,9 @@ def _changed(outlook: Outlook) -> Iterator[str]:
 def _sum(outlook: Outlook) -> str:
     forecast = outlook.forecast
     tally, cells = forecast.selected.tally, forecast.counted.tally.cells
-    of = f"{tally.cells} of " if outlook.settings.only else ""
+    of = f"{tally.cells:,} of " if outlook.settings.only else ""
     to_do = forecast.to_do
-    said = f"{of}{number_of(cells, 'cell')}, {to_do.number} to do{total(to_do.cost())}"
+    said = f"{of}{number_of(cells, 'cell')}, {to_do.number:,} to do{total(to_do.cost())}"
     return f"{said}; nothing was sent"
 
 
@@ -153,7 +156,7 @@ def _unknown(outlook: Outlook) -> Iterator[str]:
     cost = outlook.forecast.to_do.cost()
     if cost.unknown:
         costs = outlook.forecast.to_do.costs().items()
-        aliases = ", ".join(alias for alias, each in costs if each.unknown)
+        aliases = listed(alias for alias, each in costs if each.unknown)
         yield (
             f"the price of {number_of(cost.unknown, 'cell')} is not known: {aliases}; "
             "`price` beside a model's `id` says what a run costs at most"
@@ -171,7 +174,7 @@ def _effort(outlook: Outlook) -> Iterator[str]:
         f"{settings.concurrency} runs in flight and {settings.rate.per_second:g} calls a second"
     )
     if effort.seconds is None:
-        unknown = ", ".join(effort.unknown)
+        unknown = listed(effort.unknown)
         yield (
             f"at least {number_of(effort.calls, 'call')}, with {limits}; how long a run takes is "
             f"not known yet: {unknown}"

@@ -7,6 +7,7 @@ service is asked how it describes the models; a plan without it says so.
 """
 
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,9 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batchrun.base.said import is_terminal
+from batchrun.base.text import listed
+from batchrun.catalogue.unsent_columns import unsent_columns
 from batchrun.commands import changed_types
 from batchrun.commands.call import Call
 from batchrun.commands.checking_inputs import are_refused, as_dicts, input_problems
@@ -24,7 +28,7 @@ from batchrun.commands.edited import edited
 from batchrun.commands.grid_counts import bad_ends
 from batchrun.commands.knowing_balance import know_balance
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
-from batchrun.commands.notes import notes_of
+from batchrun.commands.notes import note_line, notes_of
 from batchrun.commands.paid_before import paid_before
 from batchrun.commands.plan_words import Outlook, lines, onward
 from batchrun.commands.reusing import opened_sources, survey
@@ -44,6 +48,7 @@ from batchrun.manifest.cells import Cell
 from batchrun.planning.effort import Effort, Work, effort
 from batchrun.planning.forecast import Forecast, forecast
 from batchrun.planning.plan_file import keep, read
+from batchrun.planning.shared_runs import shared_rows
 from batchrun.planning.to_do import KeySet
 from batchrun.planning.type_changes import type_changes
 from batchrun.results.failures import Failure, Grouping
@@ -98,6 +103,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         selection = Selection(call.settings.only, reader, attempts=call.settings.attempts)
         known = checked(call, book, models_to_send(call, book, selection, taking.keys))
         call = call.sending(known.descriptions)
+        unsent = tuple(unsent_columns(call.manifest, known.descriptions))
         wrong = input_problems(call, book, selection, taking.keys, known.descriptions)
         before = paid_before(call, book, taking)
         found = forecast(
@@ -117,14 +123,15 @@ def preview(plan: Plan, *, as_json: bool) -> int:
             effort=effort_of(call, book, found),
             folder=str(call.folder),
             command=plan.command,
-            reuse=" and ".join(map(str, plan.reuse)),
+            reuse=listed(map(str, plan.reuse), by=" and "),
             refused=bool(before.refusals(call, plan.command)),
             wrong_inputs=are_refused(wrong, call),
             types=types,
             refused_types=changed_types.are_refused(types, call),
             edits=None if reader is None else edited(call, reader, found.counting),
             failures=() if reader is None else ended_badly(call, reader, found.counting),
-            warnings=(*known.warnings, *input_lines(wrong, call)),
+            shared=shared_rows(call.manifest, found.selected.folded),
+            warnings=(*map(note_line, unsent), *known.warnings, *input_lines(wrong, call)),
             balance=know_balance(call) if found.to_do.number else None,
         )
     summary = replace(
@@ -133,6 +140,7 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         changed=None if outlook.edits is None else outlook.edits.as_dict(),
         reused=taking.as_dicts(),
         input_problems=as_dicts(wrong),
+        notes=notes_of((*call.manifest.notes, *unsent)),
     )
     if plan.kept is not None:
         keep(plan.kept, summary.as_dict())
@@ -140,8 +148,9 @@ def preview(plan: Plan, *, as_json: bool) -> int:
         print(summary.as_json())
     else:
         said = before.lines(call, plan.command)
+        width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
         unseen = [before.unseen] if before.unseen else []
-        print("\n".join([*said, *lines(outlook), *unseen]))
+        print("\n".join([*said, *lines(outlook, width), *unseen]))
     return 0
 
 
@@ -224,7 +233,8 @@ def effort_of(call: Call, book: Book, found: Forecast) -> Effort:
     ]
     learnt = {line.model for line in book.learnt.values() if line.batches}
     batched = {alias: model in learnt for alias, model in models.items()}
-    return effort(work, call.settings, uploads=len(found.to_do.files), batched=batched)
+    files, there = len(found.to_do.files), len(found.to_do.there)
+    return effort(work, call.settings, uploads=files, uploaded=there, batched=batched)
 
 
 def _durations(book: Book, model: str) -> Sequence[float]:
@@ -245,10 +255,10 @@ def summary_of(plan: Plan, outlook: Outlook, book: Book) -> Summary:
         **counts,
         cost=book.cost,
         outputs=str(plan.call.folder),
+        ledger=str(plan.call.folder / LEDGER) if sweep is not None else None,
         complete=not tally.unfinished,
         next=onward(outlook),
         models=outlook.forecast.counted.as_dict(),
         failures=failure_dicts(outlook.failures, cells),
         plan=outlook.as_dict(),
-        notes=notes_of(plan.call.manifest),
     )

@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> int:
     options = vars(parser.parse_args(argv))
     place, path = take_place(options), options["manifest"]
     given = {name: options[name] for name in ("rate", "settle") if options[name] is not None}
-    call = prepare(path, place, chosen=given)
+    call = prepare(path, place, chosen=given, quiet=options["quiet"], as_json=options["json"])
     say_it = _silent if options["quiet"] else _say
     Recovery(call=call, say=say_it).run(needed_key(call.endpoint), options["sweep"])
     subject = Subject(folder=call.folder, manifest=call.manifest, command=command_of(path, place))

@@ -8,13 +8,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun import __version__
-from batchrun.base.text import number_of
+from batchrun.base.text import few, listed, number_of
 from batchrun.commands.call import Call
 from batchrun.commands.connection import connected, served
 from batchrun.commands.reusing import lost_reuse
 from batchrun.commands.target import command_of
 from batchrun.engine.open_sweep import identity_of
-from batchrun.engine.other_sweeps import all_counted, described, find, not_set_aside, of_cells
+from batchrun.engine.other_sweeps import (
+    OtherSweep,
+    all_counted,
+    described,
+    find,
+    not_set_aside,
+    of_cells,
+)
 from batchrun.engine.preflight import check_organisation
 from batchrun.engine.run_tag import sweep_tag
 from batchrun.errors import LedgerError, NothingToRecoverError
@@ -74,8 +81,8 @@ class Recovery(Struct, frozen=True, kw_only=True):
             lost = lost_reuse(self.call.folder, rebuilding.ledger.book, command)
         duplicates = f", {recovered.duplicates} one too many" if recovered.duplicates else ""
         self.say(
-            f"the service has {number_of(recovered.runs, 'run')} of this sweep, {recovered.new} of "
-            f"them new to the ledger{duplicates}"
+            f"the service has {number_of(recovered.runs, 'run')} of this sweep, {recovered.new:,} "
+            f"of them new to the ledger{duplicates}"
         )
         if lost is not None:
             self.say(lost)
@@ -147,14 +154,11 @@ class Recovery(Struct, frozen=True, kw_only=True):
             counted = await all_counted(client, found)
             kept = list(not_set_aside(counted))
             common = await of_cells(kept, self.call.manifest)
-            for aside in (each for each in counted if each not in kept):
-                self.say(
-                    f"{described(aside)}: it was set aside by another one, and isn't taken; "
-                    f"`--recover {aside.id}` takes it"
-                )
+            for line in few(_not_taken(each) for each in counted if each not in kept):
+                self.say(line)
             said = {each.id: described(each) for each in common}
             if not said:
-                others = "; ".join(map(described, found.sweeps))
+                others = listed(map(described, found.sweeps), by="; ")
                 raise NothingToRecoverError(
                     "the service's sweeps of this name and label have no cell in common with the "
                     f"manifest: {others}; {NOTHING}"
@@ -175,9 +179,16 @@ class Recovery(Struct, frozen=True, kw_only=True):
         if not sweeps:
             raise NothingToRecoverError(f"the service has no runs {of}; {NOTHING}")
         raise LedgerError(
-            f"the service has several sweeps {of}: {'; '.join(sweeps.values())}; "
+            f"the service has several sweeps {of}: {listed(sweeps.values(), by='; ')}; "
             "name the one to go on with: `--recover ID`"
         )
+
+
+def _not_taken(aside: OtherSweep) -> str:
+    return (
+        f"{described(aside)}: it was set aside by another one, and isn't taken; "
+        f"`--recover {aside.id}` takes it"
+    )
 
 
 def _set_aside(found: list[FoundRun]) -> set[str]:

@@ -212,6 +212,6 @@ def show(offer: Offer, call: Call, *, as_json: bool) -> None:
         ledger=str(call.folder / LEDGER),
         next=made,
         redo=offer.as_dict(),
-        notes=notes_of(call.manifest),
+        notes=notes_of(call.manifest.notes),
     )
     print(summary.as_json())

@@ -27,7 +27,7 @@ FOR_ONE_CALL: Final = {
 """Options that the next call doesn't repeat by itself."""
 
 WITH_VALUE: Final = {
-    *("--only", "--reuse", "--plan", KEEPING),
+    *("--endpoint", "--outputs", "--label", "--only", "--reuse", "--plan", KEEPING),
     *(each.flag for each in SETTINGS if each.parse or each.choices),
 }
 """Options whose value may be a word of its own, which goes where they go."""

@@ -15,5 +15,5 @@ def main(argv: Sequence[str]) -> int:
     add_place(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     values = vars(parser.parse_args(argv))
-    subject = subject_of(values["target"], take_place(values))
+    subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     return show_status(subject, as_json=values["json"])

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import number_of, span
+from batchrun.base.text import number_of, span, usd
 from batchrun.commands.grid_counts import bad_ends
 from batchrun.commands.ledger_counts import ledger_totals
 from batchrun.commands.open_runs import OpenRun, open_runs, waiting_of
@@ -16,15 +16,17 @@ from batchrun.commands.target import Subject, naming_recover, opened, recover_of
 from batchrun.ledger.history import BAD, GOOD
 from batchrun.ledger.reader import Reader
 from batchrun.manifest.grid.expand import expand
+from batchrun.planning.type_changes import TypeChanges, type_changes, ways
 from batchrun.planning.type_changes import lines as type_lines
-from batchrun.planning.type_changes import type_changes
 from batchrun.results.budgets import budgets_of, in_words
 from batchrun.results.failures import Failure, Grouping, as_dicts, failures, which_cells
 from batchrun.results.going_on import how_to_go_on
 from batchrun.results.orphans import orphans_cost
+from batchrun.results.standing_words import LEFT, said
 from batchrun.results.summary import Summary
 from batchrun.results.tally import Count, Counting
 from batchrun.results.terminal_table import table
+from batchrun.results.waiting import Waiting
 from batchrun.sweep.location import LEDGER
 
 MOST_SHOWN: Final = 20
@@ -47,12 +49,13 @@ class Overview(Struct, frozen=True, kw_only=True):
     """How the cells stand, and why some of them ended badly; *remade* came from `redo`.
 
     *cells* counts the cells of each model, by its alias; *orphans_cost* is what those have cost
-    that the manifest no longer names, in USD.
+    that the manifest no longer names, in USD; *types* are the columns with another type.
     """
 
     counted: Count
     failures: Sequence[Failure]
     cells: Mapping[str, int]
+    types: TypeChanges | None = None
     remade: int = 0
     orphans_cost: Decimal | None = None
 
@@ -76,6 +79,7 @@ def overview_of(subject: Subject, reader: Reader) -> Overview:
         counted=counted,
         failures=grouping.result(),
         cells=cells,
+        types=type_changes(manifest, reader),
         remade=remade,
         orphans_cost=orphans_cost(reader, counting.orphans(), counted.tally.orphaned),
     )
@@ -98,9 +102,6 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     numbers: dict[str, Any] = counted.tally.as_dict()
     settings = None if subject.manifest is None else subject.manifest.settings()
     budgets = budgets_of(reader.book, settings, _budget(reader))
-    spent = in_words(budgets) if counted.tally.unfinished else ""
-    command = _with_budget(subject, reader)
-    onward = how_to_go_on(counted.tally, 0, command=command, failures=found.failures)
     return Summary(
         sweep=None if sweep is None else sweep.sweep,
         name=None if sweep is None else sweep.name,
@@ -111,7 +112,7 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
         outputs=str(subject.folder),
         ledger=str(subject.folder / LEDGER),
         complete=not counted.tally.unfinished,
-        next=f"{onward}{spent}",
+        next=_next(subject, reader, found, waiting),
         models=counted.as_dict(),
         failures=as_dicts(found.failures, found.cells),
         budgets=tuple(each.as_dict() for each in budgets) or None,
@@ -121,15 +122,29 @@ def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:
     )
 
 
-def _types(subject: Subject, reader: Reader) -> Iterator[str]:
+def _next(subject: Subject, reader: Reader, found: Overview, waiting: Waiting) -> str:
+    """Return how to go on: by a call that is not refused, nor stops at once."""
+    tally, command = found.counted.tally, _with_budget(subject, reader)
+    if found.types is not None and found.types.lost.cells:
+        return "; or ".join(ways(found.types, command))
+    if waiting.budget is not None and tally.pending == tally.unfinished:
+        spent, left = usd(waiting.spent), said(tally.as_dict(), LEFT)
+        return (
+            f"raise its budget of {usd(waiting.budget)} USD, of which {spent} are spent: "
+            f"`{subject.command} --budget …`; {left}"
+        )
+    settings = None if subject.manifest is None else subject.manifest.settings()
+    budgets = budgets_of(reader.book, settings, _budget(reader)) if tally.unfinished else ()
+    onward = how_to_go_on(tally, 0, command=command, failures=found.failures)
+    return f"{onward}{in_words(budgets)}"
+
+
+def _types(subject: Subject, found: TypeChanges | None) -> Iterator[str]:
     """Yield which columns have changed their type, and that the next call is refused for it."""
-    if subject.manifest is None:
-        return
-    manifest = replace(subject.manifest, redone=reader.book.redone)
-    if (found := type_changes(manifest, reader)) is not None:
+    if found is not None:
         yield from type_lines(found)
-        if found.lost.cells:
-            yield f"`{subject.command}` is refused (exit 2) without `--new-types`"
+    if found is not None and found.lost.cells:
+        yield f"`{subject.command}` is refused (exit 2) without `--new-types`"
 
 
 def _with_budget(subject: Subject, reader: Reader) -> str:
@@ -152,7 +167,7 @@ def report(subject: Subject, reader: Reader, found: Overview, summary: Summary) 
         yield "the manifest is gone: these are the ledger's cells alone"
     if subject.note:
         yield subject.note
-    yield from _types(subject, reader)
+    yield from _types(subject, found.types)
     if found.remade:
         yield f"{number_of(found.remade, 'cell')} from `redo`"
     runs = list(open_runs(reader))

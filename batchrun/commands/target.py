@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.commands.drawing import draw_samples
+from batchrun.base.text import listed
+from batchrun.commands.drawing import draw_samples, files_said
 from batchrun.errors import (
     BegunElsewhereError,
     BudgetReachedError,
@@ -162,26 +163,27 @@ def others_of_name(folder: Path) -> str:
 
     found = labels_of_name(folder)
     labels = [f"`{each}`" for each in found if each is not None]
-    said = f"; labels here: {', '.join(labels[:_MOST_LABELS])}" if labels else ""
-    if len(labels) > _MOST_LABELS:
-        said += f", and {len(labels) - _MOST_LABELS:,} more"
+    said = f"; labels here: {listed(labels, most=_MOST_LABELS)}" if labels else ""
     return f"{said}; a sweep without a label is here" if None in found else said
 
 
-def subject_of(target: Path, place: Place) -> Subject:
-    """Return what is asked about: a sweep's folder, or its manifest; UsageError for neither."""
+def subject_of(target: Path, place: Place, *, quiet: bool = False) -> Subject:
+    """Return what is asked about: a sweep's folder, or its manifest; UsageError for neither.
+
+    *quiet* leaves out how far it is with a manifest's files and its sample.
+    """
     if target.is_dir():
         identity = read_identity(target)
         manifest, note = (None, "") if identity is None else started_with(target, identity)
         if manifest is not None:
-            draw_samples(manifest)
+            draw_samples(manifest, quiet=quiet)
         command = "batchrun MANIFEST" if identity is None else resuming(identity, manifest, target)
         return Subject(folder=target, manifest=manifest, command=command, note=note)
     if not target.suffix and not target.exists():
         near = near_beside(target)
         raise UsageError(f"`{target}` is no folder of a sweep, and no manifest{near}")
-    manifest = load_manifest(target, os.environ)
-    draw_samples(manifest)
+    manifest = load_manifest(target, os.environ, looking=files_said(quiet=quiet))
+    draw_samples(manifest, quiet=quiet)
     _, folder = locate(manifest.head, place)
     return Subject(folder=folder, manifest=manifest, command=command_of(target, place))
 

@@ -1,24 +1,26 @@
-"""Whose a call is that came to nothing: name, label and endpoint for its `--json` object.
+"""Whose a call is that came to nothing: for its `--json` object, by what a sweep is known there.
 
-One script for all alerts has to know which sweep it was. So they come from the command line, and
-from the manifest or the folder that it names, as far as these can be read; whatever is wrong with
-the rest is said elsewhere.
+One script for all alerts has to know which sweep it was. So its id, name, label, endpoint, folder
+and ledger come from the command line, and from the manifest or the folder that it names, as far as
+these can be read; whatever is wrong with the rest is said elsewhere.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batchrun.commands.run_options import WITH_VALUE
+from batchrun.commands.target import Place, locate
 from batchrun.errors import BatchrunError
 from batchrun.manifest.load import find_head
 from batchrun.manifest.manifest import Head
-from batchrun.sweep.identity import read_identity
-from batchrun.sweep.location import choose_endpoint
+from batchrun.sweep.identity import Identity, read_identity
+from batchrun.sweep.location import LEDGER, choose_endpoint
 
 OF_A_SWEEP: Final = frozenset({"run", "plan", "status", "why", "redo", "recover"})
 """Commands whose first word is a manifest, or a sweep's folder."""
@@ -26,16 +28,21 @@ OF_A_SWEEP: Final = frozenset({"run", "plan", "status", "why", "redo", "recover"
 LARGE: Final = 1_000_000
 """Bytes of a manifest up to which it is parsed once more: 0.1 s at most."""
 
-_PLACES: Final = frozenset({"--endpoint", "--label", "--outputs"})
-_TAKING: Final = frozenset({*_PLACES, *WITH_VALUE, "--sweep"})
+_TAKING: Final = frozenset({*WITH_VALUE, "--sweep"})
 
 
 class Whose(Struct, frozen=True, kw_only=True):
-    """The fields of the `--json` object by which a sweep is known; None for what isn't known."""
+    """The fields of the `--json` object by which a sweep is known; None for what isn't known.
 
+    *outputs* is its folder; *ledger* is None where there is none yet.
+    """
+
+    sweep: str | None = None
     name: str | None = None
     label: str | None = None
     endpoint: str | None = None
+    outputs: str | None = None
+    ledger: str | None = None
 
 
 def whose(command: str, words: Sequence[str]) -> Whose:
@@ -43,24 +50,65 @@ def whose(command: str, words: Sequence[str]) -> Whose:
     if command not in OF_A_SWEEP:
         return Whose()
     options = dict(_options(words))
-    label, given = options.get("--label"), options.get("--endpoint")
     target = options.get("")
-    head: Head | None = None
-    if target is not None:
-        path = Path(target)
-        with suppress(OSError, ValueError, BatchrunError):
-            identity = read_identity(path) if path.is_dir() else None
-            if identity is not None:
-                return Whose(name=identity.name, label=identity.label, endpoint=identity.endpoint)
-        with suppress(OSError, ValueError, BatchrunError):
-            if path.is_file() and path.stat().st_size <= LARGE:  # a pipe would be waited for
-                head = find_head(path, os.environ)
-    named = None if head is None else head.endpoint
+    path = None if target is None else Path(target)
+    with suppress(OSError, ValueError, BatchrunError):
+        if path is not None and path.is_dir() and (found := _in_folder(path)) is not None:
+            return found
+    head = None if path is None else _head_of(path)
+    place = _place_of(options)
     endpoint = None
     with suppress(BatchrunError):  # what is no endpoint may hold a password
-        endpoint = choose_endpoint(given, named, os.environ.get("RUNFLOW_API_URL"))
-    stem = Path(target).stem if target else None
-    return Whose(name=stem if head is None else head.name, label=label, endpoint=endpoint)
+        named = None if head is None else head.endpoint
+        endpoint = choose_endpoint(place.endpoint, named, os.environ.get("RUNFLOW_API_URL"))
+    stem = path.stem if path is not None and target else None
+    whose = Whose(name=stem if head is None else head.name, label=place.label, endpoint=endpoint)
+    with suppress(OSError, ValueError, BatchrunError):
+        if head is not None:
+            folder = locate(head, place)[1]
+            return replace(whose, **_of_folder(folder, _identity(folder)))
+    return whose
+
+
+def _head_of(path: Path) -> Head | None:
+    """Return the manifest's name and place, None where they can't be read."""
+    with suppress(OSError, ValueError, BatchrunError):
+        if path.is_file() and path.stat().st_size <= LARGE:  # a pipe would be waited for
+            return find_head(path, os.environ)
+    return None
+
+
+def _place_of(options: Mapping[str, str]) -> Place:
+    outputs = options.get("--outputs")
+    return Place(
+        endpoint=options.get("--endpoint"),
+        outputs=Path(outputs) if outputs else None,
+        label=options.get("--label"),
+    )
+
+
+def _in_folder(folder: Path) -> Whose | None:
+    """Return whose *folder* is by its `sweep.json`, None where it has none."""
+    identity = read_identity(folder)
+    if identity is None:
+        return None
+    of = Whose(name=identity.name, label=identity.label, endpoint=identity.endpoint)
+    return replace(of, **_of_folder(folder, identity))
+
+
+def _identity(folder: Path) -> Identity | None:
+    with suppress(BatchrunError):  # the folder is known, whatever `sweep.json` says
+        return read_identity(folder)
+    return None
+
+
+def _of_folder(folder: Path, identity: Identity | None) -> Mapping[str, str | None]:
+    ledger = folder / LEDGER
+    return {
+        "sweep": None if identity is None else identity.sweep,
+        "outputs": str(folder),
+        "ledger": str(ledger) if ledger.exists() else None,
+    }
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -78,7 +78,8 @@ def main(argv: Sequence[str]) -> int:
     add_place(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     values = vars(parser.parse_args(argv))
-    subject = _subject(values["target"], take_place(values), everywhere=values["origin"])
+    place, quiet = take_place(values), values["json"]
+    subject = _subject(values["target"], place, everywhere=values["origin"], quiet=quiet)
     with naming_recover(recover_of(subject.command)):
         life = _life(subject, values["cell"])
     shown = shown_of(subject, life, everywhere=values["origin"])
@@ -89,23 +90,23 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _subject(target: Path, place: Place, *, everywhere: bool) -> Subject:
+def _subject(target: Path, place: Place, *, everywhere: bool, quiet: bool) -> Subject:
     """Return what is asked about, without its manifest where reading that would take long."""
     folder, path = target, target
     if everywhere:
-        return subject_of(target, place)
+        return subject_of(target, place, quiet=quiet)
     if target.is_dir():
         identity = read_identity(target)
         if identity is None or identity.manifest is None:
-            return subject_of(target, place)
+            return subject_of(target, place, quiet=quiet)
         path, place = Path(identity.manifest), Place(label=identity.label)
     else:
         head = load_head(read_text(target), target, os.environ)
         if head is None:
-            return subject_of(target, place)
+            return subject_of(target, place, quiet=quiet)
         folder = locate(head, place)[1]
     if not _is_large(folder, path):
-        return subject_of(target, place)
+        return subject_of(target, place, quiet=quiet)
     command = command_of(path, place)
     return Subject(folder=folder, manifest=None, command=command, note=TOO_LARGE)
 

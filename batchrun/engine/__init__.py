@@ -14,13 +14,13 @@ The way of a cell:
     pots.py            the budgets: the sweep's, a model's, and the day's in `day_pot.py`
     day_budget.py      draws what is reserved from the day's file, which other labels share
     affordable.py      whether the balance pays for what is to be begun
-    admission.py       models that the account is not let run (402, 403); `funds.py` is all of these
+    admission.py       what the account is not let run or upload (402, 403); `funds.py`: all of it
     prices.py          what runs have cost, by their `choices.py`
     price_list.py      what a run may cost: low, expected, high, and where that is known from
     price_history.py   learns that from the ledgers of this sweep, and of its siblings
     run_costs.py       learns it from this call's runs, and asks for costs that a run didn't show
     refusing_models.py which models take no further cell, since they refuse them all alike
-    uploader.py        local files, before the request
+    uploader.py        local files, before the request; `cell_files.py` has the cells they are for
     batcher.py         which cells share a request, and when it leaves
     preflight.py       what must hold before the first POST: key, sweep, newest ledger
     opening.py         the first POST of a sweep goes alone

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from batchrun.base.text import number_of, usd
+from batchrun.base.text import listed, number_of, usd
 from batchrun.engine.in_flight import Attempt, InFlight
 from batchrun.engine.pots import Pot, is_near, is_overdrawn, room
 from batchrun.engine.prices import Prices
@@ -213,7 +213,8 @@ class Budget:
     def reached(self) -> BudgetReachedError:
         """Return the reason to ask for no further run."""
         pots = list(self._reached.values()) or [min(self.pots, key=room)]
-        said = "; ".join(f"{pot.name} allows no further run: {pot.said()}" for pot in pots)
+        whys = (f"{pot.name} allows no further run: {pot.said()}" for pot in pots)
+        said = listed(whys, by="; ")
         left = [label for pot in pots for label in pot.left]
         return BudgetReachedError(f"{said}{self._no_fit()}", left=left)
 
@@ -223,7 +224,7 @@ class Budget:
             f"{number_of(count, 'cell')} of {alias}{price}"
             for (alias, price), count in sorted(self._passed_over.items())
         ]
-        return f"; no room for {', '.join(cells)}" if cells else ""
+        return f"; no room for {listed(cells)}" if cells else ""
 
     def _of(self, alias: str) -> list[Pot]:
         return [pot for pot in self.pots if pot.holds(alias)]

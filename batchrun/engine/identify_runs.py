@@ -174,7 +174,7 @@ class RunIdentifier:
             (with_tags,) = await self.batch_items.with_tags([run])
             if with_tags is not run:
                 return with_tags
-        whole = await self._client.get_run(run.id)
+        whole = await self._client.shown_run(run.id)
         if whole is not None and whole.batch_id != run.batch_id:
             (whole,) = await self.batch_items.with_tags([whole])
         return whole
@@ -200,7 +200,7 @@ class RunIdentifier:
         """Say whether a run that is asked for by id shows its tag; ask for one that has it."""
         newest, profile = self._ledger.book.newest, self._client.profile
         if not profile.tags_shown and newest is not None:
-            run = await self._client.get_run(newest.run_id)
+            run = await self._client.shown_run(newest.run_id)
             profile.tags_shown = run is not None and tag_of(run, self._sweep) is not None
         return profile.tags_shown
 

@@ -22,7 +22,7 @@ import anyio.lowlevel
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import number_of, usd
+from batchrun.base.text import listed, number_of, usd
 from batchrun.engine.context import Context
 from batchrun.engine.recent_runs import BEGINNING, MOST_PAGES, recent_runs
 from batchrun.engine.ref_filter import RefFilter
@@ -194,7 +194,7 @@ async def _by_sweep(client: Client, runs: Iterable[Run]) -> Elsewhere:
         tag = sweep_tag(run)
         if tag is None and asked < MOST_ASKED:
             asked += 1
-            whole = await client.get_run(run.id)
+            whole = await client.shown_run(run.id)
             tag = None if whole is None else sweep_tag(whole)
         if tag is None:
             unclear.append(run)
@@ -304,7 +304,9 @@ def refusal(
     if unclear:
         said.append(f"{number_of(len(unclear), 'run')} under its marker may be of any sweep")
     where = "this sweep was begun elsewhere, and the ledger here knows nothing of it: "
-    return BegunElsewhereError(where + "; ".join(said), sweeps=[each.id for each in sweeps if anew])
+    return BegunElsewhereError(
+        where + listed(said, by="; "), sweeps=[each.id for each in sweeps if anew]
+    )
 
 
 class OtherSweeps:

@@ -30,6 +30,7 @@ from batchrun.engine.admission import Admission
 from batchrun.engine.affordable import Affordable
 from batchrun.engine.batcher import Batcher
 from batchrun.engine.budget import Budget
+from batchrun.engine.cell_files import CellFiles
 from batchrun.engine.changed_sources import ChangedSources
 from batchrun.engine.context import Context
 from batchrun.engine.day_budget import DayBudget
@@ -146,7 +147,8 @@ class Runner:
         self._seen = KeyIndex()
         streams = {model.alias: self._stream(model) for model in manifest.models}
         self._ready_queue = ReadyQueue(streams)
-        self._uploads = Uploader(context, services.downloads)
+        self._uploads = Uploader(context, services.downloads, self._funds.admission)
+        self._all_drawn = False
         self._downloader = Downloader(
             context, services.downloads, active=self._active, wakeup=self._wakeup
         )
@@ -202,6 +204,9 @@ class Runner:
                 await context.ledger.settle()
                 await self._end_day()
             context.progress.close()
+        # However the call ends: what was not let begin is left undone, and has its own way on.
+        for stop in self._funds.admission.at_end(counted=self._all_drawn):
+            self.shutdown.submit_no_more(stop)
         for error in self.shutdown.errors:
             if isinstance(error, ThrottledError):
                 set_right(error, context.client.server_now())
@@ -241,11 +246,17 @@ class Runner:
             wakeup=self._wakeup,
         )
         habits = ServiceHabits(context.ledger, context.client.profile)
+        files = CellFiles(
+            context,
+            transitions=transitions,
+            uploads=self._uploads,
+            admission=self._funds.admission,
+        )
         submitter = Submitter(
             context,
             transitions=transitions,
             preflight=preflight,
-            uploads=self._uploads,
+            files=files,
             intents=intents,
             habits=habits,
             opening=opening,
@@ -422,6 +433,7 @@ class Runner:
             if not self._active:
                 scheduler.stop_if_held()
                 submitter.judge_at_end()
+                self._all_drawn = self._ready_queue.exhausted
                 break
             with anyio.move_on_at(batcher.leave(last=scheduler.done)):
                 await self._wakeup.wait()

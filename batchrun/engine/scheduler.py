@@ -132,9 +132,6 @@ class Scheduler:
             for cell, choice in self._held.all():
                 self._budget.pass_over(cell.alias, choice, cell.model, cell.input)
             self._shutdown.submit_no_more(self._budget.reached())
-        elif self._shutdown.submitting:
-            for error in self._admission.at_end():
-                self._shutdown.submit_no_more(error)
 
     def _stop(self, model: str) -> None:
         """Begin no further cell of a model that refuses them all alike."""
@@ -175,8 +172,7 @@ class Scheduler:
             return True  # cells that are tried again may still be drawn
         if self._sources.stopped():
             return False
-        if self._admission.is_stopped(cell.model):
-            self._admission.leave(cell.model, cell.alias)
+        if self._is_left_undone(cell):
             return True
         if not self._opening.may_begin():
             self._ready_queue.put_back(cell)
@@ -202,6 +198,16 @@ class Scheduler:
         self._sources.begin(cell.key)
         self._transitions.begin(attempt)
         self._batcher.put(attempt)
+        return True
+
+    def _is_left_undone(self, cell: Cell) -> bool:
+        """Say whether a cell is not let begin, and count it."""
+        if self._admission.is_stopped(cell.model):
+            self._admission.leave(cell.model, cell.alias)
+            return True
+        if self._admission.takes_files or self._submitter.files.uploads.has_all(cell):
+            return False
+        self._admission.leave_without_files(cell.alias)
         return True
 
     def _reserved(self, cell: Cell, *, tried: bool) -> Reservation | None:

@@ -37,7 +37,8 @@ class Shutdown:
     what has been begun may still be sent; *leaving* is True once runs in flight are left to the
     next call; *at_once* is True when not even an answer is waited for. *interrupted* says that
     the user waits for the end. *refusing* says of models why they got no further cell, *unsaved*
-    counts outputs that could not be saved, by their reasons.
+    counts outputs that could not be saved, *unsent* cells whose files could not be put, both by
+    their reasons.
     """
 
     def __init__(self, wakeup: Wakeup) -> None:
@@ -51,6 +52,7 @@ class Shutdown:
         self.notes: list[str] = []
         self.refusing: list[str] = []
         self.unsaved: Counter[str] = Counter()
+        self.unsent: Counter[str] = Counter()
         self._wakeup = wakeup
 
     def submit_no_more(self, reason: BatchrunError | str) -> None:

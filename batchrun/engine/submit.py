@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import anyio
 
-from batchrun.base.progress import Notices
 from batchrun.engine.batch_items import match_items
+from batchrun.engine.cell_files import CellFiles
 from batchrun.engine.context import Context
 from batchrun.engine.decisions import MOST_SENDS
 from batchrun.engine.funds import Funds
@@ -32,7 +32,6 @@ from batchrun.engine.run_tag import tag_of, tags_of
 from batchrun.engine.service_habits import ServiceHabits
 from batchrun.engine.service_health import ServiceHealth
 from batchrun.engine.transitions import Transitions
-from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Wave
 from batchrun.errors import (
     KeyRefusedError,
@@ -44,7 +43,7 @@ from batchrun.errors import (
 )
 from batchrun.ledger.records import Dropped, Rejected
 from batchrun.manifest.cells import plain
-from batchrun.runflow.assets import ChangedFileError, FailedUploadError, RefusedFileError
+from batchrun.runflow.assets import RefusedFileError
 from batchrun.runflow.batches import Batch
 from batchrun.runflow.post_outcomes import (
     Accepted,
@@ -79,7 +78,7 @@ class Submitter:
         *,
         transitions: Transitions,
         preflight: Preflight,
-        uploads: Uploader,
+        files: CellFiles,
         intents: Intents,
         habits: ServiceHabits,
         opening: Opening,
@@ -94,12 +93,11 @@ class Submitter:
         self._sweep = context.sweep
         self._ledger = context.ledger
         self._client = context.client
-        self._notices = Notices(context.progress)
         self._transitions = transitions
         self._in_flight = transitions.in_flight
         self._waves = transitions.waves
         self._preflight = preflight
-        self._uploads = uploads
+        self.files = files
         self._intents = intents
         self._shutdown = context.shutdown
         self._health = ServiceHealth()
@@ -139,28 +137,30 @@ class Submitter:
 
     async def prepare(self, attempt: Attempt) -> bool:
         """Upload the input's files; False where that can't be, and the cell is done with."""
-        assert attempt.cell is not None
         with self._may_be_held_back([attempt]):
             try:
                 await self._preflight.check_key()
-                self._transitions.ready(attempt, await self._uploads.resolve(attempt.cell))
+                self._opening.checked()
+                refused = await self.files.put(attempt)
             except anyio.get_cancelled_exc_class():
                 self._transitions.withdraw(attempt)
                 raise
             except ThrottledError as error:
                 self._transitions.withdraw(attempt)
                 self._out_of_reach(error)
-            except ChangedFileError as error:
-                self._leave_out(attempt, f"{error}; the next call takes it as it is then")
-            except FailedUploadError as error:
-                self._leave_out(attempt, f"{error}; the next call tries again")
-            except RefusedFileError as error:
-                self._transitions.ready(attempt, plain(attempt.cell.input))
-                self._place([attempt])
-                (intent,), _ = self._intents.first([attempt], [attempt.sent or {}])
-                with anyio.CancelScope(shield=True):
-                    await self._transitions.reject([attempt], error, intent)
+            else:
+                if refused is not None:
+                    await self._reject_unsent(attempt, refused)
         return attempt.phase is Phase.QUEUED
+
+    async def _reject_unsent(self, attempt: Attempt, error: RefusedFileError) -> None:
+        """Write that a file of the input was refused, with the intent that nothing is sent of."""
+        assert attempt.cell is not None
+        self._transitions.ready(attempt, plain(attempt.cell.input))
+        self._place([attempt])
+        (intent,), _ = self._intents.first([attempt], [attempt.sent or {}])
+        with anyio.CancelScope(shield=True):
+            await self._transitions.reject([attempt], error, intent)
 
     async def submit(self, attempts: Sequence[Attempt]) -> None:
         """Write the intents, then send them for the first time: one as a run, more as a batch."""
@@ -168,6 +168,7 @@ class Submitter:
             wave = self._place(attempts)
             try:
                 await self._preflight.open(wave)
+                self._opening.checked()
                 intents, body = self._intents.first(
                     attempts, [each.sent or {} for each in attempts]
                 )
@@ -201,11 +202,6 @@ class Submitter:
             wave.join(attempt)
         self._transitions.place(attempts)
         return wave
-
-    def _leave_out(self, attempt: Attempt, why: str) -> None:
-        """Leave a cell to the next call: its file can't be sent, or is not what it was."""
-        self._transitions.withdraw(attempt)
-        self._notices.once(why)
 
     async def resend(self, attempts: Sequence[Attempt]) -> None:
         """Send the same intents again, byte for byte, as `decisions.py` has decided."""
@@ -266,7 +262,7 @@ class Submitter:
             self._shutdown.submit_no_more(error)
         elif first.index is not None and first.sends == 1:
             # The whole of a batch costs more than there is, or batches aren't permitted.
-            await self._send_alone(attempts, str(error))
+            await self.send_alone(attempts, str(error))
             return
         else:
             if (stop := self._funds.admission.refused(first.model, error)) is not None:
@@ -383,7 +379,7 @@ class Submitter:
                 self._client.log(f"`{first.model}` took no batch (HTTP {outcome.http_status})")
                 if outcome.http_status != TOO_LARGE:
                     await self.learn(first.model, batches=False)
-                await self._send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
+                await self.send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
         elif first.sends == 1 and self._gives_otherwise(first, outcome):
             reason = f"the reference to a file was refused: {outcome.message}"
             await self._transitions.begin_anew(attempts, reason)
@@ -401,16 +397,23 @@ class Submitter:
         await self._transitions.accept(answer.runs, adopted=False)
         for attempt, refusal in answer.refused:
             await self._transitions.reject([attempt], refusal)
+        for why, failed in answer.failed.items():
+            await self.send_alone(failed, why, answered=True)
         await self.learn(wave.model, batches=True)
 
-    async def _send_alone(self, attempts: Sequence[Attempt], why: str) -> None:
-        """Give up a batch that has certainly created nothing; its cells are drawn again."""
+    async def send_alone(
+        self, attempts: Sequence[Attempt], why: str, *, answered: bool = False
+    ) -> None:
+        """Give up what has certainly no run, and have the cells drawn again, each for itself.
+
+        That is a batch, or where it was *answered* some items of one.
+        """
         self.unbatchable.update(attempt.key for attempt in attempts)
-        await self._transitions.begin_anew(attempts, f"{ALONE} ({why})")
+        await self._transitions.begin_anew(attempts, f"{ALONE} ({why})", answered=answered)
 
     def _gives_otherwise(self, attempt: Attempt, outcome: InputRefused) -> bool:
         sent: Mapping[str, Any] = self._intents.last_input(attempt) or {}
-        return self._uploads.gives_otherwise(attempt.key, attempt.model, sent, outcome)
+        return self.files.uploads.gives_otherwise(attempt.key, attempt.model, sent, outcome)
 
     async def _refused(self, attempts: Sequence[Attempt], verdict: Rejected | Dropped) -> None:
         if attempts[0].sends > 1:
@@ -425,7 +428,7 @@ class Submitter:
         if isinstance(verdict, Rejected):
             await self._transitions.reject(attempts, verdict)
         elif verdict.reason == ALONE:
-            await self._send_alone(attempts, "at a second send")
+            await self.send_alone(attempts, "at a second send")
         else:
             await self._transitions.drop(attempts, verdict.reason)
 

@@ -5,25 +5,32 @@ it for later calls, which ask whether the service still has it before they rely 
 
 Models take `runflow://assets/…`; the service's own documents say that some once took https only.
 Such a model is noticed by its refusal, and given signed URLs from then on.
+
+**A file that can't be put ends no call.** It is the fault of its own cells alone, or, where the
+account isn't let put files, or none can be put any more, of all cells that need one put. Runs in
+flight were once left unfetched for it.
 """
 
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import anyio
 import httpx
 
 from batchrun.base.local_file import LocalFile
+from batchrun.engine.admission import Admission
 from batchrun.engine.context import Context
-from batchrun.errors import UnreachableError
+from batchrun.errors import NotPermittedError, OutOfCreditError, UnreachableError
 from batchrun.ledger.records import Uploaded
 from batchrun.manifest.cells import Cell
 from batchrun.runflow.assets import (
     SCHEME,
     FailedUploadError,
     RefusedFileError,
+    failed_alone,
     reference,
     upload,
 )
@@ -34,19 +41,25 @@ WANTS_HTTPS: Final = re.compile(r"https?\b|runflow:", re.IGNORECASE)
 
 
 ENOUGH_FAILED: Final = 3
-"""Files that could not be uploaded, and none that could: then it is not the file."""
+"""Files in a row that could not be put, while none could: one or two may be at fault themselves,
+and each one more takes minutes to fail, with all its tries."""
+
+
+class NoFilesError(Exception):
+    """No further file is put at the service in this call: `Admission` knows why."""
 
 
 class Uploader:
     """Puts files at the service; *storage* is a client without the key."""
 
-    def __init__(self, context: Context, storage: httpx.AsyncClient) -> None:
+    def __init__(self, context: Context, storage: httpx.AsyncClient, admission: Admission) -> None:
         self._ledger = context.ledger
         self._client = context.client
         self._storage = storage
         self._turns: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+        self._admission = admission
         self._failed: dict[str, RefusedFileError | FailedUploadError] = {}
-        self._works = False
+        self._put = self._failed_since = 0  # files that could be put, and since then couldn't
         self._there: dict[str, str] = {}  # asset ids that this process has seen, by content
         self._missed: set[str] = set()
         self._wants_https = context.client.profile.wants_https
@@ -55,8 +68,8 @@ class Uploader:
     async def resolve(self, cell: Cell) -> Mapping[str, Any]:
         """Return the cell's input as it is sent.
 
-        Raises ChangedFileError, RefusedFileError, FailedUploadError, KeyRefusedError, and
-        UnreachableError.
+        Raises ChangedFileError, RefusedFileError, FailedUploadError, NoFilesError,
+        KeyRefusedError, and UnreachableError.
         """
         files = {file.sha256: file for file in files_in(cell.input)}
         if not files:
@@ -91,40 +104,70 @@ class Uploader:
         self._otherwise.add((cell, what))
         return first
 
+    def has_all(self, cell: Cell) -> bool:
+        """Say whether all files of a cell are at the service, as far as is known here."""
+        return all(map(self._known, {file.sha256 for file in files_in(cell.input)}))
+
+    def _known(self, sha256: str) -> str | None:
+        """Return the asset that has a content, as this call has seen or an earlier one left it."""
+        earlier = self._ledger.book.uploads.get(sha256)
+        asset_id = self._there.get(sha256, None if earlier is None else earlier.asset_id)
+        return None if asset_id in self._missed else asset_id
+
     async def _given(self, file: LocalFile, model: str) -> str:
-        async with self._turns[file.sha256]:
-            if self._there.get(file.sha256) in {None, *self._missed}:
-                self._there[file.sha256] = await self._find(file) or await self._upload(file)
-        asset_id = self._there[file.sha256]
-        asset = await self._client.asset(asset_id) if model in self._wants_https else None
+        try:
+            async with self._turns[file.sha256]:
+                if file.sha256 in self._failed:
+                    raise self._failed[file.sha256]
+                if self._there.get(file.sha256) in {None, *self._missed}:
+                    self._there[file.sha256] = await self._find(file) or await self._upload(file)
+            asset_id = self._there[file.sha256]
+            if model not in self._wants_https:
+                return reference(asset_id)
+            with self._judging(file), failed_alone(self._client, file):
+                asset = await self._client.asset(asset_id)
+        except (OutOfCreditError, NotPermittedError) as error:
+            self._admission.stop_files(error)
+            raise NoFilesError from None
         return (asset and asset.url) or reference(asset_id)
 
     async def _find(self, file: LocalFile) -> str | None:
         """Return the asset of an earlier upload that the service still has."""
-        known = self._ledger.book.uploads.get(file.sha256)
-        if known is None or known.asset_id in self._missed:
+        known = self._known(file.sha256)
+        if known is None:
             return None
-        return None if await self._client.asset(known.asset_id) is None else known.asset_id
+        with self._judging(file), failed_alone(self._client, file):
+            return None if await self._client.asset(known) is None else known
 
     async def _upload(self, file: LocalFile) -> str:
-        if file.sha256 in self._failed:
-            raise self._failed[file.sha256]
-        try:
+        if not self._admission.takes_files:
+            raise NoFilesError
+        with self._judging(file):
             asset_id = await upload(self._client, self._storage, file)
-        except (RefusedFileError, FailedUploadError) as error:
-            self._failed[file.sha256] = error
-            self._judge_storage(error)
-            raise
-        self._works = True
+        self._put += 1
+        self._failed_since = 0
         record = Uploaded(sha256=file.sha256, asset_id=asset_id, reference=reference(asset_id))
         await self._ledger.append(record)
         return asset_id
 
-    def _judge_storage(self, error: RefusedFileError | FailedUploadError) -> None:
-        """Stop once nothing can be uploaded at all: each file more would take as long to fail."""
-        failed = sum(isinstance(each, FailedUploadError) for each in self._failed.values())
-        if not self._works and failed >= ENOUGH_FAILED and isinstance(error, FailedUploadError):
-            raise UnreachableError(f"{error}; nor could any other file, call again to go on")
+    @contextmanager
+    def _judging(self, file: LocalFile) -> Iterator[None]:
+        """Remember why *file* could not be put; put none any more once it is not the files.
+
+        One that was put meanwhile shows that files can be, however many fail beside it.
+        """
+        put = self._put
+        try:
+            yield
+        except (RefusedFileError, FailedUploadError) as error:
+            self._failed[file.sha256] = error
+            own = isinstance(error, RefusedFileError) and not error.by_storage
+            if not own and put == self._put:
+                self._failed_since += 1
+            if self._failed_since >= ENOUGH_FAILED:
+                why = f"the last {self._failed_since} could not be, such as this one: {error}"
+                self._admission.stop_files(UnreachableError(why))
+            raise
 
 
 def files_in(value: Any) -> Iterator[LocalFile]:

@@ -194,7 +194,8 @@ class KnownRun(Struct, frozen=True):
 class Book:
     """The fold of a ledger.
 
-    *types* are those of columns, as its starts had them, no two alike.
+    *types* are those of columns, as its starts had them, no two alike; none where a start didn't
+    know them, or its cells may have been paid under others: a ledger that was rebuilt.
     """
 
     types: tuple[Mapping[str, str], ...] = ()
@@ -301,8 +302,10 @@ class Book:
 
     def _sweep(self, record: Sweep, _line: int) -> None:
         self.sweep = record
-        if record.types and record.types not in self.types:
-            self.types = (*self.types, record.types)
+        unknown: tuple[Mapping[str, str], ...] = ({},) if record.recovered else ()
+        for types in (*unknown, record.types or {}):
+            if types not in self.types:
+                self.types = (*self.types, types)
         if record.recovered:
             self.recovered = True
             with suppress(ValueError):

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from batchrun.base.text import listed
 from batchrun.errors import LedgerError, UsageError
 from batchrun.ledger.beginning import sweep_at_beginning
 from batchrun.ledger.history import History
@@ -89,7 +90,6 @@ def the_one(found: Sequence[str], text: str) -> str:
     if not found:
         raise UsageError(f"no cell of the ledger has the key, the run or the file `{text}`")
     if len(found) > 1:
-        keys = ", ".join(key[:SHOWN] for key in found[:MOST_NAMED])
-        more = "" if len(found) <= MOST_NAMED else f" and {len(found) - MOST_NAMED} more"
-        raise UsageError(f"`{text}` means {len(found)} cells: {keys}{more}; give more of the key")
+        keys = listed((key[:SHOWN] for key in found), most=MOST_NAMED)
+        raise UsageError(f"`{text}` means {len(found)} cells: {keys}; give more of the key")
     return found[0]

@@ -20,6 +20,9 @@ class Omit:
 
 OMIT: Final = Omit()
 
+NO_TEXTS: Final[Mapping[str, str]] = {}
+"""No value is a field of a CSV file."""
+
 AS_IT_IS: Final[Mapping[str, Any]] = {}
 """No value of an input is sent as another one."""
 
@@ -35,6 +38,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     values: dict[str, Any]  # inputs, vars and columns under their common names
     ordinal: int  # its place in the manifest's order; there are gaps
     redo_of: str | None = None  # the key of the first replicate, where a mark made this one
+    texts: Mapping[str, str] = NO_TEXTS  # of values that are numbers or booleans, as CSV has them
     keyed: Mapping[str, Any] = AS_IT_IS  # the values of its key where others are sent: sent_as.py
 
     @property

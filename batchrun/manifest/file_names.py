@@ -12,6 +12,7 @@ from typing import Any, Final
 from batchrun.base.local_file import LocalFile
 from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.expressions.expression import Expression, NoValueError, Single, Text
+from batchrun.manifest.expressions.scope import Values, texts_of
 from batchrun.manifest.expressions.template import Reference, look_up, split
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.matching import spelling
@@ -29,7 +30,7 @@ _LONGEST: Final = 120  # bytes of one part; an index, an extension and `.part` c
 _DEEPEST: Final = 8
 
 
-class _Names(dict[str, Any]):
+class _Names(Values):
     """A cell's values; a name without one is left out."""
 
     def __missing__(self, name: str) -> Any:
@@ -39,7 +40,7 @@ class _Names(dict[str, Any]):
 def scope_of(cell: Cell) -> Mapping[str, Any]:
     """Return what `outputs.name` and `metadata` can refer to."""
     own = {"alias": cell.alias, "model": cell.model, "cell": cell.short}
-    return _Names(cell.values, replicate=cell.replicate, **own)
+    return _Names({**cell.values, "replicate": cell.replicate, **own}, cell.texts)
 
 
 def file_name(manifest: Manifest, cell: Cell) -> str:
@@ -86,8 +87,9 @@ def _flat(part: str | Reference, scope: Mapping[str, Any]) -> str:
         return ""
     if value is OMIT or value is None:
         return ""
-    text = value.stem if isinstance(value, LocalFile) else spelling(value)
-    return _SLASHES.sub("-", text)
+    if isinstance(value, LocalFile):
+        return _SLASHES.sub("-", value.stem)
+    return _SLASHES.sub("-", texts_of(scope).get(part.name) or spelling(value))
 
 
 def _clean(part: str) -> str:

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 
 from batchrun.base.text import nearest
 from batchrun.errors import UNREAD, ManifestError, Place, Problem
+from batchrun.manifest.data.local_files import Looking
 from batchrun.manifest.grid.check import check, check_meant
+from batchrun.manifest.grid.unsent import unsent_inputs
 from batchrun.manifest.manifest import Head, Manifest
 from batchrun.manifest.parse.reader import Reader, read_head, read_limits
 from batchrun.manifest.yaml.composer import parse_document
@@ -20,33 +22,42 @@ SUFFIXES: Final = frozenset({".yaml", ".yml"})
 """The endings of manifests that a message may name."""
 
 
-def load_manifest(path: Path, environ: Mapping[str, str]) -> Manifest:
+def load_manifest(
+    path: Path, environ: Mapping[str, str], *, looking: Looking | None = None
+) -> Manifest:
     """Read the manifest at *path*; raise ManifestError with all that is wrong, in the file's order.
 
-    Data files, lines and globs are read too, and local files hashed. Nothing is written or sent.
+    Data files, lines and globs are read too, and local files hashed; *looking* is shown how far
+    that is. Nothing is written or sent.
     """
-    return read_manifest(read_text(path), path, environ)
+    return read_manifest(read_text(path), path, environ, looking=looking)
 
 
 def read_manifest(
-    data: bytes, path: Path, environ: Mapping[str, str], *, kept: bool = False
+    data: bytes,
+    path: Path,
+    environ: Mapping[str, str],
+    *,
+    kept: bool = False,
+    looking: Looking | None = None,
 ) -> Manifest:
     """Read the manifest *data* as if it stood at *path*; raise ManifestError likewise.
 
     *kept*: a sweep was started with it, maybe by an earlier version. What only can't be meant is no
-    mistake in it then.
+    mistake in it then. *looking* is shown how far it is with the files beside it.
     """
     problems: list[Problem] = []
     notes: list[Problem] = []
     root = parse_document(data, str(path), problems, notes)
     raise_if(problems if root is None else [])
     assert root is not None
-    manifest = Reader(root, path, environ, problems, notes).read(data)
+    manifest = Reader(root, path, environ, problems, notes, looking).read(data)
     check(manifest, problems)
     meant: list[Problem] = []
     if not (problems or kept):
         check_meant(manifest, problems, meant)
     raise_if(problems)
+    meant += unsent_inputs(manifest)
     places = {note.place for note in meant}  # they know what the value is for: one note is enough
     said = dict.fromkeys([*meant, *(note for note in notes if note.place not in places)])
     return replace(manifest, notes=tuple(sorted(said, key=lambda note: note.place)))

@@ -79,7 +79,7 @@ class ManifestOrigin(Struct, frozen=True):
 class Row(Struct, frozen=True):
     """One row of a table: *values* as they are, *dynamic* values that use other names.
 
-    *texts* are fields as they stand in a file, of columns whose type the manifest doesn't say.
+    *texts* are fields of a CSV file as they are written, see `data/column_types.py`.
     """
 
     values: Mapping[str, Any]

@@ -7,7 +7,7 @@ the manifest as `input.code`, as the results do.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from batchrun.base.local_file import LocalFile
 from batchrun.base.text import did_you_mean, nearest
@@ -111,7 +111,7 @@ def _words(name: str, cell: Cell) -> Iterable[str]:
     """Return what a cell's value may be called by, where it is short enough to be typed."""
     if name in {"cell", "model", "alias"}:
         return ()
-    words = _spellings(_value(name, cell))
+    words = _spellings(name, cell)
     return (word for word in words if 0 < len(word) <= LONGEST)
 
 
@@ -199,18 +199,17 @@ def _holds(name: str, values: tuple[str, ...], cell: Cell) -> bool:
         return any(value and cell.key.startswith(value.lower()) for value in values)
     if name in {"model", "alias"}:
         return cell.alias in values or cell.model in values
-    return any(spelled in values for spelled in _spellings(_value(name, cell)))
+    return any(spelled in values for spelled in _spellings(name, cell))
 
 
-def _value(name: str, cell: Cell) -> Any:
-    """Return the value of a name of the manifest."""
+def _spellings(name: str, cell: Cell) -> tuple[str, ...]:
+    """Return what the value of a name of the manifest may be called by."""
     own = name.removeprefix(_OURS)
-    return cell.values.get(own if own in RESULTS else name, OMIT)
-
-
-def _spellings(value: Any) -> tuple[str, ...]:
+    name = own if own in RESULTS else name
+    value = cell.values.get(name, OMIT)
     if value is OMIT:
         return ("",)
     if isinstance(value, LocalFile):
         return (value.stem, value.name, value.written)
-    return (spelling(value),)
+    written = cell.texts.get(name)  # 9.90 in a sheet is 9.9 in the results
+    return (spelling(value),) if written is None else (spelling(value), written)

@@ -19,7 +19,8 @@ BESIDE: Final = 5
 """Calls of a whole sweep that no run asks for: key, account, the first and the last look."""
 
 PER_UPLOAD: Final = 2
-"""Calls for a file: to get a place, and to confirm it; the file itself goes elsewhere."""
+"""Calls for a file: to get a place, and to confirm it; the file itself goes elsewhere. For one that
+an earlier call has uploaded there is a single call: whether it is still there."""
 
 
 class Effort(Struct, frozen=True, kw_only=True):
@@ -42,11 +43,20 @@ class Work(Struct, frozen=True, kw_only=True):
 
 
 def effort(
-    work: Sequence[Work], settings: Settings, *, uploads: int = 0, batched: Mapping[str, bool]
+    work: Sequence[Work],
+    settings: Settings,
+    *,
+    uploads: int = 0,
+    uploaded: int = 0,
+    batched: Mapping[str, bool],
 ) -> Effort:
-    """Return what the *work* takes; *batched* are the aliases whose models take batches."""
+    """Return what the *work* takes; *batched* are the aliases whose models take batches.
+
+    *uploads* are the files to upload, *uploaded* those that it sends and that were uploaded before.
+    """
     work = [each for each in work if each.cells]
-    posts = uploads * PER_UPLOAD + sum(_posts(each, settings, batched) for each in work)
+    files = uploads * PER_UPLOAD + uploaded
+    posts = files + sum(_posts(each, settings, batched) for each in work)
     unknown = tuple(each.alias for each in work if not each.durations)
     if unknown:
         return Effort(calls=BESIDE + posts, seconds=None, unknown=unknown)

@@ -62,7 +62,7 @@ def forecast(
     selected = counting
     if selection or granted:
         selected = Counting(book, attempts=attempts, download=settings.download, granted=granted)
-    to_do = ToDo(prices, settings.limit, sources=manifest.sources, keys=keys)
+    to_do = ToDo(prices, settings.limit, sources=manifest.sources, uploaded=book.uploads, keys=keys)
     begun = len(book.histories) > 0
     for cell in cells if watch is None else watch(cells, most):
         state = counting.add(cell)

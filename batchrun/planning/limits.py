@@ -37,7 +37,7 @@ def covers(limit: Decimal, cost: Cost, *, of: str = "", spent: Decimal = Decimal
     room = max(Decimal(0), limit - spent)
     cells = min(known, int(known * room / cost.expected)) if cost.expected else known
     gone = f"; {usd(spent)} USD are spent" if spent else ""
-    covered = f"about {cells:,} of {number_of(known, 'cell')}"
+    covered = f"{f'about {cells:,}' if cells else 'none'} of {number_of(known, 'cell')}"
     return f"the budget of {usd(limit)} USD{of} covers {covered}{gone}"
 
 

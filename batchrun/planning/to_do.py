@@ -3,7 +3,7 @@
 A million cells are counted by what their price hangs on: none of them is kept but the first few.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -56,8 +56,10 @@ class ToDo:
     """The cells that the call would begin.
 
     *again* counts those among them that were tried before, *later* those that `--limit` leaves to
-    other calls. *files* are local files that they send, sizes by content; *sources* are those of
-    the manifest, where it has any. *keys* are their keys, where that is given to keep them.
+    other calls. *files* are the local files to upload for them, sizes by content: those that they
+    send but the ones that are *uploaded* already, of which *there* are the ones that they send.
+    *sources* are the manifest's, where it has any. *keys* are their keys, where that is given to
+    keep them.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ToDo:
         limit: int | None = None,
         *,
         sources: Sources = NO_SOURCES,
+        uploaded: Container[str] = (),
         keys: KeySet | None = None,
     ) -> None:
         self.first: list[FirstCell] = []
@@ -73,9 +76,11 @@ class ToDo:
         self.again = 0
         self.later = 0
         self.files: dict[str, int] = {}
+        self.there: set[str] = set()
         self._prices = prices
         self._left = limit
         self._sources = sources
+        self._uploaded = uploaded
         self._counted: dict[tuple[str, str], _Counted] = {}
         self._costs: dict[str, Cost] = {}
         self._seen: dict[tuple[str, str], Any] = {}
@@ -147,7 +152,10 @@ class ToDo:
                 continue
             self._seen[cell.alias, name] = value
             for file in _files(value):
-                self.files[file.sha256] = file.size
+                if file.sha256 in self._uploaded:
+                    self.there.add(file.sha256)
+                else:
+                    self.files[file.sha256] = file.size
 
 
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})

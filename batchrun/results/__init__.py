@@ -11,6 +11,7 @@ waits.py           where the time of a cell's attempts went
 life_words.py      the life of a cell in words, and as JSON
 next_call.py       whether and why the next call takes a cell up
 tally.py           how many cells stand where
+standing_words.py  what these counts are called. Pure
 budgets.py         what is spent of each budget
 failures.py        failures grouped by cause
 shared_values.py   the values that failed cells share

@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.text import money, number_of, usd
+from batchrun.base.text import listed, money, number_of, usd
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent
@@ -191,7 +191,7 @@ def lines(edits: Edits) -> Iterator[str]:
     """Yield what a plan says of them."""
     changes = (_worded(each, edits.before) for each in edits.changes)
     what = [*changes, *(f"`{name}` has changed" for name in edits.files)]
-    said = f": {'; '.join(what)}" if what else ""
+    said = f": {listed(what, by='; ')}" if what else ""
     lost, earlier = edits.lost.without(edits.earlier), edits.earlier
     if lost.cells:
         are = "is" if lost.cells == 1 else "are"

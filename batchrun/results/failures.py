@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from batchrun.base.normalised import normalise
+from batchrun.base.text import listed
 from batchrun.ledger.failure_codes import FailureClass, failure_class
 from batchrun.ledger.records import LOST, Finished, Lost, Rejected, reason
 from batchrun.results.shared_values import MOST_GROUPS, Shared, SharedValues
@@ -171,10 +172,10 @@ def as_dicts(groups: Iterable[Failure], cells: Mapping[str, int]) -> tuple[Mappi
 
 def _common(failure: Failure, shared: Shared) -> str:
     """Say what failures have in common, and for how many of them that holds."""
-    values = ", ".join(f"{name} {_one_line(_said(value))}" for name, value in shared.values.items())
+    values = listed(f"{name} {_one_line(_said(value))}" for name, value in shared.values.items())
     others = failure.count - shared.failed
-    left = f"; {others} of these failures have other values" if others else ""
-    return f"{shared.failed} of {shared.cells}: model {failure.alias}, {values}{left}"
+    left = f"; {others:,} of these failures have other values" if others else ""
+    return f"{shared.failed:,} of {shared.cells:,}: model {failure.alias}, {values}{left}"
 
 
 def _said(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from batchrun.base.text import number_of
+from batchrun.base.text import listed, number_of
 from batchrun.errors import (
     UNREAD,
     BatchrunError,
@@ -24,6 +24,8 @@ from batchrun.errors import (
     UnreachableError,
 )
 from batchrun.results.failures import Failure
+from batchrun.results.standing_words import LEFT
+from batchrun.results.standing_words import said as said_of
 from batchrun.results.tally import Tally
 
 MOST_REASONS: Final = 3
@@ -62,7 +64,7 @@ def how_to_go_on(
     if tally is None:
         return f"go on with `{command}`"
     if tally.unfinished:
-        return f"{_go_on(command, refusing)}; {_left(tally)}"
+        return f"{_go_on(command, refusing)}; {said_of(tally.as_dict(), LEFT)}"
     if tally.bad > tally.partial_succeeded + tally.lost:
         said = _once_more(tally, command, failures)
     elif tally.lost:
@@ -99,7 +101,8 @@ def after_stop(exit_code: int, command: str, error: BatchrunError | None) -> str
         if first.message.startswith(UNREAD):
             return f"correct the path, then run `{command}`; {first.place.source}: {first.message}"
         number = number_of(1 + len(rest) + sum(each.more for each in error.problems), "mistake")
-        where = " and ".join(dict.fromkeys(each.place.source for each in error.problems))
+        sources = dict.fromkeys(each.place.source for each in error.problems)
+        where = listed(sources, most=MOST_REASONS, by=" and ")
         said = f"{first.place}: {_first_line(first.message)}"
         return f"fix {number} in {where}, then run `{command}`; the first is {said}"
     return f"{hint}: {_first_line(str(error))}" if exit_code in _UNNAMED else hint
@@ -230,15 +233,3 @@ def _others(others: Others | None) -> str:
         return ""
     number = number_of(others.unfinished, "other cell")
     return f"; {number} not done: `{others.command}` goes on with all"
-
-
-def _left(tally: Tally) -> str:
-    """Name what is left in the order in which a reader would ask."""
-    parts = {
-        "not yet done": tally.pending,
-        "in flight": tally.in_flight,
-        "parked": tally.parked,
-        "in doubt": tally.in_doubt,
-        "not saved": tally.unsaved,
-    }
-    return ", ".join(f"{number:,} {words}" for words, number in parts.items() if number)

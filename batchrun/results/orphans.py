@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from batchrun.ledger.book import Book
 from batchrun.ledger.history import GOOD, NOWHERE, OPEN, History
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished
@@ -33,9 +34,14 @@ def lost_cells(ledger: Readable, orphans: Iterable[str]) -> Lost:
     for key in orphans:
         history = ledger.book.history(key)
         spent = _cost(ledger, history) + ledger.book.other_costs.get(key, Decimal(0))
-        cells += bool(spent) or history.state in GOOD | OPEN
+        cells += bool(spent) or is_paid(ledger.book, key)
         cost += spent
     return Lost(cells=cells, cost=cost)
+
+
+def is_paid(book: Book, key: str) -> bool:
+    """Say whether a cell was paid for, or may be paid for by a run that is open."""
+    return book.history(key).state in GOOD | OPEN or bool(book.other_costs.get(key))
 
 
 def _cost(ledger: Readable, history: History) -> Decimal:

@@ -1,9 +1,10 @@
 """The table of all sweeps below a folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from batchrun.base.text import decimals_of, escaped, size_of, usd
+from batchrun.results.standing_words import BAD, LEFT, said
 from batchrun.results.sweep_facts import SweepFacts
 from batchrun.results.terminal_table import width_of
 
@@ -11,20 +12,6 @@ HEAD: Final = ("sweep", "label", "last", "cells", "USD", "files", "state")
 GAP: Final = "  "
 LONGEST: Final = 40
 """Columns that a name or a label takes at most."""
-
-WORDS: Final[Mapping[str, str]] = {
-    "pending": "not yet done",
-    "in_flight": "in flight",
-    "parked": "parked",
-    "in_doubt": "in doubt",
-    "unsaved": "not saved",
-    "failed": "failed",
-    "rejected": "rejected",
-    "cancelled": "cancelled",
-    "partial_succeeded": "partly succeeded",
-    "lost": "lost a file",
-}
-"""What is said of cells beside those that succeeded, in this order."""
 
 RIGHT: Final = frozenset({3, 4, 5})
 
@@ -60,17 +47,16 @@ def _row(facts: SweepFacts, decimals: int) -> tuple[str, ...]:
 
 def state_of(facts: SweepFacts) -> str:
     """Return how a sweep stands, in words."""
-    parts = [
-        f"{facts.counts[name]} {word}" for name, word in WORDS.items() if facts.counts.get(name)
-    ]
-    counted = ", ".join(parts)
+    counted = said(facts.counts, LEFT, BAD)
     if facts.state == "running":
         return escaped(f"running: {facts.holder}")
     if facts.problem is not None:
         known = f"; {counted}" if counted else ""
         word = "not known" if facts.state == "unknown" else facts.state
         return escaped(f"{word}: {facts.problem}{known}")
-    return f"{facts.state}{f': {counted}' if counted else ''}"
+    if not counted:
+        return facts.state
+    return f"{'finished' if facts.state == 'complete' else facts.state}: {counted}"
 
 
 def _short(text: str) -> str:

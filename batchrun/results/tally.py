@@ -20,6 +20,9 @@ from batchrun.ledger.history import GOOD, History, Standing, State, left_out, st
 from batchrun.ledger.key_index import KeyIndex
 from batchrun.manifest.cells import Cell
 
+MOST_FOLDED: Final = 20
+"""Points that came to a cell already counted of which is known which they are."""
+
 NO_GRANTS: Final[Mapping[str, int]] = MappingProxyType({})
 
 
@@ -80,10 +83,14 @@ class ModelRow(Struct, frozen=True, kw_only=True):
 
 
 class Count(Struct, frozen=True, kw_only=True):
-    """One pass over the grid: the counts in all, and per model in the manifest's order."""
+    """One pass over the grid: the counts in all, and per model in the manifest's order.
+
+    *folded* are the first points that came to a cell already counted.
+    """
 
     tally: Tally
     models: tuple[ModelRow, ...]
+    folded: tuple[Cell, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts of the models for JSON, by alias."""
@@ -113,6 +120,7 @@ class Counting:
         self._begun = bytearray(len(book.histories))  # 1 for each cell with a line that was counted
         self._fresh = KeyIndex(max(0, expected - len(book.histories)))
         self._counts: dict[str, Counter[str]] = {}
+        self._folded: list[Cell] = []
 
     def add(self, cell: Cell) -> State | None:
         """Count one more point; return where its cell stands if that came for the first time."""
@@ -120,6 +128,8 @@ class Counting:
         number = None if self._empty else self._book.histories.number(cell.key)
         if not self._first(cell.key, number):
             model["folded"] += 1
+            if len(self._folded) < MOST_FOLDED:
+                self._folded.append(cell)
             return None
         model["cells"] += 1
         if number is None:
@@ -161,7 +171,8 @@ class Counting:
         """Return the counts, if every point of the grid has been added."""
         orphaned = self._begun.count(0)
         total = sum(self._counts.values(), Counter({"orphaned": orphaned}))
-        return Count(tally=Tally(**total), models=_rows(self._counts, self._book))
+        models = _rows(self._counts, self._book)
+        return Count(tally=Tally(**total), models=models, folded=tuple(self._folded))
 
 
 def count_ledger(book: Book, *, attempts: int, download: bool) -> Count:

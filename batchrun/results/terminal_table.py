@@ -7,23 +7,10 @@ from typing import Final
 from unicodedata import east_asian_width
 
 from batchrun.base.text import decimals_of, number_of, usd
+from batchrun.results.standing_words import HEADINGS
 from batchrun.results.summary import Summary
 from batchrun.results.tally import ModelRow, Tally
 
-# Heading and field of Tally; a column that is zero everywhere is left out, but for the first.
-_COLUMNS: Final = (
-    ("done", "succeeded"),
-    ("partial", "partial_succeeded"),
-    ("failed", "failed"),
-    ("rejected", "rejected"),
-    ("cancelled", "cancelled"),
-    ("parked", "parked"),
-    ("in doubt", "in_doubt"),
-    ("in flight", "in_flight"),
-    ("pending", "pending"),
-    ("unsaved", "unsaved"),
-    ("lost", "lost"),
-)
 _GAP: Final = "  "
 NO_CELL: Final = "no cell is left to run: `exclude` drops every one"
 _NARROWEST: Final = 8
@@ -40,11 +27,12 @@ def table(
 
     *orphans_cost* is what cells have cost that the manifest no longer names, in USD, if it's known.
     """
-    shown = [column for column in _COLUMNS if column[0] == "done" or _any(summary, column[1])]
+    # A column that is zero everywhere is left out, but for the first.
+    shown = [name for name in HEADINGS if name == "succeeded" or getattr(summary, name)]
     gone = summary.cost - sum((row.cost for row in models), Decimal(0))
     decimals = decimals_of([*(row.cost for row in models), gone, summary.cost])
     cost = partial(usd, decimals=decimals)
-    rows = [["model", "cells", *(heading for heading, _ in shown), "USD"]]
+    rows = [["model", "cells", *(HEADINGS[name] for name in shown), "USD"]]
     rows += [[*_line(row.alias, row.tally, shown), cost(row.cost)] for row in models]
     if gone:
         # Aliases that the manifest no longer has; without them the column would not add up.
@@ -55,12 +43,8 @@ def table(
     return "\n".join([*_aligned(rows, width), *_below(summary, notes, orphans_cost)])
 
 
-def _any(summary: Summary, name: str) -> bool:
-    return bool(getattr(summary, name))
-
-
-def _line(label: str, tally: Tally, shown: Sequence[tuple[str, str]]) -> list[str]:
-    numbers = (getattr(tally, name) for _, name in shown)
+def _line(label: str, tally: Tally, shown: Sequence[str]) -> list[str]:
+    numbers = (getattr(tally, name) for name in shown)
     return [label, f"{tally.cells:,}", *(f"{number:,}" if number else "-" for number in numbers)]
 
 

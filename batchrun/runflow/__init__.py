@@ -7,6 +7,8 @@
     pagination.py     lists of runs, page by page
     service_profile.py  what the service takes, refuses, and has proven
     post_outcomes.py  what the answer to a POST means
+    get_outcomes.py   what the answer to a question means. Pure
+    key_check.py      whether a 401 means that the key is refused
     wire.py           API bodies <-> our values, tolerant where the API varies
     batches.py        the same for batches
     batch_pages.py    a batch by its id, in pages where it is too large

@@ -6,7 +6,8 @@ unconfirmed place at the service, to which no input refers.
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
@@ -14,7 +15,12 @@ import httpx
 
 from batchrun.base.local_file import LocalFile
 from batchrun.base.regular_file import open_regular
-from batchrun.errors import TooLargeAnswerError, UnreachableError
+from batchrun.errors import (
+    BadAnswersError,
+    ThrottledError,
+    TooLargeAnswerError,
+    UnreachableError,
+)
 from batchrun.runflow.client import Client
 from batchrun.runflow.headers import seconds_to_wait
 from batchrun.runflow.retry import FAILED
@@ -33,17 +39,26 @@ class ChangedFileError(Exception):
 
 
 class RefusedFileError(Exception):
-    """The service doesn't take this file: its size, its type, or what it found in it."""
+    """The service doesn't take this file: its size, its type, or what it found in it.
 
-    def __init__(self, http_status: int, refusal: Refusal) -> None:
-        super().__init__(f"HTTP {http_status} {refusal}")
+    *by_storage*: its storage host refused the bytes, and didn't say what is wrong with them.
+    """
+
+    def __init__(
+        self, http_status: int, refusal: Refusal, file: LocalFile, *, by_storage: bool = False
+    ) -> None:
         self.http_status = http_status
         self.code = refusal.code
-        self.message = refusal.message
+        self.message = f"`{file}`: {refusal.message}"
+        self.by_storage = by_storage
+        super().__init__(f"HTTP {http_status} {Refusal(code=self.code, message=self.message)}")
 
 
 class FailedUploadError(Exception):
-    """The bytes could not be put in spite of all tries; another call may have more luck."""
+    """The file could not be put in spite of all tries; another call may have more luck."""
+
+    def __init__(self, file: LocalFile, why: object) -> None:
+        super().__init__(f"`{file}` could not be uploaded: {why}")
 
 
 def reference(asset_id: str) -> str:
@@ -54,26 +69,40 @@ def reference(asset_id: str) -> str:
 async def upload(client: Client, storage: httpx.AsyncClient, file: LocalFile) -> str:
     """Return the id of a new asset that holds *file*; *storage* is a client without the key.
 
-    Raises ChangedFileError, RefusedFileError, FailedUploadError, KeyRefusedError, and
-    UnreachableError where the API itself is out of reach.
+    Raises ChangedFileError, RefusedFileError, FailedUploadError; KeyRefusedError and
+    OutOfCreditError where the API itself says so, and UnreachableError where it is out of reach.
+    """
+    with failed_alone(client, file):
+        return await _uploaded(client, storage, file)
+
+
+@contextmanager
+def failed_alone(client: Client, file: LocalFile) -> Iterator[None]:
+    """Raise FailedUploadError where the API answers, and only a call about *file* failed for good.
+
+    One that nothing answered says so of a file only if other calls are answered; a 429 speaks of
+    all calls of its kind.
     """
     try:
-        return await _uploaded(client, storage, file)
-    except TooLargeAnswerError as error:
-        raise FailedUploadError(f"`{file}` could not be uploaded: {error}") from None
+        yield
+    except UnreachableError as error:
+        own = isinstance(error, BadAnswersError | TooLargeAnswerError) or client.answers
+        if isinstance(error, ThrottledError) or not own:
+            raise
+        raise FailedUploadError(file, error.fact) from None
 
 
 async def _uploaded(client: Client, storage: httpx.AsyncClient, file: LocalFile) -> str:
     if "authorization" in storage.headers:
         raise ValueError("files are not put with the client that holds the key")
-    failure: Exception = FailedUploadError()
+    failure: Exception = AssertionError("there is at least one place")
     for _ in range(_PLACES):
         asked = await client.create_upload(name=file.name, mime=file.mime, size=file.size)
         if asked.refusal is not None:
-            raise RefusedFileError(asked.http_status, asked.refusal)
+            raise RefusedFileError(asked.http_status, asked.refusal, file)
         place: UploadPlace = asked.body
         try:
-            await _put(storage, _allowed(place.url, loopback=client.local), file)
+            await _put(storage, _allowed(place.url, file, loopback=client.local), file)
         except (RefusedFileError, FailedUploadError) as error:
             failure = error  # perhaps only of this place: its URL may have expired
             continue
@@ -81,7 +110,7 @@ async def _uploaded(client: Client, storage: httpx.AsyncClient, file: LocalFile)
         # Refused, perhaps only because a lost answer had confirmed it already.
         if confirmed.refusal is None or await client.asset(place.asset_id) is not None:
             return place.asset_id
-        failure = RefusedFileError(confirmed.http_status, confirmed.refusal)
+        failure = RefusedFileError(confirmed.http_status, confirmed.refusal, file)
     raise failure
 
 
@@ -95,7 +124,7 @@ async def _put(storage: httpx.AsyncClient, url: str, file: LocalFile) -> None:
             longest_pause=_LONGEST_PAUSE,
         )
     except BrokenTransferError as error:
-        raise FailedUploadError(f"`{file}` could not be uploaded: {error}") from None
+        raise FailedUploadError(file, error) from None
 
 
 async def _put_once(storage: httpx.AsyncClient, url: str, file: LocalFile) -> None:
@@ -117,7 +146,7 @@ async def _put_once(storage: httpx.AsyncClient, url: str, file: LocalFile) -> No
     if response.status_code >= 500 or response.status_code in {408, 429}:
         raise BrokenTransferError(reason, pause=seconds_to_wait(response.headers, None))
     refusal = Refusal(code="UPLOAD_REFUSED", message=reason)
-    raise RefusedFileError(response.status_code, refusal)
+    raise RefusedFileError(response.status_code, refusal, file, by_storage=True)
 
 
 async def _content(file: LocalFile) -> AsyncIterator[bytes]:
@@ -145,14 +174,14 @@ async def _content(file: LocalFile) -> AsyncIterator[bytes]:
     yield last
 
 
-def _allowed(url: str, *, loopback: bool) -> str:
+def _allowed(url: str, file: LocalFile, *, loopback: bool) -> str:
     """Return *url* if it is https, or with *loopback* http to this machine (the simulator's)."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
-        raise UnreachableError("the API gave something for an upload URL that is none") from None
+        why = "the API gave something for an upload URL that is none"
+        raise FailedUploadError(file, why) from None
     if may_be_opened(parsed, loopback=loopback):
         return url
-    raise UnreachableError(
-        f"the API gave an upload URL at {parsed.scheme}://{parsed.host}; only https is used"
-    )
+    given = f"the API gave an upload URL at {parsed.scheme}://{parsed.host}; only https is used"
+    raise FailedUploadError(file, given)

@@ -15,9 +15,9 @@ from msgspec.structs import replace
 
 from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow.batches import Batch, parse_batch
+from batchrun.runflow.get_outcomes import Answer
 from batchrun.runflow.lenient import text
 from batchrun.runflow.pagination import PageLoop, PageSize, ask_page
-from batchrun.runflow.retry import Answer
 from batchrun.runflow.wire import about, cursor_of
 
 BATCH_FIELDS: Final = "id,status_code,metadata,created_at"

@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, cast
 from urllib.parse import quote
 
 import httpx
@@ -21,7 +21,9 @@ from batchrun.errors import QuestionHeldError, ThrottledError, TooLargeAnswerErr
 from batchrun.runflow import wire
 from batchrun.runflow.batch_pages import read_batch
 from batchrun.runflow.batches import Batch
+from batchrun.runflow.get_outcomes import NEEDED, OPTIONAL, REFUSABLE, UPLOAD, Answer, Terms
 from batchrun.runflow.http.requests import Requests
+from batchrun.runflow.key_check import ACCOUNT
 from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
 from batchrun.runflow.pagination import (
     LARGEST_PAGE,
@@ -41,11 +43,9 @@ from batchrun.runflow.post_outcomes import (
 )
 from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.limiter import Limiter
-from batchrun.runflow.retry import REFUSALS, Answer, Calls
+from batchrun.runflow.retry import Calls
 from batchrun.runflow.service_profile import ServiceProfile
 from batchrun.runflow.wire import Asset, Page, Run
-
-_UPLOAD_REFUSALS: Final = REFUSALS | {409, 413}
 
 
 class Client:
@@ -137,31 +137,45 @@ class Client:
         """
         return await read_batch(self._get, batch_id, self.log)
 
-    async def get_run(self, run_id: str) -> Run | None:
+    async def shown_batch(self, batch_id: str) -> Batch | None:
+        """Return the batch; None where the API knows none, or refuses to show it."""
+        return await read_batch(partial(self._get, terms=REFUSABLE), batch_id, self.log)
+
+    async def get_run(self, run_id: str, terms: Terms = NEEDED) -> Run | None:
         """Return the run, or None if the API says that it knows none of that id.
 
         A run that is too large with its output is asked for without it, and says so. One that is
         too large even then is there, and no more is known of it.
         """
         try:
-            return await self._run(run_id)
+            return await self._run(run_id, terms)
         except TooLargeAnswerError as error:
             large = error.size
         try:
-            run = await self._run(run_id, {"fields": wire.LIGHT_FIELDS})
+            run = await self._run(run_id, terms, {"fields": wire.LIGHT_FIELDS})
         except TooLargeAnswerError:
             run = Run(id=run_id, status_code="unknown", metadata={})
         return None if run is None else replace(run, output=None, left_out=large)
 
-    async def _run(self, run_id: str, params: Mapping[str, str] | None = None) -> Run | None:
+    async def shown_run(self, run_id: str) -> Run | None:
+        """Return the run; None where the API knows none, or refuses to show it."""
+        try:
+            return await self.get_run(run_id, REFUSABLE)
+        except QuestionHeldError as error:
+            self.log(str(error))
+            return None
+
+    async def _run(
+        self, run_id: str, terms: Terms, params: Mapping[str, str] | None = None
+    ) -> Run | None:
         path, read = f"/v1/runs/{quote(run_id, safe='')}", wire.about(run_id, wire.parse_run)
-        answer = await self._get(path, params=params, read=read)
+        answer = await self._get(path, params=params, read=read, terms=terms)
         return None if answer.refusal is not None else cast("Run", answer.body)
 
     async def part_of_run(self, run_id: str, part: str, cursor: str | None = None) -> Any:
         """Return a page of a run's `logs` or `node-runs`, None if the API refuses it."""
         path = f"/v1/runs/{quote(run_id, safe='')}/{part}"
-        get = partial(self._get, optional=True)
+        get = partial(self._get, terms=OPTIONAL)
         answer = await ask_page(get, path, self._part_size, cursor)
         return None if answer.refusal is not None else answer.body
 
@@ -185,14 +199,14 @@ class Client:
     async def account(self) -> str | None:
         """Return the organisation that the key belongs to; None where the API doesn't name it."""
         try:
-            return wire.organisation(await self._get_optional("/v1/auth/me"))
+            return wire.organisation(await self._get_optional(ACCOUNT))
         except (QuestionHeldError, ThrottledError) as error:  # the next question shows more
             self.log(str(error))
             return None
 
     async def model(self, model_id: str) -> Answer:
         """Return the model as the service describes it; the body is a mapping, or it is refused."""
-        return await self._get(wire.model_path(model_id), read=model_body, optional=True)
+        return await self._get(wire.model_path(model_id), read=model_body, terms=OPTIONAL)
 
     async def models_page(
         self, cursor: str | None = None, *, fields: str | None = None, public: bool = False
@@ -204,7 +218,7 @@ class Client:
         """
         chosen = {} if fields is None else {"fields": fields}
         path = "/v1/public/models" if public else "/v1/models"
-        get = partial(self._get, read=parse_model_page, optional=True)
+        get = partial(self._get, read=parse_model_page, terms=OPTIONAL)
         answer = await ask_page(get, path, self._model_size, cursor, **chosen)
         return None if answer.refusal is not None else cast("ModelPage", answer.body)
 
@@ -216,13 +230,13 @@ class Client:
         """Ask for a place for a file; the body is a `wire.UploadPlace`."""
         body = {"filename": name, "mime_type": mime, "size_bytes": size}
         request = self._requests.post("/v1/asset-uploads", msgspec.json.encode(body))
-        return await self._calls.ask(request, wire.parse_upload_place, refusals=_UPLOAD_REFUSALS)
+        return await self._calls.ask(request, wire.parse_upload_place, UPLOAD)
 
     async def confirm_upload(self, asset_id: str) -> Answer:
         """Have the service look at what was put; the body is a `wire.Asset`."""
         path = f"/v1/asset-uploads/{quote(asset_id, safe='')}/confirmations"
         request = self._requests.post(path, b"{}")
-        return await self._calls.ask(request, wire.parse_asset, refusals=_UPLOAD_REFUSALS)
+        return await self._calls.ask(request, wire.parse_asset, UPLOAD)
 
     async def asset(self, asset_id: str) -> Asset | None:
         """Return the asset with a fresh URL, or None where the service doesn't show one."""
@@ -290,7 +304,7 @@ class Client:
     ) -> Any:
         """Return what *path* says, or None where the service doesn't answer it."""
         try:
-            answer = await self._get(path, read=read, optional=True)
+            answer = await self._get(path, read=read, terms=OPTIONAL)
         except TooLargeAnswerError as error:
             self.log(str(error))
             return None
@@ -302,7 +316,7 @@ class Client:
         *,
         params: Mapping[str, str] | None = None,
         read: Callable[[Any], Any] = lambda body: body,
-        optional: bool = False,
+        terms: Terms = NEEDED,
     ) -> Answer:
-        """Return the API's answer to a GET, read by *read*, or its refusal by 400, 404 or 422."""
-        return await self._calls.ask(self._requests.get(path, params), read, optional=optional)
+        """Return the API's answer to a GET, read by *read*, or a refusal that *terms* allow."""
+        return await self._calls.ask(self._requests.get(path, params), read, terms)

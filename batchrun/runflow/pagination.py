@@ -12,9 +12,10 @@ from msgspec.structs import replace
 
 from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
+from batchrun.runflow.get_outcomes import LISTED, REFUSALS, STILL_REFUSED, Answer
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.inline import weight
-from batchrun.runflow.retry import Answer, Calls
+from batchrun.runflow.retry import Calls
 from batchrun.runflow.service_profile import ServiceProfile
 from batchrun.runflow.wire import Page, Run
 
@@ -221,20 +222,30 @@ class Listing:
             answer = await self._ask(full, over)
             if answer.refusal is None:
                 return cast("Page", answer.body)
+            if answer.http_status not in REFUSALS:  # it isn't about our demands
+                self._profile.list_refused = f"HTTP {answer.http_status} {answer.refusal}"
+                self._say_refused(answer)
+                return None
         # Refused, but perhaps only for what we can do without.
         plain = params | paging | {"limit": str(min(self._size.most, _PLAIN_PAGE))}
         if params["sort_by"].endswith(":asc"):
             del plain["sort_by"]
         answer = await self._ask(plain, over)
         if answer.refusal is not None:
-            self._say_once(f"the service refuses to list runs ({answer.refusal})")
+            self._say_refused(answer)
             return None
         self._profile.refuses_fields = True
         return cast("Page", answer.body)
 
+    def _say_refused(self, answer: Answer) -> None:
+        self._say_once(f"the service refuses to list runs ({answer.refusal})")
+
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
         request = self._requests.get("/v1/runs", params)
-        answer = await self._calls.ask(request, partial(wire.parse_page, over=over))
+        terms = STILL_REFUSED if self._profile.refuses_lists else LISTED
+        answer = await self._calls.ask(request, partial(wire.parse_page, over=over), terms)
+        if answer.http_status not in REFUSALS:  # once it is refused, it is so until a page is shown
+            self._profile.refuses_lists = answer.refusal is not None
         if isinstance(answer.body, Page) and answer.body.unread:
             self._say_once(UNREAD)
         if answer.size <= _LIGHT or answer.body is None:

@@ -3,7 +3,8 @@
 Retries of the API's calls live here and nowhere else; retries of files are in `storage.py`:
 
 * What only asks is sent again after a network error, a 429, a 5xx and an answer that is not the
-  API's own; so are the two POSTs of a file's upload, which cost nothing.
+  API's own; so are the two POSTs of a file's upload, which cost nothing. What a refusal of it means
+  stands in `get_outcomes.py`.
 * What may create a run is sent again only when it certainly did nothing: after a 429, and when not
   a byte of it was written because there was no connection. Everything else is its caller's
   decision, made after a look; see `post_outcomes.py`.
@@ -13,8 +14,7 @@ Every send, the repeated ones too, waits its turn at the limiter.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -26,12 +26,14 @@ from msgspec.structs import replace
 from batchrun.base.text import size_of
 from batchrun.base.times import until_words
 from batchrun.errors import (
+    BadAnswersError,
     QuestionHeldError,
     ThrottledError,
     TooLargeAnswerError,
     UnreachableError,
 )
 from batchrun.runflow import wire
+from batchrun.runflow.get_outcomes import NEEDED, Answer, Odd, Terms, understand
 from batchrun.runflow.headers import seconds_to_wait, service_date
 from batchrun.runflow.http.body import (
     MOST_BYTES,
@@ -41,6 +43,8 @@ from batchrun.runflow.http.body import (
     read_body,
 )
 from batchrun.runflow.http.certificates import NoWayError
+from batchrun.runflow.http.requests import Requests
+from batchrun.runflow.key_check import ACCOUNT, KeyCheck
 from batchrun.runflow.post_outcomes import (
     ForeignResponse,
     InDoubt,
@@ -55,7 +59,6 @@ from batchrun.runflow.ratelimit.pace import LONGEST_NAMED_TROUBLE
 from batchrun.runflow.redact import Redacted
 from batchrun.runflow.retry_budget import RetryBudget
 from batchrun.runflow.throttled import asked_to_wait, refused_all, wait_fact
-from batchrun.runflow.wire import Refusal
 
 # Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
 # it to read an early answer, and what was written before it may have been enough.
@@ -71,19 +74,9 @@ FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, 
 
 # Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
 CALL_TIMEOUT: Final = 120.0
-REFUSALS: Final = frozenset({400, 404, 422})  # what a question may be answered with, and is over
 _AFTER_PAUSE: Final = 1.0  # in which another call may meet the next 429
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _Outcome = TypeVar("_Outcome")
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """A whole answer: JSON of the API as it was read, or its refusal; *size* is in bytes."""
-
-    http_status: int
-    body: Any
-    refusal: Refusal | None
-    size: int = 0
 
 
 class Received(Struct, frozen=True, kw_only=True):
@@ -128,6 +121,8 @@ class Calls:
         self._good_at = dict.fromkeys(Kind, float("-inf"))
         self._refused = dict.fromkeys(Kind, 0)
         self._apart = Apart()
+        self._account_request = Requests(http).get(ACCOUNT)
+        self._key_check = KeyCheck(self._account)
         self._redacted = Redacted(http.headers.get("Authorization", "").removeprefix("Bearer "))
 
     @property
@@ -190,19 +185,14 @@ class Calls:
         return NotSent()
 
     async def ask(
-        self,
-        request: httpx.Request,
-        read: Callable[[Any], Any],
-        *,
-        refusals: AbstractSet[int] = REFUSALS,
-        optional: bool = False,
+        self, request: httpx.Request, read: Callable[[Any], Any], terms: Terms = NEEDED
     ) -> Answer:
         """Send *request*, which creates nothing, until there is an answer of the API's own.
 
-        A good one is read by *read*; one of *refusals* is an answer, too, and where it is
-        *optional* so is having no such route, or not being permitted. Raises TooLargeAnswerError
-        for a good one that is too large: asked for again it would be so again; QuestionHeldError
-        where this question alone is refused by a 429 for too long.
+        A good one is read by *read*; a refusal is one, too, as far as *terms* go. Raises
+        TooLargeAnswerError for a good one that is too large: asked for again it would be so again;
+        QuestionHeldError where this question alone is refused, by whatever status, for too long;
+        KeyRefusedError, and for a POST what else a refusal says of the account.
         """
         retry_budget, kind = RetryBudget(self._give_up), kind_of(request.method)
         question = question_of(request.method, request.url.path)
@@ -221,45 +211,81 @@ class Calls:
             if response.status_code == 429:
                 self._throttled(retry_budget, sent_at, response, kind, question)
                 continue
-            answer = self._understood(
-                response, read, refusals, optional=optional, called=_called(request)
-            )
-            if answer is not None:
+            found = self._understood(response, read, terms, _called(request))
+            if isinstance(found, Answer):
                 self._apart.well(question, sent_at)
                 self._well(response, sent_at, kind)
+                return found
+            named = self._note_odd(retry_budget, sent_at, response, found, kind)
+            await self._check_key(found)
+            if (answer := await self._in_the_end(retry_budget, found, terms, kind)) is not None:
                 return answer
-            reason = f"HTTP {response.status_code} to {_called(request)}, not an answer of the API"
-            reason += response.aside
-            named = self._named_by_trouble(response)
-            await self._troubled(retry_budget, sent_at, reason, kind, named)
+            await self._back_off(retry_budget, kind, named)
 
     def _understood(
-        self,
-        response: Received,
-        read: Callable[[Any], Any],
-        refusals: AbstractSet[int],
-        *,
-        optional: bool,
-        called: str,
+        self, response: Received, read: Callable[[Any], Any], terms: Terms, called: str
+    ) -> Answer | Odd:
+        def reading(body: Any) -> Any:
+            return self._read(response, read, body, called)
+
+        return understand(response.status_code, self._content(response), reading, terms, called)
+
+    def _note_odd(
+        self, retry_budget: RetryBudget, sent_at: float, response: Received, odd: Odd, kind: Kind
+    ) -> float | None:
+        """Note what is no answer; return the wait that it names."""
+        named = self._named_by_trouble(response)
+        self._failed(retry_budget, f"{odd}{response.aside}", answered=True, refused=odd.not_served)
+        if odd.own_refusal:  # the service is well
+            self._limiter.well(sent_at, kind)
+        else:
+            self._limiter.troubled(sent_at, named, kind)
+        return named
+
+    async def _in_the_end(
+        self, retry_budget: RetryBudget, odd: Odd, terms: Terms, kind: Kind
     ) -> Answer | None:
-        """Return the answer if it is the API's own, None if the question is to be put again."""
-        status, body, refusal = response.status_code, None, None
-        with suppress(ValueError):
-            body = wire.decode(self._content(response))
-            if 200 <= status < 300:
-                size = len(response.content)
-                value = self._read(response, read, body, called)
-                return Answer(http_status=status, body=value, refusal=None, size=size)
-            refusal = wire.parse_refusal(body)
-        if optional and (status == 404 or (status == 403 and _not_permitted(refusal))):
-            refusal = refusal or Refusal(code="", message="not found")
-            return Answer(http_status=status, body=None, refusal=refusal)
-        if refusal is None:
+        """Return the answer that a question's refusals in a row come to; None if it goes on."""
+        now = anyio.current_time()
+        if terms.posted or not retry_budget.is_refused(now, terms.in_a_row):
             return None
-        raise_for_account(status, refusal, called)
-        if status not in refusals:
+        if terms.patient and retry_budget.refused_for(now) < self._give_up / 3:
             return None
-        return Answer(http_status=status, body=None, refusal=refusal)
+        if terms.may_be_refused:
+            is_so = odd.own_refusal or await self._key_check.is_answered()
+            return odd.as_answer() if is_so else None
+        if retry_budget.outlived_by(self._good_at[kind]):
+            raise odd.held()
+        return None
+
+    # The key.
+
+    async def _check_key(self, odd: Odd) -> None:
+        """Raise KeyRefusedError for a 401, if the account is asked for and answers so, too."""
+        if odd.says_key and odd.refusal is not None and await self._key_check.is_refused():
+            raise_for_account(odd.http_status, odd.refusal, odd.called)
+
+    async def _account(self) -> Answer | Odd | None:
+        """Ask once for the account; None without an answer."""
+        retry_budget, kind = RetryBudget(self._give_up), Kind.READS
+        request = self._account_request
+        question = question_of(request.method, request.url.path)
+        try:
+            sent_at = await self._turn_of(question, retry_budget, kind)
+        except UnreachableError:
+            return None
+        try:
+            response = await self._send(request, sent_at)
+        except UnreachableError:
+            return None
+        except FAILED:
+            self._limiter.troubled(sent_at, kind=kind)
+            return None
+        if response.status_code == 429:
+            self._throttled(retry_budget, sent_at, response, kind, question)
+            return None
+        self._limiter.well(sent_at, kind)
+        return self._understood(response, lambda body: body, NEEDED, _called(request))
 
     def _read(self, response: Received, read: Callable[[Any], Any], body: Any, called: str) -> Any:
         """Read *body*; the connection whose answer is about something else isn't used again."""
@@ -333,9 +359,11 @@ class Calls:
             return asked_to_wait(kind, self._until(seconds), self.server_now())
         if not retry_budget.tries:
             return refused_all(kind, self._endpoint(), self._give_up)
-        return UnreachableError(
+        kind_of_error = BadAnswersError if retry_budget.answered else UnreachableError
+        return kind_of_error(
             f"`{self._endpoint()}` gave no good answer for {self._give_up:g} s "
-            f"({retry_budget.reason}); check the network and the endpoint, then call again"
+            f"({retry_budget.reason})",
+            f"; {_advice(retry_budget)}, then call again",
         )
 
     def _left(self, retry_budget: RetryBudget, kind: Kind) -> float:
@@ -439,16 +467,26 @@ class Calls:
         self.log(f"HTTP 429, too many requests: calls of this kind ({kind}) wait {wait:.1f} s")
 
     async def _troubled(
+        self, retry_budget: RetryBudget, sent_at: float, reason: str, kind: Kind
+    ) -> None:
+        self._failed(retry_budget, reason)
+        self._limiter.troubled(sent_at, kind=kind)
+        await self._back_off(retry_budget, kind)
+
+    def _failed(
         self,
         retry_budget: RetryBudget,
-        sent_at: float,
         reason: str,
-        kind: Kind,
-        named: float | None = None,
+        *,
+        answered: bool = False,
+        refused: bool = False,
     ) -> None:
-        retry_budget.failed(anyio.current_time(), reason)
+        retry_budget.failed(anyio.current_time(), reason, answered=answered, refused=refused)
         self.log(f"try {retry_budget.tries}: {reason}")
-        self._limiter.troubled(sent_at, named, kind)
+
+    async def _back_off(
+        self, retry_budget: RetryBudget, kind: Kind, named: float | None = None
+    ) -> None:
         # Each call backs off on its own, too: else a call that always fails would be chosen as
         # every probe, and stall the others.
         left = max(0.0, self._left(retry_budget, kind))
@@ -477,9 +515,11 @@ def _too_large(request: httpx.Request, error: TooLargeError) -> TooLargeAnswerEr
     )
 
 
+def _advice(retry_budget: RetryBudget) -> str:
+    if retry_budget.refused:
+        return "check the endpoint, `RUNFLOW_API_KEY`, and what its account may do"
+    return "check the network and the endpoint"
+
+
 def _called(request: httpx.Request) -> str:
     return f"{request.method} {request.url.path}"
-
-
-def _not_permitted(refusal: Refusal | None) -> bool:
-    return refusal is not None and refusal.code in {"", "PERMISSION_DENIED"}

@@ -10,7 +10,7 @@ read is kept here, too: `BY_FIELD`.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -76,10 +76,16 @@ class Column(Struct):
     read_alone: Field | None = None  # a number or boolean where each field is taken by itself
     kept_alone: Field | None = None  # text there
     decimals: int = 0  # of the first field with a point
+    has_number: bool = False  # some field is one without being said to be
+    reads_number: bool = False  # some field does, were the column said to be of numbers
+    reads_boolean: bool = False
 
     def see(self, text: str, written: str, line: int) -> None:
         """Take in one more field that isn't empty, of the row in that *line*."""
+        self.reads_number = self.reads_number or type(as_number(text)) is not str
+        self.reads_boolean = self.reads_boolean or type(as_boolean(text)) is not str
         alone = from_field(text)
+        self.has_number = self.has_number or is_number(text, alone)
         if isinstance(alone, str):
             if self.kept_alone is None:
                 self.kept_alone = Field(written, line, text)
@@ -121,11 +127,25 @@ class Column(Struct):
         is_one = self.kept_alone is None and self.type is not ColumnType.TEXT
         return self.type if is_one else BY_FIELD
 
+    def others(self, now: str) -> Sequence[str]:
+        """Return the types by which some field would have another value than *now*."""
+        reads = {ColumnType.NUMBER: self.reads_number, ColumnType.BOOLEAN: self.reads_boolean}
+        found = [self.alone, *(kind for kind in ColumnType if reads.get(kind, True))]
+        return [kind for kind in dict.fromkeys(found) if kind != now]
+
+
+class Said(str):
+    """A field of a column whose type the manifest says: no model takes its value as another."""
+
+    __slots__ = ()
+
 
 class RowValues(dict[str, Any]):
-    """The values of a row. *texts* are the fields of columns whose type the manifest doesn't say.
+    """The values of a row. *texts* are its fields as they are written.
 
-    A model may take such a value as the text that it was, or such a text as what it reads as.
+    Those of a column that the manifest says to be text are left out: such a field may be a path, a
+    list or a template. Where the manifest doesn't say a column's type, a model may take its value
+    as the text that it was, or its text as what it reads as.
     """
 
     __slots__ = ("texts",)
@@ -180,9 +200,15 @@ class ColumnTypes(Struct):
             name: text if (read := readers.get(name)) is None else read(text)
             for name, text in fields.items()
         }
+        return RowValues(values, self._texts(fields) if self.said else fields)
+
+    def _texts(self, fields: Mapping[str, str]) -> dict[str, str]:
         said = self.said
-        texts = {n: text for n, text in fields.items() if n not in said} if said else fields
-        return RowValues(values, texts)
+        return {
+            name: text if name not in said else Said(text)
+            for name, text in fields.items()
+            if said.get(name) is not ColumnType.TEXT
+        }
 
     def _made(self) -> Iterator[tuple[str, Callable[[str], Any]]]:
         for name in self.columns:

@@ -42,6 +42,13 @@ class Why(StrEnum):
     NAME = "its name is not UTF-8"
 
 
+Look = Callable[[int, int], None]
+"""Is called during a search, with how many names were seen, and how many files found."""
+
+EACH: Final = 100
+"""Names between two such calls: on a slow disk that is a second."""
+
+
 class Found(Struct, frozen=True):
     """The *files* that match, sorted, and what is *left_out*, by its path."""
 
@@ -54,12 +61,12 @@ class Found(Struct, frozen=True):
         return (*self.files, *(f"{path} is {why.name}" for path, why in self.left_out.items()))
 
 
-def search(base: Path, pattern: str) -> Found:
+def search(base: Path, pattern: str, look: Look | None = None) -> Found:
     """Return what *pattern*, as `Path` spells it, finds below *base*; beyond MOST_HELD files, some.
 
-    An unreadable folder holds nothing, and is left out.
+    An unreadable folder holds nothing, and is left out. *look* is shown how far it is.
     """
-    found = _Search(str(base), pattern)
+    found = _Search(str(base), pattern, look)
     found.run()
     return Found(tuple(sorted(found.files)), dict(sorted(found.left_out.items())))
 
@@ -92,6 +99,8 @@ class _Search(Struct):
 
     base: str
     pattern: str
+    look: Look | None = None
+    names: int = 0
     files: set[str] = field(default_factory=set)
     left_out: dict[str, Why] = field(default_factory=dict)
     walked: set[str] = field(default_factory=set)  # folders that `**` has gone through
@@ -170,13 +179,18 @@ class _Search(Struct):
         elif kind is not Why.MISSING:
             self.left_out[path] = kind
 
-    def _entries(self, folder: str) -> "list[os.DirEntry[str]]":
+    def _entries(self, folder: str) -> "Iterator[os.DirEntry[str]]":
         try:
             with os.scandir(self._full(folder)) as entries:
-                return list(entries)
+                found = list(entries)
         except OSError:
             self.left_out[folder.rstrip("/") or "."] = Why.UNREADABLE
-            return []
+            return
+        for entry in found:
+            self.names += 1
+            if self.look is not None and self.names % EACH == 0:
+                self.look(self.names, len(self.files))
+            yield entry
 
     def _full(self, path: str) -> str:
         return os.path.join(self.base, path)  # noqa: PTH118  (100,000 of them)

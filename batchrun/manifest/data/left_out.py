@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from batchrun.base.text import number_of
+from batchrun.base.text import listed, number_of
 from batchrun.base.values import spell
 from batchrun.manifest.data.globs import ALL_FOLDERS, Found, Why, any_case
 
@@ -47,9 +47,8 @@ def _names(left: Mapping[str, Why], pattern: str) -> Sequence[str]:
     said = []
     for why in dict.fromkeys(left.values()):
         paths = [path for path, each in left.items() if each is why]
-        names = [f"`{spell(path.removeprefix(start))}`" for path in paths[:SHOWN]]
-        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-        said.append(f"{', '.join(names)}{more} ({why}{_remedy(why, paths, pattern)})")
+        names = listed((f"`{spell(path.removeprefix(start))}`" for path in paths), most=SHOWN)
+        said.append(f"{names} ({why}{_remedy(why, paths, pattern)})")
     return said
 
 

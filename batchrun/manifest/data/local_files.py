@@ -5,7 +5,7 @@ import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from batchrun.base.ceilings import MOST_HELD
 from batchrun.base.file_state import file_state
@@ -23,12 +23,26 @@ LARGEST_FILE: Final = 52_428_800  # runflow-api: size_bytes of an asset upload
 _LONGEST_NAME: Final = 500
 
 
-class LocalDisk:
-    """The files beside a manifest. Each is hashed once, and noted in *sources*."""
+class Looking(Protocol):
+    """Is shown how far it is with the files beside a manifest, which may be many."""
 
-    def __init__(self, base: Path, sources: Sources) -> None:
+    def searching(self, names: int, files: int) -> None:
+        """So many names were seen of one pattern, and so many files match."""
+
+    def reading(self, files: int) -> None:
+        """So many files were read."""
+
+
+class LocalDisk:
+    """The files beside a manifest. Each is hashed once, and noted in *sources*.
+
+    *looking* is shown how far that is.
+    """
+
+    def __init__(self, base: Path, sources: Sources, looking: Looking | None = None) -> None:
         self.base = base
         self.sources = sources
+        self.looking = looking
         self.found: dict[str, Found] = {}  # by pattern
         self._known: dict[str, LocalFile] = {}
         self._texts: dict[str, str] = {}
@@ -37,6 +51,8 @@ class LocalDisk:
         """Return the file at *path*, relative to the manifest; raise ValueError."""
         if path not in self._known:
             self._known[path] = self._read(path)
+            if self.looking is not None:
+                self.looking.reading(len(self._known))
         return self._known[path]
 
     def note(self, path: Path) -> None:
@@ -72,15 +88,21 @@ class LocalDisk:
 
     def matches(self, pattern: str) -> Sequence[LocalFile]:
         """Return the files that match, sorted by path; raise ValueError if there are none."""
-        wanted = str(placed(Path(), pattern))
-        found = self.found[pattern] = search(self.base, wanted)
-        self.sources.listings[wanted] = found.listing
+        found = self.search(pattern)
         if len(found.files) > MOST_HELD:
             raise ValueError(f"more than {MOST_HELD:,} files match `{pattern}`")
         if not found.files:
             what = f"; {leaving_out(found, pattern)}" if found.left_out else ""
             raise ValueError(f"no file matches `{pattern}` in {self.base}{what}")
         return [self.local(path) for path in found.files]
+
+    def search(self, pattern: str) -> Found:
+        """Return what *pattern* finds, and note it; raise ValueError where it is no path."""
+        wanted = str(placed(Path(), pattern))
+        look = None if self.looking is None else self.looking.searching
+        found = self.found[pattern] = search(self.base, wanted, look)
+        self.sources.listings[wanted] = found.listing
+        return found
 
     def text_lines(self, path: str) -> Sequence[str]:
         """Return the lines of a text file that are not blank; raise ValueError."""

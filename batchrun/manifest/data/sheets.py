@@ -5,7 +5,6 @@ A column that one file lacks is empty there. A file may be CSV beside others tha
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
@@ -15,7 +14,6 @@ from batchrun.base.values import spell
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.data_file import DataFile, RowOptions
-from batchrun.manifest.data.globs import search
 from batchrun.manifest.data.left_out import leaving_out
 from batchrun.manifest.data.local_files import LocalDisk, placed
 from batchrun.manifest.expressions.expression import Origin
@@ -115,9 +113,7 @@ def sheet_paths(disk: LocalDisk, written: str) -> Sequence[str]:
     """
     if not _WILDCARD.search(written) or placed(disk.base, written).is_file():
         return [written]
-    wanted = str(placed(Path(), written))
-    found = disk.found[written] = search(disk.base, wanted)
-    disk.sources.listings[wanted] = found.listing
+    found = disk.search(written)
     if not found.files:
         what = f"; {leaving_out(found, written)}" if found.left_out else ""
         raise ValueError(f"no file matches `{written}` in {disk.base}{what}")

@@ -1,6 +1,6 @@
 """Rows of data files as a table of the grid: lists, templates and local files in its columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -24,6 +24,7 @@ from batchrun.manifest.expressions.expression import (
     Files,
     Items,
     NoValueError,
+    names_alone,
 )
 from batchrun.manifest.few import Few
 from batchrun.manifest.manifest import Row
@@ -70,7 +71,7 @@ class FileTable(Struct):
     """Data files as a table; rows are made anew each time, and none is kept.
 
     *nameless* are columns that are not sent and have a word of batchrun's own: `model`, `cell`.
-    *notes* are what was seen in the rows that may not be meant.
+    *alone* are the names that its templates have alone, not inside text.
     """
 
     node: Node
@@ -81,7 +82,8 @@ class FileTable(Struct):
     count: int = 0
     sound: bool = False  # checked, and without a mistake
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    notes: list[Problem] = field(default_factory=list)
+    alone: frozenset[str] = frozenset()
+    _commas: DecimalCommas = field(default_factory=lambda: DecimalCommas(()))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -122,7 +124,8 @@ class FileTable(Struct):
         problems: list[Problem] = []
         few = Few(problems)
         uses: dict[str, frozenset[str]] = {}
-        commas = DecimalCommas(self.sent - self.data.options.text - self.data.options.lists.keys())
+        options, alone = self.data.options, set[str]()
+        commas = DecimalCommas(self.data.columns.keys() - options.text - options.lists.keys())
         self.count = 0
         for found in check_rows(self.data):
             if isinstance(found, ManifestError):
@@ -138,10 +141,15 @@ class FileTable(Struct):
                 continue
             for name, expression in row.dynamic.items():
                 uses[name] = uses.get(name, frozenset()) | expression.names
-        self.uses = uses
+                alone |= names_alone(expression)
+        self.uses, self.alone = uses, frozenset(alone)
         self.sound = not problems
-        self.notes += commas.notes()
+        self._commas = commas
         return problems
+
+    def with_commas(self, wanted: Container[str]) -> Iterator[Problem]:
+        """Yield a note for each of the columns *wanted* whose numbers have decimal commas."""
+        return self._commas.notes(wanted)
 
     def _row(self, data: DataFile, line: int, values: dict[str, Any]) -> Row:
         options = self.data.options

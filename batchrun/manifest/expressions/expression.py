@@ -1,6 +1,6 @@
 """Compiled values: what a piece of the manifest comes to once the names it uses have values."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -9,11 +9,11 @@ from msgspec import Struct
 from batchrun.base.local_file import LocalFile
 from batchrun.errors import Problem
 from batchrun.manifest.cells import OMIT, Omit
+from batchrun.manifest.expressions.scope import Scope, Values, texts_of
 from batchrun.manifest.expressions.template import THE_TEXT, Reference, in_text, look_up
 from batchrun.manifest.yaml.document import Node
 
 NOTHING: Final[frozenset[str]] = frozenset()
-Scope = Mapping[str, Any]
 
 
 class NoValueError(Exception):
@@ -115,8 +115,11 @@ class Text(Struct, frozen=True):
         )
 
     def _spell(self, reference: Reference, scope: Scope) -> str:
-        if reference.attribute is None and type(value := scope[reference.name]) is str:
-            return value
+        if reference.attribute is None:
+            if type(value := scope[reference.name]) is str:
+                return value
+            if (written := texts_of(scope).get(reference.name)) is not None:
+                return written
         try:
             return in_text(look_up(reference, scope))
         except ValueError as error:
@@ -127,7 +130,10 @@ class Text(Struct, frozen=True):
 
 
 class Items(Struct, frozen=True):
-    """A list that holds something to compile; what is left out of it is gone."""
+    """A list that holds something to compile; what is left out of it is gone.
+
+    A list of which nothing is left is left out, too: that is no list of none, which would be sent.
+    """
 
     items: tuple[Expression, ...]
 
@@ -135,8 +141,9 @@ class Items(Struct, frozen=True):
     def names(self) -> frozenset[str]:
         return frozenset().union(*(item.names for item in self.items))
 
-    def evaluate(self, scope: Scope) -> list[Any]:
-        return _present(item.evaluate(scope) for item in self.items)
+    def evaluate(self, scope: Scope) -> list[Any] | Omit:
+        left = [value for item in self.items if not isinstance(value := item.evaluate(scope), Omit)]
+        return left if left or not self.items else OMIT
 
 
 class Fields(Struct, frozen=True):
@@ -210,7 +217,17 @@ class Renamed(Struct, frozen=True):
         return (self.inner.names - {self.name}) | {self.source}
 
     def evaluate(self, scope: Scope) -> Any:
-        return self.inner.evaluate({**scope, self.name: scope[self.source]})
+        return self.inner.evaluate(self.seen(scope))
+
+    def seen(self, scope: Scope) -> Scope:
+        """Return a scope as the expression sees it."""
+        values, texts = {**scope, self.name: scope[self.source]}, texts_of(scope)
+        if not texts:
+            return values
+        seen = {name: text for name, text in texts.items() if name != self.name}
+        if self.source in texts:
+            seen[self.name] = texts[self.source]
+        return Values(values, seen)
 
 
 class Fallback(Struct, frozen=True):
@@ -279,6 +296,37 @@ class Axis(Struct, frozen=True):
         raise IndexError(index)
 
 
+def field_of(expression: Expression, scope: Scope) -> str | None:
+    """Return the field of a CSV file that the value is, as it is written; None where it is none.
+
+    It is one that stands alone, `${price}`, by way of other names too.
+    """
+    match expression:
+        case Single(reference=reference) if reference.attribute is None:
+            return texts_of(scope).get(reference.name)
+        case Fallback(field=field) if not isinstance(scope[field], Omit):
+            return texts_of(scope).get(field)
+        case Fallback(default=default):
+            return field_of(default, scope)
+        case Renamed(inner=inner):
+            return field_of(inner, expression.seen(scope))
+        case _:
+            return None
+
+
+def names_alone(expression: Expression) -> frozenset[str]:
+    """Return the names whose values stand in its value as they are, not only inside text."""
+    match expression:
+        case Single(reference=reference) if reference.attribute is None:
+            return expression.names
+        case Items(items=below):
+            return NOTHING.union(*map(names_alone, below))
+        case Fields(fields=fields):
+            return NOTHING.union(*(names_alone(below) for _, below in fields))
+        case _:
+            return NOTHING
+
+
 def pointed(node: Origin, reference: Reference | str, message: str) -> Problem:
     """Return a problem whose caret stands under the reference, if its line can be found."""
     if not isinstance(node, Node):
@@ -291,7 +339,3 @@ def pointed(node: Origin, reference: Reference | str, message: str) -> Problem:
         if column >= 0:
             return node.source.problem(number, column + 1, message, len(text))
     return node.problem(message)
-
-
-def _present(values: Iterator[Any]) -> list[Any]:
-    return [value for value in values if value is not OMIT and not isinstance(value, Omit)]

@@ -15,6 +15,7 @@ from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError, Single, Text, pointed
 from batchrun.manifest.expressions.template import Reference, in_text, look_up
 from batchrun.manifest.few import Few
+from batchrun.manifest.grid.alone import decimal_commas
 from batchrun.manifest.grid.expand import Shape, mapped
 from batchrun.manifest.grid.layout import Layout, Traversal, build, dimension_sizes
 from batchrun.manifest.grid.size import Sizes
@@ -45,6 +46,7 @@ def check_meant(manifest: Manifest, problems: list[Problem], notes: list[Problem
         problems += Unmatched(product.exclude, layouts).problems(notes)
         notes += included(manifest.grids, layouts)
         notes += unused(manifest, product, layouts)
+        notes += decimal_commas(manifest)
 
 
 def _check_values(manifest: Manifest, layouts: Sequence[Layout], problems: list[Problem]) -> None:

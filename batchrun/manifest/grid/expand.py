@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cell_key import KeyMaker
-from batchrun.manifest.cells import AS_IT_IS, OMIT, Cell
+from batchrun.manifest.cells import AS_IT_IS, NO_TEXTS, OMIT, Cell
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
 from batchrun.manifest.grid.layout import (
@@ -255,8 +255,14 @@ class _CellMaker:
             replicate=replicate,
             values=values,
             ordinal=ordinal,
+            texts=_texts(walk.texts, values) if walk.texts else NO_TEXTS,
             keyed=AS_IT_IS if self._convert is None else self._convert(walk, sent),
         )
+
+
+def _texts(texts: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields that are numbers or booleans among *values*."""
+    return {n: text for n, text in texts.items() if not isinstance(values.get(n, text), str)}
 
 
 def _kept(grid: Grid, layout: Layout) -> Mapping[int, Any] | None:

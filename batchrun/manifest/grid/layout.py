@@ -5,7 +5,7 @@ any model. A point is a number for each dimension. A model uses the dimensions t
 stays at 0 of the others, so that the streams of several models can be merged by ordinal.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import chain
@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from batchrun.errors import ManifestError, Problem
-from batchrun.manifest.cells import OMIT
+from batchrun.manifest.cells import NO_TEXTS, OMIT
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import (
     Axis,
@@ -26,8 +26,10 @@ from batchrun.manifest.expressions.expression import (
     Renamed,
     Single,
     Text,
+    field_of,
     pointed,
 )
+from batchrun.manifest.expressions.scope import Values
 from batchrun.manifest.expressions.template import EMPTY, EMPTY_IN_ROW
 from batchrun.manifest.few import Few
 from batchrun.manifest.manifest import Definition, Grid, Model, Row, RowOrigin, Table
@@ -35,7 +37,6 @@ from batchrun.manifest.yaml.document import Node
 
 BELOW: Final = "\0below "  # the value under a model's own, as the model's `${x}` sees it
 FIELD: Final = "\0field "  # a row's field, before the input of its name fills in for it
-NO_TEXTS: Final[Mapping[str, str]] = {}
 DimensionKey = tuple[str, Any]
 _MOST_FAILURES: Final = 1000
 _SHORT: Final = 1000  # values of an axis that are kept; longer ones are made anew each time
@@ -166,6 +167,8 @@ class _EnoughError(Exception):
 class Traversal:
     """All points of a layout, in order. *values* holds the present one, and is written over.
 
+    *texts* are the fields of CSV files that present values are.
+
     A point without a value raises ManifestError. With *problems* it is left out and goes there, and
     the walk ends after 1000 such points.
     """
@@ -178,12 +181,12 @@ class Traversal:
     ) -> None:
         self.layout = layout
         self._pinned = pinned or {}
-        self.values = dict(layout.constants)
+        self.values = Values(layout.constants)
+        self.texts = self.values.texts
         self._expressions = dict(layout.expressions)
         self._few = None if problems is None else Few(problems)
         self._failures = 0
         self._places: dict[str, RowOrigin] = {}
-        self.texts: dict[str, str] = {}
 
     def points(self, kept: Mapping[int, Any] | None = None) -> Iterator[int]:
         """Yield the ordinal of each point in turn; *kept* is a tree of the dimensions wanted."""
@@ -191,13 +194,10 @@ class Traversal:
             if self._compute(self.layout.first):
                 yield from self._walk(0, 0, kept)
 
-    def expression(self, slot: str) -> Expression | None:
-        """Return what the value of a slot follows from, None where it follows from nothing."""
-        return self._expressions.get(slot)
-
     def at_replicate(self, number: int) -> dict[str, Any]:
         """Return the values of the present point as they are for another replicate."""
-        values, layout = {**self.values, REPLICATE: number}, self.layout
+        layout = self.layout
+        values = Values({**self.values, REPLICATE: number}, self.texts)
         slots = chain(layout.first, *(dimension.computed for dimension in layout.dimensions))
         try:
             for slot in slots:
@@ -224,8 +224,7 @@ class Traversal:
         for index, step in steps:
             values.update(step.values)
             if step.place is not None:
-                self._places.update(dict.fromkeys(dimension.targets.values(), step.place))
-            self.texts.update(step.texts)
+                self._take_row(dimension.targets.values(), step.place, step.texts)
             if step.dynamic and not self._express(step.dynamic):
                 continue
             if computed and not self._compute(computed):
@@ -236,6 +235,13 @@ class Traversal:
                 below = kept[index] if chosen else kept
                 yield from self._walk(depth + 1, ordinal + index * weight, below)
 
+    def _take_row(self, slots: Collection[str], place: RowOrigin, texts: Mapping[str, str]) -> None:
+        """Take a row's place and fields in the place of those of the row before."""
+        self._places.update(dict.fromkeys(slots, place))
+        for slot in slots:
+            self.texts.pop(slot, None)
+        self.texts.update(texts)
+
     def _express(self, dynamic: Mapping[str, Expression]) -> bool:
         """Take a step's expressions for its slots; return whether each of them can have a value."""
         self._expressions |= {**dynamic, **self.layout.broken}
@@ -245,14 +251,24 @@ class Traversal:
         return True
 
     def _compute(self, slots: Sequence[str]) -> bool:
-        values = self.values
+        values, texts = self.values, self.texts
         try:
             for slot in slots:
-                values[slot] = self._expressions[slot].evaluate(values)
+                expression = self._expressions[slot]
+                values[slot] = expression.evaluate(values)
+                if texts:
+                    self._take_text(slot, field_of(expression, values))
         except NoValueError as error:
             self._fail(error)
             return False
         return True
+
+    def _take_text(self, slot: str, text: str | None) -> None:
+        """Take a field in the place of the slot's earlier one, or no field."""
+        if text is None:
+            self.texts.pop(slot, None)
+        else:
+            self.texts[slot] = text
 
     def _fail(self, error: NoValueError) -> None:
         if self._few is None:

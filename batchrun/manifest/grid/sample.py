@@ -8,7 +8,7 @@ be drawn are held. A point is its ordinal here: its place in the product.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from math import prod
 from typing import Any, Final
@@ -30,6 +30,7 @@ from batchrun.manifest.expressions.expression import (
 from batchrun.manifest.grid.layout import Dimension, Layout, raws
 from batchrun.manifest.grid.ruled import ALL, Exclusion, Raw
 from batchrun.manifest.manifest import Row, Sample
+from batchrun.manifest.yaml.scalars import from_field
 
 Point = tuple[int, ...]
 Watch = Callable[[int, int], None]
@@ -250,12 +251,28 @@ def _print(raw: Raw) -> str:
     if isinstance(raw, Row):
         value = {
             name: below if type(below) in _PLAIN else _value(below)
-            for name, below in raw.values.items()
+            for name, below in _by_field(raw).items()
         }
         value |= {name: _shape(below) for name, below in raw.dynamic.items()}
     elif not isinstance(raw, int):
         value = _shape(raw)
     return _encode(value)
+
+
+def _by_field(row: Row) -> Mapping[str, Any]:
+    """Return the values of a row; each field of a CSV file by itself, whatever its column is.
+
+    So a draw stays as it is where another row gives a column another type.
+    """
+    texts = row.texts
+    return {n: _alone(v, texts[n]) if n in texts else v for n, v in row.values.items()}
+
+
+def _alone(value: Any, text: str) -> Any:
+    """Return what a field is by itself; *value* is what its column makes of it."""
+    if type(value) is str:
+        return from_field(text)
+    return value if _encode(value) == text else text
 
 
 def _value(value: Any) -> Any:

@@ -12,10 +12,10 @@ Where the manifest says the type, or in a JSONL file, the value is what the pers
 from collections.abc import Mapping
 from typing import Any, Final
 
-from batchrun.manifest.cells import AS_IT_IS, OMIT
+from batchrun.manifest.cells import AS_IT_IS
+from batchrun.manifest.data.column_types import Said
 from batchrun.manifest.data.field_types import as_boolean, as_number, is_boolean, is_number
-from batchrun.manifest.expressions.expression import Expression, Fallback, Renamed, Single
-from batchrun.manifest.grid.layout import NO_TEXTS, Layout, Traversal
+from batchrun.manifest.grid.layout import Layout, Traversal
 from batchrun.manifest.yaml.scalars import from_field
 
 STRING: Final = "string"
@@ -53,8 +53,8 @@ class SentAs:
 
 def of_slot(walk: Traversal, slot: str, value: Any, wanted: str) -> Any:
     """Return the *value* of a slot at the present point as a model gets it that takes *wanted*."""
-    text = _text(walk, slot)
-    return value if text is None else converted(value, text, wanted)
+    text = walk.texts.get(slot)
+    return value if text is None or type(text) is Said else converted(value, text, wanted)
 
 
 def converted(value: Any, text: str, wanted: str) -> Any:
@@ -70,26 +70,3 @@ def converted(value: Any, text: str, wanted: str) -> Any:
         return as_boolean(value) if is_boolean(value) else value
     number = as_number(value) if is_number(value, from_field(value)) else value
     return value if wanted == INTEGER and type(number) is not int else number
-
-
-def _text(walk: Traversal, slot: str) -> str | None:
-    """Return the field that the value of a slot is, None where it is something else."""
-    if (expression := walk.expression(slot)) is None:
-        return walk.texts.get(slot)
-    return _text_of(walk, expression)
-
-
-def _text_of(
-    walk: Traversal, expression: Expression, renamed: Mapping[str, str] = NO_TEXTS
-) -> str | None:
-    match expression:
-        case Fallback(field=slot) if walk.values[slot] is not OMIT:
-            return _text(walk, slot)
-        case Fallback(default=default):
-            return _text_of(walk, default)
-        case Renamed(inner=inner, name=name, source=source):
-            return _text_of(walk, inner, {name: source})
-        case Single(reference=reference) if reference.attribute is None:
-            return _text(walk, renamed.get(reference.name, reference.name))
-        case _:
-            return None

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from batchrun.base.text import did_you_mean
+from batchrun.base.text import did_you_mean, listed
 from batchrun.base.values import spell
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
@@ -170,12 +170,11 @@ class Unmatched:
         words: dict[str, Any] = {}
         for layout in models:
             words |= self._seen[layout.model.alias, name].words
-        said = ", ".join(_spelled(item) for item in scalars[:_SHOWN]) or "these values"
-        more = f" and {len(scalars) - _SHOWN} more" if len(scalars) > _SHOWN else ""
+        said = listed(map(_spelled, scalars), most=_SHOWN) or "these values"
         near = next((hint for item in scalars if (hint := _near(item, words))), _some(words))
         of = f" of `{models[0].model.alias}`" if rule.models and len(models) == 1 else ""
         return _value_of(rule, name).problem(
-            f"this entry of `exclude` matches no point: no cell{of} has `{name}` {said}{more}{near}"
+            f"this entry of `exclude` matches no point: no cell{of} has `{name}` {said}{near}"
         )
 
 

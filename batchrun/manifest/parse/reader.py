@@ -13,7 +13,7 @@ from batchrun.base.endpoint import parse_endpoint
 from batchrun.base.values import up_to
 from batchrun.errors import Problem
 from batchrun.manifest.data.left_out import notes
-from batchrun.manifest.data.local_files import LocalDisk
+from batchrun.manifest.data.local_files import LocalDisk, Looking
 from batchrun.manifest.data.sheets import Sheets
 from batchrun.manifest.expressions.compiler import OF_THE_CELL, REPLICATE, Compiler
 from batchrun.manifest.expressions.expression import Broken, Expression, Text
@@ -79,10 +79,12 @@ class Reader:
         environ: Mapping[str, str],
         problems: list[Problem],
         noted: list[Problem],
+        looking: Looking | None = None,
     ) -> None:
         self.sources = Sources()
         environment = Environment(environ, self.sources.variables)
-        disk, known = LocalDisk(path.absolute().parent.resolve(), self.sources), KnownNames()
+        disk = LocalDisk(path.absolute().parent.resolve(), self.sources, looking)
+        known = KnownNames()
         compiler = Compiler(problems, environment, disk, known, notes=noted)
         self.context = ParseContext(path, problems, noted, environment, disk, known, compiler)
         self.root = Section(root, "", problems, environment)

@@ -1,12 +1,13 @@
 """`rows` and `zip`: columns that advance together, from the manifest or from a file beside it."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
 from msgspec import Struct
 
-from batchrun.base.text import did_you_mean
+from batchrun.base.text import did_you_mean, listed
 from batchrun.manifest.data.column_types import ColumnTypes
 from batchrun.manifest.data.csv_rows import Dialect
 from batchrun.manifest.data.data_file import DataFile, RowOptions
@@ -139,7 +140,6 @@ class DataReader(Struct, frozen=True):
         nameless = frozenset(name for name in columns if reserved(name) and name not in sent)
         table = FileTable(node, data, self.context.compiler, self.context.disk, nameless)
         self.context.problems.extend(table.check())
-        self.context.notes.extend(table.notes)
         return table
 
     def _inline(self, node: Node) -> Table | None:
@@ -174,7 +174,9 @@ class DataReader(Struct, frozen=True):
         columns = dict(self._columns(node))
         lengths = {name: len(values) for name, (_, values) in columns.items()}
         if len(set(lengths.values())) > 1:
-            counts = ", ".join(f"{name} {count}" for name, count in lengths.items())
+            of_length = Counter(lengths.values())
+            by_rarity = sorted(lengths.items(), key=lambda each: of_length[each[1]])
+            counts = listed(f"{name} {count}" for name, count in by_rarity)
             message = f"the columns of a `zip` are of unequal length: {counts}"
             self.context.problems.append(node.problem(message))
             return None

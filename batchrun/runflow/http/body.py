@@ -5,11 +5,13 @@ what it is unpacked to. As values a body can be thirty times as large as it is: 
 in a text, and 56 in memory. So their number has a limit, too.
 """
 
+import codecs
 import re
 import zlib
 from typing import Any, Final
 
 import httpx
+import msgspec
 
 from batchrun.base.text import size_of
 
@@ -29,6 +31,7 @@ _WINDOWS: Final = {
     "x-gzip": (_GZIP,),
     "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
 }
+_PLAIN: Final = frozenset({"", "identity"})
 
 
 class TooLargeError(httpx.ReadError):
@@ -94,16 +97,31 @@ def within(body: bytes, most: int, http_status: int) -> bytes:
 
 
 def unpacked(body: bytes, packing: str, most: int, http_status: int) -> bytes:
-    """Return what was packed as *body*, up to *most* bytes; TooLargeError, DecodingError."""
-    word = packing.strip().lower()
-    if word in {"", "identity"} or not body:
+    """Return what was packed as *body*, up to *most* bytes; TooLargeError, DecodingError.
+
+    `identity` is no packing, however often it is said. A word that isn't known, such as `utf-8`,
+    is none either, where the body is JSON as it is.
+    """
+    words = [word for word in map(str.strip, packing.lower().split(",")) if word not in _PLAIN]
+    if not (words and body):
         return body
-    for window in _WINDOWS.get(word, ()):
+    for window in _WINDOWS.get(", ".join(words), ()):
         try:
             return _inflated(body, window, most, http_status)
         except zlib.error:
             continue
+    if not (_WINDOWS.keys() & words) and _is_json(body):
+        return body
     raise httpx.DecodingError(f"an answer that can't be unpacked ({packing[:40]})")
+
+
+def _is_json(body: bytes) -> bool:
+    """Say whether *body* is JSON; no value of it is made: there may be very many."""
+    try:
+        msgspec.json.decode(body.removeprefix(codecs.BOM_UTF8), type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _inflated(body: bytes, window: int, most: int, http_status: int) -> bytes:
