@@ -136,6 +136,15 @@ def test_where_none_comes_that_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_with_quiet_nothing_is_said_of_them(tmp_path: Path) -> None:
+    manifest(tmp_path, free_port())
+    with simulator(tmp_path / "state", *CALLING) as url:
+        done = call("m.yaml", "--endpoint", url, "--quiet", cwd=tmp_path, **SPOKEN)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.slow
 def test_a_plan_names_where_they_go(tmp_path: Path) -> None:
     """But for what the environment says: it may be secret. It needs no secret itself."""
     path = manifest(tmp_path, 8787)
