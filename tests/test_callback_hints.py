@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -214,6 +215,31 @@ async def test_one_that_is_lost_is_missed_and_its_run_asked_for(tmp_path: Path) 
     [missing] = world.doors[0].lost
     ends = {run.id: run.ends for run in world.service.runs}
     assert finished(world)[missing] - ends[missing] <= 8.0
+
+
+@dataclass(kw_only=True)
+class Asked(Runflow):
+    """*looks* are the moments at which lists of waves were asked for."""
+
+    looks: list[float] = field(default_factory=list)
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        if "client_ref" in request.url.params.get("q", ""):
+            self.looks.append(anyio.current_time())
+        return await super().serve(request, word)
+
+
+async def test_looks_are_rare_and_not_none(tmp_path: Path) -> None:
+    """Runs take half an hour; a wave is looked at every five minutes, whatever comes."""
+    runflow = Asked(duration=lambda _: 1800.0, callback_secret=SECRET)
+    world = CallingBack(tmp_path, runflow, text=text(30, concurrency=10))
+
+    await world.call(download=False, timeout=7200.0)
+
+    assert_each_cell_has_one_run(world, 30)
+    second = [at for at in runflow.looks if 1830.0 < at < 3600.0]
+    assert len(second) == pytest.approx(1770 / 300, abs=2)
+    assert max(after - before for before, after in pairwise(second)) <= 302.0
 
 
 async def test_repeated_late_and_disordered_ones_change_nothing(tmp_path: Path) -> None:

@@ -112,6 +112,7 @@ def test_a_run_that_names_its_batch_is_that_run_alone() -> None:
         {"run_id": None},
         {"run_id": ["r-1"]},
         {"run_id": ""},
+        {"run_id": "r" * 100_000},
     ],
 )
 def test_what_is_no_end_is_passed_over(changes: dict[str, Any]) -> None:

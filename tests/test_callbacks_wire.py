@@ -16,6 +16,7 @@ from unittest import mock
 import anyio
 import httpx
 import pytest
+from free_port import free_port
 from processes import (
     PATIENCE,
     call,
@@ -38,13 +39,6 @@ SECRET: Final = "whsec_c4n4ry_0123456789"
 NEW: Final = "whsec_another_0123456789"
 CALLING: Final = ("--speed", "100", "--callback-secret", SECRET)
 SPOKEN: Final = {"RUNFLOW_WEBHOOK_SECRET": SECRET}
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def manifest(folder: Path, port: int, cells: int = 12) -> Path:
@@ -139,6 +133,15 @@ def test_where_none_comes_that_is_said(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "no callback came for 12 runs" in done.stderr
     assert f"does `callbacks.url` lead to 127.0.0.1:{here}?" in done.stderr
+
+
+@pytest.mark.slow
+def test_with_quiet_nothing_is_said_of_them(tmp_path: Path) -> None:
+    manifest(tmp_path, free_port())
+    with simulator(tmp_path / "state", *CALLING) as url:
+        done = call("m.yaml", "--endpoint", url, "--quiet", cwd=tmp_path, **SPOKEN)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.slow

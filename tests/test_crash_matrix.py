@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from crash.lab import Lab, Life, laboratory
+from crash.lab import SECRET, Lab, Life, laboratory
 from crash.matrix import Figures, Service, once_each, part, passings
-from crash.trial import MANIFEST, Kill
+from crash.trial import CALLBACKS, MANIFEST, Kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -103,6 +103,32 @@ def test_what_a_service_commits_late_is_found_recorded_and_said(lab: Lab, tmp_pa
     assert figures.extra == figures.paid_twice
     assert figures.extra  # of the flaky cell's second POST at least, which is sent alone
     assert figures.lost == 0
+
+
+def called(lab: Lab, folder: Path) -> Service:
+    options = ["--callback-secret", SECRET]
+    return Service(lab=lab, folder=folder, faults=PROMPT, options=options, manifest=CALLBACKS)
+
+
+def test_killed_as_callbacks_come_nothing_is_paid_twice_or_lost(lab: Lab, tmp_path: Path) -> None:
+    def chosen(life: Life) -> list[Kill]:
+        heard = [kill for kill in passings(life) if kill[0].startswith("callback")]
+        assert len(heard) > 4
+        return heard + [kill for kill in once_each(life) if kill[0].startswith("create")]
+
+    figures = single_kills(called(lab, tmp_path), chosen)
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert (figures.paid_twice, figures.lost) == (0, 0)
+    assert figures.killed > 6
+
+
+@pytest.mark.nightly
+def test_killed_at_each_passing_of_a_call_that_is_called_back(lab: Lab, tmp_path: Path) -> None:
+    figures = single_kills(called(lab, tmp_path))
+
+    assert not figures.wrong, "\n".join(figures.wrong)
+    assert (figures.paid_twice, figures.lost) == (0, 0)
 
 
 @pytest.mark.nightly

@@ -11,7 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchrun.base.text import size_of
-from batchrun.engine.callback_trust import rare_wait
+from batchrun.engine.callback_trust import RARE, rare_wait
 from batchrun.engine.context import Context
 from batchrun.engine.in_flight import Attempt, Callback
 from batchrun.engine.phases import Phase
@@ -120,7 +120,7 @@ class Poller:
                 wave.next_look = min(wave.next_look, now + self._wait_for(wave))
             if wave.polled:
                 continue
-            if wave.next_look <= now and self._trust.suffices(wave, now):  # planned before it did
+            if wave.next_look <= now and self._may_be_put_off(wave, now):
                 wave.next_look = now + self._wait_for(wave)
             due = wave.due(settle=settings.settle, interval=settings.poll_interval)
             if due <= now:
@@ -292,6 +292,11 @@ class Poller:
         """
         wave = self._transitions.waves[attempt.client_ref]
         return attempt.key in wave.announced_until((wave.last_look or 0.0) - GATHERING)
+
+    def _may_be_put_off(self, wave: Wave, now: float) -> bool:
+        """Say whether a look that was planned as without callbacks has become needless since."""
+        recent = wave.last_look is not None and now - wave.last_look < RARE
+        return recent and self._trust.suffices(wave, now)
 
     def _notice_late(self, wave: Wave, now: float) -> None:
         """Put the model of *wave* back to normal where a callback is late: others may be, too."""

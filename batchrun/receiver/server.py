@@ -134,7 +134,7 @@ class _Server(uvicorn.Server):
         try:
             await super().serve(sockets)
         finally:  # cancelled: what is under way is broken off, and the service tries again
-            for server in self.servers:
+            for server in getattr(self, "servers", ()):
                 server.close()
             for connection in list(self.server_state.connections):
                 connection.transport.abort()

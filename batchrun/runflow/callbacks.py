@@ -22,6 +22,9 @@ SIGNATURE: Final = "Runflow-Signature"
 MOST_SECRETS: Final = 2
 """Secrets that count at once: the one that is, and the one that is coming or going."""
 
+_LONGEST: Final = 200
+"""Characters of an id; what is longer is none, and is not kept."""
+
 _SHORTEST: Final = 8
 """Characters of a secret; a shorter one could be guessed."""
 
@@ -72,13 +75,17 @@ def read_end(body: bytes) -> Ended | None:
         raise ValueError("expected a JSON object")  # noqa: TRY004  (one kind of error for callers)
     if not _is_over(value):
         return None
-    run_id, batch_id = text(value.get("run_id")), text(value.get("batch_id"))
+    run_id, batch_id, other = (_id(value.get(name)) for name in ("run_id", "batch_id", "id"))
     if run_id is not None:
         return Ended(run_id)
     if batch_id is not None:
         return Ended(batch_id, batch=True)
-    known = text(value.get("id"))  # of an event that is named, and whose id is not
-    return None if known is None else Ended(known, batch=_event(value)[0] == "batch")
+    return None if other is None else Ended(other, batch=_event(value)[0] == "batch")
+
+
+def _id(value: Any) -> str | None:
+    found = text(value)
+    return found if found is not None and len(found) <= _LONGEST else None
 
 
 def _is_over(body: Mapping[str, Any]) -> bool:

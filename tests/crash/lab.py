@@ -18,6 +18,9 @@ from typing import Any, Final
 
 TESTS: Final = Path(__file__).parent.parent
 PATIENCE: Final = 120.0
+SECRET: Final = "whsec_0123456789abcdef"
+"""What callbacks are signed with, where a life receives any."""
+
 KILLED: Final = -signal.SIGKILL
 
 
@@ -101,7 +104,10 @@ class Lab:
             "name": name,
             "kill": kill,
             "watched": watched,
-            "environment": {"RUNFLOW_API_KEY": "rf_live_crash"},
+            "environment": {
+                "RUNFLOW_API_KEY": "rf_live_crash",
+                "RUNFLOW_WEBHOOK_SECRET": SECRET,
+            },
         }
         for end in ("out", "err"):  # so that they are there even if it dies at once
             (folder / f"{name}.{end}").write_bytes(b"")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from free_port import free_port
+
 from batchrun.errors import INCOMPLETE, UnreachableError
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord, Extra, Submitted, decode
@@ -47,6 +49,11 @@ limits: {concurrency: 12, rate: 500/s, settle: 800ms, input_errors: warn}
 poll: {interval: 60ms}
 """
 """Fourteen cells, two of which fail once: those that wait together are sent as batches."""
+
+HERE: Final = "127.0.0.1:PORT"
+"""Where a manifest has callbacks received, if it does; each trial has a port of its own."""
+
+CALLBACKS: Final = f'{MANIFEST}callbacks: {{url: "http://{HERE}/x", listen: "{HERE}"}}\n'
 
 FLEETING: Final = frozenset(
     {"run_id", "duration_ms", "created_at", "completed_at", "cost", "attempts"}
@@ -122,7 +129,8 @@ class Trial:
     def play(self, lab: Lab) -> Outcome:
         """Live until nothing is left to do, and once more."""
         self.folder.mkdir(parents=True)
-        (self.folder / "crash.yaml").write_text(self.manifest, encoding="utf-8")
+        manifest = self.manifest.replace(HERE, f"127.0.0.1:{free_port()}")
+        (self.folder / "crash.yaml").write_text(manifest, encoding="utf-8")
         faults = [*self.faults, *self.odd]
         with lab.simulator(self.folder, *faults, options=self.options) as url:
             lives = list(self._lives(lab, url))
