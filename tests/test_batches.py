@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from engine_world import PLANTED, Begun, World
-from simulated import Runflow
+from simulated import Runflow, refused
 from test_post_outcomes import parked
 
 from batchrun.base.disk import InlineDisk
 from batchrun.errors import most_severe
 from batchrun.ledger.history import State
-from batchrun.ledger.records import Dropped, Intent, Learnt, Submitted, decode
+from batchrun.ledger.records import Dropped, Extra, Intent, Learnt, Submitted, decode
 from batchrun.sweep.location import LEDGER
 
 MODEL = "runflow/smart-resize"
@@ -313,19 +314,75 @@ async def test_a_batch_never_exceeds_the_concurrency(tmp_path: Path) -> None:
     assert service.calls["create"] < 30
 
 
-async def test_an_item_without_a_run_is_rejected_as_its_input_was(tmp_path: Path) -> None:
+async def test_an_item_that_failed_without_a_reason_is_sent_alone(tmp_path: Path) -> None:
     service = Runflow(batches="yes", without_run=frozenset({4}))
     world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
 
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(service.paid().values()) == {1}
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 1)
+    [dropped] = [each for each in lines(world, Dropped) if each.answered]
+    assert dropped.reason.endswith("(its item of the batch failed, without a run)")
+
+
+async def test_an_item_that_failed_for_its_input_is_refused_alone_as_well(
+    tmp_path: Path,
+) -> None:
+    """The request for it alone is refused as well: that is final, with its reason."""
+
+    class Refusing(Runflow):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            if request.method == "POST" and request.url.path.endswith("/runs"):
+                return refused(422, "INPUT_VALIDATION_FAILED", "no such ratio")
+            return await super().serve(request, word)
+
+    service = Refusing(batches="yes", without_run=frozenset({4}))
+    world = Begun(tmp_path, service, text=MANY)
+
+    await world.call()
+    await world.call()
+
     assert states(world) == {State.SUCCEEDED: 29, State.REJECTED: 1}
-    assert len(service.sent_batches) == 1
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 1)
 
 
-@pytest.mark.parametrize("word", ["lost", "half"])
-async def test_a_lost_item_of_a_lost_answer_is_rejected_too(tmp_path: Path, word: str) -> None:
-    service = Runflow(script=[word], batches="yes", without_run=frozenset({0, 29}))
+@pytest.mark.parametrize(
+    ("told", "rejected"),
+    [
+        ({"error": {"code": "INPUT_VALIDATION_FAILED", "message": "no such ratio"}}, 1),
+        ({"error": {"code": "MODEL_UNAVAILABLE", "message": "provider down"}}, 0),
+        ({"error": {"message": "blocked by the content policy filter"}}, 1),
+        ({"status_code": "cancelled"}, 1),
+        ({"failure_message": "queue is full"}, 0),
+    ],
+)
+async def test_the_reason_of_an_item_without_a_run_decides(
+    tmp_path: Path, told: dict[str, Any], rejected: int
+) -> None:
+    def edit(batch: dict[str, Any]) -> dict[str, Any]:
+        items = [each if each["run_id"] else {**each, **told} for each in batch["items"]]
+        return {**batch, "items": items}
+
+    service = Runflow(batches="yes", without_run=frozenset({4}), edit_batch=edit)
+    world = Begun(tmp_path, service, text=MANY)
+
+    await world.call()
+
+    assert states(world)[State.REJECTED] == rejected
+    assert states(world)[State.SUCCEEDED] == 30 - rejected
+    assert service.calls["create"] == 1 - rejected
+
+
+async def test_a_lost_item_of_a_lost_answer_is_rejected_too(tmp_path: Path) -> None:
+    def edit(batch: dict[str, Any]) -> dict[str, Any]:
+        told = {"error": {"code": "INPUT_VALIDATION_FAILED", "message": "no such ratio"}}
+        items = [each if each["run_id"] else {**each, **told} for each in batch["items"]]
+        return {**batch, "items": items}
+
+    without = frozenset({0, 29})
+    service = Runflow(script=["lost"], batches="yes", without_run=without, edit_batch=edit)
     world = Begun(tmp_path, service, text=MANY)
 
     await world.call()
@@ -333,6 +390,47 @@ async def test_a_lost_item_of_a_lost_answer_is_rejected_too(tmp_path: Path, word
     assert states(world) == {State.SUCCEEDED: 28, State.REJECTED: 2}
     assert len(service.sent_batches) == 1
     assert service.calls["create"] == 0
+
+
+@pytest.mark.parametrize("word", ["lost", "half"])
+async def test_a_failed_item_of_a_lost_answer_is_sent_alone_too(tmp_path: Path, word: str) -> None:
+    service = Runflow(script=[word], batches="yes", without_run=frozenset({0, 29}))
+    world = Begun(tmp_path, service, text=MANY)
+
+    await world.call()
+
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert set(service.paid().values()) == {1}
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 2)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_the_run_of_an_item_that_was_said_to_have_none_is_said(
+    tmp_path: Path, *, shown: bool
+) -> None:
+    """The answer to the POST says that an item failed; its run is listed, and may show its item."""
+
+    class Lying(Runflow):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            self.edit_batch = edit if request.method == "POST" or not shown else None
+            return await super().serve(request, word)
+
+    def edit(batch: dict[str, Any]) -> dict[str, Any]:
+        items = list(batch["items"])
+        items[4] = {**items[4], "status_code": "failed", "run_id": None}
+        return {**batch, "items": items}
+
+    service = Lying(batches="yes")
+    world = Begun(tmp_path, service, text=MANY)
+
+    await world.call(settle=2.0)
+
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert len(service.runs) == 31
+    [said] = world.listener.notes
+    assert service.runs[4].id in said
+    extras = {each.run_id for each in lines(world, Extra)}
+    assert extras == ({service.runs[4].id} if shown else set())
 
 
 async def test_a_budget_holds_for_every_item(tmp_path: Path) -> None:

@@ -57,9 +57,16 @@ async def test_what_was_dropped_by_half_is_begun_anew(tmp_path: Path) -> None:
     assert set(world.service.paid().values()) == {1}
 
 
+def refused_told(batch: Batch) -> Batch:
+    """Say of items without a run that their input was refused."""
+    error = {"code": "INPUT_VALIDATION_FAILED", "message": "no such ratio"}
+    items = [each if each["run_id"] else {**each, "error": error} for each in batch["items"]]
+    return {**batch, "items": items}
+
+
 async def test_the_refusal_of_an_item_is_told_by_the_next_call(tmp_path: Path) -> None:
     """The process died between the lines of the runs and those of the refusals."""
-    service = Runflow(batches="yes", without_run=frozenset({4}))
+    service = Runflow(batches="yes", without_run=frozenset({4}), edit_batch=refused_told)
     world = Begun(tmp_path, service, text=MANY)
     await world.call(max_duration=1.0)
     cut(world, Rejected, 0)
@@ -88,18 +95,25 @@ async def test_what_a_batch_has_not_told_is_not_sent_again_once_all_it_told_is_o
     assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
 
 
-def refused_told(batch: Batch) -> Batch:
+def five_told(batch: Batch) -> Batch:
     """Leave out all items but the first five, which get no run."""
     return {**batch, "items": batch["items"][:5]}
 
 
-async def test_a_batch_of_which_only_refusals_are_known_was_taken(tmp_path: Path) -> None:
+@pytest.mark.parametrize("refused", [True, False])
+async def test_a_batch_of_which_only_items_without_a_run_are_known_was_taken(
+    tmp_path: Path, *, refused: bool
+) -> None:
     """Its other runs are in no list yet, and no run of it is known that a list would have to show.
 
     The batch itself isn't known any more.
     """
     service = Runflow(
-        batches="yes", list_lag=DAY, without_run=frozenset(range(5)), edit_batch=refused_told
+        batches="yes",
+        list_lag=DAY,
+        without_run=frozenset(range(5)),
+        edit_batch=(lambda batch: refused_told(five_told(batch))) if refused else five_told,
+        script=["ok", *["422"] * 5],  # each of those that are sent alone is refused
     )
     world = Begun(tmp_path, service, text=MANY)
     await world.call(max_duration=2.0)
@@ -109,7 +123,7 @@ async def test_a_batch_of_which_only_refusals_are_known_was_taken(tmp_path: Path
     await world.call()
 
     assert states(world) == {State.REJECTED: 5, State.DOUBTFUL: 25}
-    assert (len(service.sent_batches), service.calls["create"]) == (1, 0)
+    assert (len(service.sent_batches), service.calls["create"]) == (1, 0 if refused else 5)
 
 
 async def test_late_runs_are_found_though_all_of_their_wave_is_over(tmp_path: Path) -> None:

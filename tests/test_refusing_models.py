@@ -275,7 +275,11 @@ async def test_batches_that_are_refused_come_to_the_same(tmp_path: Path, takes: 
 
 
 async def test_items_that_a_batch_refuses_count_as_cells(tmp_path: Path) -> None:
-    service = Runflow(batches="yes", without_run=frozenset(range(100)))
+    def refused(batch: dict[str, Any]) -> dict[str, Any]:
+        error = {"code": "INPUT_VALIDATION_FAILED", "message": "no such ratio"}
+        return {**batch, "items": [{**each, "error": error} for each in batch["items"]]}
+
+    service = Runflow(batches="yes", without_run=frozenset(range(100)), edit_batch=refused)
     text = MANY.replace("concurrency: 8", "concurrency: 20").replace("batch: 1", "batch: 20")
     world = Begun(
         tmp_path, service, text=prompts(text.replace(", {id: good/one, alias: good}", ""))

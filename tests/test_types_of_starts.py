@@ -24,6 +24,7 @@ from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.load import load_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.typed import read_as, types_of
+from batchrun.planning import former_types
 from batchrun.planning.type_changes import type_changes
 
 OLD: Final = {"prompt": BY_FIELD, "steps": BY_FIELD}
@@ -88,6 +89,30 @@ def test_an_old_column_that_was_said_to_be_text_is_found_after_later_starts(paid
     assert code == 2
     assert "paid cells have the column `steps` as text; it is of numbers now" in said
     assert "3 paid cells (0.24 USD) drop out" in said
+
+
+def test_of_a_large_sheet_one_late_old_cell_is_found(
+    paid: Paid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(former_types, "MOST_MADE", 0)
+    rows = "prompt,steps\n" + "".join(f"a chair {number},1\n" for number in range(400)) + "42,7.0\n"
+    paid.begin(rows, None, former=OLD)
+    go_on(paid, "prompt,steps\na desk,1\n", KNOWN, number=1)
+    paid.write(rows)
+
+    assert paid.types()["paid_cells"] == 1
+
+
+def test_a_column_that_got_another_name_and_type_is_known_by_its_cells(paid: Paid) -> None:
+    manifest = "models: [a/b]\nrows: {file: p.csv, send: [prompt]}\ninputs: {steps: '${%s}'}\n"
+    paid.write("prompt,n\na chair,1\na stool,N/A\n", manifest % "n")
+    paid.begin_anew({}, {"prompt": "text", "n": "text"})
+    paid.write("prompt,count\na chair,1\na stool,2\n", manifest % "count")
+
+    found = paid.types()
+
+    assert found["columns"] == [{"column": "count", "was": "text", "now": "number"}]
+    assert found["paid_cells"] == 1
 
 
 # Ledgers that were rebuilt.

@@ -1,16 +1,21 @@
 """Files that the service doesn't take: their cells wait or are rejected, and all else goes on."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import pytest
+from crash.mortal import Mortal, MortalDisk, MortalTransport, Tail, serving
 from engine_world import World
 from simulated import Json, Runflow, answered, refused
 
+from batchrun.base.disk import InlineDisk
 from batchrun.engine.uploader import ENOUGH_FAILED
 from batchrun.errors import KeyRefusedError, UnreachableError, most_severe
 from batchrun.ledger.history import State
@@ -285,3 +290,43 @@ async def test_a_service_that_is_out_of_reach_ends_the_call_as_ever(tmp_path: Pa
     assert most_severe(stops.codes) == 8
     assert "gave no good answer for 30 s" in str(stops.errors[0])
     assert not stops.unsent
+
+
+async def killed(world: World, at: int, tail: Tail) -> bool:
+    """Let a call die at a boundary; say whether it came so far."""
+    service, life = world.service, Mortal(at=at, tail=tail)
+    world.disk = MortalDisk(life)
+    async with serving(service) as process:
+        world.transport = MortalTransport(process, life)
+        with patch.object(os, "fsync", lambda _: None):  # a process dies here, and no machine
+            try:
+                await world.call()
+            except BaseException:
+                if not life.dead:
+                    raise
+    world.disk, world.transport = InlineDisk(), None
+    return life.dead
+
+
+@pytest.mark.parametrize("tail", ["kept", "half"])
+@pytest.mark.parametrize("answer", [FORBIDDEN, GONE, (422, "INVALID", "not such a file")])
+async def test_a_call_killed_amid_uploads_that_fail_pays_once_and_loses_nothing(
+    tmp_path: Path, answer: tuple[int, str, str], tail: Tail, anyio_backend_name: str
+) -> None:
+    every, died = (41 if anyio_backend_name == "trio" else 13), 0
+    for at in count(step=every):
+        (folder := tmp_path / str(at)).mkdir()
+        world = made(folder, Picky(answers={"b.png": answer}), photos="abcd")
+        if not await killed(world, at, tail):
+            break
+        died += 1
+        assert isinstance(world.service, Picky)
+        world.service.answers = {}
+
+        await world.call(retry_failed=True)
+        stops = await world.call(retry_failed=True)
+
+        assert stops.codes == [], at
+        assert states(world) == {State.SUCCEEDED: 4}, at
+        assert sorted(world.service.paid().values()) == [1] * 4, at
+    assert died > 2

@@ -195,7 +195,9 @@ def test_a_file_that_changes_under_a_running_sweep_is_noticed(folder: Path, tmp_
 
     assert process.returncode == 3
     assert (summary["succeeded"], summary["pending"]) == (2, 2)
-    assert "`photos/b.png` has changed since this call read the manifest" in err
+    changed = "2 cells were not sent: `photos/b.png` has changed since this call read the manifest"
+    assert changed in err
+    assert changed in summary["error"]["message"]
     assert sorted(before.values()) == [2]
     assert (code, later["succeeded"]) == (0, 4)
     assert sorted(after.values()) == [2, 2]

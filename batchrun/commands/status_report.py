@@ -128,8 +128,11 @@ def _next(subject: Subject, reader: Reader, found: Overview, waiting: Waiting) -
     if found.types is not None and found.types.lost.cells:
         return "; or ".join(ways(found.types, command))
     if waiting.budget is not None and tally.pending == tally.unfinished:
-        of = f"its budget of {usd(waiting.budget)} USD, of which {usd(waiting.spent)} are spent"
-        return f"raise {of}: `{subject.command} --budget …`; {said(tally.as_dict(), LEFT)}"
+        spent, left = usd(waiting.spent), said(tally.as_dict(), LEFT)
+        return (
+            f"raise its budget of {usd(waiting.budget)} USD, of which {spent} are spent: "
+            f"`{subject.command} --budget …`; {left}"
+        )
     settings = None if subject.manifest is None else subject.manifest.settings()
     budgets = budgets_of(reader.book, settings, _budget(reader)) if tally.unfinished else ()
     onward = how_to_go_on(tally, 0, command=command, failures=found.failures)

@@ -7,7 +7,7 @@ no module behind this one has to know of batches.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec.structs import replace
@@ -15,6 +15,8 @@ from msgspec.structs import replace
 from batchrun.engine.in_flight import Attempt
 from batchrun.engine.run_tag import RunTag, is_ours, tag_of, tagged, tags_of
 from batchrun.errors import UnreachableError
+from batchrun.ledger.failure_codes import FailureClass, failure_class
+from batchrun.ledger.history import State
 from batchrun.runflow.batches import Batch, Item
 from batchrun.runflow.client import Client
 from batchrun.runflow.post_outcomes import InputRefused
@@ -24,7 +26,7 @@ KEPT: Final = 100
 """Batches whose answer is remembered: a wave in doubt is looked at more than once."""
 
 NO_RUN: Final = frozenset({"failed", "cancelled"})
-"""The statuses of an item without a run, if the service refused its input."""
+"""The statuses of an item without a run that say that it gets none."""
 
 
 class BatchItems:
@@ -45,9 +47,9 @@ class BatchItems:
         return [await self._with_tag(run, asked) for run in runs]
 
     async def batch(self, batch_id: str) -> Batch | None:
-        """Return the batch; None where the service doesn't know it, or answers all other calls."""
+        """Return the batch; None where the service doesn't show it, or answers all other calls."""
         try:
-            return await self._client.get_batch(batch_id)
+            return await self._client.shown_batch(batch_id)
         except UnreachableError:
             if not self._client.answers:
                 raise
@@ -108,28 +110,46 @@ def _by_index(batch: Batch, size: int) -> Mapping[int, Item]:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """The findings of a batch on its attempts: runs, refusals, and nothing."""
+    """The findings of a batch on its attempts: runs, refusals, and nothing.
 
-    runs: Sequence[tuple[Attempt, Run]]
-    refused: Sequence[tuple[Attempt, InputRefused]]
-    unidentified: Sequence[Attempt]
+    *failed* are those by their reason that got no run, and for which another request may do.
+    """
+
+    runs: Sequence[tuple[Attempt, Run]] = ()
+    refused: Sequence[tuple[Attempt, InputRefused]] = ()
+    failed: Mapping[str, Sequence[Attempt]] = field(default_factory=dict)
+    unidentified: Sequence[Attempt] = ()
 
 
 def match_items(batch: Batch, attempts: Iterable[Attempt], size: int) -> BatchAnswer:
     """Return what *batch*, which was made of *size* items, says of *attempts*, by their places."""
     items = _by_index(batch, size)
     runs, refused, unidentified = [], [], []
+    failed: dict[str, list[Attempt]] = {}
     for attempt in attempts:
         item = items.get(-1 if attempt.index is None else attempt.index)
         if item is not None and item.client_ref not in {None, attempt.client_ref}:
             item = None
         if item is not None and item.run_id is not None:
             runs.append((attempt, _child(batch, item, item.run_id, attempt.client_ref)))
-        elif item is not None and item.status_code in NO_RUN:
-            refused.append((attempt, _refusal(item)))
-        else:
+        elif item is None or item.status_code not in NO_RUN:
             unidentified.append(attempt)
-    return BatchAnswer(runs, refused, unidentified)
+        elif _may_pass(item):
+            failed.setdefault(_why(item), []).append(attempt)
+        else:
+            refused.append((attempt, _refusal(item)))
+    return BatchAnswer(runs, refused, failed, unidentified)
+
+
+def _may_pass(item: Item) -> bool:
+    """Say whether an item that failed may pass in another request.
+
+    The documents' items of an answer have no field for a reason, and not only an input that is
+    refused fails (runflow-api.md, section 8). A request for it alone is answered with the reason,
+    or with a run. A failed item costs nothing; a cancelled one may (sections 7 and 11).
+    """
+    means = failure_class(item.failure_code, None, item.failure_message)
+    return item.status_code == State.FAILED and means is FailureClass.AGAIN
 
 
 def _child(batch: Batch, item: Item, run_id: str, client_ref: str) -> Run:
@@ -144,5 +164,14 @@ def _child(batch: Batch, item: Item, run_id: str, client_ref: str) -> Run:
 
 
 def _refusal(item: Item) -> InputRefused:
-    message = item.failure_message or f"its item of the batch {item.status_code}, without a run"
+    message = item.failure_message or _bare(item)
     return InputRefused(http_status=422, code=item.failure_code or "", message=message)
+
+
+def _why(item: Item) -> str:
+    return ": ".join(filter(None, [item.failure_code, item.failure_message])) or _bare(item)
+
+
+def _bare(item: Item) -> str:
+    was = "was cancelled" if item.status_code == State.CANCELLED else "failed"
+    return f"its item of the batch {was}, without a run"

@@ -6,10 +6,12 @@ After a recovery, too, the first POST goes alone: two machines may have recovere
 
 **A list that shows the first run shows also what another machine has sent by then.** So each
 machine that begins stops the other, or stops itself, after one run and not after all of them. Where
-no list shows the run, the others go after `settle`; a first POST without an answer holds up no
-more than its own slot after a while: others follow it under the marker, eight at most.
+no list shows the run, the others go after `settle`; where all lists are refused, only once the run
+was shown by its id. A first POST without an answer holds up no more than its own slot after a
+while: others follow it under the marker, eight at most.
 """
 
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -22,7 +24,7 @@ from batchrun.engine.recent_runs import newest_runs
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.waves import Waves
-from batchrun.errors import LostLedgerError, UnreachableError
+from batchrun.errors import LostLedgerError, QuestionHeldError, UnreachableError
 from batchrun.ledger.book import KnownRun
 from batchrun.sweep.references import marker
 
@@ -81,10 +83,16 @@ class Opening:
         # What earlier calls left holds its slots, and is no POST of this call.
         begun = [each for each in self._in_flight if each.yielded and each.run_id is None]
         self._impatient |= any(attempt.parked for attempt in begun)
-        may = len(begun) < (MOST if self._impatient else 1)
-        if may or any(attempt.unresolved for attempt in self._in_flight):
+        if any(attempt.unresolved for attempt in self._in_flight):
             self._on_its_way.set()
-        return may
+        return len(begun) < (MOST if self._impatient else 1)
+
+    def checked(self) -> None:
+        """Begin to wait for the first POST: all that must hold before it has been asked for.
+
+        Once a list that took long to be read made the others follow at once, eight side by side.
+        """
+        self._on_its_way.set()
 
     async def run(self) -> None:
         """Return when the opening is over."""
@@ -127,6 +135,7 @@ class Opening:
             if shown:
                 return
             if anyio.current_time() >= end:
+                await self._wait_until_read(first)
                 self._progress.note(
                     f"no list shows run {first.run_id} within `settle`; the next runs are asked "
                     "for without it"
@@ -149,6 +158,15 @@ class Opening:
         shown = any(run.id == first.run_id for run in runs)
         self._client.profile.filter_proven |= shown and filtered is not None
         return shown
+
+    async def _wait_until_read(self, first: KnownRun) -> None:
+        """Where all lists are refused, return once the first run is shown by its id, or others are.
+
+        A key that may create runs, and not read them, would pay for all that have a slot.
+        """
+        if self._client.profile.refuses_lists:
+            with suppress(QuestionHeldError):
+                await self._client.get_run(first.run_id)
 
     async def _pause(self, until: float) -> None:
         """Wait; not longer than runs may be asked for."""

@@ -140,6 +140,7 @@ class Submitter:
         with self._may_be_held_back([attempt]):
             try:
                 await self._preflight.check_key()
+                self._opening.checked()
                 refused = await self.files.put(attempt)
             except anyio.get_cancelled_exc_class():
                 self._transitions.withdraw(attempt)
@@ -167,6 +168,7 @@ class Submitter:
             wave = self._place(attempts)
             try:
                 await self._preflight.open(wave)
+                self._opening.checked()
                 intents, body = self._intents.first(
                     attempts, [each.sent or {} for each in attempts]
                 )
@@ -260,7 +262,7 @@ class Submitter:
             self._shutdown.submit_no_more(error)
         elif first.index is not None and first.sends == 1:
             # The whole of a batch costs more than there is, or batches aren't permitted.
-            await self._send_alone(attempts, str(error))
+            await self.send_alone(attempts, str(error))
             return
         else:
             if (stop := self._funds.admission.refused(first.model, error)) is not None:
@@ -377,7 +379,7 @@ class Submitter:
                 self._client.log(f"`{first.model}` took no batch (HTTP {outcome.http_status})")
                 if outcome.http_status != TOO_LARGE:
                     await self.learn(first.model, batches=False)
-                await self._send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
+                await self.send_alone(attempts, f"HTTP {outcome.http_status} {outcome.message}")
         elif first.sends == 1 and self._gives_otherwise(first, outcome):
             reason = f"the reference to a file was refused: {outcome.message}"
             await self._transitions.begin_anew(attempts, reason)
@@ -395,12 +397,19 @@ class Submitter:
         await self._transitions.accept(answer.runs, adopted=False)
         for attempt, refusal in answer.refused:
             await self._transitions.reject([attempt], refusal)
+        for why, failed in answer.failed.items():
+            await self.send_alone(failed, why, answered=True)
         await self.learn(wave.model, batches=True)
 
-    async def _send_alone(self, attempts: Sequence[Attempt], why: str) -> None:
-        """Give up a batch that has certainly created nothing; its cells are drawn again."""
+    async def send_alone(
+        self, attempts: Sequence[Attempt], why: str, *, answered: bool = False
+    ) -> None:
+        """Give up what has certainly no run, and have the cells drawn again, each for itself.
+
+        That is a batch, or where it was *answered* some items of one.
+        """
         self.unbatchable.update(attempt.key for attempt in attempts)
-        await self._transitions.begin_anew(attempts, f"{ALONE} ({why})")
+        await self._transitions.begin_anew(attempts, f"{ALONE} ({why})", answered=answered)
 
     def _gives_otherwise(self, attempt: Attempt, outcome: InputRefused) -> bool:
         sent: Mapping[str, Any] = self._intents.last_input(attempt) or {}
@@ -419,7 +428,7 @@ class Submitter:
         if isinstance(verdict, Rejected):
             await self._transitions.reject(attempts, verdict)
         elif verdict.reason == ALONE:
-            await self._send_alone(attempts, "at a second send")
+            await self.send_alone(attempts, "at a second send")
         else:
             await self._transitions.drop(attempts, verdict.reason)
 

@@ -193,13 +193,24 @@ class Transitions:
             self._tell_end(attempt, bad=State.REJECTED)
         self.wakeup.ring()
 
-    async def drop(self, attempts: Iterable[Attempt], reason: str) -> None:
-        """It is certain that no run exists; the attempts don't count."""
+    async def drop(
+        self, attempts: Iterable[Attempt], reason: str, *, answered: bool = False
+    ) -> None:
+        """It is certain that no run exists; the attempts don't count.
+
+        *answered*: their batch was taken, which is proof for its other items.
+        """
         attempts = list(attempts)
         for attempt in attempts:
             self._settle(attempt)
         records = (
-            Dropped(cell=each.key, attempt=each.number, reason=reason, doubted=each.doubted)
+            Dropped(
+                cell=each.key,
+                attempt=each.number,
+                reason=reason,
+                doubted=each.doubted,
+                answered=answered,
+            )
             for each in attempts
         )
         await self._ledger.append(*records)
@@ -207,10 +218,12 @@ class Transitions:
             self._enter(attempt, Phase.ENDED)
         self.wakeup.ring()
 
-    async def begin_anew(self, attempts: Iterable[Attempt], reason: str) -> None:
+    async def begin_anew(
+        self, attempts: Iterable[Attempt], reason: str, *, answered: bool = False
+    ) -> None:
         """Drop the attempts, and have their selected cells drawn again."""
         attempts = list(attempts)
-        await self.drop(attempts, reason)
+        await self.drop(attempts, reason, answered=answered)
         for attempt in attempts:
             if attempt.selected:
                 self._try_again(attempt)

@@ -163,10 +163,14 @@ class Rejected(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Dropped(CellRecord, frozen=True, kw_only=True, omit_defaults=True):
-    """It is certain that no run exists for the intent. The attempt does not count."""
+    """It is certain that no run exists for the intent. The attempt does not count.
+
+    *answered*: the batch of it was taken, and this item of it got no run.
+    """
 
     reason: str
     doubted: bool = False
+    answered: bool = False
 
 
 class Parked(CellRecord, frozen=True, kw_only=True, omit_defaults=True):

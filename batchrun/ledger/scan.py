@@ -84,7 +84,7 @@ def runs_in(path: Path, refs: AbstractSet[str]) -> dict[str, list[str]]:
 
 
 def was_answered(path: Path, client_ref: str) -> bool:
-    """Say whether a run or a refusal of one of a wave's intents is in the file."""
+    """Say whether a run of one of a wave's intents is in the file, or that it was answered."""
     wanted, waiting = client_ref.encode(), set[str]()
     for line in _whole(path):
         if wanted not in line and not (waiting and line.startswith(_ANSWERS)):
@@ -92,9 +92,9 @@ def was_answered(path: Path, client_ref: str) -> bool:
         match decode(line):
             case Intent(cell=cell, client_ref=ref) if ref == client_ref:
                 waiting.add(cell)
-            case Dropped(cell=cell):
+            case Dropped(cell=cell, answered=False):
                 waiting.discard(cell)
-            case Submitted(cell=cell) | Rejected(cell=cell) if cell in waiting:
+            case Submitted(cell=cell) | Rejected(cell=cell) | Dropped(cell=cell) if cell in waiting:
                 return True
             case _:
                 pass

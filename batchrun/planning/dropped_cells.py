@@ -38,6 +38,11 @@ class Compared(Struct):
     made: KeyIndex = field(default_factory=KeyIndex)
     edited: bool = False
 
+    def take(self, made: Iterable[str]) -> None:
+        """Take in new cells that are *made*."""
+        for key in made:
+            self.made.add(key)
+
 
 class Standing(Struct):
     """The cells of the manifest as it is, against the ledger's.
@@ -69,24 +74,28 @@ class Standing(Struct):
         except ManifestError:
             return 0
 
-    def compare(self, former: Mapping[str, str], *, rewritten: bool | None = False) -> Compared:
-        """Return what becomes of cells for *former* types.
+    def compare(
+        self, former: Mapping[str, str], *, newest: bool = False, rewritten: bool | None = False
+    ) -> Compared:
+        """Return what becomes of cells for *former* types; of the *newest* start's, or others.
 
         *rewritten*: a column's fields were edited along with its type; None: only where no point
-        has the cell that it had. Raises ManifestError where the former cells can't be made.
+        has the cell that it had. Where the former cells can't be made, each paid one counts that
+        the manifest dropped since the newest start; else those that were found before.
         """
         found, histories = Compared(), self.ledger.book.histories
         untouched = edited = False
-        for was, now in self._points(former):
-            known = [key for key in was if key in histories]
-            fresh = [key for key in now if key in self.fresh]
-            untouched |= bool(known)
-            edited |= bool(was and fresh and not known)
-            for key in fresh:
-                if key not in was:
-                    found.made.add(key)
-            if fresh and fresh[0] == now[0]:
-                found.gone.update((key, None) for key in known if self.has_dropped(key))
+        try:
+            for was, now in self._points(former):
+                known = [key for key in was if key in histories]
+                fresh = [key for key in now if key in self.fresh]
+                untouched |= bool(known)
+                edited |= bool(was and fresh and not known)
+                found.take(key for key in fresh if key not in was)
+                if fresh and fresh[0] == now[0]:
+                    found.gone.update((key, None) for key in known if self.has_dropped(key))
+        except ManifestError:
+            return self.everything() if newest else found
         if edited and (rewritten or (rewritten is None and not untouched)) and self.orphans:
             return self.everything(edited=not found.gone)
         return found

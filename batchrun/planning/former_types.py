@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.ledger.book import Book
-from batchrun.manifest.data.column_types import Column, ColumnType
+from batchrun.manifest.data.column_types import BY_FIELD, Column, ColumnType
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.typed import tables_of
 from batchrun.planning.dropped_cells import Standing
@@ -22,7 +22,7 @@ from batchrun.planning.dropped_cells import Standing
 MOST_GUESSED: Final = 243
 """Guesses for one start that are looked at."""
 
-MOST_MADE: Final = 1_000_000
+MOST_MADE: Final = 200_000
 """Cells that are made for guesses that no cell among the first ones speaks for."""
 
 _KNOWN: Final = frozenset(ColumnType)
@@ -55,7 +55,7 @@ def remembered(manifest: Manifest, types: Mapping[str, str]) -> Reading:
 
 def has_guesses(manifest: Manifest, starts: Sequence[Mapping[str, str]]) -> bool:
     """Say whether a column may have been otherwise that one of the *starts* says nothing of."""
-    return any(any(_guesses(manifest, types)) for types in starts)
+    return any(_guesses(manifest, types) for types in starts)
 
 
 def guessed(
@@ -64,6 +64,7 @@ def guessed(
     """Yield what the columns may have been that the *starts* say nothing of.
 
     Those come first by which most of the first cells are paid ones, the simplest of them first.
+    Then comes batchrun 0.1's way for all of them, and of a large grid not many more.
     """
     room = MOST_MADE
     tried: list[Mapping[str, str]] = []
@@ -72,21 +73,25 @@ def guessed(
         guesses = [{**sure.former, **each} for each in _guesses(manifest, types)]
         hits = {n: standing.hits(each) for n, each in enumerate(guesses) if each not in tried}
         tried += guesses
-        for n in sorted(hits, key=lambda n: (-hits[n], len(guesses[n]))):
-            room -= 0 if hits[n] else len(standing.present)
-            if hits[n] or room >= 0:
+        for n in sorted(hits, key=lambda n: (-hits[n], len(guesses[n]) if hits[n] else n)):
+            room -= 0 if hits[n] else 2 * len(standing.present)
+            if hits[n] or n == 0 or room >= 0:
                 yield Reading(guesses[n], sure.remembered)
 
 
 def _guesses(manifest: Manifest, types: Mapping[str, str]) -> Sequence[Mapping[str, str]]:
-    """Return former types of the columns that have none in *types*, those of few columns first."""
+    """Return former types of the columns that have none in *types*, those of few columns first.
+
+    A start that knew types took no field by itself, so that is the last to be thought of there.
+    """
     unknown = [each for each in _columns(manifest) if each[0] not in types]
     by_field = {name: column.alone for name, now, column in unknown if column.alone != now}
     ways = {name: others for name, now, column in unknown if (others := column.others(now))}
-    found = [by_field] if by_field else []
-    for each in islice(_combined(ways), MOST_GUESSED):
-        if each not in found:
-            found.append(each)
+    if types:
+        ways = {name: sorted(each, key=BY_FIELD.__eq__) for name, each in ways.items()}
+    found = [each for each in islice(_combined(ways), MOST_GUESSED) if each != by_field]
+    if by_field:
+        found.insert(len(found) if types else 0, by_field)
     return found
 
 

@@ -20,7 +20,6 @@ from msgspec import Struct
 
 from batchrun.base.text import few, money, number_of, usd
 from batchrun.base.values import spell
-from batchrun.errors import ManifestError
 from batchrun.ledger.reader import Readable
 from batchrun.manifest.data.column_types import (
     BY_FIELD,
@@ -69,8 +68,11 @@ class TypeChange(Struct, frozen=True, kw_only=True):
     @property
     def field(self) -> Field | None:
         """The field that makes it so; None where no single one does."""
-        if self.said:
-            return None
+        return None if self.said else self._other
+
+    @property
+    def _other(self) -> Field | None:
+        """The first field that is not as all were."""
         if self.was == BY_FIELD:
             is_text = self.now is ColumnType.TEXT
             return self.seen.read_alone if is_text else self.seen.kept_alone
@@ -83,16 +85,17 @@ class TypeChange(Struct, frozen=True, kw_only=True):
         """Whether its fields show by themselves that they were edited along with their type."""
         if self.was == ColumnType.NUMBER and self.now is ColumnType.TEXT:
             first = self.seen.not_number
-            return self.seen.read_alone is None or (first is not None and has_comma(first.text))
+            return not self.seen.has_number or (first is not None and has_comma(first.text))
         if self.was == ColumnType.BOOLEAN and self.now is ColumnType.TEXT:
-            return self.seen.read_alone is None
+            return not self.seen.reads_boolean
         return self.was not in {ColumnType.TEXT, BY_FIELD} and self.now is not ColumnType.TEXT
 
     @property
     def can_be_said(self) -> bool:
         """Whether the field in its way reads as the former type once the manifest says that."""
         read = as_number if self.was == ColumnType.NUMBER else as_boolean
-        return self.field is None or not isinstance(read(self.field.text), str)
+        other = self._other
+        return other is None or not isinstance(read(other.text), str)
 
 
 class TypeChanges(Struct, frozen=True, kw_only=True):
@@ -156,7 +159,11 @@ def _dropping(
     """Return the *readings* by which paid cells drop out, each with some that none before has."""
     found: list[tuple[Reading, Compared]] = []
     gone: set[str] = set()
+    tried: list[Mapping[str, str]] = []
     for reading in readings:
+        if reading.former in tried:
+            continue
+        tried.append(reading.former)
         compared = _compared(manifest, reading, against, newest)
         if not gone.issuperset(compared.gone):
             found.append((reading, compared))
@@ -181,10 +188,7 @@ def _compared(
         rewritten = any(each.rewritten for each in changes)
         if not rewritten and changes and start.manifest_sha256 == manifest.sha256:
             rewritten = None
-    try:
-        return against.compare(reading.former, rewritten=rewritten)
-    except ManifestError:
-        return against.everything() if reading is newest else Compared()
+    return against.compare(reading.former, newest=reading is newest, rewritten=rewritten)
 
 
 def _changes(manifest: Manifest, reading: Reading) -> Iterator[TypeChange]:
@@ -258,9 +262,13 @@ def _way(change: TypeChange, *, edited: bool) -> str:
         return f"mend {where}"
     if change.was == BY_FIELD:
         return "a JSONL file gives each value a type of its own"
-    say = f"say `{change.was}: [{change.column}]` in `rows`"
+    instead = " instead" if change.said else ""
+    say = (
+        f"say `{change.was}: [{change.column}]` in `rows`{instead}, where models take "
+        f"{_VALUES[change.was]}"  # what is said is not converted
+    )
     if change.said:
-        return f"{say} instead"
+        return say if change.can_be_said else f"mend its fields, and {say}"
     if field is None:
         return say
     mend = f"mend {field.written}:{field.line}"

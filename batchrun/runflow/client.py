@@ -21,7 +21,15 @@ from batchrun.errors import QuestionHeldError, ThrottledError, TooLargeAnswerErr
 from batchrun.runflow import wire
 from batchrun.runflow.batch_pages import read_batch
 from batchrun.runflow.batches import Batch
-from batchrun.runflow.get_outcomes import NEEDED, ONCE, OPTIONAL, UPLOAD, Answer, Terms
+from batchrun.runflow.get_outcomes import (
+    NEEDED,
+    ONCE,
+    OPTIONAL,
+    REFUSABLE,
+    UPLOAD,
+    Answer,
+    Terms,
+)
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.key_check import ACCOUNT
 from batchrun.runflow.model_list import ModelPage, model_body, parse_model_page
@@ -138,33 +146,39 @@ class Client:
         """
         return await read_batch(self._get, batch_id, self.log)
 
-    async def get_run(self, run_id: str) -> Run | None:
+    async def shown_batch(self, batch_id: str) -> Batch | None:
+        """Return the batch; None where the API knows none, or refuses to show it."""
+        return await read_batch(partial(self._get, terms=REFUSABLE), batch_id, self.log)
+
+    async def get_run(self, run_id: str, terms: Terms = NEEDED) -> Run | None:
         """Return the run, or None if the API says that it knows none of that id.
 
         A run that is too large with its output is asked for without it, and says so. One that is
         too large even then is there, and no more is known of it.
         """
         try:
-            return await self._run(run_id)
+            return await self._run(run_id, terms)
         except TooLargeAnswerError as error:
             large = error.size
         try:
-            run = await self._run(run_id, {"fields": wire.LIGHT_FIELDS})
+            run = await self._run(run_id, terms, {"fields": wire.LIGHT_FIELDS})
         except TooLargeAnswerError:
             run = Run(id=run_id, status_code="unknown", metadata={})
         return None if run is None else replace(run, output=None, left_out=large)
 
     async def shown_run(self, run_id: str) -> Run | None:
-        """Return the run, or None where the API knows none, or refuses to show this one alone."""
+        """Return the run; None where the API knows none, or refuses to show it."""
         try:
-            return await self.get_run(run_id)
+            return await self.get_run(run_id, REFUSABLE)
         except QuestionHeldError as error:
             self.log(str(error))
             return None
 
-    async def _run(self, run_id: str, params: Mapping[str, str] | None = None) -> Run | None:
+    async def _run(
+        self, run_id: str, terms: Terms, params: Mapping[str, str] | None = None
+    ) -> Run | None:
         path, read = f"/v1/runs/{quote(run_id, safe='')}", wire.about(run_id, wire.parse_run)
-        answer = await self._get(path, params=params, read=read)
+        answer = await self._get(path, params=params, read=read, terms=terms)
         return None if answer.refusal is not None else cast("Run", answer.body)
 
     async def part_of_run(
