@@ -153,6 +153,15 @@ async def test_logs_that_cannot_be_had_end_no_call_and_hold_up_no_slot(
     assert "the logs of 4 runs are not kept; the next call asks for them" in call.listener.notes
 
 
+async def test_logs_do_not_make_a_call_that_is_done_one_that_is_not(tmp_path: Path) -> None:
+    service = Logging(ending=lambda _: "failed", reply=hang)
+
+    shutdown = await world(tmp_path, service).call(logs=KeepLogs.FAILED, max_duration=40.0)
+
+    assert (shutdown.codes, shutdown.notes) == ([], [])
+    assert shutdown.unkept == 4
+
+
 @pytest.mark.parametrize("status", [204, 403, 404, 405])
 async def test_a_refusal_is_an_answer_that_is_kept(tmp_path: Path, status: int) -> None:
     service = Logging(ending=fails, reply=lambda _: refused(status, "NO", "no"))

@@ -80,6 +80,23 @@ async def test_an_address_that_comes_later_is_waited_for(tmp_path: Path) -> None
     assert sorted(map(len, [line.files for line in world.lines(Saved)])) == [1, 2]
 
 
+async def test_a_list_that_is_gone_by_then_says_nothing_of_its_empty_places(
+    tmp_path: Path,
+) -> None:
+    service = Partial(output=None)
+    world = Gallery(tmp_path, service, text=ONE)
+    shows = iter([{"outputs": [{"url": A}, {"url": None}]}] * 2)
+
+    def shown(run: Json) -> Json:
+        return run | {"output": next(shows, None)} if run["output"] else run
+
+    service.edit_run = shown
+    shutdown = await world.call()
+
+    assert shutdown.unsaved
+    assert not world.book().history(service.runs[0].cell).saved
+
+
 async def test_a_file_that_was_deleted_comes_back_alone(tmp_path: Path) -> None:
     service = Partial(output={"outputs": [{"url": None}, {"url": A}]})
     world = Gallery(tmp_path, service, text=ONE)

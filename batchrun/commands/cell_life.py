@@ -3,7 +3,15 @@
 import os
 from pathlib import Path
 
-from batchrun.commands.target import Place, Subject, command_of, locate, opened, subject_of
+from batchrun.commands.target import (
+    Place,
+    Subject,
+    command_of,
+    locate,
+    opened,
+    resuming,
+    subject_of,
+)
 from batchrun.errors import LedgerError
 from batchrun.ledger.cell_lines import OtherSweepError, life_of
 from batchrun.ledger.life import Life
@@ -18,8 +26,7 @@ def folder_subject(target: Path, place: Place, *, quiet: bool = False) -> Subjec
         identity = read_identity(target)
         if identity is None or identity.manifest is None:
             return subject_of(target, place, quiet=quiet)
-        command = command_of(identity.manifest, Place(label=identity.label))
-        return Subject(folder=target, manifest=None, command=command)
+        return Subject(folder=target, manifest=None, command=resuming(identity, None, target))
     head = load_head(read_text(target), target, os.environ)
     if head is None:
         return subject_of(target, place, quiet=quiet)

@@ -118,7 +118,7 @@ MOST_SHOWN: Final = 5
 """Lines, and steps that ended badly, that stand beside the rest of a cell."""
 
 
-def shortest(logs: RunLogs) -> RunLogs:
+def end_of(logs: RunLogs) -> RunLogs:
     """Return the end of *logs*, and the steps that did not end well: what fits beside a cell."""
     steps = [each for each in logs.node_runs if each.error or status(each.state) in BAD]
     said = logs.said

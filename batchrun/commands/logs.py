@@ -62,7 +62,9 @@ def _meant(life: Life, text: str) -> tuple[list[dict[str, Any]], str]:
 def _screen(
     life: Life, runs: Sequence[Mapping[str, Any]], logs: Sequence[RunLogs], left_out: str
 ) -> Iterator[str]:
-    yield f"{life.key}  {life.history.model} ({life.history.alias}): {life.history.state}"
+    history = life.history
+    of = f"  {history.model} ({history.alias})" if history.model else ""  # a wish has none yet
+    yield f"{life.key}{of}: {history.state}"
     if left_out:
         yield left_out
     if not runs:

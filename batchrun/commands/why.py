@@ -179,7 +179,7 @@ def _with_logs(subject: Subject, shown: Shown, text: str, *, asked: bool) -> Sho
     run = run_meant(shown.life, text)
     if not asked and not (subject.folder / LOGS / shown.life.key).exists():
         return shown
-    from batchrun.commands.fetched_logs import logs_of, shortest
+    from batchrun.commands.fetched_logs import end_of, logs_of
     from batchrun.engine.kept_logs import kept_logs
     from batchrun.runflow.run_logs import RunLogs
 
@@ -188,7 +188,7 @@ def _with_logs(subject: Subject, shown: Shown, text: str, *, asked: bool) -> Sho
     if asked:
         return replace(shown, logs=logs_of(subject, shown.life.key, [run])[0])
     kept = kept_logs(subject.folder, shown.life.key, run)
-    return shown if kept is None else replace(shown, logs=shortest(kept))
+    return shown if kept is None else replace(shown, logs=end_of(kept))
 
 
 def run_meant(life: Life, text: str) -> str | None:

@@ -76,8 +76,8 @@ class _Saving:
 
     *former* are those that were saved once. Of these *saved* are on disk, and those that were
     fetched since; *lost* are gone for good. *failed* can't be had in this call, *absent* weren't at
-    so many of the *renewed* addresses; *addressed* says of places whether they ever had an address;
-    *all* counts the files that were ever shown.
+    so many of the *renewed* addresses. *addressed* are places that ever had an address, *empty*
+    those that had none when the run was shown last; *all* counts the files that were ever shown.
     """
 
     def __init__(self, job: Job, former: Saved | Reused | None, lost: Collection[int]) -> None:
@@ -89,7 +89,8 @@ class _Saving:
         self.all = len({*self.former, *lost, *(() if former is None else former.owed)})
         self.failed: dict[int, DownloadError] = {}
         self.absent: Counter[int] = Counter()
-        self.addressed: dict[int, bool] = {}
+        self.addressed: set[int] = set()
+        self.empty: set[int] = set()
         self.renewed = False
         self.written = False
         self.errors: dict[int, str] = {}
@@ -222,8 +223,9 @@ class Downloader:
         saving = self._taken_up(job)
         for pause in (0.0, *PAUSES):
             if saving.output is None:
-                if pause and self._in_vain < GIVEN_UP:
+                if pause and (self._in_vain < GIVEN_UP or self._is_partial(job)):
                     await anyio.sleep(pause)
+                saving.empty.clear()
                 saving.output, saving.renewed = await self._ask_again(job), True
             if saving.output is not None and await self._fetch_all(saving):
                 break
@@ -280,7 +282,7 @@ class Downloader:
             saving.error = f"the service shows {len(files)} of its {saving.all} files"
         saving.all = max(1, saving.all, *(place + 1 for place in placed))
         for place, file in sorted(placed.items(), key=itemgetter(0)):
-            saving.addressed[place] = bool(file.url) or saving.addressed.get(place, False)
+            (saving.addressed if file.url else saving.empty).add(place)
             if place in saving.owed and place not in saving.failed:
                 await self._fetch_one(saving, place, file)
         if not saving.owed:
@@ -348,11 +350,13 @@ class Downloader:
 
         Its place in the list is empty for good; it was owed once, and such a cell was never done.
         """
-        partly = self._ledger.book.history(saving.job.key).state is State.PARTIAL_SUCCEEDED
-        unmade = [place for place in saving.owed if saving.addressed.get(place) is False]
-        if partly and unmade and saving.saved:
-            saving.lost.update(unmade)
+        unmade = (saving.empty - saving.addressed) & set(saving.owed)
+        if self._is_partial(saving.job) and unmade and saving.saved:
+            saving.lost |= unmade
             await self._write(saving)
+
+    def _is_partial(self, job: Job) -> bool:
+        return self._ledger.book.history(job.key).state is State.PARTIAL_SUCCEEDED
 
     async def _give_up_lost(self, saving: _Saving) -> None:
         """Write down which files weren't at their host: once, or for the second time and for good.

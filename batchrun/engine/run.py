@@ -148,6 +148,7 @@ class Runner:
         self._in_flight = InFlight(settings.concurrency, settings.model_concurrency)
         self._prices = Prices(settings.model_prices, services.descriptions)
         self._prices_learnt = False
+        self._end = float("inf")  # by `--max-duration`
         self._costs = RunCosts(
             context, prices=self._prices, active=self._active, wakeup=self._wakeup
         )
@@ -309,10 +310,14 @@ class Runner:
         await habits.keep()
 
     async def _keep_logs(self) -> None:
-        """Wait a little for logs that are still to be kept, unless the user waits for the end."""
+        """Wait a little for logs that are still to be kept, unless the user waits for the end.
+
+        They are worth no `--max-duration`, by which a call that is done would not be.
+        """
         if not self.shutdown.interrupted:
-            async with self._giving_way():
-                await self._context.log_keeper.finish()
+            with anyio.move_on_at(self._end - TICK):
+                async with self._giving_way():
+                    await self._context.log_keeper.finish()
         self._context.log_keeper.close()
 
     def _made_transitions(self) -> Transitions:
@@ -515,15 +520,14 @@ class Runner:
 
     async def _tick(self, submitter: Submitter) -> None:
         """Let the progress breathe, and leave when it is time to."""
-        end = float("inf")
         if self._context.settings.max_duration is not None:
-            end = anyio.current_time() + self._context.settings.max_duration
+            self._end = anyio.current_time() + self._context.settings.max_duration
         waits = ServiceWaits(self._context.client, self._context.progress)
         while True:
-            await anyio.sleep(min(TICK, max(0.0, end - anyio.current_time())))
+            await anyio.sleep(min(TICK, max(0.0, self._end - anyio.current_time())))
             self._context.progress.tick()
             waits.look()
             submitter.judge()
-            if anyio.current_time() >= end and not self.shutdown.leaving:
+            if anyio.current_time() >= self._end and not self.shutdown.leaving:
                 self.shutdown.leave("`--max-duration` is over")
-                end = float("inf")
+                self._end = float("inf")

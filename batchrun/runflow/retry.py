@@ -198,7 +198,7 @@ class Calls:
         question = question_of(request.method, request.url.path)
         while True:
             if terms.once and retry_budget.reason:
-                raise QuestionHeldError(f"{_called(request)}: {retry_budget.reason}")
+                raise QuestionHeldError(retry_budget.reason)
             sent_at = await self._turn_of(question, retry_budget, kind)
             try:
                 response = await self._send(request, sent_at)

@@ -166,7 +166,7 @@ def node_run(item: Mapping[str, Any]) -> NodeRun:
     cost = lenient.money(item.get("cost"))
     error = _first(item, "error_message", "error")
     return NodeRun(
-        node=_word(_first(item, "node_id", "name", "id")),
+        node=_word(_first(item, "name", "node_name", "node_id", "id")),
         state=_word(_first(item, "state_code", "status_code")),
         started_at=_word(item.get("started_at")),
         duration_ms=lenient.whole(item.get("duration_ms")),
