@@ -140,6 +140,7 @@ class Submitter:
         with self._may_be_held_back([attempt]):
             try:
                 await self._preflight.check_key()
+                self._opening.checked()
                 refused = await self.files.put(attempt)
             except anyio.get_cancelled_exc_class():
                 self._transitions.withdraw(attempt)
@@ -167,6 +168,7 @@ class Submitter:
             wave = self._place(attempts)
             try:
                 await self._preflight.open(wave)
+                self._opening.checked()
                 intents, body = self._intents.first(
                     attempts, [each.sent or {} for each in attempts]
                 )

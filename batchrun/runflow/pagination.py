@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
-from batchrun.runflow.get_outcomes import REFUSABLE, REFUSALS, Answer
+from batchrun.runflow.get_outcomes import LISTED, REFUSALS, STILL_REFUSED, Answer
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.inline import weight
 from batchrun.runflow.retry import Calls
@@ -223,6 +223,7 @@ class Listing:
             if answer.refusal is None:
                 return cast("Page", answer.body)
             if answer.http_status not in REFUSALS:  # it isn't about our demands
+                self._profile.list_refused = f"HTTP {answer.http_status} {answer.refusal}"
                 self._say_refused(answer)
                 return None
         # Refused, but perhaps only for what we can do without.
@@ -241,10 +242,9 @@ class Listing:
 
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
         request = self._requests.get("/v1/runs", params)
-        refused = self._profile.refuses_lists
-        terms = replace(REFUSABLE, in_a_row=1) if refused else REFUSABLE
+        terms = STILL_REFUSED if self._profile.refuses_lists else LISTED
         answer = await self._calls.ask(request, partial(wire.parse_page, over=over), terms)
-        if answer.http_status not in REFUSALS:
+        if answer.http_status not in REFUSALS:  # once it is refused, it is so until a page is shown
             self._profile.refuses_lists = answer.refusal is not None
         if isinstance(answer.body, Page) and answer.body.unread:
             self._say_once(UNREAD)
