@@ -164,7 +164,7 @@ def test_the_sdk_runs_a_model_to_its_end(connect: Connect) -> None:
 
 
 def test_the_sdk_passes_over_errors_of_the_server_while_it_polls(connect: Connect) -> None:
-    sdk = Sdk(connect("error_before=503@1-3/get", "error_before_html=502@5-6/models"))
+    sdk = Sdk(connect("error_before=503@1-2/get", "error_before=500@1-3/get"))
 
     assert sdk.wait(sdk.create("runflow/smart-resize", RESIZE))["status_code"] == "succeeded"
 

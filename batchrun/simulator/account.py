@@ -65,7 +65,7 @@ class Account:
             where = ["body", "low_balance_threshold"]
             raise invalid([{"loc": where, "msg": message, "type": "value_error"}])
         with self._world.store.transaction():
-            self._world.store.set_threshold(org, None if given is None else str(given))
+            self._world.store.set_threshold(org, given)
         return JSONResponse(self._balance(org))
 
     async def statuses(self, _request: Request, _org: str) -> Response:

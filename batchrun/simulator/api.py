@@ -195,9 +195,12 @@ class Api:
         return model
 
     async def body(self, request: Request) -> Mapping[str, Any]:
+        raw = await request.body()
         try:
-            body = json.loads(await request.body())
-        except ValueError:
+            body = json.loads(raw)
+            if b"\\ud" in raw.lower():
+                json.dumps(body, ensure_ascii=False).encode()  # no half of a pair by itself
+        except (ValueError, RecursionError):
             raise bad_request("the body is not JSON") from None
         if not isinstance(body, dict):
             raise bad_request("the body is not an object")

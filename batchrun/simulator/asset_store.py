@@ -5,7 +5,6 @@ of an older asset only size and hash are known. Each method is part of a transac
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from typing import Any, Final
@@ -58,7 +57,7 @@ class AssetStore:
         try:
             text = unquote_to_bytes(match["data"])
             data = base64.b64decode(text, validate=True) if match["base64"] else text
-        except binascii.Error:
+        except ValueError:  # no base64, or no text that has bytes
             return match[0]
         # By its content: the same input sent again is the same input, and is kept once.
         digest = hashlib.sha256(data).hexdigest()

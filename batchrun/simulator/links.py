@@ -6,6 +6,7 @@ sheet, section 16: some 24 hours, some 7 days).
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -58,9 +59,10 @@ class Signer:
     def holds(self, path: str, params: Mapping[str, str], now: int) -> bool:
         """Say whether the URL was signed by us and still works."""
         expires = params.get("expires", "")
-        if not (expires.isascii() and expires.isdigit() and int(expires) * life.SECOND >= now):
+        if not re.fullmatch(r"\d{1,15}", expires, re.ASCII) or int(expires) * life.SECOND < now:
             return False
-        return hmac.compare_digest(self._sign(path, int(expires)), params.get("signature", ""))
+        signature = self._sign(path, int(expires)).encode()
+        return hmac.compare_digest(signature, params.get("signature", "").encode())
 
     def _sign(self, path: str, expires: int) -> str:
         return hmac.new(self._secret, f"{path} {expires}".encode(), "sha256").hexdigest()[:40]

@@ -78,8 +78,8 @@ def position(text: str | None) -> Position | None:
         major, minor = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, TypeError, binascii.Error):
         raise ValueError("pq is not a cursor of this list") from None
-    if not (isinstance(major, int) and isinstance(minor, int)):
-        raise ValueError("pq is not a cursor of this list")  # noqa: TRY004  (a bad request)
+    if not all(type(each) is int and abs(each) < 2**63 for each in (major, minor)):
+        raise ValueError("pq is not a cursor of this list")
     return major, minor
 
 

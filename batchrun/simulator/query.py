@@ -35,6 +35,7 @@ TOKEN: Final = re.compile(
     r"(?:'(?P<quoted>(?:[^'\\]|\\.|'')*)'|\"(?P<double>(?:[^\"\\]|\\.)*)\"|(?P<bare>[^\s()'\"]+)))",
     re.DOTALL,
 )
+MOST_TOKENS: Final = 200  # each may be a call inside another: Python ends at a thousand
 NAMES: Final = {"EQ": "=", "NE": "!=", "NEQ": "!=", "GT": ">", "GTE": ">=", "LT": "<", "LTE": "<="}
 COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "=": operator.eq,
@@ -75,7 +76,10 @@ Filter = Is | Both | Either | Not
 
 def parse(text: str, fields: frozenset[str] = RUN_FIELDS) -> Filter:
     """Return the filter; ValueError says why *text* is none."""
-    parser = _Parser(_tokens(text, fields))
+    tokens = _tokens(text, fields)
+    if len(tokens) > MOST_TOKENS:
+        raise ValueError(f"the filter has more than {MOST_TOKENS} parts")
+    parser = _Parser(tokens)
     found = parser.either()
     if parser.rest:
         raise ValueError("unexpected text after the filter")
