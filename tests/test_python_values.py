@@ -159,6 +159,7 @@ GIVEN: Mapping[str, Any] = {
     "allow_short": True,
     "new_types": True,
     "download": False,
+    "logs": "failed",
     "drain": True,
     "fail_on": "5%",
 }

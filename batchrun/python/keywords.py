@@ -62,6 +62,7 @@ class Keywords(TypedDict, total=False):
     allow_short: bool
     new_types: bool
     download: bool
+    logs: str
     drain: bool
     fail_on: int | str
 
