@@ -15,6 +15,7 @@
     * ThrottledError (8)
     * QuestionHeldError (8)
       * QuestionRefusedError (8)
+    * UnlistedError (8)
   * FolderError (9)
     * LedgerLockedError (7)
     * LedgerError (9)
@@ -269,6 +270,10 @@ class QuestionHeldError(UnreachableError):
 
 class QuestionRefusedError(QuestionHeldError):
     """It refuses it otherwise than by 429: asking later is of no use."""
+
+
+class UnlistedError(UnreachableError):
+    """The service lists no runs: what another copy of the ledger has sent can't be seen."""
 
 
 class FolderError(BatchrunError):

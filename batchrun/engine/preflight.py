@@ -26,6 +26,7 @@ from batchrun.errors import (
     LostLedgerError,
     QuestionHeldError,
     QuestionRefusedError,
+    UnlistedError,
 )
 from batchrun.ledger.book import KnownRun
 from batchrun.ledger.records import Intent
@@ -103,7 +104,21 @@ class Preflight:
         if not self._book.past_opening:
             await self._other_sweeps.check(page)
         self._opened |= set(await self._ledger_check.check(page))
+        self._check_lists()
         self._key_checked = True
+
+    def _check_lists(self) -> None:
+        """Raise UnlistedError where lists are refused: nothing shows whether the ledger is behind.
+
+        Runs in flight are watched by their ids, and once a call sends, so are its own. But a copy
+        of an old ledger would pay again for all that it lacks.
+        """
+        if (why := self._client.profile.refuses_lists) and not self._trust_key:
+            raise UnlistedError(
+                f"the service refuses to list runs ({why}), so it can't be seen whether the ledger "
+                "has all that was paid for; nothing new was sent: call again later, or with "
+                "--trust-key if no other copy of it was at work"
+            )
 
     async def _check_organisation(self) -> None:
         ours = await self._client.account()

@@ -35,7 +35,7 @@ class RefFilter:
         runs = await self._client.runs_of(ref, over=over)
         if runs is None:
             self._profile.refuses_filter = True
-            why = self._profile.list_refused
+            why = self._profile.refuses_lists
             refuses = f"the service refuses to list runs ({why}); {ONE_BY_ONE}"
             self._progress.note(refuses if why else REFUSED)
         return runs

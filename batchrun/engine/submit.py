@@ -39,6 +39,7 @@ from batchrun.errors import (
     NotPermittedError,
     OutOfCreditError,
     ThrottledError,
+    UnlistedError,
     UnreachableError,
 )
 from batchrun.ledger.records import Dropped, Rejected
@@ -145,7 +146,7 @@ class Submitter:
             except anyio.get_cancelled_exc_class():
                 self._transitions.withdraw(attempt)
                 raise
-            except ThrottledError as error:
+            except (ThrottledError, UnlistedError) as error:
                 self._transitions.withdraw(attempt)
                 self._out_of_reach(error)
             else:
@@ -248,7 +249,9 @@ class Submitter:
 
     def _out_of_reach(self, error: UnreachableError) -> None:
         """Stop; where the service takes nothing new for now, once the runs in flight have ended."""
-        if isinstance(error, ThrottledError) and error.creates:
+        if isinstance(error, UnlistedError) or (
+            isinstance(error, ThrottledError) and error.creates
+        ):
             self._shutdown.submit_no_more(error)
         else:
             self._shutdown.leave(error)

@@ -223,7 +223,6 @@ class Listing:
             if answer.refusal is None:
                 return cast("Page", answer.body)
             if answer.http_status not in REFUSALS:  # it isn't about our demands
-                self._profile.list_refused = f"HTTP {answer.http_status} {answer.refusal}"
                 self._say_refused(answer)
                 return None
         # Refused, but perhaps only for what we can do without.
@@ -242,10 +241,12 @@ class Listing:
 
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
         request = self._requests.get("/v1/runs", params)
-        terms = STILL_REFUSED if self._profile.refuses_lists else LISTED
+        refuses = self._profile.refuses_lists
+        terms = STILL_REFUSED if refuses else LISTED
         answer = await self._calls.ask(request, partial(wire.parse_page, over=over), terms)
-        if answer.http_status not in REFUSALS:  # once it is refused, it is so until a page is shown
-            self._profile.refuses_lists = answer.refusal is not None
+        if answer.http_status not in REFUSALS:
+            why = answer.refusal and f"HTTP {answer.http_status} {answer.refusal}"
+            self._profile.refuses_lists = why or ""
         if isinstance(answer.body, Page) and answer.body.unread:
             self._say_once(UNREAD)
         if answer.size <= _LIGHT or answer.body is None:
