@@ -13,6 +13,7 @@ COMMANDS = {
     "plan": "what would be done; sends no run",
     "status": "counts, costs, open runs and failures; no network",
     "why": "the life of one cell; no network without `--logs`",
+    "report": "write the page of results, report.html; no network",
     "list": "all sweeps and labels below a folder; no network",
     "models": "which models there are; what one takes, gives and costs",
     "redo": "make chosen cells again, and pay for just these",
@@ -23,7 +24,7 @@ COMMANDS = {
     "help": "show this, or what one command takes",
 }
 
-NOT_YET = frozenset({"report", "compare", "rehearse", "lock", "verify"})
+NOT_YET = frozenset({"compare", "rehearse", "lock", "verify"})
 """Commands whose words are taken, and that this version does not have."""
 
 

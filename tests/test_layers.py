@@ -25,7 +25,7 @@ LEVELS: Final = [
     {"ledger", "manifest", "runflow"},
     {"catalogue"},
     {"engine", "results"},
-    {"planning", "recovery"},
+    {"planning", "recovery", "report"},
     {"commands"},
     {"cli"},
     {"__main__"},
@@ -64,6 +64,7 @@ SHARED_BY_COMMANDS: Final = {
     "preview",
     "progress_choice",
     "recovering",
+    "reporting",
     "retrying",
     "reusing",
     "run_options",
@@ -118,7 +119,7 @@ OWNERS: Final = {
     "yaml": {"manifest"},
     "starlette": {"simulator"},
     "uvicorn": {"simulator"},
-    "PIL": {"simulator"},
+    "PIL": {"simulator", "report.thumbnails"},
 }
 """Who alone imports a package."""
 

@@ -1,0 +1,45 @@
+"""`batchrun report MANIFEST|FOLDER`: write report.html and results.*; no network, no lock."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from batchrun.base.text import number_of
+from batchrun.commands.options import Parser, add_place, take_place
+from batchrun.commands.reporting import cells_of, head_of, report_writer
+from batchrun.commands.status_report import DEFAULT_ATTEMPTS, overview_of, summary_of
+from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
+from batchrun.ledger.reader import Reader
+from batchrun.report.writing import REPORT, ReportWriter
+from batchrun.results.result_files import point_rows, write_results
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the page and the results; 0 whenever that could be done."""
+    parser = Parser("report", description="Write report.html and results.*, by the ledger alone.")
+    parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    add_place(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    values = vars(parser.parse_args(argv))
+    subject = subject_of(values["target"], take_place(values), quiet=values["json"])
+    with naming_recover(recover_of(subject.command)), opened(subject) as reader:
+        summary = summary_of(subject, reader, overview_of(subject, reader))
+        writer = report_writer(subject.folder, seconds=None)
+        rows = _write(subject, reader, writer)
+        writer.finish(head_of(summary, subject.folder))
+    path = subject.folder / REPORT
+    said = f"{path}: {number_of(rows, 'row')}"
+    print(replace(summary, report=str(path)).as_json() if values["json"] else said)
+    return 0
+
+
+def _write(subject: Subject, reader: Reader, writer: ReportWriter) -> int:
+    """Give *writer* each row; write the results, too, where the manifest says what they are."""
+    if subject.manifest is None:
+        for row in point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS):
+            writer.add(row)
+    else:
+        manifest = replace(subject.manifest, redone=reader.book.redone)
+        write_results(subject.folder, manifest, reader, shown=writer.add)
+    return writer.rows
