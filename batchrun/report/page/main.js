@@ -105,7 +105,7 @@ async function main() {
       const options = values.map((value, code) =>
         make("option", { text: spelled(value), attributes: { value: tokens[code], ...(tokens[code] === view.at ? { selected: "" } : {}) } }),
       );
-      const select = make("select", { attributes: { "aria-label": view.tab }, on: { change: (event) => go({ ...view, at: event.target.value }) } }, ...options);
+      const select = make("select", { attributes: { "aria-label": visible(view.tab) }, on: { change: (event) => go({ ...view, at: event.target.value }) } }, ...options);
       tabs.append(name, select);
       return;
     }

@@ -88,7 +88,7 @@ export class Panel {
     );
     const select = make(
       "select",
-      { attributes: { "aria-label": `where ${name} goes`, "data-key": `place ${name}` }, on: { change: (event) => this.put(name, event.target.value) } },
+      { attributes: { "aria-label": `where ${visible(name)} goes`, "data-key": `place ${name}` }, on: { change: (event) => this.put(name, event.target.value) } },
       ...options,
     );
     return make("div", { class: "axis" }, select, this.values(name, view));
@@ -112,7 +112,7 @@ export class Panel {
     const { values, tokens, codes } = this.table.axis(name);
     const only = view.only[name];
     const counted = only === undefined ? `${values.length}` : `${only.length} of ${values.length}`;
-    const details = make("details", {}, make("summary", { text: `${visible(words(name))} (${counted})`, attributes: { "data-key": `values ${name}` } }));
+    const details = make("details", {}, make("summary", { text: `${words(name)} (${counted})`, attributes: { "data-key": `values ${name}` } }));
     details.open = this.unfolded.has(name);
     details.ontoggle = () => {
       if (details.open) this.unfolded.add(name);

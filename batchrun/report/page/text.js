@@ -54,5 +54,5 @@ export function moment(at) {
 
 /** @param {string} status */
 export function words(status) {
-  return status.replaceAll("_", " ");
+  return visible(status).replaceAll("_", " ");
 }

@@ -55,7 +55,7 @@ export function firstView(table) {
 }
 
 /**
- * Return the axes that tell points apart, none that follows from those before it, and none that
+ * Return the axes in which points differ, none that follows from those before it, and none that
  * only some models have.
  * @param {Table} table
  */

@@ -130,7 +130,7 @@ export class Viewer {
   /** Return an axis with ways along it. @param {string} name @param {number} point */
   axis(name, point) {
     const step = (/** @type {number} */ by, /** @type {string} */ arrow) =>
-      button(arrow, () => this.step(name, by), { "aria-label": `${by < 0 ? "previous" : "next"} ${name}` });
+      button(arrow, () => this.step(name, by), { "aria-label": `${by < 0 ? "previous" : "next"} ${visible(name)}` });
     const value = make("span", { text: spelled(this.data.table.value(name, point)) });
     return [make("dt", { text: visible(name) }), make("dd", { class: "axis" }, step(-1, "‹"), step(1, "›"), value)];
   }
