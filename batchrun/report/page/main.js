@@ -57,6 +57,7 @@ async function main() {
   matrix.show(arrangement);
   apply(view, true);
   document.documentElement.dataset.ready = "yes";
+  performance.mark("shown");
 
   /** Go to a view, and let the address say so. @param {View} next */
   function go(next) {

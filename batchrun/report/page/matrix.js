@@ -2,7 +2,7 @@
 // scrolls like one of a hundred. It is a grid for screen readers, and keys walk in it.
 import { make } from "./dom.js";
 import { tile } from "./tile.js";
-import { spelled } from "./text.js";
+import { named, spelled } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
@@ -166,7 +166,7 @@ export class Matrix {
 
   /** @param {string[]} names @param {Int32Array} line */
   texts(names, line) {
-    return names.map((name, place) => spelled(this.data.table.axis(name).values[line[place]]));
+    return names.map((name, place) => named(name, this.data.table.axis(name).values[line[place]]));
   }
 
   /** @param {number} line @param {number} from @param {number} to */

@@ -20,6 +20,15 @@ export function spelled(value) {
   return visible(typeof value === "string" ? value : JSON.stringify(value));
 }
 
+/**
+ * Spell a value of an axis so that it can stand alone: "red", but "seed 1".
+ * @param {string} name
+ * @param {unknown} value
+ */
+export function named(name, value) {
+  return typeof value === "string" ? spelled(value) : `${visible(name)} ${spelled(value)}`;
+}
+
 /** @param {number} number @param {string} noun */
 export function numberOf(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;

@@ -1,7 +1,7 @@
 // One place of the matrix: the first of its points, as a small picture or as words.
 import { make } from "./dom.js";
 import { small } from "./media.js";
-import { spelled, visible, words } from "./text.js";
+import { named, spelled, visible, words } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
 
@@ -16,7 +16,7 @@ export function tile(data, points, said) {
   const [point] = points;
   const { table } = data;
   const status = String(table.value("status", point));
-  const caption = said.map((name) => spelled(table.value(name, point))).join(" · ");
+  const caption = said.map((name) => named(name, table.value(name, point))).join(" · ");
   const cost = table.cost[point];
   const label = [
     ...["alias", ...said.filter((name) => name !== "alias")].map((name) => spelled(table.value(name, point))),
@@ -29,9 +29,9 @@ export function tile(data, points, said) {
     label: label.filter(Boolean).join(", "),
     content: [
       ...body(data, point, status, caption),
+      ...(caption ? [make("span", { class: "caption", text: caption })] : []),
       ...(table.shared[point] === 1 ? [make("span", { class: "badge same", text: "=", attributes: { title: "the same run as an earlier row" } })] : []),
       ...(points.length > 1 ? [make("span", { class: "badge", text: `${points.length}` })] : []),
-      ...(caption ? [make("span", { class: "caption", text: caption })] : []),
     ],
   };
 }
