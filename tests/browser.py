@@ -61,6 +61,7 @@ class Page:
         screen = {"width": wide, "height": high, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         self.driver.get("about:blank")
+        self.driver.get_log("browser")  # what is said there is of the page before
         self.driver.get(f"{path.as_uri()}{view}")
 
     def settle(self) -> None:

@@ -8,6 +8,7 @@ import pytest
 from report_pages import data_files, inside
 
 from batchrun.cli import main
+from batchrun.report.single_file import SINGLE
 from batchrun.report.writing import REPORT
 from batchrun.results.result_files import MANIFEST, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.starts import STARTS
@@ -92,3 +93,37 @@ def test_where_no_sweep_is_there_is_no_page(
 
     assert "there is no sweep" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_one_file_has_all_of_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(place / "chairs.yaml"), "--single-file"]) == 0
+
+    text = (place / "outputs/@simulator/chairs" / SINGLE).read_text()
+    assert "with its files" in capsys.readouterr().out
+    assert text.count('":"data:image/png;base64,') == 4
+    assert 'id="data-o0"' in text
+    assert 'id="data-d0"' in text
+
+
+def test_where_the_files_are_too_large_one_file_has_thumbnails(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("batchrun.report.single_file.MOST", 150_000)
+
+    assert main(["report", str(place / "chairs.yaml"), "--single-file"]) == 0
+
+    text = (place / "outputs/@simulator/chairs" / SINGLE).read_text()
+    assert "with thumbnails; the files are too large" in capsys.readouterr().out
+    assert "data:image/webp;base64," in text
+    assert "data:image/png;base64," not in text
+
+
+def test_one_file_that_is_too_large_is_refused_with_what_to_do(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("batchrun.report.single_file.MOST", 1000)
+
+    assert main(["report", str(place / "chairs.yaml"), "--single-file"]) == 2
+
+    assert "send the folder instead" in capsys.readouterr().err
+    assert not (place / "outputs/@simulator/chairs" / SINGLE).exists()

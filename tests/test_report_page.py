@@ -8,10 +8,12 @@ from typing import Any, Final
 import pytest
 from browser import Page, chromium, needs_browser
 from PIL import Image
-from report_pages import HOSTILE, row, written
+from report_pages import HOSTILE, head, row, written
 
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.data_files import FOLDER
+from batchrun.report.single_file import write_single
+from batchrun.report.thumbnails import Thumbnails
 from batchrun.report.writing import REPORT
 from batchrun.results.rows import PointRow
 
@@ -273,3 +275,20 @@ def test_a_screen_reader_finds_a_grid(opened: Page) -> None:
     label = opened.all("[data-point='6']")[0].get_attribute("aria-label")
     assert "failed" in label
     assert len(opened.all("[role=gridcell][tabindex='0']")) == 1
+
+
+def test_a_page_in_one_file_needs_nothing_beside_it(
+    page: Page, folder: Path, tmp_path: Path
+) -> None:
+    thumbnails = Thumbnails(folder, until=lambda: False)
+    path, whole = write_single(folder, head(), lambda: iter(chairs(folder)), thumbnails)
+    alone = tmp_path / "alone.html"
+    shutil.move(path, alone)
+
+    page.open(alone)
+    page.wait("[...document.querySelectorAll('.tile img')].every((e) => e.naturalWidth > 0)")
+    page.click("[data-point='2']")
+    page.wait("document.querySelector('.stage img').naturalWidth === 40")
+
+    assert whole
+    assert page.errors == []

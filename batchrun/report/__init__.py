@@ -11,4 +11,5 @@ page does with them is in `page/`, in JavaScript of its own, which is checked by
     head          what the page says of the whole sweep
     page_file     the page itself: its code, its styles, and what it may load
     writing       all of it, row by row
+    single_file   a page with its data and its pictures inside
 """

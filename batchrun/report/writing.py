@@ -4,7 +4,7 @@ The data is written first and the page last: a page on disk always finds its dat
 the page before is removed after that.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,12 +14,14 @@ from msgspec.structs import replace
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import SavedFile
 from batchrun.report.chunks import ROWS, Chunk, ShownFile
-from batchrun.report.data_files import DataFiles
+from batchrun.report.data_files import Data, DataFiles
 from batchrun.report.head import ChunkNames, Head
 from batchrun.report.page_file import page
 from batchrun.results.rows import PointRow
 
 REPORT: Final = "report.html"
+
+NOTHING: Final[Mapping[str, bytes]] = {}
 
 
 class Drawing(Protocol):
@@ -33,10 +35,13 @@ class Drawing(Protocol):
 class ReportWriter:
     """The page of the sweep in *folder*, as its rows come."""
 
-    def __init__(self, folder: Path, drawing: Drawing) -> None:
+    def __init__(
+        self, folder: Path, drawing: Drawing, *, data: Data | None = None, name: str = REPORT
+    ) -> None:
         self._store = OutputStore(folder)
         self._drawing = drawing
-        self._data = DataFiles(self._store)
+        self._data = DataFiles(self._store) if data is None else data
+        self._name = name
         self._chunk = Chunk()
         self._chunks: list[ChunkNames] = []
         self._axes: dict[str, None] = {}
@@ -61,10 +66,17 @@ class ReportWriter:
         if len(self._chunk) == ROWS:
             self._end_chunk()
 
-    def finish(self, head: Head) -> None:
-        """Write the page; FolderError if that fails, and the page before is as it was."""
+    def end_rows(self) -> None:
+        """Put the last rows into their chunk."""
         if len(self._chunk):
             self._end_chunk()
+
+    def finish(self, head: Head, *, inside: Mapping[str, bytes] = NOTHING) -> None:
+        """Write the page; FolderError if that fails, and the page before is as it was.
+
+        *inside* are the chunks that stand in it.
+        """
+        self.end_rows()
         whole = replace(
             head,
             axes=tuple(self._axes),
@@ -72,7 +84,7 @@ class ReportWriter:
             chunks=tuple(self._chunks),
             undrawn=self._drawing.left,
         )
-        self._store.put(REPORT, page(whole, {}))
+        self._store.put(self._name, page(whole, inside))
         self._data.close({name for each in self._chunks for name in (each.overview, each.details)})
 
     def _files(self, row: PointRow) -> list[ShownFile]:

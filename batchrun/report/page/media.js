@@ -22,13 +22,21 @@ export function isSafe(file) {
   return kindOf(file) !== "other" && !/svg|xml/.test(file[2] ?? "");
 }
 
+/** @type {Record<string, string> | null} */
+let inside = null;
+
+/** Return the files that stand in the page itself, by their paths. */
+function filesInside() {
+  inside ??= Object.assign(Object.create(null), JSON.parse(document.getElementById("data-media")?.textContent ?? "{}"));
+  return /** @type {Record<string, string>} */ (inside);
+}
+
 /**
  * Return the address of a path below the page's folder, whatever characters it has.
  * @param {string} path
  */
 export function address(path) {
-  if (path.startsWith("data:image/") || path.startsWith("data:video/") || path.startsWith("data:audio/")) return path;
-  return `./${path.split("/").map(encodeURIComponent).join("/")}`;
+  return filesInside()[path] ?? `./${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 /**
@@ -63,7 +71,11 @@ export function large(file, label) {
   const kind = kindOf(file);
   if (kind === "image") {
     const picture = make("img", { attributes: { alt: label } });
-    picture.onerror = () => picture.replaceWith(gone());
+    picture.onerror = () => {
+      const [, , , thumbnail] = file; // a page that was sent alone has no more
+      if (thumbnail === null || picture.src.endsWith(address(thumbnail).slice(1))) picture.replaceWith(gone());
+      else picture.src = address(thumbnail);
+    };
     picture.src = address(file[0]);
     return picture;
   }
