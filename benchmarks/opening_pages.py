@@ -23,6 +23,7 @@ from typing import Any, Final
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
+from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.manifest.cells import Cell
 from batchrun.report.head import Head
@@ -113,7 +114,7 @@ def _row(key: str, alias: str, values: dict[str, Any]) -> PointRow:
 
 def write(folder: Path, cells: int) -> None:
     """Write a page of so many *cells*, and one that reads the same data and shows nothing."""
-    writer = ReportWriter(folder, NoThumbnails())
+    writer = ReportWriter(OutputStore(folder), NoThumbnails())
     for each in rows(cells):
         writer.add(each)
     counts = {"cells": cells, "succeeded": cells}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from result_lines import cell
 
+from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.data_files import FOLDER
 from batchrun.report.head import Head
@@ -56,7 +57,7 @@ class NoThumbnails:
 
 
 def written(folder: Path, rows: Sequence[PointRow], **rest: Any) -> str:
-    writer = ReportWriter(folder, NoThumbnails())
+    writer = ReportWriter(OutputStore(folder), NoThumbnails())
     for each in rows:
         writer.add(each)
     writer.finish(head(**rest))

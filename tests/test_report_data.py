@@ -1,6 +1,7 @@
 """The page's data: columns, chunks, files on disk; and the page that names them."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,8 @@ def test_a_chunk_that_has_not_changed_is_not_written_again(tmp_path: Path) -> No
 def test_what_the_page_no_longer_names_is_removed_and_nothing_else(tmp_path: Path) -> None:
     written(tmp_path, [row("c1", {"seed": 1})])
     before = set(data_files(tmp_path))
+    for name in before:
+        os.utime(tmp_path / FOLDER / name, (0, 0))
     (tmp_path / FOLDER / "mine.txt").write_text("mine")
 
     written(tmp_path, [row("c1", {"seed": 1}, status="failed")])
@@ -162,10 +165,10 @@ def never() -> bool:
 def test_a_thumbnail_is_made_once_for_each_content(tmp_path: Path) -> None:
     file = saved_picture(tmp_path)
 
-    address = Thumbnails(tmp_path, until=never).of(file)
+    address = Thumbnails(OutputStore(tmp_path), until=never).of(file)
     assert address is not None
     made = (tmp_path / address).stat()
-    again = Thumbnails(tmp_path, until=never).of(file)
+    again = Thumbnails(OutputStore(tmp_path), until=never).of(file)
 
     assert again == address
     assert (tmp_path / address).stat().st_ino == made.st_ino
@@ -179,14 +182,14 @@ def test_a_small_picture_a_sound_and_a_broken_file_have_no_thumbnail(tmp_path: P
     broken = SavedFile(path="files/b.png", bytes=99999, sha256="aa", content_type="image/png")
     (tmp_path / "files").mkdir()
     (tmp_path / "files/b.png").write_bytes(b"no picture" * 9999)
-    thumbnails = Thumbnails(tmp_path, until=never)
+    thumbnails = Thumbnails(OutputStore(tmp_path), until=never)
 
     assert [thumbnails.of(each) for each in (small, sound, broken)] == [None, None, None]
     assert thumbnails.left == 0
 
 
 def test_pictures_for_which_there_is_no_time_are_counted(tmp_path: Path) -> None:
-    thumbnails = Thumbnails(tmp_path, until=lambda: True)
+    thumbnails = Thumbnails(OutputStore(tmp_path), until=lambda: True)
 
     assert thumbnails.of(saved_picture(tmp_path)) is None
     assert thumbnails.left == 1

@@ -10,6 +10,7 @@ from browser import Page, chromium, needs_browser
 from PIL import Image
 from report_pages import HOSTILE, head, row, written
 
+from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.data_files import FOLDER
 from batchrun.report.single_file import write_single
@@ -280,8 +281,9 @@ def test_a_screen_reader_finds_a_grid(opened: Page) -> None:
 def test_a_page_in_one_file_needs_nothing_beside_it(
     page: Page, folder: Path, tmp_path: Path
 ) -> None:
-    thumbnails = Thumbnails(folder, until=lambda: False)
-    path, whole = write_single(folder, head(), lambda: iter(chairs(folder)), thumbnails)
+    store = OutputStore(folder)
+    thumbnails = Thumbnails(store, until=lambda: False)
+    path, whole = write_single(store, head(), lambda: iter(chairs(folder)), thumbnails)
     alone = tmp_path / "alone.html"
     shutil.move(path, alone)
 

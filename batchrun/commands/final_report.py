@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.normalised import normalise
+from batchrun.base.output_store import OutputStore
 from batchrun.base.said import log
 from batchrun.base.text import number_of, usd
 from batchrun.commands import nothing_to_do
@@ -73,7 +74,7 @@ def show(ending: Ending, *, as_json: bool, quiet: bool) -> int:
 
     *quiet* leaves out all of it where the call succeeded (exit 0), but for the JSON object.
     """
-    writer = report_writer(ending.call.folder, seconds=PATIENCE)
+    writer = report_writer(OutputStore(ending.call.folder), seconds=PATIENCE)
     totals = walk(ending, writer)
     summary = _with_page(summary_of(ending, totals), ending, writer)
     SIGNALS.hush()
@@ -198,7 +199,7 @@ def _write(ending: Ending, cells: Iterator[Cell], writer: ReportWriter) -> None:
     try:
         with writer.whole():
             write_results(
-                call.folder,
+                OutputStore(call.folder),
                 call.manifest,
                 ending.ledger,
                 attempts=attempts,

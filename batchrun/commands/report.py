@@ -1,10 +1,12 @@
 """`batchrun report MANIFEST|FOLDER`: write report.html and results.*; no network, no lock."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from batchrun.base.output_store import OutputStore
 from batchrun.base.text import number_of, size_of
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.reporting import cells_of, head_of, report_writer
@@ -35,19 +37,20 @@ def main(argv: Sequence[str]) -> int:
     subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     with naming_recover(recover_of(subject.command)), opened(subject) as reader:
         summary = summary_of(subject, reader, overview_of(subject, reader))
-        writer = report_writer(subject.folder, seconds=None)
-        rows = _write(subject, reader, writer)
+        store = OutputStore(subject.folder, by=f"{os.getpid()}")  # it takes no lock
+        writer = report_writer(store, seconds=None)
+        rows = _write(subject, reader, writer, store)
         head = head_of(summary, subject.folder)
         writer.finish(head)
         path = subject.folder / REPORT
         said = f"{path}: {number_of(rows, 'row')}"
         if values["single_file"]:
-            said = f"{said}\n{_single(subject, reader, head)}"
+            said = f"{said}\n{_single(subject, reader, head, store)}"
     print(replace(summary, report=str(path)).as_json() if values["json"] else said)
     return 0
 
 
-def _single(subject: Subject, reader: Reader, head: Head) -> str:
+def _single(subject: Subject, reader: Reader, head: Head, store: OutputStore) -> str:
     """Write the page in one file; return what is said of it."""
 
     def rows() -> Iterator[PointRow]:
@@ -57,18 +60,18 @@ def _single(subject: Subject, reader: Reader, head: Head) -> str:
         cells = expand(replace(manifest, redone=reader.book.redone))
         return point_rows(reader, cells, attempts=manifest.settings().attempts)
 
-    thumbnails = Thumbnails(subject.folder, until=lambda: False)
-    path, whole = write_single(subject.folder, head, rows, thumbnails)
+    thumbnails = Thumbnails(store, until=lambda: False)
+    path, whole = write_single(store, head, rows, thumbnails)
     size = size_of(path.stat().st_size)
     return f"{path}: {size}, with {'its files' if whole else 'thumbnails; the files are too large'}"
 
 
-def _write(subject: Subject, reader: Reader, writer: ReportWriter) -> int:
+def _write(subject: Subject, reader: Reader, writer: ReportWriter, store: OutputStore) -> int:
     """Give *writer* each row; write the results, too, where the manifest says what they are."""
     if subject.manifest is None:
         for row in point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS):
             writer.add(row)
     else:
         manifest = replace(subject.manifest, redone=reader.book.redone)
-        write_results(subject.folder, manifest, reader, shown=writer.add)
+        write_results(store, manifest, reader, shown=writer.add)
     return writer.rows

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchrun.base.endpoint import SIMULATOR
+from batchrun.base.output_store import OutputStore
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
@@ -23,8 +24,8 @@ PATIENCE: Final = 5.0
 """Seconds for which the end of a call makes thumbnails; `batchrun report` makes the others."""
 
 
-def report_writer(folder: Path, *, seconds: float | None) -> "ReportWriter":
-    """Return what writes the page in *folder*; thumbnails are made for so many *seconds*."""
+def report_writer(store: OutputStore, *, seconds: float | None) -> "ReportWriter":
+    """Return what writes the page into *store*; thumbnails are made for so many *seconds*."""
     from batchrun.report.thumbnails import Thumbnails
     from batchrun.report.writing import ReportWriter
 
@@ -33,7 +34,7 @@ def report_writer(folder: Path, *, seconds: float | None) -> "ReportWriter":
     def late() -> bool:
         return until is not None and time.monotonic() > until
 
-    return ReportWriter(folder, Thumbnails(folder, until=late))
+    return ReportWriter(store, Thumbnails(store, until=late))
 
 
 def head_of(summary: Summary, folder: Path) -> "Head":

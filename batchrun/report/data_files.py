@@ -1,10 +1,13 @@
 """Chunks on disk, each named by its content. One that hasn't changed isn't written again.
 
-An open page goes on with the files that it was written with until they are removed, and never
-meets a newer one under an old name. They are scripts: a page on a disk may read nothing else.
+An open page goes on with the files that it was written with: they stay for a while, and no newer
+one has an old name. Two that write the page at once, a call and `batchrun report`, don't meet. The
+files are scripts: a page on a disk may read nothing else.
 """
 
+import os
 import re
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from hashlib import sha256
@@ -14,6 +17,9 @@ from batchrun.base.output_store import OutputStore
 from batchrun.report.embedded import embedded
 
 FOLDER: Final = "report/data"
+
+KEPT: Final = 600.0
+"""Seconds for which a file stays that no page names: for one that is open, or being written."""
 
 DIGITS: Final = 16
 """Digits of a content's hash in a name."""
@@ -44,14 +50,18 @@ class DataFiles:
         script = b'batchrunTake("%s",%s)\n' % (name.encode(), text)
         if self._store.size(path) != len(script):
             self._store.put(path, script)
+        else:
+            with suppress(OSError):
+                os.utime(self._store.path(path))
         return name
 
     def close(self, named: Collection[str]) -> None:
         folder = self._store.path(FOLDER)
-        kept = {f"{name}.js" for name in named}
+        kept, old = {f"{name}.js" for name in named}, time.time() - KEPT
         with suppress(OSError):
             for path in list(folder.iterdir()):
-                if _OURS.fullmatch(path.name) and path.name not in kept:
+                is_left = _OURS.fullmatch(path.name) and path.name not in kept
+                if is_left and path.stat().st_mtime < old:
                     path.unlink(missing_ok=True)
 
 

@@ -59,7 +59,7 @@ class _Media:
 
 
 def write_single(
-    folder: Path, head: Head, rows: Callable[[], Iterator[PointRow]], thumbnails: Thumbnails
+    store: OutputStore, head: Head, rows: Callable[[], Iterator[PointRow]], thumbnails: Thumbnails
 ) -> tuple[Path, bool]:
     """Write the page of *rows*; return where, and whether the files themselves stand in it.
 
@@ -67,7 +67,7 @@ def write_single(
     """
     for whole in (True, False):
         try:
-            return _written(folder, head, rows(), thumbnails, whole=whole), whole
+            return _written(store, head, rows(), thumbnails, whole=whole), whole
         except _TooLargeError:
             continue
     raise UsageError(
@@ -77,11 +77,10 @@ def write_single(
 
 
 def _written(
-    folder: Path, head: Head, rows: Iterator[PointRow], thumbnails: Thumbnails, *, whole: bool
+    store: OutputStore, head: Head, rows: Iterator[PointRow], thumbnails: Thumbnails, *, whole: bool
 ) -> Path:
-    store, data = OutputStore(folder), DataInside()
-    media = _Media(store, whole=whole)
-    writer = ReportWriter(folder, thumbnails, data=data, name=SINGLE)
+    data, media = DataInside(), _Media(store, whole=whole)
+    writer = ReportWriter(store, thumbnails, data=data, name=SINGLE)
     for row in rows:
         writer.add(row)
         for file in () if row.saved is None else row.saved.there:
@@ -91,4 +90,4 @@ def _written(
     if data.size + len(addresses) > MOST:
         raise _TooLargeError
     writer.finish(head, inside={**data.chunks, "media": addresses})
-    return folder / SINGLE
+    return store.path(SINGLE)

@@ -33,13 +33,12 @@ DRAWN: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", 
 
 
 class Thumbnails:
-    """The thumbnails of a folder; *until* says when no further one is made in this call."""
+    """The thumbnails in *store*; *until* says when no further one is made in this call."""
 
-    def __init__(self, folder: Path, *, until: Callable[[], bool]) -> None:
-        self._folder = folder
-        self._store = OutputStore(folder)
+    def __init__(self, store: OutputStore, *, until: Callable[[], bool]) -> None:
+        self._store = store
         self._until = until
-        self._there = _names_below(folder / FOLDER)
+        self._there = _names_below(store.path(FOLDER))
         self.left = 0
 
     def of(self, file: SavedFile) -> str | None:

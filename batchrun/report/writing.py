@@ -6,7 +6,6 @@ the page before is removed after that.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -33,14 +32,14 @@ class Drawing(Protocol):
 
 
 class ReportWriter:
-    """The page of the sweep in *folder*, as its rows come."""
+    """The page of a sweep, as its rows come; *store* is the sweep's folder."""
 
     def __init__(
-        self, folder: Path, drawing: Drawing, *, data: Data | None = None, name: str = REPORT
+        self, store: OutputStore, drawing: Drawing, *, data: Data | None = None, name: str = REPORT
     ) -> None:
-        self._store = OutputStore(folder)
+        self._store = store
         self._drawing = drawing
-        self._data = DataFiles(self._store) if data is None else data
+        self._data = DataFiles(store) if data is None else data
         self._name = name
         self._chunk = Chunk()
         self._chunks: list[ChunkNames] = []

@@ -33,7 +33,7 @@ def keep_manifest(folder: Path, text: bytes) -> None:
 
 
 def write_results(
-    folder: Path,
+    store: OutputStore,
     manifest: Manifest,
     ledger: Readable,
     *,
@@ -50,7 +50,6 @@ def write_results(
     """
     limit = manifest.settings().attempts if attempts is None else attempts
     rows = point_rows(ledger, expand(manifest) if cells is None else cells, attempts=limit)
-    store = OutputStore(folder)
     names = _write_jsonl(store, _shown(rows, shown))
     _write_csv(store, columns(names))
 
