@@ -25,7 +25,7 @@ LEVELS: Final = [
     {"ledger", "manifest", "runflow"},
     {"catalogue"},
     {"engine", "receiver", "results"},
-    {"planning", "recovery"},
+    {"planning", "recovery", "report"},
     {"commands"},
     {"cli", "python"},
     {"__main__"},
@@ -67,6 +67,7 @@ SHARED_BY_COMMANDS: Final = {
     "preview",
     "progress_choice",
     "recovering",
+    "reporting",
     "retrying",
     "questions",
     "reusing",
@@ -123,7 +124,7 @@ OWNERS: Final = {
     "yaml": {"manifest"},
     "starlette": {"receiver", "simulator"},
     "uvicorn": {"receiver", "simulator"},
-    "PIL": {"simulator"},
+    "PIL": {"simulator", "report.thumbnails"},
     "trustme": {"simulator.certificates"},
 }
 """Who alone imports a package."""
