@@ -186,6 +186,27 @@ def test_a_service_that_was_simulated_shows_logs_and_steps(
     assert "info: run accepted" in capsys.readouterr().out
 
 
+def test_a_call_whose_logs_are_missing_is_not_taken_for_one_with_nothing_to_do(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    path, folder = tmp_path / "m.yaml", tmp_path / "outputs" / "@simulator" / "m"
+    path.write_text(
+        "endpoint: simulator\nmodels: [google/nano-banana-2]\ninputs: {prompt: this will fail}\n"
+        "limits: {rate: 100/s, settle: 100ms, attempts: 1}\npoll: {interval: 100ms}\n"
+        "outputs: {logs: failed}\n"
+    )
+    folder.mkdir(parents=True)
+    (folder / "logs").write_text("in the way")
+
+    assert main([str(path), "--no-progress"]) == 1
+    said = capsys.readouterr().err
+    assert "the logs of 1 run are not kept; the next call asks for them" in said
+    (folder / "logs").unlink()
+    assert main([str(path), "--quiet"]) == 1
+    assert len(list(folder.glob("logs/*/*.json"))) == 1
+    assert "not kept" not in capsys.readouterr().err
+
+
 # What services say.
 
 
