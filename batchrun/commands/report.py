@@ -24,16 +24,7 @@ from batchrun.results.rows import PointRow
 
 def main(argv: Sequence[str]) -> int:
     """Write the page and the results; 0 whenever that could be done."""
-    parser = Parser("report", description="Write report.html and results.*, by the ledger alone.")
-    parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
-    add_place(parser)
-    parser.add_argument(
-        "--single-file",
-        action="store_true",
-        help=f"also write {SINGLE}, a page of at most 25 MB with its pictures inside",
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    values = vars(parser.parse_args(argv))
+    values = vars(parser().parse_args(argv))
     subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     with naming_recover(recover_of(subject.command)), opened(subject) as reader:
         summary = summary_of(subject, reader, overview_of(subject, reader))
@@ -48,6 +39,20 @@ def main(argv: Sequence[str]) -> int:
             said = f"{said}\n{_single(subject, reader, head, store)}"
     print(replace(summary, report=str(path)).as_json() if values["json"] else said)
     return 0
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser("report", description="Write report.html and results.*, by the ledger alone.")
+    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    add_place(made)
+    made.add_argument(
+        "--single-file",
+        action="store_true",
+        help=f"also write {SINGLE}, a page of at most 25 MB with its pictures inside",
+    )
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
 
 
 def _single(subject: Subject, reader: Reader, head: Head, store: OutputStore) -> str:
