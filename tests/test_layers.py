@@ -25,7 +25,7 @@ LEVELS: Final = [
     {"ledger", "manifest", "runflow"},
     {"catalogue"},
     {"engine", "receiver", "results"},
-    {"planning", "recovery", "report"},
+    {"exports", "planning", "recovery", "report"},
     {"commands"},
     {"cli", "python"},
     {"__main__"},
@@ -49,6 +49,7 @@ SHARED_BY_COMMANDS: Final = {
     "edited",
     "error_boundary",
     "execute",
+    "exporting",
     "fetched_logs",
     "final_report",
     "grid_counts",
@@ -125,6 +126,7 @@ OWNERS: Final = {
     "starlette": {"receiver", "simulator"},
     "uvicorn": {"receiver", "simulator"},
     "PIL": {"simulator", "report.thumbnails"},
+    "pyarrow": {"exports.parquet"},
     "trustme": {"simulator.certificates"},
 }
 """Who alone imports a package."""

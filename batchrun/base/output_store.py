@@ -64,6 +64,7 @@ class OutputStore:
     @contextmanager
     def replacing(self, name: str) -> Iterator[IO[bytes]]:
         """Give a file that takes the place of *name* once it is whole."""
+        self._make_folder(name)
         with replacing(self.path(name), by=self._by) as file:
             yield file
 

@@ -24,7 +24,7 @@ MANIFEST: Final = "manifest.yaml"
 RESULTS_JSONL: Final = "results.jsonl"
 RESULTS_CSV: Final = "results.csv"
 
-_encode: Final = made_once(json.JSONEncoder(ensure_ascii=False))
+as_json: Final = made_once(json.JSONEncoder(ensure_ascii=False))
 
 
 def keep_manifest(folder: Path, text: bytes) -> None:
@@ -117,12 +117,13 @@ def _write_jsonl(store: OutputStore, rows: Iterable[dict[str, Any]]) -> list[str
             if tuple(each) != shape:  # rarely another than the last row's
                 shape = tuple(each)
                 names.update(dict.fromkeys(shape))
-            file.write(_line(each))
+            file.write(json_line(each))
     return list(names)
 
 
-def _line(values: dict[str, Any]) -> bytes:
-    text = _encode(values)
+def json_line(values: dict[str, Any]) -> bytes:
+    """Return the line of a JSONL file that says *values*."""
+    text = as_json(values)
     # Half a surrogate pair has no UTF-8; as a backslash escape it is what JSON says anyway.
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
@@ -131,14 +132,14 @@ def _write_csv(store: OutputStore, names: list[str]) -> None:
     # RFC 4180's line ends: with "\n" alone the csv module leaves a lone "\r" in a text unquoted.
     source = store.path(RESULTS_JSONL)
     with store.replacing(RESULTS_CSV) as file, source.open("rb") as lines:
-        writer = csv.writer(_Text(file), lineterminator="\r\n")
+        writer = csv.writer(Utf8(file), lineterminator="\r\n")
         writer.writerow(map(field, names))
         for line in lines:
             values = json.loads(line)
             writer.writerow([field(values.get(name)) for name in names])
 
 
-class _Text:
+class Utf8:
     """Lets the csv module write into a binary file."""
 
     def __init__(self, file: IO[bytes]) -> None:
