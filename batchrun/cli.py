@@ -14,6 +14,7 @@ COMMANDS = {
     "status": "counts, costs, open runs and failures; no network",
     "why": "the life of one cell; no network without `--logs`",
     "logs": "the logs and steps of a cell's runs, kept or asked from the service",
+    "report": "write the page of results, and the results in other formats; no network",
     "list": "all sweeps and labels below a folder; no network",
     "models": "which models there are; what one takes, gives and costs",
     "redo": "make chosen cells again, and pay for just these",
@@ -26,7 +27,7 @@ COMMANDS = {
 
 HELP = frozenset({"-h", "--help"})
 
-NOT_YET = frozenset({"report", "compare", "rehearse", "lock", "verify"})
+NOT_YET = frozenset({"compare", "rehearse", "lock", "verify"})
 """Commands whose words are taken, and that this version does not have."""
 
 

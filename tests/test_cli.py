@@ -112,7 +112,7 @@ def test_the_first_in_the_order_of_severity_is_the_exit_code() -> None:
 def test_a_command_of_a_later_version_is_not_taken_for_a_manifest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["report", "m.yaml"]) == 2
+    assert main(["compare", "m.yaml"]) == 2
 
     assert "not in this version" in capsys.readouterr().err
 

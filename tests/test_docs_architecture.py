@@ -15,6 +15,7 @@ WITH_A_MAP: Final = [
     "catalogue",
     "commands",
     "engine",
+    "exports",
     "ledger",
     "manifest",
     "python",

@@ -13,6 +13,7 @@ from ledger_lines import finished, intent, saved, submitted
 from result_lines import MemoryLedger
 
 from batchrun.base.disk import atomic_write
+from batchrun.base.output_store import OutputStore
 from batchrun.errors import FolderError
 from batchrun.ledger.records import AnyRecord, Extra
 from batchrun.manifest.grid.expand import expand
@@ -58,7 +59,7 @@ def spreadsheet(folder: Path) -> list[dict[str, str]]:
 
 def test_each_point_has_a_row_in_the_grid_s_order(tmp_path: Path) -> None:
     manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, done(manifest))
+    write_results(OutputStore(tmp_path), manifest, done(manifest))
 
     cells = list(expand(manifest))
     assert [row["cell"] for row in results(tmp_path)] == [cell.key for cell in cells]
@@ -68,7 +69,7 @@ def test_each_point_has_a_row_in_the_grid_s_order(tmp_path: Path) -> None:
 
 def test_values_keep_their_types_in_jsonl(tmp_path: Path) -> None:
     manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, done(manifest))
+    write_results(OutputStore(tmp_path), manifest, done(manifest))
 
     first = results(tmp_path)[0]
     assert first["prompt"] == "=1+1"
@@ -80,7 +81,7 @@ def test_values_keep_their_types_in_jsonl(tmp_path: Path) -> None:
 
 def test_a_csv_s_columns_are_all_that_any_row_has(tmp_path: Path) -> None:
     manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, done(manifest))
+    write_results(OutputStore(tmp_path), manifest, done(manifest))
     rows = spreadsheet(tmp_path)
 
     assert {"prompt", "seed", "config", "duration", "style"} <= set(rows[0])
@@ -93,7 +94,7 @@ def test_a_spreadsheet_runs_nothing_of_it_and_a_reader_gets_every_character(
     tmp_path: Path,
 ) -> None:
     manifest = manifest_of(tmp_path)
-    write_results(tmp_path, manifest, done(manifest))
+    write_results(OutputStore(tmp_path), manifest, done(manifest))
     prompts = [row["prompt"] for row in spreadsheet(tmp_path)]
 
     assert prompts[::2] == ["'=1+1", 'a "quoted", chair', "two\nlines\rand a half", "'-5"]
@@ -103,7 +104,7 @@ def test_a_spreadsheet_runs_nothing_of_it_and_a_reader_gets_every_character(
 def test_points_of_one_cell_have_a_row_each_and_share_its_run(tmp_path: Path) -> None:
     text = "models: [google/nano-banana-2]\ninputs: {prompt: a chair}\nvars: {take: [1, 2]}\n"
     manifest = manifest_of(tmp_path, text)
-    write_results(tmp_path, manifest, done(manifest))
+    write_results(OutputStore(tmp_path), manifest, done(manifest))
 
     one, two = results(tmp_path)
     assert (one["take"], two["take"]) == (1, 2)
@@ -111,7 +112,7 @@ def test_points_of_one_cell_have_a_row_each_and_share_its_run(tmp_path: Path) ->
 
 
 def test_what_never_ran_has_a_row_too(tmp_path: Path) -> None:
-    write_results(tmp_path, manifest_of(tmp_path), MemoryLedger())
+    write_results(OutputStore(tmp_path), manifest_of(tmp_path), MemoryLedger())
 
     assert {row["status"] for row in results(tmp_path)} == {"pending"}
     assert len(spreadsheet(tmp_path)) == 8
@@ -122,9 +123,9 @@ def test_attempts_of_the_command_line_say_what_is_final(tmp_path: Path) -> None:
     (key,) = (cell.key for cell in expand(manifest))
     ledger = MemoryLedger([intent(key), submitted(key), finished(key, status="failed")])
 
-    write_results(tmp_path, manifest, ledger)
+    write_results(OutputStore(tmp_path), manifest, ledger)
     assert results(tmp_path)[0]["status"] == "pending"
-    write_results(tmp_path, manifest, ledger, attempts=1)
+    write_results(OutputStore(tmp_path), manifest, ledger, attempts=1)
     assert results(tmp_path)[0]["status"] == "failed"
 
 
@@ -132,7 +133,9 @@ def test_half_a_surrogate_pair_of_the_service_stops_neither_file(tmp_path: Path)
     manifest = manifest_of(tmp_path, "models: [a/b]\ninputs: {prompt: x}\n")
     (key,) = (cell.key for cell in expand(manifest))
     ended = finished(key, status="cancelled", failure_message="half \ud800", cost=Decimal(1))
-    write_results(tmp_path, manifest, MemoryLedger([intent(key), submitted(key), ended]))
+    write_results(
+        OutputStore(tmp_path), manifest, MemoryLedger([intent(key), submitted(key), ended])
+    )
 
     assert results(tmp_path)[0]["failure_message"] == "half \ud800"
     assert spreadsheet(tmp_path)[0]["failure_message"] == "half \\ud800"
@@ -142,9 +145,9 @@ def test_writing_again_gives_the_same_bytes_and_leaves_nothing_beside(tmp_path: 
     manifest = manifest_of(tmp_path)
     out = tmp_path / "out"
     out.mkdir()
-    write_results(out, manifest, done(manifest))
+    write_results(OutputStore(out), manifest, done(manifest))
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    write_results(out, manifest, done(manifest))
+    write_results(OutputStore(out), manifest, done(manifest))
 
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert set(before) == {"results.jsonl", "results.csv"}
@@ -155,7 +158,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         text = f"models: [a/b]\ninputs: {{prompt: {'x' * 2000}, seed: {{$range: [1, {points}]}}}}\n"
         manifest = manifest_of(tmp_path, text)
         tracemalloc.start()
-        write_results(tmp_path, manifest, MemoryLedger())
+        write_results(OutputStore(tmp_path), manifest, MemoryLedger())
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -295,7 +298,7 @@ def test_the_column_of_costs_adds_up_to_what_was_spent(tmp_path: Path) -> None:
     ]
     ledger = MemoryLedger(lines)
 
-    write_results(tmp_path, manifest, ledger)
+    write_results(OutputStore(tmp_path), manifest, ledger)
 
     rows = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
     assert [(each["cost"], each["shared"]) for each in rows] == [

@@ -17,10 +17,15 @@ from batchrun.errors import FolderError
 
 
 class OutputStore:
-    """The files below *folder*."""
+    """The files below *folder*.
 
-    def __init__(self, folder: Path) -> None:
+    Who writes without the ledger's lock says who that is *by*: else two would write beside the
+    place of one file under one name.
+    """
+
+    def __init__(self, folder: Path, *, by: str = "") -> None:
         self._folder = folder
+        self._by = by
 
     def path(self, name: str) -> Path:
         """Return where *name* is on this machine."""
@@ -39,7 +44,7 @@ class OutputStore:
     def put(self, name: str, data: bytes) -> None:
         """Put *data* in place of *name*; FolderError, and the old file, if that fails."""
         self._make_folder(name)
-        atomic_write(self.path(name), data)
+        atomic_write(self.path(name), data, by=self._by)
 
     def take(self, name: str, source: Path) -> None:
         """Have the file *source* under *name*, too: as a link to the same bytes, else as a copy."""
@@ -59,7 +64,8 @@ class OutputStore:
     @contextmanager
     def replacing(self, name: str) -> Iterator[IO[bytes]]:
         """Give a file that takes the place of *name* once it is whole."""
-        with replacing(self.path(name)) as file:
+        self._make_folder(name)
+        with replacing(self.path(name), by=self._by) as file:
             yield file
 
     @contextmanager

@@ -27,6 +27,8 @@ Shared by them:
     retrying.py                   what `--retry-failed` tries again, and what it may cost
     paid_before.py                what is paid already, and not in the ledger
     final_report.py               how a call ends; `grid_counts.py` counts for it
+    reporting.py                  what the page of a sweep is made of
+    exporting.py                  the results in other formats
     ledger_counts.py              what the ledger comes to without a manifest
     outcome.py                    what a call came to, as it is printed
     status_report.py              how a sweep stands; `open_runs.py` for its runs

@@ -25,18 +25,7 @@ MOST_RUNS: Final = 10
 
 def main(argv: Sequence[str]) -> int:
     """Print the logs of a cell's runs; 0 whenever the cell could be read."""
-    parser = Parser(
-        "logs",
-        description="The logs and the steps of a cell's runs, as the folder keeps them or the "
-        "service shows them.",
-    )
-    parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
-    parser.add_argument(
-        "cell", metavar="CELL", help="a key's beginning, a file, or the id of a run: of it alone"
-    )
-    add_place(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    values = vars(parser.parse_args(argv))
+    values = vars(parser().parse_args(argv))
     subject = folder_subject(values["target"], take_place(values), quiet=values["json"])
     with naming_recover(recover_of(subject.command)):
         life = life_in(subject, values["cell"])
@@ -47,6 +36,22 @@ def main(argv: Sequence[str]) -> int:
     else:
         print("\n".join(map(for_terminal, _screen(life, runs, logs, left_out))))
     return 0
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser(
+        "logs",
+        description="The logs and the steps of a cell's runs, as the folder keeps them or the "
+        "service shows them.",
+    )
+    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    made.add_argument(
+        "cell", metavar="CELL", help="a key's beginning, a file, or the id of a run: of it alone"
+    )
+    add_place(made)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
 
 
 def _meant(life: Life, text: str) -> tuple[list[dict[str, Any]], str]:

@@ -47,6 +47,8 @@ _OF_DAYS: Final = (
 )
 
 _FILES: Final = (b'{"type":"saved"', b'{"type":"reused"')
+_SWEEP: Final = b'{"type":"sweep"'
+_AT: Final = re.compile(rb'"at":"([^"]*)"')
 _MARKS: Final = b'{"type":"marks"'
 _SENT: Final = (b'{"type":"intent"', b'{"type":"submitted"')
 _ANSWERS: Final = tuple(
@@ -247,6 +249,29 @@ def redone_in(path: Path) -> dict[str, dict[str, int]]:
 def marks_in(path: Path) -> dict[str, Mark]:
     """Return the marks of the file, by the keys of what they make; likewise."""
     return _marked(path).marks
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """When the first and the last line were written, and how many *calls* wrote something."""
+
+    first_at: str | None = None
+    last_at: str | None = None
+    calls: int = 0
+
+
+def span_of(path: Path) -> Span:
+    """Return what time the lines of the file span."""
+    first, last, calls = b"", b"", 0
+    for line in _whole(path):
+        # A call that begins a sweep writes who it is before its first look, and after it.
+        calls += line.startswith(_SWEEP) and not last.startswith(_SWEEP)
+        first, last = first or line, line
+    return Span(first_at=_at(first), last_at=_at(last), calls=calls)
+
+
+def _at(line: bytes) -> str | None:
+    found = _AT.search(line)
+    return None if found is None else found[1].decode("ascii", "replace")
 
 
 def _marked(path: Path) -> Book:

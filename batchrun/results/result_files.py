@@ -5,7 +5,7 @@ A reader sees the old file or the new one, never half of either; a crash leaves 
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -18,13 +18,13 @@ from batchrun.ledger.records import Finished, Rejected, Reused, Saved
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import expand
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.rows import ENDED, columns, row
+from batchrun.results.rows import ENDED, PointRow, columns, row
 
 MANIFEST: Final = "manifest.yaml"
 RESULTS_JSONL: Final = "results.jsonl"
 RESULTS_CSV: Final = "results.csv"
 
-_encode: Final = made_once(json.JSONEncoder(ensure_ascii=False))
+as_json: Final = made_once(json.JSONEncoder(ensure_ascii=False))
 
 
 def keep_manifest(folder: Path, text: bytes) -> None:
@@ -33,43 +33,62 @@ def keep_manifest(folder: Path, text: bytes) -> None:
 
 
 def write_results(
-    folder: Path,
+    store: OutputStore,
     manifest: Manifest,
     ledger: Readable,
     *,
     attempts: int | None = None,
     cells: Iterable[Cell] | None = None,
+    shown: Callable[[PointRow], None] | None = None,
 ) -> None:
     """Write `results.jsonl` and `results.csv`: a row for each point, in the grid's order.
 
     Row by row, so that memory doesn't grow with them; the CSV is made from the JSONL, because only
     after the last row all columns are known. *attempts* overrides the manifest's; *cells* is a
-    walk of its grid that the caller has begun.
+    walk of its grid that the caller has begun. Each row is *shown* to the page, too, where
+    there is one.
     """
     limit = manifest.settings().attempts if attempts is None else attempts
-    seen = KeyIndex()
-    rows = (
-        row_of(cell, ledger, limit, shared=not seen.add(cell.key)[1])
-        for cell in cells or expand(manifest)
-    )
-    store = OutputStore(folder)
-    names = _write_jsonl(store, rows)
+    rows = point_rows(ledger, expand(manifest) if cells is None else cells, attempts=limit)
+    names = _write_jsonl(store, _shown(rows, shown))
     _write_csv(store, columns(names))
 
 
-def row_of(cell: Cell, ledger: Readable, attempts: int, *, shared: bool = False) -> dict[str, Any]:
+def point_rows(ledger: Readable, cells: Iterable[Cell], *, attempts: int) -> Iterator[PointRow]:
+    """Yield the row of each of *cells*, as *ledger* has it."""
+    seen = KeyIndex()
+    for cell in cells:
+        yield _row(cell, ledger, attempts, shared=not seen.add(cell.key)[1])
+
+
+def row_of(cell: Cell, ledger: Readable, attempts: int) -> dict[str, Any]:
     """Return the row of a cell, as the ledger has it now."""
+    return _row(cell, ledger, attempts, shared=False).values
+
+
+def _shown(
+    rows: Iterable[PointRow], shown: Callable[[PointRow], None] | None
+) -> Iterator[dict[str, Any]]:
+    for each in rows:
+        if shown is not None:
+            shown(each)
+        yield each.values
+
+
+def _row(cell: Cell, ledger: Readable, attempts: int, *, shared: bool) -> PointRow:
     history = ledger.book.history(cell.key)
-    return row(
+    saved = _saved(ledger, cell.key, history)
+    values = row(
         cell,
         history,
         _ended(ledger, history),
-        _saved(ledger, cell.key, history),
+        saved,
         attempts=attempts,
         lost=next(lost_files(ledger, cell.key), None),
         other_costs=ledger.book.other_costs.get(cell.key),
         shared=shared,
     )
+    return PointRow(cell=cell, values=values, saved=saved)
 
 
 def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:
@@ -98,12 +117,13 @@ def _write_jsonl(store: OutputStore, rows: Iterable[dict[str, Any]]) -> list[str
             if tuple(each) != shape:  # rarely another than the last row's
                 shape = tuple(each)
                 names.update(dict.fromkeys(shape))
-            file.write(_line(each))
+            file.write(json_line(each))
     return list(names)
 
 
-def _line(values: dict[str, Any]) -> bytes:
-    text = _encode(values)
+def json_line(values: dict[str, Any]) -> bytes:
+    """Return the line of a JSONL file that says *values*."""
+    text = as_json(values)
     # Half a surrogate pair has no UTF-8; as a backslash escape it is what JSON says anyway.
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
@@ -112,14 +132,14 @@ def _write_csv(store: OutputStore, names: list[str]) -> None:
     # RFC 4180's line ends: with "\n" alone the csv module leaves a lone "\r" in a text unquoted.
     source = store.path(RESULTS_JSONL)
     with store.replacing(RESULTS_CSV) as file, source.open("rb") as lines:
-        writer = csv.writer(_Text(file), lineterminator="\r\n")
+        writer = csv.writer(Utf8(file), lineterminator="\r\n")
         writer.writerow(map(field, names))
         for line in lines:
             values = json.loads(line)
             writer.writerow([field(values.get(name)) for name in names])
 
 
-class _Text:
+class Utf8:
     """Lets the csv module write into a binary file."""
 
     def __init__(self, file: IO[bytes]) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
+from msgspec import Struct
+
 from batchrun.base.text import money
 from batchrun.ledger.history import GOOD, NOWHERE, History, State, standing
 from batchrun.ledger.records import Finished, Lost, Rejected, Reused, Saved, reason
@@ -33,6 +35,14 @@ _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
 ENDED: Final = frozenset(State) - {State.PENDING, State.DOUBTFUL, State.IN_FLIGHT}
 """The states in which the line that ended the newest attempt speaks of the cell as it is."""
+
+
+class PointRow(Struct, frozen=True, kw_only=True):
+    """The row of a point, its *cell*, and the line of the files that it has, if there is one."""
+
+    cell: Cell
+    values: dict[str, Any]
+    saved: Saved | Reused | None
 
 
 def row(

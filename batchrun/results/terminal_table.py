@@ -55,7 +55,7 @@ def _aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
     widths[0] = min(widths[0], max(_NARROWEST, room))
     lines = []
     for row in rows:
-        label = _cut(row[0], widths[0])
+        label = cut(row[0], widths[0])
         numbers = (text.rjust(size) for text, size in zip(row[1:], widths[1:], strict=True))
         padding = " " * (widths[0] - width_of(label))
         lines.append(_GAP.join([label + padding, *numbers]))
@@ -96,7 +96,8 @@ def width_of(text: str) -> int:
     return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """Return *text* in at most *width* columns of a terminal."""
     if width_of(text) <= width:
         return text
     while text and width_of(text) > width - 1:

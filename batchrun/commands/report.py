@@ -1,0 +1,110 @@
+"""`batchrun report MANIFEST|FOLDER`: write report.html and results.*; no network, no lock."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from batchrun.base.output_store import OutputStore
+from batchrun.base.said import say
+from batchrun.base.text import number_of, size_of
+from batchrun.commands.exporting import Exported, add_exports, exported, take_exports
+from batchrun.commands.options import Parser, add_place, take_place
+from batchrun.commands.reporting import cells_of, head_of, report_writer
+from batchrun.commands.status_report import DEFAULT_ATTEMPTS, overview_of, summary_of
+from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
+from batchrun.ledger.reader import Reader
+from batchrun.manifest.grid.expand import expand
+from batchrun.report.head import Head
+from batchrun.report.single_file import SINGLE, write_single
+from batchrun.report.thumbnails import Thumbnails
+from batchrun.report.writing import REPORT, ReportWriter
+from batchrun.results.result_files import RESULTS_JSONL, point_rows, write_results
+from batchrun.results.rows import PointRow
+from batchrun.results.summary import Summary
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the page and the results; 0 whenever that could be done."""
+    values = vars(parser().parse_args(argv))
+    exports = take_exports(values)
+    subject = subject_of(values["target"], take_place(values), quiet=values["json"])
+    with naming_recover(recover_of(subject.command)), opened(subject) as reader:
+        summary = summary_of(subject, reader, overview_of(subject, reader))
+        store = OutputStore(subject.folder, by=f"{os.getpid()}")  # it takes no lock
+        said = _written(subject, reader, summary, store, single=values["single_file"])
+    if exports and subject.manifest is None:
+        said.append(f"no manifest can be read: {RESULTS_JSONL} is as the last call has left it")
+    summary = replace(summary, report=str(store.path(REPORT)))
+    with exported(exports, store) as results:
+        _show(said, summary, results, as_json=values["json"])
+    return 0
+
+
+def _show(said: list[str], summary: Summary, results: Exported | None, *, as_json: bool) -> None:
+    """Print the chosen columns, where there are any, else what was written."""
+    lines = [*said, *(() if results is None else results.said)]
+    if results is None or results.names is None:
+        print(summary.as_json() if as_json else "\n".join(lines))
+    elif as_json:
+        results.print_json(summary)
+    else:
+        for line in lines:
+            say(line, sys.stderr)
+        results.print_table()
+
+
+def _written(
+    subject: Subject, reader: Reader, summary: Summary, store: OutputStore, *, single: bool
+) -> list[str]:
+    """Write the page and the results; return what is said of it."""
+    writer = report_writer(store, seconds=None)
+    rows = _write(subject, reader, writer, store)
+    head = head_of(summary, subject.folder)
+    writer.finish(head)
+    said = [f"{store.path(REPORT)}: {number_of(rows, 'row')}"]
+    return [*said, _single(subject, reader, head, store)] if single else said
+
+
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser("report", description="Write report.html and results.*, by the ledger alone.")
+    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    add_place(made)
+    made.add_argument(
+        "--single-file",
+        action="store_true",
+        help=f"also write {SINGLE}, a page of at most 25 MB with its pictures inside",
+    )
+    add_exports(made)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
+
+
+def _single(subject: Subject, reader: Reader, head: Head, store: OutputStore) -> str:
+    """Write the page in one file; return what is said of it."""
+
+    def rows() -> Iterator[PointRow]:
+        manifest = subject.manifest
+        if manifest is None:
+            return point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS)
+        cells = expand(replace(manifest, redone=reader.book.redone))
+        return point_rows(reader, cells, attempts=manifest.settings().attempts)
+
+    thumbnails = Thumbnails(store, until=lambda: False)
+    path, whole = write_single(store, head, rows, thumbnails)
+    size = size_of(path.stat().st_size)
+    return f"{path}: {size}, with {'its files' if whole else 'thumbnails; the files are too large'}"
+
+
+def _write(subject: Subject, reader: Reader, writer: ReportWriter, store: OutputStore) -> int:
+    """Give *writer* each row; write the results, too, where the manifest says what they are."""
+    if subject.manifest is None:
+        for row in point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS):
+            writer.add(row)
+    else:
+        manifest = replace(subject.manifest, redone=reader.book.redone)
+        write_results(store, manifest, reader, shown=writer.add)
+    return writer.rows

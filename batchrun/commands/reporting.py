@@ -1,0 +1,77 @@
+"""What the page of a sweep is made of, where a command writes one."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from batchrun.base.endpoint import SIMULATOR
+from batchrun.base.output_store import OutputStore
+from batchrun.ledger.history import NOWHERE
+from batchrun.ledger.reader import Readable
+from batchrun.ledger.records import Intent, timestamp
+from batchrun.ledger.scan import span_of
+from batchrun.manifest.cells import Cell
+from batchrun.results.summary import Summary
+from batchrun.sweep.location import LEDGER
+
+if TYPE_CHECKING:
+    from batchrun.report.head import Head
+    from batchrun.report.writing import ReportWriter
+
+PATIENCE: Final = 5.0
+"""Seconds for which the end of a call makes thumbnails; `batchrun report` makes the others."""
+
+
+def report_writer(store: OutputStore, *, seconds: float | None) -> "ReportWriter":
+    """Return what writes the page into *store*; thumbnails are made for so many *seconds*."""
+    from batchrun.report.thumbnails import Thumbnails
+    from batchrun.report.writing import ReportWriter
+
+    until = None if seconds is None else time.monotonic() + seconds
+
+    def late() -> bool:
+        return until is not None and time.monotonic() > until
+
+    return ReportWriter(store, Thumbnails(store, until=late))
+
+
+def head_of(summary: Summary, folder: Path) -> "Head":
+    """Return what a page says of the whole sweep, of which *summary* is how it stands."""
+    from batchrun.base.text import money
+    from batchrun.report.head import COUNTS, Head
+
+    span = span_of(folder / LEDGER)
+    return Head(
+        name=summary.name or folder.name,
+        label=summary.label,
+        endpoint=summary.endpoint or "",
+        simulated=summary.endpoint == SIMULATOR,
+        folder=str(folder.absolute()),
+        counts={name: getattr(summary, name) for name in COUNTS},
+        cost=money(summary.cost),
+        written_at=timestamp(datetime.now(UTC)),
+        first_at=span.first_at,
+        last_at=span.last_at,
+        calls=span.calls,
+        complete=summary.complete,
+        next=summary.next,
+        failures=summary.failures,
+    )
+
+
+def cells_of(ledger: Readable) -> Iterator[Cell]:
+    """Yield the cells that *ledger* knows, where no manifest says what their axes are."""
+    for ordinal, (key, history) in enumerate(ledger.book.histories.items()):
+        record = None if history.input_line == NOWHERE else ledger.read(history.input_line)
+        sent = dict(record.input or {}) if isinstance(record, Intent) else {}
+        yield Cell(
+            key=key,
+            model=history.model,
+            alias=history.alias,
+            input=sent,
+            replicate=1,
+            values=sent,
+            ordinal=ordinal,
+        )

@@ -1,0 +1,80 @@
+"""Rows of the results as chunks of columns: what the page needs of all, and of what is shown. Pure.
+
+An *overview* has what rows are laid out and filtered by. The page reads all of them when it opens.
+The *details* of a chunk it reads when a tile of it comes on the screen.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from batchrun.manifest.cells import plain
+from batchrun.report.columns import ABSENT, Packed, packed
+from batchrun.results.rows import COLUMNS, PointRow
+
+OVERVIEW: Final = (
+    "alias",
+    "replicate",
+    "status",
+    "cost",
+    "shared",
+    "duration_ms",
+    "created_at",
+    "failure_code",
+)
+"""The columns of the results that stand in an overview, behind the axes."""
+
+DETAILS: Final = ("cell", "run_id", "attempts", "completed_at", "failure_message")
+
+ROWS: Final = 4000
+"""Rows of a chunk: few enough that one file is read in a moment, and few files for 100,000."""
+
+
+class ShownFile(Struct, frozen=True, kw_only=True):
+    """A file as the page has it; *thumbnail* is the address of a small picture of it."""
+
+    path: str
+    bytes: int
+    content_type: str | None
+    thumbnail: str | None = None
+
+    def as_list(self) -> list[Any]:
+        return [self.path, self.bytes, self.content_type, self.thumbnail]
+
+
+class Chunk:
+    """Rows that are gathered until there are ROWS of them."""
+
+    def __init__(self) -> None:
+        self._overview: list[Mapping[str, Any]] = []
+        self._details: list[list[Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._overview)
+
+    @property
+    def axes(self) -> dict[str, None]:
+        """The axes of its rows, in the order in which they came."""
+        names = (name for values in self._overview for name in values if name not in _OURS)
+        return dict.fromkeys(names)
+
+    def add(self, row: PointRow, files: Sequence[ShownFile]) -> None:
+        """Take in one more row."""
+        self._overview.append(row.values)
+        shown = [row.values[name] for name in DETAILS]
+        self._details.append([*shown, plain(row.cell.input), [each.as_list() for each in files]])
+
+    def overview(self) -> dict[str, Packed]:
+        names = (*self.axes, *OVERVIEW)
+        return {
+            name: packed([values.get(name, ABSENT) for values in self._overview]) for name in names
+        }
+
+    def details(self) -> dict[str, Packed]:
+        columns = zip(*self._details, strict=True)
+        names = (*DETAILS, "input", "files")
+        return {name: packed(column) for name, column in zip(names, columns, strict=True)}
+
+
+_OURS: Final = frozenset(COLUMNS)

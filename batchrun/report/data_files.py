@@ -1,0 +1,85 @@
+"""Chunks on disk, each named by its content. One that hasn't changed isn't written again.
+
+An open page goes on with the files that it was written with: they stay for a while, and no newer
+one has an old name. Two that write the page at once, a call and `batchrun report`, don't meet. The
+files are scripts: a page on a disk may read nothing else.
+"""
+
+import os
+import re
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any, Final, Protocol
+
+from batchrun.base.output_store import OutputStore
+from batchrun.report.embedded import embedded
+
+FOLDER: Final = "report/data"
+
+KEPT: Final = 600.0
+"""Seconds for which a file stays that no page names: for one that is open, or being written."""
+
+DIGITS: Final = 16
+"""Digits of a content's hash in a name."""
+
+_OURS: Final = re.compile(rf"[od]\d+-[0-9a-f]{{{DIGITS}}}\.js")
+
+
+class Data(Protocol):
+    """Where chunks go: files beside the page, or the page itself."""
+
+    def put(self, kind: str, number: int, values: Any) -> str:
+        """Keep *values*; return the name by which the page asks for them."""
+
+    def close(self, named: Collection[str]) -> None:
+        """Forget all but the *named* chunks."""
+
+
+class DataFiles:
+    """The chunks of a sweep's folder."""
+
+    def __init__(self, store: OutputStore) -> None:
+        self._store = store
+
+    def put(self, kind: str, number: int, values: Any) -> str:
+        text = embedded(values)
+        name = f"{kind}{number}-{sha256(text).hexdigest()[:DIGITS]}"
+        path = f"{FOLDER}/{name}.js"
+        script = b'batchrunTake("%s",%s)\n' % (name.encode(), text)
+        if self._store.size(path) != len(script):
+            self._store.put(path, script)
+        else:
+            with suppress(OSError):
+                os.utime(self._store.path(path))
+        return name
+
+    def close(self, named: Collection[str]) -> None:
+        folder = self._store.path(FOLDER)
+        kept, old = {f"{name}.js" for name in named}, time.time() - KEPT
+        with suppress(OSError):
+            for path in list(folder.iterdir()):
+                is_left = _OURS.fullmatch(path.name) and path.name not in kept
+                if is_left and path.stat().st_mtime < old:
+                    path.unlink(missing_ok=True)
+
+
+class DataInside:
+    """Chunks that stand in the page itself, for a single file."""
+
+    def __init__(self) -> None:
+        self.chunks: dict[str, bytes] = {}
+
+    def put(self, kind: str, number: int, values: Any) -> str:
+        name = f"{kind}{number}"
+        self.chunks[name] = embedded(values)
+        return name
+
+    def close(self, named: Collection[str]) -> None:
+        pass
+
+    @property
+    def size(self) -> int:
+        """How many bytes they have."""
+        return sum(map(len, self.chunks.values()))

@@ -1,0 +1,66 @@
+"""What the page says of the whole sweep, above its tiles. Pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+SCHEMA: Final = 1
+"""Version of what stands in a page; its own code reads it, and nothing else does."""
+
+COUNTS: Final = (
+    "cells",
+    *("succeeded", "partial_succeeded", "failed", "rejected", "cancelled"),
+    *("parked", "in_doubt", "pending", "in_flight"),
+    *("unsaved", "lost", "orphaned", "folded"),
+)
+
+
+class ChunkNames(Struct, frozen=True):
+    """The names of a chunk's overview and details, and how many *rows* it has."""
+
+    rows: int
+    overview: str
+    details: str
+
+
+class Head(Struct, frozen=True, kw_only=True):
+    """A sweep as a whole. Times are in UTC; *calls* is how many calls have begun it or gone on.
+
+    *models* are the ids of models by their aliases, *next* is how to go on. *undrawn* counts the
+    pictures without a thumbnail, for which there was no time.
+    """
+
+    name: str
+    label: str | None
+    endpoint: str
+    simulated: bool
+    folder: str
+    counts: Mapping[str, int]
+    cost: str
+    written_at: str
+    first_at: str | None = None
+    last_at: str | None = None
+    calls: int = 0
+    complete: bool = False
+    next: str = ""
+    failures: Sequence[Mapping[str, Any]] = ()
+    models: Mapping[str, str] = {}
+    axes: Sequence[str] = ()
+    chunks: Sequence[ChunkNames] = ()
+    undrawn: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for the page."""
+        chunks = [asdict(each) for each in self.chunks]
+        failures = [
+            {name: each[name] for name in ("alias", "code", "message", "count")}
+            for each in self.failures
+        ]
+        return {"schema": SCHEMA, **asdict(self), "chunks": chunks, "failures": failures}
+
+    @property
+    def title(self) -> str:
+        """The name, and the label where there is one."""
+        return self.name if self.label is None else f"{self.name} @{self.label}"

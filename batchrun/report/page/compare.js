@@ -1,0 +1,117 @@
+// Two points over each other: a slider that uncovers one of them, or a flicker between the two.
+import { button, make } from "./dom.js";
+import { large } from "./media.js";
+import { spelled, visible } from "./text.js";
+
+/** @typedef {import("./data.js").Data} Data */
+
+/** Milliseconds between the two pictures of a flicker. */
+const BEAT = 600;
+
+export class Compare {
+  /** @param {Data} data @param {() => void} closed */
+  constructor(data, closed) {
+    this.data = data;
+    /** @type {[number, number] | null} */
+    this.points = null;
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this.beat = undefined;
+    this.under = make("div", { class: "layer" });
+    this.over = make("div", { class: "layer over" });
+    this.slider = make("input", {
+      attributes: { type: "range", min: "0", max: "100", value: "50", "aria-label": "how much of the left one is uncovered" },
+      on: { input: () => this.slide(Number(this.slider.value)) },
+    });
+    this.names = [make("span", { class: "name" }), make("span", { class: "name" })];
+    this.flickering = button("flicker (space)", () => this.flicker(), { "aria-pressed": "false" });
+    this.dialog = make(
+      "dialog",
+      {
+        class: "compare",
+        attributes: { "aria-label": "two cells compared" },
+        on: { keydown: (event) => this.key(event), close: () => (this.stop(), (this.points = null), closed()) },
+      },
+      make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), this.flickering, button("swap", () => this.swap())),
+      make("div", { class: "layers" }, this.under, this.over),
+      make("div", { class: "slide" }, this.names[0], this.slider, this.names[1]),
+    );
+    document.body.append(this.dialog);
+  }
+
+  /** @param {number} left @param {number} right */
+  show(left, right) {
+    this.points = [left, right];
+    this.draw();
+    if (this.dialog.open) return;
+    this.dialog.showModal();
+    this.slider.focus();
+  }
+
+  hide() {
+    if (this.dialog.open) this.dialog.close();
+  }
+
+  draw() {
+    if (this.points === null) return;
+    const [left, right] = this.points;
+    this.over.replaceChildren(this.picture(left));
+    this.under.replaceChildren(this.picture(right));
+    this.names[0].textContent = this.name(left, right);
+    this.names[1].textContent = this.name(right, left);
+    this.slide(Number(this.slider.value));
+  }
+
+  /** @param {number} point */
+  picture(point) {
+    const details = this.data.of(point);
+    const [file] = details?.files ?? [];
+    if (file === undefined) return make("span", { class: "kind", text: details === null ? "…" : "no file" });
+    const element = large(file, this.name(point, point));
+    if (element instanceof HTMLMediaElement) {
+      [element.muted, element.autoplay, element.controls] = [true, true, false];
+    }
+    return element;
+  }
+
+  /** Name a point by what tells it from the other one. @param {number} point @param {number} other */
+  name(point, other) {
+    const { table } = this.data;
+    const names = table.varying.filter((name) => point === other || table.value(name, point) !== table.value(name, other));
+    return names.map((name) => `${visible(name)} ${spelled(table.value(name, point))}`).join(" · ");
+  }
+
+  /** @param {number} percent */
+  slide(percent) {
+    this.over.style.clipPath = `inset(0 ${100 - percent}% 0 0)`;
+  }
+
+  swap() {
+    if (this.points !== null) this.show(this.points[1], this.points[0]);
+  }
+
+  flicker() {
+    if (this.beat !== undefined) {
+      this.stop();
+      return;
+    }
+    let isLeft = false;
+    this.flickering.setAttribute("aria-pressed", "true");
+    this.slide(0);
+    this.beat = setInterval(() => this.slide((isLeft = !isLeft) ? 100 : 0), BEAT);
+  }
+
+  stop() {
+    clearInterval(this.beat);
+    this.beat = undefined;
+    this.flickering.setAttribute("aria-pressed", "false");
+    this.slide(Number(this.slider.value));
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    if (event.key === " " && !(event.target instanceof HTMLButtonElement)) {
+      event.preventDefault();
+      this.flicker();
+    }
+  }
+}

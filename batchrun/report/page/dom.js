@@ -1,0 +1,48 @@
+// Makes elements. Text is always a text node: nothing here reads markup.
+
+/**
+ * @typedef {Object} Options
+ * @property {string} [class]
+ * @property {string} [text]
+ * @property {Record<string, string>} [attributes]
+ * @property {Record<string, (event: any) => void>} [on]
+ */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Options} [options]
+ * @param {(Node | null)[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
+export function make(tag, options = {}, ...children) {
+  const element = document.createElement(tag);
+  if (options.class) element.className = options.class;
+  if (options.text !== undefined) element.textContent = options.text;
+  for (const [name, value] of Object.entries(options.attributes ?? {})) element.setAttribute(name, value);
+  for (const [name, listener] of Object.entries(options.on ?? {})) element.addEventListener(name, listener);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/**
+ * @param {string} text
+ * @param {(event: MouseEvent) => void} click
+ * @param {Record<string, string>} [attributes]
+ */
+export function button(text, click, attributes = {}) {
+  return make("button", { text, attributes: { type: "button", ...attributes }, on: { click } });
+}
+
+/**
+ * Copy a text; say whether that worked.
+ * @param {string} text
+ */
+export async function copied(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

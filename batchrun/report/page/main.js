@@ -1,0 +1,140 @@
+// Puts the page together: the address says what is shown, and every choice changes the address.
+import { Compare } from "./compare.js";
+import { Data, readHead } from "./data.js";
+import { button, make } from "./dom.js";
+import { showHead } from "./head.js";
+import { Arrangement } from "./layout.js";
+import { Matrix } from "./matrix.js";
+import { Panel } from "./panel.js";
+import { numberOf, spelled, visible } from "./text.js";
+import { hashOf, viewOf } from "./view.js";
+import { Viewer } from "./viewer.js";
+
+/** @typedef {import("./view.js").View} View */
+
+/** Values of the tabs' axis up to which each has a tab; more are a list. */
+const MOST_TABS = 12;
+
+async function main() {
+  const head = readHead();
+  const top = make("header");
+  const tabs = make("div", { class: "tabs" });
+  const said = make("p", { class: "said", attributes: { role: "status", "aria-live": "polite" } });
+  const side = make("aside", { attributes: { "aria-label": "what is shown" } });
+  const host = make("main");
+  const bar = make("div", { class: "bar" }, button("choose axes and cells", () => document.body.classList.toggle("unfolded"), { class: "fold" }), tabs, said);
+  document.body.append(top, bar, side, host);
+
+  const data = new Data(head, fail);
+  await data.open();
+  const { table } = data;
+
+  let view = viewOf(location.hash, table);
+  /** @type {number | null} */
+  let marked = null;
+  const panel = new Panel(side, table, go);
+  const matrix = new Matrix(host, data, { open: (point) => go({ ...view, open: point, beside: null }), mark });
+  const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark });
+  const compare = new Compare(data, () => view.beside !== null && go({ ...view, beside: null }));
+  let arrangement = new Arrangement(table, view);
+  data.arrived = () => {
+    matrix.redraw();
+    viewer.draw();
+    compare.draw();
+  };
+  showHead(top, head, (name, value) => go({ ...view, only: { ...view.only, [name]: [JSON.stringify(value)] }, open: null }));
+  addEventListener("hashchange", () => {
+    if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table));
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key === "/" && !(event.target instanceof HTMLInputElement) && view.open === null) {
+      event.preventDefault();
+      document.body.classList.add("unfolded");
+      /** @type {HTMLElement | null} */ (side.querySelector("[type=search]"))?.focus();
+    }
+  });
+  document.body.classList.toggle("unfolded", innerWidth >= 900);
+  matrix.show(arrangement);
+  apply(view, true);
+  document.documentElement.dataset.ready = "yes";
+  performance.mark("shown");
+
+  /** Go to a view, and let the address say so. @param {View} next */
+  function go(next) {
+    const isStep = next.open !== null && view.open !== null; // a walk is one step back
+    history[isStep ? "replaceState" : "pushState"](null, "", hashOf(next));
+    apply(next);
+  }
+
+  /** @param {View} next @param {boolean} [isFirst] */
+  function apply(next, isFirst = false) {
+    const before = view;
+    view = next;
+    if (isFirst || laidOut(before) !== laidOut(next)) {
+      arrangement = new Arrangement(table, next);
+      matrix.show(arrangement);
+      showTabs();
+      panel.show(next);
+      say(`${numberOf(arrangement.points.length, "row")} of ${table.length.toLocaleString("en")} shown`);
+    }
+    if (next.open === null) viewer.hide();
+    else viewer.show(next.open, arrangement);
+    if (next.open !== null && next.beside !== null) compare.show(next.open, next.beside);
+    else compare.hide();
+    if (next.open === null && before.open !== null) matrix.focusPoint(before.open);
+  }
+
+  /** Keep a point to be compared; with the second one, do it. @param {number} point */
+  function mark(point) {
+    if (marked === null || marked === point) {
+      marked = point;
+      say("kept for comparison: press c on another one");
+      viewer.say("kept for comparison: press c on another one");
+      return;
+    }
+    const [open, beside] = [marked, point];
+    marked = null;
+    go({ ...view, open, beside });
+  }
+
+  function showTabs() {
+    tabs.replaceChildren();
+    if (view.tab === null) return;
+    const { values, tokens } = table.axis(view.tab);
+    const name = make("span", { text: visible(view.tab) });
+    if (values.length > MOST_TABS) {
+      const options = values.map((value, code) =>
+        make("option", { text: spelled(value), attributes: { value: tokens[code], ...(tokens[code] === view.at ? { selected: "" } : {}) } }),
+      );
+      const select = make("select", { attributes: { "aria-label": visible(view.tab) }, on: { change: (event) => go({ ...view, at: event.target.value }) } }, ...options);
+      tabs.append(name, select);
+      return;
+    }
+    tabs.append(
+      name,
+      ...values.map((value, code) =>
+        button(spelled(value), () => go({ ...view, at: tokens[code] }), { "aria-pressed": String(tokens[code] === view.at) }),
+      ),
+    );
+  }
+
+  /** @param {string} text */
+  function say(text) {
+    said.textContent = text;
+  }
+}
+
+/** What of a view decides where tiles stand. @param {View} view */
+function laidOut(view) {
+  return hashOf({ ...view, open: null, beside: null });
+}
+
+/** Say what is wrong in place of a page that looks as if all were well. @param {unknown} error */
+function fail(error) {
+  const words = error instanceof Error ? error.message : String(error);
+  const advice = "The report may have been written anew: reload the page. If it was moved, take the folder report/ along with it; `batchrun report` writes both again.";
+  document.querySelector(".alert")?.remove();
+  document.body.prepend(make("p", { class: "alert", attributes: { role: "alert" }, text: `This page is not complete: ${visible(words)}. ${advice}` }));
+}
+
+main().catch(fail);

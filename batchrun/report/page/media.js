@@ -1,0 +1,92 @@
+// The element that shows a file, by what its bytes are: a picture, a video, a sound.
+import { make } from "./dom.js";
+
+/** @typedef {import("./data.js").File} File */
+/** @typedef {"image" | "video" | "audio" | "other"} Kind */
+
+/**
+ * Say how a file is shown. Pictures may only be shown: one with a program inside doesn't run so.
+ * @param {File} file
+ * @returns {Kind}
+ */
+export function kindOf(file) {
+  const kind = (file[2] ?? "").split("/")[0];
+  return kind === "image" || kind === "video" || kind === "audio" ? kind : "other";
+}
+
+/**
+ * Say whether a file may be opened by itself: neither a page nor a drawing with scripts.
+ * @param {File} file
+ */
+export function isSafe(file) {
+  return kindOf(file) !== "other" && !/svg|xml/.test(file[2] ?? "");
+}
+
+/** @type {Record<string, string> | null} */
+let inside = null;
+
+/** Return the files that stand in the page itself, by their paths. */
+function filesInside() {
+  inside ??= Object.assign(Object.create(null), JSON.parse(document.getElementById("data-media")?.textContent ?? "{}"));
+  return /** @type {Record<string, string>} */ (inside);
+}
+
+/**
+ * Return the address of a path below the page's folder, whatever characters it has.
+ * @param {string} path
+ */
+export function address(path) {
+  return filesInside()[path] ?? `./${path.split("/").map(encodeURIComponent).join("/")}`;
+}
+
+/**
+ * Return a small element for a tile.
+ * @param {File} file
+ * @param {string} label
+ */
+export function small(file, label) {
+  const kind = kindOf(file);
+  if (kind === "image") {
+    const picture = make("img", { attributes: { alt: label, decoding: "async", draggable: "false" } });
+    picture.onerror = () => picture.replaceWith(gone());
+    picture.src = address(file[3] ?? file[0]);
+    return picture;
+  }
+  if (kind === "video") {
+    const video = make("video", { attributes: { preload: "metadata", "aria-label": label } });
+    [video.muted, video.loop, video.playsInline] = [true, true, true];
+    video.onerror = () => video.replaceWith(gone());
+    video.src = address(file[0]);
+    return video;
+  }
+  return make("span", { class: "kind", text: kind === "audio" ? "♪" : (file[2] ?? "file") });
+}
+
+/**
+ * Return an element that shows all of a file.
+ * @param {File} file
+ * @param {string} label
+ */
+export function large(file, label) {
+  const kind = kindOf(file);
+  if (kind === "image") {
+    const picture = make("img", { attributes: { alt: label } });
+    picture.onerror = () => {
+      const [, , , thumbnail] = file; // a page that was sent alone has no more
+      if (thumbnail === null || picture.src.endsWith(address(thumbnail).slice(1))) picture.replaceWith(gone());
+      else picture.src = address(thumbnail);
+    };
+    picture.src = address(file[0]);
+    return picture;
+  }
+  if (kind === "other") return make("p", { class: "kind", text: `${file[2] ?? "a file"}: not shown here` });
+  const player = make(kind, { attributes: { controls: "", preload: "auto", "aria-label": label } });
+  player.loop = kind === "video";
+  player.onerror = () => player.replaceWith(gone());
+  player.src = address(file[0]);
+  return player;
+}
+
+function gone() {
+  return make("span", { class: "kind", text: "the file isn't there" });
+}

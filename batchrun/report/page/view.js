@@ -1,0 +1,143 @@
+// What is shown, and how: kept in the page's address, so that a view is a link.
+
+/** @typedef {import("./table.js").Table} Table */
+
+/**
+ * *only* has, by axis, the values that are shown, spelled as JSON; "" stands for none.
+ * @typedef {Object} View
+ * @property {string[]} rows
+ * @property {string[]} columns
+ * @property {string | null} tab
+ * @property {string | null} at the value of the tab's axis that is shown, as JSON
+ * @property {Record<string, string[]>} only
+ * @property {number | null} low USD
+ * @property {number | null} high
+ * @property {string} search
+ * @property {number} size of a tile, in pixels
+ * @property {number | null} open the point that is shown large
+ * @property {number | null} beside the one that it is compared with
+ */
+
+export const SIZES = [96, 128, 168, 224, 320];
+
+/** The most columns that are laid out unasked. */
+const WIDE = 8;
+
+/**
+ * Return the view that a page opens with: no two points in one place, if that can be had.
+ * @param {Table} table
+ * @returns {View}
+ */
+export function firstView(table) {
+  const narrow = window.innerWidth < 640;
+  const split = splitting(table);
+  const sizes = new Map(split.map((name) => [name, table.axis(name).values.length]));
+  /** @type {string[]} */
+  const columns = [];
+  let wide = 1;
+  for (const name of [...split].sort((a, b) => Number(b === "alias") - Number(a === "alias") || size(a) - size(b))) {
+    if (wide * size(name) > (narrow ? 3 : WIDE)) break;
+    if (columns.length === split.length - 1 && split.length > 1) break;
+    columns.push(name);
+    wide *= size(name);
+  }
+  const rows = split.filter((name) => !columns.includes(name));
+  const placed = rows.length === 0 ? { rows: columns, columns: [] } : { rows, columns };
+  const room = window.innerWidth - (narrow ? 84 : 500);
+  const fitting = SIZES.filter((each) => each <= 224 && each * wide <= room);
+  const none = { tab: null, at: null, only: {}, low: null, high: null, search: "", open: null, beside: null };
+  return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : (fitting.pop() ?? (narrow ? 96 : 128)) };
+
+  /** @param {string} name */
+  function size(name) {
+    return sizes.get(name) ?? 1;
+  }
+}
+
+/**
+ * Return the axes in which points differ, none that follows from those before it, and none that
+ * only some models have.
+ * @param {Table} table
+ */
+function splitting(table) {
+  /** @type {string[]} */
+  const found = [];
+  let groups = new Float64Array(table.length);
+  let count = 1;
+  for (const name of table.varying) {
+    const { codes, values } = table.axis(name);
+    if (codes.includes(-1)) continue;
+    const keys = groups.map((group, point) => group * values.length + codes[point]);
+    const numbers = new Map();
+    for (const key of keys) if (!numbers.has(key)) numbers.set(key, numbers.size);
+    if (numbers.size === count) continue;
+    count = numbers.size;
+    groups = keys.map((key) => numbers.get(key));
+    found.push(name);
+  }
+  return found;
+}
+
+/** @param {View} view */
+export function hashOf(view) {
+  const words = new URLSearchParams();
+  for (const name of view.rows) words.append("row", name);
+  for (const name of view.columns) words.append("column", name);
+  if (view.tab !== null) words.set("tab", view.tab);
+  if (view.at !== null) words.set("at", view.at);
+  for (const [name, values] of Object.entries(view.only)) {
+    for (const value of values) words.append(`only.${name}`, value);
+  }
+  if (view.low !== null) words.set("from", String(view.low));
+  if (view.high !== null) words.set("to", String(view.high));
+  if (view.search) words.set("search", view.search);
+  words.set("size", String(view.size));
+  if (view.open !== null) words.set("open", String(view.open));
+  if (view.beside !== null) words.set("beside", String(view.beside));
+  return `#${words}`;
+}
+
+/**
+ * Return the view of an address; what it names and the sweep doesn't have is left out.
+ * @param {string} hash
+ * @param {Table} table
+ * @returns {View}
+ */
+export function viewOf(hash, table) {
+  const words = new URLSearchParams(hash.slice(1));
+  const view = firstView(table);
+  if (words.has("size")) {
+    view.rows = known(words.getAll("row"));
+    view.columns = known(words.getAll("column")).filter((name) => !view.rows.includes(name));
+    view.tab = known(words.getAll("tab"))[0] ?? null;
+    view.at = view.tab === null ? null : words.get("at");
+  }
+  for (const name of new Set(words.keys())) {
+    if (name.startsWith("only.") && table.axes.has(name.slice(5))) view.only[name.slice(5)] = words.getAll(name);
+  }
+  view.low = amount(words.get("from"));
+  view.high = amount(words.get("to"));
+  view.search = words.get("search") ?? "";
+  const size = Number(words.get("size"));
+  if (SIZES.includes(size)) view.size = size;
+  view.open = point(words.get("open"));
+  view.beside = view.open === null ? null : point(words.get("beside"));
+  return view;
+
+  /** @param {string[]} names */
+  function known(names) {
+    return [...new Set(names)].filter((name) => table.axes.has(name));
+  }
+
+  /** @param {string | null} word */
+  function point(word) {
+    const number = Number(word);
+    return word !== null && Number.isInteger(number) && number >= 0 && number < table.length ? number : null;
+  }
+}
+
+/** @param {string | null} word */
+export function amount(word) {
+  const number = Number(word);
+  return word === null || word === "" || !Number.isFinite(number) ? null : number;
+}

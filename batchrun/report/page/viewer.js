@@ -1,0 +1,222 @@
+// One point at full size: its file, what made it, what it cost, and why it failed.
+import { button, copied, make } from "./dom.js";
+import { address, isSafe, large } from "./media.js";
+import { bytes, duration, moment, spelled, visible, words } from "./text.js";
+import { along } from "./walk.js";
+
+/** @typedef {import("./data.js").Data} Data */
+/** @typedef {import("./data.js").Details} Details */
+/** @typedef {import("./data.js").File} File */
+/** @typedef {import("./layout.js").Arrangement} Arrangement */
+
+/**
+ * @typedef {Object} Does
+ * @property {(point: number | null) => void} go
+ * @property {(point: number) => void} mark
+ */
+
+export class Viewer {
+  /** @param {Data} data @param {Does} does */
+  constructor(data, does) {
+    this.data = data;
+    this.does = does;
+    /** @type {number | null} */
+    this.point = null;
+    this.place = 0;
+    /** @type {Arrangement | null} */
+    this.arrangement = null;
+    this.stage = make("div", { class: "stage" });
+    this.facts = make("div");
+    this.said = make("p", { class: "said", attributes: { role: "status", "aria-live": "polite" } });
+    this.dialog = make(
+      "dialog",
+      {
+        class: "viewer",
+        attributes: { "aria-label": "one cell" },
+        on: { keydown: (event) => this.key(event), close: () => this.closed() },
+      },
+      this.stage,
+      make("div", { class: "facts" }, this.said, this.facts),
+    );
+    document.body.append(this.dialog);
+  }
+
+  /** @param {number} point @param {Arrangement} arrangement */
+  show(point, arrangement) {
+    if (point !== this.point) {
+      this.place = 0;
+      this.say("");
+    }
+    this.point = point;
+    this.arrangement = arrangement;
+    this.draw();
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  hide() {
+    if (this.dialog.open) this.dialog.close();
+  }
+
+  /** Say something where it is seen: a dialog is above all else. @param {string} text */
+  say(text) {
+    this.said.textContent = text;
+  }
+
+  closed() {
+    if (this.point === null) return;
+    this.point = null;
+    this.stage.replaceChildren();
+    this.does.go(null);
+  }
+
+  draw() {
+    if (this.point === null) return;
+    const details = this.data.of(this.point);
+    if (details === null) {
+      this.stage.replaceChildren(make("span", { class: "kind", text: "…" }));
+      return; // drawn again when they have come
+    }
+    const { files } = details;
+    const file = files[Math.min(this.place, files.length - 1)];
+    const label = spelled(this.data.table.value("alias", this.point));
+    this.stage.replaceChildren(file === undefined ? this.nothing(details) : large(file, label));
+    if (files.length > 1) this.stage.append(this.places(files));
+    this.facts.replaceChildren(...this.content(this.point, details, file));
+  }
+
+  /** @param {Details} details */
+  nothing(details) {
+    const status = String(this.data.table.value("status", /** @type {number} */ (this.point)));
+    const reason = visible(details.failure_message ?? "there is no file");
+    return make("div", { class: "nothing" }, make("span", { class: `chip ${status}`, text: words(status) }), make("p", { text: reason }));
+  }
+
+  /** @param {File[]} files */
+  places(files) {
+    const buttons = files.map((_, place) =>
+      button(`${place + 1}`, () => {
+        this.place = place;
+        this.draw();
+      }, place === this.place ? { "aria-current": "true" } : {}),
+    );
+    return make("div", { class: "places" }, ...buttons);
+  }
+
+  /** @param {number} point @param {Details} details @param {File | undefined} file @returns {Node[]} */
+  content(point, details, file) {
+    const { table } = this.data;
+    const prompt = details.input.prompt;
+    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => this.copy(name, text));
+    return [
+      make(
+        "div",
+        { class: "buttons" },
+        button("← back", () => this.hide(), { class: "back" }),
+        button("compare (c)", () => this.does.mark(point)),
+        typeof prompt === "string" ? copy("prompt", prompt) : null,
+        copy("inputs", JSON.stringify(details.input, null, 1)),
+        copy("command", `batchrun why ${quoted(this.data.head.folder)} ${details.cell.slice(0, 12)}`),
+        file !== undefined && isSafe(file) ? opener(file) : null,
+      ),
+      make("h2", { text: "Axes" }),
+      make("dl", {}, ...table.varying.filter((name) => table.axis(name).codes[point] >= 0).flatMap((name) => this.axis(name, point))),
+      make("h2", { text: "Run" }),
+      make("dl", {}, ...this.run(point, details, file)),
+      make("h2", { text: "Inputs as sent" }),
+      make("dl", {}, ...Object.entries(details.input).flatMap(([name, value]) => fact(visible(name), spelled(value)))),
+    ];
+  }
+
+  /** Return an axis with ways along it. @param {string} name @param {number} point */
+  axis(name, point) {
+    const step = (/** @type {number} */ by, /** @type {string} */ arrow) =>
+      button(arrow, () => this.step(name, by), { "aria-label": `${by < 0 ? "previous" : "next"} ${visible(name)}` });
+    const value = make("span", { text: spelled(this.data.table.value(name, point)) });
+    return [make("dt", { text: visible(name) }), make("dd", { class: "axis" }, step(-1, "‹"), step(1, "›"), value)];
+  }
+
+  /** @param {number} point @param {Details} details @param {File | undefined} file @returns {Node[]} */
+  run(point, details, file) {
+    const { table } = this.data;
+    const value = (/** @type {string} */ name) => table.value(name, point);
+    const alias = String(value("alias"));
+    const [cost, took] = [table.cost[point], table.duration[point]];
+    const shared = table.shared[point] === 1 ? "with an earlier row: shown there" : "";
+    return [
+      ...fact("status", words(String(value("status")))),
+      ...fact("failure", value("failure_code") === undefined ? "" : spelled(value("failure_code"))),
+      ...fact("message", visible(details.failure_message ?? "")),
+      ...fact("cost", Number.isNaN(cost) ? shared || "not known" : `${cost} USD`),
+      ...fact("took", Number.isNaN(took) ? "" : duration(took)),
+      ...fact("ended", moment(details.completed_at)),
+      ...fact("model", spelled(this.data.head.models[alias] ?? alias)),
+      ...fact("run", visible(details.run_id ?? "")),
+      ...fact("attempts", String(details.attempts)),
+      ...fact("replicate", String(value("replicate"))),
+      ...fact("cell", details.cell),
+      ...fact("file", file === undefined ? "" : `${visible(file[0])} (${bytes(file[1])}, ${visible(file[2] ?? "unknown type")})`),
+    ];
+  }
+
+  /** @param {string} name @param {string} text */
+  async copy(name, text) {
+    this.say((await copied(text)) ? `${name} copied` : `the browser doesn't let ${name} be copied`);
+  }
+
+  /** @param {string} name @param {number} by */
+  step(name, by) {
+    if (this.point === null || this.arrangement === null) return;
+    const next = along(this.data.table, this.arrangement.points, this.point, name, by);
+    if (next === null) this.say(`no ${by < 0 ? "earlier" : "further"} value of ${visible(name)}`);
+    else this.does.go(next);
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const { point, arrangement } = this;
+    if (point === null || arrangement === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target instanceof HTMLMediaElement && event.key.startsWith("Arrow")) return;
+    const place = arrangement.placeOf(point);
+    const there = place === null ? [] : arrangement.at(...place);
+    /** @type {Record<string, () => number | null | undefined>} */
+    const ways = {
+      ArrowUp: () => arrangement.beyond(point, -1, 0),
+      ArrowDown: () => arrangement.beyond(point, 1, 0),
+      ArrowLeft: () => arrangement.beyond(point, ...(arrangement.columns.length > 1 ? left : up)),
+      ArrowRight: () => arrangement.beyond(point, ...(arrangement.columns.length > 1 ? right : down)),
+      ",": () => there[there.indexOf(point) - 1],
+      ".": () => there[there.indexOf(point) + 1],
+    };
+    if (event.key === "c") this.does.mark(point);
+    else if (ways[event.key] === undefined) return;
+    else {
+      const next = ways[event.key]();
+      if (next !== null && next !== undefined) this.does.go(next);
+    }
+    event.preventDefault();
+  }
+}
+
+/** @type {[number, number]} */
+const left = [0, -1];
+/** @type {[number, number]} */
+const right = [0, 1];
+/** @type {[number, number]} */
+const up = [-1, 0];
+/** @type {[number, number]} */
+const down = [1, 0];
+
+/** @param {string} name @param {string} text @returns {Node[]} */
+function fact(name, text) {
+  return text === "" ? [] : [make("dt", { text: name }), make("dd", { text })];
+}
+
+/** @param {File} file */
+function opener(file) {
+  return make("a", { text: "open the file", attributes: { href: address(file[0]), target: "_blank", rel: "noopener noreferrer" } });
+}
+
+/** @param {string} word */
+function quoted(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
+}

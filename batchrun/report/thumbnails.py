@@ -1,0 +1,89 @@
+"""Small pictures beside the large ones, made once for each content. Without Pillow there are none.
+
+The name is the hash of the file that the picture is of, so that a file that is fetched again, or is
+in two folders, is never drawn twice. A file that can't be drawn has none: the page shows itself.
+"""
+
+import os
+import warnings
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+
+from batchrun.base.output_store import OutputStore
+from batchrun.ledger.records import SavedFile
+
+try:
+    from PIL import Image
+except ImportError:  # the extra `report`
+    DRAWS = False
+else:
+    DRAWS = True
+
+FOLDER: Final = "report/thumbs"
+
+SIDE: Final = 320
+"""Pixels of the longer side: a tile's, on a screen with two pixels for each of its points."""
+
+SMALL: Final = 24 << 10
+"""Bytes of a picture up to which it is its own thumbnail."""
+
+DRAWN: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"})
+
+
+class Thumbnails:
+    """The thumbnails in *store*; *until* says when no further one is made in this call."""
+
+    def __init__(self, store: OutputStore, *, until: Callable[[], bool]) -> None:
+        self._store = store
+        self._until = until
+        self._there = _names_below(store.path(FOLDER))
+        self.left = 0
+
+    def of(self, file: SavedFile) -> str | None:
+        """Return the address of the small picture of *file*, None where there is none."""
+        if file.content_type not in DRAWN or file.bytes <= SMALL:
+            return None
+        name = f"{file.sha256[:2]}/{file.sha256[:32]}.webp"
+        if name in self._there:
+            return f"{FOLDER}/{name}"
+        if not DRAWS:
+            return None
+        if self._until():
+            self.left += 1
+            return None
+        return self._drawn(file, name)
+
+    def _drawn(self, file: SavedFile, name: str) -> str | None:
+        data = drawn(self._store.path(file.path))
+        if data is None:
+            return None
+        self._store.put(f"{FOLDER}/{name}", data)
+        self._there.add(name)
+        return f"{FOLDER}/{name}"
+
+
+def drawn(path: Path) -> bytes | None:
+    """Return a small picture of the file at *path* as WebP, None where it can't be drawn."""
+    out = BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a picture of gigapixels
+            with Image.open(path) as picture:
+                picture.draft("RGB", (2 * SIDE, 2 * SIDE))
+                picture.thumbnail((SIDE, SIDE))
+                mode = "RGBA" if picture.has_transparency_data else "RGB"
+                picture.convert(mode).save(out, "WEBP", quality=80)
+    except Exception:  # noqa: BLE001  (a decoder raises anything; the page shows the file itself)
+        return None
+    return out.getvalue()
+
+
+def _names_below(folder: Path) -> set[str]:
+    """Return the names of all thumbnails, in one look at each of the folders."""
+    try:
+        groups = [each for each in os.scandir(folder) if each.is_dir()]
+    except OSError:
+        return set()
+    return {f"{group.name}/{each.name}" for group in groups for each in os.scandir(group.path)}

@@ -1,0 +1,129 @@
+"""`batchrun report`: the page and the results of a sweep, by its folder or its manifest."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from report_pages import data_files, inside
+
+from batchrun.cli import main
+from batchrun.report.single_file import SINGLE
+from batchrun.report.writing import REPORT
+from batchrun.results.result_files import MANIFEST, RESULTS_CSV, RESULTS_JSONL
+from batchrun.results.starts import STARTS
+
+MANIFEST_TEXT = """
+name: chairs
+endpoint: simulator
+models: [google/nano-banana-2, {id: openai/gpt-image-1.5, alias: gpt}]
+inputs: {prompt: [a red chair, a blue chair]}
+poll: {interval: 1ms}
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "chairs.yaml").write_text(MANIFEST_TEXT)
+    assert main([str(folder / "chairs.yaml"), "--quiet"]) == 0
+    return folder
+
+
+@pytest.fixture
+def place(swept: Path, tmp_path: Path) -> Path:
+    """Return a folder with a manifest of its own, and its sweep."""
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    sweep = tmp_path / "outputs/@simulator/chairs"
+    for name in (REPORT, RESULTS_CSV, RESULTS_JSONL):
+        (sweep / name).unlink(missing_ok=True)
+    return tmp_path
+
+
+def test_report_writes_the_page_and_the_results_anew(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = place / "outputs/@simulator/chairs"
+
+    assert main(["report", str(place / "chairs.yaml")]) == 0
+
+    assert f"{sweep / REPORT}: 4 rows" in capsys.readouterr().out
+    assert (sweep / RESULTS_CSV).exists()
+    head = json.loads(inside((sweep / REPORT).read_text()))
+    assert (head["name"], head["counts"]["succeeded"], head["calls"]) == ("chairs", 4, 1)
+    assert head["axes"] == ["prompt"]
+    assert head["models"] == {
+        "google-nano-banana-2": "google/nano-banana-2",
+        "gpt": "openai/gpt-image-1.5",
+    }
+    assert head["complete"]
+    assert list((sweep / "report/thumbs").glob("*/*.webp"))
+
+
+def test_a_folder_is_as_good_as_its_manifest(place: Path) -> None:
+    sweep = place / "outputs/@simulator/chairs"
+    main(["report", str(place / "chairs.yaml")])
+    before = data_files(sweep)
+
+    assert main(["report", str(sweep)]) == 0
+
+    assert data_files(sweep) == before
+
+
+def test_without_its_manifest_a_sweep_is_shown_by_its_ledger(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = place / "outputs/@simulator/chairs"
+    shutil.rmtree(sweep / STARTS)
+    (sweep / MANIFEST).unlink()
+    identity = json.loads((sweep / "sweep.json").read_text())
+    (sweep / "sweep.json").write_text(json.dumps(identity | {"manifest": None}))
+
+    assert main(["report", str(sweep), "--json"]) == 0
+
+    assert json.loads(capsys.readouterr().out)["report"] == str(sweep / REPORT)
+    assert json.loads(inside((sweep / REPORT).read_text()))["axes"] == ["prompt"]
+    assert not (sweep / RESULTS_CSV).exists()
+
+
+def test_where_no_sweep_is_there_is_no_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", str(tmp_path)]) == 2
+
+    assert "there is no sweep" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_file_has_all_of_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(place / "chairs.yaml"), "--single-file"]) == 0
+
+    text = (place / "outputs/@simulator/chairs" / SINGLE).read_text()
+    assert "with its files" in capsys.readouterr().out
+    assert text.count('":"data:image/png;base64,') == 4
+    assert 'id="data-o0"' in text
+    assert 'id="data-d0"' in text
+
+
+def test_where_the_files_are_too_large_one_file_has_thumbnails(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("batchrun.report.single_file.MOST", 150_000)
+
+    assert main(["report", str(place / "chairs.yaml"), "--single-file"]) == 0
+
+    text = (place / "outputs/@simulator/chairs" / SINGLE).read_text()
+    assert "with thumbnails; the files are too large" in capsys.readouterr().out
+    assert "data:image/webp;base64," in text
+    assert "data:image/png;base64," not in text
+
+
+def test_one_file_that_is_too_large_is_refused_with_what_to_do(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("batchrun.report.single_file.MOST", 1000)
+
+    assert main(["report", str(place / "chairs.yaml"), "--single-file"]) == 2
+
+    assert "send the folder instead" in capsys.readouterr().err
+    assert not (place / "outputs/@simulator/chairs" / SINGLE).exists()
