@@ -10,7 +10,7 @@ from batchrun.cli import main
 from batchrun.commands import live_page
 from batchrun.commands.live_page import FIRST, PAUSE, keep_page, now_and_then, write_page
 from batchrun.manifest.load import load_manifest
-from batchrun.report.writing import REPORT
+from batchrun.results.result_files import REPORT
 
 
 @pytest.mark.parametrize("work", [0.01, 2.0, 60.0])

@@ -9,8 +9,7 @@ from report_pages import data_files, inside
 
 from batchrun.cli import main
 from batchrun.report.single_file import SINGLE
-from batchrun.report.writing import REPORT
-from batchrun.results.result_files import MANIFEST, RESULTS_CSV, RESULTS_JSONL
+from batchrun.results.result_files import MANIFEST, REPORT, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.starts import STARTS
 
 MANIFEST_TEXT = """

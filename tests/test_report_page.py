@@ -15,7 +15,7 @@ from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.data_files import FOLDER
 from batchrun.report.single_file import write_single
 from batchrun.report.thumbnails import Thumbnails
-from batchrun.report.writing import REPORT
+from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
 
 pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.xdist_group("browser")]
@@ -294,3 +294,21 @@ def test_a_page_in_one_file_needs_nothing_beside_it(
 
     assert whole
     assert page.errors == []
+
+
+def test_plots_are_of_the_cells_that_are_shown(page: Page, folder: Path) -> None:
+    page.open(folder / REPORT, '#row=color&column=seed&only.color="red"&only.color="blue"&size=128')
+
+    page.click("[data-key='plots']")
+    assert page.texts(".bars .name") == ["banana", "banana"]
+    page.all(".plots select")[0].send_keys("color")
+
+    page.wait("document.querySelectorAll('.bars .name').length === 4")
+    assert page.texts(".bars .name") == ["red", "blue"] * 2
+    assert "0.16 for 2 cells" in page.texts(".bar-row")[0]
+
+
+def test_filters_that_leave_no_cell_are_said(page: Page, folder: Path) -> None:
+    page.open(folder / REPORT, "#row=color&search=nowhere&size=128")
+
+    assert page.all("main")[0].get_attribute("data-empty").startswith("no cell is like that")

@@ -37,10 +37,10 @@ from batchrun.manifest.cells import Cell
 from batchrun.manifest.data.changes import Watch
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.planning.shared_runs import shared_rows
-from batchrun.report.writing import REPORT, ReportWriter
+from batchrun.report.writing import ReportWriter
 from batchrun.results.budgets import budgets_of
 from batchrun.results.going_on import Others, how_to_go_on
-from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
+from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL, write_results
 from batchrun.results.summary import Summary, stop_of
 from batchrun.results.tally import Tally
 from batchrun.runflow.client import Client

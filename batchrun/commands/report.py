@@ -17,8 +17,8 @@ from batchrun.manifest.grid.expand import expand
 from batchrun.report.head import Head
 from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
-from batchrun.report.writing import REPORT, ReportWriter
-from batchrun.results.result_files import point_rows, write_results
+from batchrun.report.writing import ReportWriter
+from batchrun.results.result_files import REPORT, point_rows, write_results
 from batchrun.results.rows import PointRow
 
 

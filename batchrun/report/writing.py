@@ -16,9 +16,8 @@ from batchrun.report.chunks import ROWS, Chunk, ShownFile
 from batchrun.report.data_files import Data, DataFiles
 from batchrun.report.head import ChunkNames, Head
 from batchrun.report.page_file import page
+from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
-
-REPORT: Final = "report.html"
 
 NOTHING: Final[Mapping[str, bytes]] = {}
 
