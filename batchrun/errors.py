@@ -14,6 +14,8 @@
     * TooLargeAnswerError (8)
     * ThrottledError (8)
     * QuestionHeldError (8)
+      * QuestionRefusedError (8)
+    * UnlistedError (8)
   * FolderError (9)
     * LedgerLockedError (7)
     * LedgerError (9)
@@ -264,6 +266,14 @@ class ThrottledError(UnreachableError):
 
 class QuestionHeldError(UnreachableError):
     """The service refuses one question, by 429 or otherwise, and not all others."""
+
+
+class QuestionRefusedError(QuestionHeldError):
+    """It refuses it otherwise than by 429: asking later is of no use."""
+
+
+class UnlistedError(UnreachableError):
+    """The service lists no runs: what another copy of the ledger has sent can't be seen."""
 
 
 class FolderError(BatchrunError):

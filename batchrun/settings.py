@@ -340,7 +340,7 @@ CALL: Final = (
     Setting(
         name="trust_key",
         flag="--trust-key",
-        says="go on though the key doesn't see our last run",
+        says="go on though the key doesn't see our last run, or no list of runs",
     ),
     Setting(
         name="allow_short",

@@ -16,7 +16,7 @@ from test_post_outcomes import parked
 from batchrun.base.disk import InlineDisk
 from batchrun.errors import most_severe
 from batchrun.ledger.history import State
-from batchrun.ledger.records import Dropped, Intent, Learnt, Submitted, decode
+from batchrun.ledger.records import Dropped, Extra, Intent, Learnt, Submitted, decode
 from batchrun.sweep.location import LEDGER
 
 MODEL = "runflow/smart-resize"
@@ -402,6 +402,35 @@ async def test_a_failed_item_of_a_lost_answer_is_sent_alone_too(tmp_path: Path, 
     assert states(world) == {State.SUCCEEDED: 30}
     assert set(service.paid().values()) == {1}
     assert (len(service.sent_batches), service.calls["create"]) == (1, 2)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_the_run_of_an_item_that_was_said_to_have_none_is_said(
+    tmp_path: Path, *, shown: bool
+) -> None:
+    """The answer to the POST says that an item failed; its run is listed, and may show its item."""
+
+    class Lying(Runflow):
+        async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+            self.edit_batch = edit if request.method == "POST" or not shown else None
+            return await super().serve(request, word)
+
+    def edit(batch: dict[str, Any]) -> dict[str, Any]:
+        items = list(batch["items"])
+        items[4] = {**items[4], "status_code": "failed", "run_id": None}
+        return {**batch, "items": items}
+
+    service = Lying(batches="yes")
+    world = Begun(tmp_path, service, text=MANY)
+
+    await world.call(settle=2.0)
+
+    assert states(world) == {State.SUCCEEDED: 30}
+    assert len(service.runs) == 31
+    [said] = world.listener.notes
+    assert service.runs[4].id in said
+    extras = {each.run_id for each in lines(world, Extra)}
+    assert extras == ({service.runs[4].id} if shown else set())
 
 
 async def test_a_budget_holds_for_every_item(tmp_path: Path) -> None:

@@ -182,7 +182,10 @@ def test_a_type_to_say_is_a_way_on_only_where_its_fields_read_as_it(paid: Paid) 
     paid.begin("steps\n1.50\n2.25\n", {"steps": "number"})
     paid.write("steps\n1.50\n2.25\n1.125\n")
 
-    assert "mend p.csv:2, or say `number: [steps]` in `rows`\n" in paid.run()[1]
+    assert (
+        "mend p.csv:2, or say `number: [steps]` in `rows`, where models take numbers\n"
+        in paid.run()[1]
+    )
 
 
 def test_a_type_that_is_said_names_each_field_that_is_in_its_way(paid: Paid) -> None:
@@ -469,6 +472,21 @@ def test_a_renamed_column_is_compared_with_nothing_that_it_never_was(paid: Paid)
     assert [each["column"] for each in paid.types()["columns"]] == ["s"]
 
 
+def test_a_type_to_say_instead_is_one_that_all_fields_read_as(paid: Paid) -> None:
+    paid.begin(ROWS, KNOWN)
+    said_text = "models: [a/b]\nrows: {file: p.csv, text: [steps]}\n"
+
+    paid.write(ROWS, said_text)
+    assert (
+        "as it was: say `number: [steps]` in `rows` instead, where models take numbers"
+        in paid.run()[1]
+    )
+
+    paid.write(GAP, said_text)
+    mended = "as it was: mend its fields, and say `number: [steps]` in `rows` instead, where"
+    assert mended in paid.run()[1]
+
+
 def test_of_a_renamed_column_it_is_said_what_paid_cells_have(paid: Paid) -> None:
     text = "models: [a/b]\nrows: {file: p.csv, send: []}\ninputs: {steps: '${%s}'}\n"
     paid.write("n\n30\n31\n", text % "n")
@@ -478,9 +496,35 @@ def test_of_a_renamed_column_it_is_said_what_paid_cells_have(paid: Paid) -> None
     code, said = paid.run()
 
     assert code == 2
-    assert "paid cells have some fields of the column `number` as numbers or booleans; it" in said
-    assert "to keep `number` as paid cells have it: " in said
+    held = "paid cells have the column `number` as numbers; it is text now: p.csv:4 has `N/A`"
+    assert held in said
+    assert "to keep `number` as paid cells have it: mend p.csv:4" in said
     assert "batchrun 0.1" not in said
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "was"), [("9.90", "N/A", "number"), ("TRUE", "unknown", "boolean")]
+)
+def test_a_field_inside_text_is_edited_as_any_other_where_others_read_as_before(
+    paid: Paid, before: str, after: str, was: str
+) -> None:
+    manifest = (
+        "models: [a/b]\nrows: {file: p.csv, send: []}\ninputs: {prompt: 'is it ${s}, ${t}'}\n"
+    )
+    paid.write(f"t,s\na,{before}\nb,{before}\nc,{before}\n", manifest)
+    paid.begin_anew({}, {"t": "text", "s": was})
+    paid.write(f"t,s\na,{before}\nb,{before}\nc,{after}\n", f"# more\n{manifest}")
+
+    assert paid.types() is None
+
+
+def test_zeros_before_all_numbers_are_seen_inside_text_too(paid: Paid) -> None:
+    manifest = "models: [a/b]\nrows: p.csv\ninputs: {prompt: 'number ${n}'}\n"
+    paid.write("n\n1\n2\n", manifest)
+    paid.begin_anew({}, {"n": "number"})
+    paid.write("n\n001\n002\n", f"# more\n{manifest}")
+
+    assert paid.types()["paid_cells"] == 2
 
 
 def test_other_rows_of_the_same_types_are_an_edit_as_any_other(paid: Paid) -> None:
@@ -552,7 +596,7 @@ def test_an_old_ledger_of_texts_that_are_booleans_now_can_be_kept(paid: Paid) ->
     code, said = paid.run()
     assert code == 2
     assert "cells have the column `flag` as text; it is of booleans now: all of its" in said
-    assert "to keep `flag` as paid cells have it: say `text: [flag]` in `rows`\n" in said
+    assert "as paid cells have it: say `text: [flag]` in `rows`, where models take text\n" in said
 
     paid.write(rows, "models: [a/b]\nrows: {file: p.csv, text: [flag]}\n")
     assert paid.run()[0] == 0
@@ -633,3 +677,27 @@ def test_over_three_lives_with_an_edit_between_them_new_types_are_agreed_to_once
         _, _, said = sweep.call("--input-errors", "warn")
         assert created(url) == paid + 2
         assert "column" not in said
+
+
+@pytest.mark.slow
+def test_a_call_that_pays_for_some_of_the_new_cells_names_one_that_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", "rf_live_test")
+    text = "models: [google/nano-banana-2]\nrows: {file: p.csv, send: []}\ninputs:\n"
+    text += "  prompt: ['a ${n}']\n  seed: '${n}'\npoll: {interval: 500ms}\n"
+    (tmp_path / "p.csv").write_text("n\n1001\n2002\n")
+    with simulator(tmp_path / "state.sqlite", "--speed", "20") as url:
+        sweep = Called(tmp_path, url, text, capsys)
+        assert sweep.call()[0] == 0
+        (tmp_path / "p.csv").write_text("n\n1001\n2002\n0300\n")
+
+        code, ended, _ = sweep.call("--new-types", "--limit", "1")
+        assert code == 3
+        assert " --new-types`; " in ended["next"]
+
+        code, ended, _ = sweep.call("--new-types", "--limit", "1")
+        assert code == 3
+        assert "--new-types" not in ended["next"]
+        code, ended, _ = sweep.call("--input-errors", "warn")
+        assert (code, ended["complete"]) == (1, True)

@@ -111,6 +111,21 @@ def test_lines_of_json_have_their_row_too(folder: Path) -> None:
     ]
 
 
+def test_a_column_that_is_said_to_be_text_is_mended_by_another_option(folder: Path) -> None:
+    sheet = Sheet(
+        folder,
+        "models: [a/b]\nrows: {file: p.csv, text: [seed, loud]}\n",
+        p_csv="seed,loud,steps\n007,TRUE,3 \n",
+    )
+    descriptions = {"a/b": described(seed="integer", loud="boolean", steps="integer")}
+
+    assert [each.rpartition("; ")[2] for each in sheet.errors(descriptions=descriptions)] == [
+        "say `rows: {file: p.csv, number: [seed]}`",
+        "say `rows: {file: p.csv, boolean: [loud]}`",
+        "say `rows: {file: p.csv, number: [steps]}`",
+    ]
+
+
 def test_a_column_of_numbers_that_are_text_is_mended_by_its_option(folder: Path) -> None:
     sheet = Sheet(
         folder,

@@ -65,6 +65,7 @@ def test_what_fits_its_type_is_right(described: DescribedInput, value: Any) -> N
         (of("integer"), 2.5, "takes a whole number, not `2.5`", ""),
         (of("integer"), True, "takes a whole number, not `true`, a boolean", ""),
         (of("integer"), FILE, 'takes a whole number, not `"one.png"`, a file', ""),
+        (of("integer"), "1.50", "takes a whole number, not `1.50`, text", ""),
         (of("number"), "0.5", "takes a number, not `0.5`, text", "write `0.5` without quotes"),
         (of("number"), False, "takes a number, not `false`, a boolean", ""),
         (of("boolean"), "true", "takes true or false, not `true`, text", "write `true` without"),

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from batchrun.base.text import few, listed
-from batchrun.errors import BudgetReachedError
+from batchrun.errors import BudgetReachedError, ManifestError
+from batchrun.manifest.load import read_manifest
 
 
 def test_no_more_than_twenty_are_listed_and_the_others_counted() -> None:
@@ -27,3 +30,11 @@ def test_the_calls_that_settle_a_budget_are_cut_too() -> None:
     lines = str(error).splitlines()
 
     assert (len(lines), lines[-1]) == (22, "  and 5 more such calls")
+
+
+def test_a_column_of_another_length_is_named_however_many_there_are() -> None:
+    columns = "".join(f"  c{number}: [1{', 2' * (number == 24)}]\n" for number in range(25))
+    text = f"models: [a/b]\nzip:\n{columns}"
+
+    with pytest.raises(ManifestError, match=r"of unequal length: c24 2, c0 1, c1 1, .* 5 more"):
+        read_manifest(text.encode(), Path("m.yaml"), {})

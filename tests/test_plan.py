@@ -332,3 +332,15 @@ def test_a_service_that_gives_no_answer_does_not_hold_a_plan_up(
 
     assert "whether this sweep was begun elsewhere could not be asked: no answer within" in shown
     assert "2 cells, 2 to do" in shown
+
+
+def test_cells_are_counted_with_commas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RUNFLOW_API_KEY", raising=False)
+    manifest = tmp_path / "m.yaml"
+    manifest.write_text("models: [a/b]\ninputs: {n: {$range: [1, 1200]}}\n")
+
+    shown = plan(manifest, "--endpoint", "http://127.0.0.1:9", capsys=capsys)
+
+    assert any(line.startswith("1,200 cells, 1,200 to do; ") for line in shown)

@@ -31,24 +31,25 @@ def said(folder: Path, text: str, **files: str) -> list[str]:
 
 NUMBER = "s.csv:4 shares the run of s.csv:2: `1000.0` and `1000` are one value of `n`"
 BOOLEAN = "s.csv:5 shares the run of s.csv:3: `True` and `true` are one value of `ok`"
+APART = "where the model takes text,"
 SIXTH = BOOLEAN.replace(":5", ":6")
 
 CASES: dict[str, tuple[str, list[str]]] = {
     "columns as they are": (
         "rows: s.csv",
         [
-            f"{NUMBER}; `text: [n]` in `rows` keeps them apart",
-            f"{BOOLEAN}; `text: [ok]` in `rows` keeps them apart",
-            f"{SIXTH}; `text: [ok]` in `rows` keeps them apart",
+            f"{NUMBER}; {APART} `text: [n]` in `rows` keeps them apart",
+            f"{BOOLEAN}; {APART} `text: [ok]` in `rows` keeps them apart",
+            f"{SIXTH}; {APART} `text: [ok]` in `rows` keeps them apart",
         ],
     ),
     "a column that is used alone": (
         "rows: {file: s.csv, send: []}\ninputs: {x: '${n}'}",
-        [f"{NUMBER}; `text: [n]` in `rows` keeps them apart"],
+        [f"{NUMBER}; {APART} `text: [n]` in `rows` keeps them apart"],
     ),
     "below an axis": (
         "rows: {file: s.csv, send: [sku, n]}\ninputs: {x: [1, 2]}",
-        [f"{NUMBER}; `text: [n]` in `rows` keeps them apart"],
+        [f"{NUMBER}; {APART} `text: [n]` in `rows` keeps them apart"],
     ),
     "a column whose type is said": (
         "rows: {file: s.csv, send: [sku, n], number: [n], boolean: [ok]}",
@@ -100,7 +101,8 @@ def test_a_plan_names_them_below_the_count(
     shown = capsys.readouterr().out.splitlines()
     count = "3 of 5 combinations send their model the same as another, so they share a run"
     assert shown[shown.index(count) + 1] == (
-        f"{NUMBER.replace('s.csv', f'{tmp_path}/s.csv')}; `text: [n]` in `rows` keeps them apart"
+        f"{NUMBER.replace('s.csv', f'{tmp_path}/s.csv')}; {APART} `text: [n]` in `rows` keeps "
+        "them apart"
     )
 
 
@@ -114,4 +116,4 @@ def test_a_call_names_them_at_its_end(
     with simulator(tmp_path / "state") as url:
         main([str(tmp_path / "m.yaml"), "--endpoint", url])
 
-    assert f"{NUMBER.replace('s.csv', f'{tmp_path}/s.csv')}; `text: [n]`" in capsys.readouterr().err
+    assert f"{NUMBER.replace('s.csv', f'{tmp_path}/s.csv')}; {APART}" in capsys.readouterr().err

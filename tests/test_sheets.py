@@ -272,6 +272,15 @@ def test_numbers_with_decimal_commas_are_text_and_said(tmp_path: Path) -> None:
     assert not loaded(tmp_path, "rows: {file: p.csv, send: [s, p], text: [s]}").notes
 
 
+def test_a_comma_before_three_digits_may_stand_for_thousands(tmp_path: Path) -> None:
+    rows = 's,p\n"1,250",1\n999,2\n'
+
+    [note] = loaded(tmp_path, "rows: p.csv", p__csv=rows).notes
+
+    assert note.message.startswith("`1,250` has a comma: the column `s` is text; for numbers write")
+    assert "write 1250 or 1.250, for text `text: [s]`" in note.message
+
+
 USES: dict[str, tuple[str, list[str]]] = {
     "sent": ("rows: p.csv", ["p.csv:2:1", "p.csv:2:5"]),
     "alone": ("inputs: {x: '${a}'}", ["p.csv:2:1"]),

@@ -145,7 +145,7 @@ def _place(places: Places, count: Count, common: str) -> AnyPlace:
 def _hint(mistake: Mistake, place: AnyPlace, common: str) -> str:
     """Return what to do: of a value in a data file, what to say of its column."""
     option, file = mistake.wrong.column, _data_file(place)
-    if option and file is not None and (option != "text" or file.suffix.lower() == ".csv"):
+    if option and file is not None and (option == "files" or file.suffix.lower() == ".csv"):
         column = place.column if isinstance(place, Field) else common
         return f"say `rows: {{file: {file.name}, {option}: [{column}]}}`"
     return mistake.wrong.hint

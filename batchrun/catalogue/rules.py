@@ -149,14 +149,20 @@ def _no_number(value: Any, *, whole: bool) -> Wrong | None:
     if is_number(value):
         fits = not whole or isinstance(value, int) or value.is_integer()
         return None if fits else Wrong(kind=Kind.TYPE, said=f"takes {takes}, not `{spell(value)}`")
-    quoted = isinstance(value, str) and NUMBER.fullmatch(value)
-    return _other_type(takes, value, f"write `{value}` without quotes" if quoted else "")
+    plain = value.strip(" ") if isinstance(value, str) else ""
+    quoted = NUMBER.fullmatch(plain) and (not whole or float(plain).is_integer())
+    return _unquoted(takes, value, plain, "number") if quoted else _other_type(takes, value)
 
 
 def _no_boolean(value: Any) -> Wrong:
     word = value.lower() if isinstance(value, str) else ""
     quoted = word in {"true", "false"}
-    return _other_type("true or false", value, f"write `{word}` without quotes" if quoted else "")
+    takes = "true or false"
+    return _unquoted(takes, value, word, "boolean") if quoted else _other_type(takes, value)
+
+
+def _unquoted(takes: str, value: Any, word: str, column: str) -> Wrong:
+    return _other_type(takes, value, f"write `{word}` without quotes", column)
 
 
 def _no_media(value: Any) -> Wrong | None:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from batchrun.base.progress import Progress
 from batchrun.base.said import log
 from batchrun.base.text import number_of
+from batchrun.commands import changed_types
 from batchrun.commands.before_sending import check_all
 from batchrun.commands.call import Call, needed_key
 from batchrun.commands.connection import connected, served
@@ -96,6 +97,8 @@ def execute(
         except LostLedgerError as lost:
             done.shutdown.leave(lost)
         left_out = FOR_ONE_CALL if choose_cells is None else {*FOR_ONE_CALL, "--only"}
+        if done.shutdown.interrupted or changed_types.goes_on(call, ledger):
+            left_out = left_out - {"--new-types"}
         for error in done.shutdown.errors:
             name_recover(error, call.recover_command, again=command_in(argv))
             name_settling(error, call.manifest.path, call.place)

@@ -144,9 +144,9 @@ def _changed(outlook: Outlook) -> Iterator[str]:
 def _sum(outlook: Outlook) -> str:
     forecast = outlook.forecast
     tally, cells = forecast.selected.tally, forecast.counted.tally.cells
-    of = f"{tally.cells} of " if outlook.settings.only else ""
+    of = f"{tally.cells:,} of " if outlook.settings.only else ""
     to_do = forecast.to_do
-    said = f"{of}{number_of(cells, 'cell')}, {to_do.number} to do{total(to_do.cost())}"
+    said = f"{of}{number_of(cells, 'cell')}, {to_do.number:,} to do{total(to_do.cost())}"
     return f"{said}; nothing was sent"
 
 

@@ -81,8 +81,8 @@ class Recovery(Struct, frozen=True, kw_only=True):
             lost = lost_reuse(self.call.folder, rebuilding.ledger.book, command)
         duplicates = f", {recovered.duplicates} one too many" if recovered.duplicates else ""
         self.say(
-            f"the service has {number_of(recovered.runs, 'run')} of this sweep, {recovered.new} of "
-            f"them new to the ledger{duplicates}"
+            f"the service has {number_of(recovered.runs, 'run')} of this sweep, {recovered.new:,} "
+            f"of them new to the ledger{duplicates}"
         )
         if lost is not None:
             self.say(lost)

@@ -46,5 +46,5 @@ class ChangedSources:
         written = error.written if isinstance(error, SourceChangedError) else self._watch.changed()
         if written is None:
             return error
-        begun = f"{len(self._begun)} of {number_of(upper_bound(self._manifest), 'cell')}"
+        begun = f"{len(self._begun):,} of {number_of(upper_bound(self._manifest), 'cell')}"
         return SourceChangedError(written, f"{begun} were begun with the old one")

@@ -83,10 +83,16 @@ class Opening:
         # What earlier calls left holds its slots, and is no POST of this call.
         begun = [each for each in self._in_flight if each.yielded and each.run_id is None]
         self._impatient |= any(attempt.parked for attempt in begun)
-        may = len(begun) < (MOST if self._impatient else 1)
-        if may or any(attempt.unresolved for attempt in self._in_flight):
+        if any(attempt.unresolved for attempt in self._in_flight):
             self._on_its_way.set()
-        return may
+        return len(begun) < (MOST if self._impatient else 1)
+
+    def checked(self) -> None:
+        """Begin to wait for the first POST: all that must hold before it has been asked for.
+
+        Once a list that took long to be read made the others follow at once, eight side by side.
+        """
+        self._on_its_way.set()
 
     async def run(self) -> None:
         """Return when the opening is over."""

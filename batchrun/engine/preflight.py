@@ -21,10 +21,17 @@ from batchrun.engine.other_sweeps import OtherSweeps
 from batchrun.engine.recent_runs import runs_on
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.waves import Wave
-from batchrun.errors import KeyRefusedError, LostLedgerError, QuestionHeldError
+from batchrun.errors import (
+    KeyRefusedError,
+    LostLedgerError,
+    QuestionHeldError,
+    QuestionRefusedError,
+    UnlistedError,
+)
 from batchrun.ledger.book import KnownRun
 from batchrun.ledger.records import Intent
 from batchrun.ledger.scan import intents_of
+from batchrun.runflow.pagination import RunList
 from batchrun.runflow.wire import Page, Run
 from batchrun.settings import BY_ID
 from batchrun.sweep.references import is_marker, reference, wave_number
@@ -97,7 +104,21 @@ class Preflight:
         if not self._book.past_opening:
             await self._other_sweeps.check(page)
         self._opened |= set(await self._ledger_check.check(page))
+        self._check_lists()
         self._key_checked = True
+
+    def _check_lists(self) -> None:
+        """Raise UnlistedError where lists are refused: nothing shows whether the ledger is behind.
+
+        Runs in flight are watched by their ids, and once a call sends, so are its own. But a copy
+        of an old ledger would pay again for all that it lacks.
+        """
+        if (why := self._client.profile.refuses_lists) and not self._trust_key:
+            raise UnlistedError(
+                f"the service refuses to list runs ({why}), so it can't be seen whether the ledger "
+                "has all that was paid for; nothing new was sent: call again later, or with "
+                "--trust-key if no other copy of it was at work"
+            )
 
     async def _check_organisation(self) -> None:
         ours = await self._client.account()
@@ -126,18 +147,23 @@ class Preflight:
             self._client.profile.note_created(run.created_at, moment(intent.server_at))
 
     async def _seen(self, newest: KnownRun) -> Run | None:
-        """Return the run if the key sees it: by its id, or in its wave where that takes long."""
+        """Return the run if the key sees it: by its id, or in its wave where that takes long.
+
+        A service may refuse the run of another organisation as it likes, 403 or 404. But one that
+        shows no list, either, may refuse all for a while.
+        """
         seen: Run | None = None
+        listed: RunList | None = None
         held: QuestionHeldError | None = None
         silent = anyio.Event()
         async with anyio.create_task_group() as tasks:
 
             async def ask_list() -> None:
-                nonlocal seen
+                nonlocal seen, listed
                 with anyio.move_on_after(BY_ID):
                     await silent.wait()
-                runs = await self._ref_filter.runs_of(newest.client_ref) or ()
-                seen = next((run for run in runs if run.id == newest.run_id), None)
+                listed = await self._ref_filter.runs_of(newest.client_ref)
+                seen = next((run for run in listed or () if run.id == newest.run_id), None)
                 if seen is not None:
                     tasks.cancel_scope.cancel()
 
@@ -148,7 +174,8 @@ class Preflight:
             except QuestionHeldError as error:
                 held = error
                 silent.set()
-        if seen is None and held is not None:
+        refused = isinstance(held, QuestionRefusedError) and listed is not None
+        if seen is None and held is not None and not refused:
             raise held
         return seen
 

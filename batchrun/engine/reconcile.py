@@ -20,6 +20,7 @@ from typing import Final
 import anyio
 from anyio.abc import TaskGroup
 
+from batchrun.base.progress import Notices
 from batchrun.base.times import moment
 from batchrun.engine.batch_items import BatchAnswer, match_items
 from batchrun.engine.budget import Budget
@@ -59,6 +60,10 @@ UNTAGGED: Final = (
     "the service shows a run without its metadata as sent, which may be the one; look at "
     "the service, then decide with --resubmit-in-doubt"
 )
+STRANGER: Final = (
+    "batch {batch} has run {run}, and shows it for none of its items: it may have been paid "
+    "beside the run of a cell; look at the service"
+)
 NO_ROOM: Final = "the budget has no room to send it again; raise it, and call again"
 
 
@@ -88,6 +93,7 @@ class Reconciler:
         self._ref_filter = ref_filter
         self._duplicates = duplicates
         self._shutdown = context.shutdown
+        self._notices = Notices(context.progress)
         self._tasks = tasks
         self._walking = anyio.Lock()
         self._last_walk: RecentRuns | None = None
@@ -107,6 +113,7 @@ class Reconciler:
         wave.note(runs)
         if wave.doubted or (wave.batch and not all(wave.has_met(run.id) for run in runs)):
             runs = await self.batch_items.with_tags(runs)
+            self._say_strangers(wave, runs)
         found, others = match_runs(wave, runs, self._sweep)
         if found:
             await self._transitions.accept(found, adopted=True)
@@ -121,6 +128,13 @@ class Reconciler:
         if running and not wave.doubted:  # it is looked at until they have ended
             self._transitions.doubt_wave(wave, anyio.current_time())
         return running
+
+    def _say_strangers(self, wave: Wave, runs: Iterable[Run]) -> None:
+        """Say that a batch that is settled has runs which it shows for none of its items."""
+        if wave.batch and not wave.doubted:
+            for run in runs:
+                if tag_of(run, self._sweep) is None and not wave.has_met(run.id):
+                    self._notices.once(STRANGER.format(run=run.id, batch=run.batch_id))
 
     def _is_of(self, run: Run, wave: Wave) -> bool:
         """Say whether the tag of a run names an attempt of *wave*, however its reference is."""

@@ -12,7 +12,8 @@ from typing import Final
 from batchrun.engine.context import Context
 from batchrun.runflow.pagination import RunList
 
-REFUSED: Final = "the service's list can't be filtered by client_ref; runs are asked for one by one"
+ONE_BY_ONE: Final = "runs are asked for one by one"
+REFUSED: Final = f"the service's list can't be filtered by client_ref; {ONE_BY_ONE}"
 
 
 class RefFilter:
@@ -34,7 +35,9 @@ class RefFilter:
         runs = await self._client.runs_of(ref, over=over)
         if runs is None:
             self._profile.refuses_filter = True
-            self._progress.note(REFUSED)
+            why = self._profile.refuses_lists
+            refuses = f"the service refuses to list runs ({why}); {ONE_BY_ONE}"
+            self._progress.note(refuses if why else REFUSED)
         return runs
 
     async def prove(self) -> bool:

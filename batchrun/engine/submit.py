@@ -39,6 +39,7 @@ from batchrun.errors import (
     NotPermittedError,
     OutOfCreditError,
     ThrottledError,
+    UnlistedError,
     UnreachableError,
 )
 from batchrun.ledger.records import Dropped, Rejected
@@ -140,11 +141,12 @@ class Submitter:
         with self._may_be_held_back([attempt]):
             try:
                 await self._preflight.check_key()
+                self._opening.checked()
                 refused = await self.files.put(attempt)
             except anyio.get_cancelled_exc_class():
                 self._transitions.withdraw(attempt)
                 raise
-            except ThrottledError as error:
+            except (ThrottledError, UnlistedError) as error:
                 self._transitions.withdraw(attempt)
                 self._out_of_reach(error)
             else:
@@ -167,6 +169,7 @@ class Submitter:
             wave = self._place(attempts)
             try:
                 await self._preflight.open(wave)
+                self._opening.checked()
                 intents, body = self._intents.first(
                     attempts, [each.sent or {} for each in attempts]
                 )
@@ -246,7 +249,9 @@ class Submitter:
 
     def _out_of_reach(self, error: UnreachableError) -> None:
         """Stop; where the service takes nothing new for now, once the runs in flight have ended."""
-        if isinstance(error, ThrottledError) and error.creates:
+        if isinstance(error, UnlistedError) or (
+            isinstance(error, ThrottledError) and error.creates
+        ):
             self._shutdown.submit_no_more(error)
         else:
             self._shutdown.leave(error)

@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from batchrun.ledger.book import Book
-from batchrun.manifest.data.column_types import Column, ColumnType
+from batchrun.manifest.data.column_types import BY_FIELD, Column, ColumnType
 from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.typed import tables_of
 from batchrun.planning.dropped_cells import Standing
@@ -80,14 +80,18 @@ def guessed(
 
 
 def _guesses(manifest: Manifest, types: Mapping[str, str]) -> Sequence[Mapping[str, str]]:
-    """Return former types of the columns that have none in *types*, those of few columns first."""
+    """Return former types of the columns that have none in *types*, those of few columns first.
+
+    A start that knew types took no field by itself, so that is the last to be thought of there.
+    """
     unknown = [each for each in _columns(manifest) if each[0] not in types]
     by_field = {name: column.alone for name, now, column in unknown if column.alone != now}
     ways = {name: others for name, now, column in unknown if (others := column.others(now))}
-    found = [by_field] if by_field else []
-    for each in islice(_combined(ways), MOST_GUESSED):
-        if each not in found:
-            found.append(each)
+    if types:
+        ways = {name: sorted(each, key=BY_FIELD.__eq__) for name, each in ways.items()}
+    found = [each for each in islice(_combined(ways), MOST_GUESSED) if each != by_field]
+    if by_field:
+        found.insert(len(found) if types else 0, by_field)
     return found
 
 

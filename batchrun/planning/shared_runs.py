@@ -41,7 +41,7 @@ class Pair(Struct, frozen=True):
         if not self.spelled:
             return said
         name, (first, second) = next(iter(self.spelled.items()))
-        apart = f"; `text: [{name}]` in `rows` keeps them apart"
+        apart = f"; where the model takes text, `text: [{name}]` in `rows` keeps them apart"
         return (
             f"{said}: `{spell(str(second))}` and `{spell(str(first))}` are one value of `{name}`"
             f"{'' if isinstance(first, Said) else apart}"

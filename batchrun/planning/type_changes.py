@@ -68,8 +68,11 @@ class TypeChange(Struct, frozen=True, kw_only=True):
     @property
     def field(self) -> Field | None:
         """The field that makes it so; None where no single one does."""
-        if self.said:
-            return None
+        return None if self.said else self._other
+
+    @property
+    def _other(self) -> Field | None:
+        """The first field that is not as all were."""
         if self.was == BY_FIELD:
             is_text = self.now is ColumnType.TEXT
             return self.seen.read_alone if is_text else self.seen.kept_alone
@@ -82,16 +85,17 @@ class TypeChange(Struct, frozen=True, kw_only=True):
         """Whether its fields show by themselves that they were edited along with their type."""
         if self.was == ColumnType.NUMBER and self.now is ColumnType.TEXT:
             first = self.seen.not_number
-            return self.seen.read_alone is None or (first is not None and has_comma(first.text))
+            return not self.seen.has_number or (first is not None and has_comma(first.text))
         if self.was == ColumnType.BOOLEAN and self.now is ColumnType.TEXT:
-            return self.seen.read_alone is None
+            return not self.seen.reads_boolean
         return self.was not in {ColumnType.TEXT, BY_FIELD} and self.now is not ColumnType.TEXT
 
     @property
     def can_be_said(self) -> bool:
         """Whether the field in its way reads as the former type once the manifest says that."""
         read = as_number if self.was == ColumnType.NUMBER else as_boolean
-        return self.field is None or not isinstance(read(self.field.text), str)
+        other = self._other
+        return other is None or not isinstance(read(other.text), str)
 
 
 class TypeChanges(Struct, frozen=True, kw_only=True):
@@ -258,9 +262,13 @@ def _way(change: TypeChange, *, edited: bool) -> str:
         return f"mend {where}"
     if change.was == BY_FIELD:
         return "a JSONL file gives each value a type of its own"
-    say = f"say `{change.was}: [{change.column}]` in `rows`"
+    instead = " instead" if change.said else ""
+    say = (
+        f"say `{change.was}: [{change.column}]` in `rows`{instead}, where models take "
+        f"{_VALUES[change.was]}"  # what is said is not converted
+    )
     if change.said:
-        return f"{say} instead"
+        return say if change.can_be_said else f"mend its fields, and {say}"
     if field is None:
         return say
     mend = f"mend {field.written}:{field.line}"

@@ -83,7 +83,7 @@ class RunFinder:
             raise UnreachableError(
                 "the service's list of runs can neither be filtered nor walked to its end, or has "
                 "elements that are no runs, so the ledger can't be rebuilt from it; nothing was "
-                "changed"
+                f"changed{_refused(self._client)}"
             )
         runs |= walked  # a filter may show much, and leave out a wave
         return [await self._tagged(run) for run in runs.values()]
@@ -158,6 +158,12 @@ class RunFinder:
         return FoundRun(tag, run)
 
 
+def _refused(client: Client) -> str:
+    """Return how the service refused its lists, to be put behind what is wrong; "" if it didn't."""
+    why = client.profile.refuses_lists
+    return f" (it was refused: {why})" if why else ""
+
+
 async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[str, int]:
     """Return the ids of the sweeps of that name and label, and how many runs each has.
 
@@ -180,7 +186,7 @@ async def find_sweeps(client: Client, name: str, label: str | None) -> Mapping[s
     if seen is None or not seen.whole:
         raise UnreachableError(
             "the service's list of runs can't be walked to its end, or has elements that are no "
-            "runs"
+            f"runs{_refused(client)}"
         )
     for sweep, batches in silent.items():
         if counts[sweep] or await _is_of(client, batches, name, label):

@@ -174,8 +174,8 @@ def _common(failure: Failure, shared: Shared) -> str:
     """Say what failures have in common, and for how many of them that holds."""
     values = listed(f"{name} {_one_line(_said(value))}" for name, value in shared.values.items())
     others = failure.count - shared.failed
-    left = f"; {others} of these failures have other values" if others else ""
-    return f"{shared.failed} of {shared.cells}: model {failure.alias}, {values}{left}"
+    left = f"; {others:,} of these failures have other values" if others else ""
+    return f"{shared.failed:,} of {shared.cells:,}: model {failure.alias}, {values}{left}"
 
 
 def _said(value: object) -> str:

@@ -4,7 +4,7 @@
 of many or a gateway on the way, and paid runs were left unfetched. So this is what a status that
 is not about the question comes to:
 
-| answer to a GET | a run: NEEDED | a list of runs, a batch: REFUSABLE | balance, models: OPTIONAL |
+| answer to a GET | a run: NEEDED | a list, a batch: REFUSABLE | balance, models: OPTIONAL |
 | --- | --- | --- | --- |
 | 400 404 422 in the API's own envelope | refused | refused | not known |
 | 401 in it, and to `/v1/auth/me`, too | the key is refused: the call ends | the same | the same |
@@ -12,6 +12,10 @@ is not about the question comes to:
 | 204 402 403 405 410 451 501, and 404 without it | asked again | asked again | not known |
 | the same, or a 401, for the fifth time in a row | held, if others are answered | refused | |
 | any other | asked again | asked again | asked again |
+
+**A list is LISTED: it is refused only after a third of the give-up time.** What it shows decides
+whether runs are paid again: a list that was refused for ten seconds, at the start of a call, once
+let a ledger that was behind pay for all that it lacked.
 
 A list that is refused by a page, and not in the API's own envelope, counts as refused only if the
 API answers when it is asked for the account: else a proxy may stand before all of the service. A
@@ -25,7 +29,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from batchrun.errors import QuestionHeldError
+from batchrun.errors import QuestionRefusedError
 from batchrun.runflow import wire
 from batchrun.runflow.post_outcomes import raise_for_account
 from batchrun.runflow.wire import Refusal
@@ -40,19 +44,23 @@ class Terms(Struct, frozen=True, kw_only=True):
     """How a question may end without what it asks for.
 
     *refusals* in the API's own envelope end it at once. What is not served ends an *optional* one
-    at once, and one that *may be refused* after *in_a_row* times. *posted* is a POST.
+    at once, and one that *may be refused* after *in_a_row* times; where it is *patient*, also not
+    before a third of the give-up time. *posted* is a POST.
     """
 
     refusals: frozenset[int] = REFUSALS
     optional: bool = False
     may_be_refused: bool = False
     in_a_row: int = IN_A_ROW
+    patient: bool = False
     posted: bool = False
 
 
 NEEDED: Final = Terms()
 OPTIONAL: Final = Terms(optional=True, may_be_refused=True)
 REFUSABLE: Final = Terms(may_be_refused=True)
+LISTED: Final = Terms(may_be_refused=True, patient=True)
+STILL_REFUSED: Final = Terms(may_be_refused=True, in_a_row=1)
 UPLOAD: Final = Terms(refusals=REFUSALS | {409, 413}, posted=True)
 
 
@@ -95,9 +103,9 @@ class Odd(Struct, frozen=True, kw_only=True):
     def as_answer(self) -> Answer:
         return refused(self.http_status, self.refusal)
 
-    def held(self) -> QuestionHeldError:
+    def held(self) -> QuestionRefusedError:
         """Return the error for a question that alone is refused."""
-        return QuestionHeldError(
+        return QuestionRefusedError(
             f"the service answers other questions and refuses this one: {self}"
         )
 

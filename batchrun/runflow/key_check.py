@@ -15,6 +15,8 @@ from batchrun.runflow.get_outcomes import Answer, Odd
 ACCOUNT: Final = "/v1/auth/me"
 LONGEST: Final = 10.0
 """Seconds that the account may take to be answered: another question waits for it."""
+LONGEST_PAUSED: Final = 45.0
+"""The same after an answer that isn't the API's own, which makes all calls pause, this one, too."""
 
 
 class KeyCheck:
@@ -35,17 +37,17 @@ class KeyCheck:
         async with self._turn:
             if self._asked_at < since:
                 asked_at = anyio.current_time()
-                found = await self._asked()
+                found = await self._asked(LONGEST)
                 self._refused = isinstance(found, Odd) and found.says_key
                 self._asked_at = asked_at
             return self._refused
 
     async def is_answered(self) -> bool:
         """Say whether the API itself answers when it is asked for the account, or refuses it."""
-        found = await self._asked()
+        found = await self._asked(LONGEST_PAUSED)
         return isinstance(found, Answer) or (found is not None and found.own_refusal)
 
-    async def _asked(self) -> Answer | Odd | None:
-        with anyio.move_on_after(LONGEST):
+    async def _asked(self, longest: float) -> Answer | Odd | None:
+        with anyio.move_on_after(longest):
             return await self._ask()
         return None

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from batchrun.errors import TooLargeAnswerError
 from batchrun.runflow import wire
-from batchrun.runflow.get_outcomes import REFUSABLE, REFUSALS, Answer
+from batchrun.runflow.get_outcomes import LISTED, REFUSALS, STILL_REFUSED, Answer
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.inline import weight
 from batchrun.runflow.retry import Calls
@@ -241,11 +241,12 @@ class Listing:
 
     async def _ask(self, params: dict[str, str], over: AbstractSet[str]) -> Answer:
         request = self._requests.get("/v1/runs", params)
-        refused = self._profile.refuses_lists
-        terms = replace(REFUSABLE, in_a_row=1) if refused else REFUSABLE
+        refuses = self._profile.refuses_lists
+        terms = STILL_REFUSED if refuses else LISTED
         answer = await self._calls.ask(request, partial(wire.parse_page, over=over), terms)
         if answer.http_status not in REFUSALS:
-            self._profile.refuses_lists = answer.refusal is not None
+            why = answer.refusal and f"HTTP {answer.http_status} {answer.refusal}"
+            self._profile.refuses_lists = why or ""
         if isinstance(answer.body, Page) and answer.body.unread:
             self._say_once(UNREAD)
         if answer.size <= _LIGHT or answer.body is None:

@@ -246,7 +246,10 @@ class Calls:
         self, retry_budget: RetryBudget, odd: Odd, terms: Terms, kind: Kind
     ) -> Answer | None:
         """Return the answer that a question's refusals in a row come to; None if it goes on."""
-        if terms.posted or not retry_budget.is_refused(anyio.current_time(), terms.in_a_row):
+        now = anyio.current_time()
+        if terms.posted or not retry_budget.is_refused(now, terms.in_a_row):
+            return None
+        if terms.patient and retry_budget.refused_for(now) < self._give_up / 3:
             return None
         if terms.may_be_refused:
             is_so = odd.own_refusal or await self._key_check.is_answered()

@@ -50,7 +50,11 @@ class RetryBudget:
     def is_refused(self, now: float, in_a_row: int) -> bool:
         """Say whether the last refusals were no passing ones: by their number, or for long."""
         row = self._refused_in_a_row
-        return row >= in_a_row or (row > 1 and now - self._refused_at >= _LONG_REFUSED)
+        return row >= in_a_row or (row > 1 and self.refused_for(now) >= _LONG_REFUSED)
+
+    def refused_for(self, now: float) -> float:
+        """Return for how many seconds nothing but refusals came."""
+        return now - self._refused_at if self.refused else 0.0
 
     def failed(
         self, now: float, reason: str, *, answered: bool = False, refused: bool = False

@@ -30,7 +30,7 @@ class ServiceProfile(Struct):
 
     # Refusals.
     refuses_filter: bool = False  # of a list by client_ref
-    refuses_lists: bool = False  # of runs, whatever is asked; until one is shown
+    refuses_lists: str = ""  # how it refuses them, whatever is asked; until one is shown
     refuses_fields: bool = False  # of a list; and large pages with it
     large_outputs: bool = False  # on pages of runs, which are asked for without outputs then
 

@@ -76,6 +76,7 @@ class Column(Struct):
     read_alone: Field | None = None  # a number or boolean where each field is taken by itself
     kept_alone: Field | None = None  # text there
     decimals: int = 0  # of the first field with a point
+    has_number: bool = False  # some field is one without being said to be
     reads_number: bool = False  # some field does, were the column said to be of numbers
     reads_boolean: bool = False
 
@@ -84,6 +85,7 @@ class Column(Struct):
         self.reads_number = self.reads_number or type(as_number(text)) is not str
         self.reads_boolean = self.reads_boolean or type(as_boolean(text)) is not str
         alone = from_field(text)
+        self.has_number = self.has_number or is_number(text, alone)
         if isinstance(alone, str):
             if self.kept_alone is None:
                 self.kept_alone = Field(written, line, text)

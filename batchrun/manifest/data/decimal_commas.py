@@ -12,6 +12,7 @@ from batchrun.errors import Problem
 from batchrun.manifest.data.data_file import DataFile
 
 _NUMBER: Final = re.compile(r"[-+]?[0-9]+(?:\.[0-9]{3})*(?:,[0-9]+)?")
+_THOUSANDS: Final = re.compile(r"[-+]?[1-9][0-9]{0,2},[0-9]{3}")
 
 
 class DecimalCommas:
@@ -38,10 +39,18 @@ class DecimalCommas:
             if name not in wanted:
                 continue
             data, line, text = self._found[name]
-            point = text.replace(".", "").replace(",", ".")
             yield data.column(
                 line,
                 name,
-                f"`{text}` has a decimal comma: the column `{name}` is text; for numbers "
-                f"write {point}, for text `text: [{name}]` says that it is meant",
+                f"`{text}` has a {_comma(text)}: the column `{name}` is text; for numbers "
+                f"write {_plain(text)}, for text `text: [{name}]` says that it is meant",
             )
+
+
+def _comma(text: str) -> str:
+    return "comma" if _THOUSANDS.fullmatch(text) else "decimal comma"
+
+
+def _plain(text: str) -> str:
+    point = text.replace(".", "").replace(",", ".")
+    return f"{text.replace(',', '')} or {point}" if _THOUSANDS.fullmatch(text) else point

@@ -1,5 +1,6 @@
 """`rows` and `zip`: columns that advance together, from the manifest or from a file beside it."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Final
@@ -173,7 +174,9 @@ class DataReader(Struct, frozen=True):
         columns = dict(self._columns(node))
         lengths = {name: len(values) for name, (_, values) in columns.items()}
         if len(set(lengths.values())) > 1:
-            counts = listed(f"{name} {count}" for name, count in lengths.items())
+            of_length = Counter(lengths.values())
+            by_rarity = sorted(lengths.items(), key=lambda each: of_length[each[1]])
+            counts = listed(f"{name} {count}" for name, count in by_rarity)
             message = f"the columns of a `zip` are of unequal length: {counts}"
             self.context.problems.append(node.problem(message))
             return None
