@@ -18,7 +18,7 @@ from batchrun.report.thumbnails import Thumbnails
 from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
 
-pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 RIGHT: Final = "\ue014"
 DOWN: Final = "\ue015"
