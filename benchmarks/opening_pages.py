@@ -27,7 +27,8 @@ from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.manifest.cells import Cell
 from batchrun.report.head import Head
-from batchrun.report.writing import REPORT, ReportWriter
+from batchrun.report.writing import ReportWriter
+from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow, point
 
 OPTIONS: Final = (

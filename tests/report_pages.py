@@ -11,7 +11,8 @@ from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.data_files import FOLDER
 from batchrun.report.head import Head
-from batchrun.report.writing import REPORT, ReportWriter
+from batchrun.report.writing import ReportWriter
+from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow, point
 
 HOSTILE: Final = "</script><script>alert(1)</script><!-- ]]> \u202e\u2028 \ud800 &amp; \"'"

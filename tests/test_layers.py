@@ -57,6 +57,7 @@ SHARED_BY_COMMANDS: Final = {
     "knowing_balance",
     "knowing_models",
     "ledger_counts",
+    "live_page",
     "notes",
     "nothing_to_do",
     "open_runs",

@@ -9,8 +9,7 @@ from report_pages import data_files, inside
 
 from batchrun.cli import main
 from batchrun.report.single_file import SINGLE
-from batchrun.report.writing import REPORT
-from batchrun.results.result_files import MANIFEST, RESULTS_CSV, RESULTS_JSONL
+from batchrun.results.result_files import MANIFEST, REPORT, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.starts import STARTS
 
 MANIFEST_TEXT = """
@@ -127,3 +126,26 @@ def test_one_file_that_is_too_large_is_refused_with_what_to_do(
 
     assert "send the folder instead" in capsys.readouterr().err
     assert not (place / "outputs/@simulator/chairs" / SINGLE).exists()
+
+
+def test_a_page_that_cannot_be_written_ends_no_call_and_harms_no_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chairs.yaml").write_text(MANIFEST_TEXT)
+    sweep = tmp_path / "outputs/@simulator/chairs"
+    sweep.mkdir(parents=True)
+    (sweep / "report").write_text("in the way")
+
+    assert main([str(tmp_path / "chairs.yaml")]) == 0
+
+    assert "report.html is left as it was: " in capsys.readouterr().err
+    assert len((sweep / RESULTS_JSONL).read_text().splitlines()) == 4
+    assert not (sweep / REPORT).exists()
+
+
+def test_a_page_that_was_deleted_is_written_again(place: Path) -> None:
+    (place / "outputs/@simulator/chairs" / REPORT).unlink(missing_ok=True)
+
+    assert main([str(place / "chairs.yaml"), "--quiet"]) == 0
+
+    assert (place / "outputs/@simulator/chairs" / REPORT).exists()

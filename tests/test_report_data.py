@@ -195,6 +195,14 @@ def test_pictures_for_which_there_is_no_time_are_counted(tmp_path: Path) -> None
     assert thumbnails.left == 1
 
 
+def test_without_pillow_the_pictures_themselves_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchrun.report.thumbnails.DRAWS", False)
+
+    assert Thumbnails(OutputStore(tmp_path), until=never).of(saved_picture(tmp_path)) is None
+
+
 @pytest.mark.parametrize("rows", [0, 1, 5])
 def test_a_page_names_the_chunks_of_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int

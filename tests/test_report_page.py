@@ -15,13 +15,16 @@ from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.data_files import FOLDER
 from batchrun.report.single_file import write_single
 from batchrun.report.thumbnails import Thumbnails
-from batchrun.report.writing import REPORT
+from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
 
-pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 RIGHT: Final = "\ue014"
 DOWN: Final = "\ue015"
+UP: Final = "\ue013"
+HOME: Final = "\ue011"
+END: Final = "\ue010"
 ENTER: Final = "\ue007"
 ESCAPE: Final = "\ue00c"
 
@@ -294,3 +297,51 @@ def test_a_page_in_one_file_needs_nothing_beside_it(
 
     assert whole
     assert page.errors == []
+
+
+def test_plots_are_of_the_cells_that_are_shown(page: Page, folder: Path) -> None:
+    page.open(folder / REPORT, '#row=color&column=seed&only.color="red"&only.color="blue"&size=128')
+
+    page.click("[data-key='plots']")
+    assert page.texts(".bars .name") == ["banana", "banana"]
+    page.all(".plots select")[0].send_keys("color")
+
+    page.wait("document.querySelectorAll('.bars .name').length === 4")
+    assert page.texts(".bars .name") == ["red", "blue"] * 2
+    assert "0.16 for 2 cells" in page.texts(".bar-row")[0]
+
+
+def test_filters_that_leave_no_cell_are_said(page: Page, folder: Path) -> None:
+    page.open(folder / REPORT, "#row=color&search=nowhere&size=128")
+
+    assert page.all("main")[0].get_attribute("data-empty").startswith("no cell is like that")
+
+
+def test_keys_walk_in_a_matrix_that_is_taller_than_a_browser_can_scroll(
+    page: Page, tmp_path: Path
+) -> None:
+    written(tmp_path, [row(f"c{number}", {"seed": number}) for number in range(40_000)])
+    page.open(tmp_path / REPORT, "#row=seed&column=alias&size=224")
+
+    page.js("document.querySelector('[data-place]').focus()")
+    page.press(END)
+    assert page.js("return document.activeElement.dataset.point") == "39999"
+    page.press(UP)
+    assert page.js("return document.activeElement.dataset.point") == "39998"
+    page.js("document.querySelector('.matrix').scrollTop = 0")
+    page.wait("document.querySelector('[data-point=\"0\"]') !== null")
+    page.press(UP)
+    assert page.js("return document.activeElement.dataset.point") == "39997"
+    page.press(HOME)
+    assert page.js("return document.activeElement.dataset.point") == "0"
+
+
+def test_the_tabulator_leads_to_what_is_seen(page: Page, tmp_path: Path) -> None:
+    written(tmp_path, [row(f"c{number}", {"seed": number}) for number in range(900)])
+    page.open(tmp_path / REPORT, "#row=seed&column=alias&size=224")
+
+    page.js("document.querySelector('.matrix').scrollTop = 90000")
+    page.wait("document.querySelector('[data-point=\"402\"]') !== null")
+
+    stop = page.js("return Number(document.querySelector('.cell[tabindex=\"0\"]').dataset.point)")
+    assert 400 <= stop <= 406

@@ -21,6 +21,7 @@ from batchrun.commands.call import Call, needed_key
 from batchrun.commands.callbacks import receiver_of, receiving
 from batchrun.commands.connection import connected, served
 from batchrun.commands.final_report import Ending, show
+from batchrun.commands.live_page import keep_page
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
 from batchrun.commands.reusing import opened_sources, take_over
@@ -294,6 +295,7 @@ async def run_call(
             tasks.start_soon(watch_signals, name="signals")
             look = partial(pay_looks, call.folder, call.manifest, settings, services)
             tasks.start_soon(look, name="looks that other labels owe")
+            tasks.start_soon(keep_page, call.folder, call.manifest, name="the page")
             shutdown = await runner.run()
             if runner.selection.left:
                 shutdown.submit_no_more(runner.selection.left)

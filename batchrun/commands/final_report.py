@@ -18,7 +18,7 @@ from batchrun.commands.grid_counts import GridWalk
 from batchrun.commands.ledger_counts import ledger_totals
 from batchrun.commands.notes import notes_of
 from batchrun.commands.outcome import Totals, print_outcome
-from batchrun.commands.reporting import PATIENCE, head_of, report_writer
+from batchrun.commands.reporting import PATIENCE, PageOfCall
 from batchrun.commands.signals import SIGNALS
 from batchrun.engine.selection import Selection
 from batchrun.engine.shutdown import Shutdown
@@ -37,10 +37,9 @@ from batchrun.manifest.cells import Cell
 from batchrun.manifest.data.changes import Watch
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.planning.shared_runs import shared_rows
-from batchrun.report.writing import REPORT, ReportWriter
 from batchrun.results.budgets import budgets_of
 from batchrun.results.going_on import Others, how_to_go_on
-from batchrun.results.result_files import RESULTS_CSV, RESULTS_JSONL, write_results
+from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL, write_results
 from batchrun.results.summary import Summary, stop_of
 from batchrun.results.tally import Tally
 from batchrun.runflow.client import Client
@@ -88,9 +87,10 @@ def concluded(
     ending: Ending, *, hush: Callable[[], None] = lambda: None
 ) -> tuple[Summary, Totals | None]:
     """Write the results, and return what the call came to; *hush* is called once that is known."""
-    writer = report_writer(OutputStore(ending.call.folder), seconds=PATIENCE)
-    totals = walk(ending, writer)
-    summary = _with_page(summary_of(ending, totals), ending, writer)
+    patience = 0.0 if ending.shutdown.interrupted else PATIENCE
+    page = PageOfCall(ending.call.folder, seconds=patience)
+    totals = walk(ending, page)
+    summary = _with_page(summary_of(ending, totals), ending, page)
     hush()
     left = ending.shutdown.codes or ending.shutdown.unkept or ending.selection
     if totals is not None and not left:
@@ -139,24 +139,18 @@ def _by_reason(reasons: Counter[str], noun: str, one: str, more: str) -> Iterato
         yield f"and for {number_of(others, 'other reason')}"
 
 
-def _with_page(summary: Summary, ending: Ending, writer: ReportWriter) -> Summary:
-    """Write the page where the results are written; return *summary*, which names it then.
-
-    It is derived, and ends no call.
-    """
-    folder = ending.call.folder
-    if writer.is_whole:
-        try:
-            writer.finish(head_of(summary, folder))
-        except FolderError as error:
-            ending.shutdown.notes.append(f"{REPORT} is left as it was: {error}")
-    return replace(summary, report=str(folder / REPORT)) if (folder / REPORT).exists() else summary
+def _with_page(summary: Summary, ending: Ending, page: PageOfCall) -> Summary:
+    """Write the page where the results are written; return *summary*, which names it then."""
+    path = ending.call.folder / REPORT
+    if (problem := page.finish(summary)) is not None:
+        ending.shutdown.notes.append(problem)
+    return replace(summary, report=str(path)) if path.exists() else summary
 
 
-def walk(ending: Ending, writer: ReportWriter) -> Totals | None:
+def walk(ending: Ending, page: PageOfCall) -> Totals | None:
     """Write the results and count, in one walk of the grid; None where not even that is waited for.
 
-    The page's *writer* is given each row of the results.
+    The *page* is given each row of the results.
 
     Where the grid is not known any more, the cells are counted that the ledger knows.
 
@@ -170,7 +164,7 @@ def walk(ending: Ending, writer: ReportWriter) -> Totals | None:
     try:
         if any(isinstance(error, FolderError) for error in shutdown.errors):
             return _on_disk(ending)
-        return _walked(ending, writer, large=large)
+        return _walked(ending, page, large=large)
     except ManifestError as error:  # a data file: what its cells would be isn't known any more
         there = (ending.call.folder / RESULTS_CSV).exists()
         left = "left as they were" if there else "left to the next call"
@@ -181,7 +175,7 @@ def walk(ending: Ending, writer: ReportWriter) -> Totals | None:
         return ledger_totals(ending.ledger, attempts=settings.attempts, download=settings.download)
 
 
-def _walked(ending: Ending, writer: ReportWriter, *, large: bool) -> Totals:
+def _walked(ending: Ending, page: PageOfCall, *, large: bool) -> Totals:
     """Write the results and count; ManifestError where the grid can't be walked any more."""
     shutdown = ending.shutdown
     if (written := Watch(ending.call.manifest.sources).changed()) is not None:
@@ -192,7 +186,7 @@ def _walked(ending: Ending, writer: ReportWriter, *, large: bool) -> Totals:
     cells = GridWalk(ending.call.settings, ending.ledger, selection=ending.selection)
     points = cells.over(expand(ending.call.manifest))
     if results:
-        _write(ending, points, writer)
+        _write(ending, points, page)
     for _ in points:  # to the end: what went into no results is counted, too
         pass
     return cells.totals()
@@ -210,18 +204,18 @@ def _on_disk(ending: Ending) -> Totals | None:
         return None
 
 
-def _write(ending: Ending, cells: Iterator[Cell], writer: ReportWriter) -> None:
+def _write(ending: Ending, cells: Iterator[Cell], page: PageOfCall) -> None:
     call, attempts = ending.call, ending.call.settings.attempts
     try:
-        with writer.whole():
-            write_results(
-                OutputStore(call.folder),
-                call.manifest,
-                ending.ledger,
-                attempts=attempts,
-                cells=cells,
-                shown=writer.add,
-            )
+        write_results(
+            OutputStore(call.folder),
+            call.manifest,
+            ending.ledger,
+            attempts=attempts,
+            cells=cells,
+            shown=page.add,
+        )
+        page.has_all()
     except FolderError as error:
         ending.shutdown.leave(error)
 

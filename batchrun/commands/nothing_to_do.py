@@ -42,7 +42,7 @@ from batchrun.manifest.data.changes import Seal, holds, seal
 from batchrun.manifest.load import load_head
 from batchrun.manifest.manifest import Head
 from batchrun.results.going_on import Others, how_to_go_on
-from batchrun.results.result_files import MANIFEST, RESULTS_CSV, RESULTS_JSONL
+from batchrun.results.result_files import MANIFEST, REPORT, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.summary import Summary
 from batchrun.sweep.identity import IDENTITY
 from batchrun.sweep.location import INDEX, folder_of
@@ -52,7 +52,7 @@ KEPT: Final = "nothing to do"
 LARGE: Final = 1_000_000
 """Bytes of a manifest up to which it is parsed once more for where its sweep is: 0.1 s at most."""
 
-DERIVED: Final = (IDENTITY, MANIFEST, RESULTS_JSONL, RESULTS_CSV)
+DERIVED: Final = (IDENTITY, MANIFEST, RESULTS_JSONL, RESULTS_CSV, REPORT)
 """Files of the folder that the long way writes anew."""
 
 

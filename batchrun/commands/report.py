@@ -20,8 +20,8 @@ from batchrun.manifest.grid.expand import expand
 from batchrun.report.head import Head
 from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
-from batchrun.report.writing import REPORT, ReportWriter
-from batchrun.results.result_files import RESULTS_JSONL, point_rows, write_results
+from batchrun.report.writing import ReportWriter
+from batchrun.results.result_files import REPORT, RESULTS_JSONL, point_rows, write_results
 from batchrun.results.rows import PointRow
 from batchrun.results.summary import Summary
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.output_store import OutputStore
+from batchrun.errors import FolderError
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.ledger.scan import span_of
 from batchrun.manifest.cells import Cell
+from batchrun.results.result_files import REPORT
+from batchrun.results.rows import PointRow
 from batchrun.results.summary import Summary
 from batchrun.sweep.location import LEDGER
 
@@ -35,6 +38,37 @@ def report_writer(store: OutputStore, *, seconds: float | None) -> "ReportWriter
         return until is not None and time.monotonic() > until
 
     return ReportWriter(store, Thumbnails(store, until=late))
+
+
+class PageOfCall:
+    """The page at the end of a call. It is derived: what is wrong with it harms no results."""
+
+    def __init__(self, folder: Path, *, seconds: float) -> None:
+        self._folder = folder
+        self._writer = report_writer(OutputStore(folder), seconds=seconds)
+        self._problem: Exception | None = None
+        self._has_all = False
+
+    def add(self, row: PointRow) -> None:
+        """Take in the next point."""
+        if self._problem is None:
+            try:
+                self._writer.add(row)
+            except FolderError as error:
+                self._problem = error
+
+    def has_all(self) -> None:
+        """Take note that no row is missing: else the page stays as it was."""
+        self._has_all = True
+
+    def finish(self, summary: Summary) -> str | None:
+        """Write the page; return why it couldn't be written, None where it is, or is not due."""
+        if self._has_all and self._problem is None:
+            try:
+                self._writer.finish(head_of(summary, self._folder))
+            except (FolderError, OSError) as error:  # the ledger is gone, too
+                self._problem = error
+        return None if self._problem is None else f"{REPORT} is left as it was: {self._problem}"
 
 
 def head_of(summary: Summary, folder: Path) -> "Head":

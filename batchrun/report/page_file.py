@@ -33,6 +33,7 @@ MODULES: Final = (
     "walk",
     "viewer",
     "compare",
+    "plots",
     "panel",
     "head",
     "main",

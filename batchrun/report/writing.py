@@ -4,8 +4,7 @@ The data is written first and the page last: a page on disk always finds its dat
 the page before is removed after that.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -16,9 +15,8 @@ from batchrun.report.chunks import ROWS, Chunk, ShownFile
 from batchrun.report.data_files import Data, DataFiles
 from batchrun.report.head import ChunkNames, Head
 from batchrun.report.page_file import page
+from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
-
-REPORT: Final = "report.html"
 
 NOTHING: Final[Mapping[str, bytes]] = {}
 
@@ -45,13 +43,6 @@ class ReportWriter:
         self._chunks: list[ChunkNames] = []
         self._axes: dict[str, None] = {}
         self._models: dict[str, str] = {}
-        self.is_whole = False
-
-    @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Note that all rows were given inside: without an error, there is a page to finish."""
-        yield
-        self.is_whole = True
 
     @property
     def rows(self) -> int:

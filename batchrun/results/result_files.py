@@ -23,6 +23,7 @@ from batchrun.results.rows import ENDED, PointRow, columns, row
 MANIFEST: Final = "manifest.yaml"
 RESULTS_JSONL: Final = "results.jsonl"
 RESULTS_CSV: Final = "results.csv"
+REPORT: Final = "report.html"
 
 as_json: Final = made_once(json.JSONEncoder(ensure_ascii=False))
 

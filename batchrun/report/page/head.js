@@ -27,6 +27,7 @@ export function showHead(host, head, only) {
     counts.lost ? `${numberOf(counts.lost, "cell")} with a lost file` : "",
     counts.folded ? `${numberOf(counts.folded, "row")} share a run` : "",
     head.undrawn ? `${numberOf(head.undrawn, "picture")} without a thumbnail: \`batchrun report\` makes them` : "",
+    `as of ${moment(head.written_at)} UTC`,
     head.simulated ? "made by the simulator: nothing here is real" : "",
   ];
   host.replaceChildren(

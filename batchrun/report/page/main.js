@@ -5,6 +5,7 @@ import { button, make } from "./dom.js";
 import { showHead } from "./head.js";
 import { Arrangement } from "./layout.js";
 import { Matrix } from "./matrix.js";
+import { Plots } from "./plots.js";
 import { Panel } from "./panel.js";
 import { numberOf, spelled, visible } from "./text.js";
 import { hashOf, viewOf } from "./view.js";
@@ -22,7 +23,8 @@ async function main() {
   const said = make("p", { class: "said", attributes: { role: "status", "aria-live": "polite" } });
   const side = make("aside", { attributes: { "aria-label": "what is shown" } });
   const host = make("main");
-  const bar = make("div", { class: "bar" }, button("choose axes and cells", () => document.body.classList.toggle("unfolded"), { class: "fold" }), tabs, said);
+  const plotting = button("plots", () => plots.show(arrangement), { "data-key": "plots" });
+  const bar = make("div", { class: "bar" }, button("choose axes and cells", () => document.body.classList.toggle("unfolded"), { class: "fold" }), plotting, tabs, said);
   document.body.append(top, bar, side, host);
 
   const data = new Data(head, fail);
@@ -34,6 +36,7 @@ async function main() {
   let marked = null;
   const panel = new Panel(side, table, go);
   const matrix = new Matrix(host, data, { open: (point) => go({ ...view, open: point, beside: null }), mark });
+  const plots = new Plots(table);
   const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark });
   const compare = new Compare(data, () => view.beside !== null && go({ ...view, beside: null }));
   let arrangement = new Arrangement(table, view);
@@ -75,6 +78,7 @@ async function main() {
       matrix.show(arrangement);
       showTabs();
       panel.show(next);
+      host.dataset.empty = arrangement.points.length === 0 ? "no cell is like that: take a filter away" : "";
       say(`${numberOf(arrangement.points.length, "row")} of ${table.length.toLocaleString("en")} shown`);
     }
     if (next.open === null) viewer.hide();

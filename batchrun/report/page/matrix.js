@@ -126,20 +126,23 @@ export class Matrix {
       this.shown = columns;
     }
     for (const [line, row] of this.drawn) {
-      if (line < first || line > last) {
+      // The row with the focus stays, wherever it is: keys go on from there.
+      if ((line < first || line > last) && !row.contains(document.activeElement)) {
         row.remove();
         this.drawn.delete(line);
       }
     }
     const shift = this.top + scroller.scrollTop - offset;
     for (let line = first; line <= last; line += 1) {
-      let row = this.drawn.get(line);
-      if (row === undefined) {
-        row = this.row(line, from, to);
-        this.drawn.set(line, row);
-        this.canvas.append(row);
-      }
-      row.style.transform = `translateY(${Math.round(line * size + shift)}px)`;
+      if (this.drawn.has(line)) continue;
+      const row = this.row(line, from, to);
+      this.drawn.set(line, row);
+      this.canvas.append(row);
+    }
+    for (const [line, row] of this.drawn) row.style.transform = `translateY(${Math.round(line * size + shift)}px)`;
+    if (this.lines > 0 && this.element(...this.focused) === null) {
+      this.focused = [Math.min(last, first + SPARE), Math.min(to, from + SPARE)]; // Tab leads to what is seen
+      this.element(...this.focused)?.setAttribute("tabindex", "0");
     }
   }
 

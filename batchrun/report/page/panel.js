@@ -1,6 +1,6 @@
 // The choices: where each axis goes, which of its values are shown, what a cell may have cost.
 import { button, make } from "./dom.js";
-import { numberOf, spelled, visible, words } from "./text.js";
+import { numberOf, spelled, visible } from "./text.js";
 import { SIZES, amount } from "./view.js";
 
 /** @typedef {import("./table.js").Table} Table */
@@ -112,7 +112,7 @@ export class Panel {
     const { values, tokens, codes } = this.table.axis(name);
     const only = view.only[name];
     const counted = only === undefined ? `${values.length}` : `${only.length} of ${values.length}`;
-    const details = make("details", {}, make("summary", { text: `${words(name)} (${counted})`, attributes: { "data-key": `values ${name}` } }));
+    const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { "data-key": `values ${name}` } }));
     details.open = this.unfolded.has(name);
     details.ontoggle = () => {
       if (details.open) this.unfolded.add(name);

@@ -27,6 +27,8 @@ export class Table {
     }
     this.cost = new Float64Array(length).fill(Number.NaN);
     this.duration = new Float64Array(length).fill(Number.NaN);
+    /** Milliseconds since 1970. */
+    this.created = new Float64Array(length).fill(Number.NaN);
     this.shared = new Uint8Array(length);
   }
 
@@ -43,6 +45,7 @@ export class Table {
     }
     fill(this.cost, from, rows, chunk.cost, (value) => (value === null ? Number.NaN : Number(value)));
     fill(this.duration, from, rows, chunk.duration_ms, (value) => (typeof value === "number" ? value : Number.NaN));
+    fill(this.created, from, rows, chunk.created_at, (value) => (typeof value === "string" ? Date.parse(value) : Number.NaN));
     fill(this.shared, from, rows, chunk.shared, Number);
   }
 

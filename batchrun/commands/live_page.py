@@ -1,0 +1,78 @@
+"""The page of a sweep that is under way, written now and then by a process of its own.
+
+The process reads the ledger from the disk, as `batchrun report` does: the call's own memory, its
+event loop and its locks have no part in it, and the call's pace doesn't change. It is at rest for
+fifty times as long as it works, so that it takes at most 2 % of one core.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import anyio
+
+from batchrun.manifest.grid.expand import upper_bound
+from batchrun.manifest.manifest import Manifest
+
+FIRST: Final = 15.0
+"""Seconds until the page is written first: a call that is shorter writes it at its end alone."""
+
+PAUSE: Final = 30.0
+"""Seconds of rest at least."""
+
+SHARE: Final = 49
+"""How many times as long as the work the rest is."""
+
+MOST: Final = 200_000
+"""Points of a sweep up to which it has a page while it runs: more take much memory once more."""
+
+
+async def keep_page(folder: Path, manifest: Manifest) -> None:
+    """Write the page of the sweep in *folder* now and then, until that is cancelled."""
+    if upper_bound(manifest) <= MOST:
+        await now_and_then(partial(write_page, folder))
+
+
+async def now_and_then(write: Callable[[], Awaitable[None]]) -> None:
+    """Call *write* again and again, so rarely that it works for at most 2 % of the time."""
+    await anyio.sleep(FIRST)
+    while True:
+        began = anyio.current_time()
+        await write()
+        await anyio.sleep(max(PAUSE, SHARE * (anyio.current_time() - began)))
+
+
+async def write_page(folder: Path) -> None:
+    """Write the page once. It is derived: where that fails, the next time or the end has it.
+
+    A cancellation ends the process, and takes away what it has half written.
+    """
+    words = [sys.executable, "-m", "batchrun", "report", str(folder), "--json"]
+    environ = {name: text for name, text in os.environ.items() if name != "RUNFLOW_API_KEY"}
+    silent = subprocess.DEVNULL
+    with suppress(OSError):
+        async with await anyio.open_process(
+            words,
+            stdin=silent,
+            stdout=silent,
+            stderr=silent,
+            env=environ,
+            start_new_session=True,  # a Ctrl-C is the call's
+        ) as process:
+            try:
+                await process.wait()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+                    _clear(folder, process.pid)
+
+
+def _clear(folder: Path, pid: int) -> None:
+    for path in (*folder.glob(f"*.{pid}.part"), *folder.glob(f"report/*/**/*.{pid}.part")):
+        with suppress(OSError):
+            path.unlink()

@@ -1,0 +1,78 @@
+"""The page of a sweep that is under way: written rarely, by a process that takes no part in it."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import anyio
+import pytest
+
+from batchrun.cli import main
+from batchrun.commands import live_page
+from batchrun.commands.live_page import FIRST, PAUSE, keep_page, now_and_then, write_page
+from batchrun.manifest.load import load_manifest
+from batchrun.results.result_files import REPORT
+
+
+@pytest.mark.parametrize("work", [0.01, 2.0, 60.0])
+async def test_it_works_for_at_most_two_percent_of_the_time(work: float) -> None:
+    begun: list[float] = []
+
+    async def write() -> None:
+        begun.append(anyio.current_time())
+        await anyio.sleep(work)
+
+    began = anyio.current_time()
+    with anyio.move_on_after(20_000):
+        await now_and_then(write)
+
+    steps = [after - before for before, after in pairwise(begun)]
+    assert begun[0] - began == pytest.approx(FIRST)
+    assert min(steps) >= max(PAUSE, 50 * work) - 1e-6
+
+
+async def test_a_very_large_sweep_has_its_page_at_its_end_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "chairs.yaml"
+    path.write_text("models: [google/nano-banana-2]\ninputs: {seed: {$range: [1, 9]}}\n")
+    monkeypatch.setattr(live_page, "MOST", 8)
+
+    await keep_page(tmp_path, load_manifest(path, {}))
+
+    assert not await anyio.Path(tmp_path / REPORT).exists()
+
+
+@pytest.mark.slow
+def test_the_page_is_written_by_a_process_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "chairs.yaml"
+    path.write_text(
+        "endpoint: simulator\nmodels: [google/nano-banana-2]\ninputs: {prompt: a chair}\n"
+        "poll: {interval: 1ms}\n"
+    )
+    assert main([str(path), "--quiet"]) == 0
+    folder = tmp_path / "outputs/@simulator/chairs"
+    (folder / REPORT).unlink()
+
+    anyio.run(write_page, folder)
+
+    assert (folder / REPORT).exists()
+
+
+@pytest.mark.slow
+def test_a_page_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    anyio.run(write_page, tmp_path / "nowhere")
+
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.slow
+def test_a_page_that_is_being_written_at_the_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    async def cancelled() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write_page, tmp_path)
+            await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(cancelled)
+
+    assert not list(tmp_path.iterdir())
