@@ -23,20 +23,25 @@ MOST_RUNS: Final = 10
 """Runs of one cell that are shown, the newest."""
 
 
-def main(argv: Sequence[str]) -> int:
-    """Print the logs of a cell's runs; 0 whenever the cell could be read."""
-    parser = Parser(
+def parser() -> Parser:
+    """Return what the command takes."""
+    made = Parser(
         "logs",
         description="The logs and the steps of a cell's runs, as the folder keeps them or the "
         "service shows them.",
     )
-    parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
-    parser.add_argument(
+    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    made.add_argument(
         "cell", metavar="CELL", help="a key's beginning, a file, or the id of a run: of it alone"
     )
-    add_place(parser)
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    values = vars(parser.parse_args(argv))
+    add_place(made)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the logs of a cell's runs; 0 whenever the cell could be read."""
+    values = vars(parser().parse_args(argv))
     subject = folder_subject(values["target"], take_place(values), quiet=values["json"])
     with naming_recover(recover_of(subject.command)):
         life = life_in(subject, values["cell"])
