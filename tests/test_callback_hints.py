@@ -334,9 +334,7 @@ async def test_what_goes_on_has_its_slot_again_whichever_look_shows_it(tmp_path:
         runflow.unknown[first] = anyio.current_time() + 5.0
         await door.post(json.dumps({"run_id": first, "status": "failed"}).encode())
 
-    runflow = Behind(
-        duration=lambda n: (300.0, 20.0)[n] if n < 2 else LONG, callback_secret=SECRET
-    )
+    runflow = Behind(duration=lambda n: (300.0, 20.0)[n] if n < 2 else LONG, callback_secret=SECRET)
     world = CallingBack(tmp_path, runflow, text=text(8, concurrency=2), way=lost, meanwhile=lie)
 
     await world.call(download=False)
