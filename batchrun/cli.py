@@ -14,6 +14,7 @@ COMMANDS = {
     "status": "counts, costs, open runs and failures; no network",
     "why": "the life of one cell; no network without `--logs`",
     "report": "write the page of results, report.html; no network",
+    "picks": "take in the marks of the page; copy what is picked; no network",
     "list": "all sweeps and labels below a folder; no network",
     "models": "which models there are; what one takes, gives and costs",
     "redo": "make chosen cells again, and pay for just these",
