@@ -14,7 +14,7 @@ from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.reporting import cells_of
 from batchrun.commands.status_report import DEFAULT_ATTEMPTS
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
-from batchrun.errors import UsageError
+from batchrun.errors import INCOMPLETE, UsageError
 from batchrun.ledger.reader import Reader
 from batchrun.manifest.cells import SHORT
 from batchrun.manifest.grid.expand import expand
@@ -30,9 +30,6 @@ WORDS: Final = {
     Kind.NOTE: "with a note",
 }
 """How many cells have each kind of mark, as people read it."""
-
-UNFINISHED: Final = 3
-"""The exit code where a file is still to be had."""
 
 SCHEMA: Final = 1
 """Version of the `--json` object; fields may be added within a version, never change or go."""
@@ -55,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps({**_head(subject, sweep), "new": new, **found.as_dict(), **copied}))
     else:
         print("\n".join(_lines(found, new, given=bool(values["files"]), copied=copied)))
-    return UNFINISHED if any(each["without_file"] for each in copied.values()) else 0
+    return INCOMPLETE if any(each["without_file"] for each in copied.values()) else 0
 
 
 def _parser() -> Parser:
@@ -196,4 +193,5 @@ def _lines(found: Found, new: int, *, given: bool, copied: Mapping[str, Any]) ->
     if "zipped" in copied:
         yield f"{copied['zipped']['file']}: {number_of(copied['zipped']['files'], 'file')}"
     if bare := max((each["without_file"] for each in copied.values()), default=0):
-        yield f"{number_of(bare, 'picked cell')} without a file here; a call on the manifest fetches it"
+        cells = number_of(bare, "picked cell")
+        yield f"{cells} without a file here; a call on the manifest fetches what there is"

@@ -25,7 +25,7 @@ class Kind(StrEnum):
     NOTE = "note"
 
 
-VERDICTS: Final = frozenset({Kind.PICK, Kind.REJECT})
+OPPOSITE: Final = {Kind.PICK: Kind.REJECT, Kind.REJECT: Kind.PICK}
 """Of these a cell has one: the later mark."""
 
 LONGEST_NOTE: Final = 10_000
@@ -112,18 +112,17 @@ def merged(*parts: Iterable[Pick]) -> dict[str, Pick]:
 
 def folded(picks: Iterable[Pick]) -> Picks:
     """Return what *picks* come to, in whatever order they are."""
-    last: dict[tuple[str, str], Pick] = {}
+    last: dict[tuple[str, Kind], Pick] = {}
     for pick in sorted(picks, key=_order):
-        kind = "verdict" if pick.kind in VERDICTS else str(pick.kind)
-        before = last.get((pick.cell, kind))
-        if pick.off and before is not None and before.kind is not pick.kind:
-            continue  # a pick that is taken away leaves the later reject as it is
-        last.pop((pick.cell, kind), None)
-        last[pick.cell, kind] = pick
+        last.pop((pick.cell, pick.kind), None)  # the order is that of the marks that count
+        last[pick.cell, pick.kind] = pick
     by_kind: dict[Kind, dict[str, Pick]] = {kind: {} for kind in Kind}
     for pick in last.values():
-        if not pick.off and (pick.kind is not Kind.NOTE or pick.note.strip()):
-            by_kind[pick.kind][pick.cell] = pick
+        if pick.off or (pick.kind is Kind.NOTE and not pick.note.strip()):
+            continue
+        by_kind[pick.kind][pick.cell] = pick
+        if pick.kind in OPPOSITE:
+            by_kind[OPPOSITE[pick.kind]].pop(pick.cell, None)
     return Picks(
         picked=by_kind[Kind.PICK],
         rejected=by_kind[Kind.REJECT],
