@@ -1,7 +1,7 @@
 """Marks of the page: what people say of cells, as the lines of `picks.jsonl`. Pure.
 
-A line is one mark: that somebody picks a cell, rejects it, wants it made again, or notes something.
-Each has an id, so that a file that is read twice counts once, and two files can be put together.
+A line is one mark: a cell is picked, rejected, to be made again, or has a note. Each has an id, so
+that a file that is read twice counts once, and two files can be put together.
 Marks are never changed: a later one counts in place of an earlier one, and `off` takes it away.
 """
 
