@@ -15,6 +15,7 @@ COMMANDS = {
     "why": "the life of one cell; no network without `--logs`",
     "logs": "the logs and steps of a cell's runs, kept or asked from the service",
     "report": "write the page of results, and the results in other formats; no network",
+    "picks": "take in the marks of the page; copy what is picked; no network",
     "list": "all sweeps and labels below a folder; no network",
     "models": "which models there are; what one takes, gives and costs",
     "redo": "make chosen cells again, and pay for just these",

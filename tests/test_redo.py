@@ -660,3 +660,106 @@ def test_recover_expands_no_point_but_the_one_that_was_made_again(
 
         assert (code, found["cells"], found["succeeded"]) == (0, 3, 3)
         assert [each.makes for each in project.marks()] == before
+
+
+# Redo marks of the page: each makes one replicate, ever.
+
+
+def wish(project: Project, prompt: str, number: int, *, replicate: int = 1, **rest: Any) -> None:
+    """Take in a mark of the page."""
+    mark = {
+        "id": f"page-{number}",
+        "sweep": json.loads(project.ledger.read_text().splitlines()[0])["sweep"],
+        "cell": key_of(project, prompt, replicate=replicate),
+        "kind": "redo",
+        "note": "",
+        "at": f"2026-11-29T03:00:0{number}Z",
+    }
+    with (project.ledger.parent / "picks.jsonl").open("a") as file:
+        file.write(json.dumps(mark | rest) + "\n")
+
+
+def granted(project: Project, prompt: str, number: int, replicate: int) -> list[AnyRecord]:
+    """Return the lines of a mark of the page that has made its replicate."""
+    made = replace(mark(project, prompt, replicate), id=f"page-{number}")
+    return [Marks(marks=(made,)), *done_lines(made.makes)]
+
+
+def test_a_marked_cell_is_made_again_once(done: Project) -> None:
+    wish(done, "two", 1)
+    wish(done, "three", 2)
+
+    assert done.chosen("redo=true")["cells"] == [
+        key_of(done, "two", replicate=2),
+        key_of(done, "three", replicate=2),
+    ]
+    done.append(*granted(done, "two", 1, 2))
+    found = done.chosen("redo=true")
+    assert found["cells"] == [key_of(done, "three", replicate=2)]
+    assert found["granted"] == 1
+
+
+def test_a_newer_mark_of_the_same_cell_makes_one_more(done: Project) -> None:
+    wish(done, "two", 1)
+    done.append(*granted(done, "two", 1, 2))
+    wish(done, "two", 2)
+
+    assert done.chosen("redo=true")["cells"] == [key_of(done, "two", replicate=3)]
+
+
+def test_a_replicate_that_a_mark_made_can_be_marked(done: Project) -> None:
+    wish(done, "two", 1)
+    done.append(*granted(done, "two", 1, 2))
+    wish(done, "two", 2, replicate=2)
+
+    found = done.chosen("redo=true")
+    assert found["cells"] == [key_of(done, "two", replicate=3)]
+    assert found["granted"] == 1
+
+
+def test_a_mark_that_is_taken_away_makes_nothing(done: Project) -> None:
+    wish(done, "two", 1)
+    wish(done, "two", 2, off=True)
+
+    code, found, _ = done.redo("--only", "redo=true", "--dry-run")
+
+    assert code == 2
+    assert "no cell has that mark; `batchrun picks` takes in" in found["error"]["message"]
+
+
+def test_a_mark_whose_replicate_is_open_makes_no_further_one(done: Project) -> None:
+    wish(done, "two", 1)
+    done.append(granted(done, "two", 1, 2)[0])
+
+    found = done.chosen("redo=true")
+
+    assert found["open"]
+    assert found["cells"] == [key_of(done, "two", replicate=2)]
+
+
+def test_after_a_recovery_a_mark_that_may_have_made_its_replicate_makes_none(
+    done: Project,
+) -> None:
+    wish(done, "two", 1)
+    found_again = mark(done, "two", 2)
+    found_again = replace(found_again, id=found_again.makes[:16])
+    done.append(Marks(marks=(found_again,)), *done_lines(found_again.makes))
+
+    found = done.chosen("redo=true")
+
+    assert (found["cells"], found["granted"]) == ([], 1)
+    [key] = done.chosen(f"cell={key_of(done, 'two')}")["cells"]
+    assert key == key_of(done, "two", replicate=3)
+
+
+def test_marks_of_a_kind_choose_cells_and_other_words_must_hold_too(done: Project) -> None:
+    wish(done, "two", 1, kind="pick")
+    wish(done, "three", 2, kind="pick")
+
+    assert done.chosen("pick=true")["cells"] == [
+        key_of(done, "two", replicate=2),
+        key_of(done, "three", replicate=2),
+    ]
+    assert done.chosen("pick=true", "prompt=two")["cells"] == [key_of(done, "two", replicate=2)]
+    code, found, _ = done.redo("--only", "pick=yes", "--dry-run")
+    assert (code, found["error"]["message"]) == (2, "`--only pick=yes`: expected `pick=true`")

@@ -206,7 +206,7 @@ def test_a_status_that_no_cell_has_sends_nothing_and_is_said(call: Caller, url: 
     assert code == 0
     assert created(url) == before
     assert report["next"].startswith("no cell is selected; 8 other cells not done")
-    assert "no cell has the status or the code that `--only` asks for" in call.said
+    assert "no cell has the status, the code or the mark that `--only` asks for" in call.said
 
 
 @pytest.mark.slow

@@ -78,6 +78,18 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
         os.close(fd)
 
 
+@contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Wait until no other process is inside for the same folder; of no use on some file systems."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # one without locks, such as some of a network
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
 def publish(part: Path, path: Path) -> None:
     """Give the synced file *part* the name *path*, in place of what is there; durably."""
     part.replace(path)

@@ -13,7 +13,7 @@ from batchrun.catalogue.sent_types import sent_types
 from batchrun.commands.drawing import draw_samples
 from batchrun.commands.notes import say_notes
 from batchrun.commands.target import Place, command_of, locate, manifest_at, recover_of
-from batchrun.engine.selection import check_statuses
+from batchrun.engine.selection import check_statuses, with_marks
 from batchrun.errors import UsageError
 from batchrun.ledger.book import Book
 from batchrun.ledger.scan import redone_in
@@ -22,6 +22,7 @@ from batchrun.manifest.manifest import Manifest
 from batchrun.manifest.select import check_found, parse_only
 from batchrun.runflow.descriptions import Description
 from batchrun.settings import Settings
+from batchrun.sweep.kept_picks import kept_picks
 from batchrun.sweep.location import LEDGER
 
 if TYPE_CHECKING:  # the call that has nothing to do loads only that one
@@ -91,7 +92,7 @@ def call_on(
         manifest = replace(manifest, redone=redone_in(folder / LEDGER))
     return Call(
         manifest=manifest,
-        settings=settings_of(manifest, chosen, only),
+        settings=_with_marks(settings_of(manifest, chosen, only), folder),
         chosen=chosen,
         place=place,
         endpoint=endpoint,
@@ -120,6 +121,14 @@ def settings_of(manifest: Manifest, chosen: Mapping[str, Any], only: Sequence[st
     except ValueError as error:
         raise UsageError(str(error)) from None
     return replace(manifest.settings(), **chosen, only=selection)
+
+
+def _with_marks(settings: Settings, folder: Path) -> Settings:
+    """Return *settings* with the keys of cells where `--only` asks for marks of the page."""
+    try:
+        return replace(settings, only=with_marks(settings.only, lambda: kept_picks(folder)))
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def key_of(endpoint: str) -> str | None:

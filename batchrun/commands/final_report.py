@@ -119,7 +119,7 @@ def _said(ending: Ending, totals: Totals | None) -> Iterator[str]:
     if totals is not None and not ending.shutdown.codes:  # who interrupts doesn't wait for it
         yield from shared_rows(ending.call.manifest, totals.counted.folded)
     if ending.selection and totals is not None and not totals.selected.cells:
-        yield "no cell has the status or the code that `--only` asks for"
+        yield "no cell has the status, the code or the mark that `--only` asks for"
 
 
 def _left_undone(shutdown: Shutdown) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from batchrun.commands.plan_table import total
 from batchrun.commands.preview import checked, price_list
 from batchrun.commands.run_options import FOR_ONE_CALL, SHOWING, command_in, parse, parser_of
 from batchrun.commands.target import Subject, command_of, naming_recover, opened
-from batchrun.engine.redo import Choice, choose
+from batchrun.engine.redo import By, Choice, Wishes, choose
 from batchrun.engine.selection import ChosenCells, Selection
 from batchrun.errors import BudgetReachedError, UsageError
 from batchrun.ledger.file import Ledger
@@ -28,6 +28,7 @@ from batchrun.ledger.reader import Readable
 from batchrun.planning.limits import covers
 from batchrun.planning.to_do import ToDo
 from batchrun.results.summary import Summary
+from batchrun.sweep.kept_picks import kept_picks
 from batchrun.sweep.location import LEDGER
 
 NO_CELL: Final = "no cell that has ended is chosen"
@@ -103,6 +104,12 @@ class Offer(Struct, frozen=True, kw_only=True):
                 f"{number_of(choice.unended, 'chosen cell')} not ended yet; "
                 f"`{self.plain}` goes on with all"
             )
+        if choice.granted:
+            cells = number_of(choice.granted, "marked cell")
+            said.append(
+                f"{cells} made again already, and not once more by the same mark; "
+                "`--only cell=KEY` makes one again"
+            )
         if self.budget is not None and self.spent + cost.expected > self.budget:
             said.append(covers(self.budget, cost, spent=self.spent))
         return said
@@ -114,6 +121,7 @@ class Offer(Struct, frozen=True, kw_only=True):
             "open": self.choice.is_open,
             "unended": self.choice.unended,
             "left": self.choice.left,
+            "granted": self.choice.granted,
             "cost": None if self.cost is None else money(self.cost),
         }
 
@@ -160,9 +168,16 @@ def chosen(call: Call, ledger: Readable) -> Choice:
         ledger.book,
         Selection(settings.only, ledger, attempts=settings.attempts),
         attempts=settings.attempts,
-        by_key="cell" in settings.only,
+        by=_by(settings.only),
+        wishes=Wishes(kept_picks(call.folder).redo, ledger.book),
     )
     return found.limited(limit, ledger.book)
+
+
+def _by(only: Mapping[str, tuple[str, ...]]) -> By:
+    if "redo" in only:
+        return By.WISH
+    return By.KEY if "cell" in only else By.VALUES
 
 
 class Marker:

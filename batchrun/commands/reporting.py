@@ -78,6 +78,7 @@ def head_of(summary: Summary, folder: Path) -> "Head":
 
     span = span_of(folder / LEDGER)
     return Head(
+        sweep=summary.sweep or "",
         name=summary.name or folder.name,
         label=summary.label,
         endpoint=summary.endpoint or "",

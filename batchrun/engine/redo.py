@@ -8,11 +8,17 @@ again under another name. A mark says which number that is, and is on disk befor
 the next plain call finishes them. The same call again finds them open, too: it makes no further
 marks for these cells, and finishes what is open. A cell that was made again is not chosen once
 more by its values: its newest replicate is.
+
+**A redo mark of the page is a mark of the ledger, under the page's id.** So each makes one
+replicate, however often its file is read, and whichever words chose the cell. A ledger that was
+made again (`recover`) lacks the ids: there a wish for a cell of a point whose replicate was found
+makes nothing, since that may be the one it was for.
 """
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from enum import Enum, auto
 from typing import Final
 
 from msgspec import Struct, field
@@ -22,10 +28,11 @@ from batchrun.engine.selection import Selection
 from batchrun.errors import ManifestError
 from batchrun.ledger.book import Book
 from batchrun.ledger.history import Standing, standing
-from batchrun.ledger.records import Mark, Marks
+from batchrun.ledger.records import Mark, Marks, id_found_again
 from batchrun.manifest.cells import Cell
 from batchrun.manifest.grid.expand import Replicates, expand, points
 from batchrun.manifest.manifest import Manifest
+from batchrun.sweep.picks import Pick
 
 ID_BYTES: Final = 8
 
@@ -35,9 +42,41 @@ PROBED: Final = 20
 A_LINE: Final = 1000
 """Marks on one line of the ledger."""
 
+
+class By(Enum):
+    """The words that chose the cells: their keys, what they are, or a redo mark of the page."""
+
+    KEY = auto()
+    VALUES = auto()
+    WISH = auto()
+
+
 ENDED: Final = frozenset(Standing) - {
     *(Standing.PENDING, Standing.IN_FLIGHT, Standing.IN_DOUBT, Standing.PARKED),
 }
+
+
+class Wishes:
+    """The redo marks of the page by the keys of their cells, and which of them were granted."""
+
+    def __init__(self, redo: Mapping[str, Pick], book: Book) -> None:
+        self._redo = redo
+        self._book = book
+        self._granted = {mark.id for mark in book.marks.values()}
+
+    def open(self, key: str, first: str | None) -> str | None:
+        """Return the id of the mark that is still to make a replicate of a cell; None for none.
+
+        *first* is the key of its point's first replicate.
+        """
+        wish = self._redo.get(key)
+        if wish is None or wish.id in self._granted or self._found_again(first):
+            return None
+        return wish.id
+
+    def _found_again(self, first: str | None) -> bool:
+        makes = () if first is None else self._book.redone.get(first, ())
+        return any(self._book.marks[key].id == id_found_again(key) for key in makes)
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -45,7 +84,7 @@ class Choice(Struct, frozen=True, kw_only=True):
 
     With *is_open* they are those of an earlier redo of the same cells, and there are no new marks.
     *unended* counts chosen cells that haven't ended, *left* those that a limit leaves to a later
-    call.
+    call, *granted* those whose redo mark has made its replicate.
     """
 
     cells: Sequence[Cell] = ()
@@ -53,6 +92,7 @@ class Choice(Struct, frozen=True, kw_only=True):
     is_open: bool = False
     unended: int = 0
     left: int = 0
+    granted: int = 0
 
     def limited(self, limit: int | None, book: Book) -> "Choice":
         """Return *limit* of the cells at most: those that were made again least often come first.
@@ -91,14 +131,21 @@ class _Point(Struct):
 
 
 def choose(
-    manifest: Manifest, book: Book, selection: Selection, *, attempts: int, by_key: bool
+    manifest: Manifest,
+    book: Book,
+    selection: Selection,
+    *,
+    attempts: int,
+    by: By,
+    wishes: Wishes,
 ) -> Choice:
     """Return what is to be made of the cells that *selection* wants.
 
-    *manifest* has the replicates of *book*'s marks. *by_key*: a cell that was made again is chosen
-    once more, since its key was named.
+    *manifest* has the replicates of *book*'s marks. *by* says whether a cell that was made again is
+    chosen once more.
     """
-    chosen = _Chosen(book, selection, _marks_of(manifest, book), attempts=attempts, by_key=by_key)
+    marks = _marks_of(manifest, book)
+    chosen = _Chosen(book, selection, marks, attempts=attempts, by=by, wishes=wishes)
     for model in manifest.models:
         chosen.end_point()
         for cell in expand(manifest, model):
@@ -107,11 +154,12 @@ def choose(
     if chosen.open:
         cells = {cell.key: cell for cell in expand(manifest) if cell.key in chosen.open}
         return Choice(cells=list(cells.values()), is_open=True, unended=chosen.unended)
-    pairs = list(_new_cells(manifest, book, chosen.points))
+    pairs = list(_new_cells(manifest, book, chosen.points, wishes))
     return Choice(
         cells=[cell for cell, _ in pairs],
         marks=[mark for _, mark in pairs],
         unended=chosen.unended,
+        granted=chosen.granted,
     )
 
 
@@ -133,17 +181,20 @@ class _Chosen:
         marks: Sequence[Mark],
         *,
         attempts: int,
-        by_key: bool,
+        by: By,
+        wishes: Wishes,
     ) -> None:
         self.points: dict[str, _Point] = {}
         self.open: set[str] = set()
-        self.unended = 0
+        self.unended = self.granted = 0
+        self._by = by
+        self._wishes = wishes
         self._selection = selection
         self._book = book
         self._attempts = attempts
         self._seen: set[str] = set()
         self._point: _Point | None = None
-        self._redone = set() if by_key else {mark.cell for mark in marks}
+        self._redone = {mark.cell for mark in marks}
         self._open = {mark.cell: mark.makes for mark in marks if not self._ended(mark.makes)}
 
     def _ended(self, key: str) -> bool:
@@ -160,8 +211,19 @@ class _Chosen:
             self.open.add(cell.key)
         elif not self._ended(cell.key):
             self.unended += 1
-        elif point is not None and cell.key not in self._redone:
+        elif point is not None and self._is_due(cell.key, point.first):
             point.chosen.append(cell.key)
+
+    def _is_due(self, key: str, first: str) -> bool:
+        match self._by:
+            case By.KEY:
+                return True
+            case By.VALUES:
+                return key not in self._redone
+            case By.WISH:
+                is_due = self._wishes.open(key, first) is not None
+                self.granted += not is_due
+                return is_due
 
     def _point_of(self, cell: Cell) -> _Point | None:
         """Return the point of the cell; None where its first replicate is not in the manifest."""
@@ -186,7 +248,7 @@ class _Chosen:
 
 
 def _new_cells(
-    manifest: Manifest, book: Book, chosen: Mapping[str, _Point]
+    manifest: Manifest, book: Book, chosen: Mapping[str, _Point], wishes: Wishes
 ) -> Iterator[tuple[Cell, Mark]]:
     """Yield the cell that each chosen one is made again as, and its mark.
 
@@ -206,7 +268,7 @@ def _new_cells(
         new = (cell for n in tries if (cell := each.beyond(n)) is not None)
         for key in chosen[each.first.key].chosen:
             if (cell := next(new, None)) is not None:
-                yield cell, _mark(key, each.first.key, cell)
+                yield cell, _mark(key, each.first.key, cell, wishes)
 
 
 def _highest(book: Book, first: str, highest: int) -> int:
@@ -227,9 +289,9 @@ def _last_known(point: Replicates, book: Book, number: int) -> int:
     return number
 
 
-def _mark(chosen: str, first: str, new: Cell) -> Mark:
+def _mark(chosen: str, first: str, new: Cell, wishes: Wishes) -> Mark:
     return Mark(
-        id=secrets.token_hex(ID_BYTES),
+        id=wishes.open(chosen, first) or secrets.token_hex(ID_BYTES),
         cell=chosen,
         first=first,
         replicate=new.replicate,

@@ -1,6 +1,9 @@
-"""Which cells a call is about: what `--only` says, of the cells as they stood when it began."""
+"""Which cells a call is about: what `--only` says, of the cells as they stood when it began.
 
-from collections.abc import Iterable, Iterator, Mapping
+Of a mark it has the keys of the cells that are marked so: `with_marks` puts them there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from batchrun.base.text import did_you_mean
@@ -9,7 +12,8 @@ from batchrun.ledger.key_index import KeyIndex
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Finished, Rejected, reason
 from batchrun.manifest.cells import Cell
-from batchrun.manifest.select import OF_THE_LEDGER, selects
+from batchrun.manifest.select import OF_MARKS, OF_THE_LEDGER, selects
+from batchrun.sweep.picks import Picks
 
 Only = Mapping[str, tuple[str, ...]]
 
@@ -28,6 +32,7 @@ class Selection:
     def __init__(self, only: Only, ledger: Readable | None, *, attempts: int) -> None:
         self._only = only
         self._fresh = _holds(only, Standing.PENDING, None)
+        self._marked = [frozenset(only[name]) for name in OF_MARKS & only.keys()]
         # The cells of the ledger that differ from cells without a line: a million of them are
         # keys alone, and most calls ask neither for a status nor for a code.
         self._others = KeyIndex()
@@ -41,7 +46,9 @@ class Selection:
 
     def wants(self, cell: Cell) -> bool:
         return not self._only or (
-            selects(self._only, cell) and (cell.key in self._others) != self._fresh
+            all(cell.key in keys for keys in self._marked)
+            and selects(self._only, cell)
+            and (cell.key in self._others) != self._fresh
         )
 
 
@@ -67,6 +74,27 @@ def check_statuses(only: Only) -> None:
         if value not in known:
             near = did_you_mean(value, known) or f"; it is one of {', '.join(known)}"
             raise ValueError(f"`--only status={value}`: no cell has that status{near}")
+
+
+def with_marks(only: Only, picks: Callable[[], Picks]) -> Only:
+    """Return *only* with the keys of marked cells in place of `true`; *picks* reads the marks.
+
+    Raises ValueError where another word stands there, or no cell is marked so.
+    """
+    names = sorted(OF_MARKS & only.keys())
+    for name in names:
+        if only[name] != ("true",):
+            raise ValueError(f"`--only {name}={','.join(only[name])}`: expected `{name}=true`")
+    if not names:
+        return only
+    found = picks()
+    for name in names:
+        if not found.of(name):
+            raise ValueError(
+                f"`--only {name}=true`: no cell has that mark; `batchrun picks` takes in the "
+                "marks of the page"
+            )
+    return {**only, **{name: tuple(found.of(name)) for name in names}}
 
 
 def _matching(only: Only, ledger: Readable, *, attempts: int, wanted: bool) -> Iterator[str]:

@@ -344,6 +344,14 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     kind: str = "redo"
 
 
+ID_DIGITS: Final = 16
+
+
+def id_found_again(makes: str) -> str:
+    """Return the id of a mark that `recover` finds by what it *makes*: no tag has its own id."""
+    return makes[:ID_DIGITS]
+
+
 class Marks(Record, frozen=True, kw_only=True, omit_defaults=True):
     """Cells are to be made again. On disk before any of it is sent."""
 

@@ -18,9 +18,12 @@ from batchrun.manifest.matching import reads_as, spelling
 from batchrun.manifest.parse.namespace import unknown_model
 
 OF_THE_LEDGER: Final = frozenset({"status", "code"})  # what the engine knows, not the manifest
+OF_MARKS: Final = frozenset({"pick", "reject", "redo"})  # what people have said of cells
+NOT_OF_CELLS: Final = OF_THE_LEDGER | OF_MARKS
 
 RESULTS: Final = {
     **{name: name for name in ("model", "alias", "cell", "status", "code")},
+    **{name: name for name in sorted(OF_MARKS)},
     "failure_code": "code",
 }
 """The words of the results, and the names that a choice has for them."""
@@ -90,9 +93,9 @@ def _check_models(manifest: Manifest, text: str, chosen: Sequence[str]) -> None:
 def check_found(only: Mapping[str, tuple[str, ...]], cells: Iterable[Cell]) -> None:
     """Raise ValueError where no cell has one of the values, or none has all that must hold.
 
-    Draws *cells* until that is known; `status` and `code` are not looked at.
+    Draws *cells* until that is known; `status`, `code` and marks are not looked at.
     """
-    wanted = {name: set(values) for name, values in only.items() if name not in OF_THE_LEDGER}
+    wanted = {name: set(values) for name, values in only.items() if name not in NOT_OF_CELLS}
     near: defaultdict[str, dict[str, None]] = defaultdict(dict)
     selected = False
     for cell in cells:
@@ -128,7 +131,7 @@ def _tell_missing(
             for line in _missing(name, [v for v in only[name] if v in values], only, near[name])
         )
         raise ValueError("\n".join(lines))
-    if only.keys() - OF_THE_LEDGER:
+    if only.keys() - NOT_OF_CELLS:
         words = (f"{name}={','.join(map(spell, values))}" for name, values in only.items())
         raise ValueError(f"`--only {' --only '.join(words)}`: no cell has all of these")
 
@@ -188,9 +191,9 @@ def _split(text: str) -> Iterator[str]:
 
 
 def selects(only: Mapping[str, tuple[str, ...]], cell: Cell) -> bool:
-    """Say whether a cell is wanted; `status` and `code` are not looked at."""
+    """Say whether a cell is wanted; `status`, `code` and marks are not looked at."""
     return all(
-        _holds(name, values, cell) for name, values in only.items() if name not in OF_THE_LEDGER
+        _holds(name, values, cell) for name, values in only.items() if name not in NOT_OF_CELLS
     )
 
 

@@ -11,11 +11,18 @@ from msgspec import Struct
 from batchrun.engine.run_records import billed, finished_line
 from batchrun.engine.run_tag import RunTag
 from batchrun.ledger.history import BAD, GOOD, History, State, apply
-from batchrun.ledger.records import CellLine, Dropped, Extra, Intent, Mark, Submitted
+from batchrun.ledger.records import (
+    CellLine,
+    Dropped,
+    Extra,
+    Intent,
+    Mark,
+    Submitted,
+    id_found_again,
+)
 from batchrun.runflow.wire import Run
 
 NO_RUN: Final = "the service shows no run for it, and one for a later attempt"
-ID_DIGITS: Final = 16
 _EPOCH: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -38,7 +45,7 @@ def mark_of(cell: str, about: CellDescription) -> Mark | None:
     if about.first is None:
         return None
     return Mark(
-        id=cell[:ID_DIGITS],
+        id=id_found_again(cell),
         cell=about.first,
         first=about.first,
         replicate=about.replicate,

@@ -29,7 +29,8 @@ class Head(Struct, frozen=True, kw_only=True):
     """A sweep as a whole. Times are in UTC; *calls* is how many calls have begun it or gone on.
 
     *models* are the ids of models by their aliases, *next* is how to go on. *undrawn* counts the
-    pictures without a thumbnail, for which there was no time.
+    pictures without a thumbnail, for which there was no time. *sweep* is its id: the page keeps
+    marks by it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Head(Struct, frozen=True, kw_only=True):
     axes: Sequence[str] = ()
     chunks: Sequence[ChunkNames] = ()
     undrawn: int = 0
+    sweep: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for the page."""

@@ -4,6 +4,7 @@ rows.py            a row of the results
 result_files.py    results.csv and results.jsonl
 result.py          a row as a typed value
 gathering.py       the results of a call, each as its cell ends
+picked_files.py    copies of files that are picked
 starts.py          each start, as it was
 edits.py           what was edited since the last start
 value_changes.py   what only one of two walks of values has

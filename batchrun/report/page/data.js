@@ -7,6 +7,7 @@ import { Table, unpacked } from "./table.js";
 
 /**
  * @typedef {Object} Head
+ * @property {string} sweep its id: marks are kept by it
  * @property {string} name
  * @property {string | null} label
  * @property {string} endpoint

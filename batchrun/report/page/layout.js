@@ -1,5 +1,7 @@
 // Where each point stands: rows and columns of the axes that the view names. It knows no page.
 
+import { markedSo } from "./marks.js";
+
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./view.js").View} View */
 
@@ -91,6 +93,7 @@ function indexOf(points, point) {
 export function filtered(table, view) {
   const wanted = Object.entries(view.only).map(([name, tokens]) => wantedOf(table, name, tokens));
   if (view.tab !== null && view.at !== null) wanted.push(wantedOf(table, view.tab, [view.at]));
+  if (view.marks.length > 0) wanted.push(markedSo(table.marked, view.marks));
   if (view.search) wanted.push(...found(table, view.search));
   const points = new Int32Array(table.length);
   let count = 0;

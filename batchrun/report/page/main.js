@@ -4,6 +4,7 @@ import { Data, readHead } from "./data.js";
 import { button, make } from "./dom.js";
 import { showHead } from "./head.js";
 import { Arrangement } from "./layout.js";
+import { Marking } from "./marking.js";
 import { Matrix } from "./matrix.js";
 import { Plots } from "./plots.js";
 import { Panel } from "./panel.js";
@@ -34,10 +35,12 @@ async function main() {
   let view = viewOf(location.hash, table);
   /** @type {number | null} */
   let marked = null;
-  const panel = new Panel(side, table, go);
-  const matrix = new Matrix(host, data, { open: (point) => go({ ...view, open: point, beside: null }), mark });
+  const marking = new Marking(data, { changed: () => matrix.redraw(), say: (text) => (say(text), viewer.say(text)) });
+  if (view.marks.length > 0) await marking.index();
+  const panel = new Panel(side, table, marking, go);
+  const matrix = new Matrix(host, data, { open: (point) => go({ ...view, open: point, beside: null }), mark, marking });
   const plots = new Plots(table);
-  const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark });
+  const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark, marking });
   const compare = new Compare(data, () => view.beside !== null && go({ ...view, beside: null }));
   let arrangement = new Arrangement(table, view);
   data.arrived = () => {
@@ -71,6 +74,10 @@ async function main() {
 
   /** @param {View} next @param {boolean} [isFirst] */
   function apply(next, isFirst = false) {
+    if (next.marks.length > 0 && marking.points === null) {
+      void marking.index().then(() => location.hash === hashOf(next) && apply(next, isFirst));
+      return;
+    }
     const before = view;
     view = next;
     if (isFirst || laidOut(before) !== laidOut(next)) {

@@ -5,6 +5,7 @@ import { tile } from "./tile.js";
 import { named, spelled } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
+/** @typedef {import("./marking.js").Marking} Marking */
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
 
 /** Pixels that browsers lay out exactly, and some to spare; a longer matrix scrolls faster. */
@@ -20,7 +21,7 @@ export class Matrix {
   /**
    * @param {HTMLElement} host
    * @param {Data} data
-   * @param {{open: (point: number) => void, mark: (point: number) => void}} does
+   * @param {{open: (point: number) => void, mark: (point: number) => void, marking: Marking}} does
    */
   constructor(host, data, does) {
     this.data = data;
@@ -215,7 +216,7 @@ export class Matrix {
     cell.style.width = `${this.size}px`;
     if (points.length === 0) return cell;
     const arrangement = /** @type {Arrangement} */ (this.arrangement);
-    const { label, content } = tile(this.data, points, this.isGallery ? arrangement.view.rows : []);
+    const { label, content } = tile(this.data, points, this.isGallery ? arrangement.view.rows : [], this.does.marking);
     cell.dataset.point = String(points[0]);
     cell.setAttribute("aria-label", label);
     cell.append(make("div", { class: "tile" }, ...content));
@@ -271,10 +272,17 @@ export class Matrix {
       ",": () => this.turn(-1),
       ".": () => this.turn(1),
     };
-    const act = keys[event.key];
+    const act = keys[event.key] ?? this.marks(event.key);
     if (act === undefined) return;
     event.preventDefault();
     act();
+  }
+
+  /** Return what a key says of the focused cell's marks, if it says anything. @param {string} key */
+  marks(key) {
+    const [point] = this.points(...this.focused);
+    const { marking } = this.does;
+    return point !== undefined && marking.has(key) ? () => marking.press(key, point) : undefined;
   }
 
   /** Bring another point of the focused place to the front. @param {number} step */

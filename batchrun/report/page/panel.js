@@ -3,6 +3,7 @@ import { button, make } from "./dom.js";
 import { numberOf, spelled, visible } from "./text.js";
 import { SIZES, amount } from "./view.js";
 
+/** @typedef {import("./marking.js").Marking} Marking */
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./view.js").View} View */
 
@@ -12,8 +13,9 @@ const LISTED = 60;
 const PLACES = { rows: "rows", columns: "columns", tab: "tabs", stack: "behind each other" };
 
 export class Panel {
-  /** @param {HTMLElement} host @param {Table} table @param {(view: View) => void} changed */
-  constructor(host, table, changed) {
+  /** @param {HTMLElement} host @param {Table} table @param {Marking} marking @param {(view: View) => void} changed */
+  constructor(host, table, marking, changed) {
+    this.marking = marking;
     this.table = table;
     this.changed = changed;
     /** @type {View | null} */
@@ -35,6 +37,7 @@ export class Panel {
       this.costs(view),
       this.sizes(view),
       ...["status", "failure_code"].filter((name) => table.axis(name).values.length > 0).map((name) => this.values(name, view)),
+      this.marking.panel(view, (change) => this.change(change)),
       make("h2", { text: "Axes" }),
       ...names.map((name) => this.axis(name, view)),
     );

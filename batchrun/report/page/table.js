@@ -30,6 +30,8 @@ export class Table {
     /** Milliseconds since 1970. */
     this.created = new Float64Array(length).fill(Number.NaN);
     this.shared = new Uint8Array(length);
+    /** The marks of each point, as bits: see marks.js. */
+    this.marked = new Uint8Array(length);
   }
 
   /**

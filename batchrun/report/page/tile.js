@@ -4,23 +4,27 @@ import { small } from "./media.js";
 import { named, spelled, visible, words } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
+/** @typedef {import("./marking.js").Marking} Marking */
 
 /**
  * Return what stands in a place: its content, and its words for who can't see it.
  * @param {Data} data
  * @param {number[]} points
  * @param {string[]} said axes whose values stand on the tile
+ * @param {Marking} marking
  * @returns {{label: string, content: Node[]}}
  */
-export function tile(data, points, said) {
+export function tile(data, points, said, marking) {
   const [point] = points;
   const { table } = data;
   const status = String(table.value("status", point));
   const caption = said.map((name) => named(name, table.value(name, point))).join(" · ");
   const cost = table.cost[point];
+  const marks = marking.ofTile(data.of(point)?.cell);
   const label = [
     ...["alias", ...said.filter((name) => name !== "alias")].map((name) => spelled(table.value(name, point))),
     words(status),
+    ...marks.words,
     Number.isNaN(cost) ? "" : `${cost} USD`,
     table.shared[point] === 1 ? "the same run as an earlier row" : "",
     points.length > 1 ? `1 of ${points.length} here` : "",
@@ -29,6 +33,7 @@ export function tile(data, points, said) {
     label: label.filter(Boolean).join(", "),
     content: [
       ...body(data, point, status, caption),
+      ...marks.content,
       ...(caption ? [make("span", { class: "caption", text: caption })] : []),
       ...(table.shared[point] === 1 ? [make("span", { class: "badge same", text: "=", attributes: { title: "the same run as an earlier row" } })] : []),
       ...(points.length > 1 ? [make("span", { class: "badge", text: `${points.length}` })] : []),

@@ -13,6 +13,7 @@
  * @property {number | null} low USD
  * @property {number | null} high
  * @property {string} search
+ * @property {string[]} marks kinds of marks of which a cell has one; "none" stands for none
  * @property {number} size of a tile, in pixels
  * @property {number | null} open the point that is shown large
  * @property {number | null} beside the one that it is compared with
@@ -45,7 +46,7 @@ export function firstView(table) {
   const placed = rows.length === 0 ? { rows: columns, columns: [] } : { rows, columns };
   const room = window.innerWidth - (narrow ? 84 : 500);
   const fitting = SIZES.filter((each) => each <= 224 && each * wide <= room);
-  const none = { tab: null, at: null, only: {}, low: null, high: null, search: "", open: null, beside: null };
+  const none = { tab: null, at: null, only: {}, low: null, high: null, search: "", marks: [], open: null, beside: null };
   return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : (fitting.pop() ?? (narrow ? 96 : 128)) };
 
   /** @param {string} name */
@@ -90,6 +91,7 @@ export function hashOf(view) {
   }
   if (view.low !== null) words.set("from", String(view.low));
   if (view.high !== null) words.set("to", String(view.high));
+  for (const kind of view.marks) words.append("mark", kind);
   if (view.search) words.set("search", view.search);
   words.set("size", String(view.size));
   if (view.open !== null) words.set("open", String(view.open));
@@ -117,6 +119,7 @@ export function viewOf(hash, table) {
   }
   view.low = amount(words.get("from"));
   view.high = amount(words.get("to"));
+  view.marks = words.getAll("mark");
   view.search = words.get("search") ?? "";
   const size = Number(words.get("size"));
   if (SIZES.includes(size)) view.size = size;

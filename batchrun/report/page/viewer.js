@@ -7,12 +7,14 @@ import { along } from "./walk.js";
 /** @typedef {import("./data.js").Data} Data */
 /** @typedef {import("./data.js").Details} Details */
 /** @typedef {import("./data.js").File} File */
+/** @typedef {import("./marking.js").Marking} Marking */
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
 
 /**
  * @typedef {Object} Does
  * @property {(point: number | null) => void} go
  * @property {(point: number) => void} mark
+ * @property {Marking} marking
  */
 
 export class Viewer {
@@ -118,6 +120,7 @@ export class Viewer {
         copy("command", `batchrun why ${quoted(this.data.head.folder)} ${details.cell.slice(0, 12)}`),
         file !== undefined && isSafe(file) ? opener(file) : null,
       ),
+      this.does.marking.barOf(point),
       make("h2", { text: "Axes" }),
       make("dl", {}, ...table.varying.filter((name) => table.axis(name).codes[point] >= 0).flatMap((name) => this.axis(name, point))),
       make("h2", { text: "Run" }),
@@ -188,6 +191,7 @@ export class Viewer {
       ".": () => there[there.indexOf(point) + 1],
     };
     if (event.key === "c") this.does.mark(point);
+    else if (this.does.marking.has(event.key)) this.does.marking.press(event.key, point);
     else if (ways[event.key] === undefined) return;
     else {
       const next = ways[event.key]();

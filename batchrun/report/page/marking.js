@@ -1,0 +1,222 @@
+// How people mark cells: keys, buttons, the note, what stands on tiles, and the way out as a file.
+import { button, make } from "./dom.js";
+import { LONGEST_NOTE, Marks, NONE } from "./marks.js";
+import { numberOf, visible } from "./text.js";
+
+/** @typedef {import("./data.js").Data} Data */
+/** @typedef {import("./marks.js").Kind} Kind */
+/** @typedef {import("./view.js").View} View */
+
+/** @type {{kind: Kind, key: string, does: string, words: string, sign: string}[]} */
+const KINDS = [
+  { kind: "pick", key: "p", does: "pick", words: "picked", sign: "✓" },
+  { kind: "reject", key: "x", does: "reject", words: "rejected", sign: "✕" },
+  { kind: "redo", key: "r", does: "redo", words: "to redo", sign: "↻" },
+  { kind: "note", key: "n", does: "note", words: "with a note", sign: "✎" },
+];
+
+export class Marking {
+  /** @param {Data} data @param {{changed: () => void, say: (text: string) => void}} does */
+  constructor(data, does) {
+    this.data = data;
+    this.does = does;
+    this.marks = new Marks(data.head.sweep, () => this.changed());
+    /** The points of each cell, once they were asked for. @type {Map<string, number[]> | null} */
+    this.points = null;
+    /** @type {number | null} the point at full size */
+    this.point = null;
+    this.bar = make("div", { class: "marking" });
+    this.section = make("div", { class: "marking" });
+    /** @type {Map<string, HTMLElement>} */
+    this.counts = new Map();
+    this.text = make("textarea", { attributes: { rows: "6", maxlength: String(LONGEST_NOTE), "aria-label": "note" } });
+    /** @type {string | null} the cell whose note is written */
+    this.noted = null;
+    this.dialog = make(
+      "dialog",
+      {
+        class: "noting",
+        attributes: { "aria-label": "a note on the cell" },
+        on: { keydown: (event) => this.noteKey(event), close: () => (this.noted = null) },
+      },
+      make("h2", { text: "Note" }),
+      this.text,
+      make("div", { class: "buttons" }, button("save (Ctrl+Enter)", () => this.saveNote()), button("leave it", () => this.dialog.close())),
+    );
+    document.body.append(this.dialog);
+  }
+
+  /** @param {string} key */
+  has(key) {
+    return KINDS.some((each) => each.key === key);
+  }
+
+  /** Do what a key says of a point. @param {string} key @param {number} point */
+  press(key, point) {
+    for (const each of KINDS) if (each.key === key) void this.act(each.kind, point);
+  }
+
+  /** @param {Kind} kind @param {number} point */
+  async act(kind, point) {
+    await this.data.ask(this.data.chunkAt(point));
+    const cell = this.data.of(point)?.cell;
+    if (cell === undefined) return;
+    if (kind === "note") this.openNote(cell);
+    else {
+      const stands = this.marks.toggle(cell, kind);
+      const { words } = /** @type {typeof KINDS[0]} */ (KINDS.find((each) => each.kind === kind));
+      this.say(stands ? words : `not ${words} any more`);
+    }
+  }
+
+  /** @param {string} cell */
+  openNote(cell) {
+    this.noted = cell;
+    this.text.value = this.marks.of(cell).note?.note ?? "";
+    this.dialog.showModal();
+    this.text.focus();
+  }
+
+  saveNote() {
+    const cell = this.noted;
+    this.dialog.close(); // first: the focus goes back to the tile, which is drawn anew
+    if (cell === null) return;
+    this.marks.write(cell, this.text.value);
+    this.say(this.marks.of(cell).note === undefined ? "no note" : "note kept");
+  }
+
+  /** @param {KeyboardEvent} event */
+  noteKey(event) {
+    event.stopPropagation(); // letters are text here, and no keys of the page
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.saveNote();
+  }
+
+  /** @param {string} text */
+  say(text) {
+    this.does.say(this.marks.isKept ? text : `${text}; this browser doesn't keep marks: save picks.jsonl before you leave`);
+  }
+
+  changed() {
+    this.fill();
+    this.drawBar();
+    for (const [kind, element] of this.counts) element.textContent = this.countOf(kind);
+    this.does.changed();
+  }
+
+  /** Return the marks of a cell for its tile, and in words. @param {string | undefined} cell */
+  ofTile(cell) {
+    const marks = cell === undefined ? {} : this.marks.of(cell);
+    const found = KINDS.filter(({ kind }) => marks[kind] !== undefined);
+    const title = marks.note === undefined ? {} : { title: visible(marks.note.note) };
+    const signs = found.map(({ kind, sign, words }) => make("span", { class: `mark ${kind}`, text: sign, attributes: { title: words, ...(kind === "note" ? title : {}) } }));
+    return {
+      words: found.map(({ words }) => words),
+      content: signs.length === 0 ? [] : [make("span", { class: "marks", attributes: { "aria-hidden": "true" } }, ...signs)],
+    };
+  }
+
+  /** Return the buttons of a point at full size. @param {number} point */
+  barOf(point) {
+    if (this.point !== point) {
+      this.point = point;
+      this.bar.replaceChildren();
+    }
+    this.drawBar();
+    return this.bar;
+  }
+
+  drawBar() {
+    const { point } = this;
+    const cell = point === null ? undefined : this.data.of(point)?.cell;
+    if (point === null || cell === undefined) return;
+    const marks = this.marks.of(cell);
+    if (this.bar.childElementCount === 0) {
+      const buttons = KINDS.map(({ kind, key, does }) =>
+        button(`${does} (${key})`, () => void this.act(kind, point), { "aria-keyshortcuts": key, "data-mark": kind }),
+      );
+      this.bar.append(make("div", { class: "buttons" }, ...buttons), make("p", { class: "noted" }));
+    }
+    for (const { kind } of KINDS) this.bar.querySelector(`[data-mark=${kind}]`)?.setAttribute("aria-pressed", String(marks[kind] !== undefined));
+    /** @type {HTMLElement} */ (this.bar.querySelector(".noted")).textContent = visible(marks.note?.note ?? "");
+  }
+
+  /** Return the choices that are about marks. @param {View} view @param {(change: Partial<View>) => void} change */
+  panel(view, change) {
+    this.counts.clear();
+    const choices = [...KINDS, { kind: NONE, words: "without a mark" }].map(({ kind, words }) => {
+      const box = make("input", {
+        attributes: { type: "checkbox", "data-key": `mark ${kind}` },
+        on: { change: (event) => change({ marks: event.target.checked ? [...view.marks, kind] : view.marks.filter((each) => each !== kind) }) },
+      });
+      box.checked = view.marks.includes(kind);
+      const count = make("span", { text: this.countOf(kind) });
+      this.counts.set(kind, count);
+      return make("label", { class: "choice" }, box, make("span", { text: words }), count);
+    });
+    const file = make("input", {
+      attributes: { type: "file", accept: ".jsonl,.json,.txt", "aria-label": "read picks.jsonl", "data-key": "marks file" },
+      on: { change: (event) => void this.receive(event.target) },
+    });
+    const keys = KINDS.map(({ key, does }) => `${key} ${does}`).join(", ");
+    this.section.replaceChildren(
+      make("h2", { text: "Marks" }),
+      ...choices,
+      make("p", { class: "hint", text: `on a tile and at full size: ${keys}` }),
+      make("div", { class: "buttons" }, button("save picks.jsonl", () => this.save(), { "data-key": "marks save" })),
+      make("label", { class: "field" }, make("span", { text: "read" }), file),
+    );
+    return this.section;
+  }
+
+  /** @param {string} kind */
+  countOf(kind) {
+    return kind === NONE ? "" : String(this.marks.counts[/** @type {Kind} */ (kind)]);
+  }
+
+  save() {
+    const { text } = this.marks;
+    const address = URL.createObjectURL(new Blob([text], { type: "application/jsonl" }));
+    const link = make("a", { attributes: { href: address, download: "picks.jsonl" } });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    this.say(`${numberOf(this.marks.last.size, "mark")} saved as picks.jsonl; \`batchrun picks\` takes them in`);
+  }
+
+  /** @param {HTMLInputElement} chooser */
+  async receive(chooser) {
+    const file = chooser.files?.[0];
+    if (file === undefined) return;
+    try {
+      const count = this.marks.receive(await file.text());
+      this.say(`${numberOf(count, "mark")} taken in from ${visible(file.name)}`);
+    } catch (error) {
+      this.does.say(`nothing was taken in from ${visible(file.name)}: ${visible(error instanceof Error ? error.message : String(error))}`);
+    }
+    chooser.value = "";
+  }
+
+  /** Find the points of all cells, so that marks can be filtered by; once it has returned, they are kept. */
+  async index() {
+    if (this.points !== null) return;
+    await Promise.all(this.data.head.chunks.map((_, number) => this.data.ask(number)));
+    const points = new Map();
+    for (let point = 0; point < this.data.table.length; point += 1) {
+      const cell = this.data.of(point)?.cell;
+      const there = points.get(cell);
+      if (there === undefined) points.set(cell, [point]);
+      else there.push(point);
+    }
+    this.points = points;
+    this.fill();
+  }
+
+  /** Say in the table which marks each point has, where the points of cells are known. */
+  fill() {
+    if (this.points === null) return;
+    const { marked } = this.data.table;
+    marked.fill(0);
+    for (const cell of this.marks.standing.keys()) {
+      for (const point of this.points.get(cell) ?? []) marked[point] = this.marks.bitsOf(cell);
+    }
+  }
+}

@@ -1,0 +1,94 @@
+"""`picks.jsonl` in a sweep's folder: the marks that were taken in, each once.
+
+Nothing else writes it. A file that is taken in is taken in whole or not at all: a broken line is
+named, and what is kept stays as it was.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from batchrun.base.disk import atomic_write, locked_folder
+from batchrun.errors import FolderError, UsageError
+from batchrun.sweep.picks import Pick, Picks, folded, lines_of, merged, parse_pick, written
+
+PICKS: Final = "picks.jsonl"
+
+MOST_NAMED: Final = 10
+"""Lines of a file that are named where they are wrong."""
+
+
+def kept_picks(folder: Path) -> Picks:
+    """Return what the marks in the sweep's *folder* come to; FolderError for a broken file."""
+    return folded(kept(folder))
+
+
+def kept(folder: Path) -> Sequence[Pick]:
+    """Return the marks in the sweep's *folder*, none where none were taken in."""
+    path = folder / PICKS
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise FolderError(f"cannot read {path}: {error.strerror}") from error
+    picks, wrong = _parsed(text, path)
+    if wrong:
+        raise FolderError(f"{_said(wrong)}\nmend the line, or move the file away")
+    return picks
+
+
+def take_in(folder: Path, paths: Sequence[Path], sweep: str) -> int:
+    """Keep the marks of the files *paths* in *folder*; return how many of them are new.
+
+    Durable when it returns. Raises UsageError where one of them can't be read, has a broken line,
+    or has marks of another sweep than *sweep*; then none is taken in.
+    """
+    given = [pick for path in paths for pick in _read(path, sweep)]
+    with locked_folder(folder):
+        before = merged(kept(folder))
+        after = merged(before.values(), given)
+        if len(after) > len(before):
+            atomic_write(folder / PICKS, written(after.values()), by=f"{os.getpid()}")
+    return len(after) - len(before)
+
+
+def _read(path: Path, sweep: str) -> Sequence[Pick]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    picks, wrong = _parsed(text, path)
+    wrong += [
+        f"{path}: {number:,} of its marks are of the sweep {other}, and this one is {sweep}"
+        for other, number in _others(picks, sweep).items()
+    ]
+    if wrong:
+        raise UsageError(f"{_said(wrong)}\nno mark of it was taken in")
+    return picks
+
+
+def _parsed(text: bytes, path: Path) -> tuple[list[Pick], list[str]]:
+    """Return the marks of a file, and what is wrong with its other lines."""
+    picks, wrong = [], []
+    for number, line in lines_of(text):
+        try:
+            picks.append(parse_pick(line))
+        except ValueError as error:
+            wrong.append(f"{path}:{number}: {error}")
+    return picks, wrong
+
+
+def _others(picks: Sequence[Pick], sweep: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for pick in picks:
+        if pick.sweep != sweep:
+            name = pick.sweep[:64]
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _said(wrong: Sequence[str]) -> str:
+    more = len(wrong) - MOST_NAMED
+    return "\n".join([*wrong[:MOST_NAMED], *([f"and {more:,} more"] if more > 0 else [])])

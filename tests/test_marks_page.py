@@ -1,0 +1,216 @@
+"""Marks in the page: made by keys and buttons, kept by the browser, and taken along as a file."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from browser import Page, chromium, needs_browser
+from report_pages import HOSTILE, row, written
+
+from batchrun.results.result_files import REPORT
+from batchrun.sweep.picks import folded, lines_of, parse_pick
+
+pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.xdist_group("browser")]
+
+VIEW: Final = "#row=color&column=seed&size=168"
+ESCAPE: Final = "\ue00c"
+ENTER: Final = "\ue007"
+RIGHT: Final = "\ue014"
+SAVE: Final = "\ue009\ue007"  # Ctrl and Enter
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield Page(driver)
+
+
+@pytest.fixture
+def chairs(page: Page, tmp_path: Path) -> Page:
+    """A page of four chairs that has no marks."""
+    rows = [
+        row(f"{color}{seed}", {"color": color, "seed": seed})
+        for color in ("red", "blue")
+        for seed in (1, 2)
+    ]
+    rows.append(row("red1", {"color": "green", "seed": 1}, shared=True, cost=None))
+    written(tmp_path, rows, sweep=f"sweep-{tmp_path.name}")
+    page.open(tmp_path / REPORT, VIEW)
+    return page
+
+
+def focus(page: Page, point: int) -> None:
+    page.js("document.querySelector(`[data-point='${arguments[0]}']`).focus()", point)
+
+
+def marks(page: Page) -> dict[int, str]:
+    """Return the signs on each tile that has some."""
+    found: dict[str, str] = page.js(
+        "return Object.fromEntries([...document.querySelectorAll('[data-point]')]"
+        ".filter((e) => e.querySelector('.marks'))"
+        ".map((e) => [e.dataset.point, e.querySelector('.marks').textContent]))"
+    )
+    return {int(point): signs for point, signs in found.items()}
+
+
+def saved(page: Page, folder: Path) -> Path:
+    """Return what the page saves."""
+    path = folder / "picks.jsonl"
+    path.unlink(missing_ok=True)
+    page.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
+    )
+    page.click("[data-key='marks save']")
+    while not path.exists():
+        page.js("return 1")
+    return path
+
+
+def read_in(page: Page, path: Path) -> str:
+    page.js("document.querySelector('.bar .said').textContent = ''")
+    page.all("[data-key='marks file']")[0].send_keys(str(path))
+    page.wait("document.querySelector('.bar .said').textContent !== ''")
+    return page.texts(".bar .said")[0]
+
+
+def test_keys_mark_the_focused_tile_and_take_the_mark_away(chairs: Page) -> None:
+    focus(chairs, 0)
+
+    chairs.press("p")
+    assert marks(chairs) == {0: "✓", 4: "✓"}  # one cell, two rows
+    label = chairs.js("return document.activeElement.getAttribute('aria-label')")
+    assert "picked" in label
+    chairs.press("x", "r")
+    assert marks(chairs) == {0: "✕↻", 4: "✕↻"}
+    chairs.press("r", "x")
+    assert marks(chairs) == {}
+    assert chairs.js("return document.activeElement.dataset.point") == "0"
+    assert chairs.errors == []
+
+
+def test_buttons_mark_at_full_size_and_say_how_it_stands(chairs: Page) -> None:
+    chairs.click("[data-point='1']")
+
+    chairs.click(".viewer [data-mark='pick']")
+    pressed = chairs.js(
+        "return [...document.querySelectorAll('.viewer [data-mark]')].map((e) => e.ariaPressed)"
+    )
+    assert pressed == ["true", "false", "false", "false"]
+    assert chairs.texts(".viewer .said") == ["picked"]
+    assert chairs.js("return document.activeElement.dataset.mark") == "pick"
+    chairs.press("r")
+    chairs.press(ESCAPE)
+    assert marks(chairs) == {1: "✓↻"}
+
+
+def test_a_note_is_text_whatever_is_in_it(chairs: Page) -> None:
+    focus(chairs, 2)
+    chairs.press("n")
+    assert chairs.js("return document.activeElement.tagName") == "TEXTAREA"
+    chairs.js("document.activeElement.value = arguments[0]", HOSTILE.replace("\ud800", ""))
+    chairs.press(" /pxr?", SAVE)
+
+    assert marks(chairs) == {2: "✎"}
+    assert chairs.js("return document.activeElement.dataset.point") == "2"
+    chairs.press(ENTER)
+    [noted] = chairs.texts(".noted")
+    assert noted.startswith("</script><script>alert(1)</script>")
+    assert noted.endswith("/pxr?")
+    assert "\u202e" not in noted
+    chairs.press("n", ESCAPE)  # closes the note, and nothing else
+    assert chairs.js("return document.querySelector('.viewer').open")
+    assert chairs.errors == []
+
+
+def test_marks_are_kept_by_the_browser_and_by_the_sweep(chairs: Page, tmp_path: Path) -> None:
+    focus(chairs, 3)
+    chairs.press("p")
+
+    chairs.open(tmp_path / REPORT, VIEW)
+    assert marks(chairs) == {3: "✓"}
+    other = tmp_path / "other"
+    written(other, [row("blue2", {"color": "blue", "seed": 2})], sweep="another")
+    chairs.open(other / REPORT)
+    assert marks(chairs) == {}
+
+
+def test_cells_are_filtered_by_their_marks_also_by_an_address(chairs: Page, tmp_path: Path) -> None:
+    focus(chairs, 0)
+    chairs.press("p", RIGHT, "r")
+
+    chairs.click("[data-key='mark pick']")
+    chairs.wait("document.querySelectorAll('[data-point]').length === 2")
+    assert "mark=pick" in chairs.hash
+    chairs.click("[data-key='mark redo']")
+    chairs.wait("document.querySelectorAll('[data-point]').length === 3")
+
+    chairs.open(tmp_path / REPORT, f"{VIEW}&mark=none")
+    assert [each.get_attribute("data-point") for each in chairs.all("[data-point]")] == ["2", "3"]
+
+
+def test_marks_leave_as_a_file_that_batchrun_reads_and_come_back(
+    chairs: Page, tmp_path: Path
+) -> None:
+    focus(chairs, 0)
+    chairs.press("p", "x", RIGHT, "r", "n")
+    chairs.press("too dark", SAVE)
+
+    path = saved(chairs, tmp_path)
+
+    lines = [line for _, line in lines_of(path.read_bytes())]
+    picks = folded(map(parse_pick, lines))
+    assert list(picks.rejected) == ["red1"]
+    assert list(picks.redo) == ["red2"]
+    assert picks.notes["red2"].note == "too dark"
+    assert picks.picked == {}
+    first: dict[str, Any] = json.loads(lines[0])
+    assert list(first)[:6] == ["id", "sweep", "cell", "kind", "note", "at"]
+    chairs.js("localStorage.clear()")
+    chairs.open(tmp_path / REPORT, VIEW)
+    assert marks(chairs) == {}
+    assert read_in(chairs, path) == "4 marks taken in from picks.jsonl"
+    assert marks(chairs) == {0: "✕", 1: "↻✎", 4: "✕"}
+    assert read_in(chairs, path) == "0 marks taken in from picks.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sweep": "elsewhere"}, "1 of its marks are of another sweep, elsewhere"),
+        ({"kind": "love"}, "line 1 is no mark"),
+        ({"cell": "<img src=x>"}, "line 1 is no mark"),
+    ],
+)
+def test_a_file_that_is_of_no_use_is_refused_with_the_reason(
+    chairs: Page, tmp_path: Path, change: dict[str, str], said: str
+) -> None:
+    focus(chairs, 0)
+    chairs.press("p")
+    path = saved(chairs, tmp_path)
+    wrong = tmp_path / "wrong \u202e.jsonl"
+    wrong.write_text(json.dumps(json.loads(path.read_text()) | change) + "\n")
+    chairs.press(ESCAPE)
+
+    shown = read_in(chairs, wrong)
+
+    assert shown.startswith("nothing was taken in from wrong ⟨202e⟩.jsonl: ")
+    assert said in shown
+    assert marks(chairs) == {0: "✓", 4: "✓"}
+
+
+def test_a_browser_that_keeps_nothing_is_said(chairs: Page) -> None:
+    chairs.js(
+        "window.kept = Storage.prototype.setItem;"
+        "Storage.prototype.setItem = () => { throw new Error('full'); }"
+    )
+    focus(chairs, 0)
+
+    chairs.press("p")
+
+    assert marks(chairs) == {0: "✓", 4: "✓"}
+    assert "this browser doesn't keep marks: save picks.jsonl" in chairs.texts(".bar .said")[0]
+    chairs.js("Storage.prototype.setItem = window.kept")
+    chairs.press("p")
+    assert chairs.texts(".bar .said") == ["not picked any more"]
