@@ -1,4 +1,4 @@
-"""Programs that fork while a call is at work, such as with a pool of processes for their pictures."""
+"""Programs that fork while a call is at work, such as with a pool of processes for pictures."""
 
 import os
 import signal

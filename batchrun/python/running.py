@@ -120,12 +120,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            for other in all_running():
-                before = other.folder == self.folder and other.number < self.number
-                if before and other.closed:
-                    other.join()
-                if before and other.alive:
-                    raise LedgerLockedError(BUSY.format(folder=self.folder))
+            self._wait_for_others()
             self._end = self._work(self)
         except BaseException as error:  # noqa: BLE001  (it is raised where the outcome is asked for)
             self._error = error
@@ -133,6 +128,15 @@ class Running:
             self._over.set()
             with self._news:
                 self._news.notify_all()
+
+    def _wait_for_others(self) -> None:
+        """Let calls of the same sweep go first that are about to stop; LedgerLockedError if not."""
+        for other in all_running():
+            before = other.folder == self.folder and other.number < self.number
+            if before and other.closed:
+                other.join()
+            if before and other.alive:
+                raise LedgerLockedError(BUSY.format(folder=self.folder))
 
     # From a thread of the program.
 
