@@ -309,6 +309,42 @@ async def test_nothing_is_written_on_the_word_of_a_callback(tmp_path: Path) -> N
     assert begun[3] >= 35.0, "and is held again: the second's end leaves two that run"
 
 
+@dataclass(kw_only=True)
+class Behind(Runflow):
+    """Doesn't know a run until some moment, in *unknown* by the run's id."""
+
+    unknown: dict[str, float] = field(default_factory=dict)
+
+    async def serve(self, request: httpx.Request, word: str) -> httpx.Response:
+        run_id = request.url.path.rpartition("/")[2]
+        if anyio.current_time() < self.unknown.get(run_id, 0.0):
+            return refused(404, "NOT_FOUND", "no such run")
+        return await super().serve(request, word)
+
+
+async def test_what_goes_on_has_its_slot_again_whichever_look_shows_it(tmp_path: Path) -> None:
+    """The look that the callback hastened shows nothing of the run, and a later one that it runs.
+
+    Without its slot one run too many would go on beside it, as long as it does.
+    """
+
+    async def lie(door: Door, _runner: Runner) -> None:
+        await anyio.sleep(5.0)
+        first = runflow.runs[0].id
+        runflow.unknown[first] = anyio.current_time() + 5.0
+        await door.post(json.dumps({"run_id": first, "status": "failed"}).encode())
+
+    runflow = Behind(duration=lambda n: (300.0, 20.0)[n] if n < 2 else LONG, callback_secret=SECRET)
+    world = CallingBack(tmp_path, runflow, text=text(8, concurrency=2), way=lost, meanwhile=lie)
+
+    await world.call(download=False)
+
+    assert_each_cell_has_one_run(world, 8)
+    begun = sorted(at for at, _ in records(world, Intent))
+    assert begun[2] == pytest.approx(5.0, abs=0.2), "the slot was free"
+    assert all(after - before >= LONG for before, after in pairwise(begun[2:]))
+
+
 async def test_what_it_reserves_stays_reserved_until_the_api_has_spoken(tmp_path: Path) -> None:
     """The budget pays for two runs. Their slots are free before it is known what they cost."""
     runflow = service(duration=lambda _: 10.0)

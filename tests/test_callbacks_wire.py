@@ -1,5 +1,6 @@
 """Callbacks over real sockets: the whole command against a simulator that calls back."""
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any, Final
 from unittest import mock
 
 import anyio
+import anyio.abc
 import httpx
 import pytest
 from free_port import free_port
@@ -307,6 +309,43 @@ async def test_a_connection_that_brings_nothing_is_ended(
 
 
 @pytest.mark.slow
+async def test_a_flood_of_connections_leaves_files_for_the_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are closed beyond a number, long before they have lasted too long."""
+    monkeypatch.setattr(server, "MOST", 3)
+    monkeypatch.setattr(server, "SPARE", 2)
+    ends = 0
+
+    async def wait(stream: anyio.abc.SocketStream) -> None:
+        nonlocal ends
+        with contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            await stream.receive()
+        ends += 1
+        if ends == 15:
+            tasks.cancel_scope.cancel()
+
+    async with served() as here, contextlib.AsyncExitStack() as stack:
+        monkeypatch.setattr(server, "LONGEST", 10 * PATIENCE)
+        with anyio.fail_after(PATIENCE):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(20):
+                    stream = await anyio.connect_tcp("127.0.0.1", here.port)
+                    tasks.start_soon(wait, await stack.enter_async_context(stream))
+        assert ends == 15
+
+
+@pytest.mark.slow
+async def test_more_callbacks_at_once_than_are_taken_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "MOST", 1)
+    async with served() as here:
+        answer = await here.post(b'{"run_id": "r-1", "status": "failed"}')
+        assert (answer.status_code, here.heard) == (503, [])
+
+
+@pytest.mark.slow
 async def test_what_isnt_http_is_refused_and_harms_nothing() -> None:
     async with served() as here:
         stream = await anyio.connect_tcp("127.0.0.1", here.port)
@@ -328,7 +367,7 @@ async def test_the_address_is_free_again_afterwards() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "a..b", "x" * 64])
 def test_an_address_that_isnt_ours_is_a_mistake(host: str) -> None:
     with (
         pytest.raises(UsageError, match=rf"can't be received on {host}:80.*callbacks\.listen"),

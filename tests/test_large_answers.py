@@ -119,7 +119,7 @@ async def test_an_output_that_is_too_large_is_named_with_its_size_and_holds_up_n
         stops = await world.call()
         assert stops.codes == []
         notes = world.listener.notes
-        assert any("could not be saved" in note and "313.8 KiB or more" in note for note in notes)
+        assert any("could not be saved" in note and "313.9 KiB or more" in note for note in notes)
         notes.clear()
 
     assert len(files_of(world)) == cells - 1
@@ -139,7 +139,7 @@ async def test_a_run_of_which_no_answer_can_be_read_is_left_to_the_next_call(
     assert len(files_of(world)) == 11
     [parked] = [each for each in world.book().histories.values() if each.state == State.IN_FLIGHT]
     assert parked.parked
-    assert b"313.8 KiB or more, also without its output" in ledger_of(world)
+    assert b"313.9 KiB or more, also without its output" in ledger_of(world)
     service.fields = True
     await world.call()
     assert {each.state for each in world.book().histories.values()} == {State.SUCCEEDED}

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -282,7 +283,7 @@ async def test_a_second_call_of_one_sweep_is_refused_while_the_first_is_at_work(
 ) -> None:
     async with batchrun.stream(slow(endpoint)) as results:
         async for _ in results:
-            with pytest.raises(errors.LedgerLockedError):
+            with pytest.raises(errors.LedgerLockedError, match="another call of this program"):
                 await batchrun.run_async(slow(endpoint))
             break
 
@@ -295,6 +296,24 @@ async def test_what_keeps_a_call_from_beginning_is_raised(
     with pytest.raises(errors.UsageError, match="RUNFLOW_API_KEY"):
         async for _ in batchrun.stream(chairs(endpoint)):
             pass
+
+
+def test_an_interrupt_while_a_call_begins_leaves_none_at_work(
+    endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "batchrun chairs":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        batchrun.run(slow(endpoint))
+
+    assert not at_work()
 
 
 def test_what_stops_a_call_is_no_error_but_the_end_of_it(endpoint: str) -> None:

@@ -126,3 +126,8 @@ def test_a_sweep_from_standard_input_is_run_gone_on_with_and_looked_at(
         shown = capsys.readouterr().out
         assert "all 2 done" in shown
         assert "is gone since the last start" not in shown
+    cell = next((folder / "files").rglob("*.png")).stem
+    for words in (["why", "-", cell], ["logs", "-", cell], ["logs", "-", cell, "--json"]):
+        give(monkeypatch, CHAIRS)
+        assert main(words) == 0
+        assert cell in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from batchrun.base.no_file import DASH
 from batchrun.commands.target import (
     Place,
     Subject,
@@ -22,6 +23,8 @@ from batchrun.sweep.location import LEDGER
 
 def folder_subject(target: Path, place: Place, *, quiet: bool = False) -> Subject:
     """Return the sweep's folder, and of its manifest no more than it takes to find that."""
+    if str(target) == DASH:
+        return subject_of(target, place, quiet=quiet)
     if target.is_dir():
         identity = read_identity(target)
         if identity is None or identity.manifest is None:

@@ -23,6 +23,22 @@ MOST_RUNS: Final = 10
 """Runs of one cell that are shown, the newest."""
 
 
+def parser() -> Parser:
+    """Return what the command takes."""
+    made = Parser(
+        "logs",
+        description="The logs and the steps of a cell's runs, as the folder keeps them or the "
+        "service shows them.",
+    )
+    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    made.add_argument(
+        "cell", metavar="CELL", help="a key's beginning, a file, or the id of a run: of it alone"
+    )
+    add_place(made)
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
+
+
 def main(argv: Sequence[str]) -> int:
     """Print the logs of a cell's runs; 0 whenever the cell could be read."""
     values = vars(parser().parse_args(argv))
@@ -36,22 +52,6 @@ def main(argv: Sequence[str]) -> int:
     else:
         print("\n".join(map(for_terminal, _screen(life, runs, logs, left_out))))
     return 0
-
-
-def parser() -> Parser:
-    """Return the parser of its options."""
-    made = Parser(
-        "logs",
-        description="The logs and the steps of a cell's runs, as the folder keeps them or the "
-        "service shows them.",
-    )
-    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
-    made.add_argument(
-        "cell", metavar="CELL", help="a key's beginning, a file, or the id of a run: of it alone"
-    )
-    add_place(made)
-    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    return made
 
 
 def _meant(life: Life, text: str) -> tuple[list[dict[str, Any]], str]:

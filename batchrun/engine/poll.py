@@ -286,12 +286,15 @@ class Poller:
                 )
 
     def _is_contradicted(self, attempt: Attempt) -> bool:
-        """Say whether the last look shows that an end was announced that hadn't come.
+        """Say whether a look shows that an end was announced that hadn't come.
 
-        The first moments prove nothing: lists may be a little behind.
+        The first moments prove nothing: lists may be a little behind. A later look does, also where
+        the one that the announcement hastened has shown nothing of the run.
         """
         wave = self._transitions.waves[attempt.client_ref]
-        return attempt.key in wave.announced_until((wave.last_look or 0.0) - GATHERING)
+        since = wave.announced.get(attempt.key)
+        in_time = since is None or since <= (wave.last_look or 0.0) - GATHERING
+        return attempt.over and in_time
 
     def _may_be_put_off(self, wave: Wave, now: float) -> bool:
         """Say whether a look that was planned as without callbacks has become needless since."""

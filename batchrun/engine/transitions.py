@@ -162,7 +162,7 @@ class Transitions:
 
     def contradict(self, attempt: Attempt) -> None:
         """The API, asked long enough after it, says that a run goes on that was said to be over."""
-        del self.waves[attempt.client_ref].announced[attempt.key]
+        self.waves[attempt.client_ref].announced.pop(attempt.key, None)
         self.in_flight.hold(attempt)
         self.trust.doubt(attempt.model)
 

@@ -112,13 +112,9 @@ class Wave:
         """Return the attempts whose end a callback has announced, and no look has shown yet."""
         return [self.attempts[key] for key in self.announced]
 
-    def announced_until(self, moment: float) -> list[str]:
-        """Return the keys of attempts whose end was announced by then."""
-        return [key for key, since in self.announced.items() if since <= moment]
-
     def forget_announced(self, asked: float) -> None:
         """Hasten no further look for ends that the one that began at *asked* had to show."""
-        for key in self.announced_until(asked - GATHERING):
+        for key in [key for key, at in self.announced.items() if at <= asked - GATHERING]:
             del self.announced[key]
 
     def doubts(self) -> list[Attempt]:

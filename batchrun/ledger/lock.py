@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from io import FileIO
+from io import FileIO, IOBase
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,9 @@ LOCK: Final = "lock"
 
 PATIENCE: Final = 100
 """Times a hundredth of a second that it is tried to lock that file; without it a call goes on."""
+
+_held: Final[set[IOBase]] = set()
+"""The files that this process holds locks on."""
 
 
 @contextmanager
@@ -41,11 +44,35 @@ def locked(folder: Path, *, make: bool = True) -> Iterator[FileIO]:
         file = FileIO(os.open(path, flags, 0o666), "a+b")
     except OSError as error:
         raise FolderError(f"cannot use the output folder {folder}: {error.strerror}") from error
-    with file:
+    with _not_in_children(file):
         _lock(file.fileno(), folder)
         _check_place(file.fileno(), path)
         with _named(folder):
             yield file
+
+
+@contextmanager
+def _not_in_children(file: IOBase) -> Iterator[None]:
+    """Close the file at the end, and at once in a process that a program forks meanwhile.
+
+    A flock is its file's, not its process's. A pool of processes that resizes pictures would hold
+    the ledger after the call, and after the death of the program.
+    """
+    with file:
+        _held.add(file)
+        try:
+            yield
+        finally:
+            _held.discard(file)
+
+
+def _close_in_child() -> None:
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_close_in_child)
 
 
 def is_held(folder: Path) -> bool:
@@ -98,7 +125,7 @@ def _named(folder: Path) -> Iterator[None]:
         file = (folder / LOCK).open("w", encoding="utf-8", buffering=1)
     except OSError as error:
         raise FolderError(f"cannot write {folder / LOCK}: {error.strerror}") from error
-    with file:
+    with _not_in_children(file):
         try:
             file.write(json.dumps(holder) + "\n")
         except OSError as error:

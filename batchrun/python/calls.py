@@ -79,8 +79,7 @@ def run(
             "`await batchrun.run_async(...)`, or `async for result in batchrun.stream(...)`"
         )
     running = begun(source, base, keywords, results=False)
-    running.start()
-    running.wait_for_end()
+    running.until_its_end()
     return running.outcome()
 
 

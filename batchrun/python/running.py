@@ -10,6 +10,7 @@ A thread that is left alone is asked to stop when its results are dropped, and w
 import atexit
 import concurrent.futures.thread  # noqa: F401  (see the end)
 import itertools
+import os
 import threading
 import weakref
 from collections import deque
@@ -18,6 +19,7 @@ from contextvars import Context
 from pathlib import Path
 from typing import Final
 
+from batchrun.errors import LedgerLockedError, UsageError
 from batchrun.python.values import End
 from batchrun.results.result import Result
 
@@ -29,6 +31,11 @@ AT_EXIT: Final = 40.0
 
 LEFT: Final = "the program that began it"
 """Why a call is stopped whose results are no longer wanted."""
+
+BUSY: Final = (
+    "another call of this program is at work in {folder}; wait for its end, or leave it by the "
+    "`aclose` of its stream, or by the end of its `async with`"
+)
 
 _running: Final[weakref.WeakSet["Running"]] = weakref.WeakSet()
 _guard: Final = threading.Lock()
@@ -46,6 +53,7 @@ class Running:
     def __init__(self, work: Callable[["Running"], End], folder: Path) -> None:
         self.folder = folder
         self.asked_to_stop: list[str] = []
+        self.begun = False
         self.number = 0  # in the order in which calls begin
         self._work = work
         self._results: deque[Result] = deque()
@@ -70,6 +78,7 @@ class Running:
         with _guard:
             self.number = next(_numbers)
             _running.add(self)
+        self.begun = True
         self._thread.start()
 
     def stop(self, why: str = LEFT) -> None:
@@ -115,6 +124,8 @@ class Running:
                 before = other.folder == self.folder and other.number < self.number
                 if before and other.closed:
                     other.join()
+                if before and other.alive:
+                    raise LedgerLockedError(BUSY.format(folder=self.folder))
             self._end = self._work(self)
         except BaseException as error:  # noqa: BLE001  (it is raised where the outcome is asked for)
             self._error = error
@@ -134,18 +145,34 @@ class Running:
             self._results.clear()
         return found
 
-    def wait_for_end(self) -> None:
-        """Return when the call is over. A KeyboardInterrupt stops it first, as a signal does."""
+    def until_its_end(self) -> None:
+        """Begin, and return at the end. A KeyboardInterrupt stops it first, as a signal does."""
         try:
+            self.start()
             self.join()
         except KeyboardInterrupt:
             self.stop("SIGINT")
+            if not self.begun:
+                raise
             try:
                 self.join()
             except KeyboardInterrupt:
                 self.stop("SIGINT")
                 self.join()
             raise
+
+    # In a process that the program forks: the thread is not there, and what it held stays held.
+
+    def forked(self) -> None:
+        """Be over; what asks for the results is said where they are."""
+        self._error = UsageError(
+            "this call is at work in the process that this one was forked from; its results are "
+            "there"
+        )
+        self._results.clear()
+        self._news = threading.Condition()
+        self._over = threading.Event()
+        self._over.set()
 
 
 def all_running() -> list[Running]:
@@ -162,6 +189,17 @@ def _leave_all() -> None:
     for each in left:
         each.join(AT_EXIT)
 
+
+def _forget_all() -> None:
+    for each in _running:
+        each.forked()
+    _running.clear()
+    _guard.release()
+
+
+os.register_at_fork(
+    before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget_all
+)
 
 # Before Python's own threads are shut down, while a call can still write and close its connections:
 # `atexit` alone comes after that. What is registered last goes first, so the pool of threads that

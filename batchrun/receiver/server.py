@@ -24,6 +24,10 @@ LONGEST: Final = 10.0
 MOST: Final = 64
 """Connections at once; more get a 503, and the service tries again."""
 
+SPARE: Final = 32
+"""Connections for that 503; what comes beyond them is closed unheard. An open connection is an open
+file, and without those that are left the call itself could neither ask nor write."""
+
 
 class Receiver:
     """An address of this machine that accepts connections; *said* is it, as messages have it."""
@@ -81,7 +85,10 @@ def receiver_on(listen: Listen, secrets: Sequence[str]) -> Iterator[Receiver]:
 
 def _bound(listen: Listen) -> socket.socket:
     kind = socket.SOCK_STREAM
-    found = socket.getaddrinfo(listen.host, listen.port, type=kind, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(listen.host, listen.port, type=kind, flags=socket.AI_PASSIVE)
+    except UnicodeError:  # two dots in a row, or a part of more than 63 characters
+        raise OSError("no host can have that name") from None
     family, *_, address = found[0]
     listener = socket.socket(family, kind)
     try:
@@ -97,9 +104,17 @@ def _bound(listen: Listen) -> socket.socket:
 class _Connection(H11Protocol):
     """A connection that ends after a while, however slowly its other end sends or reads."""
 
+    _end: asyncio.TimerHandle
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self.loop.call_later(LONGEST, transport.abort)
+        self._end = self.loop.call_later(LONGEST, transport.abort)
+        if len(self.connections) > MOST + SPARE:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end.cancel()  # else a flood of short ones would be held in memory
+        super().connection_lost(exc)
 
 
 class _Server(uvicorn.Server):
@@ -118,6 +133,7 @@ class _Server(uvicorn.Server):
                 proxy_headers=False,
                 server_header=False,
                 limit_concurrency=MOST,
+                backlog=SPARE,  # so many are accepted at a stroke
             )
         )
         self.ready = anyio.Event()

@@ -8,6 +8,7 @@ the kernel's record locks are the process's, so the file is opened once, and use
 A call that is alone in its process waits for nothing here.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -121,6 +122,17 @@ class Member:
 
 _paces: Final[dict[tuple[Path | None, str, str], tuple[ProcessPace, ExitStack]]] = {}
 _guard: Final = threading.Lock()
+
+
+def _forget_all() -> None:
+    _paces.clear()
+    _guard.release()
+
+
+# A process that a program forks has no part in the calls of its parent.
+os.register_at_fork(
+    before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_forget_all
+)
 
 
 @contextmanager
