@@ -3,7 +3,7 @@
 import csv
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -359,22 +359,48 @@ def test_rows_stay_the_same_while_a_call_replaces_them(tmp_path: Path) -> None:
         assert list(opened) == first
 
 
-def test_memory_does_not_grow_with_the_rows(tmp_path: Path, parquet: Any) -> None:
-    def peak(number: int) -> int:
+def _as_table(store: OutputStore, rows: KeptRows, known: Survey) -> None:
+    for _ in table(rows, known, ["prompt", "cost"], most=None):
+        pass
+
+
+def _as_json(store: OutputStore, rows: KeptRows, known: Survey) -> None:
+    for _ in json_parts(rows, known, ["prompt", "cost"], {}):
+        pass
+
+
+def _for_excel(store: OutputStore, rows: KeptRows, known: Survey) -> None:
+    write_excel(store, rows, known, separator=",")
+
+
+def _as_parquet(store: OutputStore, rows: KeptRows, known: Survey) -> None:
+    module = pytest.importorskip("batchrun.exports.parquet", reason="the extra `parquet`")
+    module.write_parquet(store, rows, known)
+
+
+@pytest.mark.parametrize(
+    ("write", "number"),
+    [
+        (_as_table, 3_000),
+        (_as_json, 3_000),
+        (_for_excel, 3_000),
+        (write_metadata, 3_000),
+        (_as_parquet, 10_000),  # a group of rows
+    ],
+)
+def test_memory_does_not_grow_with_the_rows(
+    tmp_path: Path, write: Callable[[OutputStore, KeptRows, Survey], object], number: int
+) -> None:
+    def peak(rows: int) -> int:
         path = tmp_path / RESULTS_JSONL
         line = json.dumps(row(status="succeeded", prompt="a chair", files=["files/a.png"]))
-        path.write_text(f"{line}\n" * number)
+        path.write_text(f"{line}\n" * rows)
         tracemalloc.start()
         with open_rows(path) as opened:
-            store, known = OutputStore(tmp_path), survey(opened)
-            parquet.write_parquet(store, opened, known)
-            write_excel(store, opened, known, separator=",")
-            write_metadata(store, opened, known)
-            for _ in table(opened, known, ["prompt", "cost"], most=None):
-                pass
+            write(OutputStore(tmp_path), opened, survey(opened))
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
 
     peak(10)
-    assert peak(3 * parquet.AT_ONCE) < 1.3 * peak(parquet.AT_ONCE)
+    assert peak(3 * number) < 1.3 * peak(number) + 200_000

@@ -43,12 +43,12 @@ class OutputStore:
 
     def put(self, name: str, data: bytes) -> None:
         """Put *data* in place of *name*; FolderError, and the old file, if that fails."""
-        self._make_folder(name)
+        self.make_folder(name)
         atomic_write(self.path(name), data, by=self._by)
 
     def take(self, name: str, source: Path) -> None:
         """Have the file *source* under *name*, too: as a link to the same bytes, else as a copy."""
-        self._make_folder(name)
+        self.make_folder(name)
         path = self.path(name)
         part = path.with_name(f"{path.name}.part")
         with writable(path):
@@ -64,7 +64,6 @@ class OutputStore:
     @contextmanager
     def replacing(self, name: str) -> Iterator[IO[bytes]]:
         """Give a file that takes the place of *name* once it is whole."""
-        self._make_folder(name)
         with replacing(self.path(name), by=self._by) as file:
             yield file
 
@@ -75,7 +74,7 @@ class OutputStore:
         It is gone at the end if it was not published. Raises FolderError where the disk fails.
         """
         part = self.path(f"{name}.part")
-        self._make_folder(name)
+        self.make_folder(name)
         with writable(self.path(name)):
             file = open_anew(part)
         try:
@@ -86,7 +85,8 @@ class OutputStore:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
 
-    def _make_folder(self, name: str) -> None:
+    def make_folder(self, name: str) -> None:
+        """Make the folder in which *name* is, where it isn't there."""
         with writable(self.path(name)):
             self.path(name).parent.mkdir(parents=True, exist_ok=True)
 

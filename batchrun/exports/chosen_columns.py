@@ -6,6 +6,7 @@ cut; elsewhere it is whole.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
 
 from batchrun.base.text import escaped, money, nearest
@@ -42,7 +43,7 @@ def table(
     """
     total = _total(known, names)
     widths = [_narrow(width_of(escaped(name)), most) for name in names]
-    for line in (total, *(_spelled(row, known, names) for row in rows)):
+    for line in chain([total], (_spelled(row, known, names) for row in rows)):
         for number, text in enumerate(line):
             if width_of(text) > widths[number]:
                 widths[number] = _narrow(width_of(text), most)

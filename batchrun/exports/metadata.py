@@ -29,6 +29,7 @@ def write_metadata(store: OutputStore, rows: Iterable[Mapping[str, Any]], known:
     Raises UsageError where a cell has a file of that name: it is never written over.
     """
     number = 0
+    store.make_folder(METADATA)
     with store.replacing(METADATA) as file:
         for line in lines(rows, known):
             file.write(json_line(line))
