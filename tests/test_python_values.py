@@ -89,7 +89,9 @@ def test_paths_of_a_mapping_are_relative_to_its_base(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", [None, [CHAIRS], b"m.yaml"])
 def test_what_is_no_manifest_is_said(source: Any) -> None:
-    with pytest.raises(errors.UsageError, match=r"the manifest is .*: expected a path or a mapping"):
+    with pytest.raises(
+        errors.UsageError, match=r"the manifest is .*: expected a path or a mapping"
+    ):
         batchrun.load(source)
 
 
