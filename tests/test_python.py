@@ -316,6 +316,27 @@ def test_an_interrupt_while_a_call_begins_leaves_none_at_work(
     assert not at_work()
 
 
+def test_an_interrupt_while_python_ends_has_calls_leave_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = Running(lambda _: pytest.fail("it does not begin"), Path("chairs"))
+    waits: list[float | None] = []
+
+    def interrupted(_: Running, seconds: float | None = None) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Running, "join", interrupted)
+    monkeypatch.setattr(Running, "alive", property(lambda _: True))
+    monkeypatch.setattr(running, "all_running", lambda: [left])
+
+    running._leave_all()
+
+    assert waits == [running.AT_EXIT] * 2
+    assert left.asked_to_stop == [running.LEFT] * 2  # the second time, at once
+
+
 def test_what_stops_a_call_is_no_error_but_the_end_of_it(endpoint: str) -> None:
     end = batchrun.run(chairs(endpoint), budget="0.16")
 

@@ -87,6 +87,14 @@ def test_paths_of_a_mapping_are_relative_to_its_base(tmp_path: Path) -> None:
         batchrun.load(tmp_path / "rows.csv", base=tmp_path)
 
 
+@pytest.mark.parametrize("source", [None, [CHAIRS], b"m.yaml"])
+def test_what_is_no_manifest_is_said(source: Any) -> None:
+    with pytest.raises(
+        errors.UsageError, match=r"the manifest is .*: expected a path or a mapping"
+    ):
+        batchrun.load(source)
+
+
 def test_all_that_is_wrong_with_a_mapping_is_said_at_once() -> None:
     with pytest.raises(errors.ManifestError) as raised:
         batchrun.load({"models": ["a/b"], "limits": {"concurency": 3}, "inputs": {"seed": 1}})
@@ -203,6 +211,8 @@ def test_switches_that_are_off_are_as_if_not_said() -> None:
         ({"concurrency": 0}, "`concurrency` is 0: expected a whole number"),
         ({"retry_failed": "yes"}, "`retry_failed` is 'yes': expected True or False"),
         ({"label": 3}, "`label` is 3: expected text"),
+        ({"outputs": 3}, "`outputs` is 3: expected a path"),
+        ({"reuse": ["a", 3]}, "`reuse` is 3: expected a path"),
         ({"recover": "no id"}, "`recover` is 'no id': expected"),
         ({"timeout": 30}, "`timeout` is 30: expected"),
     ],

@@ -220,6 +220,22 @@ async def test_a_call_that_breaks_ends_no_other() -> None:
     assert given_up["failure_reason_code"] == "connection_error"
 
 
+async def test_an_answer_that_is_no_text_ends_no_call_of_others() -> None:
+    """Its charset lets half a character through, which no history can keep."""
+
+    async def half(_request: Request) -> Response:
+        return Response(b"+2AA-", headers={"Content-Type": "text/plain; charset=utf-7"})
+
+    app = Starlette(routes=[Route("/hook", half, methods=["POST"])])
+    async with serving(transport=httpx.ASGITransport(app)) as service:
+        runs = [await service.run(metadata=NOW) for _ in range(2)]
+        await anyio.sleep(60)
+        histories = [await service.get(f"/v1/runs/{run['id']}/callback") for run in runs]
+
+    assert [len(history) for history in histories] == [1, 1]
+    assert all(history[0]["status_code"] == "delivered" for history in histories)
+
+
 async def test_two_simulators_with_one_state_call_back_once(tmp_path: Path) -> None:
     state, receiver = tmp_path / "state.sqlite", Receiver(seconds=lambda _call: 4)
     async with (

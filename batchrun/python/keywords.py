@@ -87,11 +87,11 @@ def asked_for(path: Path, keywords: Mapping[str, Any]) -> Asked:
     given = {name: value for name, value in keywords.items() if value is not None}
     place = Place(
         endpoint=_text(given, "endpoint"),
-        outputs=Path(given["outputs"]) if "outputs" in given else None,
+        outputs=_path("outputs", given["outputs"]) if "outputs" in given else None,
         label=_text(given, "label"),
     )
     only = _only(given.get("only", ()))
-    reuse = tuple(map(Path, _several(given.get("reuse", ()))))
+    reuse = tuple(_path("reuse", each) for each in _several(given.get("reuse", ())))
     chosen, words = _settings(given)
     of_place = {"--endpoint": place.endpoint, "--outputs": place.outputs, "--label": place.label}
     said = [word for name, each in of_place.items() if each for word in (name, str(each))]
@@ -178,6 +178,13 @@ def _text(given: Mapping[str, Any], name: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise UsageError(f"`{name}` is {value!r}: expected text")
     return value
+
+
+def _path(name: str, value: Any) -> Path:
+    try:
+        return Path(value)
+    except TypeError:
+        raise UsageError(f"`{name}` is {value!r}: expected a path") from None
 
 
 def _recover(value: Any) -> str | None:

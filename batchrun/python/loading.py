@@ -73,6 +73,8 @@ def loaded(source: Source, base: str | os.PathLike[str] | None = None) -> Manife
             raise UsageError(
                 "`base` is for a mapping; the paths of a file are relative to the file"
             )
+        if not isinstance(source, str | os.PathLike):
+            raise UsageError(f"the manifest is {source!r}: expected a path or a mapping")
         read = load_manifest(Path(source), os.environ)
     draw_samples(read, quiet=True)
     return Manifest(read)

@@ -15,6 +15,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
 from typing import Final
@@ -186,12 +187,18 @@ def all_running() -> list[Running]:
 
 
 def _leave_all() -> None:
-    """Let no call be cut off in the midst of a write because the program ends."""
+    """Let no call be cut off in the midst of a write because the program ends.
+
+    Ctrl-C meanwhile has them leave at once, and once more ends the wait.
+    """
     left = [each for each in all_running() if each.alive]
-    for each in left:
-        each.stop()
-    for each in left:
-        each.join(AT_EXIT)
+    for _ in range(2):
+        with suppress(KeyboardInterrupt):
+            for each in left:
+                each.stop()
+            for each in left:
+                each.join(AT_EXIT)
+            return
 
 
 def _forget_all() -> None:

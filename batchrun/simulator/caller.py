@@ -110,7 +110,7 @@ class Caller:
         except (TimeoutError, httpx.TimeoutException):
             return Outcome(reason="timeout", error=f"no answer within {TIMEOUT:g} s")
         except Exception as error:  # noqa: BLE001 - no address may end the calls of the others
-            said = str(error) or type(error).__name__
+            said = _storable(str(error)) or type(error).__name__
             return Outcome(reason="connection_error", error=said)
 
     def _client(self) -> httpx.AsyncClient:
@@ -135,4 +135,9 @@ async def _beginning(answer: httpx.Response) -> str:
         text += part
         if len(text) >= KEPT:
             break
-    return text[:KEPT]
+    return _storable(text[:KEPT])
+
+
+def _storable(text: str) -> str:
+    """Return *text* without halves of characters, such as a charset of a receiver's may yield."""
+    return text.encode(errors="replace").decode()
