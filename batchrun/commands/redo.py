@@ -165,7 +165,7 @@ def chosen(call: Call, ledger: Readable) -> Choice:
         by=_by(settings.only),
         wishes=Wishes(kept_picks(call.folder).redo, ledger.book),
     )
-    return found.limited(limit, ledger.book)
+    return found.limited(limit, ledger.book, _by(settings.only))
 
 
 def _by(only: Mapping[str, tuple[str, ...]]) -> By:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from batchrun.base.disk import atomic_write, locked_folder
+from batchrun.base.regular_file import open_regular
 from batchrun.errors import FolderError, UsageError
 from batchrun.sweep.picks import Pick, Picks, folded, lines_of, merged, parse_pick, written
 
@@ -28,7 +29,8 @@ def kept(folder: Path) -> Sequence[Pick]:
     """Return the marks in the sweep's *folder*, none where none were taken in."""
     path = folder / PICKS
     try:
-        text = path.read_bytes()
+        with open_regular(path) as file:
+            text = file.read()
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -56,7 +58,8 @@ def take_in(folder: Path, paths: Sequence[Path], sweep: str) -> int:
 
 def _read(path: Path, sweep: str) -> Sequence[Pick]:
     try:
-        text = path.read_bytes()
+        with open_regular(path) as file:
+            text = file.read()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     picks, wrong = _parsed(text, path)

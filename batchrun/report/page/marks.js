@@ -16,6 +16,9 @@ export const NONE = "none";
 
 export const LONGEST_NOTE = 10_000;
 
+/** No later mark could be made than one of the end of time. */
+const LATEST = Date.UTC(9000, 0);
+
 const ID = /^[A-Za-z0-9._:-]{1,64}$/;
 const CELL = /^[0-9a-z]{1,128}$/;
 
@@ -193,7 +196,7 @@ function markOf(line) {
   const { id, sweep, cell, kind, note = "", at, off = false } = value;
   if (![id, sweep, cell, kind, note, at].every((each) => typeof each === "string") || typeof off !== "boolean") return null;
   if (!ID.test(id) || !CELL.test(cell) || !Object.hasOwn(BITS, kind)) return null;
-  if (note.length > 2 * LONGEST_NOTE || Number.isNaN(Date.parse(at))) return null;
+  if (note.length > 2 * LONGEST_NOTE || !(Date.parse(at) < LATEST)) return null;
   const mark = { id, sweep, cell, kind, note, at };
   return off ? { ...mark, off } : mark;
 }
