@@ -104,7 +104,7 @@ def test_people_read_which_cells_are_marked_and_a_note_does_nothing(chairs: Chai
 def test_marks_of_another_sweep_are_refused(chairs: Chairs) -> None:
     code, found = chairs.picks(chairs.marks(("red", "pick"), sweep="elsewhere"))
 
-    assert code == 2
+    assert (code, found["sweep"], found["name"]) == (2, chairs.sweep, "chairs")
     assert "are of the sweep elsewhere, and this one is" in found["error"]["message"]
     assert not (chairs.folder / PICKS).exists()
 
