@@ -114,6 +114,7 @@ def test_a_file_of_windows_with_a_mark_and_empty_lines_is_read(folder: Path) -> 
         (b"{\n", r"given\.jsonl:2: expected a mark"),
         (b'{"id":"x"}\n', r"given\.jsonl:2: expected a mark.*missing required field `sweep`"),
         (line(2, "a", "love"), r"given\.jsonl:2: expected a mark.*'love'"),
+        (line(2, "a", "\n\u202ex"), r"given\.jsonl:2: [^\n]*\\n\\u202ex"),
         (line(2, "../a", "pick"), r"given\.jsonl:2: `cell` is no key"),
         (line(2, "a", "pick", id="\u202e"), r"given\.jsonl:2: `id` is none"),
         (line(2, "a", "pick", at="soon"), r"given\.jsonl:2: `at` is no time"),

@@ -11,6 +11,7 @@ from typing import Final
 
 from batchrun.base.disk import atomic_write, locked_folder
 from batchrun.base.regular_file import open_regular
+from batchrun.base.text import escaped
 from batchrun.errors import FolderError, UsageError
 from batchrun.sweep.picks import Pick, Picks, folded, lines_of, merged, parse_pick, written
 
@@ -79,7 +80,7 @@ def _parsed(text: bytes, path: Path) -> tuple[list[Pick], list[str]]:
         try:
             picks.append(parse_pick(line))
         except ValueError as error:
-            wrong.append(f"{path}:{number}: {error}")
+            wrong.append(f"{path}:{number}: {escaped(str(error))}")
     return picks, wrong
 
 
@@ -87,7 +88,7 @@ def _others(picks: Sequence[Pick], sweep: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for pick in picks:
         if pick.sweep != sweep:
-            name = pick.sweep[:64]
+            name = escaped(pick.sweep[:64])
             found[name] = found.get(name, 0) + 1
     return found
 
