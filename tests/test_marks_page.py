@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import pytest
@@ -214,3 +215,37 @@ def test_a_browser_that_keeps_nothing_is_said(chairs: Page) -> None:
     chairs.js("Storage.prototype.setItem = window.kept")
     chairs.press("p")
     assert chairs.texts(".bar .said") == ["not picked any more"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_page_and_batchrun_agree_on_what_marks_come_to(
+    chairs: Page, tmp_path: Path, seed: int
+) -> None:
+    dice = Random(seed)
+    cells = {0: "red1", 1: "red2", 2: "blue1", 3: "blue2", 4: "red1"}
+    lines = [
+        {
+            "id": f"m{number}",
+            "sweep": f"sweep-{tmp_path.name}",
+            "cell": dice.choice([*cells.values()]),
+            "kind": dice.choice(["pick", "reject", "redo", "note"]),
+            "note": dice.choice(["", " ", "dark"]),
+            "at": dice.choice(["2026-11-29T03:00:00.{}00Z", "2026-11-29T12:00:00.{}+09:00"]).format(
+                dice.randrange(4)
+            ),
+            "off": dice.random() < 0.3,
+        }
+        for number in range(40)
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    chairs.js("localStorage.setItem(...arguments)", f"batchrun.marks.{lines[0]['sweep']}", text)
+
+    chairs.open(tmp_path / REPORT, VIEW)
+
+    picks = folded(parse_pick(line) for _, line in lines_of(text.encode()))
+    signs = {"pick": "✓", "reject": "✕", "redo": "↻", "note": "✎"}
+    expected = {
+        point: "".join(sign for kind, sign in signs.items() if cell in picks.of(kind))
+        for point, cell in cells.items()
+    }
+    assert marks(chairs) == {point: found for point, found in expected.items() if found}

@@ -1,6 +1,7 @@
 """Marks of the page: what lines of them come to, and what is kept of them in a sweep's folder."""
 
 import json
+import os
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def test_a_file_of_windows_with_a_mark_and_empty_lines_is_read(folder: Path) -> 
         (b"{\n", r"given\.jsonl:2: expected a mark"),
         (b'{"id":"x"}\n', r"given\.jsonl:2: expected a mark.*missing required field `sweep`"),
         (line(2, "a", "love"), r"given\.jsonl:2: expected a mark.*'love'"),
+        (line(2, "a", "\n\u202ex"), r"given\.jsonl:2: [^\n]*\\n\\u202ex"),
         (line(2, "../a", "pick"), r"given\.jsonl:2: `cell` is no key"),
         (line(2, "a", "pick", id="\u202e"), r"given\.jsonl:2: `id` is none"),
         (line(2, "a", "pick", at="soon"), r"given\.jsonl:2: `at` is no time"),
@@ -157,3 +159,10 @@ def test_a_kept_file_that_was_broken_by_hand_is_left_alone(folder: Path) -> None
 def test_a_file_that_is_not_there_is_said(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"cannot read .*none\.jsonl"):
         take_in(folder, [folder / "none.jsonl"], SWEEP)
+
+
+def test_a_pipe_is_no_file_and_holds_nothing_up(folder: Path) -> None:
+    os.mkfifo(folder.parent / "pipe")
+
+    with pytest.raises(UsageError, match=r"cannot read .*pipe: a pipe, not a file"):
+        take_in(folder, [folder.parent / "pipe"], SWEEP)

@@ -90,6 +90,16 @@ def test_marks_are_taken_in_once_and_said(chairs: Chairs) -> None:
     assert chairs.picks()[1] == {**found, "new": 0}
 
 
+def test_before_a_sweep_has_begun_there_is_nothing_to_mark(chairs: Chairs) -> None:
+    (chairs.folder / "sweep.json").unlink()
+    (chairs.folder / "ledger.jsonl").write_bytes(b"")
+
+    code, found = chairs.picks()
+
+    assert code == 2
+    assert "no sweep has begun in" in found["error"]["message"]
+
+
 def test_people_read_which_cells_are_marked_and_a_note_does_nothing(chairs: Chairs) -> None:
     note = "<script>alert(1)</script>\u202e\x1b[31m"
     chairs.said(chairs.marks(("red", "pick"), ("nonesuch", "redo")))
@@ -104,7 +114,7 @@ def test_people_read_which_cells_are_marked_and_a_note_does_nothing(chairs: Chai
 def test_marks_of_another_sweep_are_refused(chairs: Chairs) -> None:
     code, found = chairs.picks(chairs.marks(("red", "pick"), sweep="elsewhere"))
 
-    assert code == 2
+    assert (code, found["sweep"], found["name"]) == (2, chairs.sweep, "chairs")
     assert "are of the sweep elsewhere, and this one is" in found["error"]["message"]
     assert not (chairs.folder / PICKS).exists()
 

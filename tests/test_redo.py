@@ -763,3 +763,14 @@ def test_marks_of_a_kind_choose_cells_and_other_words_must_hold_too(done: Projec
     assert done.chosen("pick=true", "prompt=two")["cells"] == [key_of(done, "two", replicate=2)]
     code, found, _ = done.redo("--only", "pick=yes", "--dry-run")
     assert (code, found["error"]["message"]) == (2, "`--only pick=yes`: expected `pick=true`")
+
+
+def test_a_limit_leaves_marks_to_a_later_call(done: Project) -> None:
+    wish(done, "two", 1)
+    done.append(*granted(done, "two", 1, 2))
+    wish(done, "two", 2)
+    wish(done, "one", 3)
+
+    _, found, _ = done.redo("--only", "redo=true", "--limit", "1", "--dry-run")
+
+    assert (len(found["redo"]["cells"]), found["redo"]["left"]) == (1, 1)

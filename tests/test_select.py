@@ -262,6 +262,14 @@ def test_cells_are_chosen_by_such_a_name(manifest: Path, text: str, cells: int) 
     assert sum(selects(only, each) for each in expand(loaded)) == cells
 
 
+def test_a_name_of_the_manifest_wins_over_a_mark(manifest: Path) -> None:
+    manifest.write_text("models: [a/b]\ninputs: {pick: [one, two]}\n")
+    loaded = load_manifest(manifest, {})
+
+    assert parse_only(loaded, ["pick=one"]) == {"input.pick": ("one",)}
+    assert parse_only(loaded, ["result.pick=true"]) == {"pick": ("true",)}
+
+
 def test_without_such_a_name_the_short_word_is_that_of_the_results(manifest: Path) -> None:
     loaded = load_manifest(manifest, {})
 

@@ -44,7 +44,9 @@ def main(argv: Sequence[str]) -> int:
     values = vars(options)
     subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     with naming_recover(recover_of(subject.command)), opened(subject) as reader:
-        sweep = "" if reader.book.sweep is None else reader.book.sweep.sweep
+        if reader.book.sweep is None:
+            raise UsageError(f"no sweep has begun in {subject.folder}: there is nothing to mark")
+        sweep = reader.book.sweep.sweep
         new = take_in(subject.folder, values["files"], sweep)
         found = _found(subject, reader, kept_picks(subject.folder))
     copied = _taken_out(found, subject.folder, values["copy"], values["zip"])

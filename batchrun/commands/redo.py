@@ -107,8 +107,8 @@ class Offer(Struct, frozen=True, kw_only=True):
         if choice.granted:
             cells = number_of(choice.granted, "marked cell")
             said.append(
-                f"{cells} made again already, and not once more by the same mark; "
-                "`--only cell=KEY` makes one again"
+                f"{cells} already made again, once for each mark; `--only cell=KEY` makes one "
+                "once more"
             )
         if self.budget is not None and self.spent + cost.expected > self.budget:
             said.append(covers(self.budget, cost, spent=self.spent))
@@ -171,7 +171,7 @@ def chosen(call: Call, ledger: Readable) -> Choice:
         by=_by(settings.only),
         wishes=Wishes(kept_picks(call.folder).redo, ledger.book),
     )
-    return found.limited(limit, ledger.book)
+    return found.limited(limit, ledger.book, _by(settings.only))
 
 
 def _by(only: Mapping[str, tuple[str, ...]]) -> By:

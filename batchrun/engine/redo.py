@@ -94,16 +94,17 @@ class Choice(Struct, frozen=True, kw_only=True):
     left: int = 0
     granted: int = 0
 
-    def limited(self, limit: int | None, book: Book) -> "Choice":
+    def limited(self, limit: int | None, book: Book, by: By) -> "Choice":
         """Return *limit* of the cells at most: those that were made again least often come first.
 
         So the same call, again and again, comes to each of them; it has none left once all were
-        made again equally often.
+        made again equally often. Redo marks are granted once each: all of them are due.
         """
         if limit is None or self.is_open:
             return self if limit is None else replace(self, cells=self.cells[:limit])
         redone = [len(book.redone.get(mark.first, {})) for mark in self.marks]
-        least = [n for n, times in enumerate(redone) if times == min(redone)]
+        due = by is By.WISH
+        least = [n for n, times in enumerate(redone) if due or times == min(redone)]
         taken = least[:limit]
         return replace(
             self,

@@ -40,7 +40,7 @@ def copy_files(store: OutputStore, names: Sequence[str], target: Path) -> int:
     for source, path in new:
         with writable(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        with source.open("rb") as file, replacing(path) as copy:
+        with replacing(path) as copy, source.open("rb") as file:
             shutil.copyfileobj(file, copy, BYTES)
     return len(new)
 
@@ -50,7 +50,9 @@ def zip_files(store: OutputStore, names: Sequence[str], target: Path) -> None:
 
     Raises UsageError where *target* exists, FolderError as `copy_files` does.
     """
-    if target.exists():
+    with writable(target):
+        is_there = target.exists()
+    if is_there:
         raise UsageError(f"{target} exists already; name another file, or take it away")
     pairs = [(_source(store, name), _shown(name)) for name in names]
     with writable(target):
@@ -60,7 +62,7 @@ def zip_files(store: OutputStore, names: Sequence[str], target: Path) -> None:
         zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive,
     ):
         for source, name in pairs:
-            archive.write(source, name)
+            archive.write(source, name.encode("utf-8", "replace").decode())
 
 
 def _source(store: OutputStore, name: str) -> Path:
@@ -79,9 +81,10 @@ def _shown(name: str) -> str:
 
 
 def _is_other(source: Path, path: Path) -> bool:
-    if not (path.exists() or path.is_symlink()):
-        return False
-    return not path.is_file() or not filecmp.cmp(source, path, shallow=False)
+    with writable(path):
+        if not (path.exists() or path.is_symlink()):
+            return False
+        return not path.is_file() or not filecmp.cmp(source, path, shallow=False)
 
 
 def _said(paths: Sequence[Path]) -> str:

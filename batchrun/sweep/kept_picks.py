@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from batchrun.base.disk import atomic_write, locked_folder
+from batchrun.base.regular_file import open_regular
+from batchrun.base.text import escaped
 from batchrun.errors import FolderError, UsageError
 from batchrun.sweep.picks import Pick, Picks, folded, lines_of, merged, parse_pick, written
 
@@ -28,7 +30,8 @@ def kept(folder: Path) -> Sequence[Pick]:
     """Return the marks in the sweep's *folder*, none where none were taken in."""
     path = folder / PICKS
     try:
-        text = path.read_bytes()
+        with open_regular(path) as file:
+            text = file.read()
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -56,7 +59,8 @@ def take_in(folder: Path, paths: Sequence[Path], sweep: str) -> int:
 
 def _read(path: Path, sweep: str) -> Sequence[Pick]:
     try:
-        text = path.read_bytes()
+        with open_regular(path) as file:
+            text = file.read()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     picks, wrong = _parsed(text, path)
@@ -76,7 +80,7 @@ def _parsed(text: bytes, path: Path) -> tuple[list[Pick], list[str]]:
         try:
             picks.append(parse_pick(line))
         except ValueError as error:
-            wrong.append(f"{path}:{number}: {error}")
+            wrong.append(f"{path}:{number}: {escaped(str(error))}")
     return picks, wrong
 
 
@@ -84,7 +88,7 @@ def _others(picks: Sequence[Pick], sweep: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for pick in picks:
         if pick.sweep != sweep:
-            name = pick.sweep[:64]
+            name = escaped(pick.sweep[:64])
             found[name] = found.get(name, 0) + 1
     return found
 

@@ -99,7 +99,8 @@ export class Marking {
   changed() {
     this.fill();
     this.drawBar();
-    for (const [kind, element] of this.counts) element.textContent = this.countOf(kind);
+    const { counts } = this.marks;
+    for (const [kind, element] of this.counts) element.textContent = countOf(counts, kind);
     this.does.changed();
   }
 
@@ -143,13 +144,14 @@ export class Marking {
   /** Return the choices that are about marks. @param {View} view @param {(change: Partial<View>) => void} change */
   panel(view, change) {
     this.counts.clear();
+    const { counts } = this.marks;
     const choices = [...KINDS, { kind: NONE, words: "without a mark" }].map(({ kind, words }) => {
       const box = make("input", {
         attributes: { type: "checkbox", "data-key": `mark ${kind}` },
         on: { change: (event) => change({ marks: event.target.checked ? [...view.marks, kind] : view.marks.filter((each) => each !== kind) }) },
       });
       box.checked = view.marks.includes(kind);
-      const count = make("span", { text: this.countOf(kind) });
+      const count = make("span", { text: countOf(counts, kind) });
       this.counts.set(kind, count);
       return make("label", { class: "choice" }, box, make("span", { text: words }), count);
     });
@@ -166,11 +168,6 @@ export class Marking {
       make("label", { class: "field" }, make("span", { text: "read" }), file),
     );
     return this.section;
-  }
-
-  /** @param {string} kind */
-  countOf(kind) {
-    return kind === NONE ? "" : String(this.marks.counts[/** @type {Kind} */ (kind)]);
   }
 
   save() {
@@ -219,4 +216,9 @@ export class Marking {
       for (const point of this.points.get(cell) ?? []) marked[point] = this.marks.bitsOf(cell);
     }
   }
+}
+
+/** @param {Record<Kind, number>} counts @param {string} kind */
+function countOf(counts, kind) {
+  return kind === NONE ? "" : String(counts[/** @type {Kind} */ (kind)]);
 }

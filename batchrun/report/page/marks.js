@@ -16,6 +16,12 @@ export const NONE = "none";
 
 export const LONGEST_NOTE = 10_000;
 
+/** How the page writes a moment. */
+const FORM = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+
+/** No later mark could be made than one of the end of time. */
+const LATEST = Date.UTC(9000, 0);
+
 const ID = /^[A-Za-z0-9._:-]{1,64}$/;
 const CELL = /^[0-9a-z]{1,128}$/;
 
@@ -29,6 +35,8 @@ export class Marks {
     this.last = new Map();
     /** @type {Map<string, Standing>} */
     this.standing = new Map();
+    /** What the browser was seen to keep. */
+    this.seen = "";
     /** Whether the browser keeps what is in hand. */
     this.isKept = true;
     this.read();
@@ -116,25 +124,38 @@ export class Marks {
 
   /** @param {Mark[]} marks */
   take(marks) {
+    const cells = new Set();
     for (const mark of marks) {
       const place = `${mark.kind} ${mark.cell}`;
       const before = this.last.get(place);
-      if (before === undefined || order(before, mark) < 0) this.last.set(place, mark);
+      if (before !== undefined && order(before, mark) >= 0) continue;
+      this.last.set(place, mark);
+      cells.add(mark.cell);
     }
-    this.standing.clear();
-    for (const mark of [...this.last.values()].sort(order)) {
+    for (const cell of cells) this.fold(cell);
+  }
+
+  /** Find out which marks of a cell count. @param {string} cell */
+  fold(cell) {
+    /** @type {Standing} */
+    const standing = {};
+    const marks = Object.keys(BITS).map((kind) => this.last.get(`${kind} ${cell}`));
+    for (const mark of marks.filter((each) => each !== undefined).sort(order)) {
       if (mark.off || (mark.kind === "note" && mark.note.trim() === "")) continue;
-      const marks = { ...this.of(mark.cell), [mark.kind]: mark };
       const opposite = OPPOSITE[mark.kind];
-      if (opposite !== undefined) delete marks[opposite];
-      this.standing.set(mark.cell, marks);
+      if (opposite !== undefined) delete standing[opposite];
+      standing[mark.kind] = mark;
     }
+    if (Object.keys(standing).length > 0) this.standing.set(cell, standing);
+    else this.standing.delete(cell);
   }
 
   read() {
     try {
-      const lines = (localStorage.getItem(this.key) ?? "").split("\n");
-      this.take(lines.map(markOf).filter((mark) => mark !== null));
+      const text = localStorage.getItem(this.key) ?? "";
+      if (text === this.seen) return;
+      this.take(text.split("\n").map(markOf).filter((mark) => mark !== null));
+      this.seen = text;
     } catch {
       this.isKept = false; // the browser keeps nothing for files, or nothing at all
     }
@@ -142,7 +163,9 @@ export class Marks {
 
   keep() {
     try {
-      localStorage.setItem(this.key, this.text);
+      const { text } = this;
+      localStorage.setItem(this.key, text);
+      this.seen = text;
       this.isKept = true;
     } catch {
       this.isKept = false; // as above, or it is full
@@ -164,7 +187,13 @@ export function markedSo(marked, words) {
 
 /** @param {Mark} one @param {Mark} other */
 function order(one, other) {
-  return Date.parse(one.at) - Date.parse(other.at) || (one.id < other.id ? -1 : Number(one.id > other.id));
+  const isOurs = FORM.test(one.at) && FORM.test(other.at); // as text, thousands take a moment
+  return (isOurs ? compared(one.at, other.at) : Date.parse(one.at) - Date.parse(other.at)) || compared(one.id, other.id);
+}
+
+/** @param {string} one @param {string} other */
+function compared(one, other) {
+  return one < other ? -1 : Number(one > other);
 }
 
 /** @param {string} text @returns {Mark[]} */
@@ -193,7 +222,7 @@ function markOf(line) {
   const { id, sweep, cell, kind, note = "", at, off = false } = value;
   if (![id, sweep, cell, kind, note, at].every((each) => typeof each === "string") || typeof off !== "boolean") return null;
   if (!ID.test(id) || !CELL.test(cell) || !Object.hasOwn(BITS, kind)) return null;
-  if (note.length > 2 * LONGEST_NOTE || Number.isNaN(Date.parse(at))) return null;
+  if (note.length > 2 * LONGEST_NOTE || !(Date.parse(at) < LATEST)) return null;
   const mark = { id, sweep, cell, kind, note, at };
   return off ? { ...mark, off } : mark;
 }
