@@ -64,7 +64,7 @@ def saved(page: Page, folder: Path) -> Path:
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
     )
     page.click("[data-key='marks save']")
-    while not path.exists():
+    while not (path.exists() and path.read_text().endswith("\n")):  # it may be there before its end
         page.js("return 1")
     return path
 

@@ -40,8 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
     The exit code is 3 where a picked cell has no file to be copied.
     """
-    options = _parser().parse_args(argv)
-    values = vars(options)
+    values = vars(parser().parse_args(argv))
     subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     with naming_recover(recover_of(subject.command)), opened(subject) as reader:
         if reader.book.sweep is None:
@@ -57,25 +56,26 @@ def main(argv: Sequence[str]) -> int:
     return INCOMPLETE if any(each["without_file"] for each in copied.values()) else 0
 
 
-def _parser() -> Parser:
-    parser = Parser("picks", description="Take in the marks of the page, and say what they are.")
-    parser.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
-    parser.add_argument(
+def parser() -> Parser:
+    """Return the parser of its options."""
+    made = Parser("picks", description="Take in the marks of the page, and say what they are.")
+    made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
+    made.add_argument(
         "files",
         type=Path,
         nargs="*",
         metavar="picks.jsonl",
         help="what the page has saved; without it, the marks that were taken in before",
     )
-    add_place(parser)
-    parser.add_argument(
+    add_place(made)
+    made.add_argument(
         "--copy", type=Path, metavar="DIR", help="copy the files of picked cells into DIR"
     )
-    parser.add_argument(
+    made.add_argument(
         "--zip", type=Path, metavar="FILE", help="write the files of picked cells into a zip file"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    return parser
+    made.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return made
 
 
 class Marked(Struct, frozen=True, kw_only=True):
