@@ -4,12 +4,14 @@ What a process has heard is gone with it. The service sends a callback again as 
 taken. The verdict is that of the matrix without callbacks.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
-from calling_back import SECRET, URL, Hearing, Way, lost, straight
+from calling_back import SECRET, URL, Door, Hearing, Way, lost, straight
 from crash.mortal import Killed, Mortal, Service
 from test_crash_virtual import BATCH_TEXT, TEXT, Case, Kind, play_all
 
@@ -57,10 +59,35 @@ class Called(Case):
             service.tasks.start_soon(self.hearing.caller().run, name="callbacks")
 
 
-class Uncalled(Called):
-    """A case whose callbacks are all lost."""
+async def twice(door: Door, request: httpx.Request) -> httpx.Response:
+    """Let each callback arrive twice."""
+    body = await request.aread()
+    await door.post(body)
+    return httpx.Response(await door.post(body))
 
-    way: Way = staticmethod(lost)
+
+async def forged(door: Door, request: httpx.Request) -> httpx.Response:
+    """Let another's signature stand below each callback."""
+    return httpx.Response(await door.post(await request.aread(), "whsec_of_another"))
+
+
+async def unsigned(door: Door, request: httpx.Request) -> httpx.Response:
+    """Let each callback arrive without a signature."""
+    return httpx.Response(await door.post(await request.aread(), None))
+
+
+async def lying(door: Door, request: httpx.Request) -> httpx.Response:
+    """Let each callback say that its run has failed."""
+    said = json.loads(await request.aread())
+    said |= {"event": "run.failed", "status": "failed"}
+    return httpx.Response(await door.post(json.dumps(said).encode()))
+
+
+async def of_strangers(door: Door, request: httpx.Request) -> httpx.Response:
+    """Let each callback be about a run that no one knows."""
+    said = json.loads(await request.aread())
+    said["run_id"] = said["run_id"][::-1]
+    return httpx.Response(await door.post(json.dumps(said).encode()))
 
 
 KINDS: dict[str, Kind] = {
@@ -88,8 +115,12 @@ async def test_whenever_a_call_dies_that_hears_of_ends(
     assert extra == 0 or kind.late
 
 
-async def test_whenever_a_call_dies_whose_callbacks_are_lost(tmp_path: Path) -> None:
-    played, extra = await play_all(tmp_path, KINDS["answers lost"], every=10, make=Uncalled)
+@pytest.mark.parametrize("wrong", [lost, twice, forged, unsigned, lying, of_strangers])
+async def test_whenever_a_call_dies_whose_callbacks_go_wrong(tmp_path: Path, wrong: Way) -> None:
+    class Wrong(Called):
+        way: Way = staticmethod(wrong)
+
+    played, extra = await play_all(tmp_path, KINDS["answers lost"], every=10, make=Wrong)
 
     assert played > 2
     assert extra == 0
