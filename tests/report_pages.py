@@ -58,7 +58,10 @@ class NoThumbnails:
 
 
 def written(folder: Path, rows: Sequence[PointRow], **rest: Any) -> str:
-    writer = ReportWriter(OutputStore(folder), NoThumbnails())
+    def logs(row: PointRow) -> str | None:
+        return "logs/c 1/r1.json" if row.values["failure_code"] == "TIMEOUT" else None
+
+    writer = ReportWriter(OutputStore(folder), NoThumbnails(), logs=logs)
     for each in rows:
         writer.add(each)
     writer.finish(head(**rest))

@@ -149,3 +149,16 @@ def test_a_page_that_was_deleted_is_written_again(place: Path) -> None:
     assert main([str(place / "chairs.yaml"), "--quiet"]) == 0
 
     assert (place / "outputs/@simulator/chairs" / REPORT).exists()
+
+
+def test_a_page_leads_to_the_logs_that_are_kept(tmp_path: Path) -> None:
+    text = MANIFEST_TEXT.replace("a red chair", "a chair to fail") + "outputs: {logs: failed}\n"
+    (tmp_path / "chairs.yaml").write_text(text)
+    assert main([str(tmp_path / "chairs.yaml"), "--quiet"]) == 1
+    sweep = tmp_path / "outputs/@simulator/chairs"
+    kept = {path.relative_to(sweep).as_posix() for path in sweep.glob("logs/*/*.json")}
+
+    details = b"".join(data for name, data in data_files(sweep).items() if name.startswith("d"))
+
+    assert len(kept) == 4, "two cells, two attempts each"
+    assert sum(name.encode() in details for name in kept) == 2, "those of the last attempts"

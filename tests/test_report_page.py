@@ -171,6 +171,15 @@ def test_a_tile_opens_large_with_what_made_it(opened: Page) -> None:
     assert opened.js("return document.activeElement.dataset.point") == "2"
 
 
+def test_a_cell_that_failed_leads_to_its_logs(opened: Page) -> None:
+    opened.click("[data-point='6']")
+
+    [logs] = opened.all(".facts .buttons a")
+    assert (logs.text, logs.get_attribute("target")) == ("open the logs", "_blank")
+    assert logs.get_attribute("href").endswith("/logs/c%201/r1.json")
+    opened.press(ESCAPE)
+
+
 def test_keys_walk_in_the_matrix_and_at_full_size(page: Page, folder: Path) -> None:
     page.open(folder / REPORT, "#row=color&column=seed&size=128")
     page.js("document.querySelector('[data-point=\"0\"]').focus()")

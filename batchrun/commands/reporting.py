@@ -17,11 +17,11 @@ from batchrun.manifest.cells import Cell
 from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
 from batchrun.results.summary import Summary
-from batchrun.sweep.location import LEDGER
+from batchrun.sweep.location import LEDGER, LOGS
 
 if TYPE_CHECKING:
     from batchrun.report.head import Head
-    from batchrun.report.writing import ReportWriter
+    from batchrun.report.writing import LogsOf, ReportWriter
 
 PATIENCE: Final = 5.0
 """Seconds for which the end of a call makes thumbnails; `batchrun report` makes the others."""
@@ -37,7 +37,23 @@ def report_writer(store: OutputStore, *, seconds: float | None) -> "ReportWriter
     def late() -> bool:
         return until is not None and time.monotonic() > until
 
-    return ReportWriter(store, Thumbnails(store, until=late))
+    return ReportWriter(store, Thumbnails(store, until=late), logs=logs_in(store))
+
+
+def logs_in(store: OutputStore) -> "LogsOf":
+    """Return what finds the logs that are kept in *store*."""
+    from batchrun.engine.kept_logs import name_of
+
+    any_kept = store.exists(LOGS)
+
+    def logs_of(row: PointRow) -> str | None:
+        run_id = row.values["run_id"]
+        if not any_kept or run_id is None:
+            return None
+        name = name_of(row.cell.key, run_id)
+        return name if store.exists(name) else None
+
+    return logs_of
 
 
 class PageOfCall:

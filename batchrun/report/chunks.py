@@ -59,11 +59,13 @@ class Chunk:
         names = (name for values in self._overview for name in values if name not in _OURS)
         return dict.fromkeys(names)
 
-    def add(self, row: PointRow, files: Sequence[ShownFile]) -> None:
-        """Take in one more row."""
+    def add(self, row: PointRow, files: Sequence[ShownFile], logs: str | None = None) -> None:
+        """Take in one more row; *logs* is the file in which the logs of its run are kept."""
         self._overview.append(row.values)
         shown = [row.values[name] for name in DETAILS]
-        self._details.append([*shown, plain(row.cell.input), [each.as_list() for each in files]])
+        self._details.append(
+            [*shown, plain(row.cell.input), [each.as_list() for each in files], logs]
+        )
 
     def overview(self) -> dict[str, Packed]:
         names = (*self.axes, *OVERVIEW)
@@ -73,7 +75,7 @@ class Chunk:
 
     def details(self) -> dict[str, Packed]:
         columns = zip(*self._details, strict=True)
-        names = (*DETAILS, "input", "files")
+        names = (*DETAILS, "input", "files", "logs")
         return {name: packed(column) for name, column in zip(names, columns, strict=True)}
 
 

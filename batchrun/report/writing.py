@@ -4,7 +4,7 @@ The data is written first and the page last: a page on disk always finds its dat
 the page before is removed after that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -20,6 +20,9 @@ from batchrun.results.rows import PointRow
 
 NOTHING: Final[Mapping[str, bytes]] = {}
 
+LogsOf = Callable[[PointRow], str | None]
+"""Says in which file of the folder the logs of a row's run are kept, None where they aren't."""
+
 
 class Drawing(Protocol):
     """Makes the thumbnails; *left* counts those for which there was no time."""
@@ -33,9 +36,16 @@ class ReportWriter:
     """The page of a sweep, as its rows come; *store* is the sweep's folder."""
 
     def __init__(
-        self, store: OutputStore, drawing: Drawing, *, data: Data | None = None, name: str = REPORT
+        self,
+        store: OutputStore,
+        drawing: Drawing,
+        *,
+        data: Data | None = None,
+        name: str = REPORT,
+        logs: LogsOf = lambda _: None,
     ) -> None:
         self._store = store
+        self._logs = logs
         self._drawing = drawing
         self._data = DataFiles(store) if data is None else data
         self._name = name
@@ -52,7 +62,7 @@ class ReportWriter:
     def add(self, row: PointRow) -> None:
         """Take in the next point; FolderError where its chunk can't be written."""
         self._models[row.cell.alias] = row.cell.model
-        self._chunk.add(row, self._files(row))
+        self._chunk.add(row, self._files(row), self._logs(row))
         if len(self._chunk) == ROWS:
             self._end_chunk()
 

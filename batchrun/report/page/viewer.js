@@ -118,7 +118,8 @@ export class Viewer {
         typeof prompt === "string" ? copy("prompt", prompt) : null,
         copy("inputs", JSON.stringify(details.input, null, 1)),
         copy("command", `batchrun why ${quoted(this.data.head.folder)} ${details.cell.slice(0, 12)}`),
-        file !== undefined && isSafe(file) ? opener(file) : null,
+        file !== undefined && isSafe(file) ? opener("the file", file[0]) : null,
+        details.logs === null ? null : opener("the logs", details.logs),
       ),
       this.does.marking.barOf(point),
       make("h2", { text: "Axes" }),
@@ -215,9 +216,9 @@ function fact(name, text) {
   return text === "" ? [] : [make("dt", { text: name }), make("dd", { text })];
 }
 
-/** @param {File} file */
-function opener(file) {
-  return make("a", { text: "open the file", attributes: { href: address(file[0]), target: "_blank", rel: "noopener noreferrer" } });
+/** @param {string} what @param {string} path */
+function opener(what, path) {
+  return make("a", { text: `open ${what}`, attributes: { href: address(path), target: "_blank", rel: "noopener noreferrer" } });
 }
 
 /** @param {string} word */
