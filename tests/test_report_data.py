@@ -198,6 +198,18 @@ def test_what_only_claims_to_be_a_picture_is_not_drawn(tmp_path: Path) -> None:
     assert drawn(tmp_path / "files/a.png") is None
 
 
+def test_a_picture_too_large_to_be_drawn_in_the_memory_of_a_call_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    Image.new("L", (100, 50)).save(path)
+
+    monkeypatch.setattr("batchrun.report.thumbnails.PIXELS", 4999)
+    assert drawn(path) is None
+    monkeypatch.setattr("batchrun.report.thumbnails.PIXELS", 5000)
+    assert drawn(path) is not None
+
+
 def test_a_folder_of_thumbnails_that_cannot_be_listed_harms_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,9 @@ SMALL: Final = 24 << 10
 
 DRAWN: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"})
 
+PIXELS: Final = 40_000_000
+"""Pixels of a picture that is drawn at most, in some 300 MB of the call's memory: more than 8K."""
+
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "AVIF")
 """What a file may be, whatever the server calls it: others have programs run, as PostScript does.
 
@@ -80,6 +83,8 @@ def drawn(path: Path) -> bytes | None:
             warnings.simplefilter("error")  # a picture of gigapixels
             with open_regular(path) as file, Image.open(file, formats=FORMATS) as picture:
                 picture.draft("RGB", (2 * SIDE, 2 * SIDE))
+                if picture.width * picture.height > PIXELS:
+                    return None
                 picture.thumbnail((SIDE, SIDE))
                 mode = "RGBA" if picture.has_transparency_data else "RGB"
                 picture.convert(mode).save(out, "WEBP", quality=80)
