@@ -76,3 +76,16 @@ def test_a_page_that_is_being_written_at_the_end_leaves_nothing_behind(tmp_path:
     anyio.run(cancelled)
 
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_what_lies_where_the_call_was_begun_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "batchrun.py").write_text("open('ran', 'w')")
+    (tmp_path / "json.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+
+    anyio.run(write_page, Path("nowhere"))
+
+    assert not (tmp_path / "ran").exists()

@@ -162,3 +162,21 @@ def test_a_page_leads_to_the_logs_that_are_kept(tmp_path: Path) -> None:
 
     assert len(kept) == 4, "two cells, two attempts each"
     assert sum(name.encode() in details for name in kept) == 2, "those of the last attempts"
+
+
+@pytest.mark.parametrize("what", ["report_writer", "ReportWriter.add", "ReportWriter.finish"])
+def test_a_fault_of_the_page_leaves_the_results_of_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    place = "commands.reporting" if what == "report_writer" else "report.writing"
+    monkeypatch.setattr(f"batchrun.{place}.{what}", broken)
+    (tmp_path / "chairs.yaml").write_text(MANIFEST_TEXT)
+
+    assert main([str(tmp_path / "chairs.yaml")]) == 0
+
+    results = tmp_path / "outputs/@simulator/chairs" / RESULTS_JSONL
+    assert len(results.read_bytes().splitlines()) == 4
+    assert f"{REPORT} is left as it was: " in capsys.readouterr().err

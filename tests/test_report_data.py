@@ -19,7 +19,7 @@ from batchrun.report.columns import ABSENT, packed
 from batchrun.report.data_files import FOLDER, DataFiles
 from batchrun.report.embedded import embedded
 from batchrun.report.page_file import MODULES, code, page, source
-from batchrun.report.thumbnails import SIDE, SMALL, Thumbnails
+from batchrun.report.thumbnails import SIDE, SMALL, Thumbnails, drawn
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
@@ -186,6 +186,45 @@ def test_a_small_picture_a_sound_and_a_broken_file_have_no_thumbnail(tmp_path: P
 
     assert [thumbnails.of(each) for each in (small, sound, broken)] == [None, None, None]
     assert thumbnails.left == 0
+
+
+def test_what_only_claims_to_be_a_picture_is_not_drawn(tmp_path: Path) -> None:
+    """PostScript is drawn by a program of its own; a pipe has no end."""
+    (tmp_path / "files").mkdir()
+    Image.new("RGB", (64, 64)).save(tmp_path / "files/a.bmp")
+    os.mkfifo(tmp_path / "files/a.png")
+
+    assert drawn(tmp_path / "files/a.bmp") is None
+    assert drawn(tmp_path / "files/a.png") is None
+
+
+def test_a_picture_too_large_to_be_drawn_in_the_memory_of_a_call_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    Image.new("L", (100, 50)).save(path)
+
+    monkeypatch.setattr("batchrun.report.thumbnails.PIXELS", 4999)
+    assert drawn(path) is None
+    monkeypatch.setattr("batchrun.report.thumbnails.PIXELS", 5000)
+    assert drawn(path) is not None
+
+
+def test_a_folder_of_thumbnails_that_cannot_be_listed_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = saved_picture(tmp_path)
+    assert Thumbnails(OutputStore(tmp_path), until=never).of(file) is not None
+    scandir = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if os.fspath(path).endswith("/ab"):
+            raise PermissionError
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+
+    assert Thumbnails(OutputStore(tmp_path), until=never).of(file) is not None
 
 
 def test_pictures_for_which_there_is_no_time_are_counted(tmp_path: Path) -> None:

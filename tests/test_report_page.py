@@ -354,3 +354,38 @@ def test_the_tabulator_leads_to_what_is_seen(page: Page, tmp_path: Path) -> None
 
     stop = page.js("return Number(document.querySelector('.cell[tabindex=\"0\"]').dataset.point)")
     assert 400 <= stop <= 406
+
+
+@pytest.mark.parametrize("name", ["constructor", "__proto__"])
+def test_an_axis_may_have_a_name_that_means_something_to_javascript(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr("batchrun.report.writing.ROWS", 4)
+    rows = [row(f"c{n}", {name: f"x{n % 2}", "seed": n}) for n in range(4)]
+    written(tmp_path, [*rows, row("c4", {"seed": 4})])  # a chunk that doesn't have the axis
+
+    page.open(tmp_path / REPORT, f"#row=seed&row={name}&size=96")
+    page.settle()
+    page.js("document.querySelector(`[data-key='values ${arguments[0]}']`).click()", name)
+    choice = f"document.querySelector(`[data-key='only {name} \"x0\"']`)"
+    page.wait(f"{choice} !== null")
+    assert shown(page) == [0, 1, 2, 3, 4]
+    page.js(f"{choice}.click()")
+    page.settle()
+
+    assert shown(page) == [0, 2]
+    assert page.errors == []
+
+
+def test_a_choice_of_values_stays_unfolded_when_one_is_chosen(opened: Page) -> None:
+    opened.js("document.querySelector('[data-key=\"values color\"]').click()")
+    box = "document.querySelector(`[data-key='only color \"%s\"']`)"
+    opened.wait(f"{box % 'red'} !== null")
+    opened.js(f"{box % 'red'}.click()")
+    opened.js(f"{box % 'blue'}.click()")
+    opened.settle()
+
+    assert opened.texts("aside summary").count("color (2 of 4)") == 1
+    assert opened.js(f"return {box % 'blue'}.checked")
+    assert shown(opened) == [0, 1, 4, 5]
+    assert opened.errors == []

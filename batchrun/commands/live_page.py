@@ -52,7 +52,8 @@ async def write_page(folder: Path) -> None:
 
     A cancellation ends the process, and takes away what it has half written.
     """
-    words = [sys.executable, "-m", "batchrun", "report", str(folder), "--json"]
+    # With -P a `batchrun.py` in the folder where the call was begun isn't run in batchrun's place.
+    words = [sys.executable, "-P", "-m", "batchrun", "report", str(folder), "--json"]
     environ = {name: text for name, text in os.environ.items() if name != "RUNFLOW_API_KEY"}
     silent = subprocess.DEVNULL
     with suppress(OSError):
@@ -73,6 +74,6 @@ async def write_page(folder: Path) -> None:
 
 
 def _clear(folder: Path, pid: int) -> None:
-    for path in (*folder.glob(f"*.{pid}.part"), *folder.glob(f"report/*/**/*.{pid}.part")):
-        with suppress(OSError):
-            path.unlink()
+    with suppress(OSError):
+        for path in (*folder.glob(f"*.{pid}.part"), *folder.glob(f"report/*/**/*.{pid}.part")):
+            path.unlink(missing_ok=True)

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.output_store import OutputStore
-from batchrun.errors import FolderError
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
@@ -61,17 +61,17 @@ class PageOfCall:
 
     def __init__(self, folder: Path, *, seconds: float) -> None:
         self._folder = folder
-        self._writer = report_writer(OutputStore(folder), seconds=seconds)
+        self._writer: ReportWriter | None = None
         self._problem: Exception | None = None
         self._has_all = False
+        with self._harmless():
+            self._writer = report_writer(OutputStore(folder), seconds=seconds)
 
     def add(self, row: PointRow) -> None:
         """Take in the next point."""
-        if self._problem is None:
-            try:
+        if self._writer is not None and self._problem is None:
+            with self._harmless():
                 self._writer.add(row)
-            except FolderError as error:
-                self._problem = error
 
     def has_all(self) -> None:
         """Take note that no row is missing: else the page stays as it was."""
@@ -79,12 +79,21 @@ class PageOfCall:
 
     def finish(self, summary: Summary) -> str | None:
         """Write the page; return why it couldn't be written, None where it is, or is not due."""
-        if self._has_all and self._problem is None:
-            try:
+        if self._writer is not None and self._has_all and self._problem is None:
+            with self._harmless():
                 self._writer.finish(head_of(summary, self._folder))
-            except (FolderError, OSError) as error:  # the ledger is gone, too
-                self._problem = error
-        return None if self._problem is None else f"{REPORT} is left as it was: {self._problem}"
+        if self._problem is None:
+            return None
+        why = str(self._problem) or type(self._problem).__name__
+        return f"{REPORT} is left as it was: {why}"
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """Take note of what is wrong, whatever it is: the results are written all the same."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  (a fault of the page's code is one of these)
+            self._problem = error
 
 
 def head_of(summary: Summary, folder: Path) -> "Head":

@@ -7,11 +7,13 @@ in two folders, is never drawn twice. A file that can't be drawn has none: the p
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Final
 
 from batchrun.base.output_store import OutputStore
+from batchrun.base.regular_file import open_regular
 from batchrun.ledger.records import SavedFile
 
 try:
@@ -30,6 +32,15 @@ SMALL: Final = 24 << 10
 """Bytes of a picture up to which it is its own thumbnail."""
 
 DRAWN: Final = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif", "image/avif"})
+
+PIXELS: Final = 40_000_000
+"""Pixels of a picture that is drawn at most, in some 300 MB of the call's memory: more than 8K."""
+
+FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "AVIF")
+"""What a file may be, whatever the server calls it: others have programs run, as PostScript does.
+
+AVIF is the last: a Pillow without it finds the others first.
+"""
 
 
 class Thumbnails:
@@ -70,8 +81,10 @@ def drawn(path: Path) -> bytes | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # a picture of gigapixels
-            with Image.open(path) as picture:
+            with open_regular(path) as file, Image.open(file, formats=FORMATS) as picture:
                 picture.draft("RGB", (2 * SIDE, 2 * SIDE))
+                if picture.width * picture.height > PIXELS:
+                    return None
                 picture.thumbnail((SIDE, SIDE))
                 mode = "RGBA" if picture.has_transparency_data else "RGB"
                 picture.convert(mode).save(out, "WEBP", quality=80)
@@ -82,8 +95,9 @@ def drawn(path: Path) -> bytes | None:
 
 def _names_below(folder: Path) -> set[str]:
     """Return the names of all thumbnails, in one look at each of the folders."""
-    try:
-        groups = [each for each in os.scandir(folder) if each.is_dir()]
-    except OSError:
-        return set()
-    return {f"{group.name}/{each.name}" for group in groups for each in os.scandir(group.path)}
+    names = set[str]()
+    with suppress(OSError):  # one that can't be read has none for us
+        for group in os.scandir(folder):
+            with suppress(OSError):
+                names |= {f"{group.name}/{each.name}" for each in os.scandir(group.path)}
+    return names

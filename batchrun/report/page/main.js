@@ -9,7 +9,7 @@ import { Matrix } from "./matrix.js";
 import { Plots } from "./plots.js";
 import { Panel } from "./panel.js";
 import { numberOf, spelled, visible } from "./text.js";
-import { hashOf, viewOf } from "./view.js";
+import { hashOf, showingOnly, viewOf } from "./view.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./view.js").View} View */
@@ -48,7 +48,7 @@ async function main() {
     viewer.draw();
     compare.draw();
   };
-  showHead(top, head, (name, value) => go({ ...view, only: { ...view.only, [name]: [JSON.stringify(value)] }, open: null }));
+  showHead(top, head, (name, value) => go({ ...view, only: showingOnly(view.only, name, [JSON.stringify(value)]), open: null }));
   addEventListener("hashchange", () => {
     if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table));
   });

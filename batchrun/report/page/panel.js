@@ -1,7 +1,7 @@
 // The choices: where each axis goes, which of its values are shown, what a cell may have cost.
 import { button, make } from "./dom.js";
 import { numberOf, spelled, visible } from "./text.js";
-import { SIZES, amount } from "./view.js";
+import { SIZES, amount, showingOnly } from "./view.js";
 
 /** @typedef {import("./marking.js").Marking} Marking */
 /** @typedef {import("./table.js").Table} Table */
@@ -113,6 +113,7 @@ export class Panel {
   /** @param {string} name @param {View} view */
   values(name, view) {
     const { values, tokens, codes } = this.table.axis(name);
+    const panel = this; // before `fill` is called
     const only = view.only[name];
     const counted = only === undefined ? `${values.length}` : `${only.length} of ${values.length}`;
     const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { "data-key": `values ${name}` } }));
@@ -123,15 +124,14 @@ export class Panel {
       if (details.open && details.childElementCount === 1) fill();
     };
     if (details.open) fill();
-    const table = this;
     return details;
 
     function fill() {
-      const listed = values.slice(0, LISTED).map((value, code) => table.choice(name, tokens[code], spelled(value), only));
-      if (codes.includes(-1)) listed.push(table.choice(name, "", "none", only));
+      const listed = values.slice(0, LISTED).map((value, code) => panel.choice(name, tokens[code], spelled(value), only));
+      if (codes.includes(-1)) listed.push(panel.choice(name, "", "none", only));
       details.append(...listed);
       if (values.length > LISTED) details.append(make("p", { text: `and ${numberOf(values.length - LISTED, "value")}: search finds them` }));
-      if (only !== undefined) details.append(button("all", () => table.choose(name, null)));
+      if (only !== undefined) details.append(button("all", () => panel.choose(name, null)));
     }
   }
 
@@ -153,9 +153,9 @@ export class Panel {
    */
   choose(name, token, isWanted = true) {
     if (this.view === null) return;
-    const { [name]: before = [], ...only } = this.view.only;
-    const after = token === null ? [] : before.filter((each) => each !== token);
+    const { only } = this.view;
+    const after = token === null ? [] : (only[name] ?? []).filter((each) => each !== token);
     if (token !== null && isWanted) after.push(token);
-    this.change({ only: after.length > 0 ? { ...only, [name]: after } : only });
+    this.change({ only: showingOnly(only, name, after) });
   }
 }

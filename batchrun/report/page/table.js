@@ -43,7 +43,7 @@ export class Table {
   take(from, rows, chunk) {
     for (const axis of this.axes.values()) {
       const packed = chunk[axis.name];
-      if (packed !== undefined) addCodes(axis, from, rows, packed);
+      if (isPacked(packed)) addCodes(axis, from, rows, packed);
     }
     fill(this.cost, from, rows, chunk.cost, (value) => (value === null ? Number.NaN : Number(value)));
     fill(this.duration, from, rows, chunk.duration_ms, (value) => (typeof value === "number" ? value : Number.NaN));
@@ -85,6 +85,15 @@ export class Table {
 export function unpacked(packed, row) {
   if (packed.values === undefined) return packed.all;
   return packed.codes === undefined ? packed.values[row] : packed.values[packed.codes[row]];
+}
+
+/**
+ * Say whether a chunk has a column: of an axis called `constructor` each object has something.
+ * @param {Packed | undefined} packed
+ * @returns {packed is Packed}
+ */
+function isPacked(packed) {
+  return packed !== undefined && (Array.isArray(packed.values) || Object.hasOwn(packed, "all"));
 }
 
 /** @param {Axis} axis @param {number} from @param {number} rows @param {Packed} packed */

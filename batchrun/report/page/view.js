@@ -46,7 +46,7 @@ export function firstView(table) {
   const placed = rows.length === 0 ? { rows: columns, columns: [] } : { rows, columns };
   const room = window.innerWidth - (narrow ? 84 : 500);
   const fitting = SIZES.filter((each) => each <= 224 && each * wide <= room);
-  const none = { tab: null, at: null, only: {}, low: null, high: null, search: "", marks: [], open: null, beside: null };
+  const none = { tab: null, at: null, only: Object.create(null), low: null, high: null, search: "", marks: [], open: null, beside: null };
   return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : (fitting.pop() ?? (narrow ? 96 : 128)) };
 
   /** @param {string} name */
@@ -77,6 +77,21 @@ function splitting(table) {
     found.push(name);
   }
   return found;
+}
+
+/**
+ * Return what is shown with other values of one axis; none of them stands for all. An axis may be
+ * called `constructor`: the object has no names but those of axes.
+ * @param {View["only"]} only
+ * @param {string} name
+ * @param {string[]} values
+ * @returns {View["only"]}
+ */
+export function showingOnly(only, name, values) {
+  const next = Object.assign(Object.create(null), only);
+  if (values.length > 0) next[name] = values;
+  else delete next[name];
+  return next;
 }
 
 /** @param {View} view */
