@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,3 +120,19 @@ def pace_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.getbasetemp() / "pace" / str(next(TESTS))
     monkeypatch.setenv("BATCHRUN_PACE_FOLDER", str(folder))
     return folder
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Any]]:
+    """Return what makes a simulated service, with a state or none; each is closed in the end."""
+    from test_simulator_batches import Service  # noqa: PLC0415  (few tests need it)
+
+    made: list[Service] = []
+
+    def new(state: Path | None = None, **settings: Any) -> Service:
+        made.append(Service(state, **settings))
+        return made[-1]
+
+    yield new
+    for service in made:
+        service.world.store.close()

@@ -255,6 +255,7 @@ def test_data_that_is_cut_is_said(page: Page, folder: Path, tmp_path: Path) -> N
     page.open_unready(copy / REPORT)
 
     page.wait("document.querySelector('.alert') !== null")
+    assert "This page is not complete" in page.texts(".alert")[0]
 
 
 def test_only_what_is_on_the_screen_is_in_the_tree(page: Page, tmp_path: Path) -> None:

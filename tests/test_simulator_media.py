@@ -5,7 +5,7 @@ import re
 import ssl
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,19 +37,6 @@ poll: {interval: 50ms}
 """
 
 Serve = Callable[..., Service]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    made: list[Service] = []
-
-    def new(state: Path | None = None, **settings: Any) -> Service:
-        made.append(Service(state, **settings))
-        return made[-1]
-
-    yield new
-    for service in made:
-        service.world.store.close()
 
 
 def upload(service: Service, data: bytes = PNG, kind: str = "image/png") -> Any:

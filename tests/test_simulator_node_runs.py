@@ -1,6 +1,6 @@
 """Node runs and log lines: of one life with the run's own progress, whatever comes of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -30,19 +30,6 @@ OUTCOMES: Final = ("succeeded", "partial_succeeded", "failed", "canceled")
 ENDED: Final = {"succeeded", "partial_succeeded", "failed", "canceled", "skipped"}
 
 Serve = Callable[..., Service]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    made: list[Service] = []
-
-    def new(**settings: Any) -> Service:
-        made.append(Service(None, **settings))
-        return made[-1]
-
-    yield new
-    for service in made:
-        service.world.store.close()
 
 
 def create(service: Service, model: str = DYVER, **wishes: Any) -> Any:

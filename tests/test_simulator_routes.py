@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -43,19 +43,6 @@ PHOTO: Final = "https://images.example/1.png"
 ELEMENTS: Final = ["tag_removal", "background_removal"]
 
 Serve = Callable[..., Service]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    made: list[Service] = []
-
-    def new(**settings: Any) -> Service:
-        made.append(Service(None, **settings))
-        return made[-1]
-
-    yield new
-    for service in made:
-        service.world.store.close()
 
 
 def create(service: Service, path: str = DYVER, **values: Any) -> Any:

@@ -89,14 +89,17 @@ class CallbackTrust:
 
     def late(self, wave: Wave, now: float) -> list[Attempt]:
         """Return the attempts whose callback is late, and was not before."""
-        after = self.late_after(wave.model)
         awaited, _ = self.parted(wave)
-        return [a for a in awaited if after is not None and now - a.started >= after]
+        return self._late_of(awaited, wave.model, now)
 
     def suffices(self, wave: Wave, now: float) -> bool:
         """Say whether callbacks are relied on to say of each run of *wave* that it has ended."""
         awaited, others = self.parted(wave)
-        return bool(awaited) and not others and not self.late(wave, now)
+        return bool(awaited) and not others and not self._late_of(awaited, wave.model, now)
+
+    def _late_of(self, awaited: Sequence[Attempt], model: str, now: float) -> list[Attempt]:
+        after = self.late_after(model)
+        return [a for a in awaited if after is not None and now - a.started >= after]
 
     def _is_awaited(self, attempt: Attempt) -> bool:
         return attempt.callback is Callback.AWAITED and self._calls_here(attempt)
