@@ -7,7 +7,7 @@ named before anything is copied. A copy is no link: who edits it leaves the swee
 import filecmp
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -88,8 +88,4 @@ def _is_other(source: Path, path: Path) -> bool:
 
 
 def _said(paths: Sequence[Path]) -> str:
-    return listed(_names(paths), most=3)
-
-
-def _names(paths: Sequence[Path]) -> Iterator[str]:
-    return (escaped(path.name) for path in paths)
+    return listed((escaped(path.name) for path in paths), most=3)

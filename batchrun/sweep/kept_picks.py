@@ -11,7 +11,7 @@ from typing import Final
 
 from batchrun.base.disk import atomic_write, locked_folder
 from batchrun.base.regular_file import open_regular
-from batchrun.base.text import escaped
+from batchrun.base.text import escaped, few
 from batchrun.errors import FolderError, UsageError
 from batchrun.sweep.picks import Pick, Picks, folded, lines_of, merged, parse_pick, written
 
@@ -94,5 +94,4 @@ def _others(picks: Sequence[Pick], sweep: str) -> dict[str, int]:
 
 
 def _said(wrong: Sequence[str]) -> str:
-    more = len(wrong) - MOST_NAMED
-    return "\n".join([*wrong[:MOST_NAMED], *([f"and {more:,} more"] if more > 0 else [])])
+    return "\n".join(few(wrong, most=MOST_NAMED))
