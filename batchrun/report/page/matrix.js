@@ -168,9 +168,9 @@ export class Matrix {
     }
   }
 
-  /** @param {string[]} names @param {Int32Array} line */
-  texts(names, line) {
-    return names.map((name, place) => named(name, this.data.table.axis(name).values[line[place]]));
+  /** @param {string[]} names @param {number} point */
+  texts(names, point) {
+    return names.map((name) => named(name, this.data.table.value(name, point)));
   }
 
   /** @param {number} line @param {number} from @param {number} to */
