@@ -68,7 +68,7 @@ def webm(stills: Sequence[bytes], milliseconds: int) -> bytes:
     if len(sizes) != 1:
         raise ValueError(f"expected stills of one size, not of {len(sizes)}")
     head = _info(len(frames) * milliseconds) + _tracks(*sizes.pop(), milliseconds)
-    times = range(0, len(frames) * milliseconds, milliseconds)
+    times = [n * milliseconds for n in range(len(frames))]
     clusters = [_cluster(time, frame) for time, frame in zip(times, frames, strict=True)]
     before = len(head) + len(_cues(times, times))  # a cue is as long wherever it leads
     starts = accumulate((len(cluster) for cluster in clusters[:-1]), initial=before)
@@ -155,26 +155,31 @@ def _cue(time: int, start: int) -> bytes:
 
 def _cluster(time: int, frame: bytes) -> bytes:
     """Return a frame as a cluster of its own: its time is the cluster's, so the block's is 0."""
-    block = struct.pack(">BhB", 0x80 | _TRACK, 0, _KEY_FRAME) + frame
+    block = _vint(_TRACK) + struct.pack(">hB", 0, _KEY_FRAME) + frame
     return _element(_CLUSTER, _number(_TIMESTAMP, time), _element(_SIMPLE_BLOCK, block))
+
+
+def _number(name: int, value: int) -> bytes:
+    return _element(name, _bytes(value))
 
 
 def _element(name: int, *content: bytes) -> bytes:
     """Return an element: id, size and content (RFC 8794, section 6)."""
     data = b"".join(content)
-    return name.to_bytes((name.bit_length() + 7) // 8) + _length(len(data)) + data
+    return _bytes(name) + _vint(len(data)) + data
 
 
-def _length(size: int) -> bytes:
-    """Return a size in as few bytes as hold it: after n - 1 bits 0 and one bit 1 come 7 n bits.
+def _vint(number: int) -> bytes:
+    """Return a number that says how long it is (RFC 8794, section 4), in as few bytes as hold it.
 
-    All of those set to 1 mean a size that isn't known.
+    Of n bytes the first n - 1 bits are 0 and the next is 1; 7 n bits are left. All of these set to
+    1 would mean a size that isn't known.
     """
     count = 1
-    while size >= (1 << 7 * count) - 1:
+    while number >= (1 << 7 * count) - 1:
         count += 1
-    return (size | 1 << 7 * count).to_bytes(count)
+    return (1 << 7 * count | number).to_bytes(count)
 
 
-def _number(name: int, value: int) -> bytes:
-    return _element(name, value.to_bytes(max(1, (value.bit_length() + 7) // 8)))
+def _bytes(number: int) -> bytes:
+    return number.to_bytes(max(1, (number.bit_length() + 7) // 8))
