@@ -164,7 +164,7 @@ def _number(name: int, value: int) -> bytes:
 
 
 def _element(name: int, *content: bytes) -> bytes:
-    """Return an element: id, size and content (RFC 8794, section 6)."""
+    """Return an element: id, size and content (RFC 8794, section 3)."""
     data = b"".join(content)
     return _bytes(name) + _vint(len(data)) + data
 
