@@ -131,7 +131,8 @@ export class Panel {
       if (codes.includes(-1)) listed.push(panel.choice(name, "", "none", only));
       details.append(...listed);
       if (values.length > LISTED) details.append(make("p", { text: `and ${numberOf(values.length - LISTED, "value")}: search finds them` }));
-      if (only !== undefined) details.append(button("all", () => panel.choose(name, null)));
+      // The focus goes back to the values: there is no such button any more.
+      if (only !== undefined) details.append(button("all", () => panel.choose(name, null), { "data-key": `values ${name}` }));
     }
   }
 
