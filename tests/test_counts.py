@@ -6,8 +6,10 @@ import pytest
 
 from batchrun.base.ceilings import MOST_CELLS, MOST_HELD, MOST_POINTS, MOST_REPLICATES
 from batchrun.errors import ManifestError
+from batchrun.manifest.grid.dimensions import dimension_sizes
 from batchrun.manifest.grid.expand import upper_bound
-from batchrun.manifest.grid.layout import Traversal, build, dimension_sizes
+from batchrun.manifest.grid.layout import build
+from batchrun.manifest.grid.traversal import Traversal
 from batchrun.manifest.load import read_manifest
 from batchrun.manifest.manifest import Manifest
 from batchrun.settings import SETTINGS

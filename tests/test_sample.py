@@ -16,8 +16,9 @@ from batchrun.manifest.cells import OMIT
 from batchrun.manifest.expressions.expression import Axis, Constant
 from batchrun.manifest.grid import expand as expand_module
 from batchrun.manifest.grid import sample
+from batchrun.manifest.grid.dimensions import Dimension, raws
 from batchrun.manifest.grid.expand import draw, expand, layouts
-from batchrun.manifest.grid.layout import Dimension, Traversal, raws
+from batchrun.manifest.grid.traversal import Traversal
 from batchrun.manifest.load import read_manifest
 from batchrun.manifest.manifest import Grid, Manifest, Row
 

@@ -21,8 +21,9 @@ from batchrun.manifest.cells import OMIT
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
 from batchrun.manifest.grid.expand import Shape, layouts, mapped
-from batchrun.manifest.grid.layout import Layout, Traversal
+from batchrun.manifest.grid.layout import Layout
 from batchrun.manifest.grid.sent_as import of_slot
+from batchrun.manifest.grid.traversal import Traversal
 from batchrun.manifest.manifest import Manifest, Model, ValueMap
 
 MOST_POINTS: Final = 200_000

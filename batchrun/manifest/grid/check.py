@@ -16,9 +16,11 @@ from batchrun.manifest.expressions.expression import NoValueError, Single, Text,
 from batchrun.manifest.expressions.template import Reference, in_text, look_up
 from batchrun.manifest.few import Few
 from batchrun.manifest.grid.alone import decimal_commas
+from batchrun.manifest.grid.dimensions import dimension_sizes
 from batchrun.manifest.grid.expand import Shape, mapped
-from batchrun.manifest.grid.layout import Layout, Traversal, build, dimension_sizes
+from batchrun.manifest.grid.layout import Layout, build
 from batchrun.manifest.grid.size import Sizes
+from batchrun.manifest.grid.traversal import Traversal
 from batchrun.manifest.grid.unmatched import Unmatched, included
 from batchrun.manifest.grid.unused import unused
 from batchrun.manifest.manifest import Grid, Manifest

@@ -19,18 +19,13 @@ from batchrun.manifest.cell_key import KeyMaker
 from batchrun.manifest.cells import AS_IT_IS, NO_TEXTS, OMIT, Cell
 from batchrun.manifest.expressions.compiler import REPLICATE
 from batchrun.manifest.expressions.expression import NoValueError
-from batchrun.manifest.grid.layout import (
-    Dimension,
-    Layout,
-    Traversal,
-    build,
-    dimension_sizes,
-    repeats,
-)
+from batchrun.manifest.grid.dimensions import Dimension, dimension_sizes, repeats
+from batchrun.manifest.grid.layout import Layout, build
 from batchrun.manifest.grid.ruled import Exclusion, Ruled
 from batchrun.manifest.grid.sample import Point, Watch, drawn, tree
 from batchrun.manifest.grid.sent_as import SentAs
 from batchrun.manifest.grid.size import count
+from batchrun.manifest.grid.traversal import Traversal
 from batchrun.manifest.manifest import Grid, Manifest, Model, Rule, ValueMap
 from batchrun.manifest.matching import is_among, kind_of_mismatch, token
 

@@ -19,8 +19,9 @@ from batchrun.manifest.cell_key import canonical
 from batchrun.manifest.cells import OMIT, Cell
 from batchrun.manifest.expressions.expression import Axis, NoValueError
 from batchrun.manifest.expressions.ranges import Steps
+from batchrun.manifest.grid.dimensions import Dimension, Step, dimension_sizes, raws
 from batchrun.manifest.grid.expand import Shape, cells_of, expand, layouts, mapped, upper_bound
-from batchrun.manifest.grid.layout import Dimension, Layout, Step, dimension_sizes, raws
+from batchrun.manifest.grid.layout import Layout
 from batchrun.manifest.manifest import Grid, Manifest, ValueMap
 
 MOST: Final = 20_000

@@ -12,8 +12,8 @@ from typing import Any
 from msgspec import Struct
 
 from batchrun.manifest.expressions.compiler import REPLICATE
+from batchrun.manifest.grid.dimensions import dimension_sizes, raws
 from batchrun.manifest.grid.expand import layouts
-from batchrun.manifest.grid.layout import dimension_sizes, raws
 from batchrun.manifest.manifest import Grid, Manifest, Model, Row, RowOrigin, Table
 
 

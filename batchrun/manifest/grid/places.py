@@ -13,8 +13,8 @@ from batchrun.manifest.cells import OMIT
 from batchrun.manifest.data.table import DataFileOrigin
 from batchrun.manifest.expressions.expression import Axis, Single
 from batchrun.manifest.expressions.expression import Origin as Place
+from batchrun.manifest.grid.dimensions import raws
 from batchrun.manifest.grid.expand import layouts
-from batchrun.manifest.grid.layout import raws
 from batchrun.manifest.grid.origin import Origin, origin_of
 from batchrun.manifest.manifest import Definition, Manifest, Row, RowOrigin, Table
 from batchrun.manifest.yaml.document import ListNode, Node

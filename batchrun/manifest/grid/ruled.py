@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from batchrun.manifest.cells import OMIT
 from batchrun.manifest.expressions.expression import Axis, Expression
-from batchrun.manifest.grid.layout import Dimension, DimensionKey, Layout
+from batchrun.manifest.grid.dimensions import Dimension, DimensionKey
+from batchrun.manifest.grid.layout import Layout
 from batchrun.manifest.manifest import Row, Rule
 from batchrun.manifest.matching import is_among
 

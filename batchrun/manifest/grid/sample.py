@@ -27,7 +27,8 @@ from batchrun.manifest.expressions.expression import (
     Text,
     TextAt,
 )
-from batchrun.manifest.grid.layout import Dimension, Layout, raws
+from batchrun.manifest.grid.dimensions import Dimension, raws
+from batchrun.manifest.grid.layout import Layout
 from batchrun.manifest.grid.ruled import ALL, Exclusion, Raw
 from batchrun.manifest.manifest import Row, Sample
 from batchrun.manifest.yaml.scalars import from_field

@@ -15,7 +15,8 @@ from typing import Any, Final
 from batchrun.manifest.cells import AS_IT_IS
 from batchrun.manifest.data.column_types import Said
 from batchrun.manifest.data.field_types import as_boolean, as_number, is_boolean, is_number
-from batchrun.manifest.grid.layout import Layout, Traversal
+from batchrun.manifest.grid.layout import Layout
+from batchrun.manifest.grid.traversal import Traversal
 from batchrun.manifest.yaml.scalars import from_field
 
 STRING: Final = "string"

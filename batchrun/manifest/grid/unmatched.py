@@ -15,7 +15,8 @@ from batchrun.base.text import did_you_mean, listed
 from batchrun.base.values import spell
 from batchrun.errors import ManifestError, Problem
 from batchrun.manifest.cells import OMIT
-from batchrun.manifest.grid.layout import Layout, Traversal
+from batchrun.manifest.grid.layout import Layout
+from batchrun.manifest.grid.traversal import Traversal
 from batchrun.manifest.manifest import Grid, Rule
 from batchrun.manifest.matching import is_among, reads_as, spelling, token, tokens
 from batchrun.manifest.yaml.document import ListNode, MapNode, Node, ScalarNode
