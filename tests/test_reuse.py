@@ -219,7 +219,7 @@ def test_a_call_that_was_stopped_amid_it_does_not_let_the_next_one_pay(
 
     with monkeypatch.context() as patch:
         patch.setattr(OutputStore, "take", full)
-        patch.setattr("batchrun.commands.reusing.AT_ONCE", 1)
+        patch.setattr("batchrun.commands.taking_over.AT_ONCE", 1)
         assert project.take()[0] == 9
     code, found, _ = project.call()
 

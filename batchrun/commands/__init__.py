@@ -11,7 +11,8 @@ Shared by them:
     recovering.py                 a ledger made again, by a command or before a call
     before_sending.py             what must hold before anything is written or sent
     beside.py                     sweeps that lie beside this one and have its cells
-    reusing.py                    results of another sweep that are taken over
+    reusing.py                    what `--reuse` would take over, and whether it may
+    reuse_sources.py              the sweeps that it names; `taking_over.py` does it
     drawing.py                    how far a search for files is, and a draw
     notes.py                      what a manifest may not mean as it says it
     callbacks.py                  the receiver of callbacks: its secret, its address

@@ -17,7 +17,8 @@ from batchrun.commands.checking_inputs import input_problems, obey
 from batchrun.commands.knowing_models import Known, know_models, models_to_send
 from batchrun.commands.preview import check_plan
 from batchrun.commands.retrying import confirm_retry
-from batchrun.commands.reusing import check_reused, no_reuse, opened_sources, survey
+from batchrun.commands.reuse_sources import opened_sources
+from batchrun.commands.reusing import check_reused, no_reuse, survey
 from batchrun.commands.run_options import Options
 from batchrun.engine.selection import Selection
 from batchrun.errors import ManifestError

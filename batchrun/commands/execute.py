@@ -24,9 +24,10 @@ from batchrun.commands.final_report import Ending, show
 from batchrun.commands.live_page import keep_page
 from batchrun.commands.progress_choice import choose
 from batchrun.commands.recovering import Recovery, knows_nothing
-from batchrun.commands.reusing import opened_sources, take_over
+from batchrun.commands.reuse_sources import opened_sources
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.signals import SIGNALS
+from batchrun.commands.taking_over import take_over
 from batchrun.commands.target import (
     name_recover,
     name_settling,

@@ -31,7 +31,8 @@ from batchrun.commands.knowing_models import Known, know_models, models_to_send
 from batchrun.commands.notes import note_line, notes_of
 from batchrun.commands.paid_before import paid_before
 from batchrun.commands.plan_words import Outlook, lines, onward
-from batchrun.commands.reusing import opened_sources, survey
+from batchrun.commands.reuse_sources import opened_sources
+from batchrun.commands.reusing import survey
 from batchrun.commands.run_options import KEEPING, SHOWING, Options, command_in
 from batchrun.engine.price_history import learn
 from batchrun.engine.price_list import PriceList
