@@ -126,6 +126,7 @@ OWNERS: Final = {
     "yaml": {"manifest"},
     "starlette": {"receiver", "simulator"},
     "uvicorn": {"receiver", "simulator"},
+    "jinja2": {"report.page_file"},
     "PIL": {"simulator", "report.thumbnails"},
     "pyarrow": {"exports.parquet"},
     "trustme": {"simulator.certificates"},
