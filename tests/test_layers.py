@@ -63,6 +63,7 @@ SHARED_BY_COMMANDS: Final = {
     "open_runs",
     "options",
     "outcome",
+    "page_from_ledger",
     "paid_before",
     "plan_table",
     "plan_words",
