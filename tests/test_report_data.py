@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 from PIL import Image
 from report_pages import HOSTILE, data_files, head, inside, row, written
 
@@ -126,6 +127,15 @@ def test_only_the_pages_own_code_runs() -> None:
     assert "unsafe" not in policy[1]
     assert page_file._hash(code()) in policy[1]
     assert f'<script type="module">{code()}</script>' in text
+
+
+def test_text_of_the_page_is_escaped_and_a_word_that_it_lacks_is_an_error() -> None:
+    text = page(head(name="<b>", label="\"'&", cost="<i>"), {}).decode()
+
+    assert text.count("&lt;b&gt; @&#34;&#39;&amp;") == 2  # the title, and where scripts are off
+    assert "; &lt;i&gt; USD" in text
+    with pytest.raises(UndefinedError):
+        page_file.template().render(title="chairs")
 
 
 def test_the_pages_modules_can_be_put_into_one() -> None:

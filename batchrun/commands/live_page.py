@@ -1,8 +1,11 @@
 """The page of a sweep that is under way, written now and then by a process of its own.
 
-The process reads the ledger from the disk, as `batchrun report` does: the call's own memory, its
-event loop and its locks have no part in it, and the call's pace doesn't change. It is at rest for
-fifty times as long as it works, so that it takes at most 2 % of one core.
+The process (`page_from_ledger`) reads the ledger from the disk, as `batchrun report` does: the
+call's own memory, its event loop and its locks have no part in it, and the call's pace doesn't
+change. It is at rest for fifty times as long as it works, so that it takes at most 2 % of one core.
+
+A call that is killed leaves it at work. It may end after the next call, but its files are of an
+earlier moment than that call's, and don't take their place (`base/disk.py`).
 """
 
 import os
@@ -31,6 +34,9 @@ SHARE: Final = 49
 MOST: Final = 200_000
 """Points of a sweep up to which it has a page while it runs: more take much memory once more."""
 
+PROCESS: Final = "batchrun.commands.page_from_ledger"
+"""The module that is the process."""
+
 
 async def keep_page(folder: Path, manifest: Manifest) -> None:
     """Write the page of the sweep in *folder* now and then, until that is cancelled."""
@@ -53,7 +59,7 @@ async def write_page(folder: Path) -> None:
     A cancellation ends the process, and takes away what it has half written.
     """
     # With -P a `batchrun.py` in the folder where the call was begun isn't run in batchrun's place.
-    words = [sys.executable, "-P", "-m", "batchrun", "report", str(folder), "--json"]
+    words = [sys.executable, "-P", "-m", PROCESS, str(folder)]
     environ = {name: text for name, text in os.environ.items() if name != "RUNFLOW_API_KEY"}
     silent = subprocess.DEVNULL
     with suppress(OSError):

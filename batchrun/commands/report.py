@@ -1,7 +1,7 @@
 """`batchrun report MANIFEST|FOLDER`: write report.html and results.*; no network, no lock."""
 
-import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from batchrun.base.said import say
 from batchrun.base.text import number_of, size_of
 from batchrun.commands.exporting import Exported, add_exports, exported, take_exports
 from batchrun.commands.options import Parser, add_place, take_place
-from batchrun.commands.reporting import cells_of, head_of, report_writer
+from batchrun.commands.page_from_ledger import store_of, write_all
+from batchrun.commands.reporting import cells_of
 from batchrun.commands.status_report import DEFAULT_ATTEMPTS, overview_of, summary_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.ledger.reader import Reader
@@ -20,8 +21,7 @@ from batchrun.manifest.grid.expand import expand
 from batchrun.report.head import Head
 from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
-from batchrun.report.writing import ReportWriter
-from batchrun.results.result_files import REPORT, RESULTS_JSONL, point_rows, write_results
+from batchrun.results.result_files import REPORT, RESULTS_JSONL, point_rows
 from batchrun.results.rows import PointRow
 from batchrun.results.summary import Summary
 
@@ -30,11 +30,12 @@ def main(argv: Sequence[str]) -> int:
     """Write the page and the results; 0 whenever that could be done."""
     values = vars(parser().parse_args(argv))
     exports = take_exports(values)
+    as_of = time.time_ns()
     subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     with naming_recover(recover_of(subject.command)), opened(subject) as reader:
         summary = summary_of(subject, reader, overview_of(subject, reader))
-        store = OutputStore(subject.folder, by=f"{os.getpid()}")  # it takes no lock
-        said = _written(subject, reader, summary, store, single=values["single_file"])
+        store = store_of(subject.folder)
+        said = _written(subject, reader, summary, store, as_of, single=values["single_file"])
     if exports and subject.manifest is None:
         said.append(f"no manifest can be read: {RESULTS_JSONL} is as the last call has left it")
     summary = replace(summary, report=str(store.path(REPORT)))
@@ -57,13 +58,16 @@ def _show(said: list[str], summary: Summary, results: Exported | None, *, as_jso
 
 
 def _written(
-    subject: Subject, reader: Reader, summary: Summary, store: OutputStore, *, single: bool
+    subject: Subject,
+    reader: Reader,
+    summary: Summary,
+    store: OutputStore,
+    as_of: int,
+    *,
+    single: bool,
 ) -> list[str]:
     """Write the page and the results; return what is said of it."""
-    writer = report_writer(store, seconds=None)
-    rows = _write(subject, reader, writer, store)
-    head = head_of(summary, subject.folder)
-    writer.finish(head)
+    head, rows = write_all(subject, reader, summary, store, seconds=None, as_of=as_of)
     said = [f"{store.path(REPORT)}: {number_of(rows, 'row')}"]
     return [*said, _single(subject, reader, head, store)] if single else said
 
@@ -97,14 +101,3 @@ def _single(subject: Subject, reader: Reader, head: Head, store: OutputStore) ->
     path, whole = write_single(store, head, rows, thumbnails)
     size = size_of(path.stat().st_size)
     return f"{path}: {size}, with {'its files' if whole else 'thumbnails; the files are too large'}"
-
-
-def _write(subject: Subject, reader: Reader, writer: ReportWriter, store: OutputStore) -> int:
-    """Give *writer* each row; write the results, too, where the manifest says what they are."""
-    if subject.manifest is None:
-        for row in point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS):
-            writer.add(row)
-    else:
-        manifest = replace(subject.manifest, redone=reader.book.redone)
-        write_results(store, manifest, reader, shown=writer.add)
-    return writer.rows

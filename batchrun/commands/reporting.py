@@ -27,8 +27,11 @@ PATIENCE: Final = 5.0
 """Seconds for which the end of a call makes thumbnails; `batchrun report` makes the others."""
 
 
-def report_writer(store: OutputStore, *, seconds: float | None) -> "ReportWriter":
-    """Return what writes the page into *store*; thumbnails are made for so many *seconds*."""
+def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "ReportWriter":
+    """Return what writes the page into *store*; thumbnails are made for so many *seconds*.
+
+    *as_of* is a moment before the ledger was read: a page of a later one stays.
+    """
     from batchrun.report.thumbnails import Thumbnails
     from batchrun.report.writing import ReportWriter
 
@@ -37,7 +40,7 @@ def report_writer(store: OutputStore, *, seconds: float | None) -> "ReportWriter
     def late() -> bool:
         return until is not None and time.monotonic() > until
 
-    return ReportWriter(store, Thumbnails(store, until=late), logs=logs_in(store))
+    return ReportWriter(store, Thumbnails(store, until=late), logs=logs_in(store), as_of=as_of)
 
 
 def logs_in(store: OutputStore) -> "LogsOf":
@@ -59,13 +62,13 @@ def logs_in(store: OutputStore) -> "LogsOf":
 class PageOfCall:
     """The page at the end of a call. It is derived: what is wrong with it harms no results."""
 
-    def __init__(self, folder: Path, *, seconds: float) -> None:
+    def __init__(self, folder: Path, *, seconds: float, as_of: int) -> None:
         self._folder = folder
         self._writer: ReportWriter | None = None
         self._problem: Exception | None = None
         self._has_all = False
         with self._harmless():
-            self._writer = report_writer(OutputStore(folder), seconds=seconds)
+            self._writer = report_writer(OutputStore(folder), seconds=seconds, as_of=as_of)
 
     def add(self, row: PointRow) -> None:
         """Take in the next point."""
