@@ -1,10 +1,12 @@
 """What it costs to keep the page of results up while a sweep runs.
 
-    python -m benchmarks.live_page [--cells 10000,100000] [--in-flight C] [--speed X]
+    python -m benchmarks.live_page [--cells 10000,100000] [--in-flight C] [--speed X] [--rate R]
+        [--rest SECONDS]
 
 A real call sends so many cells to `batchrun simulate`, each in a process of its own; nothing is
 downloaded. The call's main thread is sampled by a timer of its CPU. A round is one writing of the
-page and the results, by the process that the call starts for it.
+page and the results, by the process that the call starts for it. With --rest it rests for no longer
+than so many seconds: what it costs is of no account then, but what each round writes is shown.
 """
 
 import argparse
@@ -17,12 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
+import anyio
 from msgspec import Struct
 from msgspec import json as typed_json
 from msgspec.structs import asdict
@@ -123,15 +126,15 @@ def written(before: Files, after: Files, *, at: float, cpu: float) -> Round:
     )
 
 
-def measure(url: str, cells: int, in_flight: int) -> Found:
+def measure(url: str, cells: int, in_flight: int, rate: float) -> Found:
     """Return what a call of this process comes to."""
     rounds: list[Round] = []
     write = live_page.write_page
 
-    async def measured(folder: Path) -> None:
+    async def measured(folder: Path) -> float:
         before, used, at = files(folder), _cpu(resource.RUSAGE_CHILDREN), time.monotonic() - began
         try:
-            await write(folder)
+            return await write(folder)
         finally:
             cpu = _cpu(resource.RUSAGE_CHILDREN) - used
             rounds.append(written(before, files(folder), at=at, cpu=cpu))
@@ -141,7 +144,7 @@ def measure(url: str, cells: int, in_flight: int) -> Found:
         path = Path(name, "m.yaml")
         path.write_text(
             f"models: [{MODEL}]\ninputs: {{prompt: a chair, seed: {{$range: [1, {cells}]}}}}\n"
-            f"limits: {{concurrency: {in_flight}, rate: 100000/s}}\noutputs: {{download: false}}\n"
+            f"limits: {{concurrency: {in_flight}, rate: {rate}/s}}\noutputs: {{download: false}}\n"
         )
         began, used = time.monotonic(), _cpu(resource.RUSAGE_SELF)
         assert batchrun_main([str(path), "--endpoint", url, "--quiet", "--no-progress"]) == 0
@@ -156,11 +159,21 @@ def measure(url: str, cells: int, in_flight: int) -> Found:
     )
 
 
-def in_process(cells: int, *, in_flight: int, speed: float) -> Found:
+def resting(seconds: float) -> Callable[..., Coroutine[Any, Any, None]]:
+    async def rest(*_: object, **_rest: object) -> None:
+        await anyio.sleep(seconds)
+
+    return rest
+
+
+def in_process(
+    cells: int, *, in_flight: int, speed: float, rate: float, rest: float | None
+) -> Found:
     """Return what a call in a process of its own comes to, beside the simulator in another."""
     with simulator(speed) as url:
         words = [sys.executable, "-m", "benchmarks.live_page", "--measure", url]
-        words += ["--cells", str(cells), "--in-flight", str(in_flight)]
+        words += ["--cells", str(cells), "--in-flight", str(in_flight), "--rate", str(rate)]
+        words += [] if rest is None else ["--rest", str(rest)]
         environ = {**os.environ, "RUNFLOW_API_KEY": KEY}
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True, env=environ)
     return typed_json.decode(done.stdout.splitlines()[-1], type=Found)
@@ -204,15 +217,25 @@ def main() -> None:
     parser.add_argument("--cells", default="10000,100000")
     parser.add_argument("--in-flight", type=int, default=1000)
     parser.add_argument("--speed", type=float, default=50.0)
+    parser.add_argument("--rate", type=float, default=100_000, help="calls a second")
+    parser.add_argument("--rest", type=float)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     options = parser.parse_args()
     sizes = [int(each) for each in options.cells.split(",")]
     if options.measure is not None:
-        found = measure(options.measure, sizes[0], options.in_flight)
+        if options.rest is not None:
+            live_page.rest = resting(options.rest)
+        found = measure(options.measure, sizes[0], options.in_flight, options.rate)
         print("\n" + json.dumps(asdict(found), default=asdict))
         return
     for cells in sizes:
-        found = in_process(cells, in_flight=options.in_flight, speed=options.speed)
+        found = in_process(
+            cells,
+            in_flight=options.in_flight,
+            speed=options.speed,
+            rate=options.rate,
+            rest=options.rest,
+        )
         print("\n".join(lines(found)), flush=True)
 
 
