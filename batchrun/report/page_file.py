@@ -26,7 +26,9 @@ MODULES: Final = (
     "table",
     "data",
     "marks",
+    "all_marks",
     "view",
+    "labels",
     "layout",
     "media",
     "marking",
@@ -97,6 +99,15 @@ def _without_script(head: Head) -> str:
     counts = ", ".join(f"{head.counts[name]:,} {name}" for name in COUNTS if head.counts.get(name))
     return (
         f"<h1>{escape(_visible(head.title))}</h1><p>{escape(counts)}; {escape(head.cost)} USD</p>"
-        '<p>The tiles need JavaScript. All rows are in <a href="results.csv">results.csv</a>, all '
-        'files in <a href="files/">files</a>.</p>'
+        f"<p>The tiles need JavaScript. {_beside(head)}</p>"
+    )
+
+
+def _beside(head: Head) -> str:
+    """Return where the rows and the files are that the tiles show."""
+    if head.sweeps:
+        return "All rows are in the results.csv of each label, all files in its files."
+    return (
+        'All rows are in <a href="results.csv">results.csv</a>, all files in '
+        '<a href="files/">files</a>.'
     )

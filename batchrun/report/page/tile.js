@@ -20,7 +20,7 @@ export function tile(data, points, said, marking) {
   const status = String(table.value("status", point));
   const caption = said.map((name) => named(name, table.value(name, point))).join(" · ");
   const cost = table.cost[point];
-  const marks = marking.ofTile(data.of(point)?.cell);
+  const marks = marking.ofTile(point);
   const label = [
     ...["alias", ...said.filter((name) => name !== "alias")].map((name) => spelled(table.value(name, point))),
     words(status),
