@@ -1,6 +1,5 @@
 """`batchrun report --labels`: the sweeps of one name on one page, without a browser."""
 
-import fcntl
 import json
 import shutil
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ import pytest
 from report_pages import inside, row
 
 from batchrun.cli import main
+from batchrun.ledger.lock import locked
 from batchrun.report.labels import LABELS_DATA, LABELS_PAGE, LABELS_SINGLE, labelled
 from batchrun.sweep.location import LEDGER
 
@@ -209,9 +209,7 @@ def test_where_no_night_can_be_read_the_page_stays_as_it_was(nights: Path) -> No
 
 
 def test_a_ledger_that_a_call_holds_is_read(nights: Path) -> None:
-    with (nights / "@tue" / LEDGER).open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-
+    with locked(nights / "@tue"):
         assert main(["report", str(nights), "--labels"]) == 0
 
     assert [each["rows"] for each in head(nights)["sweeps"]] == [2, 2, 2, 8]
