@@ -1,5 +1,5 @@
 // How people mark cells: keys, buttons, the note, what stands on tiles, and the way out as a file.
-import { AllMarks, cellIn } from "./all_marks.js";
+import { AllMarks } from "./all_marks.js";
 import { button, make } from "./dom.js";
 import { sweepIds, sweepOf } from "./labels.js";
 import { LONGEST_NOTE, NONE } from "./marks.js";
@@ -56,7 +56,7 @@ export class Marking {
   /** Return the cell of a point, with its sweep; undefined until its details are there. @param {number} point */
   cellOf(point) {
     const details = this.data.of(point);
-    return details === null ? undefined : cellIn(sweepOf(this.data.head, point).sweep, details.cell);
+    return details === null ? undefined : this.marks.cellIn(sweepOf(this.data.head, point).sweep, details.cell);
   }
 
   /** Do what a key says of a point. @param {string} key @param {number} point */
