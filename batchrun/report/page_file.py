@@ -27,6 +27,7 @@ MODULES: Final = (
     "data",
     "marks",
     "all_marks",
+    "groups",
     "view",
     "labels",
     "layout",

@@ -87,7 +87,8 @@ export class AllMarks {
   receive(text) {
     const marks = parsed(text);
     const others = marks.filter((mark) => !this.places.has(mark.sweep));
-    if (others.length > 0) throw new Error(`${others.length} of its marks are of another sweep, ${others[0].sweep.slice(0, 64)}: this page is of ${this.sweeps.join(", ")}`);
-    return this.all.reduce((sum, each) => sum + each.receive(marks.filter((mark) => mark.sweep === each.sweep)), 0);
+    if (others.length > 0) throw new Error(`${others.length} of its marks are of another sweep, ${others[0].sweep.slice(0, 64)}: this page is of ${this.sweeps.length === 1 ? this.sweeps[0] : `${this.sweeps.length} others`}`);
+    const given = new Map(this.all.map((each) => [each, marks.filter((mark) => mark.sweep === each.sweep)]));
+    return [...given].reduce((sum, [each, its]) => sum + (its.length === 0 ? 0 : each.receive(its)), 0);
   }
 }

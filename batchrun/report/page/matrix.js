@@ -1,7 +1,10 @@
 // The matrix of tiles. Only the tiles on the screen are in the page's tree: a sweep of 100,000 cells
 // scrolls like one of a hundred. It is a grid for screen readers, and keys walk in it.
+//
+// The tiles stand in a window that stays where it is while the canvas behind it scrolls: a browser
+// scrolls ahead of the page's code, and would show a gap where the code is late.
 import { make } from "./dom.js";
-import { tile } from "./tile.js";
+import { heard, tile } from "./tile.js";
 import { named, spelled } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
@@ -42,7 +45,8 @@ export class Matrix {
     /** @type {Map<number, HTMLElement>} */
     this.drawn = new Map();
     this.heads = make("div", { class: "heads", attributes: { role: "row", "aria-rowindex": "1" } });
-    this.canvas = make("div", { class: "canvas" }, this.heads);
+    this.window = make("div", { class: "window" }, this.heads);
+    this.canvas = make("div", { class: "canvas" }, this.window);
     this.scroller = make(
       "div",
       {
@@ -85,9 +89,11 @@ export class Matrix {
     this.across = this.isGallery ? Math.max(1, Math.floor(wide / this.size)) : arrangement.columns.length;
     this.lines = this.isGallery ? Math.ceil(arrangement.rows.length / this.across) : arrangement.rows.length;
     this.canvas.style.height = `${this.top + Math.min(TALLEST, this.lines * this.size)}px`;
+    this.window.style.height = `${this.scroller.clientHeight}px`;
+    this.window.style.width = this.printing ? "100%" : `${wide}px`;
     this.canvas.style.width = `${this.left + this.across * this.size}px`;
-    this.scroller.setAttribute("aria-rowcount", String(this.lines + 1));
-    this.scroller.setAttribute("aria-colcount", String(this.across + 1));
+    this.scroller.setAttribute("aria-rowcount", String(this.lines + this.headed));
+    this.scroller.setAttribute("aria-colcount", String(this.across + this.headed));
     this.redraw();
   }
 
@@ -99,6 +105,11 @@ export class Matrix {
     this.shown = "";
     this.draw();
     if (hadFocus) this.element(...this.focused)?.focus({ preventScroll: true });
+  }
+
+  /** How many rows and columns of heads stand before those of cells. */
+  get headed() {
+    return this.isGallery ? 0 : 1;
   }
 
   /** How far the whole matrix is scrolled, in its own pixels. */
@@ -113,11 +124,12 @@ export class Matrix {
   /** Draw what is on the screen, and take away what is not. */
   draw() {
     if (this.arrangement === null) return;
-    const { offset, size, scroller } = this;
+    const { size, scroller } = this;
+    const [offset, across] = this.printing ? [0, 0] : [this.offset, scroller.scrollLeft];
     let first = Math.max(0, Math.floor(offset / size) - SPARE);
     let last = Math.min(this.lines - 1, Math.floor((offset + scroller.clientHeight) / size) + SPARE);
-    let from = Math.max(0, Math.floor(scroller.scrollLeft / size) - SPARE);
-    let to = Math.min(this.across - 1, Math.floor((scroller.scrollLeft + scroller.clientWidth) / size) + SPARE);
+    let from = Math.max(0, Math.floor(across / size) - SPARE);
+    let to = Math.min(this.across - 1, Math.floor((across + scroller.clientWidth) / size) + SPARE);
     if (this.printing) [first, last, from, to] = [0, Math.min(this.lines, PRINTED) - 1, 0, this.across - 1];
     const columns = `${from} ${to}`;
     if (columns !== this.shown) {
@@ -133,14 +145,15 @@ export class Matrix {
         this.drawn.delete(line);
       }
     }
-    const shift = this.top + scroller.scrollTop - offset;
     for (let line = first; line <= last; line += 1) {
       if (this.drawn.has(line)) continue;
       const row = this.row(line, from, to);
+      const below = Math.min(...[...this.drawn.keys()].filter((each) => each > line));
+      this.window.insertBefore(row, this.drawn.get(below) ?? null); // rows are read out in this order
       this.drawn.set(line, row);
-      this.canvas.append(row);
     }
-    for (const [line, row] of this.drawn) row.style.transform = `translateY(${Math.round(line * size + shift)}px)`;
+    this.window.style.setProperty("--across", `${across}px`);
+    for (const [line, row] of this.drawn) row.style.transform = `translateY(${Math.round(this.top + line * size - offset)}px)`;
     if (this.lines > 0 && this.element(...this.focused) === null) {
       this.focused = [Math.min(last, first + SPARE), Math.min(to, from + SPARE)]; // Tab leads to what is seen
       this.element(...this.focused)?.setAttribute("tabindex", "0");
@@ -168,15 +181,15 @@ export class Matrix {
     }
   }
 
-  /** @param {string[]} names @param {Int32Array} line */
-  texts(names, line) {
-    return names.map((name, place) => named(name, this.data.table.axis(name).values[line[place]]));
+  /** @param {string[]} names @param {number} point */
+  texts(names, point) {
+    return names.map((name) => named(name, this.data.table.value(name, point)));
   }
 
   /** @param {number} line @param {number} from @param {number} to */
   row(line, from, to) {
     const arrangement = /** @type {Arrangement} */ (this.arrangement);
-    const row = make("div", { class: "row", attributes: { role: "row", "aria-rowindex": `${line + 2}` } });
+    const row = make("div", { class: "row", attributes: { role: "row", "aria-rowindex": `${line + 1 + this.headed}` } });
     row.style.height = `${this.size}px`;
     if (!this.isGallery) {
       const texts = this.texts(arrangement.view.rows, arrangement.rows[line]);
@@ -209,16 +222,18 @@ export class Matrix {
     const isFocused = line === this.focused[0] && column === this.focused[1];
     const cell = make("div", {
       class: points.length ? "cell" : "cell empty",
-      attributes: { role: "gridcell", "aria-colindex": `${column + 2}`, tabindex: isFocused ? "0" : "-1" },
+      attributes: { role: "gridcell", "aria-colindex": `${column + 1 + this.headed}`, tabindex: isFocused ? "0" : "-1" },
     });
     cell.dataset.place = `${line} ${column}`;
     cell.style.left = `${this.left + column * this.size}px`;
     cell.style.width = `${this.size}px`;
-    if (points.length === 0) return cell;
+    if (points.length === 0) {
+      cell.append(heard(["no cell"]));
+      return cell;
+    }
     const arrangement = /** @type {Arrangement} */ (this.arrangement);
-    const { label, content } = tile(this.data, points, this.isGallery ? arrangement.view.rows : [], this.does.marking);
+    const content = tile(this.data, points, this.isGallery ? arrangement.view.rows : [], this.does.marking);
     cell.dataset.point = String(points[0]);
-    cell.setAttribute("aria-label", label);
     cell.append(make("div", { class: "tile" }, ...content));
     const video = cell.querySelector("video");
     if (video !== null) {
@@ -338,6 +353,6 @@ export class Matrix {
   print(printing) {
     this.printing = printing;
     document.documentElement.classList.toggle("printing", printing);
-    this.redraw();
+    this.resized();
   }
 }
