@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from browser import Page, chromium, needs_browser
+from axe import barriers, look, needs_axe
+from browser import WIDE, Page, chromium, needs_browser
 
 from batchrun.cli import main
 from batchrun.report.labels import LABELS_PAGE, LABELS_SINGLE
 from batchrun.results.result_files import REPORT
+from batchrun.sweep.location import LEDGER
 
 pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.xdist_group("browser")]
 
@@ -30,6 +32,8 @@ NIGHTS: Final = ("2026-11-27", ODD, "2026-11-29")
 
 TALL: Final = (1280, 1800)
 """A screen on which all tiles are."""
+
+PHONE: Final = (390, 800)
 
 RIGHT: Final = "\ue014"
 
@@ -241,11 +245,32 @@ def test_one_file_has_all_nights(page: Page, nights: Path, tmp_path: Path) -> No
     assert page.errors == []
 
 
+@needs_axe
+@pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_table_of_labels_bars_no_one(
+    page: Page, nights: Path, tmp_path: Path, scheme: str, size: tuple[int, int]
+) -> None:
+    copy = tmp_path / "nightly"
+    shutil.copytree(nights, copy)
+    (copy / f"@{NIGHTS[0]}" / LEDGER).write_bytes(b"no line\n")
+    assert main(["report", str(copy), "--labels"]) == 9
+    look(page, scheme=scheme)
+    page.open(copy / LABELS_PAGE, size=size)
+    assert page.texts(".labels summary") == ["3 labels, 1 with a problem"]
+    assert page.texts(".head") == [*NIGHTS[1:]]
+
+    page.click(".labels summary")
+
+    assert "damaged" in page.texts(".labels")[0]
+    assert barriers(page) == []
+
+
 def test_many_nights_are_columns_all_the_same(page: Page, nights: Path, tmp_path: Path) -> None:
     many = tmp_path / "nightly"
     for day in range(1, 13):
         shutil.copytree(nights / f"@{NIGHTS[0]}", many / f"@2026-10-{day:02}")
-        ledger = many / f"@2026-10-{day:02}" / "ledger.jsonl"
+        ledger = many / f"@2026-10-{day:02}" / LEDGER
         first, rest = ledger.read_text().split("\n", 1)
         start = json.loads(first) | {"at": f"2026-10-{day:02}T03:00:00.000000Z"}
         ledger.write_text(f"{json.dumps(start, separators=(',', ':'))}\n{rest}")
