@@ -56,6 +56,7 @@ SHARED_BY_COMMANDS: Final = {
     "help_json",
     "knowing_balance",
     "knowing_models",
+    "labels_page",
     "ledger_counts",
     "live_page",
     "notes",

@@ -15,7 +15,7 @@ from report_pages import HOSTILE, head, row, written
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.data_files import FOLDER
-from batchrun.report.single_file import write_single
+from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
 from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
@@ -356,16 +356,16 @@ def test_a_page_in_one_file_needs_nothing_beside_it(
 ) -> None:
     store = OutputStore(folder)
     thumbnails = Thumbnails(store, until=lambda: False)
-    path, whole = write_single(store, head(), lambda: iter(chairs(folder)), thumbnails)
+    said = write_single(store, head, lambda: iter(chairs(folder)), thumbnails)
     alone = tmp_path / "alone.html"
-    shutil.move(path, alone)
+    shutil.move(folder / SINGLE, alone)
 
     page.open(alone)
     page.wait("[...document.querySelectorAll('.tile img')].every((e) => e.naturalWidth > 0)")
     page.click("[data-point='2']")
     page.wait("document.querySelector('.stage img').naturalWidth === 40")
 
-    assert whole
+    assert said.endswith("with its files")
     assert page.errors == []
 
 

@@ -14,13 +14,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
-from batchrun.commands.reporting import PATIENCE, cells_of, head_of, report_writer
-from batchrun.commands.status_report import DEFAULT_ATTEMPTS, overview_of, summary_of
+from batchrun.commands.reporting import PATIENCE, head_of, report_writer
+from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Place, Subject, opened, subject_of
 from batchrun.errors import BatchrunError
 from batchrun.ledger.reader import Reader
 from batchrun.report.head import Head
-from batchrun.results.result_files import point_rows, write_results
+from batchrun.results.result_files import write_results
 from batchrun.results.summary import Summary
 
 NICE: Final = 10
@@ -48,7 +48,7 @@ def write_all(
     """
     writer = report_writer(store, seconds=seconds, as_of=as_of)
     if subject.manifest is None:
-        for row in point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS):
+        for row in rows_of(subject, reader):
             writer.add(row)
     else:
         manifest = replace(subject.manifest, redone=reader.book.redone)

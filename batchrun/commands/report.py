@@ -2,33 +2,36 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
 from batchrun.base.said import say
-from batchrun.base.text import number_of, size_of
+from batchrun.base.text import number_of
 from batchrun.commands.exporting import Exported, add_exports, exported, take_exports
+from batchrun.commands.labels_page import Wanted, write_labels
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.page_from_ledger import store_of, write_all
-from batchrun.commands.reporting import cells_of
-from batchrun.commands.status_report import DEFAULT_ATTEMPTS, overview_of, summary_of
+from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
+from batchrun.errors import UsageError
 from batchrun.ledger.reader import Reader
-from batchrun.manifest.grid.expand import expand
 from batchrun.report.head import Head
+from batchrun.report.labels import LABELS_PAGE
 from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
-from batchrun.results.result_files import REPORT, RESULTS_JSONL, point_rows
-from batchrun.results.rows import PointRow
+from batchrun.results.result_files import REPORT, RESULTS_JSONL
 from batchrun.results.summary import Summary
 
 
 def main(argv: Sequence[str]) -> int:
     """Write the page and the results; 0 whenever that could be done."""
     values = vars(parser().parse_args(argv))
+    if values["labels"]:
+        return write_labels(_labels_wanted(values))
     exports = take_exports(values)
     as_of = time.time_ns()
     subject = subject_of(values["target"], take_place(values), quiet=values["json"])
@@ -57,6 +60,22 @@ def _show(said: list[str], summary: Summary, results: Exported | None, *, as_jso
         results.print_table()
 
 
+def _labels_wanted(values: dict[str, Any]) -> Wanted:
+    """Return what the page of labels is to be of; UsageError for what it has nothing to do with."""
+    exports, place = take_exports(values), take_place(values)
+    if exports:
+        raise UsageError("the other formats are of one sweep: leave `--labels` out, or them")
+    if place.label is not None:
+        raise UsageError("`--label` names one sweep, `--labels` shows several: leave one out")
+    return Wanted(
+        target=values["target"],
+        place=place,
+        patterns=tuple(values["labels"]),
+        single=values["single_file"],
+        as_json=values["json"],
+    )
+
+
 def _written(
     subject: Subject,
     reader: Reader,
@@ -78,6 +97,15 @@ def parser() -> Parser:
     made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
     add_place(made)
     made.add_argument(
+        "--labels",
+        nargs="?",
+        const="*",
+        action="append",
+        metavar="PATTERN",
+        help=f"write {LABELS_PAGE} instead: all labels of the name side by side, or those that "
+        "fit a pattern such as '2026-11-*'; it can be given several times",
+    )
+    made.add_argument(
         "--single-file",
         action="store_true",
         help=f"also write {SINGLE}, a page of at most 25 MB with its pictures inside",
@@ -89,15 +117,5 @@ def parser() -> Parser:
 
 def _single(subject: Subject, reader: Reader, head: Head, store: OutputStore) -> str:
     """Write the page in one file; return what is said of it."""
-
-    def rows() -> Iterator[PointRow]:
-        manifest = subject.manifest
-        if manifest is None:
-            return point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS)
-        cells = expand(replace(manifest, redone=reader.book.redone))
-        return point_rows(reader, cells, attempts=manifest.settings().attempts)
-
     thumbnails = Thumbnails(store, until=lambda: False)
-    path, whole = write_single(store, head, rows, thumbnails)
-    size = size_of(path.stat().st_size)
-    return f"{path}: {size}, with {'its files' if whole else 'thumbnails; the files are too large'}"
+    return write_single(store, lambda: head, lambda: rows_of(subject, reader), thumbnails)

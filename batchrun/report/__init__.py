@@ -9,6 +9,7 @@ page does with them is in `page/`, in JavaScript of its own, which is checked by
     data_files    chunks on disk, each named by its content
     thumbnails    small pictures, made once for each content
     head          what the page says of the whole sweep
+    labels        rows and files of several sweeps, as one page has them
     page_file     the page itself: its code, its styles, and what it may load
     writing       all of it, row by row
     single_file   a page with its data and its pictures inside

@@ -15,8 +15,9 @@ from typing import Any, Final, Protocol
 
 from batchrun.base.output_store import OutputStore
 from batchrun.report.embedded import embedded
+from batchrun.report.head import DATA
 
-FOLDER: Final = "report/data"
+FOLDER: Final = DATA
 
 KEPT: Final = 600.0
 """Seconds for which a file stays that no page names: for one that is open, or being written."""
@@ -38,15 +39,16 @@ class Data(Protocol):
 
 
 class DataFiles:
-    """The chunks of a sweep's folder."""
+    """The chunks in the folder *below* that of a sweep."""
 
-    def __init__(self, store: OutputStore) -> None:
+    def __init__(self, store: OutputStore, below: str = FOLDER) -> None:
         self._store = store
+        self._below = below
 
     def put(self, kind: str, number: int, values: Any) -> str:
         text = embedded(values)
         name = f"{kind}{number}-{sha256(text).hexdigest()[:DIGITS]}"
-        path = f"{FOLDER}/{name}.js"
+        path = f"{self._below}/{name}.js"
         script = b'batchrunTake("%s",%s)\n' % (name.encode(), text)
         if self._store.size(path) != len(script):
             self._store.put(path, script)
@@ -56,7 +58,7 @@ class DataFiles:
         return name
 
     def close(self, named: Collection[str]) -> None:
-        folder = self._store.path(FOLDER)
+        folder = self._store.path(self._below)
         kept, old = {f"{name}.js" for name in named}, time.time() - KEPT
         with suppress(OSError):
             for path in list(folder.iterdir()):

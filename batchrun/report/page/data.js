@@ -8,6 +8,8 @@ import { Table, unpacked } from "./table.js";
 /**
  * @typedef {Object} Head
  * @property {string} sweep its id: marks are kept by it
+ * @property {import("./labels.js").Sweep[]} sweeps those of a page of several; none where it is of one
+ * @property {string} data the folder of its chunks
  * @property {string} name
  * @property {string | null} label
  * @property {string} endpoint
@@ -66,7 +68,7 @@ export class Data {
   /** Read what all points have in common. */
   async open() {
     // All are asked for at once, and taken in order: an axis has its values in the grid's order.
-    const chunks = this.head.chunks.map((each) => chunkOf(each.overview));
+    const chunks = this.head.chunks.map((each) => chunkOf(this.head.data, each.overview));
     for (const [number, chunk] of chunks.entries()) {
       this.table.take(this.starts[number], this.head.chunks[number].rows, await chunk);
     }
@@ -105,7 +107,7 @@ export class Data {
   ask(number) {
     let coming = this.coming.get(number);
     if (coming === undefined) {
-      coming = chunkOf(this.head.chunks[number].details).then((details) => {
+      coming = chunkOf(this.head.data, this.head.chunks[number].details).then((details) => {
         this.details.set(number, details);
         this.arrived();
       }, this.failed);
@@ -127,18 +129,19 @@ Object.assign(window, {
 });
 
 /**
+ * @param {string} folder
  * @param {string} name
  * @returns {Promise<Record<string, Packed>>}
  */
-function chunkOf(name) {
+function chunkOf(folder, name) {
   const inside = document.getElementById(`data-${name}`);
   if (inside !== null) return Promise.resolve(JSON.parse(inside.textContent ?? ""));
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    const missing = () => reject(new Error(`report/data/${name}.js can't be read`));
+    const missing = () => reject(new Error(`${folder}/${name}.js can't be read`));
     waiting.set(name, resolve);
     script.async = true;
-    script.src = `report/data/${name}.js`;
+    script.src = `${folder}/${name}.js`;
     script.onerror = missing;
     script.onload = () => {
       script.remove();

@@ -1,5 +1,6 @@
 // The sweep as a whole: its name, how its cells stand, what it cost, what is still open.
 import { button, make } from "./dom.js";
+import { labelsTable } from "./labels.js";
 import { duration, moment, numberOf, visible, words } from "./text.js";
 
 /** @typedef {import("./data.js").Head} Head */
@@ -31,10 +32,11 @@ export function showHead(host, head, only) {
     head.simulated ? "made by the simulator: nothing here is real" : "",
   ];
   host.replaceChildren(
-    make("h1", {}, make("bdi", { text: visible(head.name) }), head.label === null ? null : make("bdi", { class: "label", text: `@${visible(head.label)}` })),
+    make("h1", {}, make("bdi", { text: visible(head.name) }), head.label === null ? null : make("bdi", { class: "label", text: `@${visible(head.label)}` }), head.sweeps.length === 0 ? null : make("span", { class: "label", text: " by label" })),
     make("p", { class: "standings" }, ...standings),
     make("p", { class: "sums" }, ...facts.filter(Boolean).map((text) => make("span", { text }))),
     ...(head.complete || !head.next ? [] : [make("p", { class: "next", text: visible(head.next) })]),
+    ...(head.sweeps.length > 0 ? [labelsTable(head, only)] : []),
     ...(head.failures.length > 0 ? [failures(head, only)] : []),
   );
 }

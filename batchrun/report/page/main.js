@@ -3,13 +3,14 @@ import { Compare } from "./compare.js";
 import { Data, readHead } from "./data.js";
 import { button, make, refill } from "./dom.js";
 import { showHead } from "./head.js";
+import { sideBySide } from "./labels.js";
 import { Arrangement } from "./layout.js";
 import { Marking } from "./marking.js";
 import { Matrix } from "./matrix.js";
 import { Plots } from "./plots.js";
 import { Panel } from "./panel.js";
 import { numberOf, spelled, visible } from "./text.js";
-import { hashOf, showingOnly, viewOf } from "./view.js";
+import { firstView, hashOf, showingOnly, viewOf } from "./view.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./view.js").View} View */
@@ -33,7 +34,8 @@ async function main() {
   await data.open();
   const { table } = data;
 
-  let view = viewOf(location.hash, table);
+  const opening = sideBySide(firstView(table), table, head);
+  let view = viewOf(location.hash, table, opening);
   /** @type {number | null} */
   let marked = null;
   const marking = new Marking(data, { changed: () => matrix.redraw(), say: (text) => (say(text), viewer.say(text)) });
@@ -52,7 +54,7 @@ async function main() {
   };
   showHead(top, head, (name, value) => go({ ...view, only: showingOnly(view.only, name, [JSON.stringify(value)]), open: null }));
   addEventListener("hashchange", () => {
-    if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table));
+    if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table, opening));
   });
   addEventListener("keydown", (event) => {
     if (event.key === "/" && !(event.target instanceof HTMLInputElement) && view.open === null) {

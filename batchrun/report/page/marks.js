@@ -100,15 +100,8 @@ export class Marks {
     this.changed();
   }
 
-  /**
-   * Take in the text of a picks.jsonl; return how many marks were new. Throws an Error that names
-   * what is wrong with it: then nothing is taken in.
-   * @param {string} text
-   */
-  receive(text) {
-    const marks = parsed(text);
-    const others = marks.filter((mark) => mark.sweep !== this.sweep);
-    if (others.length > 0) throw new Error(`${others.length} of its marks are of another sweep, ${others[0].sweep.slice(0, 64)}: this page is of ${this.sweep}`);
+  /** Take in marks of this sweep; return how many were new. @param {Mark[]} marks */
+  receive(marks) {
     const before = new Set([...this.last.values()].map((mark) => mark.id));
     this.add(marks);
     return [...this.last.values()].filter((mark) => !before.has(mark.id)).length;
@@ -186,7 +179,7 @@ export function markedSo(marked, words) {
 }
 
 /** @param {Mark} one @param {Mark} other */
-function order(one, other) {
+export function order(one, other) {
   const isOurs = FORM.test(one.at) && FORM.test(other.at); // as text, thousands take a moment
   return (isOurs ? compared(one.at, other.at) : Date.parse(one.at) - Date.parse(other.at)) || compared(one.id, other.id);
 }
@@ -196,8 +189,8 @@ function compared(one, other) {
   return one < other ? -1 : Number(one > other);
 }
 
-/** @param {string} text @returns {Mark[]} */
-function parsed(text) {
+/** Return the marks of a picks.jsonl; throws an Error for a line that is none. @param {string} text @returns {Mark[]} */
+export function parsed(text) {
   const lines = text.replace(/^\ufeff/, "").split("\n");
   /** @type {Mark[]} */
   const marks = [];

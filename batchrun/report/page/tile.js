@@ -23,7 +23,7 @@ export function tile(data, points, said, marking) {
   const status = String(table.value("status", point));
   const caption = said.map((name) => named(name, table.value(name, point))).join(" · ");
   const cost = table.cost[point];
-  const marks = marking.ofTile(data.of(point)?.cell);
+  const marks = marking.ofTile(point);
   const isShared = table.shared[point] === 1;
   const before = [said.includes("alias") ? "" : spelled(table.value("alias", point)), status === "succeeded" ? "succeeded" : ""];
   const after = [

@@ -31,29 +31,36 @@ const WIDE = 8;
  * @returns {View}
  */
 export function firstView(table) {
-  const narrow = window.innerWidth < 640;
   const split = splitting(table);
   const sizes = new Map(split.map((name) => [name, table.axis(name).values.length]));
   /** @type {string[]} */
   const columns = [];
   let wide = 1;
   for (const name of [...split].sort((a, b) => Number(b === "alias") - Number(a === "alias") || size(a) - size(b))) {
-    if (wide * size(name) > (narrow ? 3 : WIDE)) break;
+    if (wide * size(name) > (isNarrow() ? 3 : WIDE)) break;
     if (columns.length === split.length - 1 && split.length > 1) break;
     columns.push(name);
     wide *= size(name);
   }
   const rows = split.filter((name) => !columns.includes(name));
   const placed = rows.length === 0 ? { rows: columns, columns: [] } : { rows, columns };
-  const room = window.innerWidth - (narrow ? 84 : 500);
-  const fitting = SIZES.filter((each) => each <= 224 && each * wide <= room);
   const none = { tab: null, at: null, only: Object.create(null), low: null, high: null, search: "", marks: [], open: null, beside: null };
-  return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : (fitting.pop() ?? (narrow ? 96 : 128)) };
+  return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : sizeFor(wide) };
 
   /** @param {string} name */
   function size(name) {
     return sizes.get(name) ?? 1;
   }
+}
+
+function isNarrow() {
+  return window.innerWidth < 640;
+}
+
+/** Return the size of tiles of which so many stand side by side on the screen, if they can. @param {number} wide */
+export function sizeFor(wide) {
+  const room = window.innerWidth - (isNarrow() ? 84 : 500);
+  return SIZES.filter((each) => each <= 224 && each * wide <= room).pop() ?? (isNarrow() ? 96 : 128);
 }
 
 /**
@@ -112,14 +119,16 @@ export function hashOf(view) {
 }
 
 /**
- * Return the view of an address; what it names and the sweep doesn't have is left out.
+ * Return the view of an address; what it names and the sweep doesn't have is left out, and what it
+ * doesn't name is as the page opens.
  * @param {string} hash
  * @param {Table} table
+ * @param {View} opening
  * @returns {View}
  */
-export function viewOf(hash, table) {
+export function viewOf(hash, table, opening) {
   const words = new URLSearchParams(hash.slice(1));
-  const view = firstView(table);
+  const view = { ...opening, only: Object.assign(Object.create(null), opening.only) };
   if (words.has("size")) {
     view.rows = known(words.getAll("row"));
     view.columns = known(words.getAll("column")).filter((name) => !view.rows.includes(name));

@@ -1,5 +1,6 @@
 // One point at full size: its file, what made it, what it cost, and why it failed.
 import { button, copied, make, refill } from "./dom.js";
+import { sweepOf } from "./labels.js";
 import { address, isSafe, large } from "./media.js";
 import { bytes, cut, duration, moment, named, spelled, visible, words } from "./text.js";
 import { along } from "./walk.js";
@@ -131,7 +132,7 @@ export class Viewer {
         button("compare (c)", () => this.does.mark(point), { "data-key": "compare" }),
         typeof prompt === "string" ? copy("prompt", prompt) : null,
         copy("inputs", JSON.stringify(details.input, null, 1)),
-        copy("command", `batchrun why ${quoted(this.data.head.folder)} ${details.cell.slice(0, 12)}`),
+        copy("command", `batchrun why ${quoted(sweepOf(this.data.head, point).folder)} ${details.cell.slice(0, 12)}`),
         file !== undefined && isSafe(file) ? opener("the file", file[0]) : null,
         details.logs === null ? null : opener("the logs", details.logs),
       ),
@@ -167,7 +168,7 @@ export class Viewer {
       ...fact("cost", Number.isNaN(cost) ? shared || "not known" : `${cost} USD`),
       ...fact("took", Number.isNaN(took) ? "" : duration(took)),
       ...fact("ended", moment(details.completed_at)),
-      ...fact("model", spelled(this.data.head.models[alias] ?? alias)),
+      ...fact("model", spelled(sweepOf(this.data.head, point).models[alias] ?? alias)),
       ...fact("run", visible(details.run_id ?? "")),
       ...fact("attempts", String(details.attempts)),
       ...fact("replicate", String(value("replicate"))),
