@@ -42,7 +42,8 @@ async function main() {
   const plots = new Plots(table);
   const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark, marking });
   const compare = new Compare(data, () => view.beside !== null && go({ ...view, beside: null }));
-  let arrangement = new Arrangement(table, view);
+  /** @type {Arrangement} what stands where; `apply` lays it out */
+  let arrangement;
   data.arrived = () => {
     matrix.redraw();
     viewer.draw();
@@ -60,10 +61,8 @@ async function main() {
     }
   });
   document.body.classList.toggle("unfolded", innerWidth >= 900);
-  matrix.show(arrangement);
   apply(view, true);
   document.documentElement.dataset.ready = "yes";
-  performance.mark("shown");
 
   /** Go to a view, and let the address say so. @param {View} next */
   function go(next) {
