@@ -6,6 +6,8 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from batchrun.report.throttle_bins import ThrottleBins
+
 SCHEMA: Final = 1
 """Version of what stands in a page; its own code reads it, and nothing else does."""
 
@@ -30,7 +32,7 @@ class Head(Struct, frozen=True, kw_only=True):
 
     *models* are the ids of models by their aliases, *next* is how to go on. *undrawn* counts the
     pictures without a thumbnail, for which there was no time. *sweep* is its id: the page keeps
-    marks by it.
+    marks by it. *throttles* are the 429s of all calls.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Head(Struct, frozen=True, kw_only=True):
     chunks: Sequence[ChunkNames] = ()
     undrawn: int = 0
     sweep: str = ""
+    throttles: ThrottleBins = ThrottleBins()
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for the page."""
@@ -60,7 +63,13 @@ class Head(Struct, frozen=True, kw_only=True):
             {name: each[name] for name in ("alias", "code", "message", "count")}
             for each in self.failures
         ]
-        return {"schema": SCHEMA, **asdict(self), "chunks": chunks, "failures": failures}
+        return {
+            "schema": SCHEMA,
+            **asdict(self),
+            "chunks": chunks,
+            "failures": failures,
+            "throttles": asdict(self.throttles),
+        }
 
     @property
     def title(self) -> str:

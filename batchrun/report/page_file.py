@@ -36,6 +36,8 @@ MODULES: Final = (
     "walk",
     "viewer",
     "compare",
+    "timeline",
+    "strips",
     "plots",
     "panel",
     "head",
