@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,13 @@ OPTIONS: Final = (
 )
 
 WIDE: Final = (1280, 800)
+
+SEEN_WHOLE: Final = """
+    const [element, done] = arguments;
+    element.scrollIntoView({ block: "nearest", inline: "nearest" });
+    requestAnimationFrame(() => requestAnimationFrame(done));
+"""
+"""Brings an element onto the screen: tiles follow a scroll when the page draws next."""
 
 
 @contextmanager
@@ -92,11 +99,21 @@ class Page:
 
     def press(self, *keys: str) -> None:
         for key in keys:
-            self.driver.switch_to.active_element.send_keys(key)
+            self._press(key)
         self.settle()
 
+    def _press(self, key: str) -> None:
+        exceptions = pytest.importorskip("selenium.common.exceptions")
+        while True:
+            # What has the focus may be drawn anew before the key comes: then nothing was pressed.
+            with suppress(exceptions.StaleElementReferenceException):
+                self.driver.switch_to.active_element.send_keys(key)
+                return
+
     def click(self, selector: str) -> None:
-        self.all(selector)[0].click()
+        element = self.all(selector)[0]
+        self.driver.execute_async_script(SEEN_WHOLE, element)
+        element.click()
         self.settle()
 
     @property

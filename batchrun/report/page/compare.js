@@ -16,6 +16,8 @@ export class Compare {
     this.points = null;
     /** @type {ReturnType<typeof setInterval> | undefined} */
     this.beat = undefined;
+    /** Whether the machine's owner wants little to move. */
+    this.still = matchMedia("(prefers-reduced-motion: reduce)");
     this.under = make("div", { class: "layer" });
     this.over = make("div", { class: "layer over" });
     this.slider = make("input", {
@@ -24,14 +26,17 @@ export class Compare {
     });
     this.names = [make("span", { class: "name" }), make("span", { class: "name" })];
     this.flickering = button("flicker (space)", () => this.flicker(), { "aria-pressed": "false" });
+    this.playing = button("play or pause", () => this.play());
+    /** Which one a flicker shows. */
+    this.isLeft = true;
     this.dialog = make(
       "dialog",
       {
         class: "compare",
-        attributes: { "aria-label": "two cells compared" },
+        attributes: { "aria-label": "two cells compared", tabindex: "-1" },
         on: { keydown: (event) => this.key(event), close: () => (this.stop(), (this.points = null), closed()) },
       },
-      make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), this.flickering, button("swap", () => this.swap())),
+      make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), this.flickering, button("swap", () => this.swap()), this.playing),
       make("div", { class: "layers" }, this.under, this.over),
       make("div", { class: "slide" }, this.names[0], this.slider, this.names[1]),
     );
@@ -59,6 +64,7 @@ export class Compare {
     this.names[0].textContent = this.name(left, right);
     this.names[1].textContent = this.name(right, left);
     this.slide(Number(this.slider.value));
+    this.playing.hidden = this.dialog.querySelector("video") === null;
   }
 
   /** @param {number} point */
@@ -68,7 +74,7 @@ export class Compare {
     if (file === undefined) return make("span", { class: "kind", text: details === null ? "…" : "no file" });
     const element = large(file, this.name(point, point));
     if (element instanceof HTMLMediaElement) {
-      [element.muted, element.autoplay, element.controls] = [true, true, false];
+      [element.muted, element.autoplay, element.controls] = [true, !this.still.matches, false];
     }
     return element;
   }
@@ -89,15 +95,30 @@ export class Compare {
     if (this.points !== null) this.show(this.points[1], this.points[0]);
   }
 
+  /** Begin to show one and the other in turn, or end it. Where little shall move, turn once. */
   flicker() {
-    if (this.beat !== undefined) {
-      this.stop();
-      return;
+    if (this.beat !== undefined) this.stop();
+    else if (this.still.matches) this.turn();
+    else {
+      this.flickering.setAttribute("aria-pressed", "true");
+      this.turn();
+      this.beat = setInterval(() => this.turn(), BEAT);
     }
-    let isLeft = false;
-    this.flickering.setAttribute("aria-pressed", "true");
-    this.slide(0);
-    this.beat = setInterval(() => this.slide((isLeft = !isLeft) ? 100 : 0), BEAT);
+  }
+
+  turn() {
+    this.isLeft = !this.isLeft;
+    this.slide(this.isLeft ? 100 : 0);
+  }
+
+  /** Let videos play, or stop all that do. */
+  play() {
+    const videos = [...this.dialog.querySelectorAll("video")];
+    const isPlaying = videos.some((video) => !video.paused);
+    for (const video of videos) {
+      if (isPlaying) video.pause();
+      else void video.play().catch(() => {});
+    }
   }
 
   stop() {

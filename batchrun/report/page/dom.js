@@ -35,6 +35,19 @@ export function button(text, click, attributes = {}) {
 }
 
 /**
+ * Put others in place of what a *host* has. The focus goes to what has the same `data-key`, where it
+ * was in there: else keys would have to begin at the page's top.
+ * @param {HTMLElement} host
+ * @param {Node[]} children
+ */
+export function refill(host, ...children) {
+  const { activeElement } = document;
+  const key = host.contains(activeElement) ? activeElement?.getAttribute("data-key") : null;
+  host.replaceChildren(...children);
+  if (key) /** @type {HTMLElement | null} */ (host.querySelector(`[data-key="${CSS.escape(key)}"]`))?.focus();
+}
+
+/**
  * Copy a text; say whether that worked.
  * @param {string} text
  */

@@ -1,7 +1,7 @@
 // Puts the page together: the address says what is shown, and every choice changes the address.
 import { Compare } from "./compare.js";
 import { Data, readHead } from "./data.js";
-import { button, make } from "./dom.js";
+import { button, make, refill } from "./dom.js";
 import { showHead } from "./head.js";
 import { Arrangement } from "./layout.js";
 import { Marking } from "./marking.js";
@@ -20,12 +20,13 @@ const MOST_TABS = 12;
 async function main() {
   const head = readHead();
   const top = make("header");
-  const tabs = make("div", { class: "tabs" });
+  const tabs = make("div", { class: "tabs", attributes: { role: "group" } });
   const said = make("p", { class: "said", attributes: { role: "status", "aria-live": "polite" } });
   const side = make("aside", { attributes: { "aria-label": "what is shown" } });
   const host = make("main");
   const plotting = button("plots", () => plots.show(arrangement), { "data-key": "plots" });
-  const bar = make("div", { class: "bar" }, button("choose axes and cells", () => document.body.classList.toggle("unfolded"), { class: "fold" }), plotting, tabs, said);
+  const folding = button("choose axes and cells", () => unfold(folding.ariaExpanded !== "true"), { class: "fold" });
+  const bar = make("section", { class: "bar", attributes: { "aria-label": "ways to look" } }, folding, plotting, tabs, said);
   document.body.append(top, bar, side, host);
 
   const data = new Data(head, fail);
@@ -56,13 +57,19 @@ async function main() {
   addEventListener("keydown", (event) => {
     if (event.key === "/" && !(event.target instanceof HTMLInputElement) && view.open === null) {
       event.preventDefault();
-      document.body.classList.add("unfolded");
+      unfold(true);
       /** @type {HTMLElement | null} */ (side.querySelector("[type=search]"))?.focus();
     }
   });
-  document.body.classList.toggle("unfolded", innerWidth >= 900);
+  unfold(innerWidth >= 900);
   apply(view, true);
   document.documentElement.dataset.ready = "yes";
+
+  /** Show the choices, or fold them away. @param {boolean} isOpen */
+  function unfold(isOpen) {
+    document.body.classList.toggle("unfolded", isOpen);
+    folding.setAttribute("aria-expanded", String(isOpen));
+  }
 
   /** Go to a view, and let the address say so. @param {View} next */
   function go(next) {
@@ -108,22 +115,26 @@ async function main() {
   }
 
   function showTabs() {
-    tabs.replaceChildren();
-    if (view.tab === null) return;
+    if (view.tab === null) {
+      tabs.replaceChildren();
+      return;
+    }
     const { values, tokens } = table.axis(view.tab);
     const name = make("span", { text: visible(view.tab) });
+    tabs.setAttribute("aria-label", visible(view.tab));
     if (values.length > MOST_TABS) {
       const options = values.map((value, code) =>
         make("option", { text: spelled(value), attributes: { value: tokens[code], ...(tokens[code] === view.at ? { selected: "" } : {}) } }),
       );
-      const select = make("select", { attributes: { "aria-label": visible(view.tab) }, on: { change: (event) => go({ ...view, at: event.target.value }) } }, ...options);
-      tabs.append(name, select);
+      const select = make("select", { attributes: { "aria-label": visible(view.tab), "data-key": "tab" }, on: { change: (event) => go({ ...view, at: event.target.value }) } }, ...options);
+      refill(tabs, name, select);
       return;
     }
-    tabs.append(
+    refill(
+      tabs,
       name,
       ...values.map((value, code) =>
-        button(spelled(value), () => go({ ...view, at: tokens[code] }), { "aria-pressed": String(tokens[code] === view.at) }),
+        button(spelled(value), () => go({ ...view, at: tokens[code] }), { "aria-pressed": String(tokens[code] === view.at), "data-key": `tab ${code}` }),
       ),
     );
   }

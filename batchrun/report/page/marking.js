@@ -133,7 +133,7 @@ export class Marking {
     const marks = this.marks.of(cell);
     if (this.bar.childElementCount === 0) {
       const buttons = KINDS.map(({ kind, key, does }) =>
-        button(`${does} (${key})`, () => void this.act(kind, point), { "aria-keyshortcuts": key, "data-mark": kind }),
+        button(`${does} (${key})`, () => void this.act(kind, point), { "aria-keyshortcuts": key, "data-mark": kind, "data-key": kind }),
       );
       this.bar.append(make("div", { class: "buttons" }, ...buttons), make("p", { class: "noted" }));
     }

@@ -4,7 +4,7 @@
 // The tiles stand in a window that stays where it is while the canvas behind it scrolls: a browser
 // scrolls ahead of the page's code, and would show a gap where the code is late.
 import { make } from "./dom.js";
-import { tile } from "./tile.js";
+import { heard, tile } from "./tile.js";
 import { named, spelled } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
@@ -92,8 +92,8 @@ export class Matrix {
     this.window.style.height = `${this.scroller.clientHeight}px`;
     this.window.style.width = this.printing ? "100%" : `${wide}px`;
     this.canvas.style.width = `${this.left + this.across * this.size}px`;
-    this.scroller.setAttribute("aria-rowcount", String(this.lines + 1));
-    this.scroller.setAttribute("aria-colcount", String(this.across + 1));
+    this.scroller.setAttribute("aria-rowcount", String(this.lines + this.headed));
+    this.scroller.setAttribute("aria-colcount", String(this.across + this.headed));
     this.redraw();
   }
 
@@ -105,6 +105,11 @@ export class Matrix {
     this.shown = "";
     this.draw();
     if (hadFocus) this.element(...this.focused)?.focus({ preventScroll: true });
+  }
+
+  /** How many rows and columns of heads stand before those of cells. */
+  get headed() {
+    return this.isGallery ? 0 : 1;
   }
 
   /** How far the whole matrix is scrolled, in its own pixels. */
@@ -143,8 +148,9 @@ export class Matrix {
     for (let line = first; line <= last; line += 1) {
       if (this.drawn.has(line)) continue;
       const row = this.row(line, from, to);
+      const below = Math.min(...[...this.drawn.keys()].filter((each) => each > line));
+      this.window.insertBefore(row, this.drawn.get(below) ?? null); // rows are read out in this order
       this.drawn.set(line, row);
-      this.window.append(row);
     }
     this.window.style.setProperty("--across", `${across}px`);
     for (const [line, row] of this.drawn) row.style.transform = `translateY(${Math.round(this.top + line * size - offset)}px)`;
@@ -183,7 +189,7 @@ export class Matrix {
   /** @param {number} line @param {number} from @param {number} to */
   row(line, from, to) {
     const arrangement = /** @type {Arrangement} */ (this.arrangement);
-    const row = make("div", { class: "row", attributes: { role: "row", "aria-rowindex": `${line + 2}` } });
+    const row = make("div", { class: "row", attributes: { role: "row", "aria-rowindex": `${line + 1 + this.headed}` } });
     row.style.height = `${this.size}px`;
     if (!this.isGallery) {
       const texts = this.texts(arrangement.view.rows, arrangement.rows[line]);
@@ -216,16 +222,18 @@ export class Matrix {
     const isFocused = line === this.focused[0] && column === this.focused[1];
     const cell = make("div", {
       class: points.length ? "cell" : "cell empty",
-      attributes: { role: "gridcell", "aria-colindex": `${column + 2}`, tabindex: isFocused ? "0" : "-1" },
+      attributes: { role: "gridcell", "aria-colindex": `${column + 1 + this.headed}`, tabindex: isFocused ? "0" : "-1" },
     });
     cell.dataset.place = `${line} ${column}`;
     cell.style.left = `${this.left + column * this.size}px`;
     cell.style.width = `${this.size}px`;
-    if (points.length === 0) return cell;
+    if (points.length === 0) {
+      cell.append(heard(["no cell"]));
+      return cell;
+    }
     const arrangement = /** @type {Arrangement} */ (this.arrangement);
-    const { label, content } = tile(this.data, points, this.isGallery ? arrangement.view.rows : [], this.does.marking);
+    const content = tile(this.data, points, this.isGallery ? arrangement.view.rows : [], this.does.marking);
     cell.dataset.point = String(points[0]);
-    cell.setAttribute("aria-label", label);
     cell.append(make("div", { class: "tile" }, ...content));
     const video = cell.querySelector("video");
     if (video !== null) {

@@ -40,20 +40,19 @@ export function address(path) {
 }
 
 /**
- * Return a small element for a tile.
+ * Return a small element for a tile, which says itself what it is of.
  * @param {File} file
- * @param {string} label
  */
-export function small(file, label) {
+export function small(file) {
   const kind = kindOf(file);
   if (kind === "image") {
-    const picture = make("img", { attributes: { alt: label, decoding: "async", draggable: "false" } });
+    const picture = make("img", { attributes: { alt: "", decoding: "async", draggable: "false" } });
     picture.onerror = () => picture.replaceWith(gone());
     picture.src = address(file[3] ?? file[0]);
     return picture;
   }
   if (kind === "video") {
-    const video = make("video", { attributes: { preload: "metadata", "aria-label": label } });
+    const video = make("video", { attributes: { preload: "metadata" } });
     [video.muted, video.loop, video.playsInline] = [true, true, true];
     video.onerror = () => video.replaceWith(gone());
     video.src = address(file[0]);

@@ -1,5 +1,5 @@
 // The choices: where each axis goes, which of its values are shown, what a cell may have cost.
-import { button, make } from "./dom.js";
+import { button, make, refill } from "./dom.js";
 import { numberOf, spelled, visible } from "./text.js";
 import { SIZES, amount, showingOnly } from "./view.js";
 
@@ -30,8 +30,8 @@ export class Panel {
     this.view = view;
     const { table } = this;
     const names = [...new Set([...table.varying, ...view.rows, ...view.columns])];
-    const focus = document.activeElement?.getAttribute("data-key");
-    this.host.replaceChildren(
+    refill(
+      this.host,
       make("h2", { text: "Show" }),
       this.search(view),
       this.costs(view),
@@ -41,9 +41,6 @@ export class Panel {
       make("h2", { text: "Axes" }),
       ...names.map((name) => this.axis(name, view)),
     );
-    /** @type {HTMLElement | null} */
-    const focused = focus ? this.host.querySelector(`[data-key="${CSS.escape(focus)}"]`) : null;
-    focused?.focus();
   }
 
   /** @param {Partial<View>} change */
@@ -72,7 +69,10 @@ export class Panel {
 
   /** @param {View} view */
   sizes(view) {
-    const buttons = [button("−", () => this.resize(-1), { "aria-label": "smaller tiles" }), button("+", () => this.resize(1), { "aria-label": "larger tiles" })];
+    const buttons = [
+      button("−", () => this.resize(-1), { "aria-label": "smaller tiles", "data-key": "smaller" }),
+      button("+", () => this.resize(1), { "aria-label": "larger tiles", "data-key": "larger" }),
+    ];
     return make("div", { class: "field" }, make("span", { text: "tiles" }), ...buttons, make("span", { text: `${view.size}` }));
   }
 
@@ -131,7 +131,8 @@ export class Panel {
       if (codes.includes(-1)) listed.push(panel.choice(name, "", "none", only));
       details.append(...listed);
       if (values.length > LISTED) details.append(make("p", { text: `and ${numberOf(values.length - LISTED, "value")}: search finds them` }));
-      if (only !== undefined) details.append(button("all", () => panel.choose(name, null)));
+      // The focus goes back to the values: there is no such button any more.
+      if (only !== undefined) details.append(button("all", () => panel.choose(name, null), { "data-key": `values ${name}` }));
     }
   }
 

@@ -29,6 +29,15 @@ export function named(name, value) {
   return typeof value === "string" ? spelled(value) : `${visible(name)} ${spelled(value)}`;
 }
 
+/**
+ * Return no more of a text than there is room for.
+ * @param {string} text
+ * @param {number} most characters
+ */
+export function cut(text, most) {
+  return text.length <= most ? text : `${text.slice(0, most).replace(/[\ud800-\udbff]$/, "")}…`;
+}
+
 /** @param {number} number @param {string} noun */
 export function numberOf(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;

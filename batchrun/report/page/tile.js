@@ -1,18 +1,21 @@
 // One place of the matrix: the first of its points, as a small picture or as words.
 import { make } from "./dom.js";
 import { small } from "./media.js";
-import { named, spelled, visible, words } from "./text.js";
+import { cut, named, spelled, visible, words } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
 /** @typedef {import("./marking.js").Marking} Marking */
 
+/** Characters of a reason that a tile has room for. */
+const LONGEST_REASON = 400;
+
 /**
- * Return what stands in a place: its content, and its words for who can't see it.
+ * Return what stands in a place. It can be seen, or only be heard where it is seen otherwise.
  * @param {Data} data
  * @param {number[]} points
  * @param {string[]} said axes whose values stand on the tile
  * @param {Marking} marking
- * @returns {{label: string, content: Node[]}}
+ * @returns {Node[]}
  */
 export function tile(data, points, said, marking) {
   const [point] = points;
@@ -21,41 +24,49 @@ export function tile(data, points, said, marking) {
   const caption = said.map((name) => named(name, table.value(name, point))).join(" · ");
   const cost = table.cost[point];
   const marks = marking.ofTile(data.of(point)?.cell);
-  const label = [
-    ...["alias", ...said.filter((name) => name !== "alias")].map((name) => spelled(table.value(name, point))),
-    words(status),
+  const isShared = table.shared[point] === 1;
+  const before = [said.includes("alias") ? "" : spelled(table.value("alias", point)), status === "succeeded" ? "succeeded" : ""];
+  const after = [
     ...marks.words,
     Number.isNaN(cost) ? "" : `${cost} USD`,
-    table.shared[point] === 1 ? "the same run as an earlier row" : "",
+    isShared ? "the same run as an earlier row" : "",
     points.length > 1 ? `1 of ${points.length} here` : "",
   ];
-  return {
-    label: label.filter(Boolean).join(", "),
-    content: [
-      ...body(data, point, status, caption),
-      ...marks.content,
-      ...(caption ? [make("span", { class: "caption", text: caption })] : []),
-      ...(table.shared[point] === 1 ? [make("span", { class: "badge same", text: "=", attributes: { title: "the same run as an earlier row" } })] : []),
-      ...(points.length > 1 ? [make("span", { class: "badge", text: `${points.length}` })] : []),
-    ],
-  };
+  return [
+    heard(before),
+    ...body(data, point, status),
+    ...marks.content,
+    ...(caption ? [make("span", { class: "caption", text: caption })] : []),
+    ...(isShared ? [badge("=", "badge same", "the same run as an earlier row")] : []),
+    ...(points.length > 1 ? [badge(`${points.length}`, "badge", "cells behind each other")] : []),
+    heard(after),
+  ];
+}
+
+/** Return words for who can't see. @param {string[]} words */
+export function heard(words) {
+  return make("span", { class: "heard", text: words.filter(Boolean).join(", ") });
+}
+
+/** @param {string} text @param {string} kind @param {string} title */
+function badge(text, kind, title) {
+  return make("span", { class: kind, text, attributes: { title, "aria-hidden": "true" } });
 }
 
 /**
  * @param {Data} data
  * @param {number} point
  * @param {string} status
- * @param {string} caption
  * @returns {Node[]}
  */
-function body(data, point, status, caption) {
+function body(data, point, status) {
   const details = data.of(point);
   const succeeded = status === "succeeded" || status === "partial_succeeded";
   if (details === null) return [make("span", { class: "kind", text: "…" })];
   const chip = status === "succeeded" ? [] : [make("span", { class: `chip ${status}`, text: words(status) })];
-  if (details.files.length > 0) return [small(details.files[0], caption), ...chip];
+  if (details.files.length > 0) return [small(details.files[0]), ...chip];
   if (succeeded) return [make("span", { class: "kind", text: "no file yet" }), ...chip];
   const code = data.table.value("failure_code", point);
   const reason = [code === undefined ? "" : visible(String(code)), visible(details.failure_message ?? "")];
-  return [...chip, make("span", { class: "reason", text: reason.filter(Boolean).join(": ") })];
+  return [...chip, make("span", { class: "reason", text: cut(reason.filter(Boolean).join(": "), LONGEST_REASON) })];
 }

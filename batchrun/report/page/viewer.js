@@ -1,7 +1,7 @@
 // One point at full size: its file, what made it, what it cost, and why it failed.
-import { button, copied, make } from "./dom.js";
+import { button, copied, make, refill } from "./dom.js";
 import { address, isSafe, large } from "./media.js";
-import { bytes, duration, moment, spelled, visible, words } from "./text.js";
+import { bytes, cut, duration, moment, named, spelled, visible, words } from "./text.js";
 import { along } from "./walk.js";
 
 /** @typedef {import("./data.js").Data} Data */
@@ -9,6 +9,9 @@ import { along } from "./walk.js";
 /** @typedef {import("./data.js").File} File */
 /** @typedef {import("./marking.js").Marking} Marking */
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
+
+/** Characters of a value in the name of a cell. */
+const LONGEST = 60;
 
 /**
  * @typedef {Object} Does
@@ -29,16 +32,17 @@ export class Viewer {
     this.arrangement = null;
     this.stage = make("div", { class: "stage" });
     this.facts = make("div");
+    this.title = make("h2", { class: "title", attributes: { id: "viewer-title", "aria-live": "polite" } });
     this.said = make("p", { class: "said", attributes: { role: "status", "aria-live": "polite" } });
     this.dialog = make(
       "dialog",
       {
         class: "viewer",
-        attributes: { "aria-label": "one cell" },
+        attributes: { "aria-labelledby": this.title.id, tabindex: "-1" },
         on: { keydown: (event) => this.key(event), close: () => this.closed() },
       },
       this.stage,
-      make("div", { class: "facts" }, this.said, this.facts),
+      make("div", { class: "facts" }, this.title, this.said, this.facts),
     );
     document.body.append(this.dialog);
   }
@@ -74,16 +78,26 @@ export class Viewer {
   draw() {
     if (this.point === null) return;
     const details = this.data.of(this.point);
+    const title = this.name(this.point);
+    if (this.title.textContent !== title) this.title.textContent = title; // it is read out when it changes
     if (details === null) {
       this.stage.replaceChildren(make("span", { class: "kind", text: "…" }));
       return; // drawn again when they have come
     }
     const { files } = details;
     const file = files[Math.min(this.place, files.length - 1)];
-    const label = spelled(this.data.table.value("alias", this.point));
-    this.stage.replaceChildren(file === undefined ? this.nothing(details) : large(file, label));
-    if (files.length > 1) this.stage.append(this.places(files));
-    this.facts.replaceChildren(...this.content(this.point, details, file));
+    const places = files.length > 1 ? [this.places(files)] : [];
+    refill(this.stage, file === undefined ? this.nothing(details) : large(file, title), ...places);
+    refill(this.facts, ...this.content(this.point, details, file));
+    if (this.dialog.open && document.activeElement === document.body) this.dialog.focus(); // keys go on from there
+  }
+
+  /** Name a cell by its values of the axes in which cells differ, and by how it stands. @param {number} point */
+  name(point) {
+    const { table } = this.data;
+    const names = table.varying.filter((name) => table.axis(name).codes[point] >= 0);
+    const values = names.map((name) => cut(named(name, table.value(name, point)), LONGEST));
+    return [...values, words(String(table.value("status", point)))].join(" · ");
   }
 
   /** @param {Details} details */
@@ -99,7 +113,7 @@ export class Viewer {
       button(`${place + 1}`, () => {
         this.place = place;
         this.draw();
-      }, place === this.place ? { "aria-current": "true" } : {}),
+      }, { "data-key": `place ${place}`, ...(place === this.place ? { "aria-current": "true" } : {}) }),
     );
     return make("div", { class: "places" }, ...buttons);
   }
@@ -108,13 +122,13 @@ export class Viewer {
   content(point, details, file) {
     const { table } = this.data;
     const prompt = details.input.prompt;
-    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => this.copy(name, text));
+    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => this.copy(name, text), { "data-key": `copy ${name}` });
     return [
       make(
         "div",
         { class: "buttons" },
-        button("← back", () => this.hide(), { class: "back" }),
-        button("compare (c)", () => this.does.mark(point)),
+        button("← back", () => this.hide(), { class: "back", "data-key": "back" }),
+        button("compare (c)", () => this.does.mark(point), { "data-key": "compare" }),
         typeof prompt === "string" ? copy("prompt", prompt) : null,
         copy("inputs", JSON.stringify(details.input, null, 1)),
         copy("command", `batchrun why ${quoted(this.data.head.folder)} ${details.cell.slice(0, 12)}`),
@@ -122,11 +136,11 @@ export class Viewer {
         details.logs === null ? null : opener("the logs", details.logs),
       ),
       this.does.marking.barOf(point),
-      make("h2", { text: "Axes" }),
+      make("h3", { text: "Axes" }),
       make("dl", {}, ...table.varying.filter((name) => table.axis(name).codes[point] >= 0).flatMap((name) => this.axis(name, point))),
-      make("h2", { text: "Run" }),
+      make("h3", { text: "Run" }),
       make("dl", {}, ...this.run(point, details, file)),
-      make("h2", { text: "Inputs as sent" }),
+      make("h3", { text: "Inputs as sent" }),
       make("dl", {}, ...Object.entries(details.input).flatMap(([name, value]) => fact(visible(name), spelled(value)))),
     ];
   }
@@ -134,7 +148,7 @@ export class Viewer {
   /** Return an axis with ways along it. @param {string} name @param {number} point */
   axis(name, point) {
     const step = (/** @type {number} */ by, /** @type {string} */ arrow) =>
-      button(arrow, () => this.step(name, by), { "aria-label": `${by < 0 ? "previous" : "next"} ${visible(name)}` });
+      button(arrow, () => this.step(name, by), { "aria-label": `${by < 0 ? "previous" : "next"} ${visible(name)}`, "data-key": `${by} ${name}` });
     const value = make("span", { text: spelled(this.data.table.value(name, point)) });
     return [make("dt", { text: visible(name) }), make("dd", { class: "axis" }, step(-1, "‹"), step(1, "›"), value)];
   }
