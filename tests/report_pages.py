@@ -32,7 +32,13 @@ def head(**rest: Any) -> Head:
     return Head(**given | rest)
 
 
-def row(key: str, values: dict[str, Any], saved: Saved | None = None, **rest: Any) -> PointRow:
+def row(
+    key: str,
+    values: dict[str, Any],
+    saved: Saved | None = None,
+    started_at: str | None = None,
+    **rest: Any,
+) -> PointRow:
     one = cell(key, values=values)
     ours = {
         "status": "succeeded",
@@ -47,7 +53,8 @@ def row(key: str, values: dict[str, Any], saved: Saved | None = None, **rest: An
         "failure_code": None,
         "failure_message": None,
     }
-    return PointRow(cell=one, values=point(one) | ours | rest, saved=saved)
+    values = point(one) | ours | rest
+    return PointRow(cell=one, values=values, saved=saved, started_at=started_at)
 
 
 class NoThumbnails:

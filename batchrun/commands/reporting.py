@@ -103,6 +103,7 @@ def head_of(summary: Summary, folder: Path) -> "Head":
     """Return what a page says of the whole sweep, of which *summary* is how it stands."""
     from batchrun.base.text import money
     from batchrun.report.head import COUNTS, Head
+    from batchrun.report.throttle_bins import throttle_bins
 
     span = span_of(folder / LEDGER)
     return Head(
@@ -121,6 +122,7 @@ def head_of(summary: Summary, folder: Path) -> "Head":
         complete=summary.complete,
         next=summary.next,
         failures=summary.failures,
+        throttles=throttle_bins(span.throttled),
     )
 
 

@@ -64,6 +64,7 @@ from batchrun.engine.service_habits import ServiceHabits
 from batchrun.engine.service_waits import ServiceWaits
 from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
 from batchrun.engine.submit import Submitter
+from batchrun.engine.throttle_lines import ThrottleLines
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
@@ -163,6 +164,7 @@ class Runner:
             context, services.downloads, active=self._active, wakeup=self._wakeup
         )
         self._duplicates = DuplicateRuns(context, self._active, self._wakeup)
+        self._throttles = ThrottleLines(ledger, services.client)
         self._transitions = self._made_transitions()
 
     def hear(self, ended: Ended) -> None:
@@ -211,6 +213,7 @@ class Runner:
                 self.shutdown.leave(context.sources.named(error))
         finally:
             with anyio.CancelScope(shield=True):
+                self._throttles.put_down()
                 await context.ledger.settle()
                 await self._end_day()
             context.progress.close()
@@ -527,6 +530,7 @@ class Runner:
             await anyio.sleep(min(TICK, max(0.0, self._end - anyio.current_time())))
             self._context.progress.tick()
             waits.look()
+            self._throttles.look()
             submitter.judge()
             if anyio.current_time() >= self._end and not self.shutdown.leaving:
                 self.shutdown.leave("`--max-duration` is over")

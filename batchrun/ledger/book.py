@@ -42,12 +42,13 @@ from batchrun.ledger.records import (
     Saved,
     Submitted,
     Sweep,
+    Throttled,
     Uploaded,
     by_kind,
 )
 from batchrun.sweep.references import is_marker, wave_number
 
-_OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Learnt, Marks)
+_OF_NO_CELL: Final = (Sweep, Uploaded, Looked, Throttled, Learnt, Marks)
 
 REMEMBERED: Final = 200
 """How many of a model's newest durations are kept."""
@@ -323,6 +324,9 @@ class Book:
         for owed in (self.doubted, self.looked, self.unlisted):
             owed.pop(record.client_ref, None)
 
+    def _throttled(self, record: Throttled, _line: int) -> None:
+        """Leave the book as it is: only the page of results asks for these, by a scan."""
+
     def _learnt(self, record: Learnt, _line: int) -> None:
         known = self.learnt.get(record.model)
         self.learnt[record.model] = record if known is None else _joined(known, record)
@@ -479,6 +483,7 @@ class Book:
             Sweep: _sweep,
             Uploaded: _uploaded,
             Looked: _looked,
+            Throttled: _throttled,
             Learnt: _learnt,
             Marks: _marks,
             Intent: _intent,

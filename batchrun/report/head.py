@@ -6,6 +6,8 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from batchrun.report.throttle_bins import ThrottleBins
+
 SCHEMA: Final = 1
 """Version of what stands in a page; its own code reads it, and nothing else does."""
 
@@ -54,8 +56,8 @@ class Head(Struct, frozen=True, kw_only=True):
 
     *models* are the ids of models by their aliases, *next* is how to go on. *undrawn* counts the
     pictures without a thumbnail, for which there was no time. *sweep* is its id: the page keeps
-    marks by it. *sweeps* are those of a page of several, which has no id; *data* is the folder of
-    the chunks, below the page's.
+    marks by it. *throttles* are the 429s of all calls. *sweeps* are those of a page of several,
+    which has no id; *data* is the folder of the chunks, below the page's.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Head(Struct, frozen=True, kw_only=True):
     chunks: Sequence[ChunkNames] = ()
     undrawn: int = 0
     sweep: str = ""
+    throttles: ThrottleBins = ThrottleBins()
     sweeps: Sequence[SweepOnPage] = ()
     data: str = DATA
 
@@ -89,7 +92,7 @@ class Head(Struct, frozen=True, kw_only=True):
         ]
         sweeps = [asdict(each) for each in self.sweeps]
         lists = {"chunks": chunks, "failures": failures, "sweeps": sweeps}
-        return {"schema": SCHEMA, **asdict(self), **lists}
+        return {"schema": SCHEMA, **asdict(self), **lists, "throttles": asdict(self.throttles)}
 
     @property
     def title(self) -> str:

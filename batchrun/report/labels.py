@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from batchrun.base.text import money
 from batchrun.report.head import COUNTS, Head, SweepOnPage
+from batchrun.report.throttle_bins import joined
 from batchrun.results.rows import PointRow
 
 LABEL: Final = "label"
@@ -69,6 +70,7 @@ def head_of_all(name: str, folder: str, heads: Sequence[Head], written_at: str) 
         calls=sum(each.calls for each in heads),
         complete=all(each.complete for each in sweeps),
         failures=_failures(each for head in heads for each in head.failures),
+        throttles=joined(each.throttles for each in heads),
         sweeps=sweeps,
         data=LABELS_DATA,
     )

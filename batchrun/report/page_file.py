@@ -39,6 +39,8 @@ MODULES: Final = (
     "walk",
     "viewer",
     "compare",
+    "timeline",
+    "strips",
     "plots",
     "panel",
     "head",

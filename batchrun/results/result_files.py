@@ -82,18 +82,19 @@ def _shown(
 
 def _row(cell: Cell, ledger: Readable, attempts: int, *, shared: bool) -> PointRow:
     history = ledger.book.history(cell.key)
-    saved = _saved(ledger, cell.key, history)
+    saved, ended = _saved(ledger, cell.key, history), _ended(ledger, history)
     values = row(
         cell,
         history,
-        _ended(ledger, history),
+        ended,
         saved,
         attempts=attempts,
         lost=next(lost_files(ledger, cell.key), None),
         other_costs=ledger.book.other_costs.get(cell.key),
         shared=shared,
     )
-    return PointRow(cell=cell, values=values, saved=saved)
+    started_at = ended.started_at if isinstance(ended, Finished) else None
+    return PointRow(cell=cell, values=values, saved=saved, started_at=started_at)
 
 
 def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:

@@ -56,6 +56,7 @@ from batchrun.runflow.ratelimit.apart import Apart, question_of
 from batchrun.runflow.ratelimit.kinds import Kind, kind_of
 from batchrun.runflow.ratelimit.limiter import HeldError, Limiter
 from batchrun.runflow.ratelimit.pace import LONGEST_NAMED_TROUBLE
+from batchrun.runflow.ratelimit.throttle_counts import ThrottleCounts
 from batchrun.runflow.redact import Redacted
 from batchrun.runflow.retry_budget import RetryBudget
 from batchrun.runflow.throttled import asked_to_wait, refused_all, wait_fact
@@ -112,6 +113,7 @@ class Calls:
         clock: Callable[[], datetime],
     ) -> None:
         self.requests = self.retries = self.rate_limited = 0
+        self.throttles = ThrottleCounts()
         self._http = http
         self._limiter = limiter
         self._give_up = give_up
@@ -133,7 +135,11 @@ class Calls:
     @property
     def server_time(self) -> datetime | None:
         """The service's time; None before its first answer with a date."""
-        return None if self._ahead is None else self._clock() + self._ahead
+        return self.server_time_at(self._clock())
+
+    def server_time_at(self, local: datetime) -> datetime | None:
+        """Return the service's time at a moment of our clock; None before an answer with a date."""
+        return None if self._ahead is None else local + self._ahead
 
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
@@ -458,6 +464,7 @@ class Calls:
         question: str = "",
     ) -> None:
         self.rate_limited += 1
+        self.throttles.note(self._clock())
         self._refused[kind] += 1
         named = self._named(response)
         reason = "HTTP 429, too many requests"

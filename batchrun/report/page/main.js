@@ -42,7 +42,7 @@ async function main() {
   if (view.marks.length > 0) await marking.index();
   const panel = new Panel(side, table, marking, go);
   const matrix = new Matrix(host, data, { open: (point) => go({ ...view, open: point, beside: null }), mark, marking });
-  const plots = new Plots(table);
+  const plots = new Plots(data);
   const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark, marking });
   const compare = new Compare(data, () => view.beside !== null && go({ ...view, beside: null }));
   /** @type {Arrangement} what stands where; `apply` lays it out */

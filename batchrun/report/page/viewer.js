@@ -159,14 +159,15 @@ export class Viewer {
     const { table } = this.data;
     const value = (/** @type {string} */ name) => table.value(name, point);
     const alias = String(value("alias"));
-    const [cost, took] = [table.cost[point], table.duration[point]];
+    const [cost, whole, work] = [table.cost[point], table.whole[point], table.work[point]];
     const shared = table.shared[point] === 1 ? "with an earlier row: shown there" : "";
     return [
       ...fact("status", words(String(value("status")))),
       ...fact("failure", value("failure_code") === undefined ? "" : spelled(value("failure_code"))),
       ...fact("message", visible(details.failure_message ?? "")),
       ...fact("cost", Number.isNaN(cost) ? shared || "not known" : `${cost} USD`),
-      ...fact("took", Number.isNaN(took) ? "" : duration(took)),
+      ...fact("queued", Number.isNaN(work) ? "" : duration(whole - work)),
+      ...(Number.isNaN(work) ? fact("took", Number.isNaN(whole) ? "" : duration(whole)) : fact("worked", duration(work))),
       ...fact("ended", moment(details.completed_at)),
       ...fact("model", spelled(sweepOf(this.data.head, point).models[alias] ?? alias)),
       ...fact("run", visible(details.run_id ?? "")),
