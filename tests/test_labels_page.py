@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,8 +10,13 @@ import pytest
 from report_pages import inside, row
 
 from batchrun.cli import main
+from batchrun.commands.status_report import rows_of
+from batchrun.commands.target import Subject
+from batchrun.errors import LedgerError
 from batchrun.ledger.lock import locked
+from batchrun.ledger.reader import Reader
 from batchrun.report.labels import LABELS_DATA, LABELS_PAGE, LABELS_SINGLE, labelled
+from batchrun.results.rows import PointRow
 from batchrun.sweep.location import LEDGER
 
 FIRST: Final = """
@@ -198,6 +203,28 @@ def test_a_night_that_cannot_be_read_is_named_and_the_others_are_shown(
     shown = json.loads(capsys.readouterr().out)
     assert (shown["exit_code"], shown["rows"], shown["counts"]["cells"]) == (9, 4, 4)
     assert shown["report"] == str(nights / LABELS_PAGE)
+
+
+@pytest.mark.parametrize("error", [LedgerError("it went"), PermissionError(13, "not yours")])
+def test_a_night_that_breaks_off_is_shown_as_far_as_it_goes(
+    nights: Path,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def breaking(subject: Subject, reader: Reader) -> Iterator[PointRow]:
+        rows = rows_of(subject, reader)
+        yield next(rows)
+        if subject.folder.name == "@tue":
+            raise error
+        yield from rows
+
+    monkeypatch.setattr("batchrun.commands.labels_page.rows_of", breaking)
+
+    assert main(["report", str(nights), "--labels"]) == 9
+
+    assert "label tue is not whole: " in capsys.readouterr().err
+    assert [each["rows"] for each in head(nights)["sweeps"]] == [1, 2, 2, 8]
 
 
 def test_where_no_night_can_be_read_the_page_stays_as_it_was(nights: Path) -> None:

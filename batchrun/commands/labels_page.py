@@ -24,7 +24,7 @@ from batchrun.base.text import listed, number_of
 from batchrun.commands.reporting import head_of, logs_in
 from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Place, Subject, naming_recover, opened, recover_of, subject_of
-from batchrun.errors import BatchrunError, ManifestError, UsageError, most_severe
+from batchrun.errors import BatchrunError, FolderError, ManifestError, UsageError, most_severe
 from batchrun.ledger.beginning import sweep_at_beginning
 from batchrun.ledger.records import timestamp
 from batchrun.report.data_files import DataFiles
@@ -138,12 +138,19 @@ class Sweeps:
                     models[row.cell.alias] = row.cell.model
                     rows += 1
                     yield labelled(row, label, below)
-        except BatchrunError as error:  # of this sweep: what the page itself raises isn't seen here
-            self.stops.append(error)
-            problem = str(error)
+        except (BatchrunError, OSError) as error:  # of this sweep: the page's own isn't seen here
+            self.stops.append(_stop(error, folder))
+            problem = str(self.stops[-1])
         one = replace(head, models=models)
         sweep = on_page(one, label=label, rows=rows, problem=problem)
         self._heads.append(replace(head, sweeps=(sweep,)))
+
+
+def _stop(error: BatchrunError | OSError, folder: Path) -> BatchrunError:
+    """Return why a sweep can't be read, where the system says so alone."""
+    if isinstance(error, BatchrunError):
+        return error
+    return FolderError(f"cannot read {folder}: {error.strerror or error}")
 
 
 def _folder_of(wanted: Wanted) -> Path:

@@ -64,9 +64,10 @@ def take_in(
     labels saves them in one file. Durable when it returns. Raises UsageError where a file can't be
     read, has a broken line, or marks of a sweep that is neither; then none is taken in.
     """
-    given = merged(*(_read(path, sweep, beside) for path in paths)).values()
+    given = [pick for path in paths for pick in _read(path, sweep, beside)]
     ours = [each for each in given if each.sweep == sweep]
-    left = Counter(each.sweep for each in given if each.sweep != sweep)
+    others = merged(each for each in given if each.sweep != sweep)
+    left = Counter(each.sweep for each in others.values())
     with locked_folder(folder):
         before = merged(kept(folder))
         after = merged(before.values(), ours)

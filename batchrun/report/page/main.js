@@ -155,7 +155,7 @@ function laidOut(view) {
 /** Say what is wrong in place of a page that looks as if all were well. @param {unknown} error */
 function fail(error) {
   const words = error instanceof Error ? error.message : String(error);
-  const advice = "The report may have been written anew: reload the page. If it was moved, take the folder report/ along with it; `batchrun report` writes both again.";
+  const advice = "The report may have been written anew: reload the page. If it was moved, take the folders beside it along; `batchrun report` writes it again.";
   document.querySelector(".alert")?.remove();
   document.body.prepend(make("p", { class: "alert", attributes: { role: "alert" }, text: `This page is not complete: ${visible(words)}. ${advice}` }));
 }
