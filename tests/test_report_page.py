@@ -1,6 +1,8 @@
 """The page in a browser: what people do with it, from a disk and without a network."""
 
+import re
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -270,6 +272,64 @@ def test_only_what_is_on_the_screen_is_in_the_tree(page: Page, tmp_path: Path) -
     page.js("const m = document.querySelector('.matrix'); m.scrollTop = m.scrollHeight")
     page.wait("document.querySelector('[data-place^=\"8999 \"]') !== null")
     assert page.js("return document.querySelectorAll('*').length") < 1500
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a page with 60 columns and 500 lines; return its address."""
+    folder = tmp_path_factory.mktemp("table")
+    places = ((line, column) for line in range(500) for column in range(60))
+    written(folder, [row(f"c{x}x{y}", {"line": x, "column": y}) for x, y in places])
+    return folder / REPORT
+
+
+TABLE: Final = "#row=line&column=column&size=96"
+
+
+def test_tiles_stay_on_the_screen_until_the_page_has_drawn_others(page: Page, table: Path) -> None:
+    page.open(table, TABLE)
+
+    gaps = page.js(
+        "const matrix = document.querySelector('.matrix');"
+        "const { left, top, width, height } = matrix.getBoundingClientRect();"
+        "matrix.scrollTo(3000, 20000);"  # what is drawn for that comes in a later step
+        "const shares = [0.3, 0.5, 0.7, 0.9];"
+        "return shares.flatMap((x) => shares.map((y) =>"
+        "  document.elementFromPoint(left + x * width, top + y * height).closest('.cell')))"
+        ".filter((each) => each === null).length"
+    )
+
+    assert gaps == 0
+    page.wait("document.querySelector('[data-place=\"210 32\"]') !== null")
+
+
+def test_a_click_opens_what_is_seen_wherever_the_matrix_is_scrolled(
+    page: Page, table: Path
+) -> None:
+    page.open(table, TABLE)
+    page.js("document.querySelector('.matrix').scrollTo(2500, 9630)")
+    page.wait("document.querySelector('[data-place=\"102 30\"]') !== null")
+
+    page.click("[data-place='102 30']")
+
+    assert f"open={102 * 60 + 30}&" in f"{page.hash}&"
+    heads = page.texts(".head")
+    left = page.js(
+        "return ['.head[aria-colindex=\"32\"]', '[data-place=\"102 30\"]']"
+        ".map((each) => document.querySelector(each).getBoundingClientRect().left)"
+    )
+    assert "column 30" in heads
+    assert left[0] == left[1]
+
+
+def test_what_is_printed_ends(page: Page, table: Path) -> None:
+    page.open(table, "#row=line&row=column&size=96")
+
+    printed = page.driver.execute_cdp_cmd("Page.printToPDF", {})
+    pages = len(re.findall(rb"/Type\s*/Page\b", b64decode(printed["data"])))
+
+    assert 20 <= pages <= 60  # the first 400 of 30,000 lines
+    assert page.js("return document.querySelectorAll('.row').length") < 20
 
 
 def test_a_phone_has_room_for_two_columns(page: Page, folder: Path) -> None:

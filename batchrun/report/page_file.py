@@ -26,6 +26,7 @@ MODULES: Final = (
     "table",
     "data",
     "marks",
+    "groups",
     "view",
     "layout",
     "media",

@@ -1,14 +1,11 @@
 // Where each point stands: rows and columns of the axes that the view names. It knows no page.
 
+import { gathered, oneGroup, parted } from "./groups.js";
 import { markedSo } from "./marks.js";
 
+/** @typedef {import("./groups.js").Groups} Groups */
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./view.js").View} View */
-
-/**
- * A row or a column: the codes of its axes.
- * @typedef {Int32Array} Line
- */
 
 export class Arrangement {
   /** @param {Table} table @param {View} view */
@@ -18,18 +15,13 @@ export class Arrangement {
     this.points = filtered(table, view);
     const rows = linesOf(table, view.rows, this.points);
     const columns = linesOf(table, view.columns, this.points);
-    this.rows = rows.lines;
-    this.columns = columns.lines;
+    /** A point of each row: its values are those of the row. */
+    this.rows = rows.points;
+    this.columns = columns.points;
     this.rowOf = rows.of;
     this.columnOf = columns.of;
-    /** @type {Map<number, number[]>} */
-    this.places = new Map();
-    for (const [index, point] of this.points.entries()) {
-      const place = rows.of[index] * this.columns.length + columns.of[index];
-      const there = this.places.get(place);
-      if (there === undefined) this.places.set(place, [point]);
-      else there.push(point);
-    }
+    // By row, in a row by column, in a place as they come.
+    this.places = gathered(rows, gathered(columns).indices);
   }
 
   /**
@@ -39,7 +31,15 @@ export class Arrangement {
    * @returns {number[]}
    */
   at(row, column) {
-    return this.places.get(row * this.columns.length + column) ?? [];
+    if (row >= this.rows.length) return [];
+    const { starts, indices } = this.places;
+    const columnAt = (/** @type {number} */ place) => this.columnOf[indices[place]];
+    const end = starts[row + 1];
+    let place = firstFrom(column, starts[row], end, columnAt);
+    /** @type {number[]} */
+    const found = [];
+    for (; place < end && columnAt(place) === column; place += 1) found.push(this.points[indices[place]]);
+    return found;
   }
 
   /**
@@ -74,15 +74,24 @@ export class Arrangement {
 
 /** @param {Int32Array} points ascending @param {number} point */
 function indexOf(points, point) {
-  let low = 0;
-  let high = points.length - 1;
-  while (low <= high) {
+  const index = firstFrom(point, 0, points.length, (each) => points[each]);
+  return points[index] === point ? index : -1;
+}
+
+/**
+ * Return the first index from *low* to below *high* whose value is at least *wanted*; *high* if none is.
+ * @param {number} wanted
+ * @param {number} low
+ * @param {number} high
+ * @param {(index: number) => number} valueAt ascending
+ */
+function firstFrom(wanted, low, high, valueAt) {
+  while (low < high) {
     const middle = (low + high) >> 1;
-    if (points[middle] === point) return middle;
-    if (points[middle] < point) low = middle + 1;
-    else high = middle - 1;
+    if (valueAt(middle) < wanted) low = middle + 1;
+    else high = middle;
   }
-  return -1;
+  return low;
 }
 
 /**
@@ -151,30 +160,19 @@ function has(value, word) {
 }
 
 /**
- * Return the lines that points make along some axes, in the grid's order, and the line of each.
+ * Return the lines that points make along some axes, in the grid's order: the line of each point, and
+ * a point of each line.
  * @param {Table} table
  * @param {string[]} names
  * @param {Int32Array} points
- * @returns {{lines: Line[], of: Int32Array}}
+ * @returns {Groups & {points: Int32Array}}
  */
 function linesOf(table, names, points) {
-  const axes = names.map((name) => table.axis(name));
-  const of = new Int32Array(points.length);
-  for (const { codes, values } of axes) {
-    // Numbered anew at each axis, so that no number outgrows what is exact.
-    const keys = new Float64Array(points.length);
-    for (let index = 0; index < points.length; index += 1) {
-      keys[index] = of[index] * (values.length + 1) + codes[points[index]];
-    }
-    const distinct = Float64Array.from(new Set(keys)).sort();
-    const numbers = new Map();
-    for (let number = 0; number < distinct.length; number += 1) numbers.set(distinct[number], number);
-    for (let index = 0; index < keys.length; index += 1) of[index] = numbers.get(keys[index]);
+  let groups = oneGroup(points.length);
+  for (const { codes, values } of names.map((name) => table.axis(name))) {
+    groups = parted(groups, values.length, (index) => codes[points[index]]);
   }
-  /** @type {Line[]} */
-  const lines = [];
-  for (let index = 0; index < points.length; index += 1) {
-    lines[of[index]] ??= Int32Array.from(axes, ({ codes }) => codes[points[index]]);
-  }
-  return { lines, of };
+  const lines = new Int32Array(groups.count);
+  for (let index = 0; index < points.length; index += 1) lines[groups.of[index]] = points[index];
+  return { ...groups, points: lines };
 }

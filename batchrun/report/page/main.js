@@ -43,7 +43,8 @@ async function main() {
   const plots = new Plots(table);
   const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark, marking });
   const compare = new Compare(data, () => view.beside !== null && go({ ...view, beside: null }));
-  let arrangement = new Arrangement(table, view);
+  /** @type {Arrangement} what stands where; `apply` lays it out */
+  let arrangement;
   data.arrived = () => {
     matrix.redraw();
     viewer.draw();
@@ -61,10 +62,8 @@ async function main() {
     }
   });
   unfold(innerWidth >= 900);
-  matrix.show(arrangement);
   apply(view, true);
   document.documentElement.dataset.ready = "yes";
-  performance.mark("shown");
 
   /** Show the choices, or fold them away. @param {boolean} isOpen */
   function unfold(isOpen) {

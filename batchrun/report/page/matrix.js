@@ -1,5 +1,8 @@
 // The matrix of tiles. Only the tiles on the screen are in the page's tree: a sweep of 100,000 cells
 // scrolls like one of a hundred. It is a grid for screen readers, and keys walk in it.
+//
+// The tiles stand in a window that stays where it is while the canvas behind it scrolls: a browser
+// scrolls ahead of the page's code, and would show a gap where the code is late.
 import { make } from "./dom.js";
 import { heard, tile } from "./tile.js";
 import { named, spelled } from "./text.js";
@@ -42,7 +45,8 @@ export class Matrix {
     /** @type {Map<number, HTMLElement>} */
     this.drawn = new Map();
     this.heads = make("div", { class: "heads", attributes: { role: "row", "aria-rowindex": "1" } });
-    this.canvas = make("div", { class: "canvas" }, this.heads);
+    this.window = make("div", { class: "window" }, this.heads);
+    this.canvas = make("div", { class: "canvas" }, this.window);
     this.scroller = make(
       "div",
       {
@@ -85,6 +89,8 @@ export class Matrix {
     this.across = this.isGallery ? Math.max(1, Math.floor(wide / this.size)) : arrangement.columns.length;
     this.lines = this.isGallery ? Math.ceil(arrangement.rows.length / this.across) : arrangement.rows.length;
     this.canvas.style.height = `${this.top + Math.min(TALLEST, this.lines * this.size)}px`;
+    this.window.style.height = `${this.scroller.clientHeight}px`;
+    this.window.style.width = this.printing ? "100%" : `${wide}px`;
     this.canvas.style.width = `${this.left + this.across * this.size}px`;
     this.scroller.setAttribute("aria-rowcount", String(this.lines + this.headed));
     this.scroller.setAttribute("aria-colcount", String(this.across + this.headed));
@@ -118,11 +124,12 @@ export class Matrix {
   /** Draw what is on the screen, and take away what is not. */
   draw() {
     if (this.arrangement === null) return;
-    const { offset, size, scroller } = this;
+    const { size, scroller } = this;
+    const [offset, across] = this.printing ? [0, 0] : [this.offset, scroller.scrollLeft];
     let first = Math.max(0, Math.floor(offset / size) - SPARE);
     let last = Math.min(this.lines - 1, Math.floor((offset + scroller.clientHeight) / size) + SPARE);
-    let from = Math.max(0, Math.floor(scroller.scrollLeft / size) - SPARE);
-    let to = Math.min(this.across - 1, Math.floor((scroller.scrollLeft + scroller.clientWidth) / size) + SPARE);
+    let from = Math.max(0, Math.floor(across / size) - SPARE);
+    let to = Math.min(this.across - 1, Math.floor((across + scroller.clientWidth) / size) + SPARE);
     if (this.printing) [first, last, from, to] = [0, Math.min(this.lines, PRINTED) - 1, 0, this.across - 1];
     const columns = `${from} ${to}`;
     if (columns !== this.shown) {
@@ -138,15 +145,15 @@ export class Matrix {
         this.drawn.delete(line);
       }
     }
-    const shift = this.top + scroller.scrollTop - offset;
     for (let line = first; line <= last; line += 1) {
       if (this.drawn.has(line)) continue;
       const row = this.row(line, from, to);
       const below = Math.min(...[...this.drawn.keys()].filter((each) => each > line));
-      this.canvas.insertBefore(row, this.drawn.get(below) ?? null); // rows are read out in this order
+      this.window.insertBefore(row, this.drawn.get(below) ?? null); // rows are read out in this order
       this.drawn.set(line, row);
     }
-    for (const [line, row] of this.drawn) row.style.transform = `translateY(${Math.round(line * size + shift)}px)`;
+    this.window.style.setProperty("--across", `${across}px`);
+    for (const [line, row] of this.drawn) row.style.transform = `translateY(${Math.round(this.top + line * size - offset)}px)`;
     if (this.lines > 0 && this.element(...this.focused) === null) {
       this.focused = [Math.min(last, first + SPARE), Math.min(to, from + SPARE)]; // Tab leads to what is seen
       this.element(...this.focused)?.setAttribute("tabindex", "0");
@@ -174,9 +181,9 @@ export class Matrix {
     }
   }
 
-  /** @param {string[]} names @param {Int32Array} line */
-  texts(names, line) {
-    return names.map((name, place) => named(name, this.data.table.axis(name).values[line[place]]));
+  /** @param {string[]} names @param {number} point */
+  texts(names, point) {
+    return names.map((name) => named(name, this.data.table.value(name, point)));
   }
 
   /** @param {number} line @param {number} from @param {number} to */
@@ -346,6 +353,6 @@ export class Matrix {
   print(printing) {
     this.printing = printing;
     document.documentElement.classList.toggle("printing", printing);
-    this.redraw();
+    this.resized();
   }
 }

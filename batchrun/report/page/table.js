@@ -25,11 +25,10 @@ export class Table {
       const codes = new Int32Array(length).fill(-1);
       this.axes.set(name, { name, values: [], tokens: [], codes, numbers: new Map() });
     }
-    this.cost = new Float64Array(length).fill(Number.NaN);
-    this.duration = new Float64Array(length).fill(Number.NaN);
-    /** Milliseconds since 1970. */
-    this.created = new Float64Array(length).fill(Number.NaN);
-    this.shared = new Uint8Array(length);
+    /** The columns that are no axes, as they came. @type {{from: number, rows: number, chunk: Record<string, Packed>}[]} */
+    this.chunks = [];
+    /** Those of them that were asked for. @type {Map<string, Float64Array>} */
+    this.numbers = new Map();
     /** The marks of each point, as bits: see marks.js. */
     this.marked = new Uint8Array(length);
   }
@@ -45,10 +44,42 @@ export class Table {
       const packed = chunk[axis.name];
       if (isPacked(packed)) addCodes(axis, from, rows, packed);
     }
-    fill(this.cost, from, rows, chunk.cost, (value) => (value === null ? Number.NaN : Number(value)));
-    fill(this.duration, from, rows, chunk.duration_ms, (value) => (typeof value === "number" ? value : Number.NaN));
-    fill(this.created, from, rows, chunk.created_at, (value) => (typeof value === "string" ? Date.parse(value) : Number.NaN));
-    fill(this.shared, from, rows, chunk.shared, Number);
+    this.chunks.push({ from, rows, chunk });
+  }
+
+  /** USD of each point; NaN where it has none. */
+  get cost() {
+    return this.column("cost", (value) => (value === null ? Number.NaN : Number(value)));
+  }
+
+  /** Milliseconds that each run took. */
+  get duration() {
+    return this.column("duration_ms", (value) => (typeof value === "number" ? value : Number.NaN));
+  }
+
+  /** When each run was created, in milliseconds since 1970. */
+  get created() {
+    return this.column("created_at", (value) => (typeof value === "string" ? Date.parse(value) : Number.NaN));
+  }
+
+  /** 1 for each point that has its run from an earlier one. */
+  get shared() {
+    return this.column("shared", Number);
+  }
+
+  /**
+   * Return a column of numbers, which is read when it is asked for first: a page opens without most.
+   * @param {string} name
+   * @param {(value: unknown) => number} read
+   */
+  column(name, read) {
+    let numbers = this.numbers.get(name);
+    if (numbers === undefined) {
+      numbers = new Float64Array(this.length).fill(Number.NaN);
+      for (const { from, rows, chunk } of this.chunks) fill(numbers, from, rows, chunk[name], read);
+      this.numbers.set(name, numbers);
+    }
+    return numbers;
   }
 
   /** @param {string} name @returns {Axis} */
@@ -128,7 +159,7 @@ function numberIn(axis, value) {
 }
 
 /**
- * @param {Float64Array | Uint8Array} column
+ * @param {Float64Array} column
  * @param {number} from
  * @param {number} rows
  * @param {Packed | undefined} packed
@@ -136,5 +167,13 @@ function numberIn(axis, value) {
  */
 function fill(column, from, rows, packed, read) {
   if (packed === undefined) return;
-  for (let row = 0; row < rows; row += 1) column[from + row] = read(unpacked(packed, row));
+  if (packed.values === undefined) {
+    column.fill(read(packed.all), from, from + rows);
+    return;
+  }
+  const numbers = packed.values.map(read);
+  for (let row = 0; row < rows; row += 1) {
+    const code = packed.codes === undefined ? row : packed.codes[row];
+    if (code >= 0) column[from + row] = numbers[code];
+  }
 }

@@ -1,4 +1,5 @@
 // What is shown, and how: kept in the page's address, so that a view is a link.
+import { oneGroup, parted } from "./groups.js";
 
 /** @typedef {import("./table.js").Table} Table */
 
@@ -63,17 +64,13 @@ export function firstView(table) {
 function splitting(table) {
   /** @type {string[]} */
   const found = [];
-  let groups = new Float64Array(table.length);
-  let count = 1;
+  let groups = oneGroup(table.length);
   for (const name of table.varying) {
     const { codes, values } = table.axis(name);
     if (codes.includes(-1)) continue;
-    const keys = groups.map((group, point) => group * values.length + codes[point]);
-    const numbers = new Map();
-    for (const key of keys) if (!numbers.has(key)) numbers.set(key, numbers.size);
-    if (numbers.size === count) continue;
-    count = numbers.size;
-    groups = keys.map((key) => numbers.get(key));
+    const parts = parted(groups, values.length, (point) => codes[point]);
+    if (parts.count === groups.count) continue;
+    groups = parts;
     found.push(name);
   }
   return found;
