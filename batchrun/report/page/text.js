@@ -1,14 +1,14 @@
 // How values, amounts and times are spelled. Text from outside goes through `visible`.
 
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 
 /**
  * Return the text with names for marks that can't be seen: they turn the direction of writing
- * around, or hide in it.
+ * around, hide in it, or are half of a character.
  * @param {string} text
  */
 export function visible(text) {
-  return text.replace(CONTROLS, (mark) => `⟨${mark.charCodeAt(0).toString(16).padStart(4, "0")}⟩`);
+  return text.replace(CONTROLS, (mark) => `⟨${/** @type {number} */ (mark.codePointAt(0)).toString(16).padStart(4, "0")}⟩`);
 }
 
 /**

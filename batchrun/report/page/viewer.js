@@ -11,7 +11,7 @@ import { along } from "./walk.js";
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
 
 /** Characters of a value in the name of a cell. */
-const LONGEST = 60;
+const LONGEST_TITLE = 60;
 
 /**
  * @typedef {Object} Does
@@ -96,7 +96,7 @@ export class Viewer {
   name(point) {
     const { table } = this.data;
     const names = table.varying.filter((name) => table.axis(name).codes[point] >= 0);
-    const values = names.map((name) => cut(named(name, table.value(name, point)), LONGEST));
+    const values = names.map((name) => cut(named(name, table.value(name, point)), LONGEST_TITLE));
     return [...values, words(String(table.value("status", point)))].join(" · ");
   }
 
@@ -133,13 +133,14 @@ export class Viewer {
         copy("inputs", JSON.stringify(details.input, null, 1)),
         copy("command", `batchrun why ${quoted(this.data.head.folder)} ${details.cell.slice(0, 12)}`),
         file !== undefined && isSafe(file) ? opener("the file", file[0]) : null,
-        details.logs === null ? null : opener("the logs", details.logs),
+        details.logs === null ? null : opener("the logs", details.logs[0]),
       ),
       this.does.marking.barOf(point),
       make("h3", { text: "Axes" }),
       make("dl", {}, ...table.varying.filter((name) => table.axis(name).codes[point] >= 0).flatMap((name) => this.axis(name, point))),
       make("h3", { text: "Run" }),
       make("dl", {}, ...this.run(point, details, file)),
+      ...(details.logs?.[1] ? [make("h3", { text: "Log" }), make("pre", { class: "log", text: visible(details.logs[1]) })] : []),
       make("h3", { text: "Inputs as sent" }),
       make("dl", {}, ...Object.entries(details.input).flatMap(([name, value]) => fact(visible(name), spelled(value)))),
     ];
