@@ -35,8 +35,15 @@ def head(**rest: Any) -> Head:
     return Head(**given | rest)
 
 
-def row(key: str, values: dict[str, Any], saved: Saved | None = None, **rest: Any) -> PointRow:
-    one = cell(key, values=values)
+def row(
+    key: str,
+    values: dict[str, Any],
+    saved: Saved | None = None,
+    *,
+    alias: str = "banana",
+    **rest: Any,
+) -> PointRow:
+    one = cell(key, alias, values=values)
     ours = {
         "status": "succeeded",
         "attempts": 1,

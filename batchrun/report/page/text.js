@@ -11,13 +11,25 @@ export function visible(text) {
   return text.replace(CONTROLS, (mark) => `⟨${/** @type {number} */ (mark.codePointAt(0)).toString(16).padStart(4, "0")}⟩`);
 }
 
+/** Texts that look like something else: the number 1, or no value. */
+const ALIKE = /^(|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false|null|none)$/i;
+
 /**
  * Spell a value for people: text as it is, anything else as JSON.
  * @param {unknown} value
  */
 export function spelled(value) {
   if (value === undefined) return "none";
-  return visible(typeof value === "string" ? value : JSON.stringify(value));
+  return visible(typeof value === "string" && !ALIKE.test(value) ? value : jsonOf(value));
+}
+
+/**
+ * Return a value as JSON, with the numbers that JavaScript doesn't have: see columns.py.
+ * @param {unknown} value
+ * @param {number} [indent]
+ */
+export function jsonOf(value, indent) {
+  return JSON.stringify(value, null, indent).replace(/\{\s*"\$number":\s*"([^"\\]*)"\s*\}/g, "$1");
 }
 
 /**

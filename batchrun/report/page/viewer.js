@@ -1,7 +1,7 @@
 // One point at full size: its file, what made it, what it cost, and why it failed.
 import { button, copied, make, refill } from "./dom.js";
 import { address, isSafe, large } from "./media.js";
-import { bytes, cut, duration, moment, named, spelled, visible, words } from "./text.js";
+import { bytes, cut, duration, jsonOf, moment, named, spelled, visible, words } from "./text.js";
 import { along } from "./walk.js";
 
 /** @typedef {import("./data.js").Data} Data */
@@ -130,7 +130,7 @@ export class Viewer {
         button("← back", () => this.hide(), { class: "back", "data-key": "back" }),
         button("compare (c)", () => this.does.mark(point), { "data-key": "compare" }),
         typeof prompt === "string" ? copy("prompt", prompt) : null,
-        copy("inputs", JSON.stringify(details.input, null, 1)),
+        copy("inputs", jsonOf(details.input, 1)),
         copy("command", `batchrun why ${quoted(this.data.head.folder)} ${details.cell.slice(0, 12)}`),
         file !== undefined && isSafe(file) ? opener("the file", file[0]) : null,
         details.logs === null ? null : opener("the logs", details.logs[0]),
