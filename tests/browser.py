@@ -27,6 +27,13 @@ OPTIONS: Final = (
 
 WIDE: Final = (1280, 800)
 
+SEEN_WHOLE: Final = """
+    const [element, done] = arguments;
+    element.scrollIntoView({ block: "nearest", inline: "nearest" });
+    requestAnimationFrame(() => requestAnimationFrame(done));
+"""
+"""Brings an element onto the screen: tiles follow a scroll when the page draws next."""
+
 
 @contextmanager
 def chromium(profile: Path) -> Iterator[Any]:
@@ -104,7 +111,9 @@ class Page:
                 return
 
     def click(self, selector: str) -> None:
-        self.all(selector)[0].click()
+        element = self.all(selector)[0]
+        self.driver.execute_async_script(SEEN_WHOLE, element)
+        element.click()
         self.settle()
 
     @property

@@ -83,7 +83,9 @@ def test_the_quickstart_makes_pictures_and_then_has_nothing_to_do(tmp_path: Path
     assert len(rows) == report["cells"] + report["folded"]
     files = [path for path in (folder / "files").rglob("*") if path.is_file()]
     assert len(files) == report["cells"]
-    assert all(path.read_bytes()[:4] in {b"\x89PNG", b"RIFF"} for path in files)
+    beginnings = {".png": b"\x89PNG", ".webm": b"\x1aE\xdf\xa3"}
+    assert {path.suffix for path in files} == set(beginnings)
+    assert all(path.read_bytes().startswith(beginnings[path.suffix]) for path in files)
     assert len({path.read_bytes() for path in files}) == len(files)
 
 

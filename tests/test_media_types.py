@@ -5,11 +5,12 @@ import pytest
 from batchrun.base.first_bytes import sniffed
 from batchrun.base.media_types import media_type
 
-PNG, WEBP, AVIF, MP4 = (
+PNG, WEBP, AVIF, MP4, WEBM = (
     b"\x89PNG\r\n\x1a\n" + bytes(8),
     b"RIFF\x00\x00\x00\x00WEBP",
     b"\x00\x00\x00\x1cftypavif",
     b"\x00\x00\x00\x18ftypisom",
+    b"\x1aE\xdf\xa3\x9fB\x86\x81\x01",
 )
 
 
@@ -27,6 +28,7 @@ PNG, WEBP, AVIF, MP4 = (
         ("picture", WEBP, "image/webp"),
         ("picture", AVIF, "image/avif"),
         ("clip", MP4, "video/mp4"),
+        ("clip", WEBM, "video/webm"),
         ("picture", b"\xff\xd8\xff\xe0", "image/jpeg"),
         ("page", b"%PDF-1.7", None),  # no media: it wants a name that tells
         ("thing", b"", None),
@@ -43,7 +45,10 @@ def test_a_local_file_is_what_its_name_tells_else_its_first_bytes(
 
 @pytest.mark.parametrize(
     ("head", "extension"),
-    [(PNG, ".png"), (WEBP, ".webp"), (AVIF, ".avif"), (MP4, ".mp4"), (b"%PDF-1.7", ".pdf")],
+    [
+        *((PNG, ".png"), (WEBP, ".webp"), (AVIF, ".avif"), (MP4, ".mp4"), (WEBM, ".webm")),
+        (b"%PDF-1.7", ".pdf"),
+    ],
 )
 def test_first_bytes_name_an_extension(head: bytes, extension: str) -> None:
     assert sniffed(head) == extension

@@ -7,7 +7,8 @@ The way of a request: `server` accepts it from a socket, or `transport` plays it
 also in virtual time. `app` knows which path leads where; `api` lets `faults` strike and checks the
 key. A request that creates goes to `posts`: `orders` reads what is asked for, `making` writes it
 down. One that reads is answered from `world`, which works out how things stand by now from the
-`store`, from `life` and the clock; `views` makes the JSON, `pictures` the files.
+`store`, from `life` and the clock; `views` makes the JSON, `pictures` the files, as `shapes` has
+their sizes and formats; `webm` makes a video of stills.
 
 What a run is made of: `steps` names a model's steps, `node_runs` divides a run's life among them,
 `logs` puts it into lines, `outputs` names the files that are left, `links` signs their URLs;

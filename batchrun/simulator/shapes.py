@@ -22,7 +22,7 @@ NAMED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FileType:
-    """A format Pillow can write: its name there, its suffix, what HTTP calls it."""
+    """A format: what Pillow calls it, or a video's stills; its suffix; what HTTP calls it."""
 
     pillow: str
     suffix: str
@@ -32,6 +32,7 @@ class FileType:
 PNG: Final = FileType("PNG", "png", "image/png")
 JPEG: Final = FileType("JPEG", "jpg", "image/jpeg")
 WEBP: Final = FileType("WEBP", "webp", "image/webp")
+WEBM: Final = FileType("WEBP", "webm", "video/webm")
 PIXEL: Final = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753"
     "de0000000c4944415478da63686868000003040181752e01bc0000000049454e"
@@ -51,9 +52,9 @@ TYPES: Final = {"png": PNG, "jpeg": JPEG, "jpg": JPEG, "webp": WEBP}
 
 
 def file_type(values: Mapping[str, Any], media: str) -> FileType:
-    """Return the format of an output. A video is an animated WebP, and says that it is."""
+    """Return the format of an output."""
     if media == "video":
-        return WEBP
+        return WEBM
     return TYPES.get(str(values.get("output_format", "png")), PNG)
 
 
