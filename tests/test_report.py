@@ -180,3 +180,28 @@ def test_a_fault_of_the_page_leaves_the_results_of_the_call(
     results = tmp_path / "outputs/@simulator/chairs" / RESULTS_JSONL
     assert len(results.read_bytes().splitlines()) == 4
     assert f"{REPORT} is left as it was: " in capsys.readouterr().err
+
+
+def test_a_page_shows_the_end_of_kept_logs_of_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = MANIFEST_TEXT.replace("a red chair", "a chair to fail") + "outputs: {logs: all}\n"
+    (tmp_path / "chairs.yaml").write_text(text)
+    assert main([str(tmp_path / "chairs.yaml"), "--quiet"]) == 1
+    sweep = tmp_path / "outputs/@simulator/chairs"
+
+    def ends() -> list[str]:
+        [script] = [data for name, data in data_files(sweep).items() if name.startswith("d")]
+        logs = json.loads(script[script.index(b",") + 1 : -2])["logs"]["values"]
+        return [end.rpartition("\n")[2] for _, end in logs]
+
+    shown = ends()
+    assert sorted(map(bool, shown)) == [False, False, True, True]
+    monkeypatch.setattr("batchrun.commands.reporting.MOST_LOGS", 1)
+    shutil.rmtree(sweep / "report")
+    assert main(["report", str(sweep)]) == 0
+    assert sum(map(bool, ends())) == 1
+    monkeypatch.setattr("batchrun.commands.reporting.LOGS_READ", 1)
+    shutil.rmtree(sweep / "report")
+    assert main(["report", str(sweep)]) == 0
+    assert ends() == [""] * 4

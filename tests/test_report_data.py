@@ -62,6 +62,31 @@ def test_values_that_repeat_are_spelled_once() -> None:
     assert packed([1, True, "1"]) == {"values": [1, True, "1"]}
 
 
+def test_numbers_that_javascript_does_not_have_are_their_digits() -> None:
+    column = [2**53 - 1, 2**53, -(2**53), [{"seed": 2**64}], float("inf"), True, 0.1]
+
+    assert packed(column)["values"] == [
+        2**53 - 1,
+        {"$number": str(2**53)},
+        {"$number": str(-(2**53))},
+        [{"seed": {"$number": str(2**64)}}],
+        {"$number": "inf"},
+        True,
+        0.1,
+    ]
+
+
+def test_a_key_is_one_in_a_script_whatever_it_is_called(tmp_path: Path) -> None:
+    values = {"__proto__": {"__proto__": '"__proto__":'}}
+
+    name = DataFiles(OutputStore(tmp_path)).put("o", 0, values)
+
+    script = (tmp_path / FOLDER / f"{name}.js").read_text()
+    assert script == (
+        f'batchrunTake("{name}",{{["__proto__"]:{{["__proto__"]:"\\"__proto__\\":"}}}})\n'
+    )
+
+
 def test_a_chunk_that_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
     data = DataFiles(OutputStore(tmp_path))
     name = data.put("o", 0, {"a": 1})

@@ -173,12 +173,15 @@ def test_a_tile_opens_large_with_what_made_it(opened: Page) -> None:
     assert opened.js("return document.activeElement.dataset.point") == "2"
 
 
-def test_a_cell_that_failed_leads_to_its_logs(opened: Page) -> None:
-    opened.click("[data-point='6']")
+def test_a_cell_that_failed_leads_to_its_logs_and_shows_their_end(opened: Page) -> None:
+    opened.js("document.querySelector('[data-point=\"6\"]').click()")
 
     [logs] = opened.all(".facts .buttons a")
     assert (logs.text, logs.get_attribute("target")) == ("open the logs", "_blank")
     assert logs.get_attribute("href").endswith("/logs/c%201/r1.json")
+    [shown] = opened.texts(".log")
+    assert shown.startswith("03:00:00  error: </script><script>alert(1)</script><!-- ]]> ⟨202e⟩")
+    assert shown.endswith("\nstep draw: failed")
     opened.press(ESCAPE)
 
 

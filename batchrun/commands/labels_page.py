@@ -27,6 +27,7 @@ from batchrun.commands.target import Place, Subject, naming_recover, opened, rec
 from batchrun.errors import BatchrunError, FolderError, ManifestError, UsageError, most_severe
 from batchrun.ledger.beginning import sweep_at_beginning
 from batchrun.ledger.records import timestamp
+from batchrun.report.chunks import ShownLogs
 from batchrun.report.data_files import DataFiles
 from batchrun.report.head import Head
 from batchrun.report.labels import (
@@ -110,7 +111,7 @@ class Sweeps:
         for folder in self._folders:
             yield from self._rows_of(folder)
 
-    def logs(self, row: PointRow) -> str | None:
+    def logs(self, row: PointRow) -> ShownLogs | None:
         """Return where the logs of the row's run are kept; of the row that was given last."""
         return self._logs(row)
 
@@ -211,9 +212,9 @@ def _logs_below(folder: Path, below: str) -> LogsOf:
     """Return what finds the logs of a sweep, as the page has them."""
     logs_of = logs_in(OutputStore(folder))
 
-    def found(row: PointRow) -> str | None:
-        name = logs_of(row)
-        return None if name is None else f"{below}{name}"
+    def found(row: PointRow) -> ShownLogs | None:
+        logs = logs_of(row)
+        return None if logs is None else replace(logs, path=f"{below}{logs.path}")
 
     return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.output_store import OutputStore
-from batchrun.ledger.history import NOWHERE
+from batchrun.ledger.history import NOWHERE, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.ledger.scan import span_of
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 5.0
 """Seconds for which the end of a call makes thumbnails; `batchrun report` makes the others."""
+
+MOST_LOGS: Final = 4000
+"""Logs of which a page has the end: those of 100,000 cells would take minutes."""
+
+LOGS_READ: Final = 64 << 20
+"""Bytes of logs that are read for it."""
 
 
 def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "ReportWriter":
@@ -44,17 +50,31 @@ def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "
 
 
 def logs_in(store: OutputStore) -> "LogsOf":
-    """Return what finds the logs that are kept in *store*."""
-    from batchrun.engine.kept_logs import name_of
+    """Return what finds the logs that are kept in *store*.
 
-    any_kept = store.exists(LOGS)
+    Of cells that didn't succeed their ends are read, up to MOST_LOGS files and LOGS_READ bytes.
+    """
+    from batchrun.engine.kept_logs import kept_logs, name_of
+    from batchrun.report.chunks import ShownLogs
+    from batchrun.results.log_words import tail_of
 
-    def logs_of(row: PointRow) -> str | None:
+    any_kept, files, left = store.exists(LOGS), MOST_LOGS, LOGS_READ
+    folder = store.path(LOGS).parent
+
+    def logs_of(row: PointRow) -> ShownLogs | None:
+        nonlocal files, left
         run_id = row.values["run_id"]
         if not any_kept or run_id is None:
             return None
         name = name_of(row.cell.key, run_id)
-        return name if store.exists(name) else None
+        size = store.size(name)
+        if size is None:
+            return None
+        if row.values["status"] == State.SUCCEEDED or not files or size > left:
+            return ShownLogs(path=name)
+        files, left = files - 1, left - size
+        logs = kept_logs(folder, row.cell.key, run_id)
+        return ShownLogs(path=name, end="" if logs is None else tail_of(logs))
 
     return logs_of
 

@@ -49,6 +49,16 @@ class ShownFile(Struct, frozen=True, kw_only=True):
         return [self.path, self.bytes, self.content_type, self.thumbnail]
 
 
+class ShownLogs(Struct, frozen=True, kw_only=True):
+    """The file that keeps the logs of a run, and as text their end: "" where it isn't read."""
+
+    path: str
+    end: str = ""
+
+    def as_list(self) -> list[Any]:
+        return [self.path, self.end]
+
+
 class Chunk:
     """Rows that are gathered until there are ROWS of them."""
 
@@ -65,12 +75,17 @@ class Chunk:
         names = (name for values in self._overview for name in values if name not in _OURS)
         return dict.fromkeys(names)
 
-    def add(self, row: PointRow, files: Sequence[ShownFile], logs: str | None = None) -> None:
-        """Take in one more row; *logs* is the file in which the logs of its run are kept."""
+    def add(self, row: PointRow, files: Sequence[ShownFile], logs: ShownLogs | None = None) -> None:
+        """Take in one more row; *logs* are those of its run, where they are kept."""
         self._overview.append(_overview_of(row))
         shown = [row.values[name] for name in DETAILS]
         self._details.append(
-            [*shown, plain(row.cell.input), [each.as_list() for each in files], logs]
+            [
+                *shown,
+                plain(row.cell.input),
+                [each.as_list() for each in files],
+                None if logs is None else logs.as_list(),
+            ]
         )
 
     def overview(self) -> dict[str, Packed]:

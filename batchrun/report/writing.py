@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import SavedFile
-from batchrun.report.chunks import ROWS, Chunk, ShownFile
+from batchrun.report.chunks import ROWS, Chunk, ShownFile, ShownLogs
 from batchrun.report.data_files import Data, DataFiles
 from batchrun.report.head import ChunkNames, Head
 from batchrun.report.page_file import page
@@ -20,8 +20,8 @@ from batchrun.results.rows import PointRow
 
 NOTHING: Final[Mapping[str, bytes]] = {}
 
-LogsOf = Callable[[PointRow], str | None]
-"""Says in which file of the folder the logs of a row's run are kept, None where they aren't."""
+LogsOf = Callable[[PointRow], ShownLogs | None]
+"""Finds the logs of a row's run in the folder, None where they aren't kept."""
 
 
 class Drawing(Protocol):

@@ -1,12 +1,15 @@
 // Two points over each other: a slider that uncovers one of them, or a flicker between the two.
 import { button, make } from "./dom.js";
 import { large } from "./media.js";
-import { spelled, visible } from "./text.js";
+import { cut, spelled, visible } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
 
 /** Milliseconds between the two pictures of a flicker. */
 const BEAT = 600;
+
+/** Characters of a value in the name of a picture. */
+const LONGEST_NAME = 300;
 
 export class Compare {
   /** @param {Data} data @param {() => void} closed */
@@ -83,7 +86,7 @@ export class Compare {
   name(point, other) {
     const { table } = this.data;
     const names = table.varying.filter((name) => point === other || table.value(name, point) !== table.value(name, other));
-    return names.map((name) => `${visible(name)} ${spelled(table.value(name, point))}`).join(" · ");
+    return names.map((name) => cut(`${visible(name)} ${spelled(table.value(name, point))}`, LONGEST_NAME)).join(" · ");
   }
 
   /** @param {number} percent */

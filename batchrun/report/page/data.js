@@ -41,7 +41,7 @@ import { Table, unpacked } from "./table.js";
  * @property {string | null} failure_message
  * @property {Record<string, unknown>} input
  * @property {File[]} files
- * @property {string | null} logs the file in which those of its run are kept
+ * @property {[path: string, end: string] | null} logs the file in which those of its run are kept, and their last lines
  */
 
 /** @returns {Head} */

@@ -9,7 +9,7 @@ import { Marking } from "./marking.js";
 import { Matrix } from "./matrix.js";
 import { Plots } from "./plots.js";
 import { Panel } from "./panel.js";
-import { numberOf, spelled, visible } from "./text.js";
+import { cut, numberOf, spelled, visible } from "./text.js";
 import { firstView, hashOf, showingOnly, viewOf } from "./view.js";
 import { Viewer } from "./viewer.js";
 
@@ -17,6 +17,9 @@ import { Viewer } from "./viewer.js";
 
 /** Values of the tabs' axis up to which each has a tab; more are a list. */
 const MOST_TABS = 12;
+
+/** Characters of a value on its tab. */
+const LONGEST_TAB = 120;
 
 async function main() {
   const head = readHead();
@@ -122,11 +125,12 @@ async function main() {
       return;
     }
     const { values, tokens } = table.axis(view.tab);
+    const texts = values.map((value) => cut(spelled(value), LONGEST_TAB));
     const name = make("span", { text: visible(view.tab) });
     tabs.setAttribute("aria-label", visible(view.tab));
     if (values.length > MOST_TABS) {
-      const options = values.map((value, code) =>
-        make("option", { text: spelled(value), attributes: { value: tokens[code], ...(tokens[code] === view.at ? { selected: "" } : {}) } }),
+      const options = texts.map((text, code) =>
+        make("option", { text, attributes: { value: tokens[code], ...(tokens[code] === view.at ? { selected: "" } : {}) } }),
       );
       const select = make("select", { attributes: { "aria-label": visible(view.tab), "data-key": "tab" }, on: { change: (event) => go({ ...view, at: event.target.value }) } }, ...options);
       refill(tabs, name, select);
@@ -135,8 +139,8 @@ async function main() {
     refill(
       tabs,
       name,
-      ...values.map((value, code) =>
-        button(spelled(value), () => go({ ...view, at: tokens[code] }), { "aria-pressed": String(tokens[code] === view.at), "data-key": `tab ${code}` }),
+      ...texts.map((text, code) =>
+        button(text, () => go({ ...view, at: tokens[code] }), { "aria-pressed": String(tokens[code] === view.at), "data-key": `tab ${code}` }),
       ),
     );
   }

@@ -1,6 +1,6 @@
 // The choices: where each axis goes, which of its values are shown, what a cell may have cost.
 import { button, make, refill } from "./dom.js";
-import { numberOf, spelled, visible } from "./text.js";
+import { cut, numberOf, spelled, visible } from "./text.js";
 import { SIZES, amount, showingOnly } from "./view.js";
 
 /** @typedef {import("./marking.js").Marking} Marking */
@@ -9,6 +9,9 @@ import { SIZES, amount, showingOnly } from "./view.js";
 
 /** Values of an axis that are listed; the search finds the others. */
 const LISTED = 60;
+
+/** Characters of a value that is listed. */
+const LONGEST_CHOICE = 400;
 
 const PLACES = { rows: "rows", columns: "columns", tab: "tabs", stack: "behind each other" };
 
@@ -127,7 +130,7 @@ export class Panel {
     return details;
 
     function fill() {
-      const listed = values.slice(0, LISTED).map((value, code) => panel.choice(name, tokens[code], spelled(value), only));
+      const listed = values.slice(0, LISTED).map((value, code) => panel.choice(name, tokens[code], cut(spelled(value), LONGEST_CHOICE), only));
       if (codes.includes(-1)) listed.push(panel.choice(name, "", "none", only));
       details.append(...listed);
       if (values.length > LISTED) details.append(make("p", { text: `and ${numberOf(values.length - LISTED, "value")}: search finds them` }));

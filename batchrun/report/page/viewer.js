@@ -2,7 +2,7 @@
 import { button, copied, make, refill } from "./dom.js";
 import { sweepOf } from "./labels.js";
 import { address, isSafe, large } from "./media.js";
-import { bytes, cut, duration, moment, named, spelled, visible, words } from "./text.js";
+import { bytes, cut, duration, jsonOf, moment, named, spelled, visible, words } from "./text.js";
 import { along } from "./walk.js";
 
 /** @typedef {import("./data.js").Data} Data */
@@ -12,7 +12,7 @@ import { along } from "./walk.js";
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
 
 /** Characters of a value in the name of a cell. */
-const LONGEST = 60;
+const LONGEST_TITLE = 60;
 
 /**
  * @typedef {Object} Does
@@ -97,7 +97,7 @@ export class Viewer {
   name(point) {
     const { table } = this.data;
     const names = table.varying.filter((name) => table.axis(name).codes[point] >= 0);
-    const values = names.map((name) => cut(named(name, table.value(name, point)), LONGEST));
+    const values = names.map((name) => cut(named(name, table.value(name, point)), LONGEST_TITLE));
     return [...values, words(String(table.value("status", point)))].join(" · ");
   }
 
@@ -131,16 +131,17 @@ export class Viewer {
         button("← back", () => this.hide(), { class: "back", "data-key": "back" }),
         button("compare (c)", () => this.does.mark(point), { "data-key": "compare" }),
         typeof prompt === "string" ? copy("prompt", prompt) : null,
-        copy("inputs", JSON.stringify(details.input, null, 1)),
+        copy("inputs", jsonOf(details.input, 1)),
         copy("command", `batchrun why ${quoted(sweepOf(this.data.head, point).folder)} ${details.cell.slice(0, 12)}`),
         file !== undefined && isSafe(file) ? opener("the file", file[0]) : null,
-        details.logs === null ? null : opener("the logs", details.logs),
+        details.logs === null ? null : opener("the logs", details.logs[0]),
       ),
       this.does.marking.barOf(point),
       make("h3", { text: "Axes" }),
       make("dl", {}, ...table.varying.filter((name) => table.axis(name).codes[point] >= 0).flatMap((name) => this.axis(name, point))),
       make("h3", { text: "Run" }),
       make("dl", {}, ...this.run(point, details, file)),
+      ...(details.logs?.[1] ? [make("h3", { text: "Log" }), make("pre", { class: "log", text: visible(details.logs[1]) })] : []),
       make("h3", { text: "Inputs as sent" }),
       make("dl", {}, ...Object.entries(details.input).flatMap(([name, value]) => fact(visible(name), spelled(value)))),
     ];
