@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Page, chromium, needs_browser
+from axe import barriers, look, needs_axe
+from browser import WIDE, Page, chromium, needs_browser
 from report_pages import row, written
 
 from batchrun.ledger.records import Throttled, timestamp
@@ -14,7 +15,9 @@ from batchrun.report.throttle_bins import throttle_bins
 from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
 
-pytestmark = [pytest.mark.slow, needs_browser]
+pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.xdist_group("browser")]
+
+LEFT, RIGHT, END = "\ue012", "\ue014", "\ue010"
 
 NIGHT = datetime(2026, 5, 4, 22, 0, tzinfo=UTC)
 LATER = timedelta(hours=26)
@@ -145,15 +148,51 @@ def test_a_moment_is_said_where_the_pointer_rests(page: Page, tmp_path: Path) ->
     opened(page, tmp_path, nights(), throttles=throttle_bins([refused(NIGHT, 0, 0, 5)]))
 
     page.js(
-        "const field = document.querySelector('.field-of-time');"
-        "const box = field.getBoundingClientRect();"
+        "const cursor = document.querySelector('.cursor');"
+        "const box = cursor.getBoundingClientRect();"
         "const clientX = box.left + box.width * 24 / 95;"
-        "field.dispatchEvent(new PointerEvent('pointermove', {clientX, clientY: box.top + 9}))"
+        "cursor.dispatchEvent(new PointerEvent('pointermove', {clientX, clientY: box.top + 9}))"
     )
 
     assert page.texts(".moment")[0] == (
         "22:00:24 UTC: 2 under way, 1 of them in work; 5 requests met a 429 within 10 s"
     )
+
+
+def test_arrows_walk_through_the_moments(page: Page, tmp_path: Path) -> None:
+    opened(page, tmp_path, nights())
+    page.js("document.querySelector('.cursor').focus()")
+
+    page.press(RIGHT, RIGHT, END, LEFT)
+
+    (cursor, _) = page.all("[role='slider']")
+    said = cursor.get_attribute("aria-valuetext")
+    assert page.texts(".moment")[0] == said == "22:01:34 UTC: 1 under way, 1 of them in work"
+    assert cursor.get_attribute("aria-valuenow") == "158"
+
+
+def test_the_axis_keeps_the_focus_when_it_is_chosen(page: Page, tmp_path: Path) -> None:
+    opened(page, tmp_path, nights())
+
+    page.all(".plots select")[0].send_keys("color")
+    page.wait("document.querySelectorAll('.of-cost .name').length === 2")
+
+    assert page.js("return document.activeElement.dataset.key") == "plotted axis"
+
+
+@needs_axe
+@pytest.mark.parametrize("size", [WIDE, (390, 800)], ids=["wide", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_bars_people_from_the_plots(
+    page: Page, tmp_path: Path, scheme: str, size: tuple[int, int]
+) -> None:
+    written(tmp_path, nights(), throttles=throttle_bins([refused(NIGHT, 3, 0, 1)]))
+    look(page, scheme=scheme)
+    page.open(tmp_path / REPORT, size=size)
+    page.click("[data-key='plots']")
+    page.js("document.querySelector('.cursor').focus()")
+
+    assert barriers(page) == []
 
 
 def test_runs_without_a_start_are_plotted_as_a_whole(page: Page, tmp_path: Path) -> None:

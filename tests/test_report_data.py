@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +289,12 @@ def test_a_page_names_the_chunks_of_all_rows(
     chunks = json.loads(inside(text))["chunks"]
     assert [each["rows"] for each in chunks] == [2] * (rows // 2) + [1] * (rows % 2)
     assert len(chunks) * 2 == len(data_files(tmp_path) if rows else [])
+
+
+def test_a_name_stands_in_one_module_of_the_page() -> None:
+    declared = re.compile(
+        r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE
+    )
+    names = Counter(name for each in MODULES for name in declared.findall(source(f"{each}.js")))
+
+    assert [name for name, count in names.items() if count > 1] == []

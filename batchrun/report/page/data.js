@@ -28,7 +28,7 @@ import { Table, unpacked } from "./table.js";
  * @property {string[]} axes
  * @property {ChunkNames[]} chunks
  * @property {number} undrawn
- * @property {{step: number, counts: [at: number, count: number][]}} throttles requests that met a 429: in each step of so many ms that begins at
+ * @property {{step: number, counts: [at: number, count: number][]}} throttles how many requests met a 429 in the *step* ms from *at* on
  */
 
 /**

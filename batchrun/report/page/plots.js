@@ -1,5 +1,5 @@
 // What the shown cells cost, how long their runs worked and waited, by an axis; and their timeline.
-import { button, make } from "./dom.js";
+import { button, make, refill } from "./dom.js";
 import { timelinePlot } from "./strips.js";
 import { duration, numberOf, spelled, visible } from "./text.js";
 
@@ -48,12 +48,13 @@ export class Plots {
     const select = make(
       "select",
       {
-        attributes: { "aria-label": "by which axis" },
-        on: { change: (event) => ((this.axis = event.target.value), this.draw(), this.body.querySelector("select")?.focus()) },
+        attributes: { "aria-label": "by which axis", "data-key": "plotted axis" },
+        on: { change: (event) => ((this.axis = event.target.value), this.draw()) },
       },
       ...options,
     );
-    this.body.replaceChildren(
+    refill(
+      this.body,
       make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), make("span", {}, make("bdi", { text: title }), make("span", { text: `: ${numberOf(points.length, "row")}, by` })), select),
       make("h2", { text: "What they cost, in USD" }),
       barPlot("cost", bars, { length: (bar) => bar.cost, said: (bar) => `${usd(bar.cost)} for ${numberOf(bar.runs, "cell")}` }),

@@ -47,35 +47,83 @@ export function timelinePlot(table, points, throttles) {
  */
 function strip(stretch, place, most) {
   const caption = make("figcaption", { text: figures(stretch), attributes: { id: `strip-${place}` } });
-  const cursor = make("div", { class: "cursor" });
-  const said = make("p", { class: "moment" });
-  const { times, between } = roundTimes(stretch.from, stretch.to);
-  const spread = stretch.to - stretch.from;
-  const marks = times.map((at) => {
-    const share = (at - stretch.from) / spread;
-    const mark = make("span", { text: share < LABELLED ? clock(at, between) : "" });
+  const said = make("p", { class: "moment", attributes: { "aria-hidden": "true" } });
+  const runs = drawn(
+    "svg",
+    { class: "runs", viewBox: `0 0 ${STEPS} ${HIGH}`, preserveAspectRatio: "none", role: "img", "aria-labelledby": caption.id },
+    area("open", stretch.open, most.open),
+    area("busy", stretch.busy, most.open),
+  );
+  const lanes = most.refused > 0 ? [runs, refusals(stretch, most.refused)] : [runs];
+  const field = make("div", { class: "field-of-time" }, ...lanes, ticks(stretch), cursor(stretch, said));
+  return make("figure", { class: "strip" }, caption, scale(most), field, said);
+}
+
+/** @param {{open: number, refused: number}} most */
+function scale(most) {
+  const texts = [most.open.toLocaleString("en"), "0"];
+  if (most.refused > 0) texts.push(`${Math.round(most.refused * 60_000).toLocaleString("en")}/min`);
+  return make("div", { class: "scale", attributes: { "aria-hidden": "true" } }, ...texts.map((text) => make("span", { text })));
+}
+
+/** @param {Stretch} stretch */
+function ticks({ from, to }) {
+  const { times, between } = roundTimes(from, to);
+  const marks = times.map((time) => {
+    const share = (time - from) / (to - from);
+    const mark = make("span", { text: share < LABELLED ? clock(time, between) : "" });
     mark.style.left = `${100 * share}%`;
     return mark;
   });
-  const scale = make("div", { class: "scale", attributes: { "aria-hidden": "true" } }, ...[most.open.toLocaleString("en"), "0"].map((text) => make("span", { text })));
-  if (most.refused > 0) scale.append(make("span", { text: `${Math.round(most.refused * 60_000).toLocaleString("en")}/min` }));
-  const field = make(
+  return make("div", { class: "ticks", attributes: { "aria-hidden": "true" } }, ...marks);
+}
+
+/**
+ * Return what is moved along a strip, by the pointer or by arrows; the figures there are *said*.
+ * @param {Stretch} stretch
+ * @param {HTMLElement} said
+ */
+function cursor(stretch, said) {
+  const line = make("span");
+  const range = { "aria-valuemin": "0", "aria-valuemax": String(STEPS - 1), "aria-valuenow": "0", "aria-valuetext": at(stretch, 0.5 / STEPS) };
+  let step = 0;
+  const layer = make(
     "div",
-    { class: "field-of-time", on: { pointermove: show, pointerdown: show, pointerleave: () => field.classList.remove("at") } },
-    drawn("svg", { class: "runs", viewBox: `0 0 ${STEPS} ${HIGH}`, preserveAspectRatio: "none", role: "img", "aria-labelledby": caption.id }, area("open", stretch.open, most.open), area("busy", stretch.busy, most.open)),
-    most.refused > 0 ? drawn("svg", { class: "refusals", viewBox: `0 0 ${spread} ${HIGH}`, preserveAspectRatio: "none", "aria-hidden": "true" }, ...refusals(stretch, most.refused)) : null,
-    make("div", { class: "ticks", attributes: { "aria-hidden": "true" } }, ...marks),
-    cursor,
+    {
+      class: "cursor",
+      attributes: { role: "slider", tabindex: "0", "aria-label": "the figures of a moment", ...range },
+      on: { pointermove: point, pointerdown: point, pointerleave: leave, focus: () => show((step + 0.5) / STEPS), blur: leave, keydown: walk },
+    },
+    line,
   );
-  return make("figure", { class: "strip" }, caption, scale, field, said);
+  return layer;
+
+  /** @param {number} share of the strip's width */
+  function show(share) {
+    step = Math.floor(share * STEPS);
+    layer.classList.add("at");
+    layer.setAttribute("aria-valuenow", String(step));
+    layer.setAttribute("aria-valuetext", at(stretch, share));
+    line.style.left = `${100 * share}%`;
+    said.textContent = at(stretch, share);
+  }
+
+  function leave() {
+    layer.classList.remove("at");
+  }
 
   /** @param {PointerEvent} event */
-  function show(event) {
-    const box = field.getBoundingClientRect();
-    const share = Math.min(0.9999, Math.max(0, (event.clientX - box.left) / box.width));
-    field.classList.add("at");
-    cursor.style.left = `${100 * share}%`;
-    said.textContent = at(stretch, share);
+  function point(event) {
+    const box = layer.getBoundingClientRect();
+    show(Math.min(0.9999, Math.max(0, (event.clientX - box.left) / box.width)));
+  }
+
+  /** @param {KeyboardEvent} event */
+  function walk(event) {
+    const by = { ArrowLeft: -1, ArrowRight: 1, PageDown: -10, PageUp: 10, Home: -STEPS, End: STEPS }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    show((Math.min(STEPS - 1, Math.max(0, step + by)) + 0.5) / STEPS);
   }
 }
 
@@ -113,10 +161,12 @@ function area(kind, heights, most) {
 
 /** @param {Stretch} stretch @param {number} most */
 function refusals(stretch, most) {
-  return [...stretch.refused].map(([piece, count]) => {
+  const bars = [...stretch.refused].map(([piece, count]) => {
     const high = Math.max(8, (HIGH * count) / stretch.width / most);
-    return drawn("rect", { class: "refused", x: String(piece * stretch.width), width: String(stretch.width), y: String(HIGH - high), height: String(high) });
+    return drawn("rect", { x: String(piece * stretch.width), width: String(stretch.width), y: String(HIGH - high), height: String(high) });
   });
+  const viewBox = `0 0 ${stretch.to - stretch.from} ${HIGH}`;
+  return drawn("svg", { class: "refusals", viewBox, preserveAspectRatio: "none", "aria-hidden": "true" }, ...bars);
 }
 
 /** @param {number[]} numbers */

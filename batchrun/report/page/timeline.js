@@ -50,7 +50,7 @@ export function stretchesOf(table, points, throttles) {
   const places = counts.map((_, place) => place);
   const steps = spans(places, (place) => counts[place][0], (place) => counts[place][0] + throttles.step);
   const marks = { open: { at: 0, to: 0 }, busy: { at: 0, to: 0 } };
-  return cut(open, steps).map(([from, to]) => {
+  return withoutPauses(open, steps).map(([from, to]) => {
     const step = (to - from) / STEPS;
     const before = marks.open.at;
     const heights = { open: peaks(open, marks.open, from, step), busy: peaks(busy, marks.busy, from, step) };
@@ -83,7 +83,7 @@ function spans(items, start, end) {
  * @param {...Spans} of
  * @returns {[number, number][]}
  */
-function cut(...of) {
+function withoutPauses(...of) {
   const starts = Float64Array.from(of.flatMap((each) => [...each.starts])).sort();
   const ends = Float64Array.from(of.flatMap((each) => [...each.ends])).sort();
   if (starts.length === 0) return [];
