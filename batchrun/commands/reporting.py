@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.output_store import OutputStore
+from batchrun.errors import FolderError
 from batchrun.ledger.history import NOWHERE
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
@@ -64,11 +65,12 @@ class PageOfCall:
 
     def __init__(self, folder: Path, *, seconds: float, as_of: int) -> None:
         self._folder = folder
+        self._store = _Remembering(folder)
         self._writer: ReportWriter | None = None
         self._problem: Exception | None = None
         self._has_all = False
         with self._harmless():
-            self._writer = report_writer(OutputStore(folder), seconds=seconds, as_of=as_of)
+            self._writer = report_writer(self._store, seconds=seconds, as_of=as_of)
 
     def add(self, row: PointRow) -> None:
         """Take in the next point."""
@@ -79,6 +81,14 @@ class PageOfCall:
     def has_all(self) -> None:
         """Take note that no row is missing: else the page stays as it was."""
         self._has_all = True
+
+    def make_room(self, error: FolderError) -> bool:
+        """Give up the page for the results, which *error* stopped; say whether that freed space.
+
+        On a full disk its thumbnails and its data may have taken what the results needed.
+        """
+        self._problem = error
+        return self._store.take_back()
 
     def finish(self, summary: Summary) -> str | None:
         """Write the page; return why it couldn't be written, None where it is, or is not due."""
@@ -97,6 +107,25 @@ class PageOfCall:
             yield
         except Exception as error:  # noqa: BLE001  (a fault of the page's code is one of these)
             self._problem = error
+
+
+class _Remembering(OutputStore):
+    """A store that can take back what was put into it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._names: list[str] = []
+
+    def put(self, name: str, data: bytes, *, as_of: int | None = None) -> None:
+        super().put(name, data, as_of=as_of)
+        self._names.append(name)
+
+    def take_back(self) -> bool:
+        """Remove what was put; say whether there was any."""
+        for name in self._names:
+            with suppress(OSError):
+                self.path(name).unlink(missing_ok=True)
+        return bool(self._names)
 
 
 def head_of(summary: Summary, folder: Path) -> "Head":
