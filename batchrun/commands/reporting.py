@@ -15,7 +15,7 @@ from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.ledger.scan import span_of
 from batchrun.manifest.cells import Cell
-from batchrun.results.result_files import REPORT
+from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.rows import PointRow
 from batchrun.results.summary import Summary
 from batchrun.sweep.location import LEDGER, LOGS
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 5.0
 """Seconds for which the end of a call makes thumbnails; `batchrun report` makes the others."""
+
+LEFT: Final = 3600.0
+"""Seconds after which a file that is half written has no writer any more."""
 
 
 def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "ReportWriter":
@@ -38,10 +41,24 @@ def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "
 
     until = None if seconds is None else time.monotonic() + seconds
 
+    _clear(store)
+
     def late() -> bool:
         return until is not None and time.monotonic() > until
 
     return ReportWriter(store, Thumbnails(store, until=late), logs=logs_in(store), as_of=as_of)
+
+
+def _clear(store: OutputStore) -> None:
+    """Remove what processes that were killed have left half written; each has a name of its own."""
+    from batchrun.report.data_files import FOLDER
+
+    old = time.time() - LEFT
+    for name in (RESULTS_JSONL, RESULTS_CSV, REPORT, f"{FOLDER}/*"):
+        with suppress(OSError):
+            for path in store.path("").glob(f"{name}.*.part"):
+                if path.stat().st_mtime < old:
+                    path.unlink(missing_ok=True)
 
 
 def logs_in(store: OutputStore) -> "LogsOf":
