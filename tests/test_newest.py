@@ -15,7 +15,9 @@ from result_lines import MemoryLedger
 from batchrun.base.disk import atomic_write
 from batchrun.base.output_store import OutputStore
 from batchrun.cli import main
+from batchrun.commands.reporting import report_writer
 from batchrun.manifest.load import load_manifest
+from batchrun.report.data_files import FOLDER
 from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL, write_results
 
 EARLY: Final = 1_700_000_000_000_000_000
@@ -60,6 +62,22 @@ def test_a_table_has_the_columns_of_its_own_rows(tmp_path: Path) -> None:
     header, row, rest = (tmp_path / RESULTS_CSV).read_text().split("\n")
     assert header.count(",") == row.count(",") > 1
     assert rest == ""
+
+
+def test_what_a_killed_process_has_left_half_written_goes_after_an_hour(tmp_path: Path) -> None:
+    names = (f"{RESULTS_CSV}.7.part", f"{REPORT}.7.part", f"{FOLDER}/o0-ab.js.7.part")
+    left = [tmp_path / name for name in names]
+    (tmp_path / FOLDER).mkdir(parents=True)
+    for path in left:
+        path.touch()
+        os.utime(path, (0, 0))
+    (tmp_path / f"{RESULTS_CSV}.8.part").touch()
+    (tmp_path / RESULTS_CSV).touch()
+
+    report_writer(OutputStore(tmp_path), seconds=None, as_of=EARLY)
+
+    files = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
+    assert files == [RESULTS_CSV, f"{RESULTS_CSV}.8.part"]
 
 
 PARENT: Final = (

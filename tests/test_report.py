@@ -1,12 +1,17 @@
 """`batchrun report`: the page and the results of a sweep, by its folder or its manifest."""
 
+import errno
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from report_pages import data_files, inside
 
+from batchrun.base.output_store import OutputStore
 from batchrun.cli import main
 from batchrun.report.single_file import SINGLE
 from batchrun.results.result_files import MANIFEST, REPORT, RESULTS_CSV, RESULTS_JSONL
@@ -141,6 +146,41 @@ def test_a_page_that_cannot_be_written_ends_no_call_and_harms_no_results(
     assert "report.html is left as it was: " in capsys.readouterr().err
     assert len((sweep / RESULTS_JSONL).read_text().splitlines()) == 4
     assert not (sweep / REPORT).exists()
+
+
+def test_the_page_gives_up_its_room_where_the_results_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chairs.yaml").write_text(MANIFEST_TEXT)
+    sweep = tmp_path / "outputs/@simulator/chairs"
+    replace = OutputStore.replacing
+
+    @contextmanager
+    def full(store: OutputStore, name: str, *, as_of: int | None = None) -> Iterator[IO[bytes]]:
+        with replace(store, name, as_of=as_of) as file:
+            yield file
+            if any(path.is_file() for path in (sweep / "report").rglob("*")):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(OutputStore, "replacing", full)
+
+    assert main([str(tmp_path / "chairs.yaml")]) == 0
+
+    assert "report.html is left as it was: cannot write" in capsys.readouterr().err
+    assert len((sweep / RESULTS_JSONL).read_text().splitlines()) == 4
+    assert (sweep / RESULTS_CSV).exists()
+    assert not (sweep / REPORT).exists()
+
+
+def test_where_no_thumbnail_can_be_written_the_page_shows_the_files(place: Path) -> None:
+    sweep = place / "outputs/@simulator/chairs"
+    shutil.rmtree(sweep / "report")
+    (sweep / "report").mkdir()
+    (sweep / "report/thumbs").write_text("in the way")
+
+    assert main(["report", str(place / "chairs.yaml")]) == 0
+
+    assert json.loads(inside((sweep / REPORT).read_text()))["undrawn"] == 4
 
 
 def test_a_page_that_was_deleted_is_written_again(place: Path) -> None:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -207,18 +208,24 @@ def _on_disk(ending: Ending) -> Totals | None:
 
 
 def _write(ending: Ending, cells: Iterator[Cell], page: PageOfCall, *, as_of: int) -> None:
-    call, attempts = ending.call, ending.call.settings.attempts
+    call = ending.call
+    write = partial(
+        write_results,
+        OutputStore(call.folder),
+        call.manifest,
+        ending.ledger,
+        attempts=call.settings.attempts,
+        as_of=as_of,
+    )
     try:
-        write_results(
-            OutputStore(call.folder),
-            call.manifest,
-            ending.ledger,
-            attempts=attempts,
-            cells=cells,
-            shown=page.add,
-            as_of=as_of,
-        )
-        page.has_all()
+        try:
+            write(cells=cells, shown=page.add)
+        except FolderError as error:
+            if not page.make_room(error):
+                raise
+            write()
+        else:
+            page.has_all()
     except FolderError as error:
         ending.shutdown.leave(error)
 

@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.output_store import OutputStore
+from batchrun.errors import FolderError
 from batchrun.ledger.history import NOWHERE, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.ledger.scan import span_of
 from batchrun.manifest.cells import Cell
-from batchrun.results.result_files import REPORT
+from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.rows import PointRow
 from batchrun.results.summary import Summary
 from batchrun.sweep.location import LEDGER, LOGS
@@ -32,6 +33,9 @@ MOST_LOGS: Final = 4000
 LOGS_READ: Final = 64 << 20
 """Bytes of logs that are read for it."""
 
+LEFT: Final = 3600.0
+"""Seconds after which a file that is half written has no writer any more."""
+
 
 def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "ReportWriter":
     """Return what writes the page into *store*; thumbnails are made for so many *seconds*.
@@ -43,10 +47,24 @@ def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "
 
     until = None if seconds is None else time.monotonic() + seconds
 
+    _clear(store)
+
     def late() -> bool:
         return until is not None and time.monotonic() > until
 
     return ReportWriter(store, Thumbnails(store, until=late), logs=logs_in(store), as_of=as_of)
+
+
+def _clear(store: OutputStore) -> None:
+    """Remove what processes that were killed have left half written; each has a name of its own."""
+    from batchrun.report.data_files import FOLDER
+
+    old = time.time() - LEFT
+    for name in (RESULTS_JSONL, RESULTS_CSV, REPORT, f"{FOLDER}/*"):
+        with suppress(OSError):
+            for path in store.path("").glob(f"{name}.*.part"):
+                if path.stat().st_mtime < old:
+                    path.unlink(missing_ok=True)
 
 
 def logs_in(store: OutputStore) -> "LogsOf":
@@ -84,11 +102,12 @@ class PageOfCall:
 
     def __init__(self, folder: Path, *, seconds: float, as_of: int) -> None:
         self._folder = folder
+        self._store = _Remembering(folder)
         self._writer: ReportWriter | None = None
         self._problem: Exception | None = None
         self._has_all = False
         with self._harmless():
-            self._writer = report_writer(OutputStore(folder), seconds=seconds, as_of=as_of)
+            self._writer = report_writer(self._store, seconds=seconds, as_of=as_of)
 
     def add(self, row: PointRow) -> None:
         """Take in the next point."""
@@ -99,6 +118,14 @@ class PageOfCall:
     def has_all(self) -> None:
         """Take note that no row is missing: else the page stays as it was."""
         self._has_all = True
+
+    def make_room(self, error: FolderError) -> bool:
+        """Give up the page for the results, which *error* stopped; say whether that freed space.
+
+        On a full disk its thumbnails and its data may have taken what the results needed.
+        """
+        self._problem = error
+        return self._store.take_back()
 
     def finish(self, summary: Summary) -> str | None:
         """Write the page; return why it couldn't be written, None where it is, or is not due."""
@@ -117,6 +144,25 @@ class PageOfCall:
             yield
         except Exception as error:  # noqa: BLE001  (a fault of the page's code is one of these)
             self._problem = error
+
+
+class _Remembering(OutputStore):
+    """A store that can take back what was put into it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._names: list[str] = []
+
+    def put(self, name: str, data: bytes, *, as_of: int | None = None) -> None:
+        super().put(name, data, as_of=as_of)
+        self._names.append(name)
+
+    def take_back(self) -> bool:
+        """Remove what was put; say whether there was any."""
+        for name in self._names:
+            with suppress(OSError):
+                self.path(name).unlink(missing_ok=True)
+        return bool(self._names)
 
 
 def head_of(summary: Summary, folder: Path) -> "Head":

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore, on_disk
 from batchrun.base.regular_file import open_regular
+from batchrun.errors import FolderError
 from batchrun.ledger.records import SavedFile
 from batchrun.report.labels import below_page
 
@@ -73,7 +74,12 @@ class Thumbnails:
         data = drawn(self._store.path(file.path))
         if data is None:
             return None
-        self._store.put(f"{FOLDER}/{name}", data)
+        try:
+            self._store.put(f"{FOLDER}/{name}", data)
+        except FolderError:  # the page shows the file itself; of the next ones it is the same
+            self._until = lambda: True
+            self.left += 1
+            return None
         self._there.add(name)
         return f"{FOLDER}/{name}"
 
