@@ -25,7 +25,7 @@ from batchrun.exports.formats import (
     wanted,
 )
 from batchrun.exports.kept_rows import KeptRows, open_rows
-from batchrun.exports.metadata import METADATA, write_metadata
+from batchrun.exports.metadata import METADATA, lines, write_metadata
 from batchrun.exports.survey import Kind, Survey, survey
 from batchrun.ledger.records import AnyRecord, Saved, SavedFile
 from batchrun.manifest.grid.expand import expand
@@ -209,6 +209,18 @@ def test_each_file_has_a_column_of_its_own_also_beside_an_axis_of_that_name() ->
     assert file_columns(survey(given)) == ["file_1", "file_2"]
     assert file_columns(survey([row(file_1="x", files=["a"])])) == ["files.1"]
     assert file_columns(survey([row()])) == ["file_1"]
+    both = {"file_1": "x", "files.1": "y", "files.1.1": "z"}
+    assert file_columns(survey([row(**both, files=["a"])])) == ["files.2.1"]
+
+
+def test_no_two_axes_meet_in_one_column_of_metadata() -> None:
+    done = row(status="succeeded", files=["files/a.png"])
+    given = [{**done, "image": 1, "input.image": 2, "input.input.image": 3, "input.seed": 4}]
+
+    (found,) = lines(given, survey(given))
+
+    names = ("input.image", "input.input.image", "input.input.input.image", "input.seed")
+    assert [found[name] for name in names] == [1, 2, 3, 4]
 
 
 def test_metadata_has_a_line_for_each_file_of_what_succeeded(tmp_path: Path) -> None:
