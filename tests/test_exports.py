@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import tracemalloc
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -344,7 +345,24 @@ def test_a_separator_is_that_of_the_locale_or_one_of_four() -> None:
             parse_separator(wrong)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"prompt": "a"}'])
+WRONG: list[dict[str, Any]] = [
+    {"cost": 7},
+    {"cost": "7 USD"},
+    {"cost": "1e9"},
+    {"cost": "NaN"},
+    {"files": None},
+    {"files": [1]},
+    {"created_at": 5},
+    {"replicate": 2**63},
+    {"attempts": 1.5},
+    {"shared": "no"},
+    {"cell": []},
+]
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"prompt": "a"}', "[" * 100_000, *(json.dumps(row(**x)) for x in WRONG)]
+)
 def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / RESULTS_JSONL
     path.write_text(f"{json.dumps(row())}\n{line}\n", encoding="utf-8")
@@ -358,6 +376,16 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
 
 def test_without_results_there_is_nothing_to_export(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are no results"), open_rows(tmp_path / "none"):
+        pass
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_results_that_are_no_file_are_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / RESULTS_JSONL)
+
+    with pytest.raises(FolderError, match="cannot read"), open_rows(tmp_path / RESULTS_JSONL):
         pass
 
 
