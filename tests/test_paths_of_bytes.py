@@ -76,6 +76,30 @@ def test_the_id_of_a_sweep_to_recover_is_one(
     assert "expected the id of a sweep" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "vars: {x: '${env:ODD}'}",
+        "metadata: {x: '${env:ODD}'}",
+        "outputs: {name: '${env:ODD}-${cell}'}",
+    ],
+)
+def test_a_variable_of_the_environment_that_is_no_text_is_a_mistake(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+) -> None:
+    monkeypatch.setenv("ODD", ODD)
+    path = manifest(tmp_path, text=f"{TEXT}{line}\n")
+
+    assert main(["plan", str(path)]) == 2
+    assert "the environment's `ODD` is no text in UTF-8" in capsys.readouterr().err
+
+    monkeypatch.setenv("ODD", os.fsencode("größe").decode("ascii", "surrogateescape"))
+    assert main(["plan", str(path)]) == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "options"), [(ODD, []), (".", ["--outputs", ODD])], ids=["manifest", "outputs"]

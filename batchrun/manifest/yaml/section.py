@@ -66,7 +66,11 @@ class Environment:
             raise ValueError(f"`{name}` {SECRETS[name]}, which is never put into a manifest")
         if name not in self._environ:
             raise ValueError(f"the environment has no `{name}`{did_you_mean(name, self._environ)}")
-        text = self._noted[name] = self._environ[name]
+        try:  # Python has bytes that are no text in the locale as halves of surrogate pairs
+            text = self._environ[name].encode("utf-8", "surrogateescape").decode("utf-8")
+        except UnicodeError:
+            raise ValueError(f"the environment's `{name}` is no text in UTF-8") from None
+        self._noted[name] = text
         return text
 
     def expand(self, text: str) -> str:
