@@ -152,3 +152,13 @@ def test_json_of_other_bytes_is_an_error() -> None:
 def test_what_was_typed_is_text_in_any_locale() -> None:
     assert typed("größe") == "größe"
     assert typed(os.fsencode("größe").decode("ascii", "surrogateescape")) == "größe"
+
+
+def test_a_key_that_is_no_text_is_a_mistake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNFLOW_API_KEY", f"k{ODD}")
+
+    assert main([str(manifest(tmp_path)), "--endpoint", "http://127.0.0.1:9"]) == 2
+
+    assert "`RUNFLOW_API_KEY` holds no key" in capsys.readouterr().err

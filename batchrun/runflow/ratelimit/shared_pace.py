@@ -234,7 +234,7 @@ def shared_pace(
 
 
 def _name(endpoint: str, key: str) -> str:
-    secret = hashlib.blake2b(key.encode(), person=b"batchrun pace").digest()
+    secret = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), person=b"batchrun pace").digest()
     return hashlib.blake2b(endpoint.encode(), key=secret, digest_size=16).hexdigest()
 
 
