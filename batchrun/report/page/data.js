@@ -1,5 +1,6 @@
 // Reads the chunks: those inside the page, or scripts beside it, which work without a server.
 import { Table, unpacked } from "./table.js";
+import { visible } from "./text.js";
 
 /** @typedef {import("./table.js").Packed} Packed */
 /** @typedef {[path: string, bytes: number, type: string | null, thumbnail: string | null]} File */
@@ -61,7 +62,9 @@ export class Data {
     this.details = new Map();
     /** @type {Map<number, Promise<void>>} */
     this.coming = new Map();
-    /** What is to be done when details have come. */
+    /** Why those of a chunk won't come. @type {Map<number, string>} */
+    this.missing = new Map();
+    /** What is to be done when details have come, or were found missing. */
     this.arrived = () => {};
     head.chunks.reduce((from, each) => (this.starts.push(from), from + each.rows), 0);
   }
@@ -92,6 +95,12 @@ export class Data {
     return Object.fromEntries(values);
   }
 
+  /** Say in place of a point's details why they aren't there. @param {number} point */
+  lack(point) {
+    const words = this.missing.get(this.chunkAt(point));
+    return words === undefined ? "…" : `${visible(words)}: reload the page`;
+  }
+
   /** @param {number} point */
   chunkAt(point) {
     let low = 0;
@@ -111,7 +120,11 @@ export class Data {
       coming = chunkOf(this.head.data, this.head.chunks[number].details).then((details) => {
         this.details.set(number, details);
         this.arrived();
-      }, this.failed);
+      }, (error) => {
+        this.missing.set(number, error.message);
+        this.failed(error);
+        this.arrived();
+      });
       this.coming.set(number, coming);
     }
     return coming;
