@@ -431,7 +431,7 @@ def test_an_axis_may_have_a_name_that_means_something_to_javascript(
     page.open(tmp_path / REPORT, f"#row=seed&row={name}&size=96")
     page.settle()
     page.js("document.querySelector(`[data-key='values ${arguments[0]}']`).click()", name)
-    choice = f"document.querySelector(`[data-key='only {name} \"x0\"']`)"
+    choice = f"document.querySelector(`[data-key='only {name} 0']`)"
     page.wait(f"{choice} !== null")
     assert shown(page) == [0, 1, 2, 3, 4]
     page.js(f"{choice}.click()")
@@ -443,13 +443,13 @@ def test_an_axis_may_have_a_name_that_means_something_to_javascript(
 
 def test_a_choice_of_values_stays_unfolded_when_one_is_chosen(opened: Page) -> None:
     opened.js("document.querySelector('[data-key=\"values color\"]').click()")
-    box = "document.querySelector(`[data-key='only color \"%s\"']`)"
-    opened.wait(f"{box % 'red'} !== null")
-    opened.js(f"{box % 'red'}.click()")
-    opened.js(f"{box % 'blue'}.click()")
+    box = "document.querySelector(`[data-key='only color %s']`)"
+    opened.wait(f"{box % 0} !== null")
+    opened.js(f"{box % 0}.click()")
+    opened.js(f"{box % 2}.click()")
     opened.settle()
 
     assert opened.texts("aside summary").count("color (2 of 4)") == 1
-    assert opened.js(f"return {box % 'blue'}.checked")
+    assert opened.js(f"return {box % 2}.checked")
     assert shown(opened) == [0, 1, 4, 5]
     assert opened.errors == []

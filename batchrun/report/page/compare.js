@@ -15,9 +15,11 @@ export class Compare {
   /** @param {Data} data @param {() => void} closed */
   constructor(data, closed) {
     this.data = data;
-    this.left = closed;
+    this.closed = closed;
     /** @type {[number, number] | null} */
     this.points = null;
+    /** What is drawn. */
+    this.drawn = "";
     /** @type {ReturnType<typeof setInterval> | undefined} */
     this.beat = undefined;
     /** Whether the machine's owner wants little to move. */
@@ -38,7 +40,7 @@ export class Compare {
       {
         class: "compare",
         attributes: { "aria-label": "two cells compared", tabindex: "-1" },
-        on: { keydown: (event) => this.key(event), close: () => this.closed() },
+        on: { keydown: (event) => this.key(event), close: () => this.close() },
       },
       make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), this.flickering, button("swap", () => this.swap()), this.playing),
       make("div", { class: "layers" }, this.under, this.over),
@@ -60,15 +62,21 @@ export class Compare {
     if (this.dialog.open) this.dialog.close();
   }
 
-  closed() {
+  close() {
+    if (this.dialog.open) return; // it was opened again before this was heard of
     this.stop();
     this.points = null;
-    this.left();
+    for (const layer of [this.over, this.under]) layer.replaceChildren(); // or it would play on
+    this.drawn = "";
+    this.closed();
   }
 
   draw() {
     if (this.points === null) return;
     const [left, right] = this.points;
+    const state = this.points.map((point) => `${point} ${this.data.of(point) === null ? this.data.lack(point) : ""}`).join("\n");
+    if (state === this.drawn) return; // what plays, plays on
+    this.drawn = state;
     this.over.replaceChildren(this.picture(left));
     this.under.replaceChildren(this.picture(right));
     this.names[0].textContent = this.name(left, right);
@@ -81,7 +89,7 @@ export class Compare {
   picture(point) {
     const details = this.data.of(point);
     const file = details?.files.at(0);
-    if (file === undefined) return make("span", { class: "kind", text: details === null ? "…" : "no file" });
+    if (file === undefined) return make("span", { class: "kind", text: details === null ? this.data.lack(point) : "no file" });
     const element = large(file, this.name(point, point));
     if (element instanceof HTMLMediaElement) {
       [element.muted, element.autoplay, element.controls] = [true, !this.still.matches, false];
