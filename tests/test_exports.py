@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import tracemalloc
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -25,7 +26,7 @@ from batchrun.exports.formats import (
     wanted,
 )
 from batchrun.exports.kept_rows import KeptRows, open_rows
-from batchrun.exports.metadata import METADATA, write_metadata
+from batchrun.exports.metadata import METADATA, lines, write_metadata
 from batchrun.exports.survey import Kind, Survey, survey
 from batchrun.ledger.records import AnyRecord, Saved, SavedFile
 from batchrun.manifest.grid.expand import expand
@@ -209,6 +210,18 @@ def test_each_file_has_a_column_of_its_own_also_beside_an_axis_of_that_name() ->
     assert file_columns(survey(given)) == ["file_1", "file_2"]
     assert file_columns(survey([row(file_1="x", files=["a"])])) == ["files.1"]
     assert file_columns(survey([row()])) == ["file_1"]
+    both = {"file_1": "x", "files.1": "y", "files.1.1": "z"}
+    assert file_columns(survey([row(**both, files=["a"])])) == ["files.2.1"]
+
+
+def test_no_two_axes_meet_in_one_column_of_metadata() -> None:
+    done = row(status="succeeded", files=["files/a.png"])
+    given = [{**done, "image": 1, "input.image": 2, "input.input.image": 3, "input.seed": 4}]
+
+    (found,) = lines(given, survey(given))
+
+    names = ("input.image", "input.input.image", "input.input.input.image", "input.seed")
+    assert [found[name] for name in names] == [1, 2, 3, 4]
 
 
 def test_metadata_has_a_line_for_each_file_of_what_succeeded(tmp_path: Path) -> None:
@@ -332,7 +345,24 @@ def test_a_separator_is_that_of_the_locale_or_one_of_four() -> None:
             parse_separator(wrong)
 
 
-@pytest.mark.parametrize("line", ["{", "[]", '{"prompt": "a"}'])
+WRONG: list[dict[str, Any]] = [
+    {"cost": 7},
+    {"cost": "7 USD"},
+    {"cost": "1e9"},
+    {"cost": "NaN"},
+    {"files": None},
+    {"files": [1]},
+    {"created_at": 5},
+    {"replicate": 2**63},
+    {"attempts": 1.5},
+    {"shared": "no"},
+    {"cell": []},
+]
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", '{"prompt": "a"}', "[" * 100_000, *(json.dumps(row(**x)) for x in WRONG)]
+)
 def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / RESULTS_JSONL
     path.write_text(f"{json.dumps(row())}\n{line}\n", encoding="utf-8")
@@ -346,6 +376,16 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path, line: str) -> None:
 
 def test_without_results_there_is_nothing_to_export(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are no results"), open_rows(tmp_path / "none"):
+        pass
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_results_that_are_no_file_are_not_waited_for(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / RESULTS_JSONL)
+
+    with pytest.raises(FolderError, match="cannot read"), open_rows(tmp_path / RESULTS_JSONL):
         pass
 
 

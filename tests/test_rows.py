@@ -117,3 +117,18 @@ def test_values_stay_what_they_are_and_files_are_paths() -> None:
 
 def test_the_columns_are_the_axes_as_they_came_and_then_ours() -> None:
     assert columns(["b", "a", "model", "b", "status"]) == ["b", "a", *COLUMNS]
+
+
+def test_no_two_axes_meet_in_one_column() -> None:
+    values = {"cost": 1, "input.cost": 2, "input.input.cost": 3, "input.seed": 4, "seed": 5}
+
+    found = row_of(values=values)
+
+    names = [name for name in found if name not in COLUMNS]
+    assert {name: found[name] for name in names} == {
+        "input.cost": 1,
+        "input.input.cost": 2,
+        "input.input.input.cost": 3,
+        "input.seed": 4,
+        "seed": 5,
+    }

@@ -1,8 +1,44 @@
-"""JSON text of many small values. Pure."""
+"""JSON text of many small values, and of paths that are no UTF-8. Pure."""
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+def encoded(value: Any) -> bytes:
+    """Return *value* as JSON, the bytes of a path that are no UTF-8 as halves of surrogate pairs.
+
+    Python has such bytes so; as a backslash escape it is what JSON says, and what `decoded` reads.
+    """
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value)).encode()
+
+
+def decoded(data: bytes, as_type: type[T]) -> T:
+    """Return what the JSON *data* says, such paths among it; msgspec.DecodeError for anything else.
+
+    Raises UnicodeDecodeError where it is no UTF-8 itself.
+    """
+    try:
+        return msgspec.json.decode(data, type=as_type)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        if b"\\ud" not in data:
+            raise
+        try:
+            values = json.loads(data)
+        except (ValueError, RecursionError):
+            values = None
+        if values is None:
+            raise
+        return msgspec.convert(values, as_type, str_keys=True)
 
 
 def made_once(python: json.JSONEncoder) -> Callable[[Any], str]:

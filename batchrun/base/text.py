@@ -26,6 +26,11 @@ def near_misses(word: str, known: Iterable[str], *, most: int) -> list[str]:
     return [folded[name] for name in near]
 
 
+def is_text(text: str) -> bool:
+    """Say whether *text* has no bytes in it that were none: Python has each as half a pair."""
+    return text.isascii() or not any("\ud800" <= each <= "\udfff" for each in text)
+
+
 def for_terminal(text: str) -> str:
     """Return *text* without what would move a terminal's cursor or colour it: service words do."""
     return escaped(text, besides="\n\t")

@@ -26,6 +26,7 @@ from msgspec.structs import replace
 from batchrun import __version__
 from batchrun.base.disk import write_durably
 from batchrun.base.file_state import file_state, is_still, package_state
+from batchrun.base.json_text import decoded, encoded
 from batchrun.base.local_file import FileState
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.outcome import Totals, print_outcome
@@ -33,7 +34,7 @@ from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.standard_input import bytes_at, named
 from batchrun.commands.target import locate
 from batchrun.errors import BatchrunError
-from batchrun.ledger.book import RECENT
+from batchrun.ledger.facts import RECENT
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.lock import locked
 from batchrun.ledger.missing_files import is_there, saved_files
@@ -110,7 +111,7 @@ def remember(call: Call, ledger: Ledger, summary: Summary, totals: Totals) -> No
         ledger.path.open("rb") as file,
         open_index(call.folder, patience=0) as index,
     ):
-        index.keep(KEPT, msgspec.json.encode(done), file.fileno())
+        index.keep(KEPT, encoded(done), file.fileno())
 
 
 def _all_done(call: Call, ledger: Ledger, totals: Totals) -> bool:
@@ -150,14 +151,14 @@ def _hold(folder: Path, basis: Basis, head: Head) -> Done | None:
 
     with locked(folder, make=False) as ledger, open_index(folder, patience=0) as index:
         kept = index.kept(KEPT, ledger.fileno())
-        done = None if kept is None else msgspec.json.decode(kept, type=Done)
+        done = None if kept is None else decoded(kept, Done)
         if done is None or done.basis != basis or not _unchanged(done, folder, head):
             return None
         start = replace(done.start, manifest_sha256=basis.manifest_sha256, version=__version__)
         now = timestamp(datetime.now(UTC))
         write_durably(ledger.fileno(), encode(replace(start, at=now, group=done.group + 1)))
         again = replace(done, group=done.group + 1)
-        index.keep(KEPT, msgspec.json.encode(again), ledger.fileno())
+        index.keep(KEPT, encoded(again), ledger.fileno())
     return done
 
 

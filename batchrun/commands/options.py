@@ -1,11 +1,12 @@
 """The command line as commands share it: parsers that raise instead of ending the process."""
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar
 
-from batchrun.base.text import nearest
+from batchrun.base.text import is_text, nearest
 from batchrun.commands.target import Place
 from batchrun.errors import UsageError
 
@@ -57,6 +58,19 @@ def value(parse: Callable[[Any], T]) -> Callable[[str], T]:
     return convert
 
 
+def typed(text: str) -> str:
+    """Return what was typed on a command line as text, in whatever locale; such text is UTF-8.
+
+    Raises ValueError where its bytes are none.
+    """
+    if is_text(text):
+        return text
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        raise ValueError("expected text in UTF-8") from None
+
+
 def add_place(parser: argparse.ArgumentParser) -> None:
     """Add what says which sweep is meant; works on every command."""
     group = parser.add_argument_group("which sweep")
@@ -67,7 +81,10 @@ def add_place(parser: argparse.ArgumentParser) -> None:
         "--outputs", type=Path, metavar="DIR", help="where the folders of sweeps are"
     )
     group.add_argument(
-        "--label", metavar="TEXT", help="a sweep of its own beside the others of this manifest"
+        "--label",
+        type=value(typed),
+        metavar="TEXT",
+        help="a sweep of its own beside the others of this manifest",
     )
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batchrun.base.said import log
+from batchrun.base.values import parse_id
 from batchrun.commands.call import needed_key, prepare
-from batchrun.commands.options import Parser, add_place, take_place
+from batchrun.commands.options import Parser, add_place, take_place, value
 from batchrun.commands.recovering import Recovery
 from batchrun.commands.run_options import add_settings
 from batchrun.commands.status_report import show_status
@@ -34,6 +35,7 @@ def parser() -> Parser:
     made.add_argument(
         *("--recover", "--sweep"),
         dest="sweep",
+        type=value(parse_id),
         metavar="ID",
         help="which sweep, where several of this name were begun elsewhere",
     )

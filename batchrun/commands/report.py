@@ -13,7 +13,7 @@ from batchrun.base.said import say
 from batchrun.base.text import number_of
 from batchrun.commands.exporting import Exported, add_exports, exported, take_exports
 from batchrun.commands.labels_page import Wanted, write_labels
-from batchrun.commands.options import Parser, add_place, take_place
+from batchrun.commands.options import Parser, add_place, take_place, typed, value
 from batchrun.commands.page_from_ledger import store_of, write_all
 from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
@@ -100,6 +100,7 @@ def parser() -> Parser:
         "--labels",
         nargs="?",
         const="*",
+        type=value(typed),
         action="append",
         metavar="PATTERN",
         help=f"write {LABELS_PAGE} instead: all labels of the name side by side, or those that "

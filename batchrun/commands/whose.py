@@ -24,13 +24,16 @@ from batchrun.manifest.manifest import Head
 from batchrun.sweep.identity import Identity, read_identity
 from batchrun.sweep.location import LEDGER, choose_endpoint
 
-OF_A_SWEEP: Final = frozenset({"run", "plan", "status", "why", "logs", "redo", "recover", "picks"})
+OF_A_SWEEP: Final = frozenset(
+    {"run", "plan", "status", "why", "logs", "report", "redo", "recover", "picks"}
+)
 """Commands whose first word is a manifest, or a sweep's folder."""
 
 LARGE: Final = 1_000_000
 """Bytes of a manifest up to which it is parsed once more: 0.1 s at most."""
 
-_TAKING: Final = frozenset({*WITH_VALUE, "--sweep", "--copy", "--zip"})
+_OF_REPORT: Final = ("--format", "--delimiter", "--columns", "--labels")
+_TAKING: Final = frozenset({*WITH_VALUE, "--sweep", "--copy", "--zip", *_OF_REPORT})
 
 
 class Whose(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 The way of a cell:
 
-    run.py             starts and ends everything of one call, and drives it
+    run.py             puts together, starts and ends everything of one call
+    driver.py          gives slots to cells, until nothing is active; `last_looks.py` comes then
     open_sweep.py      this start's line in the ledger
     resume.py          takes over what earlier calls left
     selection.py       which cells the call is about

@@ -7,6 +7,7 @@ before a text that would be computed among it.
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
 from typing import Any, Final
 
 from batchrun.base.output_store import OutputStore
@@ -36,8 +37,9 @@ def file_columns(known: Survey) -> list[str]:
     """Return the columns that stand for `files`: `file_1`, `file_2`, ..., at least one."""
     taken = set(known.kinds)
     numbers = range(1, max(known.most_files, 1) + 1)
-    plain = [f"file_{number}" for number in numbers]
-    return plain if taken.isdisjoint(plain) else [f"files.{number}" for number in numbers]
+    beginnings = chain(("file_", "files."), (f"files.{number}." for number in count(1)))
+    names = ([f"{each}{number}" for number in numbers] for each in beginnings)
+    return next(each for each in names if taken.isdisjoint(each))
 
 
 def _headings(known: Survey) -> Iterator[str]:

@@ -4,12 +4,39 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Annotated, Any, BinaryIO, Final
 
+import msgspec
+from msgspec import Meta, Struct
+
+from batchrun.base.regular_file import open_regular
 from batchrun.errors import FolderError, UsageError
 from batchrun.results.rows import COLUMNS
 
 _COLUMNS: Final = frozenset(COLUMNS)
+
+Number = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Money = Annotated[str, Meta(pattern=r"^-?[0-9]{1,38}(\.[0-9]{1,38})?$")]
+
+
+class _Ours(Struct, frozen=True, kw_only=True):
+    """What the formats take for granted of the columns of ours, in a file that anyone may edit."""
+
+    model: str | None
+    alias: str | None
+    replicate: Number | None
+    cell: str | None
+    status: str | None
+    attempts: Number | None
+    run_id: str | None
+    cost: Money | None
+    shared: bool | None
+    duration_ms: Number | None
+    created_at: str | None
+    completed_at: str | None
+    files: tuple[str, ...]
+    failure_code: str | None
+    failure_message: str | None
 
 
 class KeptRows:
@@ -35,9 +62,10 @@ class KeptRows:
 def _row(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
-    except ValueError:
+        msgspec.convert(row, _Ours)
+    except (ValueError, RecursionError):  # a ValidationError is one
         return None
-    return row if isinstance(row, dict) and row.keys() >= _COLUMNS else None
+    return row if row.keys() >= _COLUMNS else None
 
 
 @contextmanager
@@ -47,7 +75,7 @@ def open_rows(path: Path) -> Iterator[KeptRows]:
     Raises UsageError where there are none, and FolderError where they can't be read.
     """
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         known = "and no manifest to write them by"
         raise UsageError(f"there are no results in {path.parent}, {known}") from None

@@ -12,6 +12,7 @@ from batchrun.errors import UsageError
 from batchrun.exports.survey import Kind, Survey
 from batchrun.ledger.history import State
 from batchrun.results.result_files import as_json, json_line
+from batchrun.results.rows import beside_ours
 
 FOLDER: Final = "files/"
 METADATA: Final = f"{FOLDER}metadata.jsonl"
@@ -53,7 +54,7 @@ def lines(rows: Iterable[Mapping[str, Any]], known: Survey) -> Iterator[dict[str
 
 
 def _name(axis: str) -> str:
-    return f"input.{axis}" if axis in _TAKEN else axis
+    return beside_ours(axis, _TAKEN)
 
 
 def _value(value: Any, kind: Kind) -> Any:

@@ -1,6 +1,6 @@
 """A row of the results: a point's axes, how it stands, what it cost, where it is. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -29,6 +29,8 @@ COLUMNS: Final = (
     "failure_message",
 )
 """The fields of each row, behind its axes."""
+
+PREFIX: Final = "input."
 
 _OURS: Final = frozenset(COLUMNS)
 _PLAIN: Final = frozenset({str, int, float, bool, type(None)})
@@ -109,7 +111,19 @@ def point(cell: Cell) -> dict[str, Any]:
 
 def axis_column(name: str) -> str:
     """Return the column of an axis; an axis with the name of a column of ours gets a prefix."""
-    return f"input.{name}" if name in _OURS else name
+    return beside_ours(name, _OURS)
+
+
+def beside_ours(name: str, ours: Container[str]) -> str:
+    """Return *name* with a prefix where *ours* has it; also one that looks like that: no two meet.
+
+    >>> [beside_ours(each, {"cost"}) for each in ("seed", "cost", "input.cost", "input.seed")]
+    ['seed', 'input.cost', 'input.input.cost', 'input.seed']
+    """
+    plain = name
+    while plain.startswith(PREFIX):
+        plain = plain.removeprefix(PREFIX)
+    return f"{PREFIX}{name}" if plain in ours else name
 
 
 def columns(axes: Iterable[str]) -> list[str]:

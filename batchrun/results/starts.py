@@ -20,6 +20,7 @@ from msgspec.structs import asdict
 
 from batchrun import __version__
 from batchrun.base.git_commit import commit_of
+from batchrun.base.json_text import decoded
 from batchrun.base.output_store import OutputStore, writable
 from batchrun.ledger.records import timestamp
 from batchrun.manifest.data.changes import digests
@@ -93,7 +94,7 @@ def keep_start(folder: Path, start: Start) -> None:
 def _is_whole(path: Path) -> bool:
     """Say whether a start is there and can be read: a copy of the folder may have cut it."""
     try:
-        msgspec.json.decode(path.read_bytes(), type=Start)
+        decoded(path.read_bytes(), Start)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return False
     return True
@@ -103,7 +104,7 @@ def newest_start(folder: Path) -> Start | None:
     """Return the start that was kept last, None where none can be read."""
     for path in sorted((folder / STARTS).glob("*.json"), key=_kept_at, reverse=True):
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Start)
+            return decoded(path.read_bytes(), Start)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             continue
     return None

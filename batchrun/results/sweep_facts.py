@@ -12,11 +12,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.endpoint import SIMULATOR
+from batchrun.base.json_text import decoded
 from batchrun.base.text import money
 from batchrun.errors import BatchrunError
 from batchrun.ledger.beginning import sweep_at_beginning
@@ -259,7 +259,7 @@ def _judged(facts: SweepFacts, counts: Counter[str], *, whole: bool) -> SweepFac
 
 
 def _as_kept(facts: SweepFacts, kept: bytes) -> SweepFacts:
-    summary = msgspec.json.decode(kept, type=_Kept).summary
+    summary = decoded(kept, _Kept).summary
     names = ("succeeded", "partial_succeeded", "failed", "rejected", "cancelled", "lost")
     counts = {name: number for name in names if (number := getattr(summary, name))}
     return replace(

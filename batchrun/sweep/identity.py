@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from batchrun.base.disk import atomic_write
+from batchrun.base.json_text import decoded
 from batchrun.errors import FolderError, LostLedgerError
 from batchrun.sweep.location import LEDGER
 
@@ -51,7 +52,7 @@ def read_identity(folder: Path) -> Identity | None:
     """Return what `sweep.json` says, None if there is none; FolderError if it cannot be read."""
     path = folder / IDENTITY
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Identity)
+        return decoded(path.read_bytes(), Identity)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from batchrun.base.endpoint import DEFAULT_ENDPOINT, SIMULATOR, parse_endpoint
+from batchrun.base.text import is_text
 from batchrun.errors import UsageError
 
 LEDGER: Final = "ledger.jsonl"
@@ -121,7 +122,8 @@ def catalogue_below(base: Path, endpoint: str) -> Path:
 
 
 def _segment(text: str, what: str) -> str:
-    if not text.strip(". ") or "/" in text or "\0" in text or text.startswith("@"):
+    is_dots = not text.strip(". ")
+    if is_dots or "/" in text or "\0" in text or text.startswith("@") or not is_text(text):
         raise UsageError(
             f"the {what} {text!r} cannot be the name of a folder: {_why_no_segment(text)}; "
             "letters, digits, spaces and `-_.,=` may stand in it, such as in `2026-11-28`"
@@ -134,4 +136,6 @@ def _why_no_segment(text: str) -> str:
     """Return what of *text* no name of a folder has."""
     if "/" in text or "\0" in text:
         return "`/` may not stand in it" if "/" in text else "a null may not stand in it"
+    if not is_text(text):
+        return "it is no text in UTF-8"
     return "it may not begin with `@`" if text.startswith("@") else "it is empty, or only dots"

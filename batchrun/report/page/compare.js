@@ -15,6 +15,7 @@ export class Compare {
   /** @param {Data} data @param {() => void} closed */
   constructor(data, closed) {
     this.data = data;
+    this.left = closed;
     /** @type {[number, number] | null} */
     this.points = null;
     /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -37,7 +38,7 @@ export class Compare {
       {
         class: "compare",
         attributes: { "aria-label": "two cells compared", tabindex: "-1" },
-        on: { keydown: (event) => this.key(event), close: () => (this.stop(), (this.points = null), closed()) },
+        on: { keydown: (event) => this.key(event), close: () => this.closed() },
       },
       make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), this.flickering, button("swap", () => this.swap()), this.playing),
       make("div", { class: "layers" }, this.under, this.over),
@@ -59,6 +60,12 @@ export class Compare {
     if (this.dialog.open) this.dialog.close();
   }
 
+  closed() {
+    this.stop();
+    this.points = null;
+    this.left();
+  }
+
   draw() {
     if (this.points === null) return;
     const [left, right] = this.points;
@@ -73,7 +80,7 @@ export class Compare {
   /** @param {number} point */
   picture(point) {
     const details = this.data.of(point);
-    const [file] = details?.files ?? [];
+    const file = details?.files.at(0);
     if (file === undefined) return make("span", { class: "kind", text: details === null ? "…" : "no file" });
     const element = large(file, this.name(point, point));
     if (element instanceof HTMLMediaElement) {

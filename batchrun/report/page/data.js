@@ -1,5 +1,6 @@
 // Reads the chunks: those inside the page, or scripts beside it, which work without a server.
 import { Table, unpacked } from "./table.js";
+import { fromJson } from "./text.js";
 
 /** @typedef {import("./table.js").Packed} Packed */
 /** @typedef {[path: string, bytes: number, type: string | null, thumbnail: string | null]} File */
@@ -15,7 +16,7 @@ import { Table, unpacked } from "./table.js";
  * @property {string} endpoint
  * @property {boolean} simulated
  * @property {string} folder
- * @property {Record<string, number>} counts
+ * @property {Partial<Record<string, number>>} counts
  * @property {string} cost
  * @property {string} written_at
  * @property {string | null} first_at
@@ -46,7 +47,7 @@ import { Table, unpacked } from "./table.js";
 
 /** @returns {Head} */
 export function readHead() {
-  return JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data-head")).textContent ?? "");
+  return /** @type {Head} */ (fromJson(/** @type {HTMLElement} */ (document.getElementById("data-head")).textContent));
 }
 
 export class Data {
@@ -88,8 +89,9 @@ export class Data {
       return null;
     }
     const row = point - this.starts[number];
+    /** @type {[string, unknown][]} */
     const values = Object.entries(details).map(([name, packed]) => [name, unpacked(packed, row)]);
-    return Object.fromEntries(values);
+    return /** @type {Details} */ (Object.fromEntries(values));
   }
 
   /** @param {number} point */
@@ -136,7 +138,7 @@ Object.assign(window, {
  */
 function chunkOf(folder, name) {
   const inside = document.getElementById(`data-${name}`);
-  if (inside !== null) return Promise.resolve(JSON.parse(inside.textContent ?? ""));
+  if (inside !== null) return Promise.resolve(/** @type {Record<string, Packed>} */ (fromJson(inside.textContent)));
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     const missing = () => reject(new Error(`${folder}/${name}.js can't be read`));

@@ -15,7 +15,7 @@ import { sizeFor } from "./view.js";
  * @property {string} value what the axis of labels has for it
  * @property {string} folder
  * @property {number} rows
- * @property {Record<string, number>} counts
+ * @property {Partial<Record<string, number>>} counts
  * @property {string} cost
  * @property {string | null} first_at
  * @property {string | null} last_at
@@ -94,7 +94,7 @@ export function labelsTable(head, only) {
 
 /** @param {Sweep} sweep */
 function standing({ counts, problem, rows }) {
-  const seen = TO_SEE.filter((name) => counts[name] > 0).map((name) => `${counts[name].toLocaleString("en")} ${words(name)}`);
+  const seen = TO_SEE.map((name) => ({ name, count: counts[name] ?? 0 })).filter(({ count }) => count > 0).map(({ name, count }) => `${count.toLocaleString("en")} ${words(name)}`);
   const stands = rows === 0 ? [] : seen.length > 0 ? seen : ["all succeeded"];
   return [...(problem === null ? [] : [visible(problem)]), ...stands].join(", ");
 }

@@ -41,7 +41,7 @@ async function main() {
   let view = viewOf(location.hash, table, opening);
   /** @type {number | null} */
   let marked = null;
-  const marking = new Marking(data, { changed: () => matrix.redraw(), say: (text) => (say(text), viewer.say(text)) });
+  const marking = new Marking(data, { changed: () => matrix.redraw(), say: sayBoth });
   if (view.marks.length > 0) await marking.index();
   const panel = new Panel(side, table, marking, go);
   const matrix = new Matrix(host, data, { open: (point) => go({ ...view, open: point, beside: null }), mark, marking });
@@ -110,8 +110,7 @@ async function main() {
   function mark(point) {
     if (marked === null || marked === point) {
       marked = point;
-      say("kept for comparison: press c on another one");
-      viewer.say("kept for comparison: press c on another one");
+      sayBoth("kept for comparison: press c on another one");
       return;
     }
     const [open, beside] = [marked, point];
@@ -132,7 +131,7 @@ async function main() {
       const options = texts.map((text, code) =>
         make("option", { text, attributes: { value: tokens[code], ...(tokens[code] === view.at ? { selected: "" } : {}) } }),
       );
-      const select = make("select", { attributes: { "aria-label": visible(view.tab), "data-key": "tab" }, on: { change: (event) => go({ ...view, at: event.target.value }) } }, ...options);
+      const select = make("select", { attributes: { "aria-label": visible(view.tab), "data-key": "tab" }, on: { change: (event) => go({ ...view, at: event.currentTarget.value }) } }, ...options);
       refill(tabs, name, select);
       return;
     }
@@ -143,6 +142,12 @@ async function main() {
         button(text, () => go({ ...view, at: tokens[code] }), { "aria-pressed": String(tokens[code] === view.at), "data-key": `tab ${code}` }),
       ),
     );
+  }
+
+  /** Say something where it is seen: below a cell at full size, too. @param {string} text */
+  function sayBoth(text) {
+    say(text);
+    viewer.say(text);
   }
 
   /** @param {string} text */

@@ -157,7 +157,7 @@ export class Marking {
     const choices = [...KINDS, { kind: NONE, words: "without a mark" }].map(({ kind, words }) => {
       const box = make("input", {
         attributes: { type: "checkbox", "data-key": `mark ${kind}` },
-        on: { change: (event) => change({ marks: event.target.checked ? [...view.marks, kind] : view.marks.filter((each) => each !== kind) }) },
+        on: { change: (event) => change({ marks: event.currentTarget.checked ? [...view.marks, kind] : view.marks.filter((each) => each !== kind) }) },
       });
       box.checked = view.marks.includes(kind);
       const count = make("span", { text: countOf(counts, kind) });
@@ -166,7 +166,7 @@ export class Marking {
     });
     const file = make("input", {
       attributes: { type: "file", accept: ".jsonl,.json,.txt", "aria-label": "read picks.jsonl", "data-key": "marks file" },
-      on: { change: (event) => void this.receive(event.target) },
+      on: { change: (event) => void this.receive(event.currentTarget) },
     });
     const keys = KINDS.map(({ key, does }) => `${key} ${does}`).join(", ");
     this.section.replaceChildren(
@@ -205,9 +205,11 @@ export class Marking {
   async index() {
     if (this.points !== null) return;
     await Promise.all(this.data.head.chunks.map((_, number) => this.data.ask(number)));
+    /** @type {Map<string, number[]>} */
     const points = new Map();
     for (let point = 0; point < this.data.table.length; point += 1) {
       const cell = this.cellOf(point);
+      if (cell === undefined) continue;
       const there = points.get(cell);
       if (there === undefined) points.set(cell, [point]);
       else there.push(point);

@@ -275,7 +275,7 @@ export class Matrix {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const [line, column] = this.focused;
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.size) - 1);
-    /** @type {Record<string, () => void>} */
+    /** @type {Partial<Record<string, () => void>>} */
     const keys = {
       ArrowUp: () => this.focus(line - 1, column),
       ArrowDown: () => this.focus(line + 1, column),
@@ -298,7 +298,7 @@ export class Matrix {
 
   /** Return what a key says of the focused cell's marks, if it says anything. @param {string} key */
   marks(key) {
-    const [point] = this.points(...this.focused);
+    const point = this.points(...this.focused).at(0);
     const { marking } = this.does;
     return point !== undefined && marking.has(key) ? () => marking.press(key, point) : undefined;
   }

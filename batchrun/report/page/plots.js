@@ -36,6 +36,12 @@ export class Plots {
     this.dialog.showModal();
   }
 
+  /** Plot by another axis. @param {string} axis */
+  by(axis) {
+    this.axis = axis;
+    this.draw();
+  }
+
   draw() {
     const { table, head, arrangement } = this;
     if (arrangement === null) return;
@@ -49,7 +55,7 @@ export class Plots {
       "select",
       {
         attributes: { "aria-label": "by which axis", "data-key": "plotted axis" },
-        on: { change: (event) => ((this.axis = event.target.value), this.draw()) },
+        on: { change: (event) => this.by(event.currentTarget.value) },
       },
       ...options,
     );
@@ -84,8 +90,10 @@ function barsOf(table, points, name) {
     if (bar === undefined) found.set(codes[point], (bar = { name: spelled(values[codes[point]]), runs: 0, cost: 0, work: [], queue: [], whole: [] }));
     bar.runs += 1;
     bar.cost += Number.isNaN(cost[point]) ? 0 : cost[point];
-    if (work[point] >= 0) (bar.work.push(work[point]), bar.queue.push(whole[point] - work[point]));
-    else if (whole[point] >= 0) bar.whole.push(whole[point]);
+    if (work[point] >= 0) {
+      bar.work.push(work[point]);
+      bar.queue.push(whole[point] - work[point]);
+    } else if (whole[point] >= 0) bar.whole.push(whole[point]);
   }
   const bars = [...found.entries()].sort(([a], [b]) => a - b).map(([, bar]) => bar);
   const rest = bars.splice(MOST_BARS);

@@ -67,6 +67,6 @@ function body(data, point, status) {
   if (details.files.length > 0) return [small(details.files[0]), ...chip];
   if (succeeded) return [make("span", { class: "kind", text: "no file yet" }), ...chip];
   const code = data.table.value("failure_code", point);
-  const reason = [code === undefined ? "" : visible(String(code)), visible(details.failure_message ?? "")];
+  const reason = [typeof code === "string" ? visible(code) : "", visible(details.failure_message ?? "")];
   return [...chip, make("span", { class: "reason", text: cut(reason.filter(Boolean).join(": "), LONGEST_WORDS) })];
 }

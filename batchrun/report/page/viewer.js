@@ -86,7 +86,7 @@ export class Viewer {
       return; // drawn again when they have come
     }
     const { files } = details;
-    const file = files[Math.min(this.place, files.length - 1)];
+    const file = files.at(Math.min(this.place, files.length - 1));
     const places = files.length > 1 ? [this.places(files)] : [];
     refill(this.stage, file === undefined ? this.nothing(details) : large(file, title), ...places);
     refill(this.facts, ...this.content(this.point, details, file));
@@ -123,7 +123,7 @@ export class Viewer {
   content(point, details, file) {
     const { table } = this.data;
     const prompt = details.input.prompt;
-    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => this.copy(name, text), { "data-key": `copy ${name}` });
+    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => void this.copy(name, text), { "data-key": `copy ${name}` });
     return [
       make(
         "div",
@@ -199,7 +199,7 @@ export class Viewer {
     if (event.target instanceof HTMLMediaElement && event.key.startsWith("Arrow")) return;
     const place = arrangement.placeOf(point);
     const there = place === null ? [] : arrangement.at(...place);
-    /** @type {Record<string, () => number | null | undefined>} */
+    /** @type {Partial<Record<string, () => number | null | undefined>>} */
     const ways = {
       ArrowUp: () => arrangement.beyond(point, -1, 0),
       ArrowDown: () => arrangement.beyond(point, 1, 0),
@@ -210,9 +210,10 @@ export class Viewer {
     };
     if (event.key === "c") this.does.mark(point);
     else if (this.does.marking.has(event.key)) this.does.marking.press(event.key, point);
-    else if (ways[event.key] === undefined) return;
     else {
-      const next = ways[event.key]();
+      const way = ways[event.key];
+      if (way === undefined) return;
+      const next = way();
       if (next !== null && next !== undefined) this.does.go(next);
     }
     event.preventDefault();
