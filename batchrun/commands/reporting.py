@@ -108,7 +108,7 @@ class PageOfCall:
 
     def __init__(self, folder: Path, *, seconds: float, as_of: int) -> None:
         self._folder = folder
-        self._store = _Remembering(folder)
+        self._store = Remembering(folder)
         self._writer: ReportWriter | None = None
         self._problem: Exception | None = None
         self._has_all = False
@@ -152,11 +152,11 @@ class PageOfCall:
             self._problem = error
 
 
-class _Remembering(OutputStore):
+class Remembering(OutputStore):
     """A store that can take back what was put into it."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, by: str = "") -> None:
+        super().__init__(folder, by=by)
         self._names: list[str] = []
 
     def put(self, name: str, data: bytes, *, as_of: int | None = None) -> None:
