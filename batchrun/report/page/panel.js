@@ -122,7 +122,7 @@ export class Panel {
     const panel = this; // before `fill` is called
     const only = view.only[name];
     const counted = only === undefined ? `${values.length}` : `${only.length} of ${values.length}`;
-    const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { "data-key": `values ${name}` } }));
+    const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { title: visible(name), "data-key": `values ${name}` } }));
     details.open = this.unfolded.has(name);
     details.ontoggle = () => {
       if (details.open) this.unfolded.add(name);
