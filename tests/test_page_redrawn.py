@@ -1,6 +1,7 @@
 """What stays as it was while the page draws anew: the focus, what plays, what is pointed at."""
 
 import shutil
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -228,3 +229,27 @@ def test_a_thumbnail_that_is_gone_leaves_the_picture(page: Page, tmp_path: Path)
     page.open(tmp_path / REPORT)
 
     page.wait("document.querySelector('.tile img')?.naturalWidth === 40")
+
+
+def test_two_sounds_that_are_compared_can_be_heard(page: Page, tmp_path: Path) -> None:
+    rows = []
+    for name in ("a", "b"):
+        with wave.open(str(tmp_path / f"{name}.wav"), "wb") as sound:
+            sound.setparams((1, 2, 8000, 0, "NONE", ""))
+            sound.writeframes(bytes(8000))
+        file = SavedFile(path=f"{name}.wav", bytes=9, sha256="ab", content_type="audio/wav")
+        saved = Saved(cell=name, run_id="r", files=(file,), at="t")
+        rows.append(row(name, {"sound": name}, saved=saved))
+    written(tmp_path, rows)
+
+    page.open(tmp_path / REPORT, "#row=sound&size=168&open=0&beside=1")
+
+    seen = page.js(
+        "return [...document.querySelectorAll('.compare audio')].map((e) => {"
+        "  const { left, top, width, height } = e.getBoundingClientRect();"
+        "  const seen = document.elementFromPoint(left + width / 2, top + height / 2);"
+        "  return [e.controls, e.muted, e.autoplay, seen === e];"
+        "})"
+    )
+    assert seen == [[True, False, False, True]] * 2
+    assert page.all(".compare input[type=range]")[0].is_displayed() is False

@@ -325,6 +325,35 @@ def test_a_click_opens_what_is_seen_wherever_the_matrix_is_scrolled(
     assert left[0] == left[1]
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("axes", [2, 3, 7, 12])
+def test_a_value_of_each_axis_is_seen_beside_a_row(
+    page: Page, tmp_path: Path, axes: int, width: int
+) -> None:
+    names = [f"axis {number}" for number in range(axes - 1)]
+    values = [dict.fromkeys(names, f"value{number}") for number in range(2)]
+    rows = [
+        row(f"c{n}{seed}", {"prompt": "a lantern on the moon " * 9} | each | {"seed": seed})
+        for n, each in enumerate(values)
+        for seed in (1, 2)
+    ]
+    written(tmp_path, rows)
+    view = "&".join(f"row={name}" for name in ("prompt", *names[:-1], "seed"))
+    page.open(tmp_path / REPORT, f"#{view}&column=alias&size=96", size=(width, 800))
+
+    heads = page.js(
+        "return [...document.querySelectorAll('.side')].map((side) => {"
+        "  const all = side.getBoundingClientRect();"
+        "  const last = side.lastElementChild.getBoundingClientRect();"
+        "  return [side.lastElementChild.textContent, last.bottom <= all.bottom + 1, last.height];"
+        "})"
+    )
+
+    assert [text for text, _, _ in heads[:2]] == ["seed 1", "seed 2"]
+    if width > 640 or axes < 7:  # more have no room on a phone: the title has them
+        assert all(is_inside and height > 10 for _, is_inside, height in heads)
+
+
 def test_what_is_printed_ends(page: Page, table: Path) -> None:
     page.open(table, "#row=line&row=column&size=96")
 

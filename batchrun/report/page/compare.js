@@ -55,7 +55,7 @@ export class Compare {
     this.draw();
     if (this.dialog.open) return;
     this.dialog.showModal();
-    this.slider.focus();
+    if (!this.slider.hidden) this.slider.focus();
   }
 
   hide() {
@@ -81,8 +81,11 @@ export class Compare {
     this.under.replaceChildren(this.picture(right));
     this.names[0].textContent = this.name(left, right);
     this.names[1].textContent = this.name(right, left);
-    this.slide(Number(this.slider.value));
     this.playing.hidden = this.dialog.querySelector("video") === null;
+    const isSeen = this.dialog.querySelector("audio") === null; // sounds stand side by side
+    this.dialog.classList.toggle("sounds", !isSeen);
+    for (const each of [this.slider, this.flickering]) each.hidden = !isSeen;
+    this.slide(Number(this.slider.value));
   }
 
   /** @param {number} point */
@@ -91,7 +94,7 @@ export class Compare {
     const file = details?.files.at(0);
     if (file === undefined) return make("span", { class: "kind", text: details === null ? this.data.lack(point) : "no file" });
     const element = large(file, this.name(point, point));
-    if (element instanceof HTMLMediaElement) {
+    if (element instanceof HTMLVideoElement) {
       [element.muted, element.autoplay, element.controls] = [true, !this.still.matches, false];
     }
     return element;
@@ -106,6 +109,7 @@ export class Compare {
 
   /** @param {number} percent */
   slide(percent) {
+    if (this.slider.hidden) percent = 100;
     this.over.style.clipPath = `inset(0 ${100 - percent}% 0 0)`;
   }
 
@@ -148,7 +152,7 @@ export class Compare {
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    if (event.key === " " && !(event.target instanceof HTMLButtonElement)) {
+    if (event.key === " " && !this.flickering.hidden && !(event.target instanceof HTMLButtonElement)) {
       event.preventDefault();
       this.flicker();
     }

@@ -23,6 +23,12 @@ const PRINTED_ACROSS = 40;
 /** Characters of a value that stands beside or above tiles: a prompt may have 100,000. */
 const LONGEST_HEAD = 400;
 
+/** Characters of each where more values stand beside tiles than have a line of their own. */
+const LONGEST_OF_MANY = 24;
+
+/** Pixels of a line beside tiles. */
+const LINE = 21;
+
 export class Matrix {
   /**
    * @param {HTMLElement} host
@@ -209,8 +215,9 @@ export class Matrix {
     if (!grid.isGallery) {
       const { view, rows } = grid.arrangement;
       const texts = this.texts(view.rows, rows[line]);
-      const head = make("div", { class: "side", attributes: { role: "rowheader", "aria-colindex": "1", title: texts.join("\n") } });
-      head.append(...texts.map((text) => make("span", { text })));
+      const isMany = texts.length * LINE > grid.size - 2 * LINE;
+      const head = make("div", { class: isMany ? "side many" : "side", attributes: { role: "rowheader", "aria-colindex": "1", title: texts.join("\n") } });
+      head.append(...texts.map((text) => make("span", { text: isMany ? cut(text, LONGEST_OF_MANY) : text })));
       head.style.width = `${grid.left}px`;
       element.append(head);
     }

@@ -121,7 +121,7 @@ export class Panel {
     const { values, tokens, codes } = this.table.axis(name);
     const only = view.only[name];
     const counted = only === undefined ? `${values.length}` : `${only.length} of ${values.length}`;
-    const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { "data-key": `values ${name}` } }));
+    const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { title: visible(name), "data-key": `values ${name}` } }));
     const fill = () => {
       const listed = values.slice(0, LISTED).map((value, code) => this.choice(name, code, tokens[code], cut(spelled(value), LONGEST_CHOICE), only));
       if (codes.includes(-1)) listed.push(this.choice(name, -1, "", "none", only));

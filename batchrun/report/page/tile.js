@@ -36,7 +36,7 @@ export function tile(data, points, said, marking) {
     heard(before),
     ...body(data, point, status),
     ...marks.content,
-    ...(caption ? [make("span", { class: "caption", text: caption })] : []),
+    ...(caption ? [make("span", { class: "caption", text: caption, attributes: { title: caption } })] : []),
     ...(isShared ? [badge("=", "badge same", "the same run as an earlier row")] : []),
     ...(points.length > 1 ? [badge(`${points.length}`, "badge", "cells behind each other")] : []),
     heard(after),
