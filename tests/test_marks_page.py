@@ -248,3 +248,38 @@ def test_the_page_and_batchrun_agree_on_what_marks_come_to(
         for point, cell in cells.items()
     }
     assert marks(chairs) == {point: found for point, found in expected.items() if found}
+
+
+def test_a_note_that_was_not_saved_is_there_again(chairs: Page) -> None:
+    noted = "return document.querySelector('.noting textarea').value"
+    focus(chairs, 0)
+    chairs.press("n")
+    chairs.all(".noting textarea")[0].send_keys("a leg is missing")
+    chairs.press(ESCAPE)
+    chairs.wait("document.querySelector('.bar .said').textContent.startsWith('the note is not')")
+
+    chairs.press("n")
+    assert chairs.js(noted) == "a leg is missing"
+    chairs.click(".noting .buttons button:last-child")
+    chairs.press("n")
+    assert chairs.js(noted) == ""
+    chairs.press(ESCAPE)
+    assert chairs.errors == []
+
+
+def test_a_tile_that_is_kept_for_a_comparison_is_seen_and_can_be_let_go(chairs: Page) -> None:
+    kept = "return [...document.querySelectorAll('.kept')].map((e) => e.dataset.point)"
+    focus(chairs, 0)
+
+    chairs.press("c")
+    assert chairs.js(kept) == ["0"]
+    chairs.press("c")
+    assert chairs.js(kept) == []
+    assert chairs.texts(".bar .said") == ["not kept for comparison any more"]
+    chairs.press("c")
+    focus(chairs, 1)
+    chairs.press("c")
+
+    assert "beside=1" in chairs.hash
+    assert chairs.js(kept) == []
+    assert chairs.errors == []
