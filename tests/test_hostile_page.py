@@ -103,7 +103,7 @@ def test_text_is_seen_and_does_nothing(page: Page, tmp_path: Path, text: str) ->
     values = {text: text, "other": {text: [text]}}
     rows = [row("c0", values, saved, **failed), row("c1", {text: "b", "other": 1}, **failed)]
     failures = [{"alias": text, "code": text, "message": text, "count": 1}]
-    of_sweep = {"name": text, "label": text, "endpoint": text, "next": text}
+    of_sweep: dict[str, Any] = {"name": text, "label": text, "endpoint": text, "next": text}
     written(tmp_path, rows, failures=failures, models={"banana": text}, **of_sweep)
 
     page.open(tmp_path / REPORT, "#size=168&open=0")

@@ -15,7 +15,7 @@ regular_file.py  opening a file that has to be a regular file
 file_state.py   how a file is known to be unchanged
 first_bytes.py  what a file is, by its first bytes
 media_types.py  what a file is, and what it is called
-json_text.py    JSON text of many small values, and of paths that are no UTF-8
+json_text.py    JSON text of many small values, and of texts that have no UTF-8
 progress.py     what a sweep reports while it runs
 disk.py         durable writes: the only place
 output_store.py where finished files are kept, by name

@@ -21,7 +21,7 @@ from msgspec.structs import asdict, replace
 from batchrun.base.output_store import OutputStore
 from batchrun.base.said import say
 from batchrun.base.text import listed, number_of
-from batchrun.commands.reporting import head_of, logs_in
+from batchrun.commands.reporting import clear_left, head_of, logs_in
 from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Place, Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.errors import BatchrunError, FolderError, ManifestError, UsageError, most_severe
@@ -70,6 +70,7 @@ def write_labels(wanted: Wanted) -> int:
     """
     base = name_folder(_folder_of(wanted))
     by = f"{os.getpid()}"
+    clear_left(base, LABELS_DATA)
     store, drawing = OutputStore(base, by=by), ThumbnailsOfLabels(base, by=by)
     sweeps = Sweeps(base, _fitting(base, wanted.patterns))
     data = DataFiles(store, LABELS_DATA)

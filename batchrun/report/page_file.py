@@ -35,6 +35,8 @@ MODULES: Final = (
     "media",
     "marking",
     "tile",
+    "grid",
+    "matrix_keys",
     "matrix",
     "walk",
     "viewer",

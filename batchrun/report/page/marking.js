@@ -87,7 +87,7 @@ export class Marking {
 
   saveNote() {
     const cell = this.noted;
-    this.dialog.close(); // first: the focus goes back to the tile, which is drawn anew
+    this.dialog.close();
     if (cell === null) return;
     this.marks.write(cell, this.text.value);
     this.say(this.marks.of(cell).note === undefined ? "no note" : "note kept");
@@ -123,6 +123,12 @@ export class Marking {
       words: found.map(({ words }) => words),
       content: signs.length === 0 ? [] : [make("span", { class: "marks", attributes: { "aria-hidden": "true" } }, ...signs)],
     };
+  }
+
+  /** Return the marks of a point's cell as a text that changes with them. @param {number} point */
+  stateOf(point) {
+    const cell = this.cellOf(point);
+    return cell === undefined ? "" : JSON.stringify(this.marks.of(cell));
   }
 
   /** Return the buttons of a point at full size. @param {number} point */
