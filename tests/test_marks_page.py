@@ -19,6 +19,12 @@ VIEW: Final = "#row=color&column=seed&size=168"
 ESCAPE: Final = "\ue00c"
 ENTER: Final = "\ue007"
 RIGHT: Final = "\ue014"
+IS_ASKED: Final = """
+    const event = new Event("beforeunload", { cancelable: true });
+    return !window.dispatchEvent(event);
+"""
+"""Says whether the browser would ask before the page is left."""
+
 SAVE: Final = "\ue009\ue007"  # Ctrl and Enter
 
 
@@ -214,6 +220,60 @@ def test_a_browser_that_keeps_nothing_is_said(chairs: Page) -> None:
     chairs.js("Storage.prototype.setItem = window.kept")
     chairs.press("p")
     assert chairs.texts(".bar .said") == ["not picked any more"]
+
+
+def test_a_browser_without_storage_asks_before_unsaved_marks_are_left(
+    page: Page, chairs: Page, tmp_path: Path
+) -> None:
+    blocked = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('off'); } })"
+    script = page.driver.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument", {"source": blocked}
+    )
+    try:
+        page.open(tmp_path / REPORT, VIEW)
+        assert not page.js(IS_ASKED)
+        focus(page, 0)
+        page.press("p")
+        assert "this browser doesn't keep marks" in page.texts(".bar .said")[0]
+        assert page.js(IS_ASKED)
+
+        saved(page, tmp_path)
+        assert page.texts(".bar .said") == [
+            "1 mark saved as picks.jsonl; `batchrun picks` takes them in"
+        ]
+        assert not page.js(IS_ASKED)
+        focus(page, 1)
+        page.press("x")
+        assert page.js(IS_ASKED)
+        saved(page, tmp_path)
+        assert page.errors == []
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def test_two_tabs_show_and_keep_the_marks_of_each_other(chairs: Page, tmp_path: Path) -> None:
+    first = chairs.driver.current_window_handle
+    chairs.driver.switch_to.new_window("tab")
+    try:
+        chairs.open(tmp_path / REPORT, VIEW)
+        focus(chairs, 1)
+        chairs.press("p")
+        chairs.driver.switch_to.window(first)
+        chairs.wait("document.querySelector('[data-point=\"1\"] .marks') !== null")
+        focus(chairs, 2)
+        chairs.press("x")
+        assert marks(chairs) == {1: "✓", 2: "✕"}
+        [second] = [each for each in chairs.driver.window_handles if each != first]
+        chairs.driver.switch_to.window(second)
+        chairs.wait("document.querySelector('[data-point=\"2\"] .marks') !== null")
+        assert chairs.js("return document.activeElement.dataset.point") == "1"
+        chairs.press("r")
+        assert marks(chairs) == {1: "✓↻", 2: "✕"}
+        chairs.driver.close()
+    finally:
+        chairs.driver.switch_to.window(first)
+    chairs.open(tmp_path / REPORT, VIEW)
+    assert marks(chairs) == {1: "✓↻", 2: "✕"}
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -66,7 +66,7 @@ export class Marking {
 
   /** @param {string} text */
   say(text) {
-    this.does.say(this.marks.isKept ? text : `${text}; this browser doesn't keep marks: save picks.jsonl before you leave`);
+    this.does.say(this.marks.isSafe ? text : `${text}; this browser doesn't keep marks: save picks.jsonl before you leave`);
   }
 
   changed() {
@@ -155,6 +155,7 @@ export class Marking {
     const address = URL.createObjectURL(new Blob([text], { type: "application/jsonl" }));
     const link = make("a", { attributes: { href: address, download: "picks.jsonl" } });
     link.click();
+    this.marks.saved();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
     this.say(`${numberOf(this.marks.size, "mark")} saved as picks.jsonl; \`batchrun picks\` takes them in`);
   }
