@@ -264,6 +264,7 @@ export class Matrix {
     const { marking } = this.does;
     const points = this.points(line, column);
     const point = points.at(0);
+    cell.classList.toggle("kept", point !== undefined && point === this.kept);
     const state = point === undefined ? "none" : [points, data.has(point) ? "" : data.lack(point), marking.stateOf(point)].join("\n");
     if (grid === null || cell.dataset.state === state) return;
     cell.dataset.state = state;
