@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from batchrun.base.output_store import OutputStore
+from batchrun.base.regular_file import open_regular
 from batchrun.base.said import say
 from batchrun.base.text import listed, number_of
 from batchrun.commands.reporting import clear_left, head_of, logs_in
@@ -188,7 +189,7 @@ def _label(folder: Path) -> str | None:
 def _began(folder: Path) -> tuple[bool, str, str]:
     """Order sweeps by when they began; those whose beginning can't be read are the last."""
     try:
-        with (folder / LEDGER).open("rb") as ledger:
+        with open_regular(folder / LEDGER) as ledger:
             first = sweep_at_beginning(ledger.fileno())
     except OSError:
         first = None

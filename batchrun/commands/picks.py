@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
+from batchrun.base.regular_file import open_regular
 from batchrun.base.text import for_terminal, listed, number_of
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.reporting import cells_of
@@ -126,7 +127,7 @@ def _named(label: str | None) -> str:
 def _id_of(folder: Path) -> str | None:
     """Return the id of the sweep in *folder*, None where its ledger can't be read."""
     try:
-        with (folder / LEDGER).open("rb") as ledger:
+        with open_regular(folder / LEDGER) as ledger:
             first = sweep_at_beginning(ledger.fileno())
     except OSError:
         return None
