@@ -193,6 +193,26 @@ def test_a_mark_is_of_its_own_night_here_and_on_its_own_page(opened: Page, night
     assert opened.errors == []
 
 
+def test_marks_that_were_taken_in_are_shown_at_their_night(
+    opened: Page, nights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = nights / f"@{ODD}"
+    row = json.loads((folder / "results.jsonl").read_text().partition("\n")[0])
+    sweep = json.loads((folder / "sweep.json").read_text())["sweep"]
+    values = {"id": "m1", "sweep": sweep, "cell": row["cell"], "kind": "pick", "note": ""}
+    given = nights / "given.jsonl"
+    given.write_text(json.dumps({**values, "at": "2026-11-29T03:00:00Z"}) + "\n")
+    assert main(["picks", str(folder), str(given)]) == 0
+    assert f"`batchrun report '{folder}'` shows the marks in the page" in capsys.readouterr().out
+    assert main(["report", str(nights), "--labels", "--single-file"]) == 0
+
+    for name in (LABELS_PAGE, LABELS_SINGLE):
+        opened.open(nights / name, size=TALL)
+        assert marks(opened) == {6: "✓"}
+    (folder / "picks.jsonl").unlink()
+    assert main(["report", str(nights), "--labels", "--single-file"]) == 0
+
+
 def test_marks_of_all_nights_leave_in_one_file_and_each_takes_its_own(
     opened: Page, nights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from batchrun.ledger.lock import locked
 from batchrun.ledger.reader import Reader
 from batchrun.report.labels import LABELS_DATA, LABELS_PAGE, LABELS_SINGLE, labelled
 from batchrun.results.rows import PointRow
+from batchrun.sweep.kept_picks import PICKS
 from batchrun.sweep.location import LEDGER
 
 FIRST: Final = """
@@ -203,6 +204,29 @@ def test_a_night_that_cannot_be_read_is_named_and_the_others_are_shown(
     shown = json.loads(capsys.readouterr().out)
     assert (shown["exit_code"], shown["rows"], shown["counts"]["cells"]) == (9, 4, 4)
     assert shown["report"] == str(nights / LABELS_PAGE)
+
+
+def test_marks_that_were_taken_in_are_those_of_their_night(
+    nights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label in ("@tue", "@wed"):
+        folder = nights / label
+        sweep = json.loads((folder / "sweep.json").read_text())["sweep"]
+        values = {"id": label[1:], "sweep": sweep, "cell": "k1", "kind": "pick"}
+        line = json.dumps({**values, "note": "", "at": "2026-11-29T03:00:00Z"})
+        (folder / PICKS).write_text(f"{line}\n")
+    (nights / f"@{ODD}" / PICKS).write_text("no mark\n")
+
+    assert main(["report", str(nights), "--labels", "--single-file"]) == 0
+
+    said = capsys.readouterr().err
+    assert f"label {ODD}: the page shows no marks of it: " in said
+    assert f"{PICKS}:1: expected a mark" in said
+    sweeps = {each["label"]: each["sweep"] for each in head(nights)["sweeps"]}
+    for name in (LABELS_PAGE, LABELS_SINGLE):
+        found = json.loads(inside((nights / name).read_text(), "marks"))
+        ids = {each["sweep"]: [mark["id"] for mark in each["marks"]] for each in found}
+        assert ids == {sweeps["tue"]: ["tue"], sweeps["wed"]: ["wed"]}
 
 
 @pytest.mark.parametrize("error", [LedgerError("it went"), PermissionError(13, "not yours")])

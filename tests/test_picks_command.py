@@ -111,6 +111,8 @@ def test_people_read_which_cells_are_marked_and_a_note_does_nothing(chairs: Chai
     assert "1 picked, 0 rejected, 1 to redo, 1 with a note; 1 new mark" in said
     assert "<script>alert(1)</script>\\u202e\\u001b[31m" in said
     assert "nonesuch  not in the manifest" in said
+    assert f"`batchrun report {chairs.folder}` shows the marks in the page" in said
+    assert "batchrun report" not in chairs.said()  # nothing is new to it
     assert "1 marked cell not among the manifest's" in said
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from batchrun.base.no_file import joined
 from batchrun.base.output_store import OutputStore
 from batchrun.base.text import for_terminal, listed, number_of
 from batchrun.commands.options import Parser, add_place, take_place
@@ -62,6 +63,8 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps({**_head(subject, sweep), **counts, **found.as_dict(), **copied}))
     else:
         print("\n".join(_lines(found, taken.new, given=bool(values["files"]), copied=copied)))
+        if taken.new:
+            print(f"`{_report_of(values['target'], subject)}` shows the marks in the page")
         if taken.left:
             print(others.line(taken.left))
     return INCOMPLETE if any(each["without_file"] for each in copied.values()) else 0
@@ -226,6 +229,13 @@ def _taken_out(
         zip_files(store, names, archive)
         said["zipped"] = {"file": str(archive), **counts}
     return said
+
+
+def _report_of(target: Path, subject: Subject) -> str:
+    """Return the command that writes the page of what the command line means."""
+    if target.is_dir():
+        return joined(["batchrun", "report", str(target)])
+    return f"batchrun report{subject.command.removeprefix('batchrun')}"
 
 
 def _head(subject: Subject, sweep: str) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def head_of_all(name: str, folder: str, heads: Sequence[Head], written_at: str) 
         throttles=joined(each.throttles for each in heads),
         sweeps=sweeps,
         data=LABELS_DATA,
+        marks=[mark for each in heads for mark in each.marks],
     )
 
 

@@ -47,7 +47,17 @@ import { fromJson } from "./text.js";
 
 /** @returns {Head} */
 export function readHead() {
-  return /** @type {Head} */ (fromJson(/** @type {HTMLElement} */ (document.getElementById("data-head")).textContent));
+  return /** @type {Head} */ (inPage("head"));
+}
+
+/** Return the marks that were taken in, by their sweeps. @returns {{sweep: string, marks: unknown[]}[]} */
+export function readMarks() {
+  return /** @type {{sweep: string, marks: unknown[]}[]} */ (inPage("marks"));
+}
+
+/** @param {string} name */
+function inPage(name) {
+  return fromJson(/** @type {HTMLElement} */ (document.getElementById(`data-${name}`)).textContent);
 }
 
 export class Data {
