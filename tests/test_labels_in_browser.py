@@ -9,9 +9,12 @@ from typing import Any, Final
 import pytest
 from axe import barriers, look, needs_axe
 from browser import WIDE, Page, chromium, needs_browser
+from msgspec.structs import replace
+from report_pages import head as page_head
+from report_pages import row, written
 
 from batchrun.cli import main
-from batchrun.report.labels import LABELS_PAGE, LABELS_SINGLE
+from batchrun.report.labels import LABELS_PAGE, LABELS_SINGLE, on_page
 from batchrun.results.result_files import REPORT
 from batchrun.sweep.location import LEDGER
 
@@ -138,6 +141,31 @@ def test_the_table_of_labels_says_how_each_stands_and_chooses_one(opened: Page) 
     opened.settle()
 
     assert shown(opened) == {6, 7, 8, 9, 10, 11}
+
+
+def test_failures_name_their_night_and_show_its_cells_alone(page: Page, tmp_path: Path) -> None:
+    failed: dict[str, Any] = {"status": "failed", "failure_code": "TIMEOUT"}
+    labels = ("mon", "tue")
+    rows = [
+        row(f"c{number}", {"label": label, "prompt": number}, **(failed if number else {}))
+        for label in labels
+        for number in range(3)
+    ]
+    failure = {"alias": "banana", "code": "TIMEOUT", "message": "it took long", "count": 2}
+    one = page_head()
+    sweeps = [on_page(replace(one, sweep=s), label=s, rows=3, problem=None) for s in labels]
+    failures = [{**failure, "label": label} for label in labels]
+    written(tmp_path, rows, sweeps=sweeps, failures=failures)
+    page.open(tmp_path / REPORT)
+
+    page.click(".failures summary")
+    assert page.texts(".failures summary") == ["why 4 cells failed"]
+    assert page.texts(".failures button") == [f"{each}: 2 banana: TIMEOUT" for each in labels]
+    page.all(".failures button")[1].click()
+    page.settle()
+
+    assert shown(page) == {4, 5}
+    assert page.errors == []
 
 
 def test_one_walks_along_the_labels_and_compares_two_nights(opened: Page) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
+from report_pages import head as page_head
 from report_pages import inside, row
 
 from batchrun.cli import main
@@ -15,7 +17,15 @@ from batchrun.commands.target import Subject
 from batchrun.errors import LedgerError
 from batchrun.ledger.lock import locked
 from batchrun.ledger.reader import Reader
-from batchrun.report.labels import LABELS_DATA, LABELS_PAGE, LABELS_SINGLE, labelled
+from batchrun.report.head import Head
+from batchrun.report.labels import (
+    LABELS_DATA,
+    LABELS_PAGE,
+    LABELS_SINGLE,
+    head_of_all,
+    labelled,
+    on_page,
+)
 from batchrun.results.rows import PointRow
 from batchrun.sweep.kept_picks import PICKS
 from batchrun.sweep.location import LEDGER
@@ -304,6 +314,26 @@ def test_one_file_of_too_many_labels_is_refused_with_what_to_do(
 
     assert f"in one file; choose fewer labels, or send {nights}" in capsys.readouterr().err
     assert not (nights / LABELS_SINGLE).exists()
+
+
+def test_failures_are_those_of_their_night() -> None:
+    def night(label: str | None, *counts: int) -> Head:
+        kinds = ("TIMEOUT", "MODERATED")
+        failures = [
+            {"alias": "gpt", "code": code, "message": "it ended", "count": count, "cells": ["c"]}
+            for code, count in zip(kinds, counts, strict=False)
+        ]
+        made = page_head(failures=failures)
+        return replace(made, sweeps=[on_page(made, label=label, rows=4, problem=None)])
+
+    found = head_of_all("chairs", "/out", [night("mon", 1, 2), night(None, 3)], "t").as_dict()
+
+    assert [(each["label"], each["code"], each["count"]) for each in found["failures"]] == [
+        ("w/o label", "TIMEOUT", 3),
+        ("mon", "MODERATED", 2),
+        ("mon", "TIMEOUT", 1),
+    ]
+    assert page_head(failures=night("mon", 1).failures).as_dict()["failures"][0]["label"] is None
 
 
 def test_an_input_called_label_keeps_its_values_beside_the_axis() -> None:

@@ -90,7 +90,7 @@ class Head(Struct, frozen=True, kw_only=True):
         """Return it for the page, without its marks."""
         chunks = [asdict(each) for each in self.chunks]
         failures = [
-            {name: each[name] for name in ("alias", "code", "message", "count")}
+            {name: each.get(name) for name in ("label", "alias", "code", "message", "count")}
             for each in self.failures
         ]
         sweeps = [asdict(each) for each in self.sweeps]

@@ -24,7 +24,7 @@ import { fromJson } from "./text.js";
  * @property {number} calls
  * @property {boolean} complete
  * @property {string} next
- * @property {{alias: string, code: string, message: string, count: number}[]} failures
+ * @property {{label: string | null, alias: string, code: string, message: string, count: number}[]} failures the label is null on the page of one sweep
  * @property {Record<string, string>} models
  * @property {string[]} axes
  * @property {ChunkNames[]} chunks

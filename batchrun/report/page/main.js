@@ -55,7 +55,10 @@ async function main() {
     viewer.draw();
     compare.draw();
   };
-  showHead(top, head, (name, value) => go({ ...view, only: showingOnly(view.only, name, [JSON.stringify(value)]), open: null }));
+  showHead(top, head, (values) => {
+    const only = Object.entries(values).reduce((before, [name, value]) => showingOnly(before, name, [JSON.stringify(value)]), view.only);
+    go({ ...view, only, open: null });
+  });
   addEventListener("hashchange", () => {
     if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table, opening));
   });
