@@ -91,7 +91,7 @@ def data_files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / FOLDER).iterdir())}
 
 
-def inside(text: str) -> str:
-    found = re.search(r'id="data-head">([^<]*)</script>', text)
+def inside(text: str, name: str = "head") -> str:
+    found = re.search(rf'id="data-{name}">([^<]*)</script>', text)
     assert found is not None
     return found[1]

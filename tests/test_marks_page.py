@@ -11,10 +11,18 @@ from browser import Page, chromium, needs_browser
 from report_pages import HOSTILE, row, written
 
 from batchrun.results.result_files import REPORT
-from batchrun.sweep.picks import folded, lines_of, parse_pick
+from batchrun.sweep.picks import Kind, Pick, folded, lines_of, parse_pick
 
 pytestmark = [pytest.mark.slow, needs_browser, pytest.mark.xdist_group("browser")]
 
+CHAIRS: Final = [
+    *(
+        row(f"{color}{seed}", {"color": color, "seed": seed})
+        for color in ("red", "blue")
+        for seed in (1, 2)
+    ),
+    row("red1", {"color": "green", "seed": 1}, shared=True, cost=None),
+]
 VIEW: Final = "#row=color&column=seed&size=168"
 ESCAPE: Final = "\ue00c"
 ENTER: Final = "\ue007"
@@ -37,13 +45,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 @pytest.fixture
 def chairs(page: Page, tmp_path: Path) -> Page:
     """A page of four chairs that has no marks."""
-    rows = [
-        row(f"{color}{seed}", {"color": color, "seed": seed})
-        for color in ("red", "blue")
-        for seed in (1, 2)
-    ]
-    rows.append(row("red1", {"color": "green", "seed": 1}, shared=True, cost=None))
-    written(tmp_path, rows, sweep=f"sweep-{tmp_path.name}")
+    written(tmp_path, CHAIRS, sweep=f"sweep-{tmp_path.name}")
     page.open(tmp_path / REPORT, VIEW)
     return page
 
@@ -274,6 +276,90 @@ def test_two_tabs_show_and_keep_the_marks_of_each_other(chairs: Page, tmp_path: 
         chairs.driver.switch_to.window(first)
     chairs.open(tmp_path / REPORT, VIEW)
     assert marks(chairs) == {1: "✓↻", 2: "✕"}
+
+
+def kept(tmp_path: Path, *marks: tuple[str, str], **rest: Any) -> list[Pick]:
+    """Return marks as they were taken in: of a cell, and a kind."""
+    values = {"sweep": f"sweep-{tmp_path.name}", "at": "2026-11-29T03:00:00.000Z"} | rest
+    return [
+        Pick(id=f"kept-{number}", cell=cell, kind=Kind(kind), **values)
+        for number, (cell, kind) in enumerate(marks)
+    ]
+
+
+def stored(page: Page) -> list[str]:
+    """Return what the browser keeps."""
+    found: list[str] = page.js("return Object.values({...localStorage})")
+    return found
+
+
+def test_marks_that_were_taken_in_are_shown_by_any_browser(chairs: Page, tmp_path: Path) -> None:
+    chairs.js("localStorage.clear()")
+    marked = [*kept(tmp_path, ("red1", "pick"), ("blue2", "note"), note=HOSTILE)]
+    written(tmp_path, CHAIRS, sweep=f"sweep-{tmp_path.name}", marks=marked)
+
+    chairs.open(tmp_path / REPORT, VIEW)
+
+    assert marks(chairs) == {0: "✓", 3: "✎", 4: "✓"}
+    assert stored(chairs) == []
+    chairs.click("[data-key='mark pick']")
+    chairs.wait("document.querySelectorAll('[data-point]').length === 2")
+    assert chairs.errors == []
+
+
+def test_a_mark_that_was_taken_in_is_taken_away_for_good(chairs: Page, tmp_path: Path) -> None:
+    chairs.js("localStorage.clear()")
+    marked = kept(tmp_path, ("red1", "pick"), ("blue1", "redo"))
+    written(tmp_path, CHAIRS, sweep=f"sweep-{tmp_path.name}", marks=marked)
+    chairs.open(tmp_path / REPORT, VIEW)
+    focus(chairs, 0)
+    chairs.press("p")
+    assert marks(chairs) == {2: "↻"}
+
+    chairs.open(tmp_path / REPORT, VIEW)
+    assert marks(chairs) == {2: "↻"}
+    picks = [parse_pick(line) for _, line in lines_of(saved(chairs, tmp_path).read_bytes())]
+    assert folded([*picks, *marked]).picked == {}
+    assert list(folded(picks).redo) == ["blue1"]
+    later = kept(tmp_path, ("red1", "pick"), at="2099-11-29T03:00:00.000Z")
+    written(tmp_path, CHAIRS, sweep=f"sweep-{tmp_path.name}", marks=later)
+    chairs.open(tmp_path / REPORT, VIEW)
+    assert marks(chairs) == {0: "✓", 2: "↻", 4: "✓"}
+
+
+def test_a_page_with_marks_may_be_left_where_the_browser_keeps_none(
+    chairs: Page, tmp_path: Path
+) -> None:
+    written(
+        tmp_path, CHAIRS, sweep=f"sweep-{tmp_path.name}", marks=kept(tmp_path, ("red1", "pick"))
+    )
+    chairs.open(tmp_path / REPORT, VIEW)
+    leave = (
+        "const event = new Event('beforeunload', {cancelable: true});"
+        "dispatchEvent(event); return event.defaultPrevented"
+    )
+    chairs.js(
+        "window.kept = Storage.prototype.setItem;"
+        "Storage.prototype.setItem = () => { throw new Error('full'); }"
+    )
+    focus(chairs, 0)
+    chairs.press("p")
+    assert chairs.js(leave)
+
+    chairs.js("Storage.prototype.setItem = window.kept")
+    chairs.press("p")
+    assert not chairs.js(leave)
+
+
+def test_thousands_of_marks_are_shown_at_once(chairs: Page, tmp_path: Path) -> None:
+    rows = [row(f"c{number}", {"seed": number}) for number in range(5000)]
+    marked = kept(tmp_path, *((f"c{number}", "pick") for number in range(5000)))
+    written(tmp_path, rows, sweep=f"sweep-{tmp_path.name}", marks=marked)
+
+    chairs.open(tmp_path / REPORT)
+
+    chairs.wait("document.querySelectorAll('.marks').length > 5")
+    assert "5000" in chairs.texts(".marking .choice")[0]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -24,6 +24,7 @@ from batchrun.report.embedded import embedded
 from batchrun.report.page_file import MODULES, code, page, source
 from batchrun.report.thumbnails import SIDE, SMALL, Thumbnails, drawn
 from batchrun.results.result_files import REPORT
+from batchrun.sweep.picks import Kind, Pick
 
 
 @given(st.recursive(st.none() | st.integers() | st.text(), st.lists))
@@ -165,9 +166,11 @@ def test_nothing_from_outside_is_markup_in_the_page(tmp_path: Path) -> None:
     saved = Saved(cell="c1", run_id="r", files=(file,), at="t")
     rows = [row("c1", {"prompt": HOSTILE}, saved=saved, failure_message=HOSTILE)]
 
-    text = written(tmp_path, rows, name=HOSTILE, label=HOSTILE, next=HOSTILE)
+    marks = [Pick(id="m1", sweep="s", cell="c1", kind=Kind.NOTE, note=HOSTILE, at="t")]
 
-    assert text.count("<script") == 2  # the head's data, and the page's own code
+    text = written(tmp_path, rows, name=HOSTILE, label=HOSTILE, next=HOSTILE, marks=marks)
+
+    assert text.count("<script") == 3  # the head's data, the marks, and the page's own code
     assert "alert(1)</script>" not in text
     for script in data_files(tmp_path).values():
         assert not set(script) & set(b"<>&")

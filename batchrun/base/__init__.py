@@ -4,6 +4,7 @@ values.py       parsers of single values: rates, times, money
 ceilings.py     the most that may be asked for of each thing that is counted
 times.py        times and waits that a service names, within one window of sense. Pure
 text.py         how messages spell things, and near misses
+widths.py       how wide text is on a terminal, and how it fits there. Pure
 normalised.py   messages without what differs from run to run
 no_file.py      manifests that are no files
 said.py         words for people on stderr

@@ -10,9 +10,9 @@ from itertools import chain
 from typing import Any, Final
 
 from batchrun.base.text import escaped, money, nearest
+from batchrun.base.widths import cut, width_of
 from batchrun.errors import UsageError
 from batchrun.exports.survey import Kind, Survey
-from batchrun.results.terminal_table import cut, width_of
 
 WIDEST: Final = 40
 """Columns of a terminal that one value takes at most."""

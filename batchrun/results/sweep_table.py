@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from batchrun.base.text import decimals_of, escaped, size_of, usd
+from batchrun.base.widths import width_of
 from batchrun.results.standing_words import BAD, LEFT, said
 from batchrun.results.sweep_facts import SweepFacts
-from batchrun.results.terminal_table import width_of
 
 HEAD: Final = ("sweep", "label", "last", "cells", "USD", "files", "state")
 GAP: Final = "  "

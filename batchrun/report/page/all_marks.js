@@ -7,10 +7,15 @@ import { Marks, order, parsed } from "./marks.js";
 /** @typedef {import("./marks.js").Standing} Standing */
 
 export class AllMarks {
-  /** @param {string[]} sweeps @param {() => void} changed */
-  constructor(sweeps, changed) {
+  /**
+   * @param {string[]} sweeps
+   * @param {() => void} changed
+   * @param {{sweep: string, marks: unknown[]}[]} given the marks that the page itself has
+   */
+  constructor(sweeps, changed, given) {
+    const marks = new Map(given.map((each) => [each.sweep, each.marks]));
     this.sweeps = [...new Set(sweeps)];
-    this.all = this.sweeps.map((each) => new Marks(each, changed));
+    this.all = this.sweeps.map((each) => new Marks(each, changed, marks.get(each) ?? []));
     this.places = new Map(this.sweeps.map((each, place) => [each, place]));
   }
 

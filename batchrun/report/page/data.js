@@ -24,7 +24,7 @@ import { fromJson, visible } from "./text.js";
  * @property {number} calls
  * @property {boolean} complete
  * @property {string} next
- * @property {{alias: string, code: string, message: string, count: number}[]} failures
+ * @property {{label: string | null, alias: string, code: string, message: string, count: number}[]} failures the label is null on the page of one sweep
  * @property {Record<string, string>} models
  * @property {string[]} axes
  * @property {ChunkNames[]} chunks
@@ -47,7 +47,17 @@ import { fromJson, visible } from "./text.js";
 
 /** @returns {Head} */
 export function readHead() {
-  return /** @type {Head} */ (fromJson(/** @type {HTMLElement} */ (document.getElementById("data-head")).textContent));
+  return /** @type {Head} */ (inPage("head"));
+}
+
+/** Return the marks that were taken in, by their sweeps. @returns {{sweep: string, marks: unknown[]}[]} */
+export function readMarks() {
+  return /** @type {{sweep: string, marks: unknown[]}[]} */ (inPage("marks"));
+}
+
+/** @param {string} name */
+function inPage(name) {
+  return fromJson(/** @type {HTMLElement} */ (document.getElementById(`data-${name}`)).textContent);
 }
 
 export class Data {

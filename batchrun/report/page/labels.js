@@ -6,6 +6,7 @@ import { sizeFor } from "./view.js";
 /** @typedef {import("./data.js").Head} Head */
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./view.js").View} View */
+/** @typedef {(values: Record<string, string>) => void} Only shows the cells that have these values of axes, beside what is chosen */
 
 /**
  * One of the sweeps of a page of several; its points stand behind those of the ones before it.
@@ -73,7 +74,7 @@ export function sideBySide(view, table, head) {
 /**
  * Return a line for each label: when, how its cells stand, and what they cost.
  * @param {Head} head
- * @param {(name: string, value: string) => void} only
+ * @param {Only} only
  */
 export function labelsTable(head, only) {
   const lines = head.sweeps.map((each) => {
@@ -82,7 +83,7 @@ export function labelsTable(head, only) {
     return make(
       "tr",
       {},
-      make("th", { attributes: { scope: "row" } }, each.rows === 0 ? make("bdi", { text }) : button(text, () => only(LABEL, each.value), { title: `show only ${text}` })),
+      make("th", { attributes: { scope: "row" } }, each.rows === 0 ? make("bdi", { text }) : button(text, () => only({ [LABEL]: each.value }), { title: `show only ${text}` })),
       make("td", { text: moment(each.first_at).slice(0, 16) }),
       make("td", { class: "number", text: cells }),
       make("td", { class: "number", text: cost }),

@@ -61,7 +61,10 @@ async function main() {
     viewer.draw();
     compare.draw();
   };
-  showHead(top, head, (name, value) => go({ ...view, only: showingOnly(view.only, name, [tokenOf(value)]), open: null }));
+  showHead(top, head, (values) => {
+    const only = Object.entries(values).reduce((before, [name, value]) => showingOnly(before, name, [tokenOf(value)]), view.only);
+    go({ ...view, only, open: null });
+  });
   addEventListener("hashchange", () => {
     if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table, opening));
   });

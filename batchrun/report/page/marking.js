@@ -1,5 +1,6 @@
 // How people mark cells: keys, buttons, the note, what stands on tiles, and the way out as a file.
 import { AllMarks } from "./all_marks.js";
+import { readMarks } from "./data.js";
 import { button, make } from "./dom.js";
 import { sweepIds, sweepOf } from "./labels.js";
 import { NONE } from "./marks.js";
@@ -23,7 +24,7 @@ export class Marking {
   constructor(data, does) {
     this.data = data;
     this.does = does;
-    this.marks = new AllMarks(sweepIds(data.head), () => this.changed());
+    this.marks = new AllMarks(sweepIds(data.head), () => this.changed(), readMarks());
     /** The points of each cell, once they were asked for. @type {Map<string, number[]> | null} */
     this.points = null;
     /** @type {number | null} the point at full size */

@@ -27,8 +27,12 @@ const ID = /^[A-Za-z0-9._:-]{1,64}$/;
 const CELL = /^[0-9a-z]{1,128}$/;
 
 export class Marks {
-  /** @param {string} sweep @param {() => void} changed */
-  constructor(sweep, changed) {
+  /**
+   * @param {string} sweep
+   * @param {() => void} changed
+   * @param {unknown[]} given marks that the page itself has: the browser keeps them once something is marked
+   */
+  constructor(sweep, changed, given) {
     this.sweep = sweep;
     this.changed = changed;
     this.key = `batchrun.marks.${sweep}`;
@@ -42,6 +46,8 @@ export class Marks {
     this.isKept = true;
     /** Whether it was saved as a file. */
     this.isSaved = true;
+    const there = given.map((each) => asMark({ ...Object(each), sweep })).filter((mark) => mark !== null);
+    this.take(there);
     this.read();
     addEventListener("storage", (event) => {
       if (event.key !== this.key) return;
@@ -215,12 +221,15 @@ export function parsed(text) {
 
 /** Return the mark of a line, with no more than it should have; null where it is none. @param {string} line @returns {Mark | null} */
 function markOf(line) {
-  let value;
   try {
-    value = fromJson(line);
+    return asMark(fromJson(line));
   } catch {
     return null;
   }
+}
+
+/** Return what a value says of a mark; null where it is none. @param {unknown} value @returns {Mark | null} */
+function asMark(value) {
   if (typeof value !== "object" || value === null) return null;
   const { id, sweep, cell, kind, note = "", at, off = false } = /** @type {Record<string, unknown>} */ (value);
   if (!isText(id) || !isText(sweep) || !isText(cell) || !isText(kind) || !isText(note) || !isText(at) || typeof off !== "boolean") return null;
