@@ -70,13 +70,17 @@ class NoThumbnails:
 
 
 def written(
-    folder: Path, rows: Sequence[PointRow], drawing: Drawing | None = None, **rest: Any
+    folder: Path,
+    rows: Sequence[PointRow],
+    drawing: Drawing | None = None,
+    as_of: int | None = None,
+    **rest: Any,
 ) -> str:
     def logs(row: PointRow) -> ShownLogs | None:
         is_kept = row.values["failure_code"] == "TIMEOUT"
         return ShownLogs(path="logs/c 1/r1.json", end=LOG) if is_kept else None
 
-    writer = ReportWriter(OutputStore(folder), drawing or NoThumbnails(), logs=logs)
+    writer = ReportWriter(OutputStore(folder), drawing or NoThumbnails(), logs=logs, as_of=as_of)
     for each in rows:
         writer.add(each)
     writer.finish(head(**rest))

@@ -74,7 +74,7 @@ export class Compare {
   draw() {
     if (this.points === null) return;
     const [left, right] = this.points;
-    const state = this.points.map((point) => `${point} ${this.data.of(point) === null ? this.data.lack(point) : ""}`).join("\n");
+    const state = this.points.map((point) => `${point} ${this.data.has(point) ? "" : this.data.lack(point)}`).join("\n");
     if (state === this.drawn) return; // what plays, plays on
     this.drawn = state;
     this.over.replaceChildren(this.picture(left));

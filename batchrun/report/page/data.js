@@ -96,6 +96,11 @@ export class Data {
     return /** @type {Details} */ (Object.fromEntries(values));
   }
 
+  /** Say whether a point's details are there. @param {number} point */
+  has(point) {
+    return this.details.has(this.chunkAt(point));
+  }
+
   /** Say in place of a point's details why they aren't there. @param {number} point */
   lack(point) {
     const words = this.missing.get(this.chunkAt(point));

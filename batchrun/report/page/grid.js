@@ -15,13 +15,14 @@ export class Grid {
    * @param {Arrangement} arrangement
    * @param {number} wide pixels of the window that it is seen through
    * @param {number} high
+   * @param {number} [size] pixels of a tile: those of the view
    */
-  constructor(arrangement, wide, high) {
+  constructor(arrangement, wide, high, size = arrangement.view.size) {
     const { rows, columns, view } = arrangement;
     this.arrangement = arrangement;
     this.wide = wide;
     this.high = high;
-    this.size = view.size;
+    this.size = size;
     this.isGallery = view.columns.length === 0;
     /** Pixels of the heads. */
     this.left = this.isGallery ? 0 : Math.min(220, Math.max(84, Math.floor(wide / 5)));

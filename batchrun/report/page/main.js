@@ -117,12 +117,14 @@ async function main() {
   /** Keep a point to be compared; with the second one, do it. @param {number} point */
   function mark(point) {
     if (marked === null || marked === point) {
-      marked = point;
-      sayBoth("kept for comparison: press c on another one");
+      marked = marked === null ? point : null;
+      matrix.keep(marked);
+      sayBoth(marked === null ? "not kept for comparison any more" : "kept for comparison: press c on another one");
       return;
     }
     const [open, beside] = [marked, point];
     marked = null;
+    matrix.keep(null);
     go({ ...view, open, beside });
   }
 

@@ -40,6 +40,8 @@ export class Marks {
     this.seen = "";
     /** Whether the browser keeps what is in hand. */
     this.isKept = true;
+    /** Whether it was saved as a file. */
+    this.isSaved = true;
     this.read();
     addEventListener("storage", (event) => {
       if (event.key !== this.key) return;
@@ -47,7 +49,7 @@ export class Marks {
       this.changed();
     });
     addEventListener("beforeunload", (event) => {
-      if (!this.isKept && this.last.size > 0) event.preventDefault();
+      if (!this.isSafe) event.preventDefault();
     });
   }
 
@@ -93,10 +95,16 @@ export class Marks {
     return off ? { ...mark, off } : mark;
   }
 
+  /** Whether nothing is lost when the page is left. */
+  get isSafe() {
+    return this.isKept || this.isSaved;
+  }
+
   /** @param {Mark[]} marks */
   add(marks) {
     this.read(); // another tab may have marked since
     this.take(marks);
+    this.isSaved = false;
     this.keep();
     this.changed();
   }

@@ -6,6 +6,7 @@
 // screen stays the same element, whatever comes: it may have the focus, or play under the pointer.
 import { make } from "./dom.js";
 import { Grid, SPARE } from "./grid.js";
+import { framesOf, gridOnPaper, stillClips, turnPaper } from "./paper.js";
 import { actOf } from "./matrix_keys.js";
 import { heard, tile } from "./tile.js";
 import { cut, named, spelled } from "./text.js";
@@ -16,9 +17,8 @@ import { cut, named, spelled } from "./text.js";
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
 /** @typedef {{element: HTMLElement, cells: Map<number, HTMLElement>}} Row its cells by their columns */
 
-/** Lines and columns that are printed: more is a book. */
+/** Lines that are printed: more is a book. */
 const PRINTED = 400;
-const PRINTED_ACROSS = 40;
 
 /** Characters of a value that stands beside or above tiles: a prompt may have 100,000. */
 const LONGEST_HEAD = 400;
@@ -42,6 +42,11 @@ export class Matrix {
     this.grid = null;
     this.shown = "";
     this.printing = false;
+    /** How many columns are printed. */
+    this.fitting = 0;
+    this.unprinted = make("p", { class: "unprinted" });
+    /** @type {number | null} the point that is kept for a comparison */
+    this.kept = null;
     this.hadFocus = false;
     /** The place with the focus: its line, and the column in it. @type {[number, number]} */
     this.focused = [0, 0];
@@ -66,7 +71,7 @@ export class Matrix {
       },
       this.canvas,
     );
-    host.append(this.scroller);
+    host.append(this.unprinted, this.scroller);
     new ResizeObserver(() => this.resized()).observe(this.scroller);
     addEventListener("beforeprint", () => this.print(true));
     addEventListener("afterprint", () => this.print(false));
@@ -96,7 +101,7 @@ export class Matrix {
   /** Lay out anew, with what had the focus and what was at the top still there. @param {Arrangement} arrangement */
   layOut(arrangement) {
     const { scroller, grid: before } = this;
-    const grid = new Grid(arrangement, scroller.clientWidth, scroller.clientHeight);
+    const grid = this.printing ? this.onPaper(arrangement) : new Grid(arrangement, scroller.clientWidth, scroller.clientHeight);
     let [down, right] = [0, 0];
     if (before !== null) {
       const [lines, columns] = [this.offset / before.size, scroller.scrollLeft / before.size];
@@ -126,6 +131,12 @@ export class Matrix {
     if (hasFocus) this.element(...this.focused)?.focus({ preventScroll: true });
   }
 
+  /** Show which point is kept for a comparison, null for none. @param {number | null} point */
+  keep(point) {
+    this.kept = point;
+    this.refresh();
+  }
+
   /** Bring the tiles up to date: details have come, or marks were made. */
   refresh() {
     for (const [line, { cells }] of this.drawn) for (const [column, cell] of cells) this.fill(cell, line, column);
@@ -150,7 +161,7 @@ export class Matrix {
     if (grid === null) return;
     const [down, right] = this.printing ? [0, 0] : [this.offset, scroller.scrollLeft];
     const part = this.printing
-      ? { first: 0, last: Math.min(grid.lines, PRINTED) - 1, from: 0, to: Math.min(grid.across, PRINTED_ACROSS) - 1 }
+      ? { first: 0, last: Math.min(grid.lines, PRINTED) - 1, from: 0, to: this.fitting - 1 }
       : grid.seen(down, right);
     const { first, last, from, to } = part;
     const [focusedLine, focusedColumn] = hasFocus && grid.lines > 0 && !this.printing ? this.focused : [-1, -1];
@@ -253,7 +264,8 @@ export class Matrix {
     const { marking } = this.does;
     const points = this.points(line, column);
     const point = points.at(0);
-    const state = point === undefined ? "none" : [points, data.of(point) === null ? data.lack(point) : "", marking.stateOf(point)].join("\n");
+    cell.classList.toggle("kept", point !== undefined && point === this.kept);
+    const state = point === undefined ? "none" : [points, data.has(point) ? "" : data.lack(point), marking.stateOf(point)].join("\n");
     if (grid === null || cell.dataset.state === state) return;
     cell.dataset.state = state;
     if (point === undefined) {
@@ -359,11 +371,22 @@ export class Matrix {
     this.draw();
   }
 
+  /** @param {Arrangement} arrangement */
+  onPaper(arrangement) {
+    const { grid, fitting, isSideways } = gridOnPaper(arrangement, this.scroller.clientHeight);
+    turnPaper(isSideways && document.querySelector("dialog[open]") === null); // plots are printed upright
+    this.fitting = fitting;
+    this.unprinted.textContent = fitting < grid.across ? `only ${fitting} of ${grid.across} columns are printed: choose fewer, or put an axis into the rows` : "";
+    return grid;
+  }
+
   /** @param {boolean} printing */
   print(printing) {
     if (printing) this.hadFocus = this.hasFocus;
     this.printing = printing;
+    const frames = framesOf(this.window);
     if (this.grid !== null) this.layOut(this.grid.arrangement);
+    if (printing) stillClips(this.window, frames);
     if (!printing && this.hadFocus) this.element(...this.focused)?.focus({ preventScroll: true });
   }
 }

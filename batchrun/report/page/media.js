@@ -14,12 +14,16 @@ export function kindOf(file) {
   return kind === "image" || kind === "video" || kind === "audio" ? kind : "other";
 }
 
+/** Names by which browsers take a file for media or plain text: what is in it doesn't run. */
+const PLAIN = /\.(png|jpe?g|webp|gif|avif|heic|bmp|jxl|mp4|mov|webm|mkv|mp3|m4a|aac|wav|ogg|flac|weba|txt|json|csv|vtt)$/;
+
 /**
- * Say whether a file may be opened by itself: neither a page nor a drawing with scripts.
+ * Say whether a file may be opened by itself: neither a page nor a drawing with scripts. From a disk
+ * its name decides what it is, from a server also its type.
  * @param {File} file
  */
 export function isSafe(file) {
-  return kindOf(file) !== "other" && !/svg|xml/.test(file[2] ?? "");
+  return PLAIN.test(file[0]) && !/svg|xml|html/.test(file[2] ?? "");
 }
 
 /** @type {Record<string, string> | null} */

@@ -173,7 +173,7 @@ export class Viewer {
       ...fact("status", words(String(value("status")))),
       ...fact("failure", value("failure_code") === undefined ? "" : spelled(value("failure_code"))),
       ...fact("message", visible(details.failure_message ?? "")),
-      ...fact("cost", Number.isNaN(cost) ? shared || "not known" : `${cost} USD`),
+      ...fact("cost", Number.isNaN(cost) ? shared || (details.run_id === null ? "none: there was no run" : "not known") : `${cost} USD`),
       ...fact("queued", Number.isNaN(work) ? "" : duration(whole - work)),
       ...(Number.isNaN(work) ? fact("took", Number.isNaN(whole) ? "" : duration(whole)) : fact("worked", duration(work))),
       ...fact("ended", moment(details.completed_at)),
