@@ -129,7 +129,7 @@ function timePlots(bars) {
 
 /** @param {string} text */
 function timeHead(text) {
-  return [make("h2", { text }), make("p", { class: "hint", text: "the middle one, and the slowest of 20" })];
+  return [make("h2", { text }), make("p", { class: "hint", text: "median, and 95th percentile" })];
 }
 
 /** @param {string} what @param {Bar[]} bars @param {(bar: Bar) => number[]} of */
