@@ -1,8 +1,12 @@
 """How wide text is on a terminal, and how it fits there. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import zip_longest
 from typing import Final
 from unicodedata import east_asian_width
+
+GAP: Final = "  "
+"""Between two columns of a table."""
 
 NARROWEST: Final = 4
 """Columns of a terminal below which no column of a table is cut."""
@@ -23,12 +27,43 @@ def cut(text: str, width: int) -> str:
     return f"{shown}…"
 
 
-def fitted(widths: Sequence[int], width: int) -> list[int]:
-    """Return *widths* of columns that need no more than *width* together: the widest give way."""
+def fitted(widths: Sequence[int], width: int, kept: Container[int] = ()) -> list[int]:
+    """Return *widths* of columns that need no more than *width* together, where that can be had.
+
+    The widest give way, down to NARROWEST; those whose numbers are *kept* never do.
+    """
     most = max(widths, default=0)
-    while most > NARROWEST and sum(min(each, most) for each in widths) > width:
+
+    def now() -> list[int]:
+        return [each if at in kept else min(each, most) for at, each in enumerate(widths)]
+
+    while most > NARROWEST and sum(now()) > width:
         most -= 1
-    return [min(each, most) for each in widths]
+    return now()
+
+
+def in_columns(
+    texts: Sequence[str],
+    widths: Sequence[int],
+    *,
+    right: Container[int] = (),
+    wraps: Container[int] = (),
+) -> Iterator[str]:
+    """Yield the lines of a row of a table, GAP between its columns.
+
+    The columns of the numbers *right* stand to the right. What is too long for its column is
+    wrapped in those of *wraps*, and cut in the others.
+    """
+    columns = [
+        wrapped(text, width) if at in wraps else [cut(text, width)]
+        for at, (text, width) in enumerate(zip(texts, widths, strict=True))
+    ]
+    for line in zip_longest(*columns, fillvalue=""):
+        parts = []
+        for at, (text, width) in enumerate(zip(line, widths, strict=True)):
+            space = " " * (width - width_of(text))
+            parts.append(space + text if at in right else text + space)
+        yield GAP.join(parts).rstrip()
 
 
 def wrapped(text: str, width: int) -> list[str]:
