@@ -34,12 +34,12 @@ def fitted(widths: Sequence[int], width: int, kept: Container[int] = ()) -> list
     """
     most = max(widths, default=0)
 
-    def now() -> list[int]:
+    def capped() -> list[int]:
         return [each if at in kept else min(each, most) for at, each in enumerate(widths)]
 
-    while most > NARROWEST and sum(now()) > width:
+    while most > NARROWEST and sum(capped()) > width:
         most -= 1
-    return now()
+    return capped()
 
 
 def in_columns(
