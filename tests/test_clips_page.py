@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -42,11 +43,11 @@ def still(color: tuple[int, int, int]) -> bytes:
     return file.getvalue()
 
 
-def made(folder: Path, name: str, data: bytes) -> PointRow:
+def made(folder: Path, name: str, data: bytes, content_type: str = "video/webm") -> PointRow:
     path = folder / "files" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    file = SavedFile(path=f"files/{name}", bytes=len(data), sha256="ab", content_type="video/webm")
+    file = SavedFile(path=f"files/{name}", bytes=len(data), sha256="ab", content_type=content_type)
     return row(name, {"clip": name}, saved=Saved(cell="c", run_id="r", files=(file,), at="t"))
 
 
@@ -169,4 +170,32 @@ def test_a_page_in_one_file_plays_them_too(page: Page, folder: Path, tmp_path: P
 
     assert said.endswith("with its files")
     assert shows(page, PLAYER, GREEN)
+    assert page.errors == []
+
+
+def tone(seconds: int) -> bytes:
+    """Return a sound as WAV."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(1)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(range(0, 256, 8)) * (250 * seconds))
+    return file.getvalue()
+
+
+def test_a_sound_is_a_note_on_its_tile_and_plays_at_full_size(page: Page, tmp_path: Path) -> None:
+    written(tmp_path, [made(tmp_path, "a tone #1?.wav", tone(3), "audio/wav")])
+    page.open(tmp_path / REPORT)
+    assert page.texts(".tile .kind") == ["♪"]
+
+    page.click("[data-point='0']")
+    player = "document.querySelector('.stage audio')"
+    page.wait(f"{player}.readyState === HTMLMediaElement.HAVE_ENOUGH_DATA")
+    assert page.js(f"return [{player}.controls, {player}.paused, {player}.duration]") == [
+        *(True, True, 3)
+    ]
+
+    page.all(".stage audio")[0].send_keys(" ")  # a key of its controls
+    page.wait(f"{player}.currentTime > 0.1")
     assert page.errors == []

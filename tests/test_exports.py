@@ -290,6 +290,20 @@ def test_a_long_text_is_cut_on_a_terminal_and_whole_in_a_pipe() -> None:
     assert max(map(len, whole[3:])) < 50
 
 
+def test_in_a_pipe_columns_are_as_wide_as_texts_that_people_write() -> None:
+    given = [row(prompt="a red chair " * 10, alias="banana"), row(prompt="y", alias="gpt")]
+    very_long = row(prompt="z" * 201, alias="flux")
+
+    shown = list(table(given, survey(given), ["prompt", "alias"], most=None))
+    longer = list(table([*given, very_long], survey(given), ["prompt", "alias"], most=None))
+
+    assert {line.index(each) for line, each in zip(shown[2:], ["banana", "gpt"], strict=True)} == {
+        shown[0].index("alias")
+    }
+    assert shown[1] == "─" * 120 + "  " + "─" * 6
+    assert longer == [*shown, "z" * 201 + "  flux"]  # and no other line is padded for it
+
+
 def test_a_table_without_costs_has_no_total() -> None:
     given = [row(alias="banana")]
 

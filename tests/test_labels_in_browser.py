@@ -9,9 +9,12 @@ from typing import Any, Final
 import pytest
 from axe import barriers, look, needs_axe
 from browser import WIDE, Page, chromium, needs_browser
+from msgspec.structs import replace
+from report_pages import head as page_head
+from report_pages import row, written
 
 from batchrun.cli import main
-from batchrun.report.labels import LABELS_PAGE, LABELS_SINGLE
+from batchrun.report.labels import LABELS_PAGE, LABELS_SINGLE, on_page
 from batchrun.results.result_files import REPORT
 from batchrun.sweep.location import LEDGER
 
@@ -140,6 +143,31 @@ def test_the_table_of_labels_says_how_each_stands_and_chooses_one(opened: Page) 
     assert shown(opened) == {6, 7, 8, 9, 10, 11}
 
 
+def test_failures_name_their_night_and_show_its_cells_alone(page: Page, tmp_path: Path) -> None:
+    failed: dict[str, Any] = {"status": "failed", "failure_code": "TIMEOUT"}
+    labels = ("mon", "tue")
+    rows = [
+        row(f"c{number}", {"label": label, "prompt": number}, **(failed if number else {}))
+        for label in labels
+        for number in range(3)
+    ]
+    failure = {"alias": "banana", "code": "TIMEOUT", "message": "it took long", "count": 2}
+    one = page_head()
+    sweeps = [on_page(replace(one, sweep=s), label=s, rows=3, problem=None) for s in labels]
+    failures = [{**failure, "label": label} for label in labels]
+    written(tmp_path, rows, sweeps=sweeps, failures=failures)
+    page.open(tmp_path / REPORT)
+
+    page.click(".failures summary")
+    assert page.texts(".failures summary") == ["why 4 cells failed"]
+    assert page.texts(".failures button") == [f"{each}: 2 banana: TIMEOUT" for each in labels]
+    page.all(".failures button")[1].click()
+    page.settle()
+
+    assert shown(page) == {4, 5}
+    assert page.errors == []
+
+
 def test_one_walks_along_the_labels_and_compares_two_nights(opened: Page) -> None:
     opened.click("[data-point='0']")
     opened.click("[aria-label='next label']")
@@ -191,6 +219,26 @@ def test_a_mark_is_of_its_own_night_here_and_on_its_own_page(opened: Page, night
     opened.open(nights / LABELS_PAGE)
     assert marks(opened) == {0: "✓", 6: "↻"}
     assert opened.errors == []
+
+
+def test_marks_that_were_taken_in_are_shown_at_their_night(
+    opened: Page, nights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = nights / f"@{ODD}"
+    row = json.loads((folder / "results.jsonl").read_text().partition("\n")[0])
+    sweep = json.loads((folder / "sweep.json").read_text())["sweep"]
+    values = {"id": "m1", "sweep": sweep, "cell": row["cell"], "kind": "pick", "note": ""}
+    given = nights / "given.jsonl"
+    given.write_text(json.dumps({**values, "at": "2026-11-29T03:00:00Z"}) + "\n")
+    assert main(["picks", str(folder), str(given)]) == 0
+    assert f"`batchrun report '{folder}'` shows the marks in the page" in capsys.readouterr().out
+    assert main(["report", str(nights), "--labels", "--single-file"]) == 0
+
+    for name in (LABELS_PAGE, LABELS_SINGLE):
+        opened.open(nights / name, size=TALL)
+        assert marks(opened) == {6: "✓"}
+    (folder / "picks.jsonl").unlink()
+    assert main(["report", str(nights), "--labels", "--single-file"]) == 0
 
 
 def test_marks_of_all_nights_leave_in_one_file_and_each_takes_its_own(

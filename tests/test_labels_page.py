@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from msgspec.structs import replace
+from report_pages import head as page_head
 from report_pages import inside, row
 
 from batchrun.cli import main
@@ -15,8 +17,17 @@ from batchrun.commands.target import Subject
 from batchrun.errors import LedgerError
 from batchrun.ledger.lock import locked
 from batchrun.ledger.reader import Reader
-from batchrun.report.labels import LABELS_DATA, LABELS_PAGE, LABELS_SINGLE, labelled
+from batchrun.report.head import Head
+from batchrun.report.labels import (
+    LABELS_DATA,
+    LABELS_PAGE,
+    LABELS_SINGLE,
+    head_of_all,
+    labelled,
+    on_page,
+)
 from batchrun.results.rows import PointRow
+from batchrun.sweep.kept_picks import PICKS
 from batchrun.sweep.location import LEDGER
 
 FIRST: Final = """
@@ -205,6 +216,29 @@ def test_a_night_that_cannot_be_read_is_named_and_the_others_are_shown(
     assert shown["report"] == str(nights / LABELS_PAGE)
 
 
+def test_marks_that_were_taken_in_are_those_of_their_night(
+    nights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for label in ("@tue", "@wed"):
+        folder = nights / label
+        sweep = json.loads((folder / "sweep.json").read_text())["sweep"]
+        values = {"id": label[1:], "sweep": sweep, "cell": "k1", "kind": "pick"}
+        line = json.dumps({**values, "note": "", "at": "2026-11-29T03:00:00Z"})
+        (folder / PICKS).write_text(f"{line}\n")
+    (nights / f"@{ODD}" / PICKS).write_text("no mark\n")
+
+    assert main(["report", str(nights), "--labels", "--single-file"]) == 0
+
+    said = capsys.readouterr().err
+    assert f"label {ODD}: the page shows no marks of it: " in said
+    assert f"{PICKS}:1: expected a mark" in said
+    sweeps = {each["label"]: each["sweep"] for each in head(nights)["sweeps"]}
+    for name in (LABELS_PAGE, LABELS_SINGLE):
+        found = json.loads(inside((nights / name).read_text(), "marks"))
+        ids = {each["sweep"]: [mark["id"] for mark in each["marks"]] for each in found}
+        assert ids == {sweeps["tue"]: ["tue"], sweeps["wed"]: ["wed"]}
+
+
 @pytest.mark.parametrize("error", [LedgerError("it went"), PermissionError(13, "not yours")])
 def test_a_night_that_breaks_off_is_shown_as_far_as_it_goes(
     nights: Path,
@@ -280,6 +314,26 @@ def test_one_file_of_too_many_labels_is_refused_with_what_to_do(
 
     assert f"in one file; choose fewer labels, or send {nights}" in capsys.readouterr().err
     assert not (nights / LABELS_SINGLE).exists()
+
+
+def test_failures_are_those_of_their_night() -> None:
+    def night(label: str | None, *counts: int) -> Head:
+        kinds = ("TIMEOUT", "MODERATED")
+        failures = [
+            {"alias": "gpt", "code": code, "message": "it ended", "count": count, "cells": ["c"]}
+            for code, count in zip(kinds, counts, strict=False)
+        ]
+        made = page_head(failures=failures)
+        return replace(made, sweeps=[on_page(made, label=label, rows=4, problem=None)])
+
+    found = head_of_all("chairs", "/out", [night("mon", 1, 2), night(None, 3)], "t").as_dict()
+
+    assert [(each["label"], each["code"], each["count"]) for each in found["failures"]] == [
+        ("w/o label", "TIMEOUT", 3),
+        ("mon", "MODERATED", 2),
+        ("mon", "TIMEOUT", 1),
+    ]
+    assert page_head(failures=night("mon", 1).failures).as_dict()["failures"][0]["label"] is None
 
 
 def test_an_input_called_label_keeps_its_values_beside_the_axis() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from batchrun.results import sweep_facts, sweep_folders
 from batchrun.results.starts import keep_start, start_of
 from batchrun.results.sweep_facts import SweepFacts, SweepReader
 from batchrun.results.sweep_folders import sweeps_below
+from batchrun.results.sweep_table import sweep_table
 from batchrun.sweep.identity import Identity, write_identity
 
 Captured = pytest.CaptureFixture[str]
@@ -219,6 +221,36 @@ def test_the_ledger_of_another_sweep_is_said(tmp_path: Path, capsys: Captured) -
         "the ledger is of another sweep, id-other",
         None,
     ]
+
+
+@pytest.mark.parametrize("width", [80, 60, 44])
+def test_on_a_terminal_the_table_is_as_wide_as_it_is(width: int) -> None:
+    problem = "the ledger is broken at line 2: " + "no line " * 12
+    sweeps = [
+        SweepFacts(
+            folder=Path("x"),
+            name="a night of chairs and lamps",
+            label="2026-11-29",
+            last="2026-11-29T03:00:00Z",
+            cells=2000,
+            cost=Decimal("123.45"),
+            files=3 << 30,
+            state="unfinished",
+            counts={"succeeded": 1000, "pending": 1000},
+        ),
+        SweepFacts(folder=Path("y"), state="broken", problem=problem),
+    ]
+    whole = sweep_table(sweeps).splitlines()
+
+    lines = sweep_table(sweeps, width).splitlines()
+
+    assert max(map(len, whole)) > 100
+    assert max(map(len, lines)) <= width
+    assert "2,000" in lines[2]
+    assert "123.45" in lines[2]
+    assert lines[-1].split()[-1] == "line"
+    assert ("2026-11-29 03:00" in lines[2], "2026-11-29 " in lines[2]) == (width == 80, width >= 60)
+    assert ("3 GiB" in lines[2]) == (width == 80)
 
 
 def test_odd_names_move_no_cursor(tmp_path: Path, capsys: Captured) -> None:

@@ -57,6 +57,40 @@ def test_a_note_of_many_words_is_cut_in_the_table_alone() -> None:
     assert "depends on the size depends on the size" in "\n".join(model_page("a/b", note))
 
 
+@pytest.mark.parametrize("width", [80, 44])
+def test_on_a_terminal_tables_are_as_wide_as_it_is(width: int) -> None:
+    models = {name: described(name) for name in MODELS}
+    page = model_page(BANANA, described(BANANA))
+    end = page.index("a manifest that runs it:")
+
+    narrow = model_page(BANANA, described(BANANA), width)
+
+    begin = next(at for at, line in enumerate(narrow) if line.startswith("inp"))
+    rows = narrow[begin : narrow.index("a manifest that runs it:")]
+    assert max(map(len, page[:end])) > 80
+    assert max(map(len, rows)) <= width
+    assert narrow[-len(page[end:]) :] == page[end:]
+    assert "".join("".join(rows).split()).count("enable_web_search") == (1 if width == 80 else 0)
+    assert max(map(len, model_table(models))) > 80
+    assert max(map(len, model_table(models, width))) <= width
+
+
+def test_what_an_input_takes_is_wrapped_and_not_lost() -> None:
+    says = "what is drawn, in words that a person would use to ask for it " * 3
+    given = Description(inputs={"prompt": DescribedInput(says=says)})
+
+    lines = model_page("a/b", given, 60)
+
+    at = next(at for at, line in enumerate(lines) if line.startswith("prompt"))
+    end = lines.index("", at)
+    takes = [
+        line[line.index("what") :] if at == 0 else line.strip()
+        for at, line in enumerate(lines[at:end])
+    ]
+    assert len(takes) > 3
+    assert " ".join(takes).split() == says.split()
+
+
 def test_a_page_says_types_defaults_values_and_bounds() -> None:
     lines = [" ".join(line.split()) for line in model_page(BANANA, described(BANANA))]
 

@@ -10,7 +10,7 @@ import pytest
 
 from batchrun.errors import FolderError, UsageError
 from batchrun.sweep.kept_picks import PICKS, kept_picks, take_in
-from batchrun.sweep.picks import folded, merged, parse_pick, written
+from batchrun.sweep.picks import folded, last_of_kinds, merged, parse_pick, written
 
 SWEEP = "s1"
 
@@ -62,6 +62,15 @@ def test_the_last_mark_of_a_kind_counts_and_a_cell_has_one_verdict() -> None:
     assert {cell: each.note for cell, each in picks.notes.items()} == {
         "a": "second </script>\u202e"
     }
+
+
+def test_the_marks_that_count_come_to_the_same_as_all_of_them() -> None:
+    marks = [parse_pick(each) for each in MARKS]
+
+    counting = list(last_of_kinds(marks))
+
+    assert [each.id for each in counting] == ["m3", "m4", "m5", "m6", "m8", "m9"]
+    assert folded(counting) == folded(marks)
 
 
 def test_the_order_of_the_lines_makes_no_difference() -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from batchrun.base.widths import width_of
 from batchrun.cli import main
 from batchrun.sweep.kept_picks import PICKS
 
@@ -111,6 +112,8 @@ def test_people_read_which_cells_are_marked_and_a_note_does_nothing(chairs: Chai
     assert "1 picked, 0 rejected, 1 to redo, 1 with a note; 1 new mark" in said
     assert "<script>alert(1)</script>\\u202e\\u001b[31m" in said
     assert "nonesuch  not in the manifest" in said
+    assert f"`batchrun report {chairs.folder}` shows the marks in the page" in said
+    assert "batchrun report" not in chairs.said()  # nothing is new to it
     assert "1 marked cell not among the manifest's" in said
 
 
@@ -170,6 +173,64 @@ def test_picked_files_are_copied_under_their_names(chairs: Chairs, tmp_path: Pat
     assert copied.read_bytes() == source.read_bytes()
     assert copied.stat().st_ino != source.stat().st_ino
     assert chairs.picks("--copy", target)[1]["copied"]["new"] == 0
+
+
+def test_copies_that_are_not_picked_any_more_are_said_and_left(
+    chairs: Chairs, tmp_path: Path
+) -> None:
+    target = tmp_path / "chosen"
+    chairs.picks(chairs.marks(("red", "pick"), ("blue", "pick")), "--copy", target)
+    for stranger in ("mine.png", "by prompt/mine.png", "by prompt/.a green chair.png"):
+        (target / stranger).write_text("mine")
+    before = {path: path.read_bytes() for path in target.rglob("*.*")}
+
+    other = chairs.marks(("blue", "reject"), name="b.jsonl", at="2026-11-30T03:00:00Z")
+    code, found = chairs.picks(other, "--copy", target)
+
+    assert (code, found["copied"]["files"], found["copied"]["new"]) == (0, 1, 0)
+    assert found["copied"]["not_picked"] == ["by prompt/a blue chair.png"]
+    said = chairs.said("--copy", target)
+    assert "1 file there is not picked: by prompt/a blue chair.png\n" in said
+    assert {path: path.read_bytes() for path in target.rglob("*.*")} == before
+    assert chairs.picks("--copy", tmp_path / "fresh")[1]["copied"]["not_picked"] == []
+
+
+def test_of_many_copies_that_are_not_picked_a_few_are_named(chairs: Chairs, tmp_path: Path) -> None:
+    for number in range(25):
+        for folder in (chairs.folder / "files", tmp_path / "chosen"):
+            folder.mkdir(exist_ok=True)
+            (folder / f"{number:02}.png").write_text("old")
+
+    said = chairs.said(chairs.marks(("red", "pick")), "--copy", tmp_path / "chosen")
+
+    assert "25 files there are not picked: 00.png, 01.png, " in said
+    assert "18.png, 19.png and 5 more\n" in said
+
+
+def test_a_line_for_each_cell_with_a_note(chairs: Chairs, monkeypatch: pytest.MonkeyPatch) -> None:
+    note = "too dark\non the left \x1b[31m\u202e " + "椅" * 60
+    chairs.picks(chairs.marks(("red", "note"), ("blue", "note"), note=note))
+
+    lines = chairs.said().splitlines()
+    begins = f"  {chairs.cells['red'][:12]}  google-nano-banana-2  too dark on the left \\x1b[31m"
+    assert lines[0] == "with a note:"
+    assert lines[1].startswith(begins)
+    assert lines[1].endswith("椅" * 60)
+    assert len(lines) == 4
+
+    monkeypatch.setattr("batchrun.commands.picks.width_for", lambda _: 44)
+    narrow = chairs.said().splitlines()
+    assert narrow[1].endswith("…")
+    assert all(width_of(line) <= 44 for line in narrow[:3])
+
+
+def test_of_many_notes_a_few_are_shown(chairs: Chairs) -> None:
+    chairs.picks(chairs.marks(*((f"k{number:02}", "note") for number in range(25)), note="dark"))
+
+    lines = chairs.said().splitlines()
+
+    assert lines[1] == "  k00  not in the manifest  dark"
+    assert lines[21:23] == ["  and 5 more", "0 picked, 0 rejected, 0 to redo, 25 with a note"]
 
 
 def test_a_copy_never_takes_the_place_of_another_file(chairs: Chairs, tmp_path: Path) -> None:

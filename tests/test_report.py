@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from report_pages import data_files, inside
+from report_pages import HOSTILE, data_files, inside
 
 from batchrun.base.output_store import OutputStore
 from batchrun.cli import main
 from batchrun.report.single_file import SINGLE
 from batchrun.results.result_files import MANIFEST, REPORT, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.starts import STARTS
+from batchrun.sweep.kept_picks import PICKS
 
 MANIFEST_TEXT = """
 name: chairs
@@ -97,6 +98,56 @@ def test_where_no_sweep_is_there_is_no_page(
 
     assert "there is no sweep" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def mark(folder: Path, number: int, kind: str, **rest: object) -> str:
+    """Return a line of `picks.jsonl`, of the first cell."""
+    cell = json.loads((folder / RESULTS_JSONL).read_text().partition("\n")[0])["cell"]
+    values = {
+        "id": f"m{number}",
+        "sweep": json.loads((folder / "sweep.json").read_text())["sweep"],
+        "cell": cell,
+        "kind": kind,
+        "note": "",
+        "at": f"2026-11-29T03:00:{number:02}.000Z",
+    }
+    return json.dumps(values | rest) + "\n"
+
+
+@pytest.mark.parametrize("name", [REPORT, SINGLE])
+def test_the_page_has_the_marks_that_were_taken_in(place: Path, name: str) -> None:
+    sweep = place / "outputs/@simulator/chairs"
+    main(["report", str(sweep)])
+    note = HOSTILE.replace("\ud800", "")
+    lines = [mark(sweep, 1, "pick"), mark(sweep, 2, "note", note=note)]
+    gone = mark(sweep, 3, "pick", off=True)
+    (sweep / PICKS).write_text("".join([*lines, gone, mark(sweep, 4, "redo", sweep="other")]))
+
+    assert main(["report", str(sweep), "--single-file"]) == 0
+
+    [found] = json.loads(inside((sweep / name).read_text(), "marks"))
+    assert found["sweep"] == json.loads(gone)["sweep"]
+    assert [each["id"] for each in found["marks"]] == ["m2", "m3"]
+    assert found["marks"][0]["note"] == note
+    assert found["marks"][1]["off"] is True
+
+
+def test_marks_that_are_damaged_are_left_out_and_said_by_report_alone(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = place / "outputs/@simulator/chairs"
+    (sweep / PICKS).write_text("not json\n")
+
+    assert main([str(place / "chairs.yaml"), "--quiet"]) == 0
+    assert PICKS not in "".join(capsys.readouterr())
+    assert json.loads(inside((sweep / REPORT).read_text(), "marks")) == []
+    (sweep / REPORT).unlink()
+
+    assert main(["report", str(sweep), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["name"] == "chairs"
+    assert f"batchrun: the page shows no marks: {sweep / PICKS}:1: expected a mark" in said.err
+    assert (sweep / REPORT).exists()
 
 
 def test_one_file_has_all_of_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Words for people on stderr. They never end a call: a full disk or a reader that has gone may."""
 
+import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO
@@ -38,3 +39,8 @@ def is_terminal(stream: IO[str]) -> bool:
         return stream.isatty()
     except ValueError:  # it is closed
         return False
+
+
+def width_for(stream: IO[str]) -> int | None:
+    """Return how many columns a person sees of *stream*; None where a program reads it."""
+    return shutil.get_terminal_size().columns if is_terminal(stream) else None

@@ -32,8 +32,8 @@ _NO_TEXT: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false"
 _PLAIN: Final = re.compile(r"[a-z_][\w./-]*", re.IGNORECASE)
 
 
-def model_page(model: str, description: Description) -> list[str]:
-    """Return the lines of the page."""
+def model_page(model: str, description: Description, width: int | None = None) -> list[str]:
+    """Return the lines of the page; its table is wrapped at a terminal's *width*."""
     said = filter(None, (one_line(description.name), one_line(description.says)))
     gives = ", ".join(description.kinds or description.outputs)
     return [
@@ -43,7 +43,7 @@ def model_page(model: str, description: Description) -> list[str]:
         *([f"  published: {pages}"] if (pages := spelled(model)) else []),
         *([f"  gives: {one_line(gives)}"] if gives else []),
         "",
-        *_inputs(description),
+        *_inputs(description, width),
         *_ignored(description),
         "",
         "a manifest that runs it:",
@@ -52,7 +52,7 @@ def model_page(model: str, description: Description) -> list[str]:
     ]
 
 
-def _inputs(description: Description) -> list[str]:
+def _inputs(description: Description, width: int | None) -> list[str]:
     if not description.inputs:
         return ["its inputs are not described"]
     rows = [("input", "type", "required", "default", "takes")]
@@ -60,7 +60,7 @@ def _inputs(description: Description) -> list[str]:
         default = "-" if given.default is None else one_line(_spelled(given.default))
         required = "yes" if given.required else "no"
         rows.append((one_line(name), given.kind or "any", required, default, _takes(given)))
-    return columns(rows)
+    return columns(rows, width, wraps=True)
 
 
 def _takes(given: DescribedInput) -> str:

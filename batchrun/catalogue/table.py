@@ -1,9 +1,11 @@
 """Models in a table, a line for each. Pure."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Final
 
 from batchrun.base.text import for_terminal
+from batchrun.base.widths import GAP, fitted, in_columns, width_of
 from batchrun.runflow.descriptions import Description
 from batchrun.runflow.published_prices import spelled
 
@@ -11,14 +13,13 @@ LONGEST_PRICE: Final = 40
 """Characters of a price label in the table; the page of a model has all of it."""
 
 UNKNOWN: Final = "?"
-_GAP: Final = "  "
 
 
-def model_table(models: Mapping[str, Description]) -> list[str]:
-    """Return the lines of the table, in the order of the ids."""
+def model_table(models: Mapping[str, Description], width: int | None = None) -> list[str]:
+    """Return the lines of the table, in the order of the ids; cut at a terminal's *width*."""
     rows = [("model", "price", "published", "gives", "inputs")]
     rows += [_row(model, models[model]) for model in sorted(models)]
-    return columns(rows)
+    return columns(rows, width)
 
 
 def _row(model: str, description: Description) -> tuple[str, str, str, str, str]:
@@ -30,14 +31,19 @@ def _row(model: str, description: Description) -> tuple[str, str, str, str, str]
     return one_line(model), price, spelled(model) or UNKNOWN, one_line(gives), number
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of equal columns, the first of *rows* with a rule below."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        _GAP.join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return [lines[0], _GAP.join("─" * width for width in widths), *lines[1:]]
+def columns(
+    rows: Sequence[Sequence[str]], width: int | None = None, *, wraps: bool = False
+) -> list[str]:
+    """Return lines of columns, the first of *rows* with a rule below.
+
+    On a terminal of *width* columns a long text is cut there, or *wraps*; without it, it is whole.
+    """
+    widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    if width is not None:
+        widths = fitted(widths, width - len(GAP) * (len(widths) - 1))
+    wrapping = range(len(widths)) if wraps else ()
+    head, *lines = ([*in_columns(row, widths, wraps=wrapping)] for row in rows)
+    return [*head, GAP.join("─" * width for width in widths), *chain(*lines)]
 
 
 def one_line(text: str) -> str:

@@ -45,6 +45,7 @@ from batchrun.report.writing import LogsOf, ReportWriter
 from batchrun.results.rows import PointRow
 from batchrun.results.starts import has_its_files, newest_start
 from batchrun.results.sweep_folders import label_of, sweeps_of_name
+from batchrun.sweep.kept_picks import kept_if_sound
 from batchrun.sweep.location import LEDGER, name_folder
 
 SCHEMA: Final = 1
@@ -92,6 +93,11 @@ def write_labels(wanted: Wanted) -> int:
         if each.problem is not None:
             how = "is not whole" if each.rows else "is left out"
             say(f"batchrun: {_named(each.label)} {how}: {each.problem}", sys.stderr)
+    for folder in sweeps.folders:
+        _, problem = kept_if_sound(folder)
+        if problem is not None:
+            named = _named(_label(folder))
+            say(f"batchrun: {named}: the page shows no marks of it: {problem}", sys.stderr)
     page = {"report": str(store.path(LABELS_PAGE)), "rows": writer.rows, "exit_code": code}
     print(json.dumps({**_as_dict(head), **page}) if wanted.as_json else "\n".join(said))
     return code
@@ -102,7 +108,7 @@ class Sweeps:
 
     def __init__(self, base: Path, folders: Sequence[Path]) -> None:
         self._base = base
-        self._folders = sorted(folders, key=_began)
+        self.folders = sorted(folders, key=_began)
         self._heads: list[Head] = []
         self._logs: LogsOf = lambda _: None
         self.stops: list[BatchrunError] = []
@@ -110,7 +116,7 @@ class Sweeps:
     def rows(self) -> Iterator[PointRow]:
         """Yield the rows of all sweeps, one sweep after another; `head` is of these."""
         self._heads, self.stops = [], []
-        for folder in self._folders:
+        for folder in self.folders:
             yield from self._rows_of(folder)
 
     def logs(self, row: PointRow) -> ShownLogs | None:
@@ -124,7 +130,7 @@ class Sweeps:
 
     def check_any(self) -> None:
         """Raise what is wrong with the first sweep where none could be read."""
-        if len(self.stops) == len(self._folders):
+        if len(self.stops) == len(self.folders):
             raise self.stops[0]
 
     def _rows_of(self, folder: Path) -> Iterator[PointRow]:

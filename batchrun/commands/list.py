@@ -1,11 +1,13 @@
 """`batchrun list [BASE]`: all sweeps and labels below a folder; no network, no lock."""
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from batchrun.base.said import width_for
 from batchrun.commands.options import Parser
 from batchrun.errors import UsageError
 from batchrun.results.sweep_facts import SweepFacts, SweepReader
@@ -27,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         print(json.dumps({"base": str(base), "sweeps": [each.as_dict() for each in sweeps]}))
     else:
-        print(sweep_table(sweeps) if sweeps else f"no sweep below {base}")
+        print(sweep_table(sweeps, width_for(sys.stdout)) if sweeps else f"no sweep below {base}")
     return 0
 
 

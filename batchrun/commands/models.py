@@ -6,6 +6,7 @@ shown, with its age. Without a key the public list is asked for.
 
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import anyio
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from batchrun.base.said import width_for
 from batchrun.base.text import near_misses, number_of
 from batchrun.catalogue.asking import PATIENCE, Answers, ModelList, ask, read_list
 from batchrun.catalogue.entries import Entries, Entry, Listed, age, entries_of
@@ -170,12 +172,12 @@ def _error(found: ModelList) -> BatchrunError | None:
 
 
 def _lines(shown: Shown, now: datetime) -> list[str]:
-    described = _descriptions(shown.entries)
+    described, width = _descriptions(shown.entries), width_for(sys.stdout)
     if shown.exact:
         [(model, description)] = described.items()
-        lines = model_page(model, description)
+        lines = model_page(model, description, width)
     else:
-        lines = [*model_table(described), "", number_of(len(described), "model")]
+        lines = [*model_table(described, width), "", number_of(len(described), "model")]
     oldest = min(each.at for each in shown.entries.values())
     if shown.why:
         lines += ["", f"as it was {age(oldest, now)} ago: {shown.why}"]

@@ -1,6 +1,7 @@
 """`batchrun picks MANIFEST|FOLDER [FILE]`: take in the marks of the page; no network, no lock."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any, Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from batchrun.base.no_file import joined
 from batchrun.base.output_store import OutputStore
 from batchrun.base.regular_file import open_regular
-from batchrun.base.text import for_terminal, listed, number_of
+from batchrun.base.said import width_for
+from batchrun.base.text import escaped, few, for_terminal, listed, number_of
+from batchrun.base.widths import cut
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.reporting import cells_of
 from batchrun.commands.status_report import DEFAULT_ATTEMPTS
@@ -21,7 +25,7 @@ from batchrun.ledger.beginning import sweep_at_beginning
 from batchrun.ledger.reader import Reader
 from batchrun.manifest.cells import SHORT
 from batchrun.manifest.grid.expand import expand
-from batchrun.results.picked_files import copy_files, zip_files
+from batchrun.results.picked_files import copies_of_others, copy_files, zip_files
 from batchrun.results.result_files import point_rows
 from batchrun.results.sweep_folders import label_of, sweeps_of_name
 from batchrun.sweep.kept_picks import PICKS, kept_picks, take_in
@@ -38,6 +42,11 @@ WORDS: Final = {
 
 SCHEMA: Final = 1
 """Version of the `--json` object; fields may be added within a version, never change or go."""
+
+NOT_THERE: Final = "not in the manifest"
+
+MOST_NAMED: Final = 20
+"""Notes that are shown, and files that are named which are not picked."""
 
 MOST_LABELS: Final = 10
 """Labels that are named whose marks were left."""
@@ -63,6 +72,8 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps({**_head(subject, sweep), **counts, **found.as_dict(), **copied}))
     else:
         print("\n".join(_lines(found, taken.new, given=bool(values["files"]), copied=copied)))
+        if taken.new:
+            print(f"`{_report_of(values['target'], subject)}` shows the marks in the page")
         if taken.left:
             print(others.line(taken.left))
     return INCOMPLETE if any(each["without_file"] for each in copied.values()) else 0
@@ -152,10 +163,15 @@ class Marked(Struct, frozen=True, kw_only=True):
 
     def line(self) -> str:
         """Return it for people; a note stands on one line."""
-        words = [self.cell[:SHORT], self.alias or "not in the manifest", self.status or ""]
+        words = [self.cell[:SHORT], self.alias or NOT_THERE, self.status or ""]
         made = [] if self.made is None else [f"made again as {self.made[:SHORT]}"]
         note = [json.dumps(self.note, ensure_ascii=False)] if self.note else []
         return for_terminal("  ".join(filter(None, [*words, *self.files, *made, *note])))
+
+    def note_line(self) -> str:
+        """Return its note for people, on one line."""
+        note = escaped(" ".join(self.note.split()))
+        return f"{self.cell[:SHORT]}  {escaped(self.alias or NOT_THERE)}  {note}"
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -222,11 +238,19 @@ def _taken_out(
     counts = {"files": len(names), "without_file": bare}
     if copy is not None:
         new = copy_files(store, names, copy)
-        said["copied"] = {"folder": str(copy), **counts, "new": new}
+        others = copies_of_others(store, names, copy)
+        said["copied"] = {"folder": str(copy), **counts, "new": new, "not_picked": others}
     if archive is not None:
         zip_files(store, names, archive)
         said["zipped"] = {"file": str(archive), **counts}
     return said
+
+
+def _report_of(target: Path, subject: Subject) -> str:
+    """Return the command that writes the page of what the command line means."""
+    if target.is_dir():
+        return joined(["batchrun", "report", str(target)])
+    return f"batchrun report{subject.command.removeprefix('batchrun')}"
 
 
 def _head(subject: Subject, sweep: str) -> dict[str, Any]:
@@ -240,16 +264,33 @@ def _lines(found: Found, new: int, *, given: bool, copied: Mapping[str, Any]) ->
         if found.marked[kind]:
             yield f"{WORDS[kind]}:"
             yield from (f"  {each.line()}" for each in found.marked[kind])
+    if found.marked[Kind.NOTE]:
+        yield f"{WORDS[Kind.NOTE]}:"
+        yield from _notes(found.marked[Kind.NOTE], width_for(sys.stdout))
     counts = ", ".join(f"{len(found.marked[kind]):,} {words}" for kind, words in WORDS.items())
     yield f"{counts}; {number_of(new, 'new mark')}" if given else counts
     if found.unknown:
         cells = number_of(found.unknown, "marked cell")
         yield f"{cells} not among the manifest's: it was edited since, or is another version"
+    yield from _taken_lines(copied)
+
+
+def _taken_lines(copied: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what people read of files that were copied."""
     if "copied" in copied:
         said = copied["copied"]
         yield f"{said['folder']}: {number_of(said['files'], 'file')}, {said['new']:,} of them new"
+        if others := said["not_picked"]:
+            files = f"{number_of(len(others), 'file')} there {'is' if len(others) == 1 else 'are'}"
+            yield f"{files} not picked: {listed(map(escaped, others), most=MOST_NAMED)}"
     if "zipped" in copied:
         yield f"{copied['zipped']['file']}: {number_of(copied['zipped']['files'], 'file')}"
     if bare := max((each["without_file"] for each in copied.values()), default=0):
         cells = number_of(bare, "picked cell")
         yield f"{cells} without a file here; a call on the manifest fetches what there is"
+
+
+def _notes(marked: Sequence[Marked], width: int | None) -> Iterator[str]:
+    """Yield a line for each of the first cells with a note, cut at a terminal's *width*."""
+    for line in few((each.note_line() for each in marked), most=MOST_NAMED):
+        yield f"  {line if width is None else cut(line, width - 2)}"

@@ -7,7 +7,6 @@ service is asked how it describes the models; a plan without it says so.
 """
 
 import shlex
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batchrun.base.said import is_terminal
+from batchrun.base.said import width_for
 from batchrun.base.text import for_terminal, listed
 from batchrun.catalogue.unsent_columns import unsent_columns
 from batchrun.commands import changed_types
@@ -160,7 +159,7 @@ def foresee(plan: Plan) -> Foreseen:
     if plan.kept is not None:
         keep(plan.kept, summary.as_dict())
     said = before.lines(call, plan.command)
-    width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
+    width = width_for(sys.stdout)
     unseen = [before.unseen] if before.unseen else []
     return Foreseen(summary=summary, lines=[*said, *lines(outlook, width), *unseen])
 

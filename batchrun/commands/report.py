@@ -26,6 +26,7 @@ from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
 from batchrun.results.result_files import REPORT, RESULTS_JSONL
 from batchrun.results.summary import Summary
+from batchrun.sweep.kept_picks import kept_if_sound
 
 
 def main(argv: Sequence[str]) -> int:
@@ -40,6 +41,9 @@ def main(argv: Sequence[str]) -> int:
         summary = summary_of(subject, reader, overview_of(subject, reader))
         store = store_of(subject.folder)
         said = _written(subject, reader, summary, store, as_of, single=values["single_file"])
+    _, problem = kept_if_sound(subject.folder)
+    if problem is not None:
+        say(f"batchrun: the page shows no marks: {problem}", sys.stderr)
     if exports and subject.manifest is None:
         said.append(f"no manifest can be read: {RESULTS_JSONL} is as the last call has left it")
     summary = replace(summary, report=str(store.path(REPORT)))

@@ -176,8 +176,11 @@ def head_of(summary: Summary, folder: Path) -> "Head":
     from batchrun.base.text import money
     from batchrun.report.head import COUNTS, Head
     from batchrun.report.throttle_bins import throttle_bins
+    from batchrun.sweep.kept_picks import kept_if_sound
+    from batchrun.sweep.picks import last_of_kinds
 
     span = span_of(folder / LEDGER)
+    marks, _ = kept_if_sound(folder)  # `batchrun report` says what is wrong with them
     return Head(
         sweep=summary.sweep or "",
         name=summary.name or folder.name,
@@ -195,6 +198,7 @@ def head_of(summary: Summary, folder: Path) -> "Head":
         next=summary.next,
         failures=summary.failures,
         throttles=throttle_bins(span.throttled),
+        marks=last_of_kinds(each for each in marks if each.sweep == summary.sweep),
     )
 
 

@@ -1,7 +1,8 @@
 """Chosen columns of the results, as a table for people or as JSON for programs. Pure.
 
 Both come line by line: a table of a million rows is never in memory. On a terminal a long text is
-cut; elsewhere it is whole.
+cut; elsewhere it is whole, and its column is as wide as that, but for texts of more than
+LONGEST_PADDED columns.
 """
 
 import json
@@ -10,12 +11,18 @@ from itertools import chain
 from typing import Any, Final
 
 from batchrun.base.text import escaped, money, nearest
+from batchrun.base.widths import cut, width_of
 from batchrun.errors import UsageError
 from batchrun.exports.survey import Kind, Survey
-from batchrun.results.terminal_table import cut, width_of
 
 WIDEST: Final = 40
 """Columns of a terminal that one value takes at most."""
+
+LONGEST_PADDED: Final = 200
+"""Columns of a text for which a column is made wide enough where nothing is cut.
+
+A longer one moves the rest of its own line: for one text of 10,000 a million rows would be padded.
+"""
 
 _GAP: Final = "  "
 _TO_THE_RIGHT: Final = frozenset({Kind.INTEGER, Kind.NUMBER, Kind.MONEY})
@@ -42,11 +49,10 @@ def table(
     *rows* are walked twice. A value takes *most* columns of the terminal, None for all it needs.
     """
     total = _total(known, names)
-    widths = [_narrow(width_of(escaped(name)), most) for name in names]
+    widths = [min(width_of(escaped(name)), most or LONGEST_PADDED) for name in names]
     for line in chain([total], (_spelled(row, known, names) for row in rows)):
         for number, text in enumerate(line):
-            if width_of(text) > widths[number]:
-                widths[number] = _narrow(width_of(text), most)
+            widths[number] = max(widths[number], _room_for(text, most))
     rule = _GAP.join("─" * width for width in widths)
     right = [known.kinds[name] in _TO_THE_RIGHT for name in names]
     yield _line([escaped(name) for name in names], widths, right, most)
@@ -95,9 +101,12 @@ def _text(value: Any, kind: Kind) -> str:
     return escaped(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _narrow(width: int, most: int | None) -> int:
-    """Return how wide a column gets: what goes to a program is whole, and not padded for ever."""
-    return min(width, most or WIDEST)
+def _room_for(text: str, most: int | None) -> int:
+    """Return how wide the column of *text* has to be: what is whole is not padded for ever."""
+    width = width_of(text)
+    if most is not None:
+        return min(width, most)
+    return width if width <= LONGEST_PADDED else 0
 
 
 def _line(

@@ -1,12 +1,13 @@
 """What the page says of the whole sweep, above its tiles. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
 from batchrun.report.throttle_bins import ThrottleBins
+from batchrun.sweep.picks import Pick
 
 SCHEMA: Final = 1
 """Version of what stands in a page; its own code reads it, and nothing else does."""
@@ -57,7 +58,8 @@ class Head(Struct, frozen=True, kw_only=True):
     *models* are the ids of models by their aliases, *next* is how to go on. *undrawn* counts the
     pictures without a thumbnail, for which there was no time. *sweep* is its id: the page keeps
     marks by it. *throttles* are the 429s of all calls. *sweeps* are those of a page of several,
-    which has no id; *data* is the folder of the chunks, below the page's.
+    which has no id; *data* is the folder of the chunks, below the page's. *marks* are those that
+    were taken in: they stand beside the head in the page.
     """
 
     name: str
@@ -82,17 +84,29 @@ class Head(Struct, frozen=True, kw_only=True):
     throttles: ThrottleBins = ThrottleBins()
     sweeps: Sequence[SweepOnPage] = ()
     data: str = DATA
+    marks: Collection[Pick] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for the page."""
+        """Return it for the page, without its marks."""
         chunks = [asdict(each) for each in self.chunks]
         failures = [
-            {name: each[name] for name in ("alias", "code", "message", "count")}
+            {name: each.get(name) for name in ("label", "alias", "code", "message", "count")}
             for each in self.failures
         ]
         sweeps = [asdict(each) for each in self.sweeps]
         lists = {"chunks": chunks, "failures": failures, "sweeps": sweeps}
-        return {"schema": SCHEMA, **asdict(self), **lists, "throttles": asdict(self.throttles)}
+        values = {name: each for name, each in asdict(self).items() if name != "marks"}
+        return {"schema": SCHEMA, **values, **lists, "throttles": asdict(self.throttles)}
+
+    def marks_as_dicts(self) -> list[dict[str, Any]]:
+        """Return the marks for the page, by their sweeps; what is as usual is left out."""
+        by_sweep: dict[str, list[dict[str, Any]]] = {}
+        for mark in self.marks:
+            fields = {"id": mark.id, "cell": mark.cell, "kind": mark.kind, "at": mark.at}
+            note = {"note": mark.note} if mark.note else {}
+            off = {"off": True} if mark.off else {}
+            by_sweep.setdefault(mark.sweep, []).append({**fields, **note, **off})
+        return [{"sweep": sweep, "marks": marks} for sweep, marks in by_sweep.items()]
 
     @property
     def title(self) -> str:

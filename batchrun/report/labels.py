@@ -4,7 +4,7 @@
 nothing is copied. No name of an input or a column clashes with it: such a one has a prefix.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -69,21 +69,23 @@ def head_of_all(name: str, folder: str, heads: Sequence[Head], written_at: str) 
         last_at=max(last, default=None),
         calls=sum(each.calls for each in heads),
         complete=all(each.complete for each in sweeps),
-        failures=_failures(each for head in heads for each in head.failures),
+        failures=_failures(heads),
         throttles=joined(each.throttles for each in heads),
         sweeps=sweeps,
         data=LABELS_DATA,
+        marks=[mark for each in heads for mark in each.marks],
     )
 
 
-def _failures(every: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the failures of all sweeps, those of one kind as one, the most frequent first."""
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for each in every:
-        kind = each["alias"], each["code"], each["message"]
-        count = found[kind]["count"] if kind in found else 0
-        found[kind] = {**each, "count": count + each["count"]}
-    return sorted(found.values(), key=lambda each: -each["count"])
+def _failures(heads: Sequence[Head]) -> list[dict[str, Any]]:
+    """Return the failures of all sweeps with their labels, the most frequent first."""
+    found = [
+        {**failure, LABEL: sweep.value}
+        for head in heads
+        for sweep in head.sweeps
+        for failure in head.failures
+    ]
+    return sorted(found, key=lambda each: -each["count"])
 
 
 def on_page(head: Head, *, label: str | None, rows: int, problem: str | None) -> SweepOnPage:

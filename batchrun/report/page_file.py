@@ -33,8 +33,12 @@ MODULES: Final = (
     "labels",
     "layout",
     "media",
+    "noting",
     "marking",
     "tile",
+    "grid",
+    "matrix_keys",
+    "paper",
     "matrix",
     "walk",
     "viewer",
@@ -67,7 +71,8 @@ def source(name: str) -> str:
 def page(head: Head, inside: Mapping[str, bytes]) -> bytes:
     """Return the page of *head*, with the chunks that stand *inside* it."""
     style, script = source("page.css"), code()
-    data = {"head": embedded(head.as_dict()), **inside}
+    ours = {"head": head.as_dict(), "marks": head.marks_as_dicts()}
+    data = {**{name: embedded(each) for name, each in ours.items()}, **inside}
     text = template().render(
         title=_visible(head.title),
         counts=_counts(head),

@@ -5,6 +5,7 @@ named before anything is copied. A copy is no link: who edits it leaves the swee
 """
 
 import filecmp
+import os
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -43,6 +44,24 @@ def copy_files(store: OutputStore, names: Sequence[str], target: Path) -> int:
         with replacing(path) as copy, source.open("rb") as file:
             shutil.copyfileobj(file, copy, BYTES)
     return len(new)
+
+
+def copies_of_others(store: OutputStore, names: Sequence[str], target: Path) -> list[str]:
+    """Return what lies in *target* under a name of one of the sweep's files, but not of *names*.
+
+    That is what an earlier choice has left there. Strangers are none of our business.
+    """
+    files, chosen = store.path(FILES), {on_disk(_shown(name)) for name in names}
+    found: list[str] = []
+    for folder, _, ours in os.walk(files):
+        below = Path(folder).relative_to(files)
+        try:
+            there = {each.name for each in (target / below).iterdir()}
+        except OSError:  # nothing was copied there
+            continue
+        shared = (str(below / name) for name in ours if name in there)
+        found += (name for name in shared if name not in chosen)
+    return [os.fsencode(name).decode("utf-8", "surrogateescape") for name in sorted(found)]
 
 
 def zip_files(store: OutputStore, names: Sequence[str], target: Path) -> None:

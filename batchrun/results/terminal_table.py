@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Final
-from unicodedata import east_asian_width
 
 from batchrun.base.text import decimals_of, number_of, usd
+from batchrun.base.widths import cut, width_of
 from batchrun.results.standing_words import HEADINGS
 from batchrun.results.summary import Summary
 from batchrun.results.tally import ModelRow, Tally
@@ -89,17 +89,3 @@ def _orphaned(number: int, cost: Decimal | None) -> str:
     paid = "" if cost is None else f" ({usd(cost)} USD)"
     cells = number_of(number, "cell")
     return f"{cells} no longer {match} the manifest{paid}; {their} files are kept"
-
-
-def width_of(text: str) -> int:
-    """Return how many columns of a terminal *text* takes."""
-    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)
-
-
-def cut(text: str, width: int) -> str:
-    """Return *text* in at most *width* columns of a terminal."""
-    if width_of(text) <= width:
-        return text
-    while text and width_of(text) > width - 1:
-        text = text[:-1]
-    return f"{text}…"

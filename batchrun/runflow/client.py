@@ -291,7 +291,7 @@ class Client:
 
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
-        return self._calls.server_now()
+        return self._calls.clock.now()
 
     def said_age(self, run: Run) -> float | None:
         """Return the seconds since *run* was created, by the service's times alone.
@@ -305,11 +305,11 @@ class Client:
     @property
     def server_time(self) -> datetime | None:
         """The service's time; None before its first answer with a date."""
-        return self._calls.server_time
+        return self._calls.clock.known
 
     def server_time_at(self, local: datetime) -> datetime | None:
         """Return the service's time at a moment of our clock; None before an answer with a date."""
-        return self._calls.server_time_at(local)
+        return self._calls.clock.at(local)
 
     @property
     def requests(self) -> int:

@@ -45,6 +45,14 @@ def kept(folder: Path) -> Sequence[Pick]:
     return picks
 
 
+def kept_if_sound(folder: Path) -> tuple[Sequence[Pick], str | None]:
+    """Return what `kept` does; for a broken file no marks, and what is wrong with it."""
+    try:
+        return kept(folder), None
+    except FolderError as error:
+        return (), str(error)
+
+
 class TakenIn(Struct, frozen=True, kw_only=True):
     """How many marks were *new*, and how many were *left*, by the sweeps that they are of."""
 

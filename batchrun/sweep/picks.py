@@ -7,7 +7,7 @@ Marks are never changed: a later one counts in place of an earlier one, and `off
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -112,14 +112,19 @@ def merged(*parts: Iterable[Pick]) -> dict[str, Pick]:
     return found
 
 
-def folded(picks: Iterable[Pick]) -> Picks:
-    """Return what *picks* come to, in whatever order they are."""
+def last_of_kinds(picks: Iterable[Pick]) -> Collection[Pick]:
+    """Return the last of each kind of each cell, in their order: they come to the same as all."""
     last: dict[tuple[str, Kind], Pick] = {}
     for pick in sorted(picks, key=_order):
         last.pop((pick.cell, pick.kind), None)  # the order is that of the marks that count
         last[pick.cell, pick.kind] = pick
+    return last.values()
+
+
+def folded(picks: Iterable[Pick]) -> Picks:
+    """Return what *picks* come to, in whatever order they are."""
     by_kind: dict[Kind, dict[str, Pick]] = {kind: {} for kind in Kind}
-    for pick in last.values():
+    for pick in last_of_kinds(picks):
         if pick.off or (pick.kind is Kind.NOTE and not pick.note.strip()):
             continue
         by_kind[pick.kind][pick.cell] = pick

@@ -7,10 +7,15 @@ import { Marks, order, parsed } from "./marks.js";
 /** @typedef {import("./marks.js").Standing} Standing */
 
 export class AllMarks {
-  /** @param {string[]} sweeps @param {() => void} changed */
-  constructor(sweeps, changed) {
+  /**
+   * @param {string[]} sweeps
+   * @param {() => void} changed
+   * @param {{sweep: string, marks: unknown[]}[]} given the marks that the page itself has
+   */
+  constructor(sweeps, changed, given) {
+    const marks = new Map(given.map((each) => [each.sweep, each.marks]));
     this.sweeps = [...new Set(sweeps)];
-    this.all = this.sweeps.map((each) => new Marks(each, changed));
+    this.all = this.sweeps.map((each) => new Marks(each, changed, marks.get(each) ?? []));
     this.places = new Map(this.sweeps.map((each, place) => [each, place]));
   }
 
@@ -65,9 +70,14 @@ export class AllMarks {
     return this.all.reduce((sum, marks) => sum + marks.last.size, 0);
   }
 
-  /** Whether the browser keeps all of them. */
-  get isKept() {
-    return this.all.every((marks) => marks.isKept);
+  /** Whether nothing is lost when the page is left. */
+  get isSafe() {
+    return this.all.every((marks) => marks.isSafe);
+  }
+
+  /** All of them were saved as a file. */
+  saved() {
+    for (const marks of this.all) marks.isSaved = true;
   }
 
   /** The lines of picks.jsonl. */

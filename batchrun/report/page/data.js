@@ -1,5 +1,6 @@
 // Reads the chunks: those inside the page, or scripts beside it, which work without a server.
 import { Table, unpacked } from "./table.js";
+import { fromJson, visible } from "./text.js";
 
 /** @typedef {import("./table.js").Packed} Packed */
 /** @typedef {[path: string, bytes: number, type: string | null, thumbnail: string | null]} File */
@@ -15,7 +16,7 @@ import { Table, unpacked } from "./table.js";
  * @property {string} endpoint
  * @property {boolean} simulated
  * @property {string} folder
- * @property {Record<string, number>} counts
+ * @property {Partial<Record<string, number>>} counts
  * @property {string} cost
  * @property {string} written_at
  * @property {string | null} first_at
@@ -23,7 +24,7 @@ import { Table, unpacked } from "./table.js";
  * @property {number} calls
  * @property {boolean} complete
  * @property {string} next
- * @property {{alias: string, code: string, message: string, count: number}[]} failures
+ * @property {{label: string | null, alias: string, code: string, message: string, count: number}[]} failures the label is null on the page of one sweep
  * @property {Record<string, string>} models
  * @property {string[]} axes
  * @property {ChunkNames[]} chunks
@@ -46,7 +47,17 @@ import { Table, unpacked } from "./table.js";
 
 /** @returns {Head} */
 export function readHead() {
-  return JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data-head")).textContent ?? "");
+  return /** @type {Head} */ (inPage("head"));
+}
+
+/** Return the marks that were taken in, by their sweeps. @returns {{sweep: string, marks: unknown[]}[]} */
+export function readMarks() {
+  return /** @type {{sweep: string, marks: unknown[]}[]} */ (inPage("marks"));
+}
+
+/** @param {string} name */
+function inPage(name) {
+  return fromJson(/** @type {HTMLElement} */ (document.getElementById(`data-${name}`)).textContent);
 }
 
 export class Data {
@@ -61,7 +72,9 @@ export class Data {
     this.details = new Map();
     /** @type {Map<number, Promise<void>>} */
     this.coming = new Map();
-    /** What is to be done when details have come. */
+    /** Why those of a chunk won't come. @type {Map<number, string>} */
+    this.missing = new Map();
+    /** What is to be done when details have come, or were found missing. */
     this.arrived = () => {};
     head.chunks.reduce((from, each) => (this.starts.push(from), from + each.rows), 0);
   }
@@ -88,8 +101,20 @@ export class Data {
       return null;
     }
     const row = point - this.starts[number];
+    /** @type {[string, unknown][]} */
     const values = Object.entries(details).map(([name, packed]) => [name, unpacked(packed, row)]);
-    return Object.fromEntries(values);
+    return /** @type {Details} */ (Object.fromEntries(values));
+  }
+
+  /** Say whether a point's details are there. @param {number} point */
+  has(point) {
+    return this.details.has(this.chunkAt(point));
+  }
+
+  /** Say in place of a point's details why they aren't there. @param {number} point */
+  lack(point) {
+    const words = this.missing.get(this.chunkAt(point));
+    return words === undefined ? "…" : `${visible(words)}: reload the page`;
   }
 
   /** @param {number} point */
@@ -111,7 +136,12 @@ export class Data {
       coming = chunkOf(this.head.data, this.head.chunks[number].details).then((details) => {
         this.details.set(number, details);
         this.arrived();
-      }, this.failed);
+      }, (/** @type {unknown} */ error) => {
+        const why = error instanceof Error ? error : new Error(String(error));
+        this.missing.set(number, why.message);
+        this.failed(why);
+        this.arrived();
+      });
       this.coming.set(number, coming);
     }
     return coming;
@@ -136,7 +166,7 @@ Object.assign(window, {
  */
 function chunkOf(folder, name) {
   const inside = document.getElementById(`data-${name}`);
-  if (inside !== null) return Promise.resolve(JSON.parse(inside.textContent ?? ""));
+  if (inside !== null) return Promise.resolve(/** @type {Record<string, Packed>} */ (fromJson(inside.textContent)));
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
     const missing = () => reject(new Error(`${folder}/${name}.js can't be read`));

@@ -4,23 +4,25 @@ import { labelsTable } from "./labels.js";
 import { duration, moment, numberOf, visible, words } from "./text.js";
 
 /** @typedef {import("./data.js").Head} Head */
+/** @typedef {import("./labels.js").Only} Only */
 
 const STANDINGS = ["succeeded", "partial_succeeded", "failed", "rejected", "cancelled", "parked", "in_doubt", "pending", "in_flight"];
 
 /**
  * @param {HTMLElement} host
  * @param {Head} head
- * @param {(name: string, value: string) => void} only
+ * @param {Only} only
  */
 export function showHead(host, head, only) {
   const { counts } = head;
-  const standings = STANDINGS.filter((name) => counts[name] > 0).map((name) =>
-    button(`${counts[name].toLocaleString("en")} ${words(name)}`, () => only("status", name), { class: `chip ${name}`, title: "show only these" }),
+  const countOf = (/** @type {string} */ name) => counts[name] ?? 0;
+  const standings = STANDINGS.filter((name) => countOf(name) > 0).map((name) =>
+    button(`${countOf(name).toLocaleString("en")} ${words(name)}`, () => only({ status: name }), { class: `chip ${name}`, title: "show only these" }),
   );
   const took = head.first_at && head.last_at ? Date.parse(head.last_at) - Date.parse(head.first_at) : Number.NaN;
-  const open = (counts.pending ?? 0) + (counts.in_flight ?? 0) + (counts.parked ?? 0) + (counts.in_doubt ?? 0) + (counts.unsaved ?? 0);
+  const open = ["pending", "in_flight", "parked", "in_doubt", "unsaved"].reduce((sum, name) => sum + countOf(name), 0);
   const facts = [
-    numberOf(counts.cells ?? 0, "cell"),
+    numberOf(countOf("cells"), "cell"),
     `${head.cost} USD`,
     Number.isNaN(took) ? "" : `${duration(took)} since ${moment(head.first_at)}`,
     numberOf(head.calls, "call"),
@@ -41,13 +43,13 @@ export function showHead(host, head, only) {
   );
 }
 
-/** @param {Head} head @param {(name: string, value: string) => void} only */
+/** @param {Head} head @param {Only} only */
 function failures(head, only) {
   const lines = head.failures.slice(0, 50).map((each) =>
     make(
       "li",
       {},
-      button(`${each.count.toLocaleString("en")} ${visible(each.alias)}: ${visible(each.code)}`, () => only("failure_code", each.code)),
+      button(`${each.label === null ? "" : `${visible(each.label)}: `}${each.count.toLocaleString("en")} ${visible(each.alias)}: ${visible(each.code)}`, () => only({ failure_code: each.code, ...(each.label === null ? {} : { label: each.label }) })),
       make("span", { text: ` ${visible(each.message)}` }),
     ),
   );

@@ -6,6 +6,7 @@ import { sizeFor } from "./view.js";
 /** @typedef {import("./data.js").Head} Head */
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./view.js").View} View */
+/** @typedef {(values: Record<string, string>) => void} Only shows the cells that have these values of axes, beside what is chosen */
 
 /**
  * One of the sweeps of a page of several; its points stand behind those of the ones before it.
@@ -15,7 +16,7 @@ import { sizeFor } from "./view.js";
  * @property {string} value what the axis of labels has for it
  * @property {string} folder
  * @property {number} rows
- * @property {Record<string, number>} counts
+ * @property {Partial<Record<string, number>>} counts
  * @property {string} cost
  * @property {string | null} first_at
  * @property {string | null} last_at
@@ -50,6 +51,11 @@ export function sweepIds(head) {
   return head.sweeps.length === 0 ? [head.sweep] : head.sweeps.filter((each) => each.rows > 0).map((each) => each.sweep);
 }
 
+/** Say whether an axis is that of the labels, which are in the order of time. @param {Head} head @param {string} axis */
+export function isOfLabels(head, axis) {
+  return head.sweeps.length > 0 && axis === LABEL;
+}
+
 /**
  * Return a view with the labels as columns, however many there are: they are what such a page
  * compares. What else was to have columns has rows.
@@ -68,7 +74,7 @@ export function sideBySide(view, table, head) {
 /**
  * Return a line for each label: when, how its cells stand, and what they cost.
  * @param {Head} head
- * @param {(name: string, value: string) => void} only
+ * @param {Only} only
  */
 export function labelsTable(head, only) {
   const lines = head.sweeps.map((each) => {
@@ -77,7 +83,7 @@ export function labelsTable(head, only) {
     return make(
       "tr",
       {},
-      make("th", { attributes: { scope: "row" } }, each.rows === 0 ? make("bdi", { text }) : button(text, () => only(LABEL, each.value), { title: `show only ${text}` })),
+      make("th", { attributes: { scope: "row" } }, each.rows === 0 ? make("bdi", { text }) : button(text, () => only({ [LABEL]: each.value }), { title: `show only ${text}` })),
       make("td", { text: moment(each.first_at).slice(0, 16) }),
       make("td", { class: "number", text: cells }),
       make("td", { class: "number", text: cost }),
@@ -94,7 +100,7 @@ export function labelsTable(head, only) {
 
 /** @param {Sweep} sweep */
 function standing({ counts, problem, rows }) {
-  const seen = TO_SEE.filter((name) => counts[name] > 0).map((name) => `${counts[name].toLocaleString("en")} ${words(name)}`);
+  const seen = TO_SEE.map((name) => ({ name, count: counts[name] ?? 0 })).filter(({ count }) => count > 0).map(({ name, count }) => `${count.toLocaleString("en")} ${words(name)}`);
   const stands = rows === 0 ? [] : seen.length > 0 ? seen : ["all succeeded"];
   return [...(problem === null ? [] : [visible(problem)]), ...stands].join(", ");
 }

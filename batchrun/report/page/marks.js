@@ -1,5 +1,6 @@
 // Marks of cells, as lines of picks.jsonl: what they come to, and how the browser keeps them. It
 // knows no page. `batchrun/sweep/picks.py` reads the same lines, and folds them in the same way.
+import { fromJson } from "./text.js";
 
 /** @typedef {"pick" | "reject" | "redo" | "note"} Kind */
 /** @typedef {{id: string, sweep: string, cell: string, kind: Kind, note: string, at: string, off?: boolean}} Mark */
@@ -26,8 +27,12 @@ const ID = /^[A-Za-z0-9._:-]{1,64}$/;
 const CELL = /^[0-9a-z]{1,128}$/;
 
 export class Marks {
-  /** @param {string} sweep @param {() => void} changed */
-  constructor(sweep, changed) {
+  /**
+   * @param {string} sweep
+   * @param {() => void} changed
+   * @param {unknown[]} given marks that the page itself has: the browser keeps them once something is marked
+   */
+  constructor(sweep, changed, given) {
     this.sweep = sweep;
     this.changed = changed;
     this.key = `batchrun.marks.${sweep}`;
@@ -39,6 +44,10 @@ export class Marks {
     this.seen = "";
     /** Whether the browser keeps what is in hand. */
     this.isKept = true;
+    /** Whether it was saved as a file. */
+    this.isSaved = true;
+    const there = given.map((each) => asMark({ ...Object(each), sweep })).filter((mark) => mark !== null);
+    this.take(there);
     this.read();
     addEventListener("storage", (event) => {
       if (event.key !== this.key) return;
@@ -46,7 +55,7 @@ export class Marks {
       this.changed();
     });
     addEventListener("beforeunload", (event) => {
-      if (!this.isKept && this.last.size > 0) event.preventDefault();
+      if (!this.isSafe) event.preventDefault();
     });
   }
 
@@ -92,10 +101,16 @@ export class Marks {
     return off ? { ...mark, off } : mark;
   }
 
+  /** Whether nothing is lost when the page is left. */
+  get isSafe() {
+    return this.isKept || this.isSaved;
+  }
+
   /** @param {Mark[]} marks */
   add(marks) {
     this.read(); // another tab may have marked since
     this.take(marks);
+    this.isSaved = false;
     this.keep();
     this.changed();
   }
@@ -117,6 +132,7 @@ export class Marks {
 
   /** @param {Mark[]} marks */
   take(marks) {
+    /** @type {Set<string>} */
     const cells = new Set();
     for (const mark of marks) {
       const place = `${mark.kind} ${mark.cell}`;
@@ -173,7 +189,7 @@ export class Marks {
  * @returns {(point: number) => boolean}
  */
 export function markedSo(marked, words) {
-  const bits = words.reduce((sum, word) => sum | (BITS[/** @type {Kind} */ (word)] ?? 0), 0);
+  const bits = words.reduce((sum, word) => sum | (isKind(word) ? BITS[word] : 0), 0);
   const none = words.includes(NONE);
   return (point) => (marked[point] & bits) !== 0 || (none && marked[point] === 0);
 }
@@ -205,19 +221,32 @@ export function parsed(text) {
 
 /** Return the mark of a line, with no more than it should have; null where it is none. @param {string} line @returns {Mark | null} */
 function markOf(line) {
-  let value;
   try {
-    value = JSON.parse(line);
+    return asMark(fromJson(line));
   } catch {
     return null;
   }
+}
+
+/** Return what a value says of a mark; null where it is none. @param {unknown} value @returns {Mark | null} */
+function asMark(value) {
   if (typeof value !== "object" || value === null) return null;
-  const { id, sweep, cell, kind, note = "", at, off = false } = value;
-  if (![id, sweep, cell, kind, note, at].every((each) => typeof each === "string") || typeof off !== "boolean") return null;
-  if (!ID.test(id) || !CELL.test(cell) || !Object.hasOwn(BITS, kind)) return null;
+  const { id, sweep, cell, kind, note = "", at, off = false } = /** @type {Record<string, unknown>} */ (value);
+  if (!isText(id) || !isText(sweep) || !isText(cell) || !isText(kind) || !isText(note) || !isText(at) || typeof off !== "boolean") return null;
+  if (!ID.test(id) || !CELL.test(cell) || !isKind(kind)) return null;
   if (note.length > 2 * LONGEST_NOTE || !(Date.parse(at) < LATEST)) return null;
   const mark = { id, sweep, cell, kind, note, at };
   return off ? { ...mark, off } : mark;
+}
+
+/** @param {unknown} value @returns {value is string} */
+function isText(value) {
+  return typeof value === "string";
+}
+
+/** @param {string} word @returns {word is Kind} */
+function isKind(word) {
+  return Object.hasOwn(BITS, word);
 }
 
 /** Return a random id (UUID 4). A page from a server without https has no randomUUID. */

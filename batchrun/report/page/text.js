@@ -11,6 +11,11 @@ export function visible(text) {
   return text.replace(CONTROLS, (mark) => `⟨${/** @type {number} */ (mark.codePointAt(0)).toString(16).padStart(4, "0")}⟩`);
 }
 
+/** Return what a JSON text says; throws a SyntaxError. @param {string} text @returns {unknown} */
+export function fromJson(text) {
+  return JSON.parse(text);
+}
+
 /** Texts that look like something else: the number 1, or no value. */
 const ALIKE = /^(|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false|null|none)$/i;
 

@@ -1,5 +1,6 @@
 // What is shown, and how: kept in the page's address, so that a view is a link.
 import { oneGroup, parted } from "./groups.js";
+import { BITS, NONE } from "./marks.js";
 
 /** @typedef {import("./table.js").Table} Table */
 
@@ -10,7 +11,7 @@ import { oneGroup, parted } from "./groups.js";
  * @property {string[]} columns
  * @property {string | null} tab
  * @property {string | null} at the value of the tab's axis that is shown, as JSON
- * @property {Record<string, string[]>} only
+ * @property {Partial<Record<string, string[]>>} only
  * @property {number | null} low USD
  * @property {number | null} high
  * @property {string} search
@@ -18,6 +19,7 @@ import { oneGroup, parted } from "./groups.js";
  * @property {number} size of a tile, in pixels
  * @property {number | null} open the point that is shown large
  * @property {number | null} beside the one that it is compared with
+ * @property {string | null} plot the axis that the plots are by, while they are shown
  */
 
 export const SIZES = [96, 128, 168, 224, 320];
@@ -44,7 +46,7 @@ export function firstView(table) {
   }
   const rows = split.filter((name) => !columns.includes(name));
   const placed = rows.length === 0 ? { rows: columns, columns: [] } : { rows, columns };
-  const none = { tab: null, at: null, only: Object.create(null), low: null, high: null, search: "", marks: [], open: null, beside: null };
+  const none = { tab: null, at: null, only: showingOnly(null, "", []), low: null, high: null, search: "", marks: [], open: null, beside: null, plot: null };
   return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : sizeFor(wide) };
 
   /** @param {string} name */
@@ -86,16 +88,22 @@ function splitting(table) {
 /**
  * Return what is shown with other values of one axis; none of them stands for all. An axis may be
  * called `constructor`: the object has no names but those of axes.
- * @param {View["only"]} only
+ * @param {View["only"] | null} only
  * @param {string} name
  * @param {string[]} values
  * @returns {View["only"]}
  */
 export function showingOnly(only, name, values) {
-  const next = Object.assign(Object.create(null), only);
+  /** @type {View["only"]} */
+  const next = Object.assign(/** @type {object} */ (nothing()), only);
   if (values.length > 0) next[name] = values;
   else delete next[name];
   return next;
+}
+
+/** Return an object that has nothing, not even what each object has. @returns {unknown} */
+function nothing() {
+  return Object.create(null);
 }
 
 /** @param {View} view */
@@ -106,7 +114,7 @@ export function hashOf(view) {
   if (view.tab !== null) words.set("tab", view.tab);
   if (view.at !== null) words.set("at", view.at);
   for (const [name, values] of Object.entries(view.only)) {
-    for (const value of values) words.append(`only.${name}`, value);
+    for (const value of values ?? []) words.append(`only.${name}`, value);
   }
   if (view.low !== null) words.set("from", String(view.low));
   if (view.high !== null) words.set("to", String(view.high));
@@ -115,6 +123,7 @@ export function hashOf(view) {
   words.set("size", String(view.size));
   if (view.open !== null) words.set("open", String(view.open));
   if (view.beside !== null) words.set("beside", String(view.beside));
+  if (view.plot !== null) words.set("plot", view.plot);
   return `#${words}`;
 }
 
@@ -128,11 +137,11 @@ export function hashOf(view) {
  */
 export function viewOf(hash, table, opening) {
   const words = new URLSearchParams(hash.slice(1));
-  const view = { ...opening, only: Object.assign(Object.create(null), opening.only) };
+  const view = { ...opening, only: showingOnly(opening.only, "", []) };
   if (words.has("size")) {
     view.rows = known(words.getAll("row"));
     view.columns = known(words.getAll("column")).filter((name) => !view.rows.includes(name));
-    view.tab = known(words.getAll("tab"))[0] ?? null;
+    view.tab = known(words.getAll("tab")).at(0) ?? null;
     view.at = view.tab === null ? null : words.get("at");
   }
   for (const name of new Set(words.keys())) {
@@ -140,12 +149,13 @@ export function viewOf(hash, table, opening) {
   }
   view.low = amount(words.get("from"));
   view.high = amount(words.get("to"));
-  view.marks = words.getAll("mark");
+  view.marks = words.getAll("mark").filter((word) => word === NONE || Object.hasOwn(BITS, word));
   view.search = words.get("search") ?? "";
   const size = Number(words.get("size"));
   if (SIZES.includes(size)) view.size = size;
   view.open = point(words.get("open"));
   view.beside = view.open === null ? null : point(words.get("beside"));
+  view.plot = known(words.getAll("plot"))[0] ?? null;
   return view;
 
   /** @param {string[]} names */
@@ -156,7 +166,7 @@ export function viewOf(hash, table, opening) {
   /** @param {string | null} word */
   function point(word) {
     const number = Number(word);
-    return word !== null && Number.isInteger(number) && number >= 0 && number < table.length ? number : null;
+    return word !== null && /^\d+$/.test(word) && number < table.length ? number : null;
   }
 }
 

@@ -16,7 +16,8 @@ const LONGEST_TITLE = 60;
 
 /**
  * @typedef {Object} Does
- * @property {(point: number | null) => void} go
+ * @property {(point: number) => void} go
+ * @property {() => void} closed
  * @property {(point: number) => void} mark
  * @property {Marking} marking
  */
@@ -29,6 +30,8 @@ export class Viewer {
     /** @type {number | null} */
     this.point = null;
     this.place = 0;
+    /** What is drawn. */
+    this.drawn = "";
     /** @type {Arrangement | null} */
     this.arrangement = null;
     this.stage = make("div", { class: "stage" });
@@ -70,23 +73,27 @@ export class Viewer {
   }
 
   closed() {
-    if (this.point === null) return;
+    if (this.dialog.open) return; // it was opened again before this was heard of
     this.point = null;
+    this.drawn = "";
     this.stage.replaceChildren();
-    this.does.go(null);
+    this.does.closed();
   }
 
   draw() {
     if (this.point === null) return;
     const details = this.data.of(this.point);
+    const state = `${this.point} ${this.place} ${details === null ? this.data.lack(this.point) : ""}`;
+    if (state === this.drawn) return; // what plays, plays on
+    this.drawn = state;
     const title = this.name(this.point);
     if (this.title.textContent !== title) this.title.textContent = title; // it is read out when it changes
     if (details === null) {
-      this.stage.replaceChildren(make("span", { class: "kind", text: "…" }));
+      this.stage.replaceChildren(make("span", { class: "kind", text: this.data.lack(this.point) }));
       return; // drawn again when they have come
     }
     const { files } = details;
-    const file = files[Math.min(this.place, files.length - 1)];
+    const file = files.at(Math.min(this.place, files.length - 1));
     const places = files.length > 1 ? [this.places(files)] : [];
     refill(this.stage, file === undefined ? this.nothing(details) : large(file, title), ...places);
     refill(this.facts, ...this.content(this.point, details, file));
@@ -123,7 +130,7 @@ export class Viewer {
   content(point, details, file) {
     const { table } = this.data;
     const prompt = details.input.prompt;
-    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => this.copy(name, text), { "data-key": `copy ${name}` });
+    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => void this.copy(name, text), { "data-key": `copy ${name}` });
     return [
       make(
         "div",
@@ -166,7 +173,7 @@ export class Viewer {
       ...fact("status", words(String(value("status")))),
       ...fact("failure", value("failure_code") === undefined ? "" : spelled(value("failure_code"))),
       ...fact("message", visible(details.failure_message ?? "")),
-      ...fact("cost", Number.isNaN(cost) ? shared || "not known" : `${cost} USD`),
+      ...fact("cost", Number.isNaN(cost) ? shared || (details.run_id === null ? "none: there was no run" : "not known") : `${cost} USD`),
       ...fact("queued", Number.isNaN(work) ? "" : duration(whole - work)),
       ...(Number.isNaN(work) ? fact("took", Number.isNaN(whole) ? "" : duration(whole)) : fact("worked", duration(work))),
       ...fact("ended", moment(details.completed_at)),
@@ -199,7 +206,7 @@ export class Viewer {
     if (event.target instanceof HTMLMediaElement && event.key.startsWith("Arrow")) return;
     const place = arrangement.placeOf(point);
     const there = place === null ? [] : arrangement.at(...place);
-    /** @type {Record<string, () => number | null | undefined>} */
+    /** @type {Partial<Record<string, () => number | null | undefined>>} */
     const ways = {
       ArrowUp: () => arrangement.beyond(point, -1, 0),
       ArrowDown: () => arrangement.beyond(point, 1, 0),
@@ -210,9 +217,10 @@ export class Viewer {
     };
     if (event.key === "c") this.does.mark(point);
     else if (this.does.marking.has(event.key)) this.does.marking.press(event.key, point);
-    else if (ways[event.key] === undefined) return;
     else {
-      const next = ways[event.key]();
+      const way = ways[event.key];
+      if (way === undefined) return;
+      const next = way();
       if (next !== null && next !== undefined) this.does.go(next);
     }
     event.preventDefault();
