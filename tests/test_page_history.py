@@ -52,7 +52,8 @@ def go(page: Page, steps: int) -> None:
     """Go through the browser's history, and wait until the page has followed."""
     page.driver.execute_async_script(
         "const [steps, done] = arguments;"
-        "addEventListener('popstate', () => setTimeout(done, 50), { once: true });"
+        "const drawn = () => requestAnimationFrame(() => requestAnimationFrame(done));"
+        "addEventListener('hashchange', drawn, { once: true });"
         "history.go(steps);",
         steps,
     )
@@ -95,9 +96,11 @@ def test_back_leads_through_a_comparison_and_views(page: Page, report: Path) -> 
     assert is_open(page, "compare")
     assert "open=0&beside=2" in page.hash
     page.press(ESCAPE)
+    page.wait("!location.hash.includes('beside')")
     assert (is_open(page, "compare"), is_open(page, "viewer")) == (False, True)
     assert "open=0" in page.hash
     page.press(ESCAPE)
+    page.wait("!location.hash.includes('open')")
     assert not is_open(page, "viewer")
     assert page.errors == []
 
@@ -113,6 +116,7 @@ def test_plots_follow_the_way_back(page: Page, report: Path) -> None:
     view = page.js("return location.hash")
 
     page.press(ESCAPE)
+    page.wait("!location.hash.includes('plot')")
     assert not is_open(page, "plotting")
     go(page, -1)
     assert is_open(page, "plotting")
@@ -121,8 +125,8 @@ def test_plots_follow_the_way_back(page: Page, report: Path) -> None:
     page.open(report, view)
     assert page.texts(".of-cost .name") == ["red", "green", "blue"]
     page.click(".plotting .buttons button")
-    assert page.js("return document.activeElement.dataset.key") != "plotted axis"
-    assert "plot" not in page.hash
+    page.wait("!location.hash.includes('plot')")
+    assert not is_open(page, "plotting")
     assert page.errors == []
 
 

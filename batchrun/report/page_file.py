@@ -36,6 +36,7 @@ MODULES: Final = (
     "marking",
     "tile",
     "grid",
+    "heads",
     "matrix_keys",
     "matrix",
     "walk",
