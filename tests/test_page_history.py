@@ -112,7 +112,7 @@ def test_plots_follow_the_way_back(page: Page, report: Path) -> None:
     page.click("[data-key='plots']")
     page.all(".plots select")[0].send_keys("color")
     page.wait("document.querySelectorAll('.of-cost .name').length === 3")
-    assert page.js("return document.activeElement.dataset.key") == "plotted axis"
+    assert page.js("return document.activeElement.ariaLabel") == "by which axis"
     view = page.js("return location.hash")
 
     page.press(ESCAPE)
@@ -128,6 +128,21 @@ def test_plots_follow_the_way_back(page: Page, report: Path) -> None:
     page.wait("!location.hash.includes('plot')")
     assert not is_open(page, "plotting")
     assert page.errors == []
+
+
+def test_the_list_of_the_plots_stays_itself_while_one_chooses_in_it(
+    page: Page, tmp_path: Path
+) -> None:
+    rows = [row(f"c{n}", {"label": n, "e": n}) for n in range(3)]
+    written(tmp_path, rows)
+    page.open(tmp_path / REPORT, "#row=label&size=96&plot=e")
+    page.js("window.list = document.querySelector('.plots select'); window.list.focus()")
+
+    page.press("l")  # it is the beginning of a word: the next letter goes on with it
+
+    page.wait("location.hash.includes('plot=label')")
+    assert page.js("return window.list.isConnected && document.activeElement === window.list")
+    assert page.js("return window.list.value") == "label"
 
 
 def test_what_an_address_filters_by_can_be_taken_away(page: Page, report: Path) -> None:

@@ -40,6 +40,8 @@ export class Matrix {
     this.turned = new Map();
     /** @type {Map<number, Row>} */
     this.drawn = new Map();
+    /** What each cell was filled with. @type {WeakMap<HTMLElement, string>} */
+    this.states = new WeakMap();
     this.heads = make("div", { class: "heads", attributes: { role: "row", "aria-rowindex": "1" } });
     this.window = make("div", { class: "window" }, this.heads);
     this.canvas = make("div", { class: "canvas" }, this.window);
@@ -213,8 +215,8 @@ export class Matrix {
     const points = this.points(line, column);
     const [point] = points;
     const state = point === undefined ? "none" : [points, data.has(point) ? "" : data.lack(point), marking.stateOf(point)].join("\n");
-    if (grid === null || cell.dataset.state === state) return;
-    cell.dataset.state = state;
+    if (grid === null || this.states.get(cell) === state) return;
+    this.states.set(cell, state);
     if (point === undefined) {
       cell.classList.add("empty");
       cell.replaceChildren(heard(["no cell"]));
