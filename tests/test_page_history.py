@@ -52,7 +52,8 @@ def go(page: Page, steps: int) -> None:
     """Go through the browser's history, and wait until the page has followed."""
     page.driver.execute_async_script(
         "const [steps, done] = arguments;"
-        "addEventListener('popstate', () => setTimeout(done, 50), { once: true });"
+        "const drawn = () => requestAnimationFrame(() => requestAnimationFrame(done));"
+        "addEventListener('hashchange', drawn, { once: true });"
         "history.go(steps);",
         steps,
     )
@@ -95,9 +96,11 @@ def test_back_leads_through_a_comparison_and_views(page: Page, report: Path) -> 
     assert is_open(page, "compare")
     assert "open=0&beside=2" in page.hash
     page.press(ESCAPE)
+    page.wait("!location.hash.includes('beside')")
     assert (is_open(page, "compare"), is_open(page, "viewer")) == (False, True)
     assert "open=0" in page.hash
     page.press(ESCAPE)
+    page.wait("!location.hash.includes('open')")
     assert not is_open(page, "viewer")
     assert page.errors == []
 
@@ -109,10 +112,11 @@ def test_plots_follow_the_way_back(page: Page, report: Path) -> None:
     page.click("[data-key='plots']")
     page.all(".plots select")[0].send_keys("color")
     page.wait("document.querySelectorAll('.of-cost .name').length === 3")
-    assert page.js("return document.activeElement.dataset.key") == "plotted axis"
+    assert page.js("return document.activeElement.ariaLabel") == "by which axis"
     view = page.js("return location.hash")
 
     page.press(ESCAPE)
+    page.wait("!location.hash.includes('plot')")
     assert not is_open(page, "plotting")
     go(page, -1)
     assert is_open(page, "plotting")
@@ -121,9 +125,24 @@ def test_plots_follow_the_way_back(page: Page, report: Path) -> None:
     page.open(report, view)
     assert page.texts(".of-cost .name") == ["red", "green", "blue"]
     page.click(".plotting .buttons button")
-    assert page.js("return document.activeElement.dataset.key") != "plotted axis"
-    assert "plot" not in page.hash
+    page.wait("!location.hash.includes('plot')")
+    assert not is_open(page, "plotting")
     assert page.errors == []
+
+
+def test_the_list_of_the_plots_stays_itself_while_one_chooses_in_it(
+    page: Page, tmp_path: Path
+) -> None:
+    rows = [row(f"c{n}", {"label": n, "e": n}) for n in range(3)]
+    written(tmp_path, rows)
+    page.open(tmp_path / REPORT, "#row=label&size=96&plot=e")
+    page.js("window.list = document.querySelector('.plots select'); window.list.focus()")
+
+    page.press("l")  # it is the beginning of a word: the next letter goes on with it
+
+    page.wait("location.hash.includes('plot=label')")
+    assert page.js("return window.list.isConnected && document.activeElement === window.list")
+    assert page.js("return window.list.value") == "label"
 
 
 def test_what_an_address_filters_by_can_be_taken_away(page: Page, report: Path) -> None:

@@ -146,8 +146,7 @@ def test_a_clip_at_full_size_plays_on_while_other_details_come(page: Page, clips
     page.wait("window.clip.currentTime > 0.1")
 
     page.js("document.querySelector('[data-key=\"mark pick\"]').click()")  # all details are read
-    page.wait("document.querySelectorAll('.tile').length !== 0")
-    page.driver.execute_async_script(DRAWN)
+    page.wait("!document.querySelector('.bar .said').textContent.startsWith('4,400 rows')")
 
     assert page.js("return window.clip.isConnected && !window.clip.paused")
 
@@ -178,6 +177,7 @@ def test_a_narrower_window_leaves_the_focus_on_its_cell(page: Page, clips: Path)
         "Emulation.setDeviceMetricsOverride",
         {"width": 1000, "height": 800, "deviceScaleFactor": 1, "mobile": False},
     )
+    page.wait("innerWidth === 1000")
     page.driver.execute_async_script(DRAWN)
     page.settle()
 

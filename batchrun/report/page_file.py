@@ -37,6 +37,7 @@ MODULES: Final = (
     "marking",
     "tile",
     "grid",
+    "heads",
     "matrix_keys",
     "paper",
     "matrix",

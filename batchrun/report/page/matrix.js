@@ -6,10 +6,10 @@
 // screen stays the same element, whatever comes: it may have the focus, or play under the pointer.
 import { make } from "./dom.js";
 import { Grid, SPARE } from "./grid.js";
+import { headsOf, sideOf } from "./heads.js";
 import { framesOf, gridOnPaper, stillClips, turnPaper } from "./paper.js";
 import { actOf } from "./matrix_keys.js";
 import { heard, tile } from "./tile.js";
-import { cut, named, spelled } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
 /** @typedef {import("./grid.js").Part} Part */
@@ -19,15 +19,6 @@ import { cut, named, spelled } from "./text.js";
 
 /** Lines that are printed: more is a book. */
 const PRINTED = 400;
-
-/** Characters of a value that stands beside or above tiles: a prompt may have 100,000. */
-const LONGEST_HEAD = 400;
-
-/** Characters of each where more values stand beside tiles than have a line of their own. */
-const LONGEST_OF_MANY = 24;
-
-/** Pixels of a line beside tiles. */
-const LINE = 21;
 
 export class Matrix {
   /**
@@ -54,6 +45,8 @@ export class Matrix {
     this.turned = new Map();
     /** @type {Map<number, Row>} */
     this.drawn = new Map();
+    /** What each cell was filled with. @type {WeakMap<HTMLElement, string>} */
+    this.states = new WeakMap();
     this.heads = make("div", { class: "heads", attributes: { role: "row", "aria-rowindex": "1" } });
     this.window = make("div", { class: "window" }, this.heads);
     this.canvas = make("div", { class: "canvas" }, this.window);
@@ -112,6 +105,8 @@ export class Matrix {
     this.grid = grid;
     this.canvas.style.height = `${grid.height}px`;
     this.canvas.style.width = `${grid.width}px`;
+    this.heads.hidden = grid.isGallery;
+    this.heads.style.height = `${grid.top}px`;
     this.window.style.height = `${grid.high}px`;
     this.window.style.width = this.printing ? "100%" : `${grid.wide}px`;
     scroller.setAttribute("aria-rowcount", String(grid.lines + grid.headed));
@@ -165,7 +160,7 @@ export class Matrix {
       : grid.seen(down, right);
     const { first, last, from, to } = part;
     const [focusedLine, focusedColumn] = hasFocus && grid.lines > 0 && !this.printing ? this.focused : [-1, -1];
-    if (this.shown !== `${from} ${to}`) this.drawHeads(grid, from, to);
+    if (this.shown !== `${from} ${to}`) this.heads.replaceChildren(...headsOf(grid, this.data.table, from, to));
     this.shown = `${from} ${to}`;
     for (const [line, row] of this.drawn) {
       if ((line >= first && line <= last) || line === focusedLine) continue;
@@ -192,46 +187,12 @@ export class Matrix {
     }
   }
 
-  /** @param {Grid} grid @param {number} from @param {number} to */
-  drawHeads(grid, from, to) {
-    this.heads.hidden = grid.isGallery;
-    this.heads.replaceChildren();
-    if (grid.isGallery) return;
-    const { view, columns } = grid.arrangement;
-    this.heads.style.height = `${grid.top}px`;
-    const corner = make("div", { class: "corner", attributes: { role: "columnheader", "aria-colindex": "1" } });
-    corner.append(...view.rows.map((name) => make("span", { text: spelled(name) })));
-    corner.style.width = `${grid.left}px`;
-    this.heads.append(corner);
-    for (let column = from; column <= to; column += 1) {
-      const texts = this.texts(view.columns, columns[column]);
-      const head = make("div", { class: "head", attributes: { role: "columnheader", "aria-colindex": `${column + 2}`, title: texts.join("\n") } });
-      head.append(...texts.map((text) => make("span", { text })));
-      head.style.left = `${grid.left + column * grid.size}px`;
-      head.style.width = `${grid.size}px`;
-      this.heads.append(head);
-    }
-  }
-
-  /** @param {string[]} names @param {number} point */
-  texts(names, point) {
-    return names.map((name) => cut(named(name, this.data.table.value(name, point)), LONGEST_HEAD));
-  }
-
   /** Draw the row of a line, without its cells, where it isn't drawn. @param {Grid} grid @param {number} line */
   drawRow(grid, line) {
     if (this.drawn.has(line)) return;
     const element = make("div", { class: "row", attributes: { role: "row", "aria-rowindex": `${line + 1 + grid.headed}` } });
     element.style.height = `${grid.size}px`;
-    if (!grid.isGallery) {
-      const { view, rows } = grid.arrangement;
-      const texts = this.texts(view.rows, rows[line]);
-      const isMany = texts.length * LINE > grid.size - 2 * LINE;
-      const head = make("div", { class: isMany ? "side many" : "side", attributes: { role: "rowheader", "aria-colindex": "1", title: texts.join("\n") } });
-      head.append(...texts.map((text) => make("span", { text: isMany ? cut(text, LONGEST_OF_MANY) : text })));
-      head.style.width = `${grid.left}px`;
-      element.append(head);
-    }
+    if (!grid.isGallery) element.append(sideOf(grid, this.data.table, line));
     const below = following(this.drawn, line)?.element ?? null; // rows and cells are read out in this order
     this.window.insertBefore(element, below);
     this.drawn.set(line, { element, cells: new Map() });
@@ -266,8 +227,8 @@ export class Matrix {
     const point = points.at(0);
     cell.classList.toggle("kept", point !== undefined && point === this.kept);
     const state = point === undefined ? "none" : [points, data.has(point) ? "" : data.lack(point), marking.stateOf(point)].join("\n");
-    if (grid === null || cell.dataset.state === state) return;
-    cell.dataset.state = state;
+    if (grid === null || this.states.get(cell) === state) return;
+    this.states.set(cell, state);
     if (point === undefined) {
       cell.classList.add("empty");
       cell.replaceChildren(heard(["no cell"]));

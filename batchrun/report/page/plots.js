@@ -1,5 +1,5 @@
 // What the shown cells cost, how long their runs worked and waited, by an axis; and their timeline.
-import { button, make, refill } from "./dom.js";
+import { button, make } from "./dom.js";
 import { isOfLabels } from "./labels.js";
 import { timelinePlot } from "./strips.js";
 import { duration, numberOf, spelled, visible } from "./text.js";
@@ -22,31 +22,36 @@ export class Plots {
   constructor({ table, head }, does) {
     this.table = table;
     this.head = head;
-    this.does = does;
-    this.body = make("div", { class: "plots" });
-    this.dialog = make("dialog", { class: "plotting", attributes: { "aria-label": "plots of the shown cells" }, on: { close: () => this.dialog.open || does.closed() } }, this.body);
+    const title = visible(head.label === null ? head.name : `${head.name}@${head.label}`);
+    const options = [...new Set(["alias", ...table.varying])].map((name) => make("option", { text: visible(name), attributes: { value: name } }));
+    this.count = make("span");
+    /** It stays when the plots are drawn anew: people write the name of an axis into it. */
+    this.select = make(
+      "select",
+      { attributes: { "aria-label": "by which axis" }, on: { change: () => does.by(this.select.value) } },
+      ...options,
+    );
+    this.body = make("div");
+    this.dialog = make(
+      "dialog",
+      { class: "plotting", attributes: { "aria-label": "plots of the shown cells" }, on: { close: () => this.dialog.open || does.closed() } },
+      make(
+        "div",
+        { class: "plots" },
+        make("div", { class: "buttons" }, button("← back", () => this.hide()), make("span", {}, make("bdi", { text: title }), this.count), this.select),
+        this.body,
+      ),
+    );
     document.body.append(this.dialog);
   }
 
   /** @param {string} axis @param {Arrangement} arrangement */
   show(axis, { points }) {
     const { table, head } = this;
-    const title = visible(head.label === null ? head.name : `${head.name}@${head.label}`);
     const bars = barsOf(table, points, axis, isOfLabels(head, axis));
-    const options = [...new Set(["alias", ...table.varying, axis])].map((name) =>
-      make("option", { text: visible(name), attributes: { value: name, ...(name === axis ? { selected: "" } : {}) } }),
-    );
-    const select = make(
-      "select",
-      {
-        attributes: { "aria-label": "by which axis", "data-key": "plotted axis" },
-        on: { change: (event) => this.does.by(event.currentTarget.value) },
-      },
-      ...options,
-    );
-    refill(
-      this.body,
-      make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), make("span", {}, make("bdi", { text: title }), make("span", { text: `: ${numberOf(points.length, "row")}, by` })), select),
+    this.count.textContent = `: ${numberOf(points.length, "row")}, by`;
+    this.select.value = axis;
+    this.body.replaceChildren(
       make("h2", { text: "What they cost, in USD" }),
       barPlot("cost", bars, { length: (bar) => bar.cost, said: (bar) => `${usd(bar.cost)} for ${numberOf(bar.runs, "cell")}` }),
       ...timePlots(bars),

@@ -155,7 +155,7 @@ export function viewOf(hash, table, opening) {
   if (SIZES.includes(size)) view.size = size;
   view.open = point(words.get("open"));
   view.beside = view.open === null ? null : point(words.get("beside"));
-  view.plot = known(words.getAll("plot"))[0] ?? null;
+  view.plot = words.getAll("plot").find((name) => name === "alias" || table.varying.includes(name)) ?? null;
   return view;
 
   /** @param {string[]} names */
