@@ -37,12 +37,12 @@ def fitted(
     room = width - len(GAP) * (len(widths) - 1)
     most = max(widths, default=0)
 
-    def now() -> list[int]:
+    def capped() -> list[int]:
         return [each if at in kept else min(each, most) for at, each in enumerate(widths)]
 
-    while most > least and sum(now()) > room:
+    while most > least and sum(capped()) > room:
         most -= 1
-    return now()
+    return capped()
 
 
 def in_columns(
