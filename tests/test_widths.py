@@ -17,8 +17,9 @@ def test_what_is_cut_or_wrapped_is_within_the_width(text: str, width: int) -> No
 
 def test_the_widest_columns_give_way_and_some_never_do() -> None:
     assert fitted([5, 40, 20], 100) == [5, 40, 20]
-    assert fitted([5, 40, 20], 35) == [5, 15, 15]
-    assert fitted([5, 40, 20], 35, kept={2}) == [5, 10, 20]
+    assert fitted([5, 40, 20], 39) == [5, 15, 15]
+    assert fitted([5, 40, 20], 39, kept={2}) == [5, 10, 20]
+    assert fitted([5, 40, 20], 3, least=8) == [5, 8, 8]
     assert fitted([5, 40, 20], 3) == [4, 4, 4]
     assert fitted([], 3) == []
 

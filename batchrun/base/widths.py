@@ -27,17 +27,20 @@ def cut(text: str, width: int) -> str:
     return f"{shown}…"
 
 
-def fitted(widths: Sequence[int], width: int, kept: Container[int] = ()) -> list[int]:
-    """Return *widths* of columns that need no more than *width* together, where that can be had.
+def fitted(
+    widths: Sequence[int], width: int, kept: Container[int] = (), *, least: int = NARROWEST
+) -> list[int]:
+    """Return *widths* of columns that need no more than *width* with gaps, where that can be had.
 
-    The widest give way, down to NARROWEST; those whose numbers are *kept* never do.
+    The widest give way, down to *least*; those whose numbers are *kept* never do.
     """
+    room = width - len(GAP) * (len(widths) - 1)
     most = max(widths, default=0)
 
     def capped() -> list[int]:
         return [each if at in kept else min(each, most) for at, each in enumerate(widths)]
 
-    while most > NARROWEST and sum(capped()) > width:
+    while most > least and sum(capped()) > room:
         most -= 1
     return capped()
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
+from batchrun.base.widths import width_of, wrapped
 from batchrun.catalogue.table import columns, one_line
 from batchrun.runflow.descriptions import DescribedInput, Description
 from batchrun.runflow.published_prices import spelled
@@ -60,7 +61,21 @@ def _inputs(description: Description, width: int | None) -> list[str]:
         default = "-" if given.default is None else one_line(_spelled(given.default))
         required = "yes" if given.required else "no"
         rows.append((one_line(name), given.kind or "any", required, default, _takes(given)))
-    return columns(rows, width, wraps=True)
+    lines = columns(rows, width, wraps=True)
+    if width is None or max(map(width_of, lines)) <= width:
+        return lines
+    return [line for row in rows[1:] for line in _stacked(*row, width=width)]
+
+
+def _stacked(
+    name: str, kind: str, required: str, default: str, takes: str, *, width: int
+) -> Iterator[str]:
+    """Yield the lines of an input for a terminal that is too narrow for a table."""
+    words = ["required"] if required == "yes" else []
+    words += [f"default {default}"] if default != "-" else []
+    yield from wrapped(", ".join([f"{name}: {kind}", *words]), width)
+    if takes != "-":
+        yield from (f"  {line}" for line in wrapped(takes, width - 2))
 
 
 def _takes(given: DescribedInput) -> str:

@@ -12,14 +12,27 @@ from batchrun.runflow.published_prices import spelled
 LONGEST_PRICE: Final = 40
 """Characters of a price label in the table; the page of a model has all of it."""
 
+READABLE: Final = 10
+"""Columns of a terminal below which nothing is cut: it would say nothing."""
+
 UNKNOWN: Final = "?"
 
 
 def model_table(models: Mapping[str, Description], width: int | None = None) -> list[str]:
-    """Return the lines of the table, in the order of the ids; cut at a terminal's *width*."""
+    """Return the lines of the table, in the order of the ids.
+
+    On a terminal of *width* columns ids are whole: for these, other columns are cut or left out.
+    """
     rows = [("model", "price", "published", "gives", "inputs")]
     rows += [_row(model, models[model]) for model in sorted(models)]
-    return columns(rows, width)
+    return _table(rows, width)
+
+
+def _table(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    lines = columns(rows, width)
+    if width is None or max(map(width_of, lines)) <= width or len(rows[0]) == 1:
+        return lines
+    return _table([row[:-1] for row in rows], width)
 
 
 def _row(model: str, description: Description) -> tuple[str, str, str, str, str]:
@@ -36,13 +49,15 @@ def columns(
 ) -> list[str]:
     """Return lines of columns, the first of *rows* with a rule below.
 
-    On a terminal of *width* columns a long text is cut there, or *wraps*; without it, it is whole.
+    On a terminal of *width* columns long texts are cut, but for the first one of a row, or the
+    last one *wraps*. Where no width is given, all of them are whole.
     """
     widths = [max(map(width_of, column)) for column in zip(*rows, strict=True)]
+    last = len(widths) - 1
     if width is not None:
-        widths = fitted(widths, width - len(GAP) * (len(widths) - 1))
-    wrapping = range(len(widths)) if wraps else ()
-    head, *lines = ([*in_columns(row, widths, wraps=wrapping)] for row in rows)
+        kept = range(last) if wraps else range(1)
+        widths = fitted(widths, width, kept, least=READABLE)
+    head, *lines = ([*in_columns(row, widths, wraps={last} if wraps else ())] for row in rows)
     return [*head, GAP.join("─" * width for width in widths), *chain(*lines)]
 
 

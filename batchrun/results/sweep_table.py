@@ -51,23 +51,17 @@ class _Table:
 
     def has_room(self, width: int) -> bool:
         """Say whether names and states have room in *width* columns of a terminal."""
-        found = self._fitted(width)
-        can_be_read = all(
-            now >= min(each, READABLE) for now, each in zip(found, self._widths, strict=True)
-        )
-        return can_be_read and sum(found) + len(GAP) * (len(found) - 1) <= width
+        found = fitted(self._widths, width, self._kept, least=READABLE)
+        return sum(found) + len(GAP) * (len(found) - 1) <= width
 
     def text(self, width: int | None) -> str:
-        widths = self._widths if width is None else self._fitted(width)
+        widths = self._widths if width is None else fitted(self._widths, width, self._kept)
         state = len(widths) - 1
         head, *lines = (
             [*in_columns(row, widths, right=self._right, wraps={state})] for row in self._rows
         )
         rule = GAP.join("─" * each for each in [*widths[:state], len(HEAD[-1])])
         return "\n".join([*head, rule, *chain(*lines)])
-
-    def _fitted(self, width: int) -> list[int]:
-        return fitted(self._widths, width - len(GAP) * (len(self._widths) - 1), self._kept)
 
 
 def _row(facts: SweepFacts, decimals: int) -> tuple[str, ...]:
