@@ -72,13 +72,13 @@ class Sampler:
 
     def _sample(self, _signal: int, frame: FrameType | None) -> None:
         took = time.thread_time() - self._last
-        rooms = list(filter(None, map(room_of, _modules(frame))))
+        rooms = list(filter(None, map(room_of, modules(frame))))
         self.seconds[rooms[0] if rooms else REST] += took
         self.within += took * (LEDGER in rooms)
         self._last = time.thread_time()
 
 
-def _modules(frame: FrameType | None) -> Iterator[str]:
+def modules(frame: FrameType | None) -> Iterator[str]:
     """Yield the name of each frame's module, the innermost first."""
     while frame is not None:
         yield frame.f_globals.get("__name__", "")

@@ -28,8 +28,8 @@ OPTIONS: Final = (
 WIDE: Final = (1280, 800)
 
 SEEN_WHOLE: Final = """
-    const [element, done] = arguments;
-    element.scrollIntoView({ block: "nearest", inline: "nearest" });
+    const [selector, done] = arguments;
+    document.querySelector(selector).scrollIntoView({ block: "nearest", inline: "nearest" });
     requestAnimationFrame(() => requestAnimationFrame(done));
 """
 """Brings an element onto the screen: tiles follow a scroll when the page draws next."""
@@ -111,9 +111,9 @@ class Page:
                 return
 
     def click(self, selector: str) -> None:
-        element = self.all(selector)[0]
-        self.driver.execute_async_script(SEEN_WHOLE, element)
-        element.click()
+        self.driver.execute_async_script(SEEN_WHOLE, selector)
+        self.settle()  # tiles whose details come are other elements
+        self.all(selector)[0].click()
         self.settle()
 
     @property

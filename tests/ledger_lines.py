@@ -31,6 +31,7 @@ from batchrun.ledger.records import (
     SavedFile,
     Submitted,
     Sweep,
+    Throttled,
     Uploaded,
     encode,
 )
@@ -97,6 +98,7 @@ EACH: tuple[AnyRecord, ...] = (
     Absent(cell="c1", run_id="run-c1-1", place=1, all=3, file="files/c1-2", message="HTTP 404"),
     Lost(cell="c1", run_id="run-c1-1", place=1, all=3, file="files/c1-2", message="HTTP 404"),
     Looked(client_ref="br1.k3f9.1"),
+    Throttled(since="2026-05-04T12:00:00.000000Z", step=10, counts=(3, 0, 1)),
     Uploaded(sha256="01" * 32, asset_id="asset_1", reference="https://assets.test/1"),
     Learnt(model="runflow/smart-resize", batches=True),
     Reused(

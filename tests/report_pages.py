@@ -9,6 +9,7 @@ from result_lines import cell
 
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
+from batchrun.report.chunks import ShownLogs
 from batchrun.report.data_files import FOLDER
 from batchrun.report.head import Head
 from batchrun.report.writing import ReportWriter
@@ -16,6 +17,8 @@ from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow, point
 
 HOSTILE: Final = "</script><script>alert(1)</script><!-- ]]> \u202e\u2028 \ud800 &amp; \"'"
+
+LOG: Final = f"03:00:00  error: {HOSTILE}\nstep draw: failed"
 
 
 def head(**rest: Any) -> Head:
@@ -32,8 +35,16 @@ def head(**rest: Any) -> Head:
     return Head(**given | rest)
 
 
-def row(key: str, values: dict[str, Any], saved: Saved | None = None, **rest: Any) -> PointRow:
-    one = cell(key, values=values)
+def row(
+    key: str,
+    values: dict[str, Any],
+    saved: Saved | None = None,
+    started_at: str | None = None,
+    *,
+    alias: str = "banana",
+    **rest: Any,
+) -> PointRow:
+    one = cell(key, alias, values=values)
     ours = {
         "status": "succeeded",
         "attempts": 1,
@@ -47,7 +58,8 @@ def row(key: str, values: dict[str, Any], saved: Saved | None = None, **rest: An
         "failure_code": None,
         "failure_message": None,
     }
-    return PointRow(cell=one, values=point(one) | ours | rest, saved=saved)
+    values = point(one) | ours | rest
+    return PointRow(cell=one, values=values, saved=saved, started_at=started_at)
 
 
 class NoThumbnails:
@@ -58,8 +70,9 @@ class NoThumbnails:
 
 
 def written(folder: Path, rows: Sequence[PointRow], **rest: Any) -> str:
-    def logs(row: PointRow) -> str | None:
-        return "logs/c 1/r1.json" if row.values["failure_code"] == "TIMEOUT" else None
+    def logs(row: PointRow) -> ShownLogs | None:
+        is_kept = row.values["failure_code"] == "TIMEOUT"
+        return ShownLogs(path="logs/c 1/r1.json", end=LOG) if is_kept else None
 
     writer = ReportWriter(OutputStore(folder), NoThumbnails(), logs=logs)
     for each in rows:

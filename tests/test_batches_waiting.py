@@ -319,7 +319,7 @@ async def test_who_waits_for_company_does_not_wait_for_a_long_walk_over_what_is_
         at_departure.append(drawn)
         await submit(self, attempts)
 
-    monkeypatch.setattr("batchrun.engine.run.YIELD_EVERY", 50)
+    monkeypatch.setattr("batchrun.engine.driver.YIELD_EVERY", 50)
     monkeypatch.setattr("batchrun.engine.run.expand", counted)
     monkeypatch.setattr(Submitter, "submit", noted)  # no time passes in a walk: nothing is sent
     await world.call()

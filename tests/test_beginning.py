@@ -16,6 +16,7 @@ def start(sweep: str) -> str:
 
 
 LOOKED = '{"type":"looked","at":"2026-05-01T00:00:00.000000Z","client_ref":"br1.a.1"}\n'
+THROTTLED = '{"type":"throttled","since":"2026-05-01T00:00:00Z","step":10,"counts":[2]}\n'
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,7 @@ LOOKED = '{"type":"looked","at":"2026-05-01T00:00:00.000000Z","client_ref":"br1.
         (start("a"), "a"),
         (start("a") + start("a") + start("b") + LOOKED, "b"),  # refused, and then `--recover`
         (start("a") + LOOKED + start("b"), "a"),
+        (start("a") + THROTTLED + start("b") + THROTTLED, "b"),  # refused for too many requests
         (start("a") + start("b")[:-1], "a"),  # a torn line
         (start("a") + "no JSON\n" + start("b"), "a"),
         ("", None),

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger_lines import EACH, SWEEP, finished, intent, saved, submitted
 
-from batchrun.ledger.book import REMEMBERED, Book, KnownRun, WithoutCost, duration
+from batchrun.ledger.book import Book
+from batchrun.ledger.facts import REMEMBERED, KnownRun, WithoutCost, duration
 from batchrun.ledger.history import History, State
 from batchrun.ledger.records import AnyRecord, Dropped, Extra, Learnt, Looked, Rejected, Uploaded
 

@@ -16,7 +16,7 @@ from batchrun.engine.callback_trust import (
 from batchrun.engine.in_flight import Attempt, Callback, InFlight
 from batchrun.engine.phases import Phase
 from batchrun.engine.waves import GATHERING, MOST_GATHERED, NEVER, Wave, Waves
-from batchrun.ledger.book import ModelFacts
+from batchrun.ledger.facts import ModelFacts
 from batchrun.runflow.callbacks import Ended
 
 URL = "https://me.example/batchrun"

@@ -44,6 +44,20 @@ def test_a_call_waits_for_no_bar_and_no_downloads_before_there_are_any() -> None
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_templates_are_loaded_where_a_page_is_written_alone(tmp_path: Path, command: str) -> None:
+    path = tmp_path / "chairs.yaml"
+    path.write_text("endpoint: simulator\nmodels: [a/b]\ninputs: {seed: 1}\n")
+    program = (
+        "import sys; from batchrun.cli import main; main(sys.argv[1:]);"
+        "print('jinja2' in sys.modules)"
+    )
+    words = [sys.executable, "-c", program, command, str(path)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=tmp_path)
+
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_garbage_is_looked_for_once_the_command_is_imported_but_not_in_what_that_made() -> None:
     program = (
         "import atexit, gc; from batchrun.cli import entry;"

@@ -13,7 +13,7 @@ from report_pages import head, row, written
 
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
-from batchrun.report.single_file import write_single
+from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
 from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
@@ -157,9 +157,9 @@ def test_two_are_compared_while_both_play(page: Page, folder: Path) -> None:
 def test_a_page_in_one_file_plays_them_too(page: Page, folder: Path, tmp_path: Path) -> None:
     store = OutputStore(folder)
     drawer = Thumbnails(store, until=lambda: False)
-    path, whole = write_single(store, head(), lambda: iter(clips(folder)), drawer)
+    said = write_single(store, head, lambda: iter(clips(folder)), drawer)
     alone = tmp_path / "alone.html"
-    shutil.move(path, alone)
+    shutil.move(folder / SINGLE, alone)
 
     page.open(alone)
     every(page, TILE, "e.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA")
@@ -167,6 +167,6 @@ def test_a_page_in_one_file_plays_them_too(page: Page, folder: Path, tmp_path: P
     page.js(f"document.querySelector('{PLAYER}').currentTime = 1.5")
     page.wait(f"document.querySelector('{PLAYER}').seeking === false")
 
-    assert whole
+    assert said.endswith("with its files")
     assert shows(page, PLAYER, GREEN)
     assert page.errors == []

@@ -22,10 +22,10 @@ from batchrun.errors import UnreachableError, most_severe
 from batchrun.ledger.history import State
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import TIMEOUT, api_client
+from batchrun.runflow.one_send import CALL_TIMEOUT
 from batchrun.runflow.post_outcomes import InDoubt
 from batchrun.runflow.ratelimit.limiter import Limiter
 from batchrun.runflow.ratelimit.pace import Pace
-from batchrun.runflow.retry import CALL_TIMEOUT
 
 HOURS = 10_000.0
 ONE = "models: [google/nano-banana-2]\ninputs: {prompt: a}\n"

@@ -34,11 +34,14 @@ from batchrun.ledger.records import (
     Priced,
     Rejected,
     Sweep,
+    Throttled,
     Uploaded,
 )
 
 LINES: list[CellLine] = [
-    record for record in EACH if not isinstance(record, Sweep | Uploaded | Looked | Learnt | Marks)
+    record
+    for record in EACH
+    if not isinstance(record, Sweep | Uploaded | Looked | Throttled | Learnt | Marks)
 ]
 REJECTED = Rejected(cell="c1", attempt=1, http_status=422)
 DROPPED = Dropped(cell="c1", attempt=1, reason="refused")

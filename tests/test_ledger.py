@@ -25,7 +25,7 @@ from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.ledger.history import State
 from batchrun.ledger.lock import LOCK
 from batchrun.ledger.reader import open_reader
-from batchrun.ledger.records import AnyRecord, Intent, decode
+from batchrun.ledger.records import AnyRecord, Intent, Throttled, decode
 from batchrun.ledger.scan import keys_of, known_ids
 from batchrun.sweep.location import LEDGER
 
@@ -254,6 +254,29 @@ async def test_what_cancelled_appends_left_is_written_on_the_way_out(tmp_path: P
 
     assert cells(tmp_path) == ["c1", "c2"]
     assert len(disk.writes) == 2
+
+
+async def test_an_enclosed_line_is_written_along_and_has_no_write_of_its_own(
+    tmp_path: Path,
+) -> None:
+    disk = SlowDisk()
+    throttled = Throttled(since="2026-05-04T12:00:00.000000Z", step=10, counts=(3,))
+    with opened(tmp_path, disk) as ledger:
+        ledger.enclose(throttled)
+        assert disk.writes == []
+        await ledger.append(intent("c1"))
+        assert len(disk.writes) == 1
+        ledger.enclose(throttled, throttled)
+        await ledger.settle()
+        assert len(disk.writes) == 2
+        book = ledger.book
+
+    lines = (tmp_path / LEDGER).read_bytes().splitlines(keepends=True)
+    found = [decode(line) for line in lines]
+    assert [type(each) for each in found] == [Throttled, Intent, Throttled, Throttled]
+    assert [each and each.group for each in found] == [1, 0, 2, 0]
+    with opened(tmp_path) as ledger:
+        assert vars(ledger.book) == vars(book)
 
 
 # Failing.

@@ -24,6 +24,7 @@ from batchrun.engine.kept_logs import (
     name_of,
 )
 from batchrun.ledger.records import AnyRecord, encode
+from batchrun.results.log_words import LONGEST_TAIL, MOST_ON_PAGE, in_words, tail_of
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.client import api_client
 from batchrun.runflow.ratelimit.limiter import Limiter
@@ -254,6 +255,21 @@ async def test_one_part_that_is_missing_is_named() -> None:
     assert found.said == f"node-runs: {NONE}"
 
 
+def test_the_end_of_long_logs_stands_on_the_page() -> None:
+    lines = tuple(LogLine(at=None, level="info", message=f"step {n}") for n in range(99))
+    short = tail_of(RunLogs(run_id="r", lines=lines))
+    long = tail_of(
+        RunLogs(run_id="r", lines=tuple(replace(each, message="x" * 999) for each in lines))
+    )
+
+    shown = short.splitlines()
+    assert shown[0].strip() == "info: step 79"
+    assert shown[-1] == f"the last {MOST_ON_PAGE} of 99 lines; the file shows them all"
+    assert len(shown) == MOST_ON_PAGE + 1
+    assert len(long) == LONGEST_TAIL
+    assert long.startswith("…")
+
+
 @pytest.mark.parametrize(
     ("item", "message"),
     [
@@ -266,7 +282,7 @@ async def test_one_part_that_is_missing_is_named() -> None:
 )
 def test_odd_lines_are_read_and_shown(item: dict[str, Any], message: str) -> None:
     line = log_line(item)
-    (shown,) = fetched_logs.in_words(RunLogs(run_id="r", lines=(line,)))
+    (shown,) = in_words(RunLogs(run_id="r", lines=(line,)))
 
     assert line.message.startswith(message)
     assert len(shown) < 2000

@@ -88,10 +88,10 @@ def test_what_is_written_is_read_back_and_an_id_counts_once() -> None:
 def test_files_are_put_together_whatever_their_order(folder: Path) -> None:
     first, second = file(folder, *MARKS[:5]), file(folder, *MARKS[3:], name="other.jsonl")
 
-    assert take_in(folder, [second], SWEEP) == 6
-    assert take_in(folder, [first, second, first], SWEEP) == 3
+    assert take_in(folder, [second], SWEEP).new == 6
+    assert take_in(folder, [first, second, first], SWEEP).new == 3
     kept = (folder / PICKS).read_bytes()
-    assert take_in(folder, [first], SWEEP) == 0
+    assert take_in(folder, [first], SWEEP).new == 0
 
     assert (
         (folder / PICKS).read_bytes()
@@ -105,7 +105,7 @@ def test_files_are_put_together_whatever_their_order(folder: Path) -> None:
 def test_a_file_of_windows_with_a_mark_and_empty_lines_is_read(folder: Path) -> None:
     given = file(folder, b"\xef\xbb\xbf", MARKS[0].replace(b"\n", b"\r\n"), b"\r\n", MARKS[3])
 
-    assert take_in(folder, [given], SWEEP) == 2
+    assert take_in(folder, [given], SWEEP).new == 2
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,9 @@ class Chairs:
     def shown(self) -> list[Any]:
         return [json.loads(each) for each in self._capsys.readouterr().out.splitlines()]
 
+    def text(self) -> str:
+        return self._capsys.readouterr().out
+
     def said(self, *words: str | Path) -> str:
         assert main(["picks", str(self.folder), *map(str, words)]) == 0
         return self._capsys.readouterr().out
@@ -109,6 +112,40 @@ def test_people_read_which_cells_are_marked_and_a_note_does_nothing(chairs: Chai
     assert "<script>alert(1)</script>\\u202e\\u001b[31m" in said
     assert "nonesuch  not in the manifest" in said
     assert "1 marked cell not among the manifest's" in said
+
+
+def test_marks_of_other_labels_are_left_and_said_in_one_line(chairs: Chairs) -> None:
+    other = chairs.folder / "@tue"
+    assert main([str(chairs.manifest), "--quiet", "--label", "tue"]) == 0
+    sweep = json.loads((other / "sweep.json").read_text())["sweep"]
+    (other / "sweep.json").unlink()  # its ledger says who it is
+    ours = chairs.marks(("red", "pick"))
+    theirs = chairs.marks(("red", "pick"), ("blue", "redo"), name="theirs.jsonl", sweep=sweep)
+    ours.write_text(ours.read_text() + theirs.read_text())
+
+    code, found = chairs.picks(ours, theirs)
+
+    assert (code, found["new"], len(found["picked"]), len(found["redo"])) == (0, 1, 1, 0)
+    assert found["left"] == [{"sweep": sweep, "label": "tue", "marks": 2}]
+    assert b"theirs" not in (chairs.folder / PICKS).read_bytes()
+    assert chairs.said(ours).endswith(
+        "2 marks left, of other labels: 2 of tue; `batchrun picks` on these takes them in\n"
+    )
+    assert main(["picks", str(other), str(ours)]) == 0
+    assert "1 mark left, of other labels: 1 of the sweep without one" in chairs.text()
+
+
+def test_marks_of_an_unknown_sweep_are_refused_with_all_of_their_file(chairs: Chairs) -> None:
+    assert main([str(chairs.manifest), "--quiet", "--label", "tue"]) == 0
+    given = chairs.marks(("red", "pick"))
+    more = chairs.marks(("red", "pick"), name="more.jsonl", sweep="elsewhere")
+    given.write_text(given.read_text() + more.read_text())
+
+    code, found = chairs.picks(given)
+
+    assert code == 2
+    assert "1 of its marks are of the sweep elsewhere" in found["error"]["message"]
+    assert not (chairs.folder / PICKS).exists()
 
 
 def test_marks_of_another_sweep_are_refused(chairs: Chairs) -> None:

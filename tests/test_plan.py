@@ -96,6 +96,17 @@ def written(manifest: Path, *records: AnyRecord) -> None:
     (folder / "ledger.jsonl").write_bytes(text([SWEEP], list(records)))
 
 
+def test_a_text_that_turns_a_terminal_around_is_escaped(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text(MANIFEST.replace("[a, b, c]", r'"a\u202eb\e[31m"'))
+
+    shown = "\n".join(plan(manifest, capsys=capsys))
+
+    assert r"a\u202eb\u001b[31m" in shown
+    assert shown.replace("\n", "").isprintable()
+
+
 def test_only_files_that_are_not_at_the_service_are_to_be_uploaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

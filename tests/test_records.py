@@ -83,6 +83,10 @@ GOLDEN = {
     "looked": (
         '{"type":"looked","at":"2026-05-04T12:00:00.000250Z","group":7,"client_ref":"br1.k3f9.1"}'
     ),
+    "throttled": (
+        '{"type":"throttled","at":"2026-05-04T12:00:00.000250Z","group":7,'
+        '"since":"2026-05-04T12:00:00.000000Z","step":10,"counts":[3,0,1]}'
+    ),
     "uploaded": (
         '{"type":"uploaded","at":"2026-05-04T12:00:00.000250Z","group":7,"sha256":"'
         + "01" * 32

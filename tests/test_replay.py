@@ -22,6 +22,7 @@ from batchrun.ledger.records import (
     Parked,
     Rejected,
     Reused,
+    Throttled,
     Uploaded,
     encode,
 )
@@ -287,6 +288,7 @@ LINES = st.one_of(
     st.builds(Parked, cell=CELL, attempt=ATTEMPT, reason=st.text(max_size=3)),
     st.builds(Extra, cell=CELL, attempt=ATTEMPT, run_id=st.sampled_from(["x", "y"]), cost=MONEY),
     st.builds(Looked, client_ref=st.just("br1.k3f9.1")),
+    st.builds(Throttled, since=st.just("t"), step=st.just(10), counts=st.just((3, 0, 1))),
     st.builds(Learnt, model=st.just("a/b"), batches=st.booleans()),
     st.builds(
         Marks,

@@ -1,12 +1,17 @@
 """`batchrun report`: the page and the results of a sweep, by its folder or its manifest."""
 
+import errno
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from report_pages import data_files, inside
 
+from batchrun.base.output_store import OutputStore
 from batchrun.cli import main
 from batchrun.report.single_file import SINGLE
 from batchrun.results.result_files import MANIFEST, REPORT, RESULTS_CSV, RESULTS_JSONL
@@ -143,6 +148,41 @@ def test_a_page_that_cannot_be_written_ends_no_call_and_harms_no_results(
     assert not (sweep / REPORT).exists()
 
 
+def test_the_page_gives_up_its_room_where_the_results_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chairs.yaml").write_text(MANIFEST_TEXT)
+    sweep = tmp_path / "outputs/@simulator/chairs"
+    replace = OutputStore.replacing
+
+    @contextmanager
+    def full(store: OutputStore, name: str, *, as_of: int | None = None) -> Iterator[IO[bytes]]:
+        with replace(store, name, as_of=as_of) as file:
+            yield file
+            if any(path.is_file() for path in (sweep / "report").rglob("*")):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(OutputStore, "replacing", full)
+
+    assert main([str(tmp_path / "chairs.yaml")]) == 0
+
+    assert "report.html is left as it was: cannot write" in capsys.readouterr().err
+    assert len((sweep / RESULTS_JSONL).read_text().splitlines()) == 4
+    assert (sweep / RESULTS_CSV).exists()
+    assert not (sweep / REPORT).exists()
+
+
+def test_where_no_thumbnail_can_be_written_the_page_shows_the_files(place: Path) -> None:
+    sweep = place / "outputs/@simulator/chairs"
+    shutil.rmtree(sweep / "report")
+    (sweep / "report").mkdir()
+    (sweep / "report/thumbs").write_text("in the way")
+
+    assert main(["report", str(place / "chairs.yaml")]) == 0
+
+    assert json.loads(inside((sweep / REPORT).read_text()))["undrawn"] == 4
+
+
 def test_a_page_that_was_deleted_is_written_again(place: Path) -> None:
     (place / "outputs/@simulator/chairs" / REPORT).unlink(missing_ok=True)
 
@@ -180,3 +220,28 @@ def test_a_fault_of_the_page_leaves_the_results_of_the_call(
     results = tmp_path / "outputs/@simulator/chairs" / RESULTS_JSONL
     assert len(results.read_bytes().splitlines()) == 4
     assert f"{REPORT} is left as it was: " in capsys.readouterr().err
+
+
+def test_a_page_shows_the_end_of_kept_logs_of_what_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = MANIFEST_TEXT.replace("a red chair", "a chair to fail") + "outputs: {logs: all}\n"
+    (tmp_path / "chairs.yaml").write_text(text)
+    assert main([str(tmp_path / "chairs.yaml"), "--quiet"]) == 1
+    sweep = tmp_path / "outputs/@simulator/chairs"
+
+    def ends() -> list[str]:
+        [script] = [data for name, data in data_files(sweep).items() if name.startswith("d")]
+        logs = json.loads(script[script.index(b",") + 1 : -2])["logs"]["values"]
+        return [end.rpartition("\n")[2] for _, end in logs]
+
+    shown = ends()
+    assert sorted(map(bool, shown)) == [False, False, True, True]
+    monkeypatch.setattr("batchrun.commands.reporting.MOST_LOGS", 1)
+    shutil.rmtree(sweep / "report")
+    assert main(["report", str(sweep)]) == 0
+    assert sum(map(bool, ends())) == 1
+    monkeypatch.setattr("batchrun.commands.reporting.LOGS_READ", 1)
+    shutil.rmtree(sweep / "report")
+    assert main(["report", str(sweep)]) == 0
+    assert ends() == [""] * 4

@@ -3,12 +3,14 @@
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 from PIL import Image
 from report_pages import HOSTILE, data_files, head, inside, row, written
 
@@ -59,6 +61,31 @@ def test_values_that_repeat_are_spelled_once() -> None:
     assert packed(["a", "a"]) == {"all": "a"}
     assert packed([[1], [1], {"x": 1}]) == {"values": [[1], {"x": 1}], "codes": [0, 0, 1]}
     assert packed([1, True, "1"]) == {"values": [1, True, "1"]}
+
+
+def test_numbers_that_javascript_does_not_have_are_their_digits() -> None:
+    column = [2**53 - 1, 2**53, -(2**53), [{"seed": 2**64}], float("inf"), True, 0.1]
+
+    assert packed(column)["values"] == [
+        2**53 - 1,
+        {"$number": str(2**53)},
+        {"$number": str(-(2**53))},
+        [{"seed": {"$number": str(2**64)}}],
+        {"$number": "inf"},
+        True,
+        0.1,
+    ]
+
+
+def test_a_key_is_one_in_a_script_whatever_it_is_called(tmp_path: Path) -> None:
+    values = {"__proto__": {"__proto__": '"__proto__":'}}
+
+    name = DataFiles(OutputStore(tmp_path)).put("o", 0, values)
+
+    script = (tmp_path / FOLDER / f"{name}.js").read_text()
+    assert script == (
+        f'batchrunTake("{name}",{{["__proto__"]:{{["__proto__"]:"\\"__proto__\\":"}}}})\n'
+    )
 
 
 def test_a_chunk_that_has_not_changed_is_not_written_again(tmp_path: Path) -> None:
@@ -126,6 +153,15 @@ def test_only_the_pages_own_code_runs() -> None:
     assert "unsafe" not in policy[1]
     assert page_file._hash(code()) in policy[1]
     assert f'<script type="module">{code()}</script>' in text
+
+
+def test_text_of_the_page_is_escaped_and_a_word_that_it_lacks_is_an_error() -> None:
+    text = page(head(name="<b>", label="\"'&", cost="<i>"), {}).decode()
+
+    assert text.count("&lt;b&gt; @&#34;&#39;&amp;") == 2  # the title, and where scripts are off
+    assert "; &lt;i&gt; USD" in text
+    with pytest.raises(UndefinedError):
+        page_file.template().render(title="chairs")
 
 
 def test_the_pages_modules_can_be_put_into_one() -> None:
@@ -253,3 +289,12 @@ def test_a_page_names_the_chunks_of_all_rows(
     chunks = json.loads(inside(text))["chunks"]
     assert [each["rows"] for each in chunks] == [2] * (rows // 2) + [1] * (rows % 2)
     assert len(chunks) * 2 == len(data_files(tmp_path) if rows else [])
+
+
+def test_a_name_stands_in_one_module_of_the_page() -> None:
+    declared = re.compile(
+        r"^(?:export )?(?:async )?(?:function|const|let|class) (\w+)", re.MULTILINE
+    )
+    names = Counter(name for each in MODULES for name in declared.findall(source(f"{each}.js")))
+
+    assert [name for name, count in names.items() if count > 1] == []

@@ -15,7 +15,7 @@ from report_pages import HOSTILE, head, row, written
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.data_files import FOLDER
-from batchrun.report.single_file import write_single
+from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
 from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
@@ -173,12 +173,15 @@ def test_a_tile_opens_large_with_what_made_it(opened: Page) -> None:
     assert opened.js("return document.activeElement.dataset.point") == "2"
 
 
-def test_a_cell_that_failed_leads_to_its_logs(opened: Page) -> None:
-    opened.click("[data-point='6']")
+def test_a_cell_that_failed_leads_to_its_logs_and_shows_their_end(opened: Page) -> None:
+    opened.js("document.querySelector('[data-point=\"6\"]').click()")
 
     [logs] = opened.all(".facts .buttons a")
     assert (logs.text, logs.get_attribute("target")) == ("open the logs", "_blank")
     assert logs.get_attribute("href").endswith("/logs/c%201/r1.json")
+    [shown] = opened.texts(".log")
+    assert shown.startswith("03:00:00  error: </script><script>alert(1)</script><!-- ]]> ⟨202e⟩")
+    assert shown.endswith("\nstep draw: failed")
     opened.press(ESCAPE)
 
 
@@ -356,16 +359,16 @@ def test_a_page_in_one_file_needs_nothing_beside_it(
 ) -> None:
     store = OutputStore(folder)
     thumbnails = Thumbnails(store, until=lambda: False)
-    path, whole = write_single(store, head(), lambda: iter(chairs(folder)), thumbnails)
+    said = write_single(store, head, lambda: iter(chairs(folder)), thumbnails)
     alone = tmp_path / "alone.html"
-    shutil.move(path, alone)
+    shutil.move(folder / SINGLE, alone)
 
     page.open(alone)
     page.wait("[...document.querySelectorAll('.tile img')].every((e) => e.naturalWidth > 0)")
     page.click("[data-point='2']")
     page.wait("document.querySelector('.stage img').naturalWidth === 40")
 
-    assert whole
+    assert said.endswith("with its files")
     assert page.errors == []
 
 

@@ -23,7 +23,7 @@ from batchrun.runflow.http.client import api_client
 from batchrun.runflow.http.connection import Connection
 from batchrun.runflow.http.routed import Routed
 from batchrun.runflow.http.transport import ApiTransport
-from batchrun.runflow.retry import FAILED, NEVER_WRITTEN
+from batchrun.runflow.one_send import FAILED, NEVER_WRITTEN
 
 pytestmark = [
     pytest.mark.slow,

@@ -6,6 +6,7 @@ The ledger takes a Disk as an argument: tests pass a full or a mortal one.
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,6 +97,26 @@ def publish(part: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
+def publish_newest(part: Path, path: Path, as_of: int) -> None:
+    """Do so, unless a file of a later moment is there; *part* is of *as_of*, in nanoseconds.
+
+    Its time becomes that moment. A later one that is still to come is of a clock that was wrong.
+    """
+    with suppress(OSError):  # a file system without times: the one of the writing does
+        os.utime(part, ns=(as_of, as_of))
+    with locked_folder(path.parent):  # no other comes between the look and the rename
+        if not _is_between(path, as_of, time.time_ns()):
+            part.replace(path)
+    sync_folder(path.parent)
+
+
+def _is_between(path: Path, after: int, until: int) -> bool:
+    try:
+        return after < path.stat().st_mtime_ns <= until
+    except OSError:
+        return False
+
+
 def open_anew(path: Path) -> BinaryIO:
     """Open a new file for writing, in place of what is there.
 
@@ -105,25 +126,31 @@ def open_anew(path: Path) -> BinaryIO:
     return path.open("x+b")
 
 
-def atomic_write(path: Path, data: bytes, *, by: str = "") -> None:
+def atomic_write(path: Path, data: bytes, *, by: str = "", as_of: int | None = None) -> None:
     """Put *data* in place of *path*, durably; FolderError, and the old file, if that fails.
 
     Writers that no lock keeps apart say who they are *by*: each writes a file of its own first.
     """
-    with replacing(path, by=by) as file:
+    with replacing(path, by=by, as_of=as_of) as file:
         file.write(data)
 
 
 @contextmanager
-def replacing(path: Path, *, by: str = "") -> Iterator[IO[bytes]]:
-    """Give a file that takes the place of *path* once it is whole and on disk."""
+def replacing(path: Path, *, by: str = "", as_of: int | None = None) -> Iterator[IO[bytes]]:
+    """Give a file that takes the place of *path* once it is whole and on disk.
+
+    With *as_of* it doesn't take the place of one of a later moment (`publish_newest`).
+    """
     part = path.with_name(f"{path.name}{by and f'.{by}'}.part")
     try:
         with open_anew(part) as file:
             yield file
             file.flush()
             sync(file.fileno())
-        publish(part, path)
+        if as_of is None:
+            publish(part, path)
+        else:
+            publish_newest(part, path, as_of)
     except OSError as error:
         raise FolderError(f"cannot write {path}: {error.strerror}") from error
     finally:

@@ -41,10 +41,13 @@ class OutputStore:
         except OSError:
             return None
 
-    def put(self, name: str, data: bytes) -> None:
-        """Put *data* in place of *name*; FolderError, and the old file, if that fails."""
+    def put(self, name: str, data: bytes, *, as_of: int | None = None) -> None:
+        """Put *data* in place of *name*; FolderError, and the old file, if that fails.
+
+        With *as_of*, the moment of which *data* is, a file of a later moment stays.
+        """
         self.make_folder(name)
-        atomic_write(self.path(name), data, by=self._by)
+        atomic_write(self.path(name), data, by=self._by, as_of=as_of)
 
     def take(self, name: str, source: Path) -> None:
         """Have the file *source* under *name*, too: as a link to the same bytes, else as a copy."""
@@ -62,9 +65,9 @@ class OutputStore:
             publish(part, path)
 
     @contextmanager
-    def replacing(self, name: str) -> Iterator[IO[bytes]]:
-        """Give a file that takes the place of *name* once it is whole."""
-        with replacing(self.path(name), by=self._by) as file:
+    def replacing(self, name: str, *, as_of: int | None = None) -> Iterator[IO[bytes]]:
+        """Give a file that takes the place of *name* once it is whole; *as_of* as for `put`."""
+        with replacing(self.path(name), by=self._by, as_of=as_of) as file:
             yield file
 
     @contextmanager

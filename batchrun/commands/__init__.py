@@ -29,7 +29,9 @@ Shared by them:
     paid_before.py                what is paid already, and not in the ledger
     final_report.py               how a call ends; `grid_counts.py` counts for it
     reporting.py                  what the page of a sweep is made of
+    labels_page.py                the page of all labels of a name
     exporting.py                  the results in other formats
+    page_from_ledger.py           the page by what is on the disk alone
     live_page.py                  the page while a call runs
     ledger_counts.py              what the ledger comes to without a manifest
     outcome.py                    what a call came to, as it is printed

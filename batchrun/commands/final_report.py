@@ -1,8 +1,10 @@
 """How a call ends: counts, results files, the table or the JSON object, the exit code."""
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -88,8 +90,9 @@ def concluded(
 ) -> tuple[Summary, Totals | None]:
     """Write the results, and return what the call came to; *hush* is called once that is known."""
     patience = 0.0 if ending.shutdown.interrupted else PATIENCE
-    page = PageOfCall(ending.call.folder, seconds=patience)
-    totals = walk(ending, page)
+    as_of = time.time_ns()
+    page = PageOfCall(ending.call.folder, seconds=patience, as_of=as_of)
+    totals = walk(ending, page, as_of=as_of)
     summary = _with_page(summary_of(ending, totals), ending, page)
     hush()
     left = ending.shutdown.codes or ending.shutdown.unkept or ending.selection
@@ -147,10 +150,10 @@ def _with_page(summary: Summary, ending: Ending, page: PageOfCall) -> Summary:
     return replace(summary, report=str(path)) if path.exists() else summary
 
 
-def walk(ending: Ending, page: PageOfCall) -> Totals | None:
+def walk(ending: Ending, page: PageOfCall, *, as_of: int) -> Totals | None:
     """Write the results and count, in one walk of the grid; None where not even that is waited for.
 
-    The *page* is given each row of the results.
+    The *page* is given each row of the results, which are *as_of* a moment after the last line.
 
     Where the grid is not known any more, the cells are counted that the ledger knows.
 
@@ -164,7 +167,7 @@ def walk(ending: Ending, page: PageOfCall) -> Totals | None:
     try:
         if any(isinstance(error, FolderError) for error in shutdown.errors):
             return _on_disk(ending)
-        return _walked(ending, page, large=large)
+        return _walked(ending, page, large=large, as_of=as_of)
     except ManifestError as error:  # a data file: what its cells would be isn't known any more
         there = (ending.call.folder / RESULTS_CSV).exists()
         left = "left as they were" if there else "left to the next call"
@@ -175,7 +178,7 @@ def walk(ending: Ending, page: PageOfCall) -> Totals | None:
         return ledger_totals(ending.ledger, attempts=settings.attempts, download=settings.download)
 
 
-def _walked(ending: Ending, page: PageOfCall, *, large: bool) -> Totals:
+def _walked(ending: Ending, page: PageOfCall, *, large: bool, as_of: int) -> Totals:
     """Write the results and count; ManifestError where the grid can't be walked any more."""
     shutdown = ending.shutdown
     if (written := Watch(ending.call.manifest.sources).changed()) is not None:
@@ -186,7 +189,7 @@ def _walked(ending: Ending, page: PageOfCall, *, large: bool) -> Totals:
     cells = GridWalk(ending.call.settings, ending.ledger, selection=ending.selection)
     points = cells.over(expand(ending.call.manifest))
     if results:
-        _write(ending, points, page)
+        _write(ending, points, page, as_of=as_of)
     for _ in points:  # to the end: what went into no results is counted, too
         pass
     return cells.totals()
@@ -204,18 +207,25 @@ def _on_disk(ending: Ending) -> Totals | None:
         return None
 
 
-def _write(ending: Ending, cells: Iterator[Cell], page: PageOfCall) -> None:
-    call, attempts = ending.call, ending.call.settings.attempts
+def _write(ending: Ending, cells: Iterator[Cell], page: PageOfCall, *, as_of: int) -> None:
+    call = ending.call
+    write = partial(
+        write_results,
+        OutputStore(call.folder),
+        call.manifest,
+        ending.ledger,
+        attempts=call.settings.attempts,
+        as_of=as_of,
+    )
     try:
-        write_results(
-            OutputStore(call.folder),
-            call.manifest,
-            ending.ledger,
-            attempts=attempts,
-            cells=cells,
-            shown=page.add,
-        )
-        page.has_all()
+        try:
+            write(cells=cells, shown=page.add)
+        except FolderError as error:
+            if not page.make_room(error):
+                raise
+            write()
+        else:
+            page.has_all()
     except FolderError as error:
         ending.shutdown.leave(error)
 

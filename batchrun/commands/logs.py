@@ -12,11 +12,12 @@ import msgspec
 
 from batchrun.base.text import for_terminal
 from batchrun.commands.cell_life import folder_subject, life_in
-from batchrun.commands.fetched_logs import in_words, logs_of
+from batchrun.commands.fetched_logs import logs_of
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.target import naming_recover, recover_of
 from batchrun.ledger.life import Life
 from batchrun.results.life_words import runs_of
+from batchrun.results.log_words import in_words
 from batchrun.runflow.run_logs import RunLogs
 
 MOST_RUNS: Final = 10

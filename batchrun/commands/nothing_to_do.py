@@ -33,7 +33,7 @@ from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
 from batchrun.commands.standard_input import bytes_at, named
 from batchrun.commands.target import locate
 from batchrun.errors import BatchrunError
-from batchrun.ledger.book import RECENT
+from batchrun.ledger.facts import RECENT
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.lock import locked
 from batchrun.ledger.missing_files import is_there, saved_files

@@ -9,7 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from batchrun.base.text import span
-from batchrun.ledger.book import RECENT
+from batchrun.ledger.facts import RECENT
 from batchrun.ledger.history import State
 from batchrun.ledger.lock import holder_of
 from batchrun.ledger.reader import Reader

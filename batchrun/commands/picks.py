@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,18 +10,21 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
-from batchrun.base.text import for_terminal, number_of
+from batchrun.base.text import for_terminal, listed, number_of
 from batchrun.commands.options import Parser, add_place, take_place
 from batchrun.commands.reporting import cells_of
 from batchrun.commands.status_report import DEFAULT_ATTEMPTS
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.errors import INCOMPLETE, UsageError
+from batchrun.ledger.beginning import sweep_at_beginning
 from batchrun.ledger.reader import Reader
 from batchrun.manifest.cells import SHORT
 from batchrun.manifest.grid.expand import expand
 from batchrun.results.picked_files import copy_files, zip_files
 from batchrun.results.result_files import point_rows
+from batchrun.results.sweep_folders import label_of, sweeps_of_name
 from batchrun.sweep.kept_picks import PICKS, kept_picks, take_in
+from batchrun.sweep.location import LEDGER
 from batchrun.sweep.picks import Kind, Picks
 
 WORDS: Final = {
@@ -34,6 +38,9 @@ WORDS: Final = {
 SCHEMA: Final = 1
 """Version of the `--json` object; fields may be added within a version, never change or go."""
 
+MOST_LABELS: Final = 10
+"""Labels that are named whose marks were left."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Take in marks, print what they come to, copy the files that are picked.
@@ -46,13 +53,17 @@ def main(argv: Sequence[str]) -> int:
         if reader.book.sweep is None:
             raise UsageError(f"no sweep has begun in {subject.folder}: there is nothing to mark")
         sweep = reader.book.sweep.sweep
-        new = take_in(subject.folder, values["files"], sweep)
+        others = OtherLabels(subject.folder)
+        taken = take_in(subject.folder, values["files"], sweep, lambda: others.labels)
         found = _found(subject, reader, kept_picks(subject.folder))
     copied = _taken_out(found, subject.folder, values["copy"], values["zip"])
     if values["json"]:
-        print(json.dumps({**_head(subject, sweep), "new": new, **found.as_dict(), **copied}))
+        counts = {"new": taken.new, "left": others.as_dicts(taken.left)}
+        print(json.dumps({**_head(subject, sweep), **counts, **found.as_dict(), **copied}))
     else:
-        print("\n".join(_lines(found, new, given=bool(values["files"]), copied=copied)))
+        print("\n".join(_lines(found, taken.new, given=bool(values["files"]), copied=copied)))
+        if taken.left:
+            print(others.line(taken.left))
     return INCOMPLETE if any(each["without_file"] for each in copied.values()) else 0
 
 
@@ -76,6 +87,50 @@ def parser() -> Parser:
     )
     made.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return made
+
+
+class OtherLabels:
+    """The sweeps of the same name as the one in *folder*, by their ledgers; read when asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
+
+    @cached_property
+    def labels(self) -> Mapping[str, str | None]:
+        """Their labels, by the ids of the sweeps; None is the label of one without."""
+        folders = sweeps_of_name(self._folder)
+        found = ((_id_of(each), label_of(each)) for each in folders if each != self._folder)
+        return {sweep: label for sweep, label in found if sweep is not None}
+
+    def as_dicts(self, left: Mapping[str, int]) -> list[dict[str, Any]]:
+        """Return how many marks are theirs, for JSON."""
+        return [
+            {"sweep": sweep, "label": self.labels[sweep], "marks": number}
+            for sweep, number in left.items()
+        ]
+
+    def line(self, left: Mapping[str, int]) -> str:
+        """Return the same for people."""
+        labels = ((self.labels[sweep], number) for sweep, number in left.items())
+        named = (f"{number:,} of {_named(label)}" for label, number in labels)
+        marks = number_of(sum(left.values()), "mark")
+        each = listed(named, most=MOST_LABELS)
+        said = f"{marks} left, of other labels: {each}; `batchrun picks` on these takes them in"
+        return for_terminal(said)
+
+
+def _named(label: str | None) -> str:
+    return "the sweep without one" if label is None else label
+
+
+def _id_of(folder: Path) -> str | None:
+    """Return the id of the sweep in *folder*, None where its ledger can't be read."""
+    try:
+        with (folder / LEDGER).open("rb") as ledger:
+            first = sweep_at_beginning(ledger.fileno())
+    except OSError:
+        return None
+    return None if first is None else first.sweep
 
 
 class Marked(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.said import is_terminal
-from batchrun.base.text import listed
+from batchrun.base.text import for_terminal, listed
 from batchrun.catalogue.unsent_columns import unsent_columns
 from batchrun.commands import changed_types
 from batchrun.commands.call import Call
@@ -100,7 +100,7 @@ class Foreseen(Struct, frozen=True, kw_only=True):
 def preview(plan: Plan, *, as_json: bool) -> int:
     """Print what a call would do; return the exit code."""
     found = foresee(plan)
-    print(found.summary.as_json() if as_json else "\n".join(found.lines))
+    print(found.summary.as_json() if as_json else for_terminal("\n".join(found.lines)))
     return 0
 
 

@@ -1,40 +1,44 @@
 """`batchrun report MANIFEST|FOLDER`: write report.html and results.*; no network, no lock."""
 
-import os
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
 from batchrun.base.said import say
-from batchrun.base.text import number_of, size_of
+from batchrun.base.text import number_of
 from batchrun.commands.exporting import Exported, add_exports, exported, take_exports
+from batchrun.commands.labels_page import Wanted, write_labels
 from batchrun.commands.options import Parser, add_place, take_place
-from batchrun.commands.reporting import cells_of, head_of, report_writer
-from batchrun.commands.status_report import DEFAULT_ATTEMPTS, overview_of, summary_of
+from batchrun.commands.page_from_ledger import store_of, write_all
+from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
+from batchrun.errors import UsageError
 from batchrun.ledger.reader import Reader
-from batchrun.manifest.grid.expand import expand
 from batchrun.report.head import Head
+from batchrun.report.labels import LABELS_PAGE
 from batchrun.report.single_file import SINGLE, write_single
 from batchrun.report.thumbnails import Thumbnails
-from batchrun.report.writing import ReportWriter
-from batchrun.results.result_files import REPORT, RESULTS_JSONL, point_rows, write_results
-from batchrun.results.rows import PointRow
+from batchrun.results.result_files import REPORT, RESULTS_JSONL
 from batchrun.results.summary import Summary
 
 
 def main(argv: Sequence[str]) -> int:
     """Write the page and the results; 0 whenever that could be done."""
     values = vars(parser().parse_args(argv))
+    if values["labels"]:
+        return write_labels(_labels_wanted(values))
     exports = take_exports(values)
+    as_of = time.time_ns()
     subject = subject_of(values["target"], take_place(values), quiet=values["json"])
     with naming_recover(recover_of(subject.command)), opened(subject) as reader:
         summary = summary_of(subject, reader, overview_of(subject, reader))
-        store = OutputStore(subject.folder, by=f"{os.getpid()}")  # it takes no lock
-        said = _written(subject, reader, summary, store, single=values["single_file"])
+        store = store_of(subject.folder)
+        said = _written(subject, reader, summary, store, as_of, single=values["single_file"])
     if exports and subject.manifest is None:
         said.append(f"no manifest can be read: {RESULTS_JSONL} is as the last call has left it")
     summary = replace(summary, report=str(store.path(REPORT)))
@@ -56,14 +60,33 @@ def _show(said: list[str], summary: Summary, results: Exported | None, *, as_jso
         results.print_table()
 
 
+def _labels_wanted(values: dict[str, Any]) -> Wanted:
+    """Return what the page of labels is to be of; UsageError for what it has nothing to do with."""
+    exports, place = take_exports(values), take_place(values)
+    if exports:
+        raise UsageError("the other formats are of one sweep: leave `--labels` out, or them")
+    if place.label is not None:
+        raise UsageError("`--label` names one sweep, `--labels` shows several: leave one out")
+    return Wanted(
+        target=values["target"],
+        place=place,
+        patterns=tuple(values["labels"]),
+        single=values["single_file"],
+        as_json=values["json"],
+    )
+
+
 def _written(
-    subject: Subject, reader: Reader, summary: Summary, store: OutputStore, *, single: bool
+    subject: Subject,
+    reader: Reader,
+    summary: Summary,
+    store: OutputStore,
+    as_of: int,
+    *,
+    single: bool,
 ) -> list[str]:
     """Write the page and the results; return what is said of it."""
-    writer = report_writer(store, seconds=None)
-    rows = _write(subject, reader, writer, store)
-    head = head_of(summary, subject.folder)
-    writer.finish(head)
+    head, rows = write_all(subject, reader, summary, store, seconds=None, as_of=as_of)
     said = [f"{store.path(REPORT)}: {number_of(rows, 'row')}"]
     return [*said, _single(subject, reader, head, store)] if single else said
 
@@ -73,6 +96,15 @@ def parser() -> Parser:
     made = Parser("report", description="Write report.html and results.*, by the ledger alone.")
     made.add_argument("target", type=Path, metavar="MANIFEST|FOLDER")
     add_place(made)
+    made.add_argument(
+        "--labels",
+        nargs="?",
+        const="*",
+        action="append",
+        metavar="PATTERN",
+        help=f"write {LABELS_PAGE} instead: all labels of the name side by side, or those that "
+        "fit a pattern such as '2026-11-*'; it can be given several times",
+    )
     made.add_argument(
         "--single-file",
         action="store_true",
@@ -85,26 +117,5 @@ def parser() -> Parser:
 
 def _single(subject: Subject, reader: Reader, head: Head, store: OutputStore) -> str:
     """Write the page in one file; return what is said of it."""
-
-    def rows() -> Iterator[PointRow]:
-        manifest = subject.manifest
-        if manifest is None:
-            return point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS)
-        cells = expand(replace(manifest, redone=reader.book.redone))
-        return point_rows(reader, cells, attempts=manifest.settings().attempts)
-
     thumbnails = Thumbnails(store, until=lambda: False)
-    path, whole = write_single(store, head, rows, thumbnails)
-    size = size_of(path.stat().st_size)
-    return f"{path}: {size}, with {'its files' if whole else 'thumbnails; the files are too large'}"
-
-
-def _write(subject: Subject, reader: Reader, writer: ReportWriter, store: OutputStore) -> int:
-    """Give *writer* each row; write the results, too, where the manifest says what they are."""
-    if subject.manifest is None:
-        for row in point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS):
-            writer.add(row)
-    else:
-        manifest = replace(subject.manifest, redone=reader.book.redone)
-        write_results(store, manifest, reader, shown=writer.add)
-    return writer.rows
+    return write_single(store, lambda: head, lambda: rows_of(subject, reader), thumbnails)

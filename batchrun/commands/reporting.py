@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.output_store import OutputStore
-from batchrun.ledger.history import NOWHERE
+from batchrun.errors import FolderError
+from batchrun.ledger.history import NOWHERE, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.ledger.scan import span_of
 from batchrun.manifest.cells import Cell
-from batchrun.results.result_files import REPORT
+from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL
 from batchrun.results.rows import PointRow
 from batchrun.results.summary import Summary
 from batchrun.sweep.location import LEDGER, LOGS
@@ -26,32 +27,72 @@ if TYPE_CHECKING:
 PATIENCE: Final = 5.0
 """Seconds for which the end of a call makes thumbnails; `batchrun report` makes the others."""
 
+MOST_LOGS: Final = 4000
+"""Logs of which a page has the end: those of 100,000 cells would take minutes."""
 
-def report_writer(store: OutputStore, *, seconds: float | None) -> "ReportWriter":
-    """Return what writes the page into *store*; thumbnails are made for so many *seconds*."""
+LOGS_READ: Final = 64 << 20
+"""Bytes of logs that are read for it."""
+
+LEFT: Final = 3600.0
+"""Seconds after which a file that is half written has no writer any more."""
+
+
+def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "ReportWriter":
+    """Return what writes the page into *store*; thumbnails are made for so many *seconds*.
+
+    *as_of* is a moment before the ledger was read: a page of a later one stays.
+    """
     from batchrun.report.thumbnails import Thumbnails
     from batchrun.report.writing import ReportWriter
 
     until = None if seconds is None else time.monotonic() + seconds
 
+    _clear(store)
+
     def late() -> bool:
         return until is not None and time.monotonic() > until
 
-    return ReportWriter(store, Thumbnails(store, until=late), logs=logs_in(store))
+    return ReportWriter(store, Thumbnails(store, until=late), logs=logs_in(store), as_of=as_of)
+
+
+def _clear(store: OutputStore) -> None:
+    """Remove what processes that were killed have left half written; each has a name of its own."""
+    from batchrun.report.data_files import FOLDER
+
+    old = time.time() - LEFT
+    for name in (RESULTS_JSONL, RESULTS_CSV, REPORT, f"{FOLDER}/*"):
+        with suppress(OSError):
+            for path in store.path("").glob(f"{name}.*.part"):
+                if path.stat().st_mtime < old:
+                    path.unlink(missing_ok=True)
 
 
 def logs_in(store: OutputStore) -> "LogsOf":
-    """Return what finds the logs that are kept in *store*."""
-    from batchrun.engine.kept_logs import name_of
+    """Return what finds the logs that are kept in *store*.
 
-    any_kept = store.exists(LOGS)
+    Of cells that didn't succeed their ends are read, up to MOST_LOGS files and LOGS_READ bytes.
+    """
+    from batchrun.engine.kept_logs import kept_logs, name_of
+    from batchrun.report.chunks import ShownLogs
+    from batchrun.results.log_words import tail_of
 
-    def logs_of(row: PointRow) -> str | None:
+    any_kept, files, left = store.exists(LOGS), MOST_LOGS, LOGS_READ
+    folder = store.path(LOGS).parent
+
+    def logs_of(row: PointRow) -> ShownLogs | None:
+        nonlocal files, left
         run_id = row.values["run_id"]
         if not any_kept or run_id is None:
             return None
         name = name_of(row.cell.key, run_id)
-        return name if store.exists(name) else None
+        size = store.size(name)
+        if size is None:
+            return None
+        if row.values["status"] == State.SUCCEEDED or not files or size > left:
+            return ShownLogs(path=name)
+        files, left = files - 1, left - size
+        logs = kept_logs(folder, row.cell.key, run_id)
+        return ShownLogs(path=name, end="" if logs is None else tail_of(logs))
 
     return logs_of
 
@@ -59,13 +100,14 @@ def logs_in(store: OutputStore) -> "LogsOf":
 class PageOfCall:
     """The page at the end of a call. It is derived: what is wrong with it harms no results."""
 
-    def __init__(self, folder: Path, *, seconds: float) -> None:
+    def __init__(self, folder: Path, *, seconds: float, as_of: int) -> None:
         self._folder = folder
+        self._store = _Remembering(folder)
         self._writer: ReportWriter | None = None
         self._problem: Exception | None = None
         self._has_all = False
         with self._harmless():
-            self._writer = report_writer(OutputStore(folder), seconds=seconds)
+            self._writer = report_writer(self._store, seconds=seconds, as_of=as_of)
 
     def add(self, row: PointRow) -> None:
         """Take in the next point."""
@@ -76,6 +118,14 @@ class PageOfCall:
     def has_all(self) -> None:
         """Take note that no row is missing: else the page stays as it was."""
         self._has_all = True
+
+    def make_room(self, error: FolderError) -> bool:
+        """Give up the page for the results, which *error* stopped; say whether that freed space.
+
+        On a full disk its thumbnails and its data may have taken what the results needed.
+        """
+        self._problem = error
+        return self._store.take_back()
 
     def finish(self, summary: Summary) -> str | None:
         """Write the page; return why it couldn't be written, None where it is, or is not due."""
@@ -96,10 +146,30 @@ class PageOfCall:
             self._problem = error
 
 
+class _Remembering(OutputStore):
+    """A store that can take back what was put into it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._names: list[str] = []
+
+    def put(self, name: str, data: bytes, *, as_of: int | None = None) -> None:
+        super().put(name, data, as_of=as_of)
+        self._names.append(name)
+
+    def take_back(self) -> bool:
+        """Remove what was put; say whether there was any."""
+        for name in self._names:
+            with suppress(OSError):
+                self.path(name).unlink(missing_ok=True)
+        return bool(self._names)
+
+
 def head_of(summary: Summary, folder: Path) -> "Head":
     """Return what a page says of the whole sweep, of which *summary* is how it stands."""
     from batchrun.base.text import money
     from batchrun.report.head import COUNTS, Head
+    from batchrun.report.throttle_bins import throttle_bins
 
     span = span_of(folder / LEDGER)
     return Head(
@@ -118,6 +188,7 @@ def head_of(summary: Summary, folder: Path) -> "Head":
         complete=summary.complete,
         next=summary.next,
         failures=summary.failures,
+        throttles=throttle_bins(span.throttled),
     )
 
 

@@ -12,6 +12,7 @@ from batchrun.base.text import number_of, span, usd
 from batchrun.commands.grid_counts import bad_ends
 from batchrun.commands.ledger_counts import ledger_totals
 from batchrun.commands.open_runs import OpenRun, open_runs, waiting_of
+from batchrun.commands.reporting import cells_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of
 from batchrun.ledger.history import BAD, GOOD
 from batchrun.ledger.reader import Reader
@@ -22,6 +23,8 @@ from batchrun.results.budgets import budgets_of, in_words
 from batchrun.results.failures import Failure, Grouping, as_dicts, failures, which_cells
 from batchrun.results.going_on import how_to_go_on
 from batchrun.results.orphans import orphans_cost
+from batchrun.results.result_files import point_rows
+from batchrun.results.rows import PointRow
 from batchrun.results.standing_words import LEFT, said
 from batchrun.results.summary import Summary
 from batchrun.results.tally import Count, Counting
@@ -93,6 +96,15 @@ def _of_ledger(reader: Reader) -> Overview:
         cells=found.cells,
         remade=len(reader.book.marks),
     )
+
+
+def rows_of(subject: Subject, reader: Reader) -> Iterator[PointRow]:
+    """Yield the rows of the manifest's cells, or of the ledger's where the manifest is gone."""
+    manifest = subject.manifest
+    if manifest is None:
+        return point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS)
+    cells = expand(replace(manifest, redone=reader.book.redone))
+    return point_rows(reader, cells, attempts=manifest.settings().attempts)
 
 
 def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:

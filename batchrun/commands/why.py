@@ -179,8 +179,9 @@ def _with_logs(subject: Subject, shown: Shown, text: str, *, asked: bool) -> Sho
     run = run_meant(shown.life, text)
     if not asked and not (subject.folder / LOGS / shown.life.key).exists():
         return shown
-    from batchrun.commands.fetched_logs import end_of, logs_of
+    from batchrun.commands.fetched_logs import logs_of
     from batchrun.engine.kept_logs import kept_logs
+    from batchrun.results.log_words import end_of
     from batchrun.runflow.run_logs import RunLogs
 
     if run is None:
@@ -206,7 +207,7 @@ def screen(shown: Shown) -> Iterator[str]:
     """Yield what people read: the cell, its input, its lines, what the next call does with it."""
     yield from lines(shown.life, shown.origin)
     if shown.logs is not None:
-        from batchrun.commands.fetched_logs import in_words
+        from batchrun.results.log_words import in_words
 
         yield ""
         if shown.logs.run_id is not None:

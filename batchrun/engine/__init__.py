@@ -2,7 +2,8 @@
 
 The way of a cell:
 
-    run.py             starts and ends everything of one call, and drives it
+    run.py             puts together, starts and ends everything of one call
+    driver.py          gives slots to cells, until nothing is active; `last_looks.py` comes then
     open_sweep.py      this start's line in the ledger
     resume.py          takes over what earlier calls left
     selection.py       which cells the call is about
@@ -28,6 +29,7 @@ The way of a cell:
     submit.py          intents, POSTs, what an answer means; `request_body.py` makes their bytes
     service_health.py  whether what answers is the API
     service_waits.py   says which waits the service names
+    throttle_lines.py  keeps when it refused requests as too many
     service_habits.py  what the service was seen to refuse, from one call to the next
     run_age.py         how old a run is, by the service's word and our own sight of it. Pure
     poll.py            asks how runs stand; `poll_schedule.py` says when

@@ -12,7 +12,7 @@ from typing import Final
 
 from batchrun.engine.in_flight import Attempt, Callback
 from batchrun.engine.waves import Wave
-from batchrun.ledger.book import ModelFacts
+from batchrun.ledger.facts import ModelFacts
 
 ENOUGH: Final = 5
 """Callbacks of a model that must have come before it is asked less; durations, too."""

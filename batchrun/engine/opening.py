@@ -25,7 +25,7 @@ from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.shutdown import Wakeup
 from batchrun.engine.waves import Waves
 from batchrun.errors import LostLedgerError, QuestionHeldError, UnreachableError
-from batchrun.ledger.book import KnownRun
+from batchrun.ledger.facts import KnownRun
 from batchrun.sweep.references import marker
 
 MOST: Final = 8

@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from batchrun.base.text import number_of, usd
 from batchrun.engine.in_flight import Attempt, InFlight, Share
 from batchrun.engine.prices import Prices
-from batchrun.ledger.book import Book, ModelFacts, WithoutCost
+from batchrun.ledger.book import Book
+from batchrun.ledger.facts import ModelFacts, WithoutCost
 
 NOTHING: Final = Decimal("-Infinity")
 

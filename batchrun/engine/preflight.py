@@ -28,7 +28,7 @@ from batchrun.errors import (
     QuestionRefusedError,
     UnlistedError,
 )
-from batchrun.ledger.book import KnownRun
+from batchrun.ledger.facts import KnownRun
 from batchrun.ledger.records import Intent
 from batchrun.ledger.scan import intents_of
 from batchrun.runflow.pagination import RunList

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from batchrun.base.text import for_terminal
-from batchrun.ledger.book import Book, Refusals
+from batchrun.ledger.book import Book
+from batchrun.ledger.facts import Refusals
 
 ENOUGH: Final = 10
 """Cells refused alike, one after the other, after which a model stops taking cells."""

@@ -9,15 +9,13 @@ The order of things:
       log keeper   keeps logs of runs
       duplicates   asks for the costs of second runs
       ticker       once a second: progress, `--max-duration`
-      _drive       begins what can begin, ends if nothing is active, waits for an event
+      driver       begins what can begin, ends if nothing is active, waits for an event
 
 One task group; a task for each request under way and none that merely waits for its cell. The grid
 is drawn one cell at a time, when a slot is free.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import anyio
@@ -36,10 +34,12 @@ from batchrun.engine.changed_sources import ChangedSources
 from batchrun.engine.context import Context
 from batchrun.engine.day_budget import DayBudget
 from batchrun.engine.downloader import Downloader
+from batchrun.engine.driver import Driver
 from batchrun.engine.duplicate_runs import DuplicateRuns
 from batchrun.engine.ends import Ends, NoEnds
 from batchrun.engine.funds import Funds
 from batchrun.engine.in_flight import Active, InFlight
+from batchrun.engine.last_looks import LastLooks
 from batchrun.engine.log_keeper import LogKeeper
 from batchrun.engine.names import Names
 from batchrun.engine.open_sweep import SweepFolder
@@ -56,7 +56,7 @@ from batchrun.engine.reconcile import Reconciler
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.refusing_models import RefusingModels
 from batchrun.engine.request_body import Intents
-from batchrun.engine.resume import YIELD_EVERY, reserve, resume
+from batchrun.engine.resume import reserve, resume
 from batchrun.engine.run_costs import RunCosts
 from batchrun.engine.scheduler import Scheduler
 from batchrun.engine.selection import Selection
@@ -64,16 +64,14 @@ from batchrun.engine.service_habits import ServiceHabits
 from batchrun.engine.service_waits import ServiceWaits
 from batchrun.engine.shutdown import Shutdown, Wakeup, only_expected
 from batchrun.engine.submit import Submitter
+from batchrun.engine.throttle_lines import ThrottleLines
 from batchrun.engine.transitions import Transitions
 from batchrun.engine.uploader import Uploader
 from batchrun.engine.waves import Waves, best_size
 from batchrun.errors import (
     FolderError,
-    KeyRefusedError,
-    LostLedgerError,
     ManifestError,
     ThrottledError,
-    UnreachableError,
 )
 from batchrun.ledger.file import Ledger
 from batchrun.ledger.key_index import KeyIndex
@@ -88,15 +86,6 @@ from batchrun.settings import Settings
 from batchrun.sweep.references import marker
 
 TICK: Final = 1.0
-LAST: Final = 10.0
-"""Seconds that the last look at what was sent may take: it holds up the end of a call."""
-
-LAST_OFFLINE: Final = 3.0
-"""The same where nothing has been answered in this call."""
-
-GRACE: Final = 1.0
-GRACE_OF_LOST: Final = 30.0
-"""Seconds that answers under way get to arrive once a call leaves."""
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -163,6 +152,7 @@ class Runner:
             context, services.downloads, active=self._active, wakeup=self._wakeup
         )
         self._duplicates = DuplicateRuns(context, self._active, self._wakeup)
+        self._throttles = ThrottleLines(ledger, services.client)
         self._transitions = self._made_transitions()
 
     def hear(self, ended: Ended) -> None:
@@ -211,6 +201,7 @@ class Runner:
                 self.shutdown.leave(context.sources.named(error))
         finally:
             with anyio.CancelScope(shield=True):
+                self._throttles.put_down()
                 await context.ledger.settle()
                 await self._end_day()
             context.progress.close()
@@ -302,10 +293,16 @@ class Runner:
         tasks.start_soon(opening.look_again, name="look for other sweeps again")
         own_runs = OwnRuns(context, transitions=transitions, duplicates=self._duplicates)
         tasks.start_soon(own_runs.run, name="own runs")
-
-        self._look_last = partial(self._look_at_all, poller, own_runs, reconciler)
-        self._ask_for_costs = partial(self._costs.ask_last, ref_filter)
-        await self._drive(transitions, submitter, opening, intents, tasks)
+        last_looks = LastLooks(
+            context,
+            poller=poller,
+            own_runs=own_runs,
+            reconciler=reconciler,
+            costs=self._costs,
+            ref_filter=ref_filter,
+        )
+        driver = self._made_driver(submitter, opening, intents, last_looks, tasks)
+        self._all_drawn = await driver.drive()
         await self._keep_logs()
         await habits.keep()
 
@@ -316,7 +313,7 @@ class Runner:
         """
         if not self.shutdown.interrupted:
             with anyio.move_on_at(self._end - TICK):
-                async with self._giving_way():
+                async with self.shutdown.giving_way():
                     await self._context.log_keeper.finish()
         self._context.log_keeper.close()
 
@@ -341,6 +338,44 @@ class Runner:
             wakeup=self._wakeup,
         )
 
+    def _made_driver(
+        self,
+        submitter: Submitter,
+        opening: Opening,
+        intents: Intents,
+        last_looks: LastLooks,
+        tasks: TaskGroup,
+    ) -> Driver:
+        context, transitions = self._context, self._transitions
+        batcher = Batcher(
+            context,
+            transitions=transitions,
+            submitter=submitter,
+            opening=opening,
+            metadata_of=intents.metadata_of,
+            tasks=tasks,
+        )
+        scheduler = Scheduler(
+            context,
+            ready_queue=self._ready_queue,
+            transitions=transitions,
+            funds=self._funds,
+            submitter=submitter,
+            opening=opening,
+            batcher=batcher,
+            downloader=self._downloader,
+        )
+        return Driver(
+            context,
+            active=self._active,
+            transitions=transitions,
+            funds=self._funds,
+            scheduler=scheduler,
+            batcher=batcher,
+            submitter=submitter,
+            last_looks=last_looks,
+        )
+
     # The steps before the first send.
 
     async def _begin(
@@ -355,7 +390,7 @@ class Runner:
         A service that gives no answer must not hold up an interrupt for as long as we ask it.
         """
         begun = False
-        async with self._giving_way():
+        async with self.shutdown.giving_way():
             await self._context.names.load()
             if await resume(self._context, transitions, self.selection.wants):
                 await preflight.check_key()
@@ -366,20 +401,6 @@ class Runner:
                 await self._day.begin()
             begun = True  # not if it is broken off
         return begun  # noqa: RET504  (as above)
-
-    @asynccontextmanager
-    async def _giving_way(self) -> AsyncIterator[None]:
-        """Break off what is done inside once the call is to leave."""
-        async with anyio.create_task_group() as tasks:
-
-            async def give_way() -> None:
-                while not self.shutdown.leaving:
-                    await self._wakeup.wait()
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(give_way, name="give way")
-            yield
-            tasks.cancel_scope.cancel()
 
     async def _learn_prices(self) -> None:
         """Take in what the ledger's runs have cost, and those of its siblings; once."""
@@ -416,107 +437,7 @@ class Runner:
         in_flight, book = self._in_flight, self._context.ledger.book
         return Moment(in_flight.flying(), book.cost, in_flight.nodes())
 
-    # The slots.
-
-    async def _drive(
-        self,
-        transitions: Transitions,
-        submitter: Submitter,
-        opening: Opening,
-        intents: Intents,
-        tasks: TaskGroup,
-    ) -> None:
-        """Begin what can begin; end if nothing is active; wait for an event, and go on."""
-        batcher = Batcher(
-            self._context,
-            transitions=transitions,
-            submitter=submitter,
-            opening=opening,
-            metadata_of=intents.metadata_of,
-            tasks=tasks,
-        )
-        scheduler = Scheduler(
-            self._context,
-            ready_queue=self._ready_queue,
-            transitions=transitions,
-            funds=self._funds,
-            submitter=submitter,
-            opening=opening,
-            batcher=batcher,
-            downloader=self._downloader,
-        )
-        while True:
-            await self._begin_cells(scheduler, batcher)
-            if self.shutdown.leaving:  # asked also here: amid a walk no task waits for the ring
-                break
-            if self.shutdown.holding:
-                batcher.hold_back()
-                submitter.hold_back()
-            if not (self._active or self.shutdown.interrupted):
-                await self._last_looks()
-            if not self._active:
-                scheduler.stop_if_held()
-                submitter.judge_at_end()
-                self._all_drawn = self._ready_queue.exhausted
-                break
-            with anyio.move_on_at(batcher.leave(last=scheduler.done)):
-                await self._wakeup.wait()
-        if self.shutdown.leaving:
-            batcher.hold_back()
-            submitter.hold_back()
-            await self._let_answers_arrive()
-        elif self.shutdown.submitting and scheduler.leaves_cells():
-            self.shutdown.submit_no_more("parked runs hold the slots that are left")
-
-    async def _last_looks(self) -> None:
-        """Look once more at what was sent; where that can't be had in a moment, go without."""
-        try:
-            with anyio.move_on_after(LAST if self._context.client.answers else LAST_OFFLINE):
-                async with self._giving_way():
-                    await self._look_last()
-                    await self._ask_for_costs()
-        except* (UnreachableError, KeyRefusedError) as group:
-            for error in only_expected(group) or ():
-                self._context.progress.note(f"the last look at the runs failed: {error}")
-
-    async def _look_at_all(self, poller: Poller, own_runs: OwnRuns, reconciler: Reconciler) -> None:
-        """Have the last look at each wave; where its list is of no use, at all runs."""
-        left = await poller.look_last()
-        if (left or poller.passed_over) and not await own_runs.look_back():
-            await reconciler.owe_look(left)
-        elif not left:
-            await own_runs.look()
-        for wave in left:
-            wave.unlisted = False
-        await reconciler.write_last_looks()
-
-    async def _begin_cells(self, scheduler: Scheduler, batcher: Batcher) -> None:
-        """Draw cells into free slots until none can be drawn; let others work amid a long walk.
-
-        Where all that was drawn in a while rests, no further cell is in sight for the cells that
-        wait to share a request.
-        """
-        drawn, begun = 0, len(self._in_flight)
-        await self._day.begin_round()
-        scheduler.begin_round()
-        while not self.shutdown.leaving and scheduler.draw():
-            drawn += 1
-            if drawn % YIELD_EVERY == 0:
-                if len(self._in_flight) <= begun:
-                    batcher.leave(last=False)
-                begun = len(self._in_flight)
-                await anyio.lowlevel.checkpoint()
-        self._day.wait(self._budget)
-
-    async def _let_answers_arrive(self) -> None:
-        """Wait a little for the answers of requests that have left; what has not left, doesn't.
-
-        Where the ledger turned out to be old, or a copy, their answers are waited for (rule 12).
-        """
-        lost = any(isinstance(error, LostLedgerError) for error in self.shutdown.errors)
-        with anyio.move_on_after(GRACE_OF_LOST if lost else GRACE):
-            while self._in_flight.sending() and not self.shutdown.at_once:
-                await self._wakeup.wait()
+    # The clock.
 
     async def _tick(self, submitter: Submitter) -> None:
         """Let the progress breathe, and leave when it is time to."""
@@ -527,6 +448,7 @@ class Runner:
             await anyio.sleep(min(TICK, max(0.0, self._end - anyio.current_time())))
             self._context.progress.tick()
             waits.look()
+            self._throttles.look()
             submitter.judge()
             if anyio.current_time() >= self._end and not self.shutdown.leaving:
                 self.shutdown.leave("`--max-duration` is over")

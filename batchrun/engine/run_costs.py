@@ -22,7 +22,7 @@ from batchrun.engine.prices import Prices
 from batchrun.engine.ref_filter import RefFilter
 from batchrun.engine.shutdown import Wakeup
 from batchrun.errors import KeyRefusedError, UnreachableError
-from batchrun.ledger.book import MOST_UNPRICED, RECENT
+from batchrun.ledger.facts import MOST_UNPRICED, RECENT
 from batchrun.ledger.history import State
 from batchrun.ledger.records import Priced
 from batchrun.runflow.wire import Run

@@ -69,7 +69,12 @@ class Scheduler:
         """Whether no cell will be drawn any more, but cells that are tried again."""
         if not self._shutdown.submitting or self._limit_used:
             return True
-        return self._ready_queue.exhausted and not self._held
+        return self.all_drawn and not self._held
+
+    @property
+    def all_drawn(self) -> bool:
+        """Whether each cell of the grid was drawn."""
+        return self._ready_queue.exhausted
 
     def begin_round(self) -> None:
         """Let cells that wait for money ask once more: something has changed."""

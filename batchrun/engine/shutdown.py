@@ -4,7 +4,8 @@ The first Ctrl-C, SIGTERM or SIGHUP asks to stop, the second stops at once.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
@@ -80,6 +81,20 @@ class Shutdown:
         self.at_once = self.interrupted = True
         self.codes.append(code)
         self.leave(reason)
+
+    @asynccontextmanager
+    async def giving_way(self) -> AsyncIterator[None]:
+        """Break off what is done inside once the call is to leave."""
+        async with anyio.create_task_group() as tasks:
+
+            async def give_way() -> None:
+                while not self.leaving:
+                    await self._wakeup.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(give_way, name="give way")
+            yield
+            tasks.cancel_scope.cancel()
 
     def _note(self, reason: BatchrunError | str) -> None:
         if isinstance(reason, BatchrunError):

@@ -4,6 +4,7 @@ records.py        the kinds of lines, and their text
 history.py        the life of a cell: the fold over its lines, and what may follow what
 failure_codes.py  which failures are worth a second run
 book.py           what all lines add up to: histories and totals
+facts.py          the totals: of models, costs, and files that are owed
 life.py           the life of one cell; `cell_lines.py` finds its lines by the index
 history_index.py  a million histories in little memory
 key_index.py      a million keys in little memory

@@ -7,7 +7,7 @@ and `--recover` wrote the next under the id of the sweep that it found. The last
 import os
 from typing import Final
 
-from batchrun.ledger.records import Sweep, decode
+from batchrun.ledger.records import Sweep, Throttled, decode
 
 _MOST: Final = 1 << 16
 """Bytes that are read: room for some hundred starts."""
@@ -24,6 +24,8 @@ def sweep_at_beginning(fd: int) -> Sweep | None:
             record = decode(line) if line.endswith(b"\n") else None
         except ValueError:
             break
+        if isinstance(record, Throttled):  # of a call that had no run yet
+            continue
         if not isinstance(record, Sweep):
             break
         found = record

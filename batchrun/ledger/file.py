@@ -99,8 +99,17 @@ class Ledger:
             else:
                 await self._lead(group)
 
+    def enclose(self, *records: AnyRecord) -> None:
+        """Have *records* written along with the next append, or by `settle`: no fsync of their own.
+
+        For lines that may be lost: a crash before that takes them along. Does nothing after a
+        failed write. Raises ValueError as `append` does.
+        """
+        if self._broken is None:
+            self._enqueue(records)
+
     async def settle(self) -> None:
-        """Write what cancelled appends left behind. Does nothing after a failed write."""
+        """Write what is enclosed, and what cancelled appends left. Nothing after a failed write."""
         async with self._turn:
             if self._gathering.lines and self._broken is None:
                 await self._flush()

@@ -321,6 +321,18 @@ class Learnt(Record, frozen=True, kw_only=True, omit_defaults=True):
     page_cap: int | None = None
 
 
+class Throttled(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """How many of a call's requests met a 429, in steps of *step* seconds from *since* on.
+
+    *since* is by our clock, and *server_at* the service's time then, where it was known.
+    """
+
+    since: str
+    step: int
+    counts: tuple[int, ...]
+    server_at: str | None = None
+
+
 class Uploaded(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A local file is at the service; *sha256* is its content's, *reference* what inputs carry."""
 
@@ -374,7 +386,7 @@ CellLine = (
 )
 """A line about one cell: the fold of its history takes it in."""
 
-AnyRecord = Sweep | CellLine | Looked | Uploaded | Learnt | Marks
+AnyRecord = Sweep | CellLine | Looked | Throttled | Uploaded | Learnt | Marks
 
 
 class NewerFormatError(ValueError):

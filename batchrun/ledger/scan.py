@@ -8,6 +8,7 @@ from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -29,6 +30,7 @@ from batchrun.ledger.records import (
     Reused,
     Saved,
     Submitted,
+    Throttled,
     decode,
 )
 
@@ -48,6 +50,7 @@ _OF_DAYS: Final = (
 
 _FILES: Final = (b'{"type":"saved"', b'{"type":"reused"')
 _SWEEP: Final = b'{"type":"sweep"'
+_THROTTLED: Final = b'{"type":"throttled"'
 _AT: Final = re.compile(rb'"at":"([^"]*)"')
 _MARKS: Final = b'{"type":"marks"'
 _SENT: Final = (b'{"type":"intent"', b'{"type":"submitted"')
@@ -252,21 +255,37 @@ def marks_in(path: Path) -> dict[str, Mark]:
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """When the first and the last line were written, and how many *calls* wrote something."""
+    """When the first and the last line were written, and how many *calls* wrote something.
+
+    *throttled* are the lines of the requests that met a 429.
+    """
 
     first_at: str | None = None
     last_at: str | None = None
     calls: int = 0
+    throttled: tuple[Throttled, ...] = ()
 
 
 def span_of(path: Path) -> Span:
     """Return what time the lines of the file span."""
-    first, last, calls = b"", b"", 0
+    first, last, before, calls, throttled = b"", b"", b"", 0, list[Throttled]()
     for line in _whole(path):
-        # A call that begins a sweep writes who it is before its first look, and after it.
-        calls += line.startswith(_SWEEP) and not last.startswith(_SWEEP)
         first, last = first or line, line
-    return Span(first_at=_at(first), last_at=_at(last), calls=calls)
+        if line.startswith(_THROTTLED):
+            throttled += _throttled_of(line)
+            continue  # it may stand anywhere
+        # A call that begins a sweep writes who it is before its first look, and after it.
+        calls += line.startswith(_SWEEP) and not before.startswith(_SWEEP)
+        before = line
+    return Span(first_at=_at(first), last_at=_at(last), calls=calls, throttled=tuple(throttled))
+
+
+def _throttled_of(line: bytes) -> Iterator[Throttled]:
+    """Yield the record of *line*; a damaged one is passed over: a page is made of what there is."""
+    with suppress(ValueError):
+        record = decode(line)
+        if isinstance(record, Throttled):
+            yield record
 
 
 def _at(line: bytes) -> str | None:

@@ -15,8 +15,9 @@ from typing import Any, Final, Protocol
 
 from batchrun.base.output_store import OutputStore
 from batchrun.report.embedded import embedded
+from batchrun.report.head import DATA
 
-FOLDER: Final = "report/data"
+FOLDER: Final = DATA
 
 KEPT: Final = 600.0
 """Seconds for which a file stays that no page names: for one that is open, or being written."""
@@ -38,16 +39,17 @@ class Data(Protocol):
 
 
 class DataFiles:
-    """The chunks of a sweep's folder."""
+    """The chunks in the folder *below* that of a sweep."""
 
-    def __init__(self, store: OutputStore) -> None:
+    def __init__(self, store: OutputStore, below: str = FOLDER) -> None:
         self._store = store
+        self._below = below
 
     def put(self, kind: str, number: int, values: Any) -> str:
         text = embedded(values)
         name = f"{kind}{number}-{sha256(text).hexdigest()[:DIGITS]}"
-        path = f"{FOLDER}/{name}.js"
-        script = b'batchrunTake("%s",%s)\n' % (name.encode(), text)
+        path = f"{self._below}/{name}.js"
+        script = b'batchrunTake("%s",%s)\n' % (name.encode(), _own(text))
         if self._store.size(path) != len(script):
             self._store.put(path, script)
         else:
@@ -56,13 +58,22 @@ class DataFiles:
         return name
 
     def close(self, named: Collection[str]) -> None:
-        folder = self._store.path(FOLDER)
+        folder = self._store.path(self._below)
         kept, old = {f"{name}.js" for name in named}, time.time() - KEPT
         with suppress(OSError):
             for path in list(folder.iterdir()):
                 is_left = _OURS.fullmatch(path.name) and path.name not in kept
                 if is_left and path.stat().st_mtime < old:
                     path.unlink(missing_ok=True)
+
+
+def _own(text: bytes) -> bytes:
+    """Return JSON as a script that means the same.
+
+    There `"__proto__":` would not be a key of an object. In JSON text that is always a key: a quote
+    inside a string has a backslash.
+    """
+    return text.replace(b'"__proto__":', b'["__proto__"]:')
 
 
 class DataInside:

@@ -1,8 +1,8 @@
 """The page itself: one HTML file with its code and its styles, and a policy of what it may load.
 
-All text from outside stands in JSON, and in the title; the page's code makes text of it, never
-markup. The policy is a second belt: a script runs only if it is the page's own, by the hash of its
-text, or a file beside it; and nothing comes from a network.
+All text from outside stands in JSON, or is escaped by the template; the page's code makes text of
+it, never markup. The policy is a second belt: a script runs only if it is the page's own, by the
+hash of its text, or a file beside it; and nothing comes from a network.
 
 The code is written as modules, for people and for TypeScript. A page that is opened from a disk may
 not load modules, so they are put into one: in an order in which none needs a later one.
@@ -13,9 +13,10 @@ from base64 import b64encode
 from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
-from html import escape
 from importlib.resources import files
 from typing import Final
+
+from jinja2 import Environment, StrictUndefined, Template
 
 from batchrun.report.embedded import embedded
 from batchrun.report.head import COUNTS, Head
@@ -26,8 +27,10 @@ MODULES: Final = (
     "table",
     "data",
     "marks",
+    "all_marks",
     "groups",
     "view",
+    "labels",
     "layout",
     "media",
     "marking",
@@ -36,6 +39,8 @@ MODULES: Final = (
     "walk",
     "viewer",
     "compare",
+    "timeline",
+    "strips",
     "plots",
     "panel",
     "head",
@@ -62,30 +67,35 @@ def source(name: str) -> str:
 def page(head: Head, inside: Mapping[str, bytes]) -> bytes:
     """Return the page of *head*, with the chunks that stand *inside* it."""
     style, script = source("page.css"), code()
-    policy = (
-        f"default-src 'none'; script-src 'self' {_hash(script)}; style-src {_hash(style)}; "
-        "img-src 'self' data:; media-src 'self' data:; base-uri 'none'; form-action 'none'"
-    )
     data = {"head": embedded(head.as_dict()), **inside}
-    parts = [
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n',
-        '<meta name="referrer" content="no-referrer">\n',
-        f"<title>{escape(_visible(head.title))}: batchrun</title>\n",
-        f"<style>{style}</style>\n</head>\n<body>\n<noscript>{_without_script(head)}</noscript>\n",
-        *(_data(name, text) for name, text in data.items()),
-        f'<script type="module">{script}</script>\n</body>\n</html>\n',
-    ]
-    return "".join(parts).encode("utf-8", "replace")
+    text = template().render(
+        title=_visible(head.title),
+        counts=_counts(head),
+        cost=head.cost,
+        has_labels=bool(head.sweeps),
+        data={name: json.decode() for name, json in data.items()},
+        style=style,
+        style_hash=_hash(style),
+        code=script,
+        code_hash=_hash(script),
+    )
+    return text.encode("utf-8", "replace")
 
 
-def _data(name: str, text: bytes) -> str:
-    return f'<script type="application/json" id="data-{name}">{text.decode()}</script>\n'
+@cache
+def template() -> Template:
+    """Return the page's template: text is escaped in it, and what it isn't given is an error."""
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.from_string(source("report.html.j2"))
 
 
 def _hash(text: str) -> str:
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+    return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 
 def _visible(text: str) -> str:
@@ -93,11 +103,6 @@ def _visible(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text)
 
 
-def _without_script(head: Head) -> str:
-    """Return what is shown where scripts are switched off."""
-    counts = ", ".join(f"{head.counts[name]:,} {name}" for name in COUNTS if head.counts.get(name))
-    return (
-        f"<h1>{escape(_visible(head.title))}</h1><p>{escape(counts)}; {escape(head.cost)} USD</p>"
-        '<p>The tiles need JavaScript. All rows are in <a href="results.csv">results.csv</a>, all '
-        'files in <a href="files/">files</a>.</p>'
-    )
+def _counts(head: Head) -> str:
+    """Return how the cells stand, for where scripts are switched off."""
+    return ", ".join(f"{head.counts[name]:,} {name}" for name in COUNTS if head.counts.get(name))

@@ -7,7 +7,6 @@ at once and goes through mail, one of 100 MB does neither.
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from batchrun.base.output_store import OutputStore
@@ -17,8 +16,8 @@ from batchrun.ledger.records import SavedFile
 from batchrun.report.data_files import DataInside
 from batchrun.report.embedded import embedded
 from batchrun.report.head import Head
-from batchrun.report.thumbnails import SMALL, Thumbnails
-from batchrun.report.writing import ReportWriter
+from batchrun.report.thumbnails import SMALL
+from batchrun.report.writing import Drawing, ReportWriter
 from batchrun.results.rows import PointRow
 
 SINGLE: Final = "report-single.html"
@@ -59,28 +58,43 @@ class _Media:
 
 
 def write_single(
-    store: OutputStore, head: Head, rows: Callable[[], Iterator[PointRow]], thumbnails: Thumbnails
-) -> tuple[Path, bool]:
-    """Write the page of *rows*; return where, and whether the files themselves stand in it.
+    store: OutputStore,
+    head: Callable[[], Head],
+    rows: Callable[[], Iterator[PointRow]],
+    thumbnails: Drawing,
+    *,
+    name: str = SINGLE,
+    instead: str = "send the folder instead: report.html with report/ and files/ beside it",
+) -> str:
+    """Write the page of *rows*; return what is said of it: where it is, and what stands in it.
 
-    Raises UsageError where even their thumbnails are too many.
+    *head* is asked for when all rows were there. Raises UsageError where even their thumbnails are
+    too many; it says what to do *instead*.
     """
     for whole in (True, False):
+        data, media = DataInside(), _Media(store, whole=whole)
+        writer = ReportWriter(store, thumbnails, data=data, name=name)
         try:
-            return _written(store, head, rows(), thumbnails, whole=whole), whole
+            addresses = _gathered(writer, rows(), thumbnails, data, media)
         except _TooLargeError:
             continue
-    raise UsageError(
-        f"the page would have more than {size_of(MOST)} in one file; send the folder instead: "
-        "report.html with report/ and files/ beside it"
-    )
+        writer.finish(head(), inside={**data.chunks, "media": addresses})
+        path, has = (
+            store.path(name),
+            "its files" if whole else "thumbnails; the files are too large",
+        )
+        return f"{path}: {size_of(path.stat().st_size)}, with {has}"
+    raise UsageError(f"the page would have more than {size_of(MOST)} in one file; {instead}")
 
 
-def _written(
-    store: OutputStore, head: Head, rows: Iterator[PointRow], thumbnails: Thumbnails, *, whole: bool
-) -> Path:
-    data, media = DataInside(), _Media(store, whole=whole)
-    writer = ReportWriter(store, thumbnails, data=data, name=SINGLE)
+def _gathered(
+    writer: ReportWriter,
+    rows: Iterator[PointRow],
+    thumbnails: Drawing,
+    data: DataInside,
+    media: _Media,
+) -> bytes:
+    """Give all *rows* to the page; return its pictures. Raises _TooLargeError."""
     for row in rows:
         writer.add(row)
         for file in () if row.saved is None else row.saved.there:
@@ -89,5 +103,4 @@ def _written(
     writer.end_rows()
     if data.size + len(addresses) > MOST:
         raise _TooLargeError
-    writer.finish(head, inside={**data.chunks, "media": addresses})
-    return store.path(SINGLE)
+    return addresses

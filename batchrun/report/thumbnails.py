@@ -12,9 +12,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from batchrun.base.output_store import OutputStore
+from msgspec.structs import replace
+
+from batchrun.base.output_store import OutputStore, on_disk
 from batchrun.base.regular_file import open_regular
+from batchrun.errors import FolderError
 from batchrun.ledger.records import SavedFile
+from batchrun.report.labels import below_page
 
 try:
     from PIL import Image
@@ -70,9 +74,37 @@ class Thumbnails:
         data = drawn(self._store.path(file.path))
         if data is None:
             return None
-        self._store.put(f"{FOLDER}/{name}", data)
+        try:
+            self._store.put(f"{FOLDER}/{name}", data)
+        except FolderError:  # the page shows the file itself; of the next ones it is the same
+            self._until = lambda: True
+            self.left += 1
+            return None
         self._there.add(name)
         return f"{FOLDER}/{name}"
+
+
+class ThumbnailsOfLabels:
+    """The thumbnails of several sweeps, each in its own folder below *base*: its own page has them.
+
+    Files come as the page of all has them, sweep by sweep. All that are missing are made.
+    """
+
+    left = 0
+
+    def __init__(self, base: Path, *, by: str) -> None:
+        self._base = base
+        self._by = by
+        self._last: tuple[str, Thumbnails] | None = None
+
+    def of(self, file: SavedFile) -> str | None:
+        """Return the address of the small picture of *file*, as that page has it."""
+        below, path = below_page(file.path)
+        if self._last is None or self._last[0] != below:
+            store = OutputStore(self._base / on_disk(below), by=self._by)
+            self._last = below, Thumbnails(store, until=lambda: False)
+        found = self._last[1].of(replace(file, path=path))
+        return None if found is None else f"{below}{found}"
 
 
 def drawn(path: Path) -> bytes | None:

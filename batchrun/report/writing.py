@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from batchrun.base.output_store import OutputStore
 from batchrun.ledger.records import SavedFile
-from batchrun.report.chunks import ROWS, Chunk, ShownFile
+from batchrun.report.chunks import ROWS, Chunk, ShownFile, ShownLogs
 from batchrun.report.data_files import Data, DataFiles
 from batchrun.report.head import ChunkNames, Head
 from batchrun.report.page_file import page
@@ -20,8 +20,8 @@ from batchrun.results.rows import PointRow
 
 NOTHING: Final[Mapping[str, bytes]] = {}
 
-LogsOf = Callable[[PointRow], str | None]
-"""Says in which file of the folder the logs of a row's run are kept, None where they aren't."""
+LogsOf = Callable[[PointRow], ShownLogs | None]
+"""Finds the logs of a row's run in the folder, None where they aren't kept."""
 
 
 class Drawing(Protocol):
@@ -33,7 +33,10 @@ class Drawing(Protocol):
 
 
 class ReportWriter:
-    """The page of a sweep, as its rows come; *store* is the sweep's folder."""
+    """The page of a sweep, as its rows come; *store* is the sweep's folder.
+
+    *as_of* is a moment before its ledger was read, in nanoseconds: a page of a later one stays.
+    """
 
     def __init__(
         self,
@@ -43,12 +46,14 @@ class ReportWriter:
         data: Data | None = None,
         name: str = REPORT,
         logs: LogsOf = lambda _: None,
+        as_of: int | None = None,
     ) -> None:
         self._store = store
         self._logs = logs
         self._drawing = drawing
         self._data = DataFiles(store) if data is None else data
         self._name = name
+        self._as_of = as_of
         self._chunk = Chunk()
         self._chunks: list[ChunkNames] = []
         self._axes: dict[str, None] = {}
@@ -84,7 +89,7 @@ class ReportWriter:
             chunks=tuple(self._chunks),
             undrawn=self._drawing.left,
         )
-        self._store.put(self._name, page(whole, inside))
+        self._store.put(self._name, page(whole, inside), as_of=self._as_of)
         self._data.close({name for each in self._chunks for name in (each.overview, each.details)})
 
     def _files(self, row: PointRow) -> list[ShownFile]:

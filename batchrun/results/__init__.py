@@ -12,6 +12,7 @@ value_places.py    where a value stands
 origins.py         where the inputs of one cell come from
 waits.py           where the time of a cell's attempts went
 life_words.py      the life of a cell in words, and as JSON
+log_words.py       the logs of a run in words, or their end. Pure
 next_call.py       whether and why the next call takes a cell up
 tally.py           how many cells stand where
 standing_words.py  what these counts are called. Pure

@@ -41,18 +41,22 @@ def write_results(
     attempts: int | None = None,
     cells: Iterable[Cell] | None = None,
     shown: Callable[[PointRow], None] | None = None,
+    as_of: int | None = None,
 ) -> None:
     """Write `results.jsonl` and `results.csv`: a row for each point, in the grid's order.
 
     Row by row, so that memory doesn't grow with them; the CSV is made from the JSONL, because only
     after the last row all columns are known. *attempts* overrides the manifest's; *cells* is a
     walk of its grid that the caller has begun. Each row is *shown* to the page, too, where
-    there is one.
+    there is one. *as_of* is a moment before *ledger* was read: files of a later one stay.
     """
     limit = manifest.settings().attempts if attempts is None else attempts
     rows = point_rows(ledger, expand(manifest) if cells is None else cells, attempts=limit)
-    names = _write_jsonl(store, _shown(rows, shown))
-    _write_csv(store, columns(names))
+    with store.replacing(RESULTS_JSONL, as_of=as_of) as lines:
+        names = _write_jsonl(lines, _shown(rows, shown))
+        lines.seek(0)  # by its name it may be another writer's already, with other columns
+        with store.replacing(RESULTS_CSV, as_of=as_of) as file:
+            _write_csv(file, columns(names), lines)
 
 
 def point_rows(ledger: Readable, cells: Iterable[Cell], *, attempts: int) -> Iterator[PointRow]:
@@ -78,18 +82,19 @@ def _shown(
 
 def _row(cell: Cell, ledger: Readable, attempts: int, *, shared: bool) -> PointRow:
     history = ledger.book.history(cell.key)
-    saved = _saved(ledger, cell.key, history)
+    saved, ended = _saved(ledger, cell.key, history), _ended(ledger, history)
     values = row(
         cell,
         history,
-        _ended(ledger, history),
+        ended,
         saved,
         attempts=attempts,
         lost=next(lost_files(ledger, cell.key), None),
         other_costs=ledger.book.other_costs.get(cell.key),
         shared=shared,
     )
-    return PointRow(cell=cell, values=values, saved=saved)
+    started_at = ended.started_at if isinstance(ended, Finished) else None
+    return PointRow(cell=cell, values=values, saved=saved, started_at=started_at)
 
 
 def _ended(ledger: Readable, history: History) -> Finished | Rejected | None:
@@ -109,16 +114,15 @@ def _saved(ledger: Readable, cell: str, history: History) -> Saved | Reused | No
     return record
 
 
-def _write_jsonl(store: OutputStore, rows: Iterable[dict[str, Any]]) -> list[str]:
+def _write_jsonl(file: IO[bytes], rows: Iterable[dict[str, Any]]) -> list[str]:
     """Write *rows*; return the names of all columns in the order in which they came."""
     names: dict[str, None] = {}
     shape: tuple[str, ...] = ()
-    with store.replacing(RESULTS_JSONL) as file:
-        for each in rows:
-            if tuple(each) != shape:  # rarely another than the last row's
-                shape = tuple(each)
-                names.update(dict.fromkeys(shape))
-            file.write(json_line(each))
+    for each in rows:
+        if tuple(each) != shape:  # rarely another than the last row's
+            shape = tuple(each)
+            names.update(dict.fromkeys(shape))
+        file.write(json_line(each))
     return list(names)
 
 
@@ -129,15 +133,13 @@ def json_line(values: dict[str, Any]) -> bytes:
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def _write_csv(store: OutputStore, names: list[str]) -> None:
+def _write_csv(file: IO[bytes], names: list[str], lines: Iterable[bytes]) -> None:
     # RFC 4180's line ends: with "\n" alone the csv module leaves a lone "\r" in a text unquoted.
-    source = store.path(RESULTS_JSONL)
-    with store.replacing(RESULTS_CSV) as file, source.open("rb") as lines:
-        writer = csv.writer(Utf8(file), lineterminator="\r\n")
-        writer.writerow(map(field, names))
-        for line in lines:
-            values = json.loads(line)
-            writer.writerow([field(values.get(name)) for name in names])
+    writer = csv.writer(Utf8(file), lineterminator="\r\n")
+    writer.writerow(map(field, names))
+    for line in lines:
+        values = json.loads(line)
+        writer.writerow([field(values.get(name)) for name in names])
 
 
 class Utf8:

@@ -38,11 +38,16 @@ ENDED: Final = frozenset(State) - {State.PENDING, State.DOUBTFUL, State.IN_FLIGH
 
 
 class PointRow(Struct, frozen=True, kw_only=True):
-    """The row of a point, its *cell*, and the line of the files that it has, if there is one."""
+    """The row of a point, its *cell*, and the line of the files that it has, if there is one.
+
+    *started_at* is when the work of its run began, as the service says: the page shows it, and the
+    results don't.
+    """
 
     cell: Cell
     values: dict[str, Any]
     saved: Saved | Reused | None
+    started_at: str | None = None
 
 
 def row(

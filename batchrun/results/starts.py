@@ -70,6 +70,13 @@ def without_values(
     return {path: sha for path, sha in files.items() if not any(text in path for text in values)}
 
 
+def has_its_files(start: Start, manifest: Manifest) -> bool:
+    """Say whether the data files of *manifest* are what they were at *start*."""
+    now = digests(manifest.sources, folder_of(manifest.path))
+    files = without_values(now, manifest.sources.variables)
+    return all(start.files.get(name, digest) == digest for name, digest in files.items())
+
+
 def keep_start(folder: Path, start: Start) -> None:
     """Keep *start* as the newest one of the sweep in *folder*; FolderError if that fails."""
     content = _text(asdict(start))

@@ -25,14 +25,13 @@ from batchrun.ledger.index import open_index
 from batchrun.ledger.lock import holder_of
 from batchrun.ledger.reader import open_reader
 from batchrun.ledger.scan import redone_in
-from batchrun.manifest.data.changes import digests
 from batchrun.manifest.grid.expand import expand, upper_bound
 from batchrun.manifest.load import read_manifest
 from batchrun.manifest.manifest import Manifest
-from batchrun.results.starts import Start, newest_start, without_values
+from batchrun.results.starts import Start, has_its_files, newest_start
 from batchrun.results.sweep_folders import bytes_below
 from batchrun.sweep.identity import Identity, read_identity
-from batchrun.sweep.location import INDEX, LEDGER, folder_of
+from batchrun.sweep.location import INDEX, LEDGER
 
 SMALL: Final = 1 << 20
 """Bytes of a ledger without an index that is folded in memory."""
@@ -214,10 +213,7 @@ def _walked(start: Start) -> tuple[Manifest, frozenset[str] | None] | None:
     try:
         text = start.manifest.encode("utf-8", "surrogateescape")
         manifest = read_manifest(text, path, os.environ, kept=True)
-        files = without_values(
-            digests(manifest.sources, folder_of(path)), manifest.sources.variables
-        )
-        if any(start.files.get(name, digest) != digest for name, digest in files.items()):
+        if not has_its_files(start, manifest):
             return None
         if upper_bound(manifest) > MOST_CELLS:
             return manifest, None

@@ -41,9 +41,22 @@ def sweeps_below(base: Path) -> Iterator[Path]:
 
 def labels_of_name(folder: Path) -> list[str | None]:
     """Return the labels that have a sweep of the same name as *folder*; None is one without."""
+    return [label_of(each) for each in sweeps_of_name(folder)]
+
+
+def sweeps_of_name(folder: Path) -> list[Path]:
+    """Return the folders of all sweeps of the same name as *folder*, by their labels."""
     above = name_folder(folder)
-    found = [each for each in sweeps_below(above) if above in {each, each.parent}]
-    return [None if each == above else each.name.removeprefix("@") for each in found]
+    return [
+        each
+        for each in sweeps_below(above)
+        if each == above or (each.parent == above and each.name.startswith("@"))
+    ]
+
+
+def label_of(folder: Path) -> str | None:
+    """Return the label of the sweep in *folder*, None where it has none."""
+    return folder.name.removeprefix("@") if folder.name.startswith("@") else None
 
 
 def _look(folder: str) -> tuple[set[str], list[str]]:

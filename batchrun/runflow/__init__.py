@@ -2,6 +2,8 @@
 
     client.py         the API as functions, with the key
     retry.py          sends a request in its turn, and again where that is safe
+    one_send.py       one send of it, and the whole of its answer
+    service_clock.py  what time it is for the service
     retry_budget.py   how long a call that fails goes on. Pure
     throttled.py      the words of a service that takes no calls of one kind for now. Pure
     pagination.py     lists of runs, page by page

@@ -23,7 +23,7 @@ from batchrun.errors import (
 )
 from batchrun.runflow.client import Client
 from batchrun.runflow.headers import seconds_to_wait
-from batchrun.runflow.retry import FAILED
+from batchrun.runflow.one_send import FAILED
 from batchrun.runflow.storage import BrokenTransferError, broken, keep_trying, may_be_opened
 from batchrun.runflow.wire import Refusal, UploadPlace
 

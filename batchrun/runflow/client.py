@@ -51,6 +51,7 @@ from batchrun.runflow.post_outcomes import (
 )
 from batchrun.runflow.ratelimit.kinds import Kind
 from batchrun.runflow.ratelimit.limiter import Limiter
+from batchrun.runflow.ratelimit.throttle_counts import ThrottleCounts
 from batchrun.runflow.retry import Calls
 from batchrun.runflow.service_profile import ServiceProfile
 from batchrun.runflow.statuses import ends_listed
@@ -290,7 +291,7 @@ class Client:
 
     def server_now(self) -> datetime:
         """Return the service's time: ours, set right by the Date header of its last answer."""
-        return self._calls.server_now()
+        return self._calls.clock.now()
 
     def said_age(self, run: Run) -> float | None:
         """Return the seconds since *run* was created, by the service's times alone.
@@ -304,7 +305,11 @@ class Client:
     @property
     def server_time(self) -> datetime | None:
         """The service's time; None before its first answer with a date."""
-        return self._calls.server_time
+        return self._calls.clock.known
+
+    def server_time_at(self, local: datetime) -> datetime | None:
+        """Return the service's time at a moment of our clock; None before an answer with a date."""
+        return self._calls.clock.at(local)
 
     @property
     def requests(self) -> int:
@@ -320,6 +325,11 @@ class Client:
     def rate_limited(self) -> int:
         """How many of them met a 429."""
         return self._calls.rate_limited
+
+    @property
+    def throttles(self) -> ThrottleCounts:
+        """When that was, as far as it wasn't taken yet."""
+        return self._calls.throttles
 
     async def _get_optional(
         self, path: str, *, read: Callable[[Any], Any] = lambda body: body

@@ -27,7 +27,7 @@ from batchrun.base.media_types import extension
 from batchrun.base.output_store import Part, writable
 from batchrun.errors import FolderError
 from batchrun.runflow.headers import seconds_to_wait, sha256_of
-from batchrun.runflow.retry import FAILED
+from batchrun.runflow.one_send import FAILED
 from batchrun.runflow.storage import BrokenTransferError, broken, keep_trying, may_be_opened
 
 _HOPS: Final = 8

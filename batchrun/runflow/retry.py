@@ -13,14 +13,13 @@ Every send, the repeated ones too, waits its turn at the limiter.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import anyio
 import httpx
-from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.text import size_of
@@ -34,17 +33,15 @@ from batchrun.errors import (
 )
 from batchrun.runflow import wire
 from batchrun.runflow.get_outcomes import NEEDED, Answer, Odd, Terms, understand
-from batchrun.runflow.headers import seconds_to_wait, service_date
 from batchrun.runflow.http.body import (
     MOST_BYTES,
     MOST_VALUES,
     TooLargeError,
-    check_values,
-    read_body,
 )
 from batchrun.runflow.http.certificates import NoWayError
 from batchrun.runflow.http.requests import Requests
 from batchrun.runflow.key_check import ACCOUNT, KeyCheck
+from batchrun.runflow.one_send import FAILED, NEVER_WRITTEN, Received, sent
 from batchrun.runflow.post_outcomes import (
     ForeignResponse,
     InDoubt,
@@ -56,44 +53,15 @@ from batchrun.runflow.ratelimit.apart import Apart, question_of
 from batchrun.runflow.ratelimit.kinds import Kind, kind_of
 from batchrun.runflow.ratelimit.limiter import HeldError, Limiter
 from batchrun.runflow.ratelimit.pace import LONGEST_NAMED_TROUBLE
+from batchrun.runflow.ratelimit.throttle_counts import ThrottleCounts
 from batchrun.runflow.redact import Redacted
 from batchrun.runflow.retry_budget import RetryBudget
+from batchrun.runflow.service_clock import ServiceClock
 from batchrun.runflow.throttled import asked_to_wait, refused_all, wait_fact
 
-# Raised before a byte of the request is written. A WriteError is not among them: httpcore swallows
-# it to read an early answer, and what was written before it may have been enough.
-NEVER_WRITTEN: Final = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-)
-# An error that httpx does not translate comes as OSError: TLS that breaks while an answer is read.
-FAILED: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, TimeoutError)
-
-# Longer than any one of httpx's time-outs: they begin anew with each byte that trickles in.
-CALL_TIMEOUT: Final = 120.0
 _AFTER_PAUSE: Final = 1.0  # in which another call may meet the next 429
 _LONGEST_BACKOFF: Final = 10.0  # of one call: after an outage it is not to be the last to know
 _Outcome = TypeVar("_Outcome")
-
-
-class Received(Struct, frozen=True, kw_only=True):
-    """An answer as it came, its body unpacked; *unread* is the size of one that was left, in words.
-
-    Only a refusal is left: its status says enough.
-    """
-
-    status_code: int
-    headers: httpx.Headers
-    content: bytes
-    extensions: Mapping[str, Any]
-    unread: str = ""
-
-    @property
-    def aside(self) -> str:
-        return f", with {self.unread} that were not read" if self.unread else ""
 
 
 class Calls:
@@ -112,12 +80,12 @@ class Calls:
         clock: Callable[[], datetime],
     ) -> None:
         self.requests = self.retries = self.rate_limited = 0
+        self.throttles = ThrottleCounts()
         self._http = http
         self._limiter = limiter
         self._give_up = give_up
         self.log = log
-        self._clock = clock
-        self._ahead: timedelta | None = None  # of the local clock: the service's
+        self.clock = ServiceClock(clock)
         self._good_at = dict.fromkeys(Kind, float("-inf"))
         self._refused = dict.fromkeys(Kind, 0)
         self._apart = Apart()
@@ -130,20 +98,11 @@ class Calls:
         """Whether any call was answered well within the give-up time."""
         return anyio.current_time() - max(self._good_at.values()) < self._give_up
 
-    @property
-    def server_time(self) -> datetime | None:
-        """The service's time; None before its first answer with a date."""
-        return None if self._ahead is None else self._clock() + self._ahead
-
-    def server_now(self) -> datetime:
-        """Return the service's time: ours, set right by the Date header of its last answer."""
-        return self.server_time or self._clock()
-
     def waits(self) -> Iterator[tuple[Kind, float, str]]:
         """Yield the waits that the service named: the kind, the seconds left, and words for it."""
         for kind in Kind:
             if (seconds := self._limiter.named(kind)) > 0:
-                yield kind, seconds, wait_fact(kind, self._until(seconds), self.server_now())
+                yield kind, seconds, wait_fact(kind, self.clock.until(seconds), self.clock.now())
 
     async def once(
         self,
@@ -318,7 +277,9 @@ class Calls:
             raise
 
     def _held(self, question: str, seconds: float = 0.0) -> QuestionHeldError:
-        when = f" before {until_words(self._until(seconds), self.server_now())}" if seconds else ""
+        when = (
+            f" before {until_words(self.clock.until(seconds), self.clock.now())}" if seconds else ""
+        )
         return QuestionHeldError(
             f"the service takes no question for /v1/{question}{when}: it answered HTTP 429, too "
             "many requests"
@@ -358,7 +319,7 @@ class Calls:
 
     def _out_of_reach(self, retry_budget: RetryBudget, kind: Kind) -> UnreachableError:
         if (seconds := self._limiter.named(kind)) > 1:
-            return asked_to_wait(kind, self._until(seconds), self.server_now())
+            return asked_to_wait(kind, self.clock.until(seconds), self.clock.now())
         if not retry_budget.tries:
             return refused_all(kind, self._endpoint(), self._give_up)
         kind_of_error = BadAnswersError if retry_budget.answered else UnreachableError
@@ -372,38 +333,13 @@ class Calls:
         good_at = max(self._good_at.values())
         return retry_budget.left(anyio.current_time(), good_at, self._good_at[kind])
 
-    def _until(self, seconds: float) -> datetime:
-        """Return the service's time in so many seconds."""
-        return self.server_now() + timedelta(seconds=seconds)
-
     async def _send(self, request: httpx.Request, sent_at: float) -> Received:
         """Return a whole answer. If it is cancelled on the way, the limiter is informed."""
         try:
-            with anyio.move_on_after(CALL_TIMEOUT):
-                answer = await self._http.send(request, stream=True, follow_redirects=False)
-                content = await read_body(answer, MOST_BYTES)
-                check_values(content, answer.status_code)
-                return Received(
-                    status_code=answer.status_code,
-                    headers=answer.headers,
-                    content=content,
-                    extensions=answer.extensions,
-                )
-        except TooLargeError as error:
-            if 200 <= error.http_status < 300:
-                raise
-            return Received(
-                status_code=error.http_status,
-                headers=error.headers,
-                content=b"",
-                extensions={},
-                unread=error.said,
-            )
+            return await sent(self._http, request)
         except NoWayError as error:
-            if max(self._good_at.values()) > float(
-                "-inf"
-            ):  # there was a way: there may be one again
-                raise
+            if max(self._good_at.values()) > float("-inf"):
+                raise  # there was a way: there may be one again
             self._limiter.troubled(sent_at)
             raise UnreachableError(f"`{self._endpoint()}`: {error}") from None
         except FAILED:
@@ -411,7 +347,6 @@ class Calls:
         except BaseException:
             self._limiter.abandoned(sent_at)
             raise
-        raise TimeoutError(f"no whole answer in {CALL_TIMEOUT:g} s")
 
     def _judged(
         self,
@@ -438,15 +373,11 @@ class Calls:
     def _well(self, response: Received, sent_at: float, kind: Kind) -> None:
         self._good_at[kind] = anyio.current_time()
         self._limiter.well(sent_at, kind)
-        if (date := service_date(response.headers)) is not None:
-            self._ahead = date - self._clock()
-
-    def _named(self, response: Received) -> float | None:
-        return seconds_to_wait(response.headers, self.server_time)
+        self.clock.hear(response.headers)
 
     def _named_by_trouble(self, response: Received) -> float | None:
         """Return the wait that a 5xx names; it may be the word of one broken host of many."""
-        named = self._named(response) if response.status_code >= 500 else None
+        named = self.clock.wait(response.headers) if response.status_code >= 500 else None
         return None if named is None else min(named, LONGEST_NAMED_TROUBLE)
 
     def _throttled(
@@ -458,8 +389,9 @@ class Calls:
         question: str = "",
     ) -> None:
         self.rate_limited += 1
+        self.throttles.note(self.clock.local())
         self._refused[kind] += 1
-        named = self._named(response)
+        named = self.clock.wait(response.headers)
         reason = "HTTP 429, too many requests"
         retry_budget.throttled(anyio.current_time(), reason, named or 0.0)
         if kind is Kind.READS:

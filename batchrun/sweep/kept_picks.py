@@ -5,9 +5,12 @@ named, and what is kept stays as it was.
 """
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from batchrun.base.disk import atomic_write, locked_folder
 from batchrun.base.regular_file import open_regular
@@ -42,31 +45,51 @@ def kept(folder: Path) -> Sequence[Pick]:
     return picks
 
 
-def take_in(folder: Path, paths: Sequence[Path], sweep: str) -> int:
-    """Keep the marks of the files *paths* in *folder*; return how many of them are new.
+class TakenIn(Struct, frozen=True, kw_only=True):
+    """How many marks were *new*, and how many were *left*, by the sweeps that they are of."""
 
-    Durable when it returns. Raises UsageError where one of them can't be read, has a broken line,
-    or has marks of another sweep than *sweep*; then none is taken in.
+    new: int
+    left: Mapping[str, int]
+
+
+def take_in(
+    folder: Path,
+    paths: Sequence[Path],
+    sweep: str,
+    beside: Callable[[], Container[str]] = tuple,
+) -> TakenIn:
+    """Keep the marks of the files *paths* in *folder* that are of *sweep*.
+
+    Those of the sweeps *beside*, which is asked only where there are others, are left: the page of
+    labels saves them in one file. Durable when it returns. Raises UsageError where a file can't be
+    read, has a broken line, or marks of a sweep that is neither; then none is taken in.
     """
-    given = [pick for path in paths for pick in _read(path, sweep)]
+    given = [pick for path in paths for pick in _read(path, sweep, beside)]
+    ours = [each for each in given if each.sweep == sweep]
+    others = merged(each for each in given if each.sweep != sweep)
+    left = Counter(each.sweep for each in others.values())
     with locked_folder(folder):
         before = merged(kept(folder))
-        after = merged(before.values(), given)
+        after = merged(before.values(), ours)
         if len(after) > len(before):
             atomic_write(folder / PICKS, written(after.values()), by=f"{os.getpid()}")
-    return len(after) - len(before)
+    return TakenIn(new=len(after) - len(before), left=left)
 
 
-def _read(path: Path, sweep: str) -> Sequence[Pick]:
+def _read(path: Path, sweep: str, beside: Callable[[], Container[str]]) -> Sequence[Pick]:
     try:
         with open_regular(path) as file:
             text = file.read()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     picks, wrong = _parsed(text, path)
+    others = Counter(each.sweep for each in picks if each.sweep != sweep)
+    known = beside() if others else ()
     wrong += [
-        f"{path}: {number:,} of its marks are of the sweep {other}, and this one is {sweep}"
-        for other, number in _others(picks, sweep).items()
+        f"{path}: {number:,} of its marks are of the sweep {escaped(other[:64])}, and this one is "
+        f"{sweep}"
+        for other, number in others.items()
+        if other not in known
     ]
     if wrong:
         raise UsageError(f"{_said(wrong)}\nno mark of it was taken in")
@@ -82,15 +105,6 @@ def _parsed(text: bytes, path: Path) -> tuple[list[Pick], list[str]]:
         except ValueError as error:
             wrong.append(f"{path}:{number}: {escaped(str(error))}")
     return picks, wrong
-
-
-def _others(picks: Sequence[Pick], sweep: str) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for pick in picks:
-        if pick.sweep != sweep:
-            name = escaped(pick.sweep[:64])
-            found[name] = found.get(name, 0) + 1
-    return found
 
 
 def _said(wrong: Sequence[str]) -> str:

@@ -24,7 +24,8 @@ from batchrun.commands.call import settings_of
 from batchrun.commands.run_options import parse
 from batchrun.commands.target import Place, locate
 from batchrun.errors import ManifestError
-from batchrun.ledger.book import Book, ModelFacts
+from batchrun.ledger.book import Book
+from batchrun.ledger.facts import ModelFacts
 from batchrun.ledger.file import Ledger, open_ledger
 from batchrun.ledger.history import History, LookUp, Rest, Submit, Watch, grant, next_step, standing
 from batchrun.ledger.reader import Reader, open_reader

@@ -1,17 +1,21 @@
 // Two points over each other: a slider that uncovers one of them, or a flicker between the two.
 import { button, make } from "./dom.js";
 import { large } from "./media.js";
-import { spelled, visible } from "./text.js";
+import { cut, spelled, visible } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
 
 /** Milliseconds between the two pictures of a flicker. */
 const BEAT = 600;
 
+/** Characters of a value in the name of a picture. */
+const LONGEST_NAME = 300;
+
 export class Compare {
   /** @param {Data} data @param {() => void} closed */
   constructor(data, closed) {
     this.data = data;
+    this.left = closed;
     /** @type {[number, number] | null} */
     this.points = null;
     /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -34,7 +38,7 @@ export class Compare {
       {
         class: "compare",
         attributes: { "aria-label": "two cells compared", tabindex: "-1" },
-        on: { keydown: (event) => this.key(event), close: () => (this.stop(), (this.points = null), closed()) },
+        on: { keydown: (event) => this.key(event), close: () => this.closed() },
       },
       make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), this.flickering, button("swap", () => this.swap()), this.playing),
       make("div", { class: "layers" }, this.under, this.over),
@@ -56,6 +60,12 @@ export class Compare {
     if (this.dialog.open) this.dialog.close();
   }
 
+  closed() {
+    this.stop();
+    this.points = null;
+    this.left();
+  }
+
   draw() {
     if (this.points === null) return;
     const [left, right] = this.points;
@@ -70,7 +80,7 @@ export class Compare {
   /** @param {number} point */
   picture(point) {
     const details = this.data.of(point);
-    const [file] = details?.files ?? [];
+    const file = details?.files.at(0);
     if (file === undefined) return make("span", { class: "kind", text: details === null ? "…" : "no file" });
     const element = large(file, this.name(point, point));
     if (element instanceof HTMLMediaElement) {
@@ -83,7 +93,7 @@ export class Compare {
   name(point, other) {
     const { table } = this.data;
     const names = table.varying.filter((name) => point === other || table.value(name, point) !== table.value(name, other));
-    return names.map((name) => `${visible(name)} ${spelled(table.value(name, point))}`).join(" · ");
+    return names.map((name) => cut(`${visible(name)} ${spelled(table.value(name, point))}`, LONGEST_NAME)).join(" · ");
   }
 
   /** @param {number} percent */

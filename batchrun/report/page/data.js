@@ -1,5 +1,6 @@
 // Reads the chunks: those inside the page, or scripts beside it, which work without a server.
 import { Table, unpacked } from "./table.js";
+import { fromJson } from "./text.js";
 
 /** @typedef {import("./table.js").Packed} Packed */
 /** @typedef {[path: string, bytes: number, type: string | null, thumbnail: string | null]} File */
@@ -8,12 +9,14 @@ import { Table, unpacked } from "./table.js";
 /**
  * @typedef {Object} Head
  * @property {string} sweep its id: marks are kept by it
+ * @property {import("./labels.js").Sweep[]} sweeps those of a page of several; none where it is of one
+ * @property {string} data the folder of its chunks
  * @property {string} name
  * @property {string | null} label
  * @property {string} endpoint
  * @property {boolean} simulated
  * @property {string} folder
- * @property {Record<string, number>} counts
+ * @property {Partial<Record<string, number>>} counts
  * @property {string} cost
  * @property {string} written_at
  * @property {string | null} first_at
@@ -26,6 +29,7 @@ import { Table, unpacked } from "./table.js";
  * @property {string[]} axes
  * @property {ChunkNames[]} chunks
  * @property {number} undrawn
+ * @property {{step: number, counts: [at: number, count: number][]}} throttles how many requests met a 429 in the *step* ms from *at* on
  */
 
 /**
@@ -38,12 +42,12 @@ import { Table, unpacked } from "./table.js";
  * @property {string | null} failure_message
  * @property {Record<string, unknown>} input
  * @property {File[]} files
- * @property {string | null} logs the file in which those of its run are kept
+ * @property {[path: string, end: string] | null} logs the file in which those of its run are kept, and their last lines
  */
 
 /** @returns {Head} */
 export function readHead() {
-  return JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data-head")).textContent ?? "");
+  return /** @type {Head} */ (fromJson(/** @type {HTMLElement} */ (document.getElementById("data-head")).textContent));
 }
 
 export class Data {
@@ -66,7 +70,7 @@ export class Data {
   /** Read what all points have in common. */
   async open() {
     // All are asked for at once, and taken in order: an axis has its values in the grid's order.
-    const chunks = this.head.chunks.map((each) => chunkOf(each.overview));
+    const chunks = this.head.chunks.map((each) => chunkOf(this.head.data, each.overview));
     for (const [number, chunk] of chunks.entries()) {
       this.table.take(this.starts[number], this.head.chunks[number].rows, await chunk);
     }
@@ -85,8 +89,9 @@ export class Data {
       return null;
     }
     const row = point - this.starts[number];
+    /** @type {[string, unknown][]} */
     const values = Object.entries(details).map(([name, packed]) => [name, unpacked(packed, row)]);
-    return Object.fromEntries(values);
+    return /** @type {Details} */ (Object.fromEntries(values));
   }
 
   /** @param {number} point */
@@ -105,7 +110,7 @@ export class Data {
   ask(number) {
     let coming = this.coming.get(number);
     if (coming === undefined) {
-      coming = chunkOf(this.head.chunks[number].details).then((details) => {
+      coming = chunkOf(this.head.data, this.head.chunks[number].details).then((details) => {
         this.details.set(number, details);
         this.arrived();
       }, this.failed);
@@ -127,18 +132,19 @@ Object.assign(window, {
 });
 
 /**
+ * @param {string} folder
  * @param {string} name
  * @returns {Promise<Record<string, Packed>>}
  */
-function chunkOf(name) {
+function chunkOf(folder, name) {
   const inside = document.getElementById(`data-${name}`);
-  if (inside !== null) return Promise.resolve(JSON.parse(inside.textContent ?? ""));
+  if (inside !== null) return Promise.resolve(/** @type {Record<string, Packed>} */ (fromJson(inside.textContent)));
   return new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    const missing = () => reject(new Error(`report/data/${name}.js can't be read`));
+    const missing = () => reject(new Error(`${folder}/${name}.js can't be read`));
     waiting.set(name, resolve);
     script.async = true;
-    script.src = `report/data/${name}.js`;
+    script.src = `${folder}/${name}.js`;
     script.onerror = missing;
     script.onload = () => {
       script.remove();

@@ -1,17 +1,24 @@
 // Makes elements. Text is always a text node: nothing here reads markup.
 
 /**
+ * Listeners by their events.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @typedef {{ [Name in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[Name] & { currentTarget: HTMLElementTagNameMap[Tag] }) => void }} Listeners
+ */
+
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
  * @typedef {Object} Options
  * @property {string} [class]
  * @property {string} [text]
  * @property {Record<string, string>} [attributes]
- * @property {Record<string, (event: any) => void>} [on]
+ * @property {Listeners<Tag>} [on]
  */
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Options} [options]
+ * @param {Options<Tag>} [options]
  * @param {(Node | null)[]} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
@@ -20,7 +27,7 @@ export function make(tag, options = {}, ...children) {
   if (options.class) element.className = options.class;
   if (options.text !== undefined) element.textContent = options.text;
   for (const [name, value] of Object.entries(options.attributes ?? {})) element.setAttribute(name, value);
-  for (const [name, listener] of Object.entries(options.on ?? {})) element.addEventListener(name, listener);
+  for (const [name, listener] of Object.entries(options.on ?? {})) element.addEventListener(name, /** @type {EventListener} */ (listener));
   element.append(...children.filter((child) => child !== null));
   return element;
 }

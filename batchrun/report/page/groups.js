@@ -42,9 +42,10 @@ function counted(keys, most) {
 /** @param {Float64Array} keys @returns {Groups} */
 function sorted(keys) {
   const distinct = Float64Array.from(new Set(keys)).sort();
+  /** @type {Map<number, number>} */
   const numbers = new Map();
   for (const key of distinct) numbers.set(key, numbers.size);
-  return { of: Int32Array.from(keys, (key) => numbers.get(key)), count: numbers.size };
+  return { of: Int32Array.from(keys, (key) => numbers.get(key) ?? 0), count: numbers.size };
 }
 
 /**

@@ -1,5 +1,6 @@
 // The sweep as a whole: its name, how its cells stand, what it cost, what is still open.
 import { button, make } from "./dom.js";
+import { labelsTable } from "./labels.js";
 import { duration, moment, numberOf, visible, words } from "./text.js";
 
 /** @typedef {import("./data.js").Head} Head */
@@ -13,13 +14,14 @@ const STANDINGS = ["succeeded", "partial_succeeded", "failed", "rejected", "canc
  */
 export function showHead(host, head, only) {
   const { counts } = head;
-  const standings = STANDINGS.filter((name) => counts[name] > 0).map((name) =>
-    button(`${counts[name].toLocaleString("en")} ${words(name)}`, () => only("status", name), { class: `chip ${name}`, title: "show only these" }),
+  const countOf = (/** @type {string} */ name) => counts[name] ?? 0;
+  const standings = STANDINGS.filter((name) => countOf(name) > 0).map((name) =>
+    button(`${countOf(name).toLocaleString("en")} ${words(name)}`, () => only("status", name), { class: `chip ${name}`, title: "show only these" }),
   );
   const took = head.first_at && head.last_at ? Date.parse(head.last_at) - Date.parse(head.first_at) : Number.NaN;
-  const open = (counts.pending ?? 0) + (counts.in_flight ?? 0) + (counts.parked ?? 0) + (counts.in_doubt ?? 0) + (counts.unsaved ?? 0);
+  const open = ["pending", "in_flight", "parked", "in_doubt", "unsaved"].reduce((sum, name) => sum + countOf(name), 0);
   const facts = [
-    numberOf(counts.cells ?? 0, "cell"),
+    numberOf(countOf("cells"), "cell"),
     `${head.cost} USD`,
     Number.isNaN(took) ? "" : `${duration(took)} since ${moment(head.first_at)}`,
     numberOf(head.calls, "call"),
@@ -31,10 +33,11 @@ export function showHead(host, head, only) {
     head.simulated ? "made by the simulator: nothing here is real" : "",
   ];
   host.replaceChildren(
-    make("h1", {}, make("bdi", { text: visible(head.name) }), head.label === null ? null : make("bdi", { class: "label", text: `@${visible(head.label)}` })),
+    make("h1", {}, make("bdi", { text: visible(head.name) }), head.label === null ? null : make("bdi", { class: "label", text: `@${visible(head.label)}` }), head.sweeps.length === 0 ? null : make("span", { class: "label", text: " by label" })),
     make("p", { class: "standings" }, ...standings),
     make("p", { class: "sums" }, ...facts.filter(Boolean).map((text) => make("span", { text }))),
     ...(head.complete || !head.next ? [] : [make("p", { class: "next", text: visible(head.next) })]),
+    ...(head.sweeps.length > 0 ? [labelsTable(head, only)] : []),
     ...(head.failures.length > 0 ? [failures(head, only)] : []),
   );
 }

@@ -100,7 +100,7 @@ function firstFrom(wanted, low, high, valueAt) {
  * @param {View} view
  */
 export function filtered(table, view) {
-  const wanted = Object.entries(view.only).map(([name, tokens]) => wantedOf(table, name, tokens));
+  const wanted = Object.entries(view.only).map(([name, tokens]) => wantedOf(table, name, tokens ?? []));
   if (view.tab !== null && view.at !== null) wanted.push(wantedOf(table, view.tab, [view.at]));
   if (view.marks.length > 0) wanted.push(markedSo(table.marked, view.marks));
   if (view.search) wanted.push(...found(table, view.search));
@@ -149,7 +149,7 @@ function found(table, search) {
   const words = search.toLocaleLowerCase().split(/\s+/).filter(Boolean);
   return words.map((word) => {
     const hits = axes.map((axis) => axis.values.map((value) => has(value, word)));
-    return (point) => axes.some((axis, number) => hits[number][axis.codes[point]] === true);
+    return (point) => axes.some((axis, number) => hits[number][axis.codes[point]]);
   });
 }
 

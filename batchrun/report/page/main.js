@@ -3,19 +3,23 @@ import { Compare } from "./compare.js";
 import { Data, readHead } from "./data.js";
 import { button, make, refill } from "./dom.js";
 import { showHead } from "./head.js";
+import { sideBySide } from "./labels.js";
 import { Arrangement } from "./layout.js";
 import { Marking } from "./marking.js";
 import { Matrix } from "./matrix.js";
 import { Plots } from "./plots.js";
 import { Panel } from "./panel.js";
-import { numberOf, spelled, visible } from "./text.js";
-import { hashOf, showingOnly, viewOf } from "./view.js";
+import { cut, numberOf, spelled, visible } from "./text.js";
+import { firstView, hashOf, showingOnly, viewOf } from "./view.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./view.js").View} View */
 
 /** Values of the tabs' axis up to which each has a tab; more are a list. */
 const MOST_TABS = 12;
+
+/** Characters of a value on its tab. */
+const LONGEST_TAB = 120;
 
 async function main() {
   const head = readHead();
@@ -33,14 +37,15 @@ async function main() {
   await data.open();
   const { table } = data;
 
-  let view = viewOf(location.hash, table);
+  const opening = sideBySide(firstView(table), table, head);
+  let view = viewOf(location.hash, table, opening);
   /** @type {number | null} */
   let marked = null;
-  const marking = new Marking(data, { changed: () => matrix.redraw(), say: (text) => (say(text), viewer.say(text)) });
+  const marking = new Marking(data, { changed: () => matrix.redraw(), say: sayBoth });
   if (view.marks.length > 0) await marking.index();
   const panel = new Panel(side, table, marking, go);
   const matrix = new Matrix(host, data, { open: (point) => go({ ...view, open: point, beside: null }), mark, marking });
-  const plots = new Plots(table);
+  const plots = new Plots(data);
   const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark, marking });
   const compare = new Compare(data, () => view.beside !== null && go({ ...view, beside: null }));
   /** @type {Arrangement} what stands where; `apply` lays it out */
@@ -52,7 +57,7 @@ async function main() {
   };
   showHead(top, head, (name, value) => go({ ...view, only: showingOnly(view.only, name, [JSON.stringify(value)]), open: null }));
   addEventListener("hashchange", () => {
-    if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table));
+    if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table, opening));
   });
   addEventListener("keydown", (event) => {
     if (event.key === "/" && !(event.target instanceof HTMLInputElement) && view.open === null) {
@@ -105,8 +110,7 @@ async function main() {
   function mark(point) {
     if (marked === null || marked === point) {
       marked = point;
-      say("kept for comparison: press c on another one");
-      viewer.say("kept for comparison: press c on another one");
+      sayBoth("kept for comparison: press c on another one");
       return;
     }
     const [open, beside] = [marked, point];
@@ -120,23 +124,30 @@ async function main() {
       return;
     }
     const { values, tokens } = table.axis(view.tab);
+    const texts = values.map((value) => cut(spelled(value), LONGEST_TAB));
     const name = make("span", { text: visible(view.tab) });
     tabs.setAttribute("aria-label", visible(view.tab));
     if (values.length > MOST_TABS) {
-      const options = values.map((value, code) =>
-        make("option", { text: spelled(value), attributes: { value: tokens[code], ...(tokens[code] === view.at ? { selected: "" } : {}) } }),
+      const options = texts.map((text, code) =>
+        make("option", { text, attributes: { value: tokens[code], ...(tokens[code] === view.at ? { selected: "" } : {}) } }),
       );
-      const select = make("select", { attributes: { "aria-label": visible(view.tab), "data-key": "tab" }, on: { change: (event) => go({ ...view, at: event.target.value }) } }, ...options);
+      const select = make("select", { attributes: { "aria-label": visible(view.tab), "data-key": "tab" }, on: { change: (event) => go({ ...view, at: event.currentTarget.value }) } }, ...options);
       refill(tabs, name, select);
       return;
     }
     refill(
       tabs,
       name,
-      ...values.map((value, code) =>
-        button(spelled(value), () => go({ ...view, at: tokens[code] }), { "aria-pressed": String(tokens[code] === view.at), "data-key": `tab ${code}` }),
+      ...texts.map((text, code) =>
+        button(text, () => go({ ...view, at: tokens[code] }), { "aria-pressed": String(tokens[code] === view.at), "data-key": `tab ${code}` }),
       ),
     );
+  }
+
+  /** Say something where it is seen: below a cell at full size, too. @param {string} text */
+  function sayBoth(text) {
+    say(text);
+    viewer.say(text);
   }
 
   /** @param {string} text */
@@ -153,7 +164,7 @@ function laidOut(view) {
 /** Say what is wrong in place of a page that looks as if all were well. @param {unknown} error */
 function fail(error) {
   const words = error instanceof Error ? error.message : String(error);
-  const advice = "The report may have been written anew: reload the page. If it was moved, take the folder report/ along with it; `batchrun report` writes both again.";
+  const advice = "The report may have been written anew: reload the page. If it was moved, take the folders beside it along; `batchrun report` writes it again.";
   document.querySelector(".alert")?.remove();
   document.body.prepend(make("p", { class: "alert", attributes: { role: "alert" }, text: `This page is not complete: ${visible(words)}. ${advice}` }));
 }

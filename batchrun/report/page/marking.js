@@ -1,6 +1,8 @@
 // How people mark cells: keys, buttons, the note, what stands on tiles, and the way out as a file.
+import { AllMarks } from "./all_marks.js";
 import { button, make } from "./dom.js";
-import { LONGEST_NOTE, Marks, NONE } from "./marks.js";
+import { sweepIds, sweepOf } from "./labels.js";
+import { LONGEST_NOTE, NONE } from "./marks.js";
 import { numberOf, visible } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
@@ -20,7 +22,7 @@ export class Marking {
   constructor(data, does) {
     this.data = data;
     this.does = does;
-    this.marks = new Marks(data.head.sweep, () => this.changed());
+    this.marks = new AllMarks(sweepIds(data.head), () => this.changed());
     /** The points of each cell, once they were asked for. @type {Map<string, number[]> | null} */
     this.points = null;
     /** @type {number | null} the point at full size */
@@ -51,6 +53,12 @@ export class Marking {
     return KINDS.some((each) => each.key === key);
   }
 
+  /** Return the cell of a point, with its sweep; undefined until its details are there. @param {number} point */
+  cellOf(point) {
+    const details = this.data.of(point);
+    return details === null ? undefined : this.marks.cellIn(sweepOf(this.data.head, point).sweep, details.cell);
+  }
+
   /** Do what a key says of a point. @param {string} key @param {number} point */
   press(key, point) {
     for (const each of KINDS) if (each.key === key) void this.act(each.kind, point);
@@ -59,7 +67,7 @@ export class Marking {
   /** @param {Kind} kind @param {number} point */
   async act(kind, point) {
     await this.data.ask(this.data.chunkAt(point));
-    const cell = this.data.of(point)?.cell;
+    const cell = this.cellOf(point);
     if (cell === undefined) return;
     if (kind === "note") this.openNote(cell);
     else {
@@ -104,8 +112,9 @@ export class Marking {
     this.does.changed();
   }
 
-  /** Return the marks of a cell for its tile, and in words. @param {string | undefined} cell */
-  ofTile(cell) {
+  /** Return the marks of a point's cell for its tile, and in words. @param {number} point */
+  ofTile(point) {
+    const cell = this.cellOf(point);
     const marks = cell === undefined ? {} : this.marks.of(cell);
     const found = KINDS.filter(({ kind }) => marks[kind] !== undefined);
     const title = marks.note === undefined ? {} : { title: visible(marks.note.note) };
@@ -128,7 +137,7 @@ export class Marking {
 
   drawBar() {
     const { point } = this;
-    const cell = point === null ? undefined : this.data.of(point)?.cell;
+    const cell = point === null ? undefined : this.cellOf(point);
     if (point === null || cell === undefined) return;
     const marks = this.marks.of(cell);
     if (this.bar.childElementCount === 0) {
@@ -148,7 +157,7 @@ export class Marking {
     const choices = [...KINDS, { kind: NONE, words: "without a mark" }].map(({ kind, words }) => {
       const box = make("input", {
         attributes: { type: "checkbox", "data-key": `mark ${kind}` },
-        on: { change: (event) => change({ marks: event.target.checked ? [...view.marks, kind] : view.marks.filter((each) => each !== kind) }) },
+        on: { change: (event) => change({ marks: event.currentTarget.checked ? [...view.marks, kind] : view.marks.filter((each) => each !== kind) }) },
       });
       box.checked = view.marks.includes(kind);
       const count = make("span", { text: countOf(counts, kind) });
@@ -157,7 +166,7 @@ export class Marking {
     });
     const file = make("input", {
       attributes: { type: "file", accept: ".jsonl,.json,.txt", "aria-label": "read picks.jsonl", "data-key": "marks file" },
-      on: { change: (event) => void this.receive(event.target) },
+      on: { change: (event) => void this.receive(event.currentTarget) },
     });
     const keys = KINDS.map(({ key, does }) => `${key} ${does}`).join(", ");
     this.section.replaceChildren(
@@ -176,7 +185,7 @@ export class Marking {
     const link = make("a", { attributes: { href: address, download: "picks.jsonl" } });
     link.click();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
-    this.say(`${numberOf(this.marks.last.size, "mark")} saved as picks.jsonl; \`batchrun picks\` takes them in`);
+    this.say(`${numberOf(this.marks.size, "mark")} saved as picks.jsonl; \`batchrun picks\` takes them in`);
   }
 
   /** @param {HTMLInputElement} chooser */
@@ -196,9 +205,11 @@ export class Marking {
   async index() {
     if (this.points !== null) return;
     await Promise.all(this.data.head.chunks.map((_, number) => this.data.ask(number)));
+    /** @type {Map<string, number[]>} */
     const points = new Map();
     for (let point = 0; point < this.data.table.length; point += 1) {
-      const cell = this.data.of(point)?.cell;
+      const cell = this.cellOf(point);
+      if (cell === undefined) continue;
       const there = points.get(cell);
       if (there === undefined) points.set(cell, [point]);
       else there.push(point);
@@ -212,8 +223,8 @@ export class Marking {
     if (this.points === null) return;
     const { marked } = this.data.table;
     marked.fill(0);
-    for (const cell of this.marks.standing.keys()) {
-      for (const point of this.points.get(cell) ?? []) marked[point] = this.marks.bitsOf(cell);
+    for (const [cell, bits] of this.marks.bits) {
+      for (const point of this.points.get(cell) ?? []) marked[point] = bits;
     }
   }
 }

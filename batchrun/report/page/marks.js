@@ -1,5 +1,6 @@
 // Marks of cells, as lines of picks.jsonl: what they come to, and how the browser keeps them. It
 // knows no page. `batchrun/sweep/picks.py` reads the same lines, and folds them in the same way.
+import { fromJson } from "./text.js";
 
 /** @typedef {"pick" | "reject" | "redo" | "note"} Kind */
 /** @typedef {{id: string, sweep: string, cell: string, kind: Kind, note: string, at: string, off?: boolean}} Mark */
@@ -100,15 +101,8 @@ export class Marks {
     this.changed();
   }
 
-  /**
-   * Take in the text of a picks.jsonl; return how many marks were new. Throws an Error that names
-   * what is wrong with it: then nothing is taken in.
-   * @param {string} text
-   */
-  receive(text) {
-    const marks = parsed(text);
-    const others = marks.filter((mark) => mark.sweep !== this.sweep);
-    if (others.length > 0) throw new Error(`${others.length} of its marks are of another sweep, ${others[0].sweep.slice(0, 64)}: this page is of ${this.sweep}`);
+  /** Take in marks of this sweep; return how many were new. @param {Mark[]} marks */
+  receive(marks) {
     const before = new Set([...this.last.values()].map((mark) => mark.id));
     this.add(marks);
     return [...this.last.values()].filter((mark) => !before.has(mark.id)).length;
@@ -124,6 +118,7 @@ export class Marks {
 
   /** @param {Mark[]} marks */
   take(marks) {
+    /** @type {Set<string>} */
     const cells = new Set();
     for (const mark of marks) {
       const place = `${mark.kind} ${mark.cell}`;
@@ -180,13 +175,13 @@ export class Marks {
  * @returns {(point: number) => boolean}
  */
 export function markedSo(marked, words) {
-  const bits = words.reduce((sum, word) => sum | (BITS[/** @type {Kind} */ (word)] ?? 0), 0);
+  const bits = words.reduce((sum, word) => sum | (isKind(word) ? BITS[word] : 0), 0);
   const none = words.includes(NONE);
   return (point) => (marked[point] & bits) !== 0 || (none && marked[point] === 0);
 }
 
 /** @param {Mark} one @param {Mark} other */
-function order(one, other) {
+export function order(one, other) {
   const isOurs = FORM.test(one.at) && FORM.test(other.at); // as text, thousands take a moment
   return (isOurs ? compared(one.at, other.at) : Date.parse(one.at) - Date.parse(other.at)) || compared(one.id, other.id);
 }
@@ -196,8 +191,8 @@ function compared(one, other) {
   return one < other ? -1 : Number(one > other);
 }
 
-/** @param {string} text @returns {Mark[]} */
-function parsed(text) {
+/** Return the marks of a picks.jsonl; throws an Error for a line that is none. @param {string} text @returns {Mark[]} */
+export function parsed(text) {
   const lines = text.replace(/^\ufeff/, "").split("\n");
   /** @type {Mark[]} */
   const marks = [];
@@ -214,17 +209,27 @@ function parsed(text) {
 function markOf(line) {
   let value;
   try {
-    value = JSON.parse(line);
+    value = fromJson(line);
   } catch {
     return null;
   }
   if (typeof value !== "object" || value === null) return null;
-  const { id, sweep, cell, kind, note = "", at, off = false } = value;
-  if (![id, sweep, cell, kind, note, at].every((each) => typeof each === "string") || typeof off !== "boolean") return null;
-  if (!ID.test(id) || !CELL.test(cell) || !Object.hasOwn(BITS, kind)) return null;
+  const { id, sweep, cell, kind, note = "", at, off = false } = /** @type {Record<string, unknown>} */ (value);
+  if (!isText(id) || !isText(sweep) || !isText(cell) || !isText(kind) || !isText(note) || !isText(at) || typeof off !== "boolean") return null;
+  if (!ID.test(id) || !CELL.test(cell) || !isKind(kind)) return null;
   if (note.length > 2 * LONGEST_NOTE || !(Date.parse(at) < LATEST)) return null;
   const mark = { id, sweep, cell, kind, note, at };
   return off ? { ...mark, off } : mark;
+}
+
+/** @param {unknown} value @returns {value is string} */
+function isText(value) {
+  return typeof value === "string";
+}
+
+/** @param {string} word @returns {word is Kind} */
+function isKind(word) {
+  return Object.hasOwn(BITS, word);
 }
 
 /** Return a random id (UUID 4). A page from a server without https has no randomUUID. */

@@ -5,7 +5,7 @@
 // scrolls ahead of the page's code, and would show a gap where the code is late.
 import { make } from "./dom.js";
 import { heard, tile } from "./tile.js";
-import { named, spelled } from "./text.js";
+import { cut, named, spelled } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
 /** @typedef {import("./marking.js").Marking} Marking */
@@ -19,6 +19,9 @@ const SPARE = 1;
 
 /** Rows that are printed: more is a book. */
 const PRINTED = 400;
+
+/** Characters of a value that stands beside or above tiles: a prompt may have 100,000. */
+const LONGEST_HEAD = 400;
 
 export class Matrix {
   /**
@@ -183,7 +186,7 @@ export class Matrix {
 
   /** @param {string[]} names @param {number} point */
   texts(names, point) {
-    return names.map((name) => named(name, this.data.table.value(name, point)));
+    return names.map((name) => cut(named(name, this.data.table.value(name, point)), LONGEST_HEAD));
   }
 
   /** @param {number} line @param {number} from @param {number} to */
@@ -272,7 +275,7 @@ export class Matrix {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const [line, column] = this.focused;
     const page = Math.max(1, Math.floor(this.scroller.clientHeight / this.size) - 1);
-    /** @type {Record<string, () => void>} */
+    /** @type {Partial<Record<string, () => void>>} */
     const keys = {
       ArrowUp: () => this.focus(line - 1, column),
       ArrowDown: () => this.focus(line + 1, column),
@@ -295,7 +298,7 @@ export class Matrix {
 
   /** Return what a key says of the focused cell's marks, if it says anything. @param {string} key */
   marks(key) {
-    const [point] = this.points(...this.focused);
+    const point = this.points(...this.focused).at(0);
     const { marking } = this.does;
     return point !== undefined && marking.has(key) ? () => marking.press(key, point) : undefined;
   }

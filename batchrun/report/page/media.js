@@ -36,7 +36,8 @@ function filesInside() {
  * @param {string} path
  */
 export function address(path) {
-  return filesInside()[path] ?? `./${path.split("/").map(encodeURIComponent).join("/")}`;
+  const whole = path.replace(/\p{Cs}/gu, "\ufffd"); // half of a character has no place in an address
+  return filesInside()[path] ?? `./${whole.split("/").map(encodeURIComponent).join("/")}`;
 }
 
 /**

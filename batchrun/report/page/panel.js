@@ -1,6 +1,6 @@
 // The choices: where each axis goes, which of its values are shown, what a cell may have cost.
 import { button, make, refill } from "./dom.js";
-import { numberOf, spelled, visible } from "./text.js";
+import { cut, numberOf, spelled, visible } from "./text.js";
 import { SIZES, amount, showingOnly } from "./view.js";
 
 /** @typedef {import("./marking.js").Marking} Marking */
@@ -9,6 +9,9 @@ import { SIZES, amount, showingOnly } from "./view.js";
 
 /** Values of an axis that are listed; the search finds the others. */
 const LISTED = 60;
+
+/** Characters of a value that is listed. */
+const LONGEST_CHOICE = 400;
 
 const PLACES = { rows: "rows", columns: "columns", tab: "tabs", stack: "behind each other" };
 
@@ -52,7 +55,7 @@ export class Panel {
   search(view) {
     const input = make("input", {
       attributes: { type: "search", placeholder: "any value", value: view.search, "data-key": "search" },
-      on: { change: (event) => this.change({ search: event.target.value.trim() }) },
+      on: { change: (event) => this.change({ search: event.currentTarget.value.trim() }) },
     });
     return make("label", { class: "field" }, make("span", { text: "search" }), input);
   }
@@ -62,7 +65,7 @@ export class Panel {
     const field = (/** @type {"low" | "high"} */ name, /** @type {string} */ text) =>
       make("input", {
         attributes: { type: "number", min: "0", step: "any", value: String(view[name] ?? ""), "aria-label": text, placeholder: text, "data-key": name },
-        on: { change: (event) => this.change({ [name]: amount(event.target.value) }) },
+        on: { change: (event) => this.change({ [name]: amount(event.currentTarget.value) }) },
       });
     return make("div", { class: "field" }, make("span", { text: "USD" }), field("low", "at least"), field("high", "at most"));
   }
@@ -91,7 +94,7 @@ export class Panel {
     );
     const select = make(
       "select",
-      { attributes: { "aria-label": `where ${visible(name)} goes`, "data-key": `place ${name}` }, on: { change: (event) => this.put(name, event.target.value) } },
+      { attributes: { "aria-label": `where ${visible(name)} goes`, "data-key": `place ${name}` }, on: { change: (event) => this.put(name, event.currentTarget.value) } },
       ...options,
     );
     return make("div", { class: "axis" }, select, this.values(name, view));
@@ -113,10 +116,17 @@ export class Panel {
   /** @param {string} name @param {View} view */
   values(name, view) {
     const { values, tokens, codes } = this.table.axis(name);
-    const panel = this; // before `fill` is called
     const only = view.only[name];
     const counted = only === undefined ? `${values.length}` : `${only.length} of ${values.length}`;
     const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { "data-key": `values ${name}` } }));
+    const fill = () => {
+      const listed = values.slice(0, LISTED).map((value, code) => this.choice(name, tokens[code], cut(spelled(value), LONGEST_CHOICE), only));
+      if (codes.includes(-1)) listed.push(this.choice(name, "", "none", only));
+      details.append(...listed);
+      if (values.length > LISTED) details.append(make("p", { text: `and ${numberOf(values.length - LISTED, "value")}: search finds them` }));
+      // The focus goes back to the values: there is no such button any more.
+      if (only !== undefined) details.append(button("all", () => this.choose(name, null), { "data-key": `values ${name}` }));
+    };
     details.open = this.unfolded.has(name);
     details.ontoggle = () => {
       if (details.open) this.unfolded.add(name);
@@ -125,22 +135,13 @@ export class Panel {
     };
     if (details.open) fill();
     return details;
-
-    function fill() {
-      const listed = values.slice(0, LISTED).map((value, code) => panel.choice(name, tokens[code], spelled(value), only));
-      if (codes.includes(-1)) listed.push(panel.choice(name, "", "none", only));
-      details.append(...listed);
-      if (values.length > LISTED) details.append(make("p", { text: `and ${numberOf(values.length - LISTED, "value")}: search finds them` }));
-      // The focus goes back to the values: there is no such button any more.
-      if (only !== undefined) details.append(button("all", () => panel.choose(name, null), { "data-key": `values ${name}` }));
-    }
   }
 
   /** @param {string} name @param {string} token @param {string} text @param {string[] | undefined} only */
   choice(name, token, text, only) {
     const box = make("input", {
       attributes: { type: "checkbox", "data-key": `only ${name} ${token}` },
-      on: { change: (event) => this.choose(name, token, event.target.checked) },
+      on: { change: (event) => this.choose(name, token, event.currentTarget.checked) },
     });
     box.checked = only !== undefined && only.includes(token);
     return make("label", { class: "choice" }, box, make("span", { text, attributes: { title: text } }));

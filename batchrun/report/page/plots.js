@@ -1,22 +1,26 @@
-// What the shown cells took and cost: bars by an axis, and runs under way over time.
-import { button, make } from "./dom.js";
+// What the shown cells cost, how long their runs worked and waited, by an axis; and their timeline.
+import { button, make, refill } from "./dom.js";
+import { timelinePlot } from "./strips.js";
 import { duration, numberOf, spelled, visible } from "./text.js";
 
 /** @typedef {import("./table.js").Table} Table */
+/** @typedef {import("./data.js").Data} Data */
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
 
 /** Bars of a plot; more values are one bar of the rest. */
 const MOST_BARS = 24;
 
-/** Steps of the line of runs under way. */
-const STEPS = 160;
-
-/** @typedef {{name: string, runs: number, cost: number, times: number[]}} Bar */
+/**
+ * The shown cells with one value of an axis; times are in ms, sorted. *whole* has them of runs whose
+ * start isn't known.
+ * @typedef {{name: string, runs: number, cost: number, work: number[], queue: number[], whole: number[]}} Bar
+ */
 
 export class Plots {
-  /** @param {Table} table */
-  constructor(table) {
+  /** @param {Data} data */
+  constructor({ table, head }) {
     this.table = table;
+    this.head = head;
     this.axis = "alias";
     /** @type {Arrangement | null} */
     this.arrangement = null;
@@ -32,29 +36,37 @@ export class Plots {
     this.dialog.showModal();
   }
 
+  /** Plot by another axis. @param {string} axis */
+  by(axis) {
+    this.axis = axis;
+    this.draw();
+  }
+
   draw() {
-    const { table, arrangement } = this;
+    const { table, head, arrangement } = this;
     if (arrangement === null) return;
-    const bars = barsOf(table, arrangement.points, this.axis);
+    const { points } = arrangement;
+    const title = visible(head.label === null ? head.name : `${head.name}@${head.label}`);
+    const bars = barsOf(table, points, this.axis);
     const options = ["alias", ...table.varying.filter((name) => name !== "alias")].map((name) =>
       make("option", { text: visible(name), attributes: { value: name, ...(name === this.axis ? { selected: "" } : {}) } }),
     );
     const select = make(
       "select",
       {
-        attributes: { "aria-label": "by which axis" },
-        on: { change: (event) => ((this.axis = event.target.value), this.draw()) },
+        attributes: { "aria-label": "by which axis", "data-key": "plotted axis" },
+        on: { change: (event) => this.by(event.currentTarget.value) },
       },
       ...options,
     );
-    this.body.replaceChildren(
-      make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), make("span", { text: `${numberOf(arrangement.points.length, "row")}, by` }), select),
+    refill(
+      this.body,
+      make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), make("span", {}, make("bdi", { text: title }), make("span", { text: `: ${numberOf(points.length, "row")}, by` })), select),
       make("h2", { text: "What they cost, in USD" }),
-      barPlot(bars, (bar) => bar.cost, (bar) => `${bar.cost.toFixed(2)} for ${numberOf(bar.runs, "cell")}`),
-      make("h2", { text: "How long a run took: the middle one, and the slowest of 20" }),
-      barPlot(bars, (bar) => rank(bar.times, 0.95), (bar) => (bar.times.length ? `${duration(rank(bar.times, 0.5))}, ${duration(rank(bar.times, 0.95))}` : "not known"), (bar) => rank(bar.times, 0.5)),
-      make("h2", { text: "Runs under way, by the service's times" }),
-      timeline(table, arrangement.points),
+      barPlot("cost", bars, { length: (bar) => bar.cost, said: (bar) => `${usd(bar.cost)} for ${numberOf(bar.runs, "cell")}` }),
+      ...timePlots(bars),
+      make("h2", { text: "Runs under way and 429s, by the service's clock" }),
+      timelinePlot(table, points, head.throttles),
     );
   }
 }
@@ -69,23 +81,75 @@ export class Plots {
  */
 function barsOf(table, points, name) {
   const { values, codes } = table.axis(name);
+  const { cost, whole, work, shared } = table;
   /** @type {Map<number, Bar>} */
-  const bars = new Map();
+  const found = new Map();
   for (const point of points) {
-    if (table.shared[point] === 1) continue;
-    const code = codes[point] >= MOST_BARS ? MOST_BARS : codes[point];
-    let bar = bars.get(code);
-    if (bar === undefined) {
-      const rest = numberOf(values.length - MOST_BARS, "other value");
-      bars.set(code, (bar = { name: code === MOST_BARS ? rest : spelled(values[code]), runs: 0, cost: 0, times: [] }));
-    }
+    if (shared[point] === 1) continue;
+    let bar = found.get(codes[point]);
+    if (bar === undefined) found.set(codes[point], (bar = { name: spelled(values[codes[point]]), runs: 0, cost: 0, work: [], queue: [], whole: [] }));
     bar.runs += 1;
-    bar.cost += Number.isNaN(table.cost[point]) ? 0 : table.cost[point];
-    if (!Number.isNaN(table.duration[point])) bar.times.push(table.duration[point]);
+    bar.cost += Number.isNaN(cost[point]) ? 0 : cost[point];
+    if (work[point] >= 0) {
+      bar.work.push(work[point]);
+      bar.queue.push(whole[point] - work[point]);
+    } else if (whole[point] >= 0) bar.whole.push(whole[point]);
   }
-  const found = [...bars.entries()].sort(([a], [b]) => a - b).map(([, bar]) => bar);
-  for (const bar of found) bar.times.sort((a, b) => a - b);
-  return found;
+  const bars = [...found.entries()].sort(([a], [b]) => a - b).map(([, bar]) => bar);
+  const rest = bars.splice(MOST_BARS);
+  if (rest.length > 0) bars.push(together(rest));
+  for (const bar of bars) for (const times of [bar.work, bar.queue, bar.whole]) times.sort((a, b) => a - b);
+  return bars;
+}
+
+/** @param {Bar[]} bars @returns {Bar} */
+function together(bars) {
+  const sum = (/** @type {(bar: Bar) => number} */ of) => bars.reduce((all, bar) => all + of(bar), 0);
+  const all = (/** @type {(bar: Bar) => number[]} */ of) => bars.flatMap(of);
+  return {
+    name: numberOf(bars.length, "other value"),
+    runs: sum((bar) => bar.runs),
+    cost: sum((bar) => bar.cost),
+    work: all((bar) => bar.work),
+    queue: all((bar) => bar.queue),
+    whole: all((bar) => bar.whole),
+  };
+}
+
+/**
+ * Plot how long runs worked and how long they waited before; where the service says of none when its
+ * work began, how long they took.
+ * @param {Bar[]} bars
+ */
+function timePlots(bars) {
+  const count = (/** @type {(bar: Bar) => number[]} */ of) => bars.reduce((sum, bar) => sum + of(bar).length, 0);
+  const [known, unknown] = [count((bar) => bar.work), count((bar) => bar.whole)];
+  if (known === 0) return [...timeHead("How long a run took, the queue in it"), timePlot("whole", bars, (bar) => bar.whole)];
+  const left = unknown === 0 ? null : make("p", { class: "hint", text: `${numberOf(unknown, "run")} more ended, and when their work began is not known` });
+  return [
+    ...timeHead("How long a run worked"),
+    timePlot("work", bars, (bar) => bar.work),
+    ...timeHead("How long it waited in the queue before that"),
+    timePlot("queue", bars, (bar) => bar.queue),
+    ...(left === null ? [] : [left]),
+  ];
+}
+
+/** @param {string} text */
+function timeHead(text) {
+  return [make("h2", { text }), make("p", { class: "hint", text: "the middle one, and the slowest of 20" })];
+}
+
+/** @param {string} what @param {Bar[]} bars @param {(bar: Bar) => number[]} of */
+function timePlot(what, bars, of) {
+  const middle = (/** @type {Bar} */ bar) => rank(of(bar), 0.5);
+  const slow = (/** @type {Bar} */ bar) => rank(of(bar), 0.95);
+  return barPlot(what, bars, {
+    length: slow,
+    inner: middle,
+    said: (bar) => (of(bar).length ? `${duration(middle(bar))}, ${duration(slow(bar))}` : "not known"),
+    more: (bar) => (of(bar).length ? `${numberOf(of(bar).length, "run")}, the longest ${duration(rank(of(bar), 1))}` : ""),
+  });
 }
 
 /** @param {number[]} sorted @param {number} share */
@@ -94,53 +158,34 @@ function rank(sorted, share) {
 }
 
 /**
- * @param {Bar[]} bars
- * @param {(bar: Bar) => number} length
- * @param {(bar: Bar) => string} said
- * @param {(bar: Bar) => number} [inner]
+ * *inner* is a shorter bar inside, *more* stands in the text that shows where the pointer rests.
+ * @typedef {Object} Lengths
+ * @property {(bar: Bar) => number} length
+ * @property {(bar: Bar) => string} said
+ * @property {(bar: Bar) => number} [inner]
+ * @property {(bar: Bar) => string} [more]
  */
-function barPlot(bars, length, said, inner) {
+
+/** @param {string} what @param {Bar[]} bars @param {Lengths} lengths */
+function barPlot(what, bars, { length, said, inner, more }) {
   const most = Math.max(...bars.map(length), Number.MIN_VALUE);
   const rows = bars.map((bar) => {
-    const [row, track] = [make("div", { class: "bar-row" }), make("span", { class: "track" })];
+    const track = make("span", { class: "track", attributes: { "aria-hidden": "true" } });
     for (const [kind, value] of /** @type {[string, number][]} */ ([["whole", length(bar)], ...(inner ? [["inner", inner(bar)]] : [])])) {
       const stripe = make("span", { class: kind });
       stripe.style.width = `${(100 * value) / most}%`;
       track.append(stripe);
     }
-    row.append(make("span", { class: "name", text: bar.name, attributes: { title: bar.name } }), track, make("span", { text: said(bar) }));
-    return row;
+    const title = [bar.name, said(bar), more?.(bar) ?? ""].filter(Boolean).join("; ");
+    const [name, figure] = [make("span", { class: "name", text: bar.name }), make("span", { class: "figure", text: said(bar) })];
+    return make("div", { class: "bar-row", attributes: { role: "listitem", title } }, name, track, figure);
   });
-  return make("div", { class: "bars" }, ...rows);
+  return make("div", { class: `bars of-${what}`, attributes: { role: "list" } }, ...rows);
 }
 
-/** @param {Table} table @param {Int32Array} points */
-function timeline(table, points) {
-  const runs = [...points].filter((point) => table.shared[point] === 0 && table.created[point] + table.duration[point] >= 0);
-  if (runs.length === 0) return make("p", { class: "kind", text: "no run has ended" });
-  let [first, last] = [Number.POSITIVE_INFINITY, 0];
-  for (const point of runs) {
-    first = Math.min(first, table.created[point]);
-    last = Math.max(last, table.created[point] + table.duration[point]);
-  }
-  const step = Math.max(1, (last - first) / STEPS);
-  const changes = new Int32Array(STEPS + 2);
-  for (const point of runs) {
-    changes[Math.floor((table.created[point] - first) / step)] += 1;
-    changes[Math.min(STEPS, Math.floor((table.created[point] + table.duration[point] - first) / step)) + 1] -= 1;
-  }
-  let open = 0;
-  const heights = Array.from(changes.subarray(0, STEPS + 1), (change) => (open += change));
-  const most = Math.max(...heights);
-  const line = heights.map((height, place) => `${place},${(50 - (48 * height) / most).toFixed(2)}`).join(" ");
-  const svg = drawn("svg", { viewBox: `0 0 ${STEPS} 52`, preserveAspectRatio: "none", role: "img", "aria-label": `at most ${most} at once` });
-  svg.append(drawn("polygon", { points: `0,50 ${line} ${STEPS},50` }));
-  return make("figure", {}, svg, make("figcaption", { text: `at most ${most} at once, in ${duration(last - first)}` }));
-}
-
-/** @param {string} tag @param {Record<string, string>} attributes */
-function drawn(tag, attributes) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
+/** Spell an amount with the digits that it needs. @param {number} amount */
+function usd(amount) {
+  if (amount >= 1 || amount === 0) return amount.toFixed(2);
+  const text = amount.toFixed(6).replace(/0+$/, "");
+  return text.length < 4 ? amount.toFixed(2) : text;
 }

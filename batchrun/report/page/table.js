@@ -52,14 +52,19 @@ export class Table {
     return this.column("cost", (value) => (value === null ? Number.NaN : Number(value)));
   }
 
-  /** Milliseconds that each run took. */
-  get duration() {
-    return this.column("duration_ms", (value) => (typeof value === "number" ? value : Number.NaN));
+  /** When each run was created, in milliseconds since 1970; NaN, here and below, where that isn't known. */
+  get created() {
+    return this.column("created_at", numberOrNaN);
   }
 
-  /** When each run was created, in milliseconds since 1970. */
-  get created() {
-    return this.column("created_at", (value) => (typeof value === "string" ? Date.parse(value) : Number.NaN));
+  /** Milliseconds from there to its end. */
+  get whole() {
+    return this.column("completed_at", numberOrNaN);
+  }
+
+  /** Milliseconds from the start of its work to its end: what is left of the whole is the queue. */
+  get work() {
+    return this.column("duration_ms", numberOrNaN);
   }
 
   /** 1 for each point that has its run from an earlier one. */
@@ -125,6 +130,11 @@ export function unpacked(packed, row) {
  */
 function isPacked(packed) {
   return packed !== undefined && (Array.isArray(packed.values) || Object.hasOwn(packed, "all"));
+}
+
+/** @param {unknown} value */
+function numberOrNaN(value) {
+  return typeof value === "number" ? value : Number.NaN;
 }
 
 /** @param {Axis} axis @param {number} from @param {number} rows @param {Packed} packed */

@@ -1,15 +1,23 @@
 // How values, amounts and times are spelled. Text from outside goes through `visible`.
 
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff\u{e0000}-\u{e007f}]/gu;
 
 /**
  * Return the text with names for marks that can't be seen: they turn the direction of writing
- * around, or hide in it.
+ * around, hide in it, or are half of a character.
  * @param {string} text
  */
 export function visible(text) {
-  return text.replace(CONTROLS, (mark) => `⟨${mark.charCodeAt(0).toString(16).padStart(4, "0")}⟩`);
+  return text.replace(CONTROLS, (mark) => `⟨${/** @type {number} */ (mark.codePointAt(0)).toString(16).padStart(4, "0")}⟩`);
 }
+
+/** Return what a JSON text says; throws a SyntaxError. @param {string} text @returns {unknown} */
+export function fromJson(text) {
+  return JSON.parse(text);
+}
+
+/** Texts that look like something else: the number 1, or no value. */
+const ALIKE = /^(|-?\d+(\.\d+)?(e[+-]?\d+)?|true|false|null|none)$/i;
 
 /**
  * Spell a value for people: text as it is, anything else as JSON.
@@ -17,7 +25,16 @@ export function visible(text) {
  */
 export function spelled(value) {
   if (value === undefined) return "none";
-  return visible(typeof value === "string" ? value : JSON.stringify(value));
+  return visible(typeof value === "string" && !ALIKE.test(value) ? value : jsonOf(value));
+}
+
+/**
+ * Return a value as JSON, with the numbers that JavaScript doesn't have: see columns.py.
+ * @param {unknown} value
+ * @param {number} [indent]
+ */
+export function jsonOf(value, indent) {
+  return JSON.stringify(value, null, indent).replace(/\{\s*"\$number":\s*"([^"\\]*)"\s*\}/g, "$1");
 }
 
 /**

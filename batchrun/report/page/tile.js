@@ -6,8 +6,8 @@ import { cut, named, spelled, visible, words } from "./text.js";
 /** @typedef {import("./data.js").Data} Data */
 /** @typedef {import("./marking.js").Marking} Marking */
 
-/** Characters of a reason that a tile has room for. */
-const LONGEST_REASON = 400;
+/** Characters of a value or a reason that a tile has room for. */
+const LONGEST_WORDS = 400;
 
 /**
  * Return what stands in a place. It can be seen, or only be heard where it is seen otherwise.
@@ -21,9 +21,9 @@ export function tile(data, points, said, marking) {
   const [point] = points;
   const { table } = data;
   const status = String(table.value("status", point));
-  const caption = said.map((name) => named(name, table.value(name, point))).join(" · ");
+  const caption = said.map((name) => cut(named(name, table.value(name, point)), LONGEST_WORDS)).join(" · ");
   const cost = table.cost[point];
-  const marks = marking.ofTile(data.of(point)?.cell);
+  const marks = marking.ofTile(point);
   const isShared = table.shared[point] === 1;
   const before = [said.includes("alias") ? "" : spelled(table.value("alias", point)), status === "succeeded" ? "succeeded" : ""];
   const after = [
@@ -67,6 +67,6 @@ function body(data, point, status) {
   if (details.files.length > 0) return [small(details.files[0]), ...chip];
   if (succeeded) return [make("span", { class: "kind", text: "no file yet" }), ...chip];
   const code = data.table.value("failure_code", point);
-  const reason = [code === undefined ? "" : visible(String(code)), visible(details.failure_message ?? "")];
-  return [...chip, make("span", { class: "reason", text: cut(reason.filter(Boolean).join(": "), LONGEST_REASON) })];
+  const reason = [typeof code === "string" ? visible(code) : "", visible(details.failure_message ?? "")];
+  return [...chip, make("span", { class: "reason", text: cut(reason.filter(Boolean).join(": "), LONGEST_WORDS) })];
 }

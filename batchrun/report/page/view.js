@@ -10,7 +10,7 @@ import { oneGroup, parted } from "./groups.js";
  * @property {string[]} columns
  * @property {string | null} tab
  * @property {string | null} at the value of the tab's axis that is shown, as JSON
- * @property {Record<string, string[]>} only
+ * @property {Partial<Record<string, string[]>>} only
  * @property {number | null} low USD
  * @property {number | null} high
  * @property {string} search
@@ -31,29 +31,36 @@ const WIDE = 8;
  * @returns {View}
  */
 export function firstView(table) {
-  const narrow = window.innerWidth < 640;
   const split = splitting(table);
   const sizes = new Map(split.map((name) => [name, table.axis(name).values.length]));
   /** @type {string[]} */
   const columns = [];
   let wide = 1;
   for (const name of [...split].sort((a, b) => Number(b === "alias") - Number(a === "alias") || size(a) - size(b))) {
-    if (wide * size(name) > (narrow ? 3 : WIDE)) break;
+    if (wide * size(name) > (isNarrow() ? 3 : WIDE)) break;
     if (columns.length === split.length - 1 && split.length > 1) break;
     columns.push(name);
     wide *= size(name);
   }
   const rows = split.filter((name) => !columns.includes(name));
   const placed = rows.length === 0 ? { rows: columns, columns: [] } : { rows, columns };
-  const room = window.innerWidth - (narrow ? 84 : 500);
-  const fitting = SIZES.filter((each) => each <= 224 && each * wide <= room);
-  const none = { tab: null, at: null, only: Object.create(null), low: null, high: null, search: "", marks: [], open: null, beside: null };
-  return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : (fitting.pop() ?? (narrow ? 96 : 128)) };
+  const none = { tab: null, at: null, only: showingOnly(null, "", []), low: null, high: null, search: "", marks: [], open: null, beside: null };
+  return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : sizeFor(wide) };
 
   /** @param {string} name */
   function size(name) {
     return sizes.get(name) ?? 1;
   }
+}
+
+function isNarrow() {
+  return window.innerWidth < 640;
+}
+
+/** Return the size of tiles of which so many stand side by side on the screen, if they can. @param {number} wide */
+export function sizeFor(wide) {
+  const room = window.innerWidth - (isNarrow() ? 84 : 500);
+  return SIZES.filter((each) => each <= 224 && each * wide <= room).pop() ?? (isNarrow() ? 96 : 128);
 }
 
 /**
@@ -79,16 +86,22 @@ function splitting(table) {
 /**
  * Return what is shown with other values of one axis; none of them stands for all. An axis may be
  * called `constructor`: the object has no names but those of axes.
- * @param {View["only"]} only
+ * @param {View["only"] | null} only
  * @param {string} name
  * @param {string[]} values
  * @returns {View["only"]}
  */
 export function showingOnly(only, name, values) {
-  const next = Object.assign(Object.create(null), only);
+  /** @type {View["only"]} */
+  const next = Object.assign(/** @type {object} */ (nothing()), only);
   if (values.length > 0) next[name] = values;
   else delete next[name];
   return next;
+}
+
+/** Return an object that has nothing, not even what each object has. @returns {unknown} */
+function nothing() {
+  return Object.create(null);
 }
 
 /** @param {View} view */
@@ -99,7 +112,7 @@ export function hashOf(view) {
   if (view.tab !== null) words.set("tab", view.tab);
   if (view.at !== null) words.set("at", view.at);
   for (const [name, values] of Object.entries(view.only)) {
-    for (const value of values) words.append(`only.${name}`, value);
+    for (const value of values ?? []) words.append(`only.${name}`, value);
   }
   if (view.low !== null) words.set("from", String(view.low));
   if (view.high !== null) words.set("to", String(view.high));
@@ -112,18 +125,20 @@ export function hashOf(view) {
 }
 
 /**
- * Return the view of an address; what it names and the sweep doesn't have is left out.
+ * Return the view of an address; what it names and the sweep doesn't have is left out, and what it
+ * doesn't name is as the page opens.
  * @param {string} hash
  * @param {Table} table
+ * @param {View} opening
  * @returns {View}
  */
-export function viewOf(hash, table) {
+export function viewOf(hash, table, opening) {
   const words = new URLSearchParams(hash.slice(1));
-  const view = firstView(table);
+  const view = { ...opening, only: showingOnly(opening.only, "", []) };
   if (words.has("size")) {
     view.rows = known(words.getAll("row"));
     view.columns = known(words.getAll("column")).filter((name) => !view.rows.includes(name));
-    view.tab = known(words.getAll("tab"))[0] ?? null;
+    view.tab = known(words.getAll("tab")).at(0) ?? null;
     view.at = view.tab === null ? null : words.get("at");
   }
   for (const name of new Set(words.keys())) {

@@ -1,7 +1,8 @@
 // One point at full size: its file, what made it, what it cost, and why it failed.
 import { button, copied, make, refill } from "./dom.js";
+import { sweepOf } from "./labels.js";
 import { address, isSafe, large } from "./media.js";
-import { bytes, cut, duration, moment, named, spelled, visible, words } from "./text.js";
+import { bytes, cut, duration, jsonOf, moment, named, spelled, visible, words } from "./text.js";
 import { along } from "./walk.js";
 
 /** @typedef {import("./data.js").Data} Data */
@@ -11,7 +12,7 @@ import { along } from "./walk.js";
 /** @typedef {import("./layout.js").Arrangement} Arrangement */
 
 /** Characters of a value in the name of a cell. */
-const LONGEST = 60;
+const LONGEST_TITLE = 60;
 
 /**
  * @typedef {Object} Does
@@ -85,7 +86,7 @@ export class Viewer {
       return; // drawn again when they have come
     }
     const { files } = details;
-    const file = files[Math.min(this.place, files.length - 1)];
+    const file = files.at(Math.min(this.place, files.length - 1));
     const places = files.length > 1 ? [this.places(files)] : [];
     refill(this.stage, file === undefined ? this.nothing(details) : large(file, title), ...places);
     refill(this.facts, ...this.content(this.point, details, file));
@@ -96,7 +97,7 @@ export class Viewer {
   name(point) {
     const { table } = this.data;
     const names = table.varying.filter((name) => table.axis(name).codes[point] >= 0);
-    const values = names.map((name) => cut(named(name, table.value(name, point)), LONGEST));
+    const values = names.map((name) => cut(named(name, table.value(name, point)), LONGEST_TITLE));
     return [...values, words(String(table.value("status", point)))].join(" · ");
   }
 
@@ -122,7 +123,7 @@ export class Viewer {
   content(point, details, file) {
     const { table } = this.data;
     const prompt = details.input.prompt;
-    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => this.copy(name, text), { "data-key": `copy ${name}` });
+    const copy = (/** @type {string} */ name, /** @type {string} */ text) => button(`copy ${name}`, () => void this.copy(name, text), { "data-key": `copy ${name}` });
     return [
       make(
         "div",
@@ -130,16 +131,17 @@ export class Viewer {
         button("← back", () => this.hide(), { class: "back", "data-key": "back" }),
         button("compare (c)", () => this.does.mark(point), { "data-key": "compare" }),
         typeof prompt === "string" ? copy("prompt", prompt) : null,
-        copy("inputs", JSON.stringify(details.input, null, 1)),
-        copy("command", `batchrun why ${quoted(this.data.head.folder)} ${details.cell.slice(0, 12)}`),
+        copy("inputs", jsonOf(details.input, 1)),
+        copy("command", `batchrun why ${quoted(sweepOf(this.data.head, point).folder)} ${details.cell.slice(0, 12)}`),
         file !== undefined && isSafe(file) ? opener("the file", file[0]) : null,
-        details.logs === null ? null : opener("the logs", details.logs),
+        details.logs === null ? null : opener("the logs", details.logs[0]),
       ),
       this.does.marking.barOf(point),
       make("h3", { text: "Axes" }),
       make("dl", {}, ...table.varying.filter((name) => table.axis(name).codes[point] >= 0).flatMap((name) => this.axis(name, point))),
       make("h3", { text: "Run" }),
       make("dl", {}, ...this.run(point, details, file)),
+      ...(details.logs?.[1] ? [make("h3", { text: "Log" }), make("pre", { class: "log", text: visible(details.logs[1]) })] : []),
       make("h3", { text: "Inputs as sent" }),
       make("dl", {}, ...Object.entries(details.input).flatMap(([name, value]) => fact(visible(name), spelled(value)))),
     ];
@@ -158,16 +160,17 @@ export class Viewer {
     const { table } = this.data;
     const value = (/** @type {string} */ name) => table.value(name, point);
     const alias = String(value("alias"));
-    const [cost, took] = [table.cost[point], table.duration[point]];
+    const [cost, whole, work] = [table.cost[point], table.whole[point], table.work[point]];
     const shared = table.shared[point] === 1 ? "with an earlier row: shown there" : "";
     return [
       ...fact("status", words(String(value("status")))),
       ...fact("failure", value("failure_code") === undefined ? "" : spelled(value("failure_code"))),
       ...fact("message", visible(details.failure_message ?? "")),
       ...fact("cost", Number.isNaN(cost) ? shared || "not known" : `${cost} USD`),
-      ...fact("took", Number.isNaN(took) ? "" : duration(took)),
+      ...fact("queued", Number.isNaN(work) ? "" : duration(whole - work)),
+      ...(Number.isNaN(work) ? fact("took", Number.isNaN(whole) ? "" : duration(whole)) : fact("worked", duration(work))),
       ...fact("ended", moment(details.completed_at)),
-      ...fact("model", spelled(this.data.head.models[alias] ?? alias)),
+      ...fact("model", spelled(sweepOf(this.data.head, point).models[alias] ?? alias)),
       ...fact("run", visible(details.run_id ?? "")),
       ...fact("attempts", String(details.attempts)),
       ...fact("replicate", String(value("replicate"))),
@@ -196,7 +199,7 @@ export class Viewer {
     if (event.target instanceof HTMLMediaElement && event.key.startsWith("Arrow")) return;
     const place = arrangement.placeOf(point);
     const there = place === null ? [] : arrangement.at(...place);
-    /** @type {Record<string, () => number | null | undefined>} */
+    /** @type {Partial<Record<string, () => number | null | undefined>>} */
     const ways = {
       ArrowUp: () => arrangement.beyond(point, -1, 0),
       ArrowDown: () => arrangement.beyond(point, 1, 0),
@@ -207,9 +210,10 @@ export class Viewer {
     };
     if (event.key === "c") this.does.mark(point);
     else if (this.does.marking.has(event.key)) this.does.marking.press(event.key, point);
-    else if (ways[event.key] === undefined) return;
     else {
-      const next = ways[event.key]();
+      const way = ways[event.key];
+      if (way === undefined) return;
+      const next = way();
       if (next !== null && next !== undefined) this.does.go(next);
     }
     event.preventDefault();

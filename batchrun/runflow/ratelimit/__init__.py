@@ -5,6 +5,7 @@ pace.py               when the next call may leave; `quota.py` holds one kind ba
 kinds.py              calls that create, and calls that read
 apart.py              waits that were named to one question alone. Pure
 adaptive_rate.py      how many calls a second the service seems to take. Pure
+throttle_counts.py    how many calls met a 429, and when. Pure
 process_pace.py       what calls of one process share
 shared_pace.py        the file of processes that share a pace; `shared_pace_state.py` reads it
 """
