@@ -16,11 +16,23 @@ from typing import Final
 
 from benchmarks import machine
 from benchmarks.page import Section, page_of, parts_of, verdict, written
-from benchmarks.sections import calls, grid, ledger, looking, pace, profile, runs, startup
+from benchmarks.sections import (
+    callbacks,
+    calls,
+    grid,
+    ledger,
+    looking,
+    pace,
+    pages,
+    profile,
+    runs,
+    startup,
+)
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 SECTIONS: Final = tuple(
-    each.SECTION for each in (runs, profile, calls, pace, ledger, startup, looking, grid)
+    each.SECTION
+    for each in (runs, profile, calls, callbacks, pace, ledger, startup, looking, grid, pages)
 )
 NAMES: Final = tuple(section.name for section in SECTIONS)
 TOLD: Final = (

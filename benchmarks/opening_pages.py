@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from selenium.webdriver.support.ui import WebDriverWait
-
 from batchrun.report.data_files import FOLDER as DATA
 from batchrun.results.result_files import REPORT
 from benchmarks.chromium import browser
@@ -34,19 +32,23 @@ WATCH: Final = """
 """
 """Runs before the page: marks what is seen of it, whatever the page says of itself."""
 
-MARKED: Final = "return performance.getEntriesByName(arguments[0])[0]?.startTime ?? null"
+MARKED: Final = """
+    const [name, done] = arguments;
+    const look = () => {
+      const [mark] = performance.getEntriesByName(name);
+      if (mark === undefined) setTimeout(look, 20);
+      else done(mark.startTime);
+    };
+    look();
+"""
+"""Waits for a mark, and says when it was set."""
 
 
 def opened(driver: Any, path: Path, *marks: str) -> list[float]:
     """Open the page at *path*; return the seconds until each of its *marks*."""
     driver.get("about:blank")
     driver.get(path.as_uri())
-    return [_moment(driver, name) for name in marks]
-
-
-def _moment(driver: Any, name: str) -> float:
-    wait = WebDriverWait(driver, 300, 0.05)
-    return float(wait.until(lambda _: driver.execute_script(MARKED, name))) / 1000
+    return [driver.execute_async_script(MARKED, name) / 1000 for name in marks]
 
 
 class Opened(NamedTuple):
