@@ -12,7 +12,7 @@ from batchrun.ledger.records import Saved, SavedFile
 from batchrun.report.chunks import ShownLogs
 from batchrun.report.data_files import FOLDER
 from batchrun.report.head import Head
-from batchrun.report.writing import ReportWriter
+from batchrun.report.writing import Drawing, ReportWriter
 from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow, point
 
@@ -69,12 +69,18 @@ class NoThumbnails:
         return None
 
 
-def written(folder: Path, rows: Sequence[PointRow], **rest: Any) -> str:
+def written(
+    folder: Path,
+    rows: Sequence[PointRow],
+    drawing: Drawing | None = None,
+    as_of: int | None = None,
+    **rest: Any,
+) -> str:
     def logs(row: PointRow) -> ShownLogs | None:
         is_kept = row.values["failure_code"] == "TIMEOUT"
         return ShownLogs(path="logs/c 1/r1.json", end=LOG) if is_kept else None
 
-    writer = ReportWriter(OutputStore(folder), NoThumbnails(), logs=logs)
+    writer = ReportWriter(OutputStore(folder), drawing or NoThumbnails(), logs=logs, as_of=as_of)
     for each in rows:
         writer.add(each)
     writer.finish(head(**rest))

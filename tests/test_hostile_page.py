@@ -103,7 +103,7 @@ def test_text_is_seen_and_does_nothing(page: Page, tmp_path: Path, text: str) ->
     values = {text: text, "other": {text: [text]}}
     rows = [row("c0", values, saved, **failed), row("c1", {text: "b", "other": 1}, **failed)]
     failures = [{"alias": text, "code": text, "message": text, "count": 1}]
-    of_sweep = {"name": text, "label": text, "endpoint": text, "next": text}
+    of_sweep: dict[str, Any] = {"name": text, "label": text, "endpoint": text, "next": text}
     written(tmp_path, rows, failures=failures, models={"banana": text}, **of_sweep)
 
     page.open(tmp_path / REPORT, "#size=168&open=0")
@@ -204,3 +204,30 @@ def test_values_are_shown_exactly(page: Page, tmp_path: Path) -> None:
         "seed 1",
     ]
     assert page.errors == []
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "links"),
+    [
+        ("a.png", "image/png", 1),
+        ("a.webm", "video/webm", 1),
+        ("a.txt", "text/plain", 1),
+        ("a.json", "application/json", 1),
+        ("a.svg", "image/svg+xml", 0),
+        ("a.svg", "image/odd", 0),
+        ("a.xml", "image/odd", 0),
+        ("a.XHTML", "image/png", 0),
+        ("a.html", "text/plain", 0),
+        ("a.txt", "text/html", 0),
+        ("a.bin", "image/png", 0),
+    ],
+)
+def test_only_files_without_programs_are_opened_by_themselves(
+    page: Page, tmp_path: Path, name: str, kind: str, links: int
+) -> None:
+    file = SavedFile(path=name, bytes=9, sha256="a", content_type=kind)
+    written(tmp_path, [row("c", {}, Saved(cell="c", run_id="r", files=(file,), at="t"))])
+
+    page.open(tmp_path / REPORT, "#size=168&open=0")
+
+    assert page.texts(".viewer a") == ["open the file"] * links

@@ -5,11 +5,13 @@ import subprocess
 import sys
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from batchrun.commands.call import prepare
 from batchrun.commands.target import Place, said_of_former
+from batchrun.errors import UsageError
 from batchrun.sweep.location import LEDGER, folder_of, output_folder
 
 TEXT = "models: [a/b]\ninputs: {prompt: a chair}\n"
@@ -123,6 +125,16 @@ def test_the_former_folder_of_a_name_in_another_form_of_unicode_is_found(tmp_pat
     (old / LEDGER).touch()
 
     assert prepare(path, Place(endpoint="http://127.0.0.1:9")).folder.samefile(old)
+
+
+@pytest.mark.parametrize(("what", "most"), [("name", 255), ("label", 254)])
+def test_a_name_or_label_that_no_folder_can_have_is_refused(what: str, most: int) -> None:
+    given: dict[str, Any] = {"name": "n", "manifest": Path("m.yaml"), "endpoint": "simulator"}
+
+    output_folder(**given | {what: "x" * most})
+    for text in ("ü" * 128, "x" * (most + 1)):
+        with pytest.raises(UsageError, match=f"bytes, and {most} is the most"):
+            output_folder(**given | {what: text})
 
 
 @pytest.mark.slow

@@ -27,6 +27,12 @@ VIEW: Final = "#row=color&column=seed&size=168"
 ESCAPE: Final = "\ue00c"
 ENTER: Final = "\ue007"
 RIGHT: Final = "\ue014"
+IS_ASKED: Final = """
+    const event = new Event("beforeunload", { cancelable: true });
+    return !window.dispatchEvent(event);
+"""
+"""Says whether the browser would ask before the page is left."""
+
 SAVE: Final = "\ue009\ue007"  # Ctrl and Enter
 
 
@@ -218,6 +224,60 @@ def test_a_browser_that_keeps_nothing_is_said(chairs: Page) -> None:
     assert chairs.texts(".bar .said") == ["not picked any more"]
 
 
+def test_a_browser_without_storage_asks_before_unsaved_marks_are_left(
+    page: Page, chairs: Page, tmp_path: Path
+) -> None:
+    blocked = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('off'); } })"
+    script = page.driver.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument", {"source": blocked}
+    )
+    try:
+        page.open(tmp_path / REPORT, VIEW)
+        assert not page.js(IS_ASKED)
+        focus(page, 0)
+        page.press("p")
+        assert "this browser doesn't keep marks" in page.texts(".bar .said")[0]
+        assert page.js(IS_ASKED)
+
+        saved(page, tmp_path)
+        assert page.texts(".bar .said") == [
+            "1 mark saved as picks.jsonl; `batchrun picks` takes them in"
+        ]
+        assert not page.js(IS_ASKED)
+        focus(page, 1)
+        page.press("x")
+        assert page.js(IS_ASKED)
+        saved(page, tmp_path)
+        assert page.errors == []
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def test_two_tabs_show_and_keep_the_marks_of_each_other(chairs: Page, tmp_path: Path) -> None:
+    first = chairs.driver.current_window_handle
+    chairs.driver.switch_to.new_window("tab")
+    try:
+        chairs.open(tmp_path / REPORT, VIEW)
+        focus(chairs, 1)
+        chairs.press("p")
+        chairs.driver.switch_to.window(first)
+        chairs.wait("document.querySelector('[data-point=\"1\"] .marks') !== null")
+        focus(chairs, 2)
+        chairs.press("x")
+        assert marks(chairs) == {1: "✓", 2: "✕"}
+        [second] = [each for each in chairs.driver.window_handles if each != first]
+        chairs.driver.switch_to.window(second)
+        chairs.wait("document.querySelector('[data-point=\"2\"] .marks') !== null")
+        assert chairs.js("return document.activeElement.dataset.point") == "1"
+        chairs.press("r")
+        assert marks(chairs) == {1: "✓↻", 2: "✕"}
+        chairs.driver.close()
+    finally:
+        chairs.driver.switch_to.window(first)
+    chairs.open(tmp_path / REPORT, VIEW)
+    assert marks(chairs) == {1: "✓↻", 2: "✕"}
+
+
 def kept(tmp_path: Path, *marks: tuple[str, str], **rest: Any) -> list[Pick]:
     """Return marks as they were taken in: of a cell, and a kind."""
     values = {"sweep": f"sweep-{tmp_path.name}", "at": "2026-11-29T03:00:00.000Z"} | rest
@@ -334,3 +394,38 @@ def test_the_page_and_batchrun_agree_on_what_marks_come_to(
         for point, cell in cells.items()
     }
     assert marks(chairs) == {point: found for point, found in expected.items() if found}
+
+
+def test_a_note_that_was_not_saved_is_there_again(chairs: Page) -> None:
+    noted = "return document.querySelector('.noting textarea').value"
+    focus(chairs, 0)
+    chairs.press("n")
+    chairs.all(".noting textarea")[0].send_keys("a leg is missing")
+    chairs.press(ESCAPE)
+    chairs.wait("document.querySelector('.bar .said').textContent.startsWith('the note is not')")
+
+    chairs.press("n")
+    assert chairs.js(noted) == "a leg is missing"
+    chairs.click(".noting .buttons button:last-child")
+    chairs.press("n")
+    assert chairs.js(noted) == ""
+    chairs.press(ESCAPE)
+    assert chairs.errors == []
+
+
+def test_a_tile_that_is_kept_for_a_comparison_is_seen_and_can_be_let_go(chairs: Page) -> None:
+    kept = "return [...document.querySelectorAll('.kept')].map((e) => e.dataset.point)"
+    focus(chairs, 0)
+
+    chairs.press("c")
+    assert chairs.js(kept) == ["0"]
+    chairs.press("c")
+    assert chairs.js(kept) == []
+    assert chairs.texts(".bar .said") == ["not kept for comparison any more"]
+    chairs.press("c")
+    focus(chairs, 1)
+    chairs.press("c")
+
+    assert "beside=1" in chairs.hash
+    assert chairs.js(kept) == []
+    assert chairs.errors == []

@@ -15,10 +15,15 @@ from result_lines import MemoryLedger
 from batchrun.base.disk import atomic_write
 from batchrun.base.output_store import OutputStore
 from batchrun.cli import main
-from batchrun.commands.reporting import report_writer
+from batchrun.commands.reporting import clear_left, report_writer
+from batchrun.exports.excel import EXCEL_CSV
+from batchrun.exports.metadata import METADATA
 from batchrun.manifest.load import load_manifest
 from batchrun.report.data_files import FOLDER
+from batchrun.report.labels import LABELS_DATA, LABELS_PAGE
+from batchrun.report.single_file import SINGLE
 from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL, write_results
+from batchrun.sweep.kept_picks import PICKS
 
 EARLY: Final = 1_700_000_000_000_000_000
 LATE: Final = EARLY + 1
@@ -65,19 +70,34 @@ def test_a_table_has_the_columns_of_its_own_rows(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_has_left_half_written_goes_after_an_hour(tmp_path: Path) -> None:
-    names = (f"{RESULTS_CSV}.7.part", f"{REPORT}.7.part", f"{FOLDER}/o0-ab.js.7.part")
-    left = [tmp_path / name for name in names]
+    names = (RESULTS_CSV, REPORT, SINGLE, EXCEL_CSV, "results.parquet", PICKS, METADATA)
+    left = [tmp_path / f"{name}.7.part" for name in (*names, f"{FOLDER}/o0-ab.js")]
     (tmp_path / FOLDER).mkdir(parents=True)
+    (tmp_path / METADATA).parent.mkdir()
     for path in left:
         path.touch()
         os.utime(path, (0, 0))
     (tmp_path / f"{RESULTS_CSV}.8.part").touch()
     (tmp_path / RESULTS_CSV).touch()
+    download = tmp_path / METADATA.replace("metadata.jsonl", "a.7.part")
+    download.touch()
+    os.utime(download, (0, 0))
 
     report_writer(OutputStore(tmp_path), seconds=None, as_of=EARLY)
 
     files = sorted(path.name for path in tmp_path.rglob("*") if path.is_file())
-    assert files == [RESULTS_CSV, f"{RESULTS_CSV}.8.part"]
+    assert files == [download.name, RESULTS_CSV, f"{RESULTS_CSV}.8.part"]
+
+
+def test_of_the_page_of_labels_it_goes_too(tmp_path: Path) -> None:
+    (tmp_path / LABELS_DATA).mkdir(parents=True)
+    for name in (LABELS_PAGE, f"{LABELS_DATA}/o0-ab.js"):
+        (tmp_path / f"{name}.7.part").touch()
+        os.utime(tmp_path / f"{name}.7.part", (0, 0))
+
+    clear_left(tmp_path, LABELS_DATA)
+
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 PARENT: Final = (

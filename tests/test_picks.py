@@ -117,6 +117,14 @@ def test_a_file_of_windows_with_a_mark_and_empty_lines_is_read(folder: Path) -> 
     assert take_in(folder, [given], SWEEP).new == 2
 
 
+def test_a_note_with_half_of_a_character_is_taken_in_and_read_back(folder: Path) -> None:
+    given = file(folder, line(1, "a", "note", note="cut \ud83d"))
+
+    assert take_in(folder, [given], SWEEP).new == 1
+    assert kept_picks(folder).notes["a"].note == "cut \ud83d"
+    assert take_in(folder, [folder / PICKS], SWEEP).new == 0
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from axe import barriers, look, needs_axe
 from browser import WIDE, Page, chromium, needs_browser
-from report_pages import row, written
+from report_pages import head, row, written
 
 from batchrun.ledger.records import Throttled, timestamp
+from batchrun.report.labels import on_page
 from batchrun.report.throttle_bins import throttle_bins
 from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
@@ -59,7 +60,8 @@ def nights() -> list[PointRow]:
 def opened(page: Page, folder: Path, rows: Sequence[PointRow], view: str = "", **rest: Any) -> None:
     written(folder, rows, **rest)
     page.open(folder / REPORT, view)
-    page.click("[data-key='plots']")
+    if "plot=" not in view:
+        page.click("[data-key='plots']")
 
 
 def test_the_queue_is_apart_from_the_work(page: Page, tmp_path: Path) -> None:
@@ -73,6 +75,24 @@ def test_the_queue_is_apart_from_the_work(page: Page, tmp_path: Path) -> None:
     assert page.texts(".of-queue .figure") == ["5.0 s, 5.0 s", "1.0 s, 1.0 s"]
     title = page.all(".of-work .bar-row")[0].get_attribute("title")
     assert title == "red; 30 s, 30 s; 4 runs, the longest 30 s"
+
+
+@pytest.mark.parametrize(("axis", "first", "last"), [("n", "0", None), ("label", None, "night 29")])
+def test_values_beyond_24_are_one_bar_and_of_labels_these_are_the_oldest(
+    page: Page, tmp_path: Path, axis: str, first: str | None, last: str | None
+) -> None:
+    labels = [f"night {number:02}" for number in range(30)]
+    values = [{"label": label, "n": number} for number, label in enumerate(labels)]
+    rows = [run(f"c{each['n']}", each, NIGHT, 1, 2) for each in values]
+    sweeps = [on_page(head(sweep=each), label=each, rows=1, problem=None) for each in labels]
+
+    opened(page, tmp_path, rows, f"#row=n&plot={axis}&size=96", sweeps=sweeps)
+
+    names = page.texts(".of-cost .name")
+    assert len(names) == 25
+    assert names[0] == (first or "6 other values")
+    assert names[-1] == (last or "6 other values")
+    assert "0.024 for 6 cells" in page.texts(".of-cost .figure")
 
 
 def test_nights_are_strips_with_what_is_between_them(page: Page, tmp_path: Path) -> None:

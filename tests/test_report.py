@@ -223,6 +223,31 @@ def test_the_page_gives_up_its_room_where_the_results_have_none(
     assert not (sweep / REPORT).exists()
 
 
+def test_the_page_of_report_gives_up_its_room_too(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = place / "outputs/@simulator/chairs"
+    shutil.rmtree(sweep / "report", ignore_errors=True)
+    for name in (REPORT, RESULTS_JSONL):
+        (sweep / name).write_text("of an earlier call")
+    replace = OutputStore.replacing
+
+    @contextmanager
+    def full(store: OutputStore, name: str, *, as_of: int | None = None) -> Iterator[IO[bytes]]:
+        with replace(store, name, as_of=as_of) as file:
+            yield file
+            if any(path.is_file() for path in (sweep / "report").rglob("*")):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(OutputStore, "replacing", full)
+
+    assert main(["report", str(place / "chairs.yaml")]) == 9
+
+    assert "report.html is left as it was: cannot write" in capsys.readouterr().err
+    assert len((sweep / RESULTS_JSONL).read_text().splitlines()) == 4
+    assert (sweep / REPORT).read_text() == "of an earlier call"
+
+
 def test_where_no_thumbnail_can_be_written_the_page_shows_the_files(place: Path) -> None:
     sweep = place / "outputs/@simulator/chairs"
     shutil.rmtree(sweep / "report")

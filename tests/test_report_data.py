@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from batchrun.report.data_files import FOLDER, DataFiles
 from batchrun.report.embedded import embedded
 from batchrun.report.page_file import MODULES, code, page, source
 from batchrun.report.thumbnails import SIDE, SMALL, Thumbnails, drawn
+from batchrun.results.result_files import REPORT
 from batchrun.sweep.picks import Kind, Pick
 
 
@@ -101,19 +103,46 @@ def test_a_chunk_that_has_not_changed_is_not_written_again(tmp_path: Path) -> No
     assert path.stat().st_ino == before
 
 
-def test_what_the_page_no_longer_names_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def outdate(folder: Path) -> set[str]:
+    """Make all data of the page old; return its names."""
+    names = set(data_files(folder))
+    for name in names:
+        os.utime(folder / FOLDER / name, (0, 0))
+    return names
+
+
+def test_what_the_page_no_longer_names_is_removed_after_a_while_and_nothing_else(
+    tmp_path: Path,
+) -> None:
     written(tmp_path, [row("c1", {"seed": 1})])
-    before = set(data_files(tmp_path))
-    for name in before:
-        os.utime(tmp_path / FOLDER / name, (0, 0))
+    before = outdate(tmp_path)
     (tmp_path / FOLDER / "mine.txt").write_text("mine")
 
+    written(tmp_path, [row("c1", {"seed": 1}, status="failed")])
+    assert before < set(data_files(tmp_path))  # a page that was opened just before reads it still
+    written(tmp_path, [row("c1", {"seed": 1}, status="failed")])
+    assert before < set(data_files(tmp_path))
+    outdate(tmp_path)
     written(tmp_path, [row("c1", {"seed": 1}, status="failed")])
 
     after = set(data_files(tmp_path))
     assert "mine.txt" in after
     assert len(after) == 3
     assert len(after & before) == 1  # the details say nothing of the status
+
+
+def test_a_writer_that_comes_too_late_leaves_the_data_of_the_page_that_stays(
+    tmp_path: Path,
+) -> None:
+    late = time.time_ns() - 2 * 10**9
+    written(tmp_path, [row("c1", {"seed": 1})], as_of=late + 10**9)
+    text = (tmp_path / REPORT).read_text()
+    before = outdate(tmp_path)
+
+    written(tmp_path, [row("c1", {"seed": 2}, status="pending")], as_of=late)
+
+    assert (tmp_path / REPORT).read_text() == text
+    assert before <= set(data_files(tmp_path))
 
 
 def test_an_overview_has_the_axes_and_how_cells_stand(tmp_path: Path) -> None:

@@ -1,24 +1,24 @@
-"""The tools that every room uses and none owns.
+"""Tools that all rooms share.
 
 values.py       parsers of single values: rates, times, money
-ceilings.py     the most that may be asked for of each thing that is counted
-times.py        times and waits that a service names, within one window of sense. Pure
-text.py         how messages spell things, and near misses
+ceilings.py     the maximum of each count
+times.py        times and waits that a service names, if they are sensible. Pure
+text.py         the wording of values in messages, and near misses
 widths.py       how wide text is on a terminal, and how it fits there. Pure
-normalised.py   messages without what differs from run to run
-no_file.py      manifests that are no files
-said.py         words for people on stderr
-plain_marks.py  marks of ours for an output that can't have them
+normalised.py   messages without the parts that differ from run to run
+no_file.py      manifests from standard input or a mapping
+said.py         messages on stderr
+plain_marks.py  plain characters for an output whose encoding lacks ours
 endpoint.py     what an endpoint is
-callback_address.py  where callbacks are sent to, and where they are received. Pure
+callback_address.py  the addresses to which callbacks are sent, and at which they arrive. Pure
 local_file.py   a local file that a cell sends
 regular_file.py  opening a file that has to be a regular file
-file_state.py   how a file is known to be unchanged
-first_bytes.py  what a file is, by its first bytes
-media_types.py  what a file is, and what it is called
-json_text.py    JSON text of many small values, and of paths that are no UTF-8
-progress.py     what a sweep reports while it runs
-disk.py         durable writes: the only place
-output_store.py where finished files are kept, by name
-git_commit.py   the git commit that a folder is at
+file_state.py   whether a file is unchanged
+first_bytes.py  the type of a file, by its first bytes
+media_types.py  the type of a file, and its extension
+json_text.py    JSON text of many small values, and of texts that have no UTF-8
+progress.py     the interface by which a sweep reports its progress
+disk.py         durable writes; no other module makes them
+output_store.py keeps finished files, by name
+git_commit.py   the git commit of a folder
 """

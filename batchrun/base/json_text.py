@@ -1,4 +1,4 @@
-"""JSON text of many small values, and of paths that are no UTF-8. Pure."""
+"""JSON text of many small values, and of texts that have no UTF-8. Pure."""
 
 import json
 from collections.abc import Callable
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 def encoded(value: Any) -> bytes:
-    """Return *value* as JSON, the bytes of a path that are no UTF-8 as halves of surrogate pairs.
+    """Return *value* as JSON, half of a surrogate pair as an escape, which `decoded` reads.
 
-    Python has such bytes so; as a backslash escape it is what JSON says, and what `decoded` reads.
+    Python has those for the bytes of a path that are no UTF-8; browsers have them in what is typed.
     """
     try:
         return msgspec.json.encode(value)
@@ -21,7 +21,7 @@ def encoded(value: Any) -> bytes:
 
 
 def decoded(data: bytes, as_type: type[T]) -> T:
-    """Return what the JSON *data* says, such paths among it; msgspec.DecodeError for anything else.
+    """Return what the JSON *data* says, such texts among it; msgspec.DecodeError for anything else.
 
     Raises UnicodeDecodeError where it is no UTF-8 itself.
     """

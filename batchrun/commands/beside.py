@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from batchrun.base.regular_file import open_regular
 from batchrun.base.said import log
 from batchrun.base.text import few, money, number_of, usd
 from batchrun.commands.call import Call
@@ -157,7 +158,7 @@ def _compared(folder: Path, identity: Identity, ours: _Ours, late: Callable[[], 
     try:
         from batchrun.ledger.index import open_index
 
-        with (folder / LEDGER).open("rb") as ledger, open_index(folder, patience=1.0) as index:
+        with open_regular(folder / LEDGER) as ledger, open_index(folder, patience=1.0) as index:
             whole = not late() and index.catch_up(ledger.fileno(), until=late)
             for key, state in _while(index.states(), late) if whole else ():
                 there += 1
@@ -196,7 +197,8 @@ def _named(folder: Path, identity: Identity, ours: KeyIndex) -> bool:
     if identity.manifest is None:
         return False
     try:
-        text = (folder / MANIFEST).read_bytes()
+        with open_regular(folder / MANIFEST) as file:
+            text = file.read()
         return _has_all(read_manifest(text, Path(identity.manifest), os.environ, kept=True), ours)
     except (OSError, ManifestError):
         return False

@@ -19,9 +19,10 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from batchrun.base.output_store import OutputStore
+from batchrun.base.regular_file import open_regular
 from batchrun.base.said import say
 from batchrun.base.text import listed, number_of
-from batchrun.commands.reporting import head_of, logs_in
+from batchrun.commands.reporting import clear_left, head_of, logs_in
 from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Place, Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.errors import BatchrunError, FolderError, ManifestError, UsageError, most_severe
@@ -71,6 +72,7 @@ def write_labels(wanted: Wanted) -> int:
     """
     base = name_folder(_folder_of(wanted))
     by = f"{os.getpid()}"
+    clear_left(base, LABELS_DATA)
     store, drawing = OutputStore(base, by=by), ThumbnailsOfLabels(base, by=by)
     sweeps = Sweeps(base, _fitting(base, wanted.patterns))
     data = DataFiles(store, LABELS_DATA)
@@ -193,7 +195,7 @@ def _label(folder: Path) -> str | None:
 def _began(folder: Path) -> tuple[bool, str, str]:
     """Order sweeps by when they began; those whose beginning can't be read are the last."""
     try:
-        with (folder / LEDGER).open("rb") as ledger:
+        with open_regular(folder / LEDGER) as ledger:
             first = sweep_at_beginning(ledger.fileno())
     except OSError:
         first = None

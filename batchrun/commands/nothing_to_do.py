@@ -28,6 +28,7 @@ from batchrun.base.disk import write_durably
 from batchrun.base.file_state import file_state, is_still, package_state
 from batchrun.base.json_text import decoded, encoded
 from batchrun.base.local_file import FileState
+from batchrun.base.no_file import DASH
 from batchrun.commands.call import Call, key_of
 from batchrun.commands.outcome import Totals, print_outcome
 from batchrun.commands.run_options import FOR_ONE_CALL, Options, command_in
@@ -131,6 +132,8 @@ def repeated(options: Options, argv: Sequence[str], started: float) -> int | Non
     """
     if options.only or options.dry_run or options.reuse or "set_aside" in options.chosen:
         return None
+    if str(options.manifest) != DASH and not options.manifest.is_file():
+        return None  # a pipe gives its text once, and that is for the long way
     try:
         text, path = bytes_at(options.manifest), named(options.manifest)
         head = load_head(text, path, os.environ) if len(text) <= LARGE else None

@@ -8,35 +8,35 @@ import os
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
 
-from batchrun.base.output_store import OutputStore
-from batchrun.commands.reporting import PATIENCE, head_of, report_writer
+from batchrun.commands.reporting import PATIENCE, Remembering, head_of, report_writer
 from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Place, Subject, opened, subject_of
-from batchrun.errors import BatchrunError
+from batchrun.errors import BatchrunError, FolderError
 from batchrun.ledger.reader import Reader
 from batchrun.report.head import Head
-from batchrun.results.result_files import write_results
+from batchrun.results.result_files import REPORT, write_results
 from batchrun.results.summary import Summary
 
 NICE: Final = 10
 """By how much the process steps back behind the call and all else on the machine."""
 
 
-def store_of(folder: Path) -> OutputStore:
+def store_of(folder: Path) -> Remembering:
     """Return where a process writes that holds no lock."""
-    return OutputStore(folder, by=f"{os.getpid()}")
+    return Remembering(folder, by=f"{os.getpid()}")
 
 
 def write_all(
     subject: Subject,
     reader: Reader,
     summary: Summary,
-    store: OutputStore,
+    store: Remembering,
     *,
     seconds: float | None,
     as_of: int,
@@ -44,7 +44,8 @@ def write_all(
     """Write the page and the results, and return its head and how many rows it has.
 
     Where no manifest says what they are, the results stay as they were. *seconds* and *as_of* are
-    those of `report_writer`.
+    those of `report_writer`. On a full disk the results come first, as at the end of a call: the
+    page gives up its room for them, and then FolderError says that it is left as it was.
     """
     writer = report_writer(store, seconds=seconds, as_of=as_of)
     if subject.manifest is None:
@@ -52,7 +53,14 @@ def write_all(
             writer.add(row)
     else:
         manifest = replace(subject.manifest, redone=reader.book.redone)
-        write_results(store, manifest, reader, shown=writer.add, as_of=as_of)
+        write = partial(write_results, store, manifest, reader, as_of=as_of)
+        try:
+            write(shown=writer.add)
+        except FolderError as error:
+            if not store.take_back():
+                raise
+            write()
+            raise FolderError(f"{REPORT} is left as it was: {error}") from error
     head = head_of(summary, subject.folder)
     writer.finish(head)
     return head, writer.rows

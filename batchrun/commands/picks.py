@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from batchrun.base.no_file import joined
 from batchrun.base.output_store import OutputStore
+from batchrun.base.regular_file import open_regular
 from batchrun.base.said import width_for
 from batchrun.base.text import escaped, few, for_terminal, listed, number_of
 from batchrun.base.widths import cut
@@ -137,7 +138,7 @@ def _named(label: str | None) -> str:
 def _id_of(folder: Path) -> str | None:
     """Return the id of the sweep in *folder*, None where its ledger can't be read."""
     try:
-        with (folder / LEDGER).open("rb") as ledger:
+        with open_regular(folder / LEDGER) as ledger:
             first = sweep_at_beginning(ledger.fileno())
     except OSError:
         return None

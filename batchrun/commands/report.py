@@ -15,6 +15,7 @@ from batchrun.commands.exporting import Exported, add_exports, exported, take_ex
 from batchrun.commands.labels_page import Wanted, write_labels
 from batchrun.commands.options import Parser, add_place, take_place, typed, value
 from batchrun.commands.page_from_ledger import store_of, write_all
+from batchrun.commands.reporting import Remembering
 from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.errors import UsageError
@@ -84,7 +85,7 @@ def _written(
     subject: Subject,
     reader: Reader,
     summary: Summary,
-    store: OutputStore,
+    store: Remembering,
     as_of: int,
     *,
     single: bool,

@@ -1,5 +1,6 @@
 """What the page of a sweep is made of, where a command writes one."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.output_store import OutputStore
 from batchrun.errors import FolderError
+from batchrun.exports.metadata import METADATA
 from batchrun.ledger.history import NOWHERE, State
 from batchrun.ledger.reader import Readable
 from batchrun.ledger.records import Intent, timestamp
 from batchrun.ledger.scan import span_of
 from batchrun.manifest.cells import Cell
-from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL
+from batchrun.results.result_files import REPORT
 from batchrun.results.rows import PointRow
 from batchrun.results.summary import Summary
 from batchrun.sweep.location import LEDGER, LOGS
@@ -36,18 +38,21 @@ LOGS_READ: Final = 64 << 20
 LEFT: Final = 3600.0
 """Seconds after which a file that is half written has no writer any more."""
 
+_BY_PROCESS: Final = re.compile(r".+\.[0-9]+\.part", re.DOTALL)
+
 
 def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "ReportWriter":
     """Return what writes the page into *store*; thumbnails are made for so many *seconds*.
 
     *as_of* is a moment before the ledger was read: a page of a later one stays.
     """
+    from batchrun.report.data_files import FOLDER
     from batchrun.report.thumbnails import Thumbnails
     from batchrun.report.writing import ReportWriter
 
     until = None if seconds is None else time.monotonic() + seconds
 
-    _clear(store)
+    clear_left(store.path(""), FOLDER)
 
     def late() -> bool:
         return until is not None and time.monotonic() > until
@@ -55,15 +60,16 @@ def report_writer(store: OutputStore, *, seconds: float | None, as_of: int) -> "
     return ReportWriter(store, Thumbnails(store, until=late), logs=logs_in(store), as_of=as_of)
 
 
-def _clear(store: OutputStore) -> None:
-    """Remove what processes that were killed have left half written; each has a name of its own."""
-    from batchrun.report.data_files import FOLDER
+def clear_left(folder: Path, data: str) -> None:
+    """Remove what processes that were killed have left half written; each has a name of its own.
 
+    It is that of a page in *folder*, of its *data*, and of the results in any format.
+    """
     old = time.time() - LEFT
-    for name in (RESULTS_JSONL, RESULTS_CSV, REPORT, f"{FOLDER}/*"):
+    for name in ("*", f"{METADATA}.*", f"{data}/*"):
         with suppress(OSError):
-            for path in store.path("").glob(f"{name}.*.part"):
-                if path.stat().st_mtime < old:
+            for path in folder.glob(f"{name}.part"):
+                if _BY_PROCESS.fullmatch(path.name) and path.stat().st_mtime < old:
                     path.unlink(missing_ok=True)
 
 
@@ -102,7 +108,7 @@ class PageOfCall:
 
     def __init__(self, folder: Path, *, seconds: float, as_of: int) -> None:
         self._folder = folder
-        self._store = _Remembering(folder)
+        self._store = Remembering(folder)
         self._writer: ReportWriter | None = None
         self._problem: Exception | None = None
         self._has_all = False
@@ -146,11 +152,11 @@ class PageOfCall:
             self._problem = error
 
 
-class _Remembering(OutputStore):
+class Remembering(OutputStore):
     """A store that can take back what was put into it."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, *, by: str = "") -> None:
+        super().__init__(folder, by=by)
         self._names: list[str] = []
 
     def put(self, name: str, data: bytes, *, as_of: int | None = None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from batchrun.base.endpoint import SIMULATOR, is_loopback
+from batchrun.base.regular_file import open_regular
 from batchrun.commands.call import Call
 from batchrun.errors import UsageError
 from batchrun.ledger.file import check_sweep
@@ -123,7 +124,7 @@ def holds(path: Path, file: SavedFile) -> bool:
     try:
         if path.stat().st_size != file.bytes:
             return False
-        with path.open("rb") as data:
+        with open_regular(path) as data:
             return hashlib.file_digest(data, "sha256").hexdigest() == file.sha256
     except OSError:
         return False

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batchrun.base.no_file import DASH, is_no_file, joined
+from batchrun.base.regular_file import open_regular
 from batchrun.base.text import listed
 from batchrun.commands.drawing import draw_samples, files_said
 from batchrun.commands.standard_input import STANDARD_INPUT, named
@@ -226,7 +227,8 @@ def started_with(folder: Path, identity: Identity) -> tuple[Manifest | None, str
 def _text_at(path: Path) -> bytes | None:
     """Return the text of the manifest at *path*, None where there is none to be read."""
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:  # it may have come on standard input, or by a pipe
+            return file.read()
     except (OSError, ValueError):
         return None
 

@@ -1,10 +1,10 @@
-"""The results in other formats, each made of results.jsonl: so all of them say the same.
+"""The results in other formats, each made from results.jsonl, so that all have the same rows.
 
-formats.py         which formats there are, and how the command line names them
+formats.py         the formats, and their names on the command line
 kept_rows.py       the rows of a results.jsonl, as often as they are asked for
-survey.py          which columns rows have, and of what kind each is
+survey.py          the columns of the rows, and the type of each
 excel.py           a CSV file for a double click in Excel
 parquet.py         a Parquet file, with typed columns; the only user of pyarrow
-metadata.py        metadata.jsonl beside the files, as image datasets have it
+metadata.py        metadata.jsonl beside the files, in the format of image data sets
 chosen_columns.py  chosen columns as a table, or as JSON
 """

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
+from batchrun.base.regular_file import open_regular
 from batchrun.errors import LedgerError
 from batchrun.ledger.book import Book
 from batchrun.ledger.records import AnyRecord, Lost, decode
@@ -53,7 +54,7 @@ def open_reader(path: Path) -> Iterator[Reader]:
     Raises LedgerError if it cannot be read, or is broken before its last commit group.
     """
     try:
-        file = path.open("rb")
+        file = open_regular(path)
     except OSError as error:
         raise LedgerError(f"cannot read the ledger {path}: {error.strerror}") from error
     with file:

@@ -1,4 +1,4 @@
-"""batchrun for Python programs: what the command line does, as functions and typed values.
+"""batchrun for Python programs: the commands as functions with typed values.
 
 `import batchrun` makes these names known and imports none of them: each comes at its first use.
 
@@ -8,7 +8,7 @@ keywords.py    the options, by keyword
 values.py      a plan, and the end of a call
 running.py     a call at work in a thread of its own
 streaming.py   its results, as an asynchronous iterator
-reading.py     a ledger, to be read
+reading.py     reads a ledger
 
 A call works in a thread with an event loop of its own, and the program's loop only waits for it. So
 it works under asyncio as under trio, in a notebook, and beside a loop's body that takes long: no

@@ -1,5 +1,5 @@
-"""A lost ledger, made again from what the service knows of its sweep.
+"""Rebuilds a lost ledger from the service's runs.
 
 rebuild_ledger.py   finds the runs of a sweep, and writes what the ledger lacks
-missing_records.py  what a ledger should say of a cell, given its runs
+missing_records.py  the records that a cell should have, given its runs
 """

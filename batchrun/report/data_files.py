@@ -8,9 +8,10 @@ files are scripts: a page on a disk may read nothing else.
 import os
 import re
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from batchrun.base.output_store import OutputStore
@@ -20,12 +21,14 @@ from batchrun.report.head import DATA
 FOLDER: Final = DATA
 
 KEPT: Final = 600.0
-"""Seconds for which a file stays that no page names: for one that is open, or being written."""
+"""Seconds for which a file stays that the page names no more: for one that is open or being opened,
+or for another call that is writing the page.
+"""
 
 DIGITS: Final = 16
 """Digits of a content's hash in a name."""
 
-_OURS: Final = re.compile(rf"[od]\d+-[0-9a-f]{{{DIGITS}}}\.js")
+_OURS: Final = re.compile(rf"[od]\d+-[0-9a-f]{{{DIGITS}}}")
 
 
 class Data(Protocol):
@@ -34,8 +37,8 @@ class Data(Protocol):
     def put(self, kind: str, number: int, values: Any) -> str:
         """Keep *values*; return the name by which the page asks for them."""
 
-    def close(self, named: Collection[str]) -> None:
-        """Forget all but the *named* chunks."""
+    def replacing(self, page: Path, /) -> AbstractContextManager[None]:
+        """Have *page* written inside; then forget the chunks that it doesn't name any more."""
 
 
 class DataFiles:
@@ -57,14 +60,28 @@ class DataFiles:
                 os.utime(self._store.path(path))
         return name
 
-    def close(self, named: Collection[str]) -> None:
-        folder = self._store.path(self._below)
-        kept, old = {f"{name}.js" for name in named}, time.time() - KEPT
+    @contextmanager
+    def replacing(self, page: Path) -> Iterator[None]:
+        before = _named(page)
+        yield
+        named, now = _named(page), time.time()  # a page of a later moment may have stayed
         with suppress(OSError):
-            for path in list(folder.iterdir()):
-                is_left = _OURS.fullmatch(path.name) and path.name not in kept
-                if is_left and path.stat().st_mtime < old:
+            for path in list(self._store.path(self._below).iterdir()):
+                if path.suffix != ".js" or not _OURS.fullmatch(path.stem) or path.stem in named:
+                    continue
+                if path.stem in before:
+                    os.utime(path)
+                elif path.stat().st_mtime < now - KEPT:
                     path.unlink(missing_ok=True)
+
+
+def _named(page: Path) -> set[str]:
+    """Return the names of all chunks in a page that may be there."""
+    try:
+        text = page.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    return set(_OURS.findall(text))
 
 
 def _own(text: bytes) -> bytes:
@@ -87,8 +104,9 @@ class DataInside:
         self.chunks[name] = embedded(values)
         return name
 
-    def close(self, named: Collection[str]) -> None:
-        pass
+    @contextmanager
+    def replacing(self, _page: Path) -> Iterator[None]:
+        yield
 
     @property
     def size(self) -> int:

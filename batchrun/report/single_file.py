@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from batchrun.base.output_store import OutputStore
+from batchrun.base.regular_file import open_regular
 from batchrun.base.text import size_of
 from batchrun.errors import UsageError
 from batchrun.ledger.records import SavedFile
@@ -53,7 +54,8 @@ class _Media:
         if self.size > MOST:
             raise _TooLargeError
         with suppress(OSError):  # it went meanwhile: the page says that it isn't there
-            data = b64encode(self._store.path(path).read_bytes()).decode()
+            with open_regular(self._store.path(path)) as file:
+                data = b64encode(file.read()).decode()
             self.addresses[path] = f"data:{content_type};base64,{data}"
 
 

@@ -89,8 +89,8 @@ class ReportWriter:
             chunks=tuple(self._chunks),
             undrawn=self._drawing.left,
         )
-        self._store.put(self._name, page(whole, inside), as_of=self._as_of)
-        self._data.close({name for each in self._chunks for name in (each.overview, each.details)})
+        with self._data.replacing(self._store.path(self._name)):
+            self._store.put(self._name, page(whole, inside), as_of=self._as_of)
 
     def _files(self, row: PointRow) -> list[ShownFile]:
         saved = () if row.saved is None else row.saved.there

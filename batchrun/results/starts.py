@@ -22,6 +22,7 @@ from batchrun import __version__
 from batchrun.base.git_commit import commit_of
 from batchrun.base.json_text import decoded
 from batchrun.base.output_store import OutputStore, writable
+from batchrun.base.regular_file import open_regular
 from batchrun.ledger.records import timestamp
 from batchrun.manifest.data.changes import digests
 from batchrun.manifest.manifest import Manifest
@@ -94,17 +95,22 @@ def keep_start(folder: Path, start: Start) -> None:
 def _is_whole(path: Path) -> bool:
     """Say whether a start is there and can be read: a copy of the folder may have cut it."""
     try:
-        decoded(path.read_bytes(), Start)
+        _start_at(path)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return False
     return True
+
+
+def _start_at(path: Path) -> Start:
+    with open_regular(path) as file:
+        return decoded(file.read(), Start)
 
 
 def newest_start(folder: Path) -> Start | None:
     """Return the start that was kept last, None where none can be read."""
     for path in sorted((folder / STARTS).glob("*.json"), key=_kept_at, reverse=True):
         try:
-            return decoded(path.read_bytes(), Start)
+            return _start_at(path)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             continue
     return None

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from batchrun.base.endpoint import SIMULATOR
 from batchrun.base.json_text import decoded
+from batchrun.base.regular_file import open_regular
 from batchrun.base.text import money
 from batchrun.errors import BatchrunError
 from batchrun.ledger.beginning import sweep_at_beginning
@@ -134,7 +135,7 @@ class SweepReader:
             return replace(facts, problem=error.strerror or str(error))
 
     def _of_ledger(self, facts: SweepFacts, identity: Identity | None) -> SweepFacts:
-        with (facts.folder / LEDGER).open("rb") as ledger:
+        with open_regular(facts.folder / LEDGER) as ledger:
             fd = ledger.fileno()
             first = sweep_at_beginning(fd)
             if first is None:

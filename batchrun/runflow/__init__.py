@@ -1,4 +1,4 @@
-"""The API's side of us: what it says, when we may ask, and what an answer means.
+"""The client of the API: requests, their pace, and the meaning of answers.
 
     client.py         the API as functions, with the key
     retry.py          sends a request in its turn, and again where that is safe
@@ -7,26 +7,26 @@
     retry_budget.py   how long a call that fails goes on. Pure
     throttled.py      the words of a service that takes no calls of one kind for now. Pure
     pagination.py     lists of runs, page by page
-    service_profile.py  what the service takes, refuses, and has proven
+    service_profile.py  what the service accepts, refuses, and has proven
     post_outcomes.py  what the answer to a POST means
     get_outcomes.py   what the answer to a question means. Pure
     key_check.py      whether a 401 means that the key is refused
-    wire.py           API bodies <-> our values, tolerant where the API varies
+    wire.py           API bodies <-> our values; tolerates the API's variations
     batches.py        the same for batches
     batch_pages.py    a batch by its id, in pages where it is too large
     callbacks.py      whether a callback is signed by our secret, and whose end it announces. Pure
     statuses.py       the words for how a run stands
     lenient.py        single values of bodies
-    outputs.py        where in a run's output its files are
-    descriptions.py   what the service says of a model
+    outputs.py        finds the files in a run's output
+    descriptions.py   the service's description of a model
     model_list.py     the list of models, page by page
     prices.py         price labels
     published_prices.py  prices that public pages show, with their dates
     run_logs.py       the logs of a run, and the records of its steps
-    headers.py        what an answer's headers say of time and content
-    redact.py         takes the key out of texts
-    inline.py         media that stand in a body itself, which the ledger does not get
-    storage.py        HTTP without the key: where files come from and go to
+    headers.py        times and content types in an answer's headers
+    redact.py         removes the key from texts
+    inline.py         media inside a body, which the ledger does not keep
+    storage.py        HTTP without the key, for uploads and downloads of files
     downloads.py      output files
     assets.py         local files -> assets
     http/             the two HTTP clients, connections, streams

@@ -14,6 +14,7 @@ from msgspec.structs import asdict, replace
 
 from batchrun.base.disk import atomic_write
 from batchrun.base.json_text import decoded
+from batchrun.base.regular_file import open_regular
 from batchrun.errors import FolderError, LostLedgerError
 from batchrun.sweep.location import LEDGER
 
@@ -52,7 +53,8 @@ def read_identity(folder: Path) -> Identity | None:
     """Return what `sweep.json` says, None if there is none; FolderError if it cannot be read."""
     path = folder / IDENTITY
     try:
-        return decoded(path.read_bytes(), Identity)
+        with open_regular(path) as file:
+            return decoded(file.read(), Identity)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -24,6 +24,9 @@ LOGS: Final = "logs"
 CATALOGUE: Final = "@catalogue.json"
 """Beside the folders of sweeps. No name of a sweep begins so, and a host's ends with its port."""
 
+LONGEST: Final = 255
+"""Bytes that the name of a folder has at most."""
+
 _UNSAFE: Final = re.compile(r"[^\w.,=+@ -]+")
 
 
@@ -122,20 +125,24 @@ def catalogue_below(base: Path, endpoint: str) -> Path:
 
 
 def _segment(text: str, what: str) -> str:
-    is_dots = not text.strip(". ")
-    if is_dots or "/" in text or "\0" in text or text.startswith("@") or not is_text(text):
+    # One text is one folder, however it was typed, and whatever the locale calls its bytes.
+    data = unicodedata.normalize("NFC", text).encode("utf-8", "replace")
+    if (why := _why_no_segment(text, len(data), LONGEST - (what == "label"))) is not None:
         raise UsageError(
-            f"the {what} {text!r} cannot be the name of a folder: {_why_no_segment(text)}; "
+            f"the {what} {text[:LONGEST]!r} cannot be the name of a folder: {why}; "
             "letters, digits, spaces and `-_.,=` may stand in it, such as in `2026-11-28`"
         )
-    # One text is one folder, however it was typed, and whatever the locale calls its bytes.
-    return os.fsdecode(unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape"))
+    return os.fsdecode(data)
 
 
-def _why_no_segment(text: str) -> str:
-    """Return what of *text* no name of a folder has."""
-    if "/" in text or "\0" in text:
-        return "`/` may not stand in it" if "/" in text else "a null may not stand in it"
-    if not is_text(text):
-        return "it is no text in UTF-8"
-    return "it may not begin with `@`" if text.startswith("@") else "it is empty, or only dots"
+def _why_no_segment(text: str, size: int, most: int) -> str | None:
+    """Return what of *text*, of *size* bytes, a folder can't be called; None where it can."""
+    ways = {
+        "`/` may not stand in it": "/" in text,
+        "a null may not stand in it": "\0" in text,
+        "it is no text in UTF-8": not is_text(text),
+        "it may not begin with `@`": text.startswith("@"),
+        "it is empty, or only dots": not text.strip(". "),
+        f"it has {size:,} bytes, and {most} is the most": size > most,
+    }
+    return next((why for why, is_so in ways.items() if is_so), None)

@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
+from batchrun.base.json_text import decoded
+
 
 class Kind(StrEnum):
     """What a mark says of its cell."""
@@ -69,7 +71,7 @@ class Picks(Struct, frozen=True, kw_only=True):
 def parse_pick(line: bytes) -> Pick:
     """Return the mark of a line; ValueError where it is none, with what was expected."""
     try:
-        pick = msgspec.json.decode(line, type=Pick)
+        pick = decoded(line, Pick)
     except UnicodeDecodeError:
         raise ValueError("expected text in UTF-8") from None
     except msgspec.DecodeError as error:

@@ -1,10 +1,10 @@
 """Values that use other names: templates and `$` operators.
 
 compiler.py    nodes -> expressions
-expression.py  what an expression comes to, once its names have values
+expression.py  the value of an expression, once its names have values
 misused.py     an operator that is unknown, or not alone
-scope.py       what names stand for, and the fields of CSV files among it
+scope.py       the values of names, including fields of CSV files
 ranges.py      the numbers of a `$range`
 template.py    `${...}` in text
-doubts.py      values that may not be what was typed
+doubts.py      values that may differ from the typed text
 """

@@ -70,9 +70,14 @@ export class AllMarks {
     return this.all.reduce((sum, marks) => sum + marks.last.size, 0);
   }
 
-  /** Whether the browser keeps all of them. */
-  get isKept() {
-    return this.all.every((marks) => marks.isKept);
+  /** Whether nothing is lost when the page is left. */
+  get isSafe() {
+    return this.all.every((marks) => marks.isSafe);
+  }
+
+  /** All of them were saved as a file. */
+  saved() {
+    for (const marks of this.all) marks.isSaved = true;
   }
 
   /** The lines of picks.jsonl. */

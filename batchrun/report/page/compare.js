@@ -15,9 +15,11 @@ export class Compare {
   /** @param {Data} data @param {() => void} closed */
   constructor(data, closed) {
     this.data = data;
-    this.left = closed;
+    this.closed = closed;
     /** @type {[number, number] | null} */
     this.points = null;
+    /** What is drawn. */
+    this.drawn = "";
     /** @type {ReturnType<typeof setInterval> | undefined} */
     this.beat = undefined;
     /** Whether the machine's owner wants little to move. */
@@ -38,7 +40,7 @@ export class Compare {
       {
         class: "compare",
         attributes: { "aria-label": "two cells compared", tabindex: "-1" },
-        on: { keydown: (event) => this.key(event), close: () => this.closed() },
+        on: { keydown: (event) => this.key(event), close: () => this.close() },
       },
       make("div", { class: "buttons" }, button("← back", () => this.dialog.close()), this.flickering, button("swap", () => this.swap()), this.playing),
       make("div", { class: "layers" }, this.under, this.over),
@@ -53,37 +55,46 @@ export class Compare {
     this.draw();
     if (this.dialog.open) return;
     this.dialog.showModal();
-    this.slider.focus();
+    if (!this.slider.hidden) this.slider.focus();
   }
 
   hide() {
     if (this.dialog.open) this.dialog.close();
   }
 
-  closed() {
+  close() {
+    if (this.dialog.open) return; // it was opened again before this was heard of
     this.stop();
     this.points = null;
-    this.left();
+    for (const layer of [this.over, this.under]) layer.replaceChildren(); // or it would play on
+    this.drawn = "";
+    this.closed();
   }
 
   draw() {
     if (this.points === null) return;
     const [left, right] = this.points;
+    const state = this.points.map((point) => `${point} ${this.data.has(point) ? "" : this.data.lack(point)}`).join("\n");
+    if (state === this.drawn) return; // what plays, plays on
+    this.drawn = state;
     this.over.replaceChildren(this.picture(left));
     this.under.replaceChildren(this.picture(right));
     this.names[0].textContent = this.name(left, right);
     this.names[1].textContent = this.name(right, left);
-    this.slide(Number(this.slider.value));
     this.playing.hidden = this.dialog.querySelector("video") === null;
+    const isSeen = this.dialog.querySelector("audio") === null; // sounds stand side by side
+    this.dialog.classList.toggle("sounds", !isSeen);
+    for (const each of [this.slider, this.flickering]) each.hidden = !isSeen;
+    this.slide(Number(this.slider.value));
   }
 
   /** @param {number} point */
   picture(point) {
     const details = this.data.of(point);
     const file = details?.files.at(0);
-    if (file === undefined) return make("span", { class: "kind", text: details === null ? "…" : "no file" });
+    if (file === undefined) return make("span", { class: "kind", text: details === null ? this.data.lack(point) : "no file" });
     const element = large(file, this.name(point, point));
-    if (element instanceof HTMLMediaElement) {
+    if (element instanceof HTMLVideoElement) {
       [element.muted, element.autoplay, element.controls] = [true, !this.still.matches, false];
     }
     return element;
@@ -98,6 +109,7 @@ export class Compare {
 
   /** @param {number} percent */
   slide(percent) {
+    if (this.slider.hidden) percent = 100;
     this.over.style.clipPath = `inset(0 ${100 - percent}% 0 0)`;
   }
 
@@ -140,7 +152,7 @@ export class Compare {
 
   /** @param {KeyboardEvent} event */
   key(event) {
-    if (event.key === " " && !(event.target instanceof HTMLButtonElement)) {
+    if (event.key === " " && !this.flickering.hidden && !(event.target instanceof HTMLButtonElement)) {
       event.preventDefault();
       this.flicker();
     }

@@ -1,6 +1,6 @@
 // Reads the chunks: those inside the page, or scripts beside it, which work without a server.
 import { Table, unpacked } from "./table.js";
-import { fromJson } from "./text.js";
+import { fromJson, visible } from "./text.js";
 
 /** @typedef {import("./table.js").Packed} Packed */
 /** @typedef {[path: string, bytes: number, type: string | null, thumbnail: string | null]} File */
@@ -72,7 +72,9 @@ export class Data {
     this.details = new Map();
     /** @type {Map<number, Promise<void>>} */
     this.coming = new Map();
-    /** What is to be done when details have come. */
+    /** Why those of a chunk won't come. @type {Map<number, string>} */
+    this.missing = new Map();
+    /** What is to be done when details have come, or were found missing. */
     this.arrived = () => {};
     head.chunks.reduce((from, each) => (this.starts.push(from), from + each.rows), 0);
   }
@@ -104,6 +106,17 @@ export class Data {
     return /** @type {Details} */ (Object.fromEntries(values));
   }
 
+  /** Say whether a point's details are there. @param {number} point */
+  has(point) {
+    return this.details.has(this.chunkAt(point));
+  }
+
+  /** Say in place of a point's details why they aren't there. @param {number} point */
+  lack(point) {
+    const words = this.missing.get(this.chunkAt(point));
+    return words === undefined ? "…" : `${visible(words)}: reload the page`;
+  }
+
   /** @param {number} point */
   chunkAt(point) {
     let low = 0;
@@ -123,7 +136,12 @@ export class Data {
       coming = chunkOf(this.head.data, this.head.chunks[number].details).then((details) => {
         this.details.set(number, details);
         this.arrived();
-      }, this.failed);
+      }, (/** @type {unknown} */ error) => {
+        const why = error instanceof Error ? error : new Error(String(error));
+        this.missing.set(number, why.message);
+        this.failed(why);
+        this.arrived();
+      });
       this.coming.set(number, coming);
     }
     return coming;

@@ -51,6 +51,11 @@ export function sweepIds(head) {
   return head.sweeps.length === 0 ? [head.sweep] : head.sweeps.filter((each) => each.rows > 0).map((each) => each.sweep);
 }
 
+/** Say whether an axis is that of the labels, which are in the order of time. @param {Head} head @param {string} axis */
+export function isOfLabels(head, axis) {
+  return head.sweeps.length > 0 && axis === LABEL;
+}
+
 /**
  * Return a view with the labels as columns, however many there are: they are what such a page
  * compares. What else was to have columns has rows.

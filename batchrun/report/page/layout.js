@@ -128,12 +128,12 @@ export function filtered(table, view) {
  * @returns {Wanted}
  */
 function wantedOf(table, name, tokens) {
-  const { numbers, codes, values } = table.axis(name);
+  const { tokens: known, codes, values } = table.axis(name);
   const wanted = new Uint8Array(values.length + 1); // the first is for points without a value
   for (const token of tokens) {
     if (token === "") wanted[0] = 1;
-    const number = numbers.get(token);
-    if (number !== undefined) wanted[number + 1] = 1;
+    const number = known.indexOf(token);
+    if (number >= 0) wanted[number + 1] = 1;
   }
   return (point) => wanted[codes[point] + 1] === 1;
 }

@@ -10,6 +10,7 @@ import { Matrix } from "./matrix.js";
 import { Plots } from "./plots.js";
 import { Panel } from "./panel.js";
 import { cut, numberOf, spelled, visible } from "./text.js";
+import { tokenOf } from "./table.js";
 import { firstView, hashOf, showingOnly, viewOf } from "./view.js";
 import { Viewer } from "./viewer.js";
 
@@ -28,7 +29,7 @@ async function main() {
   const said = make("p", { class: "said", attributes: { role: "status", "aria-live": "polite" } });
   const side = make("aside", { attributes: { "aria-label": "what is shown" } });
   const host = make("main");
-  const plotting = button("plots", () => plots.show(arrangement), { "data-key": "plots" });
+  const plotting = button("plots", () => go({ ...view, plot: "alias" }), { "data-key": "plots" });
   const folding = button("choose axes and cells", () => unfold(folding.ariaExpanded !== "true"), { class: "fold" });
   const bar = make("section", { class: "bar", attributes: { "aria-label": "ways to look" } }, folding, plotting, tabs, said);
   document.body.append(top, bar, side, host);
@@ -41,29 +42,34 @@ async function main() {
   let view = viewOf(location.hash, table, opening);
   /** @type {number | null} */
   let marked = null;
-  const marking = new Marking(data, { changed: () => matrix.redraw(), say: sayBoth });
+  const marking = new Marking(data, { changed: () => matrix.refresh(), say: sayBoth });
   if (view.marks.length > 0) await marking.index();
   const panel = new Panel(side, table, marking, go);
   const matrix = new Matrix(host, data, { open: (point) => go({ ...view, open: point, beside: null }), mark, marking });
-  const plots = new Plots(data);
-  const viewer = new Viewer(data, { go: (open) => go({ ...view, open, beside: null }), mark, marking });
+  const plots = new Plots(data, { by: (plot) => go({ ...view, plot }), closed: () => view.plot !== null && go({ ...view, plot: null }) });
+  const viewer = new Viewer(data, {
+    go: (open) => go({ ...view, open, beside: null }),
+    closed: () => view.open !== null && go({ ...view, open: null, beside: null }),
+    mark,
+    marking,
+  });
   const compare = new Compare(data, () => view.beside !== null && go({ ...view, beside: null }));
   /** @type {Arrangement} what stands where; `apply` lays it out */
   let arrangement;
   data.arrived = () => {
-    matrix.redraw();
+    matrix.refresh();
     viewer.draw();
     compare.draw();
   };
   showHead(top, head, (values) => {
-    const only = Object.entries(values).reduce((before, [name, value]) => showingOnly(before, name, [JSON.stringify(value)]), view.only);
+    const only = Object.entries(values).reduce((before, [name, value]) => showingOnly(before, name, [tokenOf(value)]), view.only);
     go({ ...view, only, open: null });
   });
   addEventListener("hashchange", () => {
     if (location.hash !== hashOf(view)) apply(viewOf(location.hash, table, opening));
   });
   addEventListener("keydown", (event) => {
-    if (event.key === "/" && !(event.target instanceof HTMLInputElement) && view.open === null) {
+    if (event.key === "/" && isFree(event)) {
       event.preventDefault();
       unfold(true);
       /** @type {HTMLElement | null} */ (side.querySelector("[type=search]"))?.focus();
@@ -81,7 +87,7 @@ async function main() {
 
   /** Go to a view, and let the address say so. @param {View} next */
   function go(next) {
-    const isStep = next.open !== null && view.open !== null; // a walk is one step back
+    const isStep = (next.open !== null && view.open !== null) || (next.plot !== null && view.plot !== null); // a walk is one step back
     history[isStep ? "replaceState" : "pushState"](null, "", hashOf(next));
     apply(next);
   }
@@ -96,12 +102,14 @@ async function main() {
     view = next;
     if (isFirst || laidOut(before) !== laidOut(next)) {
       arrangement = new Arrangement(table, next);
-      matrix.show(arrangement);
+      matrix.show(arrangement, !isFirst && laidOut({ ...before, size: next.size }) === laidOut(next));
       showTabs();
       panel.show(next);
       host.dataset.empty = arrangement.points.length === 0 ? "no cell is like that: take a filter away" : "";
       say(`${numberOf(arrangement.points.length, "row")} of ${table.length.toLocaleString("en")} shown`);
     }
+    if (next.plot === null) plots.hide();
+    else plots.show(next.plot, arrangement);
     if (next.open === null) viewer.hide();
     else viewer.show(next.open, arrangement);
     if (next.open !== null && next.beside !== null) compare.show(next.open, next.beside);
@@ -112,12 +120,14 @@ async function main() {
   /** Keep a point to be compared; with the second one, do it. @param {number} point */
   function mark(point) {
     if (marked === null || marked === point) {
-      marked = point;
-      sayBoth("kept for comparison: press c on another one");
+      marked = marked === null ? point : null;
+      matrix.keep(marked);
+      sayBoth(marked === null ? "not kept for comparison any more" : "kept for comparison: press c on another one");
       return;
     }
     const [open, beside] = [marked, point];
     marked = null;
+    matrix.keep(null);
     go({ ...view, open, beside });
   }
 
@@ -161,7 +171,13 @@ async function main() {
 
 /** What of a view decides where tiles stand. @param {View} view */
 function laidOut(view) {
-  return hashOf({ ...view, open: null, beside: null });
+  return hashOf({ ...view, open: null, beside: null, plot: null });
+}
+
+/** Say whether a key is the page's own: no text is written, and nothing lies above the page. @param {KeyboardEvent} event */
+function isFree(event) {
+  const isText = event.target instanceof Element && event.target.matches("input:not([type=checkbox]), select, textarea");
+  return !isText && !event.altKey && !event.ctrlKey && !event.metaKey && document.querySelector("dialog[open]") === null;
 }
 
 /** Say what is wrong in place of a page that looks as if all were well. @param {unknown} error */

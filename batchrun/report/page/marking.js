@@ -3,7 +3,8 @@ import { AllMarks } from "./all_marks.js";
 import { readMarks } from "./data.js";
 import { button, make } from "./dom.js";
 import { sweepIds, sweepOf } from "./labels.js";
-import { LONGEST_NOTE, NONE } from "./marks.js";
+import { NONE } from "./marks.js";
+import { Noting } from "./noting.js";
 import { numberOf, visible } from "./text.js";
 
 /** @typedef {import("./data.js").Data} Data */
@@ -32,21 +33,7 @@ export class Marking {
     this.section = make("div", { class: "marking" });
     /** @type {Map<string, HTMLElement>} */
     this.counts = new Map();
-    this.text = make("textarea", { attributes: { rows: "6", maxlength: String(LONGEST_NOTE), "aria-label": "note" } });
-    /** @type {string | null} the cell whose note is written */
-    this.noted = null;
-    this.dialog = make(
-      "dialog",
-      {
-        class: "noting",
-        attributes: { "aria-label": "a note on the cell" },
-        on: { keydown: (event) => this.noteKey(event), close: () => (this.noted = null) },
-      },
-      make("h2", { text: "Note" }),
-      this.text,
-      make("div", { class: "buttons" }, button("save (Ctrl+Enter)", () => this.saveNote()), button("leave it", () => this.dialog.close())),
-    );
-    document.body.append(this.dialog);
+    this.noting = new Noting(this.marks, (text) => this.say(text));
   }
 
   /** @param {string} key */
@@ -70,7 +57,7 @@ export class Marking {
     await this.data.ask(this.data.chunkAt(point));
     const cell = this.cellOf(point);
     if (cell === undefined) return;
-    if (kind === "note") this.openNote(cell);
+    if (kind === "note") this.noting.open(cell);
     else {
       const stands = this.marks.toggle(cell, kind);
       const { words } = /** @type {typeof KINDS[0]} */ (KINDS.find((each) => each.kind === kind));
@@ -78,31 +65,9 @@ export class Marking {
     }
   }
 
-  /** @param {string} cell */
-  openNote(cell) {
-    this.noted = cell;
-    this.text.value = this.marks.of(cell).note?.note ?? "";
-    this.dialog.showModal();
-    this.text.focus();
-  }
-
-  saveNote() {
-    const cell = this.noted;
-    this.dialog.close(); // first: the focus goes back to the tile, which is drawn anew
-    if (cell === null) return;
-    this.marks.write(cell, this.text.value);
-    this.say(this.marks.of(cell).note === undefined ? "no note" : "note kept");
-  }
-
-  /** @param {KeyboardEvent} event */
-  noteKey(event) {
-    event.stopPropagation(); // letters are text here, and no keys of the page
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.saveNote();
-  }
-
   /** @param {string} text */
   say(text) {
-    this.does.say(this.marks.isKept ? text : `${text}; this browser doesn't keep marks: save picks.jsonl before you leave`);
+    this.does.say(this.marks.isSafe ? text : `${text}; this browser doesn't keep marks: save picks.jsonl before you leave`);
   }
 
   changed() {
@@ -124,6 +89,12 @@ export class Marking {
       words: found.map(({ words }) => words),
       content: signs.length === 0 ? [] : [make("span", { class: "marks", attributes: { "aria-hidden": "true" } }, ...signs)],
     };
+  }
+
+  /** Return the marks of a point's cell as a text that changes with them. @param {number} point */
+  stateOf(point) {
+    const cell = this.cellOf(point);
+    return cell === undefined ? "" : JSON.stringify(this.marks.of(cell));
   }
 
   /** Return the buttons of a point at full size. @param {number} point */
@@ -185,6 +156,7 @@ export class Marking {
     const address = URL.createObjectURL(new Blob([text], { type: "application/jsonl" }));
     const link = make("a", { attributes: { href: address, download: "picks.jsonl" } });
     link.click();
+    this.marks.saved();
     setTimeout(() => URL.revokeObjectURL(address), 60_000);
     this.say(`${numberOf(this.marks.size, "mark")} saved as picks.jsonl; \`batchrun picks\` takes them in`);
   }

@@ -44,8 +44,9 @@ export class Marks {
     this.seen = "";
     /** Whether the browser keeps what is in hand. */
     this.isKept = true;
+    /** Whether it was saved as a file. */
+    this.isSaved = true;
     const there = given.map((each) => asMark({ ...Object(each), sweep })).filter((mark) => mark !== null);
-    this.given = new Set(there.map((mark) => mark.id));
     this.take(there);
     this.read();
     addEventListener("storage", (event) => {
@@ -54,13 +55,8 @@ export class Marks {
       this.changed();
     });
     addEventListener("beforeunload", (event) => {
-      if (!this.isKept && this.hasOwn) event.preventDefault();
+      if (!this.isSafe) event.preventDefault();
     });
-  }
-
-  /** Whether a mark is not in the page itself. */
-  get hasOwn() {
-    return [...this.last.values()].some((mark) => !this.given.has(mark.id));
   }
 
   /** @param {string} cell @returns {Standing} */
@@ -105,10 +101,16 @@ export class Marks {
     return off ? { ...mark, off } : mark;
   }
 
+  /** Whether nothing is lost when the page is left. */
+  get isSafe() {
+    return this.isKept || this.isSaved;
+  }
+
   /** @param {Mark[]} marks */
   add(marks) {
     this.read(); // another tab may have marked since
     this.take(marks);
+    this.isSaved = false;
     this.keep();
     this.changed();
   }

@@ -14,12 +14,16 @@ export function kindOf(file) {
   return kind === "image" || kind === "video" || kind === "audio" ? kind : "other";
 }
 
+/** Names by which browsers take a file for media or plain text: what is in it doesn't run. */
+const PLAIN = /\.(png|jpe?g|webp|gif|avif|heic|bmp|jxl|mp4|mov|webm|mkv|mp3|m4a|aac|wav|ogg|flac|weba|txt|json|csv|vtt)$/;
+
 /**
- * Say whether a file may be opened by itself: neither a page nor a drawing with scripts.
+ * Say whether a file may be opened by itself: neither a page nor a drawing with scripts. From a disk
+ * its name decides what it is, from a server also its type.
  * @param {File} file
  */
 export function isSafe(file) {
-  return kindOf(file) !== "other" && !/svg|xml/.test(file[2] ?? "");
+  return PLAIN.test(file[0]) && !/svg|xml|html/.test(file[2] ?? "");
 }
 
 /** @type {Record<string, string> | null} */
@@ -46,12 +50,7 @@ export function address(path) {
  */
 export function small(file) {
   const kind = kindOf(file);
-  if (kind === "image") {
-    const picture = make("img", { attributes: { alt: "", decoding: "async", draggable: "false" } });
-    picture.onerror = () => picture.replaceWith(gone());
-    picture.src = address(file[3] ?? file[0]);
-    return picture;
-  }
+  if (kind === "image") return picture({ alt: "", decoding: "async", draggable: "false" }, file[3] ?? file[0], file[0]);
   if (kind === "video") {
     const video = make("video", { attributes: { preload: "metadata" } });
     [video.muted, video.loop, video.playsInline] = [true, true, true];
@@ -69,22 +68,31 @@ export function small(file) {
  */
 export function large(file, label) {
   const kind = kindOf(file);
-  if (kind === "image") {
-    const picture = make("img", { attributes: { alt: label } });
-    picture.onerror = () => {
-      const [, , , thumbnail] = file; // a page that was sent alone has no more
-      if (thumbnail === null || picture.src.endsWith(address(thumbnail).slice(1))) picture.replaceWith(gone());
-      else picture.src = address(thumbnail);
-    };
-    picture.src = address(file[0]);
-    return picture;
-  }
+  if (kind === "image") return picture({ alt: label }, file[0], file[3] ?? file[0]); // a page that was sent alone has the thumbnail
   if (kind === "other") return make("p", { class: "kind", text: `${file[2] ?? "a file"}: not shown here` });
   const player = make(kind, { attributes: { controls: "", preload: "auto", "aria-label": label } });
   player.loop = kind === "video";
   player.onerror = () => player.replaceWith(gone());
   player.src = address(file[0]);
   return player;
+}
+
+/**
+ * Return a picture of what is at one path, or else at another one.
+ * @param {Record<string, string>} attributes
+ * @param {string} path
+ * @param {string} other
+ */
+function picture(attributes, path, other) {
+  const picture = make("img", { attributes });
+  const paths = path === other ? [] : [other];
+  picture.onerror = () => {
+    const next = paths.pop();
+    if (next === undefined) picture.replaceWith(gone());
+    else picture.src = address(next);
+  };
+  picture.src = address(path);
+  return picture;
 }
 
 function gone() {

@@ -13,6 +13,9 @@ const LISTED = 60;
 /** Characters of a value that is listed. */
 const LONGEST_CHOICE = 400;
 
+/** Axes that stand apart: they are what became of cells, and not what made them. */
+const OUTCOMES = ["status", "failure_code"];
+
 const PLACES = { rows: "rows", columns: "columns", tab: "tabs", stack: "behind each other" };
 
 export class Panel {
@@ -32,14 +35,14 @@ export class Panel {
   show(view) {
     this.view = view;
     const { table } = this;
-    const names = [...new Set([...table.varying, ...view.rows, ...view.columns])];
+    const names = [...new Set([...table.varying, ...view.rows, ...view.columns, ...(view.tab === null ? [] : [view.tab]), ...Object.keys(view.only)])].filter((name) => !OUTCOMES.includes(name));
     refill(
       this.host,
       make("h2", { text: "Show" }),
       this.search(view),
       this.costs(view),
       this.sizes(view),
-      ...["status", "failure_code"].filter((name) => table.axis(name).values.length > 0).map((name) => this.values(name, view)),
+      ...OUTCOMES.filter((name) => table.axis(name).values.length > 0).map((name) => this.values(name, view)),
       this.marking.panel(view, (change) => this.change(change)),
       make("h2", { text: "Axes" }),
       ...names.map((name) => this.axis(name, view)),
@@ -118,10 +121,10 @@ export class Panel {
     const { values, tokens, codes } = this.table.axis(name);
     const only = view.only[name];
     const counted = only === undefined ? `${values.length}` : `${only.length} of ${values.length}`;
-    const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { "data-key": `values ${name}` } }));
+    const details = make("details", {}, make("summary", { text: `${visible(name)} (${counted})`, attributes: { title: visible(name), "data-key": `values ${name}` } }));
     const fill = () => {
-      const listed = values.slice(0, LISTED).map((value, code) => this.choice(name, tokens[code], cut(spelled(value), LONGEST_CHOICE), only));
-      if (codes.includes(-1)) listed.push(this.choice(name, "", "none", only));
+      const listed = values.slice(0, LISTED).map((value, code) => this.choice(name, code, tokens[code], cut(spelled(value), LONGEST_CHOICE), only));
+      if (codes.includes(-1)) listed.push(this.choice(name, -1, "", "none", only));
       details.append(...listed);
       if (values.length > LISTED) details.append(make("p", { text: `and ${numberOf(values.length - LISTED, "value")}: search finds them` }));
       // The focus goes back to the values: there is no such button any more.
@@ -137,10 +140,10 @@ export class Panel {
     return details;
   }
 
-  /** @param {string} name @param {string} token @param {string} text @param {string[] | undefined} only */
-  choice(name, token, text, only) {
+  /** @param {string} name @param {number} code @param {string} token @param {string} text @param {string[] | undefined} only */
+  choice(name, code, token, text, only) {
     const box = make("input", {
-      attributes: { type: "checkbox", "data-key": `only ${name} ${token}` },
+      attributes: { type: "checkbox", "data-key": `only ${name} ${code}` },
       on: { change: (event) => this.choose(name, token, event.currentTarget.checked) },
     });
     box.checked = only !== undefined && only.includes(token);

@@ -1,5 +1,6 @@
 // What the shown cells cost, how long their runs worked and waited, by an axis; and their timeline.
 import { button, make, refill } from "./dom.js";
+import { isOfLabels } from "./labels.js";
 import { timelinePlot } from "./strips.js";
 import { duration, numberOf, spelled, visible } from "./text.js";
 
@@ -17,45 +18,29 @@ const MOST_BARS = 24;
  */
 
 export class Plots {
-  /** @param {Data} data */
-  constructor({ table, head }) {
+  /** @param {Data} data @param {{by: (axis: string) => void, closed: () => void}} does */
+  constructor({ table, head }, does) {
     this.table = table;
     this.head = head;
-    this.axis = "alias";
-    /** @type {Arrangement | null} */
-    this.arrangement = null;
+    this.does = does;
     this.body = make("div", { class: "plots" });
-    this.dialog = make("dialog", { class: "plotting", attributes: { "aria-label": "plots of the shown cells" } }, this.body);
+    this.dialog = make("dialog", { class: "plotting", attributes: { "aria-label": "plots of the shown cells" }, on: { close: () => this.dialog.open || does.closed() } }, this.body);
     document.body.append(this.dialog);
   }
 
-  /** @param {Arrangement} arrangement */
-  show(arrangement) {
-    this.arrangement = arrangement;
-    this.draw();
-    this.dialog.showModal();
-  }
-
-  /** Plot by another axis. @param {string} axis */
-  by(axis) {
-    this.axis = axis;
-    this.draw();
-  }
-
-  draw() {
-    const { table, head, arrangement } = this;
-    if (arrangement === null) return;
-    const { points } = arrangement;
+  /** @param {string} axis @param {Arrangement} arrangement */
+  show(axis, { points }) {
+    const { table, head } = this;
     const title = visible(head.label === null ? head.name : `${head.name}@${head.label}`);
-    const bars = barsOf(table, points, this.axis);
-    const options = ["alias", ...table.varying.filter((name) => name !== "alias")].map((name) =>
-      make("option", { text: visible(name), attributes: { value: name, ...(name === this.axis ? { selected: "" } : {}) } }),
+    const bars = barsOf(table, points, axis, isOfLabels(head, axis));
+    const options = [...new Set(["alias", ...table.varying, axis])].map((name) =>
+      make("option", { text: visible(name), attributes: { value: name, ...(name === axis ? { selected: "" } : {}) } }),
     );
     const select = make(
       "select",
       {
         attributes: { "aria-label": "by which axis", "data-key": "plotted axis" },
-        on: { change: (event) => this.by(event.currentTarget.value) },
+        on: { change: (event) => this.does.by(event.currentTarget.value) },
       },
       ...options,
     );
@@ -68,6 +53,11 @@ export class Plots {
       make("h2", { text: "Runs under way and 429s, by the service's clock" }),
       timelinePlot(table, points, head.throttles),
     );
+    if (!this.dialog.open) this.dialog.showModal();
+  }
+
+  hide() {
+    if (this.dialog.open) this.dialog.close();
   }
 }
 
@@ -77,9 +67,10 @@ export class Plots {
  * @param {Table} table
  * @param {Int32Array} points
  * @param {string} name
+ * @param {boolean} isOfTime whether its values are in the order of time: then the oldest are together
  * @returns {Bar[]}
  */
-function barsOf(table, points, name) {
+function barsOf(table, points, name, isOfTime) {
   const { values, codes } = table.axis(name);
   const { cost, whole, work, shared } = table;
   /** @type {Map<number, Bar>} */
@@ -96,8 +87,9 @@ function barsOf(table, points, name) {
     } else if (whole[point] >= 0) bar.whole.push(whole[point]);
   }
   const bars = [...found.entries()].sort(([a], [b]) => a - b).map(([, bar]) => bar);
-  const rest = bars.splice(MOST_BARS);
-  if (rest.length > 0) bars.push(together(rest));
+  const more = Math.max(0, bars.length - MOST_BARS);
+  const rest = bars.splice(isOfTime ? 0 : MOST_BARS, more);
+  if (more > 0) bars.splice(isOfTime ? 0 : MOST_BARS, 0, together(rest));
   for (const bar of bars) for (const times of [bar.work, bar.queue, bar.whole]) times.sort((a, b) => a - b);
   return bars;
 }
@@ -137,7 +129,7 @@ function timePlots(bars) {
 
 /** @param {string} text */
 function timeHead(text) {
-  return [make("h2", { text }), make("p", { class: "hint", text: "the middle one, and the slowest of 20" })];
+  return [make("h2", { text }), make("p", { class: "hint", text: "median, and 95th percentile" })];
 }
 
 /** @param {string} what @param {Bar[]} bars @param {(bar: Bar) => number[]} of */

@@ -1,4 +1,5 @@
 // All points of the sweep, in columns: which value each has, as a number.
+import { cut } from "./text.js";
 
 /**
  * Values of a column as Python packs them: see columns.py.
@@ -6,11 +7,15 @@
  */
 
 /**
- * A column whose values repeat. A point's code counts *values*; -1: it has none.
+ * A column whose values repeat. A point's code counts *values*; -1: it has none. *tokens* are what
+ * addresses call the values, *numbers* their codes by their JSON.
  * @typedef {{name: string, values: unknown[], tokens: string[], codes: Int32Array, numbers: Map<string, number>}} Axis
  */
 
 /** @typedef {"alias" | "replicate" | "status" | "failure_code"} Ours */
+
+/** Characters of a token: an address has room for 2 MB, and a prompt may have 100,000. */
+const LONGEST_TOKEN = 200;
 
 const OURS = ["alias", "replicate", "status", "failure_code"];
 
@@ -114,6 +119,21 @@ export class Table {
 }
 
 /**
+ * Return what an address calls a value: its JSON, or where that is long, its beginning and a hash.
+ * @param {unknown} value
+ */
+export function tokenOf(value) {
+  const json = JSON.stringify(value);
+  if (json.length <= LONGEST_TOKEN) return json;
+  const hashes = [0x811c9dc5, 0x01000193].map((seed) => {
+    let hash = seed; // FNV-1a, of characters
+    for (let place = 0; place < json.length; place += 1) hash = Math.imul(hash ^ json.charCodeAt(place), 0x01000193);
+    return (hash >>> 0).toString(16).padStart(8, "0");
+  });
+  return `${cut(json, LONGEST_TOKEN / 4)}#${hashes.join("")}`;
+}
+
+/**
  * Return one value of a packed column.
  * @param {Packed} packed
  * @param {number} row
@@ -157,13 +177,13 @@ function addCodes(axis, from, rows, packed) {
  */
 function numberIn(axis, value) {
   if (value === null && OURS.includes(axis.name)) return -1;
-  const token = JSON.stringify(value);
-  let number = axis.numbers.get(token);
+  const json = JSON.stringify(value);
+  let number = axis.numbers.get(json);
   if (number === undefined) {
     number = axis.values.length;
-    axis.numbers.set(token, number);
+    axis.numbers.set(json, number);
     axis.values.push(value);
-    axis.tokens.push(token);
+    axis.tokens.push(tokenOf(value));
   }
   return number;
 }

@@ -36,7 +36,7 @@ export function tile(data, points, said, marking) {
     heard(before),
     ...body(data, point, status),
     ...marks.content,
-    ...(caption ? [make("span", { class: "caption", text: caption })] : []),
+    ...(caption ? [make("span", { class: "caption", text: caption, attributes: { title: caption } })] : []),
     ...(isShared ? [badge("=", "badge same", "the same run as an earlier row")] : []),
     ...(points.length > 1 ? [badge(`${points.length}`, "badge", "cells behind each other")] : []),
     heard(after),
@@ -62,7 +62,7 @@ function badge(text, kind, title) {
 function body(data, point, status) {
   const details = data.of(point);
   const succeeded = status === "succeeded" || status === "partial_succeeded";
-  if (details === null) return [make("span", { class: "kind", text: "…" })];
+  if (details === null) return [make("span", { class: "kind", text: data.lack(point) })];
   const chip = status === "succeeded" ? [] : [make("span", { class: `chip ${status}`, text: words(status) })];
   if (details.files.length > 0) return [small(details.files[0]), ...chip];
   if (succeeded) return [make("span", { class: "kind", text: "no file yet" }), ...chip];

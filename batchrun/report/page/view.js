@@ -1,5 +1,6 @@
 // What is shown, and how: kept in the page's address, so that a view is a link.
 import { oneGroup, parted } from "./groups.js";
+import { BITS, NONE } from "./marks.js";
 
 /** @typedef {import("./table.js").Table} Table */
 
@@ -18,6 +19,7 @@ import { oneGroup, parted } from "./groups.js";
  * @property {number} size of a tile, in pixels
  * @property {number | null} open the point that is shown large
  * @property {number | null} beside the one that it is compared with
+ * @property {string | null} plot the axis that the plots are by, while they are shown
  */
 
 export const SIZES = [96, 128, 168, 224, 320];
@@ -44,7 +46,7 @@ export function firstView(table) {
   }
   const rows = split.filter((name) => !columns.includes(name));
   const placed = rows.length === 0 ? { rows: columns, columns: [] } : { rows, columns };
-  const none = { tab: null, at: null, only: showingOnly(null, "", []), low: null, high: null, search: "", marks: [], open: null, beside: null };
+  const none = { tab: null, at: null, only: showingOnly(null, "", []), low: null, high: null, search: "", marks: [], open: null, beside: null, plot: null };
   return { ...placed, ...none, size: placed.columns.length === 0 ? 168 : sizeFor(wide) };
 
   /** @param {string} name */
@@ -121,6 +123,7 @@ export function hashOf(view) {
   words.set("size", String(view.size));
   if (view.open !== null) words.set("open", String(view.open));
   if (view.beside !== null) words.set("beside", String(view.beside));
+  if (view.plot !== null) words.set("plot", view.plot);
   return `#${words}`;
 }
 
@@ -146,12 +149,13 @@ export function viewOf(hash, table, opening) {
   }
   view.low = amount(words.get("from"));
   view.high = amount(words.get("to"));
-  view.marks = words.getAll("mark");
+  view.marks = words.getAll("mark").filter((word) => word === NONE || Object.hasOwn(BITS, word));
   view.search = words.get("search") ?? "";
   const size = Number(words.get("size"));
   if (SIZES.includes(size)) view.size = size;
   view.open = point(words.get("open"));
   view.beside = view.open === null ? null : point(words.get("beside"));
+  view.plot = known(words.getAll("plot"))[0] ?? null;
   return view;
 
   /** @param {string[]} names */
@@ -162,7 +166,7 @@ export function viewOf(hash, table, opening) {
   /** @param {string | null} word */
   function point(word) {
     const number = Number(word);
-    return word !== null && Number.isInteger(number) && number >= 0 && number < table.length ? number : null;
+    return word !== null && /^\d+$/.test(word) && number < table.length ? number : null;
   }
 }
 

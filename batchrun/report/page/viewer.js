@@ -16,7 +16,8 @@ const LONGEST_TITLE = 60;
 
 /**
  * @typedef {Object} Does
- * @property {(point: number | null) => void} go
+ * @property {(point: number) => void} go
+ * @property {() => void} closed
  * @property {(point: number) => void} mark
  * @property {Marking} marking
  */
@@ -29,6 +30,8 @@ export class Viewer {
     /** @type {number | null} */
     this.point = null;
     this.place = 0;
+    /** What is drawn. */
+    this.drawn = "";
     /** @type {Arrangement | null} */
     this.arrangement = null;
     this.stage = make("div", { class: "stage" });
@@ -70,19 +73,23 @@ export class Viewer {
   }
 
   closed() {
-    if (this.point === null) return;
+    if (this.dialog.open) return; // it was opened again before this was heard of
     this.point = null;
+    this.drawn = "";
     this.stage.replaceChildren();
-    this.does.go(null);
+    this.does.closed();
   }
 
   draw() {
     if (this.point === null) return;
     const details = this.data.of(this.point);
+    const state = `${this.point} ${this.place} ${details === null ? this.data.lack(this.point) : ""}`;
+    if (state === this.drawn) return; // what plays, plays on
+    this.drawn = state;
     const title = this.name(this.point);
     if (this.title.textContent !== title) this.title.textContent = title; // it is read out when it changes
     if (details === null) {
-      this.stage.replaceChildren(make("span", { class: "kind", text: "…" }));
+      this.stage.replaceChildren(make("span", { class: "kind", text: this.data.lack(this.point) }));
       return; // drawn again when they have come
     }
     const { files } = details;
@@ -166,7 +173,7 @@ export class Viewer {
       ...fact("status", words(String(value("status")))),
       ...fact("failure", value("failure_code") === undefined ? "" : spelled(value("failure_code"))),
       ...fact("message", visible(details.failure_message ?? "")),
-      ...fact("cost", Number.isNaN(cost) ? shared || "not known" : `${cost} USD`),
+      ...fact("cost", Number.isNaN(cost) ? shared || (details.run_id === null ? "none: there was no run" : "not known") : `${cost} USD`),
       ...fact("queued", Number.isNaN(work) ? "" : duration(whole - work)),
       ...(Number.isNaN(work) ? fact("took", Number.isNaN(whole) ? "" : duration(whole)) : fact("worked", duration(work))),
       ...fact("ended", moment(details.completed_at)),
