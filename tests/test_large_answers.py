@@ -19,7 +19,7 @@ from batchrun.catalogue.asking import read_list
 from batchrun.engine import downloader
 from batchrun.errors import most_severe
 from batchrun.ledger.history import State
-from batchrun.runflow import pagination, retry
+from batchrun.runflow import one_send, pagination, retry
 from batchrun.runflow.client import Client
 from batchrun.runflow.http.body import check_values
 from batchrun.runflow.http.client import api_client
@@ -36,7 +36,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture(autouse=True)
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "MOST_BYTES", LIMIT)
+    for room in (one_send, retry):
+        monkeypatch.setattr(room, "MOST_BYTES", LIMIT)
     monkeypatch.setattr(pagination, "_LIGHT", LIMIT // 50)
     monkeypatch.setattr(downloader, "MOST_HELD", 2 * LIMIT)
 

@@ -202,15 +202,15 @@ def test_a_broken_ledger_is_refused_by_a_reader_too(tmp_path: Path) -> None:
         read_book(path)
 
 
-def after_the_first(
-    call: str, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
+def after(
+    number: int, call: str, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]
 ) -> None:
-    """Let another process do something once the reader has made this call of the system's."""
+    """Let another process do something once the reader has made the call so many times."""
     real, calls = getattr(os, call), itertools.count()
 
     def call_and(*arguments: int) -> object:
         answer = real(*arguments)
-        if next(calls) == 0:
+        if next(calls) == number - 1:
             happens()
         return answer
 
@@ -227,7 +227,7 @@ def test_what_a_writer_appends_while_we_read_is_not_taken_for_damage(
         with path.open("ab") as file:
             file.write(WHOLE[-10:] + encode(stamped(intent("c9"), group=5)))
 
-    after_the_first("fstat", monkeypatch, go_on)
+    after(2, "fstat", monkeypatch, go_on)  # the first asks whether it is a regular file
     book = read_book(path)
     assert book.history("c3").state is State.DOUBTFUL
     assert "c9" not in book.histories
@@ -241,7 +241,7 @@ def test_a_ledger_that_was_repaired_while_we_read_is_read_again(
     path.write_bytes(WHOLE + b'{"type":"torn"\n' + WHOLE)
 
     repaired = WHOLE + encode(intent("c9"))
-    after_the_first("pread", monkeypatch, lambda: path.write_bytes(repaired))
+    after(1, "pread", monkeypatch, lambda: path.write_bytes(repaired))
     assert "c9" in read_book(path).histories
 
 
