@@ -311,7 +311,7 @@ async def test_a_refusal_of_a_run_that_is_too_large_says_nothing_and_is_named() 
 async def test_an_answer_of_too_many_values_is_asked_for_in_smaller_pages(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retry, "check_values", partial(check_values, most=1000))
+    monkeypatch.setattr(one_send, "check_values", partial(check_values, most=1000))
     asked: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
