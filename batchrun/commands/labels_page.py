@@ -19,14 +19,13 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from batchrun.base.output_store import OutputStore
-from batchrun.base.regular_file import open_regular
 from batchrun.base.said import say
 from batchrun.base.text import listed, number_of
 from batchrun.commands.reporting import clear_left, head_of, logs_in
 from batchrun.commands.status_report import overview_of, rows_of, summary_of
 from batchrun.commands.target import Place, Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.errors import BatchrunError, FolderError, ManifestError, UsageError, most_severe
-from batchrun.ledger.beginning import sweep_at_beginning
+from batchrun.ledger.beginning import beginning_of
 from batchrun.ledger.records import timestamp
 from batchrun.report.chunks import ShownLogs
 from batchrun.report.data_files import DataFiles
@@ -194,11 +193,7 @@ def _label(folder: Path) -> str | None:
 
 def _began(folder: Path) -> tuple[bool, str, str]:
     """Order sweeps by when they began; those whose beginning can't be read are the last."""
-    try:
-        with open_regular(folder / LEDGER) as ledger:
-            first = sweep_at_beginning(ledger.fileno())
-    except OSError:
-        first = None
+    first = beginning_of(folder / LEDGER)
     return first is None, "" if first is None else first.at, folder.name
 
 

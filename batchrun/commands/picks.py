@@ -8,25 +8,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from batchrun.base.no_file import joined
 from batchrun.base.output_store import OutputStore
-from batchrun.base.regular_file import open_regular
 from batchrun.base.said import width_for
 from batchrun.base.text import escaped, few, for_terminal, listed, number_of
 from batchrun.base.widths import cut
 from batchrun.commands.options import Parser, add_place, take_place
-from batchrun.commands.reporting import cells_of
-from batchrun.commands.status_report import DEFAULT_ATTEMPTS
+from batchrun.commands.status_report import rows_of
 from batchrun.commands.target import Subject, naming_recover, opened, recover_of, subject_of
 from batchrun.errors import INCOMPLETE, UsageError
-from batchrun.ledger.beginning import sweep_at_beginning
+from batchrun.ledger.beginning import beginning_of
 from batchrun.ledger.reader import Reader
 from batchrun.manifest.cells import SHORT
-from batchrun.manifest.grid.expand import expand
 from batchrun.results.picked_files import copies_of_others, copy_files, zip_files
-from batchrun.results.result_files import point_rows
 from batchrun.results.sweep_folders import label_of, sweeps_of_name
 from batchrun.sweep.kept_picks import PICKS, kept_picks, take_in
 from batchrun.sweep.location import LEDGER
@@ -137,11 +132,7 @@ def _named(label: str | None) -> str:
 
 def _id_of(folder: Path) -> str | None:
     """Return the id of the sweep in *folder*, None where its ledger can't be read."""
-    try:
-        with open_regular(folder / LEDGER) as ledger:
-            first = sweep_at_beginning(ledger.fileno())
-    except OSError:
-        return None
+    first = beginning_of(folder / LEDGER)
     return None if first is None else first.sweep
 
 
@@ -201,13 +192,7 @@ def _found(subject: Subject, reader: Reader, picks: Picks) -> Found:
     wanted = {cell for kind in Kind for cell in picks.of(kind)}
     made = {mark.id: key for key, mark in reader.book.marks.items()}
     rows: dict[str, tuple[str, str, tuple[str, ...]]] = {}
-    manifest, attempts = subject.manifest, DEFAULT_ATTEMPTS
-    cells = cells_of(reader)
-    if manifest is not None:
-        cells = expand(replace(manifest, redone=reader.book.redone))
-        attempts = manifest.settings().attempts
-    chosen = (cell for cell in cells if cell.key in wanted)
-    for row in point_rows(reader, chosen, attempts=attempts):
+    for row in rows_of(subject, reader, wanted):
         files = () if row.saved is None else tuple(each.path for each in row.saved.there)
         rows.setdefault(row.cell.key, (row.cell.alias, str(row.values["status"]), files))
 

@@ -1,7 +1,7 @@
 """How a sweep stands, by its ledger alone: what `status` shows, and `recover` at its end."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -98,13 +98,20 @@ def _of_ledger(reader: Reader) -> Overview:
     )
 
 
-def rows_of(subject: Subject, reader: Reader) -> Iterator[PointRow]:
-    """Yield the rows of the manifest's cells, or of the ledger's where the manifest is gone."""
-    manifest = subject.manifest
-    if manifest is None:
-        return point_rows(reader, cells_of(reader), attempts=DEFAULT_ATTEMPTS)
-    cells = expand(replace(manifest, redone=reader.book.redone))
-    return point_rows(reader, cells, attempts=manifest.settings().attempts)
+def rows_of(
+    subject: Subject, reader: Reader, wanted: Container[str] | None = None
+) -> Iterator[PointRow]:
+    """Yield the rows of the manifest's cells, or of the ledger's where the manifest is gone.
+
+    With *wanted* only those of cells with one of these keys.
+    """
+    manifest, attempts = subject.manifest, DEFAULT_ATTEMPTS
+    cells = cells_of(reader)
+    if manifest is not None:
+        cells = expand(replace(manifest, redone=reader.book.redone))
+        attempts = manifest.settings().attempts
+    chosen = cells if wanted is None else (cell for cell in cells if cell.key in wanted)
+    return point_rows(reader, chosen, attempts=attempts)
 
 
 def summary_of(subject: Subject, reader: Reader, found: Overview) -> Summary:

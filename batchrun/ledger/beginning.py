@@ -5,12 +5,23 @@ and `--recover` wrote the next under the id of the sweep that it found. The last
 """
 
 import os
+from pathlib import Path
 from typing import Final
 
+from batchrun.base.regular_file import open_regular
 from batchrun.ledger.records import Sweep, Throttled, decode
 
 _MOST: Final = 1 << 16
 """Bytes that are read: room for some hundred starts."""
+
+
+def beginning_of(path: Path) -> Sweep | None:
+    """Return what `sweep_at_beginning` does of the file at *path*; None where it can't be read."""
+    try:
+        with open_regular(path) as ledger:
+            return sweep_at_beginning(ledger.fileno())
+    except OSError:
+        return None
 
 
 def sweep_at_beginning(fd: int) -> Sweep | None:
