@@ -14,7 +14,6 @@ import json
 import os
 import re
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any
 
 import anyio
 from msgspec import Struct
@@ -34,7 +33,7 @@ from batchrun.cli import main as batchrun_main
 from batchrun.commands import execute, live_page  # noqa: F401  (imported late by the command line)
 from batchrun.report.data_files import FOLDER
 from batchrun.results.result_files import REPORT, RESULTS_CSV, RESULTS_JSONL
-from benchmarks.rooms import INTERVAL, modules
+from benchmarks.rooms import Timer, modules
 
 KEY = "rf_live_benchmark"
 MODEL = "google/nano-banana-2"
@@ -79,29 +78,18 @@ class Found(Struct, frozen=True, kw_only=True):
         return sum(each.cpu for each in self.rounds)
 
 
-class Sampler:
+class Sampler(Timer):
     """Counts the seconds of CPU within a module or below it, while it is entered."""
 
     def __init__(self, *names: str) -> None:
+        super().__init__()
         self.seconds = dict.fromkeys(names, 0.0)
-        self._last = 0.0
 
-    def __enter__(self) -> Self:
-        signal.signal(signal.SIGPROF, self._sample)
-        self._last = time.thread_time()
-        signal.setitimer(signal.ITIMER_PROF, INTERVAL, INTERVAL)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-
-    def _sample(self, _signal: int, frame: FrameType | None) -> None:
-        took = time.thread_time() - self._last
+    def take(self, took: float, frame: FrameType | None) -> None:
         found = set(modules(frame))
         for name in self.seconds:
             if any(f"{each}.".startswith(f"{name}.") for each in found):
                 self.seconds[name] += took
-        self._last = time.thread_time()
 
 
 def files(folder: Path) -> Files:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator
 from types import FrameType
@@ -53,13 +54,15 @@ def room_of(module: str) -> str | None:
     return "command line" if package == "batchrun" else LIBRARIES.get(package)
 
 
-class Sampler:
-    """Counts seconds by room while it is entered; `within` are those with the ledger's calls."""
+class Timer(ABC):
+    """Calls `take` again and again with the seconds of CPU since then, while it is entered."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = defaultdict(float)
-        self.within = 0.0
         self._last = 0.0
+
+    @abstractmethod
+    def take(self, took: float, frame: FrameType | None) -> None:
+        """Count *took* for what *frame* is in."""
 
     def __enter__(self) -> Self:
         signal.signal(signal.SIGPROF, self._sample)
@@ -71,11 +74,22 @@ class Sampler:
         signal.setitimer(signal.ITIMER_PROF, 0)
 
     def _sample(self, _signal: int, frame: FrameType | None) -> None:
-        took = time.thread_time() - self._last
+        self.take(time.thread_time() - self._last, frame)
+        self._last = time.thread_time()
+
+
+class Sampler(Timer):
+    """Counts seconds by room while it is entered; `within` are those with the ledger's calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.within = 0.0
+
+    def take(self, took: float, frame: FrameType | None) -> None:
         rooms = list(filter(None, map(room_of, modules(frame))))
         self.seconds[rooms[0] if rooms else REST] += took
         self.within += took * (LEDGER in rooms)
-        self._last = time.thread_time()
 
 
 def modules(frame: FrameType | None) -> Iterator[str]:
