@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 from axe import barriers, look, needs_axe
 from browser import WIDE, Page, chromium, needs_browser
+from marks_on_page import focus, marks, saved
 from msgspec.structs import replace
 from report_pages import head as page_head
 from report_pages import row, written
@@ -73,31 +74,6 @@ def shown(page: Page) -> set[int]:
         "return [...document.querySelectorAll('[data-point]')].map((e) => e.dataset.point)"
     )
     return {int(each) for each in found}
-
-
-def marks(page: Page) -> dict[int, str]:
-    found: dict[str, str] = page.js(
-        "return Object.fromEntries([...document.querySelectorAll('[data-point]')]"
-        ".filter((e) => e.querySelector('.marks'))"
-        ".map((e) => [e.dataset.point, e.querySelector('.marks').textContent]))"
-    )
-    return {int(point): signs for point, signs in found.items()}
-
-
-def focus(page: Page, point: int) -> None:
-    page.js("document.querySelector(`[data-point='${arguments[0]}']`).focus()", point)
-
-
-def saved(page: Page, folder: Path) -> Path:
-    path = folder / "picks.jsonl"
-    path.unlink(missing_ok=True)
-    page.driver.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
-    )
-    page.click("[data-key='marks save']")
-    while not (path.exists() and path.read_text().endswith("\n")):
-        page.js("return 1")
-    return path
 
 
 def test_nights_stand_side_by_side_with_the_pictures_of_each(opened: Page) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 from browser import Page, chromium, needs_browser
+from marks_on_page import focus, marks, saved
 from report_pages import HOSTILE, row, written
 
 from batchrun.results.result_files import REPORT
@@ -48,33 +49,6 @@ def chairs(page: Page, tmp_path: Path) -> Page:
     written(tmp_path, CHAIRS, sweep=f"sweep-{tmp_path.name}")
     page.open(tmp_path / REPORT, VIEW)
     return page
-
-
-def focus(page: Page, point: int) -> None:
-    page.js("document.querySelector(`[data-point='${arguments[0]}']`).focus()", point)
-
-
-def marks(page: Page) -> dict[int, str]:
-    """Return the signs on each tile that has some."""
-    found: dict[str, str] = page.js(
-        "return Object.fromEntries([...document.querySelectorAll('[data-point]')]"
-        ".filter((e) => e.querySelector('.marks'))"
-        ".map((e) => [e.dataset.point, e.querySelector('.marks').textContent]))"
-    )
-    return {int(point): signs for point, signs in found.items()}
-
-
-def saved(page: Page, folder: Path) -> Path:
-    """Return what the page saves."""
-    path = folder / "picks.jsonl"
-    path.unlink(missing_ok=True)
-    page.driver.execute_cdp_cmd(
-        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)}
-    )
-    page.click("[data-key='marks save']")
-    while not (path.exists() and path.read_text().endswith("\n")):  # it may be there before its end
-        page.js("return 1")
-    return path
 
 
 def read_in(page: Page, path: Path) -> str:

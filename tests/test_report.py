@@ -199,11 +199,8 @@ def test_a_page_that_cannot_be_written_ends_no_call_and_harms_no_results(
     assert not (sweep / REPORT).exists()
 
 
-def test_the_page_gives_up_its_room_where_the_results_have_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "chairs.yaml").write_text(MANIFEST_TEXT)
-    sweep = tmp_path / "outputs/@simulator/chairs"
+def fill(monkeypatch: pytest.MonkeyPatch, sweep: Path) -> None:
+    """Have the disk full as long as the page of *sweep* has a file on it."""
     replace = OutputStore.replacing
 
     @contextmanager
@@ -214,6 +211,14 @@ def test_the_page_gives_up_its_room_where_the_results_have_none(
                 raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(OutputStore, "replacing", full)
+
+
+def test_the_page_gives_up_its_room_where_the_results_have_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chairs.yaml").write_text(MANIFEST_TEXT)
+    sweep = tmp_path / "outputs/@simulator/chairs"
+    fill(monkeypatch, sweep)
 
     assert main([str(tmp_path / "chairs.yaml")]) == 0
 
@@ -230,16 +235,7 @@ def test_the_page_of_report_gives_up_its_room_too(
     shutil.rmtree(sweep / "report", ignore_errors=True)
     for name in (REPORT, RESULTS_JSONL):
         (sweep / name).write_text("of an earlier call")
-    replace = OutputStore.replacing
-
-    @contextmanager
-    def full(store: OutputStore, name: str, *, as_of: int | None = None) -> Iterator[IO[bytes]]:
-        with replace(store, name, as_of=as_of) as file:
-            yield file
-            if any(path.is_file() for path in (sweep / "report").rglob("*")):
-                raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(OutputStore, "replacing", full)
+    fill(monkeypatch, sweep)
 
     assert main(["report", str(place / "chairs.yaml")]) == 9
 
