@@ -211,6 +211,7 @@ def test_a_comparison_that_is_closed_plays_nothing(page: Page, clips: Path) -> N
     page.press(ESCAPE)
 
     page.wait("document.querySelectorAll('.layer video').length === 0")
+    assert page.errors == []
 
 
 def test_a_thumbnail_that_is_gone_leaves_the_picture(page: Page, tmp_path: Path) -> None:
@@ -229,6 +230,7 @@ def test_a_thumbnail_that_is_gone_leaves_the_picture(page: Page, tmp_path: Path)
     page.open(tmp_path / REPORT)
 
     page.wait("document.querySelector('.tile img')?.naturalWidth === 40")
+    assert page.texts(".tile .kind") == []
 
 
 def test_two_sounds_that_are_compared_can_be_heard(page: Page, tmp_path: Path) -> None:

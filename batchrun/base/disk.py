@@ -98,9 +98,10 @@ def publish(part: Path, path: Path) -> None:
 
 
 def publish_newest(part: Path, path: Path, as_of: int) -> None:
-    """Do so, unless a file of a later moment is there; *part* is of *as_of*, in nanoseconds.
+    """Publish *part*, which is of the moment *as_of* (ns), unless *path* is of a later one.
 
-    Its time becomes that moment. A later one that is still to come is of a clock that was wrong.
+    The published file has *as_of* as its time. A time in the future counts as no later moment: the
+    clock that gave it was wrong.
     """
     with suppress(OSError):  # a file system without times: the one of the writing does
         os.utime(part, ns=(as_of, as_of))

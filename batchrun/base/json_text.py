@@ -12,7 +12,8 @@ T = TypeVar("T")
 def encoded(value: Any) -> bytes:
     """Return *value* as JSON, half of a surrogate pair as an escape, which `decoded` reads.
 
-    Python has those for the bytes of a path that are no UTF-8; browsers have them in what is typed.
+    Python decodes bytes of a path that are no UTF-8 to such halves; text typed in a browser can
+    have them, too.
     """
     try:
         return msgspec.json.encode(value)

@@ -54,8 +54,8 @@ def in_columns(
 ) -> Iterator[str]:
     """Yield the lines of a row of a table, GAP between its columns.
 
-    The columns of the numbers *right* stand to the right. What is too long for its column is
-    wrapped in those of *wraps*, and cut in the others.
+    Columns whose numbers are in *right* are aligned to the right. A text that is too long is
+    wrapped if its column is in *wraps*, else cut.
     """
     columns = [
         wrapped(text, width) if at in wraps else [cut(text, width)]
